@@ -1,0 +1,16 @@
+# Each target is a line or two; the work is done by the programs in tools/.
+python := .venv/bin/python
+
+.PHONY: setup lint test demo
+
+setup:  ## make .venv (minutes the first time: mmcv compiles its operators)
+	@tools/setup.sh
+
+lint: setup  ## ruff: style, docstrings, imports
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+test: lint  ## lint, then the test suite
+	@$(python) -m pytest
+
+demo: setup  ## render scenes, train both stages on them, test, draw: about ten minutes
+	@PYTHON=$(python) tools/demo.sh
