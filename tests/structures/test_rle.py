@@ -1,0 +1,112 @@
+"""Encoding and decoding a crop equals pycocotools' on the full frame, without a full frame."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pycocotools import mask as coco_mask
+
+from strategies import noise_stacks
+from tio2.structures.rle import crop_to_rle, polygons_to_rle, rle_to_crop, run_lengths
+
+
+def pycocotools_rle(mask: np.ndarray) -> dict:
+    rle = coco_mask.encode(np.asfortranarray(mask))
+    return {"size": rle["size"], "counts": rle["counts"].decode()}
+
+
+@given(noise_stacks())
+def test_rle_is_pycocotools_own_string(stack):
+    for mask in stack:
+        assert crop_to_rle(mask, (0, 0), mask.shape) == pycocotools_rle(mask)
+
+
+@given(noise_stacks(max_side=6), st.integers(0, 5), st.integers(0, 5), st.integers(0, 5), st.integers(0, 5))
+def test_crop_anywhere_in_a_frame(stack, top, bottom, left, right):
+    for crop in stack:
+        full = np.pad(crop, ((top, bottom), (left, right)))
+        assert crop_to_rle(crop, (top, left), full.shape) == pycocotools_rle(full)
+
+
+@given(noise_stacks())
+def test_decoding_gives_the_tight_crop_from_any_form_of_counts(stack):
+    for mask in stack:
+        rle = pycocotools_rle(mask)
+        for counts in (rle["counts"], rle["counts"].encode(), run_lengths(rle["counts"]).tolist()):
+            crop, (row, column) = rle_to_crop({"size": rle["size"], "counts": counts})
+            full = np.zeros_like(mask)
+            full[row : row + crop.shape[0], column : column + crop.shape[1]] = crop
+            np.testing.assert_array_equal(full, mask)
+            assert crop.dtype == np.uint8
+            assert crop.size == 0 or (crop[[0, -1]].any(axis=1).all() and crop[:, [0, -1]].any(axis=0).all())
+
+
+@given(st.lists(st.integers(1, 2**31 - 1), min_size=1, max_size=9))
+def test_run_lengths_of_any_size_survive_compression(lengths):
+    rle = coco_mask.frPyObjects({"size": [1, sum(lengths)], "counts": lengths}, 1, sum(lengths))
+    assert run_lengths(rle["counts"]).tolist() == lengths
+
+
+def test_uncompressed_runs_of_no_length_are_passed_over():
+    crop, origin = rle_to_crop({"size": [3, 2], "counts": [1, 1, 0, 1, 3]})
+    assert crop.tolist() == [[1], [1]]
+    assert origin == (1, 0)
+
+
+def test_a_small_crop_in_a_huge_frame_costs_its_own_pixels():
+    side = 30_000  # a full frame would be 900 MB
+    crop = np.ones((30, 30), np.uint8)
+    tracemalloc.start()
+    rle = crop_to_rle(crop, (17_000, 29_970), (side, side))
+    decoded, origin = rle_to_crop(rle)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200_000
+    assert origin == (17_000, 29_970)
+    np.testing.assert_array_equal(decoded, crop)
+    assert coco_mask.area(rle) == 900
+
+
+@given(st.integers(0, 20), st.integers(0, 20), st.integers(1, 9), st.integers(1, 9))
+def test_a_rectangle_of_whole_pixels_has_its_sides_product_as_area(x, y, width, height):
+    corners = [x, y, x + width, y, x + width, y + height, x, y + height]
+    crop, origin = rle_to_crop(polygons_to_rle([corners], (30, 30)))
+    assert crop.shape == (height, width)
+    assert crop.all()
+    assert origin == (y, x)
+
+
+def test_polygons_of_a_particle_are_united_and_cut_by_the_frame():
+    left = [-5.0, 2, 3, 2, 3, 6, -5, 6]
+    overlapping = [2.0, 2, 5, 2, 5, 6, 2, 6]
+    crop, origin = rle_to_crop(polygons_to_rle([left, overlapping], (10, 12)))
+    assert crop.shape == (4, 5)
+    assert crop.all()
+    assert origin == (2, 0)
+
+
+@pytest.mark.parametrize("polygons", [[], [[0, 0, 1, 1]], [[0, 0, 4, 0, 4, 4, 0]]])
+def test_what_is_no_polygon_is_refused(polygons):
+    with pytest.raises(ValueError, match="three or more corners"):
+        polygons_to_rle(polygons, (10, 10))
+
+
+def test_runs_that_do_not_fill_the_frame_are_refused():
+    with pytest.raises(ValueError, match="add up to 5 pixels"):
+        rle_to_crop({"size": [2, 3], "counts": [2, 3]})
+    with pytest.raises(ValueError, match="add up to"):
+        rle_to_crop({"size": [2, 3], "counts": [9, -3]})
+
+
+@pytest.mark.parametrize("counts", ["", "\x1f", "P"])  # nothing, a character out of range, one that says more follows
+def test_damaged_counts_are_refused(counts):
+    with pytest.raises(ValueError, match="compressed form"):
+        run_lengths(counts)
+
+
+@pytest.mark.parametrize("origin", [(-1, 0), (0, -1), (3, 0), (0, 4)])
+def test_a_crop_beyond_the_frame_is_refused(origin):
+    with pytest.raises(ValueError, match="reaches beyond"):
+        crop_to_rle(np.ones((2, 2), np.uint8), origin, (4, 5))

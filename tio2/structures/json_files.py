@@ -1,0 +1,34 @@
+"""JSON on disk that is either whole or absent, and read with an error that names the file."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_json(path: str | Path, data: Any) -> None:
+    """Write `data` beside `path` under another name, then rename: a reader sees the old file or the whole new one.
+
+    Raises:
+        ValueError: `data` holds NaN or infinity, which JSON has no word for.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8") as stream:
+            json.dump(data, stream, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_json(path: str | Path, error: type[ValueError]) -> Any:
+    """Contents of a JSON file; raises `error`, in one line that names the file, if it is missing or not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as cause:
+        raise error(f"{path}: cannot be read ({cause.strerror}); check the path") from None
+    except ValueError as cause:  # not JSON, or not UTF-8
+        reason = str(cause).splitlines()[0]
+        raise error(f"{path}: not a JSON file ({reason}); write it again") from None
