@@ -1,0 +1,110 @@
+"""PNG, JPEG and BMP through OpenCV, after the checks that it leaves out.
+
+OpenCV fills up a truncated image, applies every palette and turns CMYK into colours without a word.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tio2.sem.files import SEMReadError
+from tio2.sem.grey_levels import indices_to_grey, values_to_grey
+
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_JPEG_MAGIC = b"\xff\xd8\xff"
+_JPEG_END = b"\xff\xd9"
+_JPEG_FRAME_MARKERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_JPEG_SCAN_MARKER = 0xDA
+_BROKEN = "the {kind} is cut off or damaged; copy or export it again"
+
+
+def encoded_to_grey(data: bytes, path: str | Path, intensity_range: tuple[float, float] | None) -> np.ndarray:
+    """Grey levels (H, W) float32, 0-255, of the contents of a PNG, JPEG or BMP file.
+
+    A PNG's palette is read by `indices_to_grey`; a BMP's palette is applied.
+
+    Raises:
+        SEMReadError: another kind of file, a damaged one, or CMYK.
+        ValueError: see `values_to_grey`.
+    """
+    if data.startswith(_PNG_MAGIC):
+        chunks = dict(_png_chunks(data, path))
+        if chunks[b"IHDR"][9] == 3:
+            return _palette_png(data, chunks, path)
+        kind = "PNG"
+    elif data.startswith(_JPEG_MAGIC):
+        _check_jpeg(data, path)
+        kind = "JPEG"
+    elif data.startswith(b"BM"):
+        if len(data) < 14 or len(data) < struct.unpack_from("<I", data, 2)[0]:
+            raise SEMReadError(f"{path}: {_BROKEN.format(kind='BMP')}")
+        kind = "BMP"
+    else:
+        raise SEMReadError(f"{path}: not a TIFF, PNG, JPEG or BMP image; export it as one of these")
+    return values_to_grey(_decode_with_opencv(data, kind, path), intensity_range)
+
+
+def _decode_with_opencv(data: bytes, kind: str, path: str | Path) -> np.ndarray:
+    """Stored values (H, W), or (H, W, 3 or 4) in the order R, G, B, alpha."""
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise SEMReadError(f"{path}: {_BROKEN.format(kind=kind)}")
+    if image.ndim == 3:
+        image[..., :3] = image[..., 2::-1].copy()
+    return image
+
+
+def _png_chunks(data: bytes, path: str | Path) -> Iterator[tuple[bytes, bytes]]:
+    """Name and contents of each chunk up to IEND, every checksum verified."""
+    position, name = len(_PNG_MAGIC), b""
+    while name != b"IEND":
+        length, name = struct.unpack_from(">I4s", data, position) if position + 8 <= len(data) else (0, b"")
+        end = position + 8 + length
+        checksum = data[end : end + 4]
+        if checksum != zlib.crc32(data[position + 4 : end]).to_bytes(4, "big"):
+            raise SEMReadError(f"{path}: {_BROKEN.format(kind='PNG')}")
+        yield name, data[position + 8 : end]
+        position = end + 4
+
+
+def _palette_png(data: bytes, chunks: dict[bytes, bytes], path: str | Path) -> np.ndarray:
+    """Grey levels of a palette PNG: decoded with a plain ramp in the palette's place, so that OpenCV gives indices."""
+    plte = chunks.get(b"PLTE", b"")
+    count = len(plte) // 3
+    if not 1 <= count <= 256 or len(plte) % 3:
+        raise SEMReadError(f"{path}: {_BROKEN.format(kind='PNG')}")
+    ramp = np.repeat(np.arange(count, dtype=np.uint8), 3).tobytes()
+    swapped = data.replace(_png_chunk(b"PLTE", plte), _png_chunk(b"PLTE", ramp), 1)
+    if b"tRNS" in chunks:
+        swapped = swapped.replace(_png_chunk(b"tRNS", chunks[b"tRNS"]), b"", 1)
+    decoded = _decode_with_opencv(swapped, "PNG", path)
+    indices = decoded if decoded.ndim == 2 else decoded[..., 0]
+    return indices_to_grey(indices, np.frombuffer(plte, np.uint8).reshape(-1, 3))
+
+
+def _png_chunk(name: bytes, contents: bytes) -> bytes:
+    body = name + contents
+    return len(contents).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+
+
+def _check_jpeg(data: bytes, path: str | Path) -> None:
+    """Walk the segments up to the first scan: the frame must not be CMYK, and an end must follow."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        if marker in _JPEG_FRAME_MARKERS and position + 9 < len(data) and data[position + 9] == 4:
+            raise SEMReadError(f"{path}: a CMYK image holds no grey levels; export it as grey or RGB")
+        if marker == _JPEG_SCAN_MARKER and data.rfind(_JPEG_END) > position:
+            return
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    raise SEMReadError(f"{path}: {_BROKEN.format(kind='JPEG')}")
