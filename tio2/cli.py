@@ -1,0 +1,37 @@
+"""What the programs in tools/ share: MMDetection's arguments, errors in one line. Imports no detector: --help is quick."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """--work-dir, --cfg-options, --launcher, as MMDetection's programs have them."""
+    parser.add_argument("--work-dir", help="folder of the run (default: work_dirs/<config>)")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="values that replace the config's, e.g. train_cfg.max_epochs=2",
+    )
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="who starts the processes"
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+
+
+@contextlib.contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Send what mmdet prints while it is imported to stderr, so that a program's output stays its own."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+@contextlib.contextmanager
+def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """End the program with one line and exit code 1 on errors meant for people; others keep their traceback."""
+    try:
+        yield
+    except kinds as error:
+        sys.exit(f"error: {error}")
