@@ -1,0 +1,103 @@
+"""ParticleDataset keeps what the file says of each particle and tells what it leaves out."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tio2.datasets import ParticleDataset, particles
+from tio2.structures import CroppedMasks, crop_to_rle, dataset, image_record, particle_record, write_annotations
+
+SHAPE = (40, 50)
+
+
+def rle_of(corner: int) -> dict:
+    square = [[corner, corner, corner + 6, corner, corner + 6, corner + 6, corner, corner + 6]]
+    return CroppedMasks.from_polygons([square], SHAPE).to_rles()[0]
+
+
+def scene() -> dict:
+    """Two images; four particles in the first, none in the second."""
+    images = [
+        image_record(id=1, file_name="a.png", height=40, width=50, pixel_size_nm=7.3, configuration="scattered"),
+        image_record(id=2, file_name="b.png", height=40, width=50),
+    ]
+    particles = [
+        particle_record(id=3, image_id=1, rle=rle_of(2), state="complete", source_state="green"),
+        particle_record(id=4, image_id=1, rle=rle_of(10), iscrowd=1),
+        particle_record(id=8, image_id=1, rle=rle_of(20), visible_fraction=0.5, truncated=False, ecd_nm=44.0),
+        particle_record(id=9, image_id=1, rle=rle_of(30)),
+    ]
+    return dataset(images, particles)
+
+
+def opened(tmp_path, data: dict, **options) -> ParticleDataset:
+    path = tmp_path / "particles.json"
+    path.write_text(json.dumps(data))
+    return ParticleDataset(ann_file=str(path), data_prefix={"img": "images"}, **options)
+
+
+def test_what_the_file_says_is_kept(tmp_path):
+    write_annotations(tmp_path / "written.json", scene())
+    found = opened(tmp_path, json.loads((tmp_path / "written.json").read_text()))
+    assert found.metainfo["classes"] == ("particle",)
+    image = found.get_data_info(0)
+    assert (image["img_path"], image["pixel_size_nm"], image["configuration"]) == ("images/a.png", 7.3, "scattered")
+    fields = [instance["fields"] for instance in image["instances"]]
+    assert [f["annotation_id"] for f in fields] == [3, 4, 8, 9]
+    assert [f["state"] for f in fields] == ["complete", None, None, None]
+    assert (fields[0]["source_state"], fields[2]["visible_fraction"], fields[2]["ecd_nm"]) == ("green", 0.5, 44.0)
+    assert [instance["ignore_flag"] for instance in image["instances"]] == [0, 1, 0, 0]
+    assert image["instances"][0]["bbox"] == [2, 2, 8, 8]
+    assert image["instances"][0]["mask"] == rle_of(2)
+    assert found.get_data_info(1)["instances"] == []
+
+
+def test_what_is_left_out_is_counted_and_logged(tmp_path, monkeypatch):
+    data = scene()
+    data["categories"].append({"id": 2, "name": "crack"})
+    data["annotations"][0]["category_id"] = 2
+    data["annotations"][1].update(bbox=[50, 3, 4, 4])
+    data["annotations"][2].update(area=0)
+    del data["annotations"][3]["segmentation"]
+    said = []
+    monkeypatch.setattr(particles, "print_log", lambda message, logger: said.append((message, logger)))
+    found = opened(tmp_path, data)
+    assert found.get_data_info(0)["instances"] == []
+    assert found.dropped == {"of another class": 1, "outside their image": 1, "empty": 1, "without a mask": 1}
+    ((message, logger),) = said
+    assert "1 empty, 1 of another class, 1 outside their image, 1 without a mask" in message
+    assert message.startswith(str(tmp_path / "particles.json"))
+    assert logger == "current"
+
+
+def test_particles_of_a_single_pixel_are_kept(tmp_path):
+    data = scene()
+    dot = crop_to_rle(np.ones((1, 1), np.uint8), (1, 1), SHAPE)
+    data["annotations"] = [particle_record(id=1, image_id=1, rle=dot)]
+    (instance,) = opened(tmp_path, data).get_data_info(0)["instances"]
+    assert instance["bbox"] == [1, 1, 2, 2]
+
+
+def test_what_the_file_says_to_ignore_is_ignored_not_left_out(tmp_path):
+    data = scene()
+    data["annotations"][0]["ignore"] = 1
+    instances = opened(tmp_path, data).get_data_info(0)["instances"]
+    assert [instance["ignore_flag"] for instance in instances] == [1, 1, 0, 0]
+
+
+def test_a_file_without_the_class_is_refused(tmp_path):
+    data = scene()
+    data["categories"] = [{"id": 1, "name": "crack"}]
+    with pytest.raises(ValueError, match=r"particles\.json: none of its categories"):
+        opened(tmp_path, data)
+
+
+def test_a_filter_that_leaves_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"particles\.json: none of its 2 images"):
+        opened(tmp_path, scene(), filter_cfg={"min_size": 41})
+
+
+def test_images_without_particles_can_be_filtered(tmp_path):
+    assert len(opened(tmp_path, scene(), filter_cfg={"filter_empty_gt": False})) == 2
+    assert len(opened(tmp_path, scene(), filter_cfg={"filter_empty_gt": True})) == 1

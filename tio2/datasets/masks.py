@@ -1,0 +1,208 @@
+"""CroppedMasks as the masks of an mmdet pipeline and of its mask heads."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from mmdet.structures.bbox import get_box_type
+from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks
+
+from tio2.datasets.mask_targets import mask_targets
+from tio2.structures.masks import CroppedMasks, chosen_positions
+
+
+class InstanceCroppedMasks(BaseInstanceMasks):
+    """The masks of one image and whatever is known of each particle, moved and selected together.
+
+    The stock transforms select boxes, labels, masks and ignore flags and know of nothing else; ``fields`` go with the
+    masks. Methods have mmdet's signatures; masks are 0 or 1, so nothing but zero may be filled in.
+
+    Args:
+        cropped: N masks.
+        fields: name -> (N,) array, such as ``annotation_id`` or ``state``.
+        mini_mask_px: mask targets are drawn from crops whose longest side is shrunk to this (paper §3.3: mini-masks,
+            which bound the memory of large particles and cost detail); None draws them from the crops as they are.
+    """
+
+    def __init__(
+        self,
+        cropped: CroppedMasks,
+        fields: Mapping[str, np.ndarray] | None = None,
+        mini_mask_px: int | None = None,
+    ):
+        self.cropped = cropped
+        self.fields = dict(fields or {})
+        self.mini_mask_px = mini_mask_px
+        for name, values in self.fields.items():
+            if len(values) != len(cropped):
+                raise ValueError(f"{len(values)} values of {name} for {len(cropped)} masks")
+
+    def __len__(self) -> int:
+        return len(self.cropped)
+
+    def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> "InstanceCroppedMasks":
+        """Masks and fields at an integer (a set of one), a slice, or an array of integers or booleans."""
+        chosen = chosen_positions(len(self), index)
+        fields = {name: values[chosen] for name, values in self.fields.items()}
+        return InstanceCroppedMasks(self.cropped[chosen], fields, self.mini_mask_px)
+
+    def __iter__(self):
+        """Each mask as (crop, (row, column))."""
+        return iter(self.cropped)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.cropped!r}, fields={sorted(self.fields)})"
+
+    @property
+    def height(self) -> int:
+        """Rows of the image."""
+        return self.cropped.image_shape[0]
+
+    @property
+    def width(self) -> int:
+        """Columns of the image."""
+        return self.cropped.image_shape[1]
+
+    @property
+    def areas(self) -> np.ndarray:
+        """(N,) int64, pixels of each mask."""
+        return self.cropped.areas
+
+    @classmethod
+    def cat(cls, masks: Sequence["InstanceCroppedMasks"]) -> "InstanceCroppedMasks":
+        """Join masks of one image; all must have the same fields."""
+        names = set(masks[0].fields)
+        if any(set(m.fields) != names for m in masks):
+            raise ValueError(f"masks to join have different fields: {[sorted(m.fields) for m in masks]}")
+        fields = {name: np.concatenate([m.fields[name] for m in masks]) for name in masks[0].fields}
+        return cls(CroppedMasks.cat([m.cropped for m in masks]), fields, masks[0].mini_mask_px)
+
+    def flip(self, flip_direction: str = "horizontal") -> "InstanceCroppedMasks":
+        """Mirror ``horizontal``, ``vertical`` or ``diagonal``."""
+        return self._with(self.cropped.flip(flip_direction))
+
+    def crop(self, bbox: np.ndarray) -> "InstanceCroppedMasks":
+        """Cut to (x1, y1, x2, y2)."""
+        return self._with(self.cropped.crop(bbox))
+
+    def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> "InstanceCroppedMasks":
+        """Enlarge to (H, W) at the lower and right edge."""
+        require_zero(pad_val)
+        return self._with(self.cropped.pad(out_shape))
+
+    def expand(self, expanded_h: int, expanded_w: int, top: int, left: int) -> "InstanceCroppedMasks":
+        """Put into a larger image with the first pixel at (top, left)."""
+        return self._with(self.cropped.expand((expanded_h, expanded_w), top, left))
+
+    def resize(self, out_shape: tuple[int, int], interpolation: str = "nearest") -> "InstanceCroppedMasks":
+        """Resize to (H, W), by nearest neighbours."""
+        require_nearest(interpolation)
+        return self._with(self.cropped.resize(out_shape))
+
+    def rescale(self, scale: float | tuple[int, int], interpolation: str = "nearest") -> "InstanceCroppedMasks":
+        """Resize by a factor or to fit within (longer, shorter side), by nearest neighbours."""
+        require_nearest(interpolation)
+        return self._with(self.cropped.rescale(scale))
+
+    def rotate(
+        self,
+        out_shape: tuple[int, int],
+        angle: float,
+        center: tuple[float, float] | None = None,
+        scale: float = 1.0,
+        border_value: int = 0,
+        interpolation: str = "bilinear",
+    ) -> "InstanceCroppedMasks":
+        """Turn clockwise by ``angle`` degrees, as BitmapMasks does; ``out_shape`` is the image's own."""
+        require_zero(border_value)
+        self._require_own(out_shape)
+        return self._with(self.cropped.rotate(angle, center, scale, interpolation))
+
+    def translate(
+        self,
+        out_shape: tuple[int, int],
+        offset: float | tuple[float, float],
+        direction: str = "horizontal",
+        border_value: int = 0,
+        interpolation: str = "bilinear",
+    ) -> "InstanceCroppedMasks":
+        """Shift by ``offset`` pixels, for direction ``both`` by (x, y), in a frame of ``out_shape``."""
+        require_zero(border_value)
+        x, y = {"horizontal": (offset, 0), "vertical": (0, offset), "both": offset}[direction]
+        return self._with(self.cropped.translate((x, y), tuple(out_shape), interpolation))
+
+    def shear(
+        self,
+        out_shape: tuple[int, int],
+        magnitude: float,
+        direction: str = "horizontal",
+        border_value: int = 0,
+        interpolation: str = "bilinear",
+    ) -> "InstanceCroppedMasks":
+        """Shear along ``direction``; ``out_shape`` is the image's own."""
+        require_zero(border_value)
+        self._require_own(out_shape)
+        return self._with(self.cropped.shear(magnitude, direction, interpolation))
+
+    def crop_and_resize(
+        self,
+        bboxes: np.ndarray | torch.Tensor,
+        out_shape: tuple[int, int],
+        inds: np.ndarray | torch.Tensor,
+        device: str | torch.device = "cpu",
+        interpolation: str = "bilinear",
+        binarize: bool = True,
+    ) -> BitmapMasks:
+        """Mask targets: per box the mask of the particle assigned to it, averaged onto a grid.
+
+        Args:
+            bboxes: (P, 4) xyxy in pixels, floats.
+            out_shape: (h, w) of the grid.
+            inds: (P,) which mask belongs to each box.
+            device: where RoIAlign runs.
+            interpolation: ``bilinear``, which is what RoIAlign does.
+            binarize: whether to threshold the shares at one half.
+
+        Returns:
+            (P, h, w) bool, or float32 shares if not binarised: equal to BitmapMasks' for boxes inside the image.
+        """
+        if interpolation != "bilinear":
+            raise ValueError(f"mask targets are bilinear, not {interpolation!r}")
+        if len(self) == 0:
+            return BitmapMasks(np.zeros((0, *out_shape), np.uint8), *out_shape)
+        boxes = torch.as_tensor(bboxes).detach().to("cpu", torch.float32).numpy()
+        assigned = self.cropped[torch.as_tensor(inds).cpu().numpy()]
+        shares = mask_targets(assigned, boxes, tuple(out_shape), device, self.mini_mask_px)
+        return BitmapMasks(shares >= 0.5 if binarize else shares, *out_shape)
+
+    def to_ndarray(self) -> np.ndarray:
+        """Full frames (N, H, W) uint8."""
+        return self.cropped.to_full()
+
+    def to_tensor(self, dtype: torch.dtype, device: str | torch.device) -> torch.Tensor:
+        """Full frames (N, H, W)."""
+        return torch.as_tensor(self.to_ndarray(), dtype=dtype, device=device)
+
+    def get_bboxes(self, dst_type: str | type = "hbox"):
+        """The masks' extents as horizontal boxes (half-open, pixels), converted to ``dst_type`` (name or class)."""
+        _, box_type = get_box_type("hbox")
+        return box_type(self.cropped.boxes).convert_to(dst_type)
+
+    def _with(self, cropped: CroppedMasks) -> "InstanceCroppedMasks":
+        return InstanceCroppedMasks(cropped, self.fields, self.mini_mask_px)
+
+    def _require_own(self, out_shape: tuple[int, int]) -> None:
+        if tuple(out_shape) != self.cropped.image_shape:
+            raise ValueError(f"masks of {self.cropped.image_shape} cannot be turned or sheared into {tuple(out_shape)}")
+
+
+def require_zero(fill: float) -> None:
+    """Refuse to fill an instance mask with anything but background."""
+    if fill != 0:
+        raise ValueError(f"instance masks can be filled with 0 only, not {fill}")
+
+
+def require_nearest(interpolation: str) -> None:
+    """Refuse any interpolation that binary masks don't have."""
+    if interpolation != "nearest":
+        raise ValueError(f"instance masks are resized by nearest neighbours, not {interpolation!r}")
