@@ -1,0 +1,16 @@
+"""Metrics: importing this package registers them with mmdet."""
+
+from tio2.evaluation.box_nms import NMSCeiling, nms_ceiling
+from tio2.evaluation.coco_ap import AveragePrecision, CappedAveragePrecision, average_precision
+from tio2.evaluation.dense_coco_metric import DenseCocoMetric
+from tio2.evaluation.prediction_writer import PredictionWriter
+
+__all__ = [
+    "AveragePrecision",
+    "CappedAveragePrecision",
+    "DenseCocoMetric",
+    "NMSCeiling",
+    "PredictionWriter",
+    "average_precision",
+    "nms_ceiling",
+]

@@ -1,0 +1,67 @@
+"""The registered shell over `coco_ap`: box and mask average precision of images with any number of particles."""
+
+from __future__ import annotations
+
+import logging
+
+from mmdet.registry import METRICS
+from mmengine.logging import print_log
+
+from tio2.evaluation.coco_ap import average_precision
+from tio2.evaluation.records import ImageRecord, RecordMetric, once_per_image
+from tio2.structures.annotations import read_annotations
+
+IOU_TYPES = ("segm", "bbox")
+
+
+@METRICS.register_module()
+class DenseCocoMetric(RecordMetric):
+    """COCO's average precision with every detection counted, and beside it under COCO's cap of 100 an image.
+
+    Reports, for masks (``segm_``) and boxes (``bbox_``): ``mAP``, ``AP50``, ``AP75``, ``AP90``; the same with
+    ``_cap100``; ``mAP_cap100_ceiling``, what a perfect detector reaches under that cap; and ``images``, the number of
+    images evaluated. NaN where there is no truth, 0.0 where nothing was found; ``iscrowd`` truth counts for and against
+    nobody.
+
+    Args:
+        ann_file: COCO annotation file with the truth, read once.
+        collect_device: where mmengine gathers the processes' records, ``cpu`` or ``gpu``.
+        collect_dir: folder for gathering on ``cpu``; mmengine's ``.dist_test`` when None.
+        prefix: put before each key with a slash.
+    """
+
+    default_prefix = "coco"
+
+    def __init__(
+        self,
+        ann_file: str,
+        collect_device: str = "cpu",
+        collect_dir: str | None = None,
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, collect_dir=collect_dir, prefix=prefix)
+        self.ann_file = ann_file
+        self.truth = read_annotations(ann_file)
+
+    def compute_metrics(self, results: list[ImageRecord]) -> dict[str, float]:
+        """Evaluates the images recorded, each once; says so where the annotation file has more."""
+        records = once_per_image(results)
+        in_truth = len(self.truth["images"])
+        if len(records) < in_truth:
+            print_log(
+                f"DenseCocoMetric: {len(records)} of the {in_truth} images of {self.ann_file} were predicted; "
+                "the figures are of these",
+                logger="current",
+                level=logging.WARNING,
+            )
+        image_ids = [record.image_id for record in records]
+        found = [prediction for record in records for prediction in record.predictions]
+        metrics: dict[str, float] = {}
+        for iou_type in IOU_TYPES:
+            precision = average_precision(self.truth, found, iou_type, image_ids=image_ids)
+            cap = f"cap{precision.cap}"
+            metrics |= {f"{iou_type}_{name}": value for name, value in vars(precision.uncapped).items()}
+            metrics |= {f"{iou_type}_{name}_{cap}": value for name, value in vars(precision.capped).items()}
+            metrics[f"{iou_type}_mAP_{cap}_ceiling"] = precision.ceiling
+        metrics["images"] = len(records)
+        return metrics
