@@ -1,0 +1,221 @@
+"""The heads in a whole model: upstream's masks as RLE, at 0 to 3000 instances, with limits that are said."""
+
+import copy
+import logging
+
+import numpy as np
+import pytest
+import torch
+from mmdet.models.roi_heads.mask_heads import FCNMaskHead
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+from pycocotools import mask as coco_mask
+
+from tio2.models.dense_mask_head import DenseFCNMaskHead
+from tio2.models.limits import warn_if_reached
+
+META = {"ori_shape": (150, 210), "scale_factor": (2.0, 3.0)}
+
+
+@pytest.fixture
+def warnings_of_the_log(caplog):
+    """Texts of the warnings logged so far; mmengine's logger hands its records on to no other."""
+    from mmengine.logging import MMLogger
+
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    yield lambda: [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    logger.removeHandler(caplog.handler)
+
+
+def detections(count, classes=1, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    low = torch.rand(count, 2, generator=generator) * torch.tensor([380.0, 400.0])
+    results = InstanceData(
+        bboxes=torch.cat([low, low + 10 + torch.rand(count, 2, generator=generator) * 40], dim=1),
+        scores=torch.rand(count, generator=generator),
+        labels=torch.randint(0, classes, (count,), generator=generator),
+    )
+    coarse = torch.randn(count, classes, 4, 4, generator=generator) * 4
+    logits = torch.nn.functional.interpolate(coarse, size=(28, 28), mode="bilinear") if count else coarse
+    return logits, results
+
+
+def heads(**arguments):
+    arguments = {"num_convs": 0, "in_channels": 8, "conv_out_channels": 8, **arguments}
+    return FCNMaskHead(**arguments), DenseFCNMaskHead(**arguments)
+
+
+@pytest.mark.parametrize("rescale", [True, False])
+@pytest.mark.parametrize(("classes", "class_agnostic"), [(1, False), (3, False), (3, True)])
+def test_masks_and_boxes_are_upstream_s(rescale, classes, class_agnostic):
+    config = ConfigDict(mask_thr_binary=0.5)
+    stock, dense = heads(num_classes=classes, class_agnostic=class_agnostic)
+    logits, expected = detections(40, classes)
+    if class_agnostic:
+        logits = logits[:, :1]
+    found = copy.deepcopy(expected)  # boxes are changed in place
+    (expected,) = stock.predict_by_feat((logits,), [expected], [META], config, rescale=rescale)
+    (found,) = dense.predict_by_feat((logits,), [found], [META], config, rescale=rescale)
+    assert torch.equal(found.bboxes, expected.bboxes)
+    assert np.array_equal(coco_mask.decode(found.masks), expected.masks.permute(1, 2, 0).numpy())
+    assert found.masks[0]["size"] == ([150, 210] if rescale else [450, 420])
+
+
+@pytest.mark.parametrize("count", [0, 1, 513, 3000])
+def test_a_list_of_rle_at_any_number_of_instances(count):
+    _, dense = heads(num_classes=1)
+    logits, results = detections(count)
+    (found,) = dense.predict_by_feat((logits,), [results], [META], ConfigDict(mask_thr_binary=0.5), rescale=True)
+    assert isinstance(found.masks, list)
+    assert len(found) == len(found.masks) == count
+    assert all(isinstance(rle["counts"], str) and rle["size"] == [150, 210] for rle in found.masks)
+    kept = found[found.scores > 0.5]
+    assert len(kept.masks) == int((found.scores > 0.5).sum())
+
+
+def test_probability_crops_are_handed_out_on_request_and_follow_their_instances():
+    _, dense = heads(num_classes=1)
+    logits, results = detections(20)
+    config = ConfigDict(mask_thr_binary=0.5, probability_crops=True)
+    (found,) = dense.predict_by_feat((logits,), [results], [META], config, rescale=True)
+    chosen = found[found.scores > 0.3]
+    assert 0 < len(chosen) < 20
+    for crop, (row, column), rle in zip(chosen.mask_probabilities, chosen.mask_origins, chosen.masks, strict=True):
+        frame = np.zeros((150, 210), np.uint8)
+        frame[row : row + crop.shape[0], column : column + crop.shape[1]] = crop >= 0.5
+        assert np.array_equal(frame, coco_mask.decode(rle))
+
+
+def test_probabilities_instead_of_logits():
+    _, dense = heads(num_classes=1)
+    logits, results = detections(10)
+    again = copy.deepcopy(results)
+    config = ConfigDict(mask_thr_binary=0.5)
+    (expected,) = dense.predict_by_feat((logits,), [results], [META], config)
+    (found,) = dense.predict_by_feat((logits.sigmoid(),), [again], [META], config, activate_map=True)
+    assert found.masks == expected.masks
+
+
+def test_without_a_scale_factor_nothing_was_resized():
+    _, dense = heads(num_classes=1)
+    logits, results = detections(3)
+    boxes = results.bboxes.clone()
+    config = ConfigDict(mask_thr_binary=0.5)
+    (found,) = dense.predict_by_feat((logits,), [results], [{"ori_shape": (500, 450)}], config, rescale=True)
+    assert torch.equal(found.bboxes, boxes)
+
+
+def predict(model, batch):
+    torch.manual_seed(0)
+    model.roi_head.mask_head.init_weights()  # its masks are neither full nor empty
+    model.eval()
+    with torch.no_grad():
+        return [sample.pred_instances for sample in model.test_step(batch)]
+
+
+def use_upstream_s_heads(config):
+    config.rpn_head.type = "RPNHead"
+    config.roi_head.type = "StandardRoIHead"
+
+
+def score_everything(config):
+    config.test_cfg.rcnn.score_thr = 0.0
+    config.test_cfg.rcnn.nms.iou_threshold = 0.9
+
+
+def test_the_model_finds_what_upstream_s_finds(build_model, batch):
+    def stock(config):
+        score_everything(config)
+        use_upstream_s_heads(config)
+
+    for found, expected in zip(
+        predict(build_model(score_everything), batch), predict(build_model(stock), batch), strict=True
+    ):
+        assert len(found) > 5
+        assert torch.equal(found.bboxes, expected.bboxes)
+        assert found.masks == expected.masks
+        areas = coco_mask.area(found.masks)
+        assert np.count_nonzero(areas) > 5
+        assert len(set(areas.tolist())) > 5
+        assert found.masks[0]["size"] == [96, 128]
+        assert float(found.bboxes[:, 2].max()) <= 128
+
+
+def test_the_model_s_masks_do_not_depend_on_the_batches_of_rois(build_model, batch):
+    def one_by_one(config):
+        score_everything(config)
+        config.test_cfg.rcnn.mask_rois_per_batch = 1
+
+    together, single = predict(build_model(score_everything), batch), predict(build_model(one_by_one), batch)
+    for first, second in zip(together, single, strict=True):
+        same = [one == other for one, other in zip(first.masks, second.masks, strict=True)]
+        assert len(same) == 30
+        assert np.mean(same) > 0.95  # sums in another order may move a pixel across the threshold
+
+
+def test_masks_are_a_list_where_no_image_has_a_detection(build_model, batch):
+    def score_nothing(config):
+        config.test_cfg.rcnn.score_thr = 1.1
+
+    for found in predict(build_model(score_nothing), batch):
+        assert found.masks == []
+        assert found.bboxes.shape == (0, 4)
+
+
+def test_reached_limits_are_said_with_the_image_s_name(build_model, batch, warnings_of_the_log):
+    def low_limits(config):
+        score_everything(config)
+        config.test_cfg.rpn.max_per_img = 12
+        config.test_cfg.rcnn.max_per_img = 5
+
+    predict(build_model(low_limits), batch)
+    said = warnings_of_the_log()
+    for name in ("somewhere/0.png", "somewhere/1.png"):
+        assert any(name in text and "12 boxes" in text and "rpn.max_per_img" in text for text in said)
+        assert any(name in text and "5 boxes" in text and "rcnn.max_per_img" in text for text in said)
+
+
+def test_limits_that_are_not_reached_are_not_said(build_model, batch, warnings_of_the_log):
+    def high_limits(config):
+        config.test_cfg.rpn.max_per_img = 4000
+        config.test_cfg.rcnn.max_per_img = 3000
+
+    predict(build_model(high_limits), batch)
+    warn_if_reached(7, 8, "rcnn.max_per_img", {})
+    warn_if_reached(7, 0, "rcnn.max_per_img", {})
+    assert warnings_of_the_log() == []
+
+
+def test_background_that_fills_the_proposals_is_not_said(build_model, batch, warnings_of_the_log):
+    def low_limit(config):
+        config.test_cfg.rpn.max_per_img = 12
+
+    model = build_model(low_limit)
+    torch.nn.init.constant_(model.rpn_head.rpn_cls.bias, -10.0)  # an objectness of 5e-5 everywhere
+    predict(model, batch)
+    assert not any("rpn.max_per_img" in text for text in warnings_of_the_log())
+
+
+def test_training_reaches_its_proposal_limit_in_silence_and_gives_every_parameter_a_gradient(
+    build_model, batch, warnings_of_the_log
+):
+    from mmdet.structures.mask import BitmapMasks
+
+    masks = np.zeros((2, 192, 256), np.uint8)
+    masks[0, 40:80, 30:90] = 1
+    masks[1, 100:120, 150:190] = 1
+    for sample in batch["data_samples"]:
+        sample.gt_instances.bboxes = torch.tensor([[30.0, 40.0, 90.0, 80.0], [150.0, 100.0, 190.0, 120.0]])
+        sample.gt_instances.labels = torch.zeros(2, dtype=torch.long)
+        sample.gt_instances.masks = BitmapMasks(masks, 192, 256)
+        sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4))
+    model = build_model()
+    model.train()
+    data = model.data_preprocessor(batch, training=True)
+    losses = model.loss(data["inputs"], data["data_samples"])
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert torch.isfinite(total)
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert warnings_of_the_log() == []

@@ -1,0 +1,83 @@
+"""COCO's 80-class Mask R-CNN into the one-class model: exactly the class-dependent tensors differ."""
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.hub import get_config
+
+import tio2.models  # noqa: F401  registers the head
+from tio2.models.weights import (
+    COCO_DIFFERENCES,
+    NO_DIFFERENCES,
+    StateDifferences,
+    TransferError,
+    check_transfer,
+    compare_state_dicts,
+)
+
+
+def mask_rcnn_state(classes, head_type):
+    """Return the state dict of a ResNet-50-FPN Mask R-CNN, without memory behind it."""
+    config = get_config("mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py").model
+    config.backbone.init_cfg = None
+    config.roi_head.bbox_head.num_classes = classes
+    config.roi_head.mask_head.num_classes = classes
+    config.roi_head.mask_head.type = head_type
+    with torch.device("meta"):
+        return MODELS.build(config).state_dict()
+
+
+@pytest.fixture(scope="module")
+def states():
+    register_all_modules()
+    return mask_rcnn_state(1, "HighResFCNMaskHead"), mask_rcnn_state(80, "FCNMaskHead")
+
+
+def test_coco_differs_in_the_class_dependent_tensors_only(states):
+    model, coco = states
+    assert len(coco) == 360
+    found = compare_state_dicts(model, coco)
+    assert found == COCO_DIFFERENCES
+    assert len(found.missing) == 2
+    assert len(found.mismatched) == 6
+    assert check_transfer(model, coco, "coco.pth") == COCO_DIFFERENCES
+
+
+def test_the_same_model_differs_in_nothing(states):
+    assert check_transfer(states[0], states[0], "epoch_42.pth") == NO_DIFFERENCES
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda state: state.pop("neck.lateral_convs.0.conv.weight"), "missing: neck.lateral_convs.0.conv.weight"),
+        (lambda state: state.update({"neck.typo": torch.zeros(1)}), "unexpected: neck.typo"),
+        (
+            lambda state: state.update({"backbone.conv1.weight": torch.zeros(1)}),
+            "of another shape: backbone.conv1.weight",
+        ),
+        (lambda state: state.clear(), "missing: backbone.bn1.bias, .* and 35"),
+    ],
+)
+def test_any_other_difference_is_one_line_that_names_file_and_tensor(states, change, expected):
+    model, coco = states
+    changed = dict(coco)
+    change(changed)
+    with pytest.raises(TransferError, match=expected) as raised:
+        check_transfer(model, changed, "somewhere/coco.pth")
+    assert str(raised.value).startswith("somewhere/coco.pth does not fit")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_tensor_that_should_differ_and_does_not_is_said(states):
+    model, coco = states
+    changed = {**coco, "roi_head.bbox_head.fc_cls.bias": model["roi_head.bbox_head.fc_cls.bias"]}
+    with pytest.raises(TransferError, match=r"not different as expected: roi_head\.bbox_head\.fc_cls\.bias"):
+        check_transfer(model, changed, "coco.pth", allowed=(COCO_DIFFERENCES,))
+
+
+def test_compare_state_dicts_by_hand():
+    model = {"a": torch.zeros(2), "b": torch.zeros(3), "c": torch.zeros(1)}
+    checkpoint = {"a": torch.ones(2), "b": torch.zeros(4), "d": torch.zeros(1)}
+    assert compare_state_dicts(model, checkpoint) == StateDifferences(("c",), ("d",), ("b",))

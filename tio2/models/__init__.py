@@ -1,0 +1,27 @@
+"""The detector's changed parts, registered with MMDetection: one override per class."""
+
+from tio2.models.assigner import ChunkedMaxIoUAssigner
+from tio2.models.dense_heads import DenseRoIHead, DenseRPNHead
+from tio2.models.dense_mask_head import DenseFCNMaskHead
+from tio2.models.efficientnet_lite import EfficientNetLite
+from tio2.models.mask_head import HighResFCNMaskHead
+from tio2.models.mask_pasting import ProbabilityCrops, paste_probabilities, paste_rles
+from tio2.models.transfer_hook import TransferCheckHook
+from tio2.models.weights import StateDifferences, TransferError, check_transfer, compare_state_dicts
+
+__all__ = [
+    "ChunkedMaxIoUAssigner",
+    "DenseFCNMaskHead",
+    "DenseRPNHead",
+    "DenseRoIHead",
+    "EfficientNetLite",
+    "HighResFCNMaskHead",
+    "ProbabilityCrops",
+    "StateDifferences",
+    "TransferCheckHook",
+    "TransferError",
+    "check_transfer",
+    "compare_state_dicts",
+    "paste_probabilities",
+    "paste_rles",
+]

@@ -1,0 +1,81 @@
+"""RPN and RoI head for images with thousands of particles: limits are said, memory is bounded, masks are RLE."""
+
+from typing import Any
+
+import torch
+from mmdet.models.dense_heads import RPNHead
+from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.registry import MODELS
+from mmdet.structures.bbox import bbox2roi
+from mmdet.utils import InstanceList
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from tio2.models.limits import warn_if_reached
+
+MASK_ROIS_PER_BATCH = 128
+LIKELY_OBJECTNESS = 0.05
+
+
+@MODELS.register_module()
+class DenseRPNHead(RPNHead):
+    """RPNHead that says, when testing, which image reaches `test_cfg.rpn.max_per_img` with likely proposals.
+
+    Background always fills the limit: proposals below an objectness of 0.05 are no loss.
+    """
+
+    def _bbox_post_process(
+        self,
+        results: InstanceData,
+        cfg: ConfigDict,
+        rescale: bool = False,
+        with_nms: bool = True,
+        img_meta: dict[str, Any] | None = None,
+    ) -> InstanceData:
+        kept = super()._bbox_post_process(results, cfg, rescale=rescale, with_nms=with_nms, img_meta=img_meta)
+        if not self.training:
+            likely = int((kept.scores >= LIKELY_OBJECTNESS).sum())
+            warn_if_reached(likely, cfg.max_per_img, "rpn.max_per_img", img_meta or {})
+        return kept
+
+
+@MODELS.register_module()
+class DenseRoIHead(StandardRoIHead):
+    """StandardRoIHead for a `DenseFCNMaskHead`.
+
+    It says which image reaches `test_cfg.rcnn.max_per_img`; runs the mask head on `test_cfg.rcnn.mask_rois_per_batch`
+    RoIs at a time (default 128: 56 x 56 cells in 256 channels of 3000 RoIs would take 9.6 GB); and masks are a list
+    even where the whole batch has no box.
+    """
+
+    def predict_mask(
+        self,
+        x: tuple[Tensor, ...],
+        batch_img_metas: list[dict[str, Any]],
+        results_list: InstanceList,
+        rescale: bool = False,
+    ) -> InstanceList:
+        """Add masks to each image's results.
+
+        Args:
+            x: Feature maps, each (images, C, H, W).
+            batch_img_metas: As for `DenseFCNMaskHead.predict_by_feat`, and `img_path`.
+            results_list: Per image `bboxes` (N, 4) in pixels of the network's input, `scores` and `labels` (N,).
+            rescale: Boxes and masks in the original image instead of the network's input.
+
+        Returns:
+            `results_list`, with `masks` a list of N RLE dicts.
+        """
+        for results, image_meta in zip(results_list, batch_img_metas, strict=True):
+            warn_if_reached(len(results), self.test_cfg.max_per_img, "rcnn.max_per_img", image_meta)
+        rois = bbox2roi([results.bboxes for results in results_list])  # (total N, 5)
+        batches = rois.split(self.test_cfg.get("mask_rois_per_batch", MASK_ROIS_PER_BATCH))
+        logits = torch.cat([self._mask_forward(x, batch)["mask_preds"] for batch in batches])
+        return self.mask_head.predict_by_feat(
+            mask_preds=logits.split([len(results) for results in results_list]),
+            results_list=results_list,
+            batch_img_metas=batch_img_metas,
+            rcnn_test_cfg=self.test_cfg,
+            rescale=rescale,
+        )
