@@ -1,0 +1,136 @@
+import functools
+import http.server
+import os
+import pathlib
+import pickle
+import threading
+
+import pytest
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.runner.checkpoint import load_checkpoint as mmengine_load
+
+from tio2.engine import CheckpointError, file_sha256, load_checkpoint, newest_checkpoint
+from tio2.engine import checkpoints as module
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save({"state_dict": {"weight": torch.eye(3)}, "meta": {"epoch": 2}}, path)
+    return path
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A file server on loopback over tmp_path; yields its address."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{httpd.server_port}"
+    httpd.shutdown()
+    httpd.server_close()
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """torch's hub folder, empty."""
+    folder = tmp_path / "hub"
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(folder))
+    return folder
+
+
+class Runs:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (pathlib.Path.touch, (pathlib.Path(self.path),))
+
+
+def test_round_trip(weights):
+    loaded = load_checkpoint(weights)
+    assert torch.equal(loaded["state_dict"]["weight"], torch.eye(3))
+    assert loaded["meta"] == {"epoch": 2}
+
+
+@pytest.mark.parametrize("load", [load_checkpoint, CheckpointLoader.load_checkpoint])
+def test_code_is_refused_and_not_run(tmp_path, load):
+    evil = tmp_path / "evil.pth"
+    torch.save({"state_dict": {}, "meta": Runs(tmp_path / "ran")}, evil)
+    with pytest.raises(CheckpointError, match=r"evil\.pth.*not loaded"):
+        load(str(evil))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_plain_pickle_is_refused(tmp_path):
+    evil = tmp_path / "evil.pth"
+    evil.write_bytes(pickle.dumps(Runs(tmp_path / "ran")))
+    with pytest.raises(CheckpointError):
+        load_checkpoint(evil)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.9, 0.999])
+def test_cut_short_is_named(weights, kept):
+    data = weights.read_bytes()
+    weights.write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(CheckpointError, match=r"weights\.pth is damaged"):
+        load_checkpoint(weights)
+
+
+def test_missing_names_the_command_that_makes_it(tmp_path, monkeypatch):
+    (tmp_path / "configs" / "tio2").mkdir(parents=True)
+    (tmp_path / "configs" / "tio2" / "light_stage1.py").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match=r"tools/train\.py configs/tio2/light_stage1\.py"):
+        load_checkpoint("work_dirs/light_stage1/epoch_6.pth")
+    with pytest.raises(CheckpointError, match=r"no epoch_\*\.pth in .*light_stage1; make it with"):
+        newest_checkpoint("work_dirs/light_stage1")
+    with pytest.raises(CheckpointError, match=r"other\.pth does not exist$"):
+        load_checkpoint("other.pth")
+
+
+def test_newest_counts_epochs_as_numbers(tmp_path):
+    for name in ("epoch_2.pth", "epoch_10.pth", "epoch_9.pth", "best.pth", "epoch_x.pth"):
+        (tmp_path / name).touch()
+    assert newest_checkpoint(tmp_path).name == "epoch_10.pth"
+
+
+def test_mmengine_loads_through_it(weights):
+    model = torch.nn.Linear(3, 3, bias=False)
+    mmengine_load(model, str(weights))
+    assert torch.equal(model.weight, torch.eye(3))
+
+
+def test_download_once_with_the_name_s_checksum(weights, server, hub):
+    named = weights.with_name(f"model-{file_sha256(weights)[:8]}.pth")
+    weights.rename(named)
+    assert load_checkpoint(f"{server}/{named.name}")["meta"] == {"epoch": 2}
+    named.unlink()  # a second call does not ask the server
+    assert load_checkpoint(f"{server}/{named.name}")["meta"] == {"epoch": 2}
+    assert os.listdir(hub / "checkpoints") == [named.name]
+
+
+def test_wrong_checksum_leaves_nothing(weights, server, hub):
+    wrong = weights.rename(weights.with_name("model-00000000.pth"))
+    with pytest.raises(CheckpointError, match="could not download"):
+        load_checkpoint(f"{server}/{wrong.name}")
+    assert os.listdir(hub / "checkpoints") == []
+
+
+@pytest.mark.usefixtures("hub")
+def test_not_found_and_no_network(server):
+    with pytest.raises(CheckpointError, match=r"could not download .*404.*load_from=/path/to/none\.pth"):
+        load_checkpoint(f"{server}/none.pth")
+    with pytest.raises(CheckpointError, match="could not download"):
+        load_checkpoint("http://127.0.0.1:1/none.pth")
+
+
+def test_sha256_is_hashlib_s(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert file_sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert module.find_checkpoint(tmp_path / "abc") == tmp_path / "abc"

@@ -1,0 +1,80 @@
+import argparse
+
+import pytest
+from mmengine.config import Config
+
+from tio2.engine import CheckpointError, launch
+
+
+def arguments(config, **given):
+    values = {"work_dir": None, "cfg_options": None, "launcher": "none"} | given
+    return argparse.Namespace(config=str(config), **values)
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(
+        "randomness = dict(seed=3)\n"
+        "load_from = None\n"
+        f"train_dataloader = dict(dataset=dict(dataset=dict(data_root='{tmp_path}/', ann_file='a.json')))\n"
+        f"val_dataloader = dict(dataset=dict(data_root='{tmp_path}/', ann_file='b.json'))\n"
+        "optim_wrapper = dict(type='OptimWrapper')\n"
+    )
+    return path
+
+
+def test_options_are_read_as_mmdetection_reads_them():
+    options = launch.parse_options(["a.b=1", "c=[1,2.5]", "d=text", "e=None", "f=x,y"])
+    assert options == {"a.b": 1, "c": [1, 2.5], "d": "text", "e": None, "f": ["x", "y"]}
+    assert launch.parse_options(None) == {}
+
+
+def test_work_dir_is_named_given_or_the_config_s(config_file):
+    assert launch.read_config(arguments(config_file)).work_dir == "work_dirs/own"
+    assert launch.read_config(arguments(config_file, work_dir="x")).work_dir == "x"
+    assert launch.read_config(arguments(config_file, cfg_options=["work_dir=y"])).work_dir == "y"
+
+
+def test_missing_config_data_and_start_are_one_line(config_file, tmp_path):
+    with pytest.raises(launch.ConfigError, match=r"config none\.py does not exist"):
+        launch.read_config(arguments("none.py"))
+    config = launch.read_config(arguments(config_file))
+    for stage, name in (("train", "a.json"), ("val", "b.json")):
+        with pytest.raises(launch.ConfigError, match=name):
+            launch.require_data(config, stage)
+        (tmp_path / name).touch()
+        launch.require_data(config, stage)
+    launch.require_start(config)  # nothing to start from is allowed
+    config.load_from = "none.pth"
+    with pytest.raises(CheckpointError, match=r"none\.pth does not exist"):
+        launch.require_start(config)
+
+
+def test_resume_auto_forgets_the_start_and_a_named_one_is_taken():
+    config = Config(dict(load_from="start.pth", resume=False))
+    launch.set_resume(config, None)
+    assert (config.load_from, config.resume) == ("start.pth", False)
+    launch.set_resume(config, "epoch_3.pth")
+    assert (config.load_from, config.resume) == ("epoch_3.pth", True)
+    launch.set_resume(config, "auto")
+    assert (config.load_from, config.resume) == (None, True)
+
+
+def test_auto_scale_lr_needs_a_base(config_file):
+    config = launch.read_config(arguments(config_file))
+    with pytest.raises(launch.ConfigError, match="base_batch_size"):
+        launch.enable_auto_scale_lr(config)
+    config.auto_scale_lr = dict(enable=False, base_batch_size=2)
+    launch.enable_auto_scale_lr(config)
+    assert config.auto_scale_lr.enable
+
+
+def test_amp_needs_a_gpu(config_file, monkeypatch):
+    config = launch.read_config(arguments(config_file))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(launch.ConfigError, match="--amp needs a GPU"):
+        launch.enable_amp(config)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    launch.enable_amp(config)
+    assert config.optim_wrapper.type == "AmpOptimWrapper"

@@ -1,0 +1,133 @@
+"""A config's settings of the project's own classes, held against what these take, before anything is built."""
+
+import difflib
+import inspect
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mmdet import registry
+from mmengine.config import Config
+from mmengine.registry import Registry
+
+PACKAGE = "tio2"
+
+
+class ConfigError(ValueError):
+    """A config that cannot be run; the message is one line that says what to do."""
+
+
+def check_settings(config: Config) -> None:
+    """Name the first unknown setting, or value of a wrong type, of a class of this package.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    own = own_classes()
+    for place, settings in typed_dicts(config._cfg_dict):
+        kind = own.get(settings["type"]) if isinstance(settings["type"], str) else None
+        if kind is not None:
+            check_arguments(kind, {k: v for k, v in settings.items() if k not in ("type", "_scope_")}, place, config)
+
+
+def own_classes() -> dict[str, type]:
+    """Registered name to class, of this package's classes."""
+    registries = [value for value in vars(registry).values() if isinstance(value, Registry)]
+    classes = {name: kind for each in registries for name, kind in each.module_dict.items()}
+    return {name: kind for name, kind in classes.items() if kind.__module__.split(".")[0] == PACKAGE}
+
+
+def typed_dicts(node: Any, place: str = "") -> Iterator[tuple[str, Mapping]]:
+    """Every dict with a `type` that a config holds, and its place, such as `train_dataloader.sampler`."""
+    if isinstance(node, Mapping):
+        if "type" in node:
+            yield place, node
+        children = node.items()
+    elif isinstance(node, list | tuple):
+        children = enumerate(node)
+    else:
+        return
+    for key, child in children:
+        yield from typed_dicts(child, f"{place}.{key}" if place else str(key))
+
+
+def check_arguments(kind: type, settings: Mapping[str, Any], place: str, config: Config) -> None:
+    """Hold a class's settings against the signatures of its constructor and, where it hands them on, its parents'.
+
+    Hooks may have a priority, which MMEngine takes out of the settings before it builds them.
+
+    Raises:
+        ConfigError: A setting is unknown or has the wrong type.
+    """
+    hints, complete = constructor_hints(kind)
+    if kind.__name__ in registry.HOOKS.module_dict:
+        hints = {**hints, "priority": int | str}
+    for name, value in settings.items():
+        where = f"{config.filename}: {place}.{name}" if place else f"{config.filename}: {name}"
+        if name not in hints:
+            if complete:
+                near = difflib.get_close_matches(name, hints, n=1)
+                meant = f"did you mean {near[0]}?" if near else f"it has {', '.join(hints) or 'none'}"
+                raise ConfigError(f"{where} is unknown: {kind.__name__} has no such setting ({meant})")
+        elif not fits(value, hints[name]):
+            raise ConfigError(f"{where} = {value!r} has the wrong type: {kind.__name__} takes {name_of(hints[name])}")
+
+
+def constructor_hints(kind: type) -> tuple[dict[str, Any], bool]:
+    """Settings of a class with their types, and whether these are all (no constructor takes any name whatever)."""
+    hints: dict[str, Any] = {}
+    for parent in kind.__mro__:
+        if "__init__" not in vars(parent):
+            continue
+        constructor = parent.__init__
+        try:
+            types_of = typing.get_type_hints(constructor)
+        except (NameError, TypeError):  # names imported for type checkers only
+            types_of = {}
+        parameters = list(inspect.signature(constructor).parameters.values())[1:]
+        for parameter in parameters:
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                hints.setdefault(parameter.name, types_of.get(parameter.name, Any))
+        if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
+            return hints, True
+    return hints, False
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a config's value can be what a type hint says. Objects of other classes are written as dicts."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if hint in (Any, inspect.Parameter.empty) or isinstance(hint, str | typing.TypeVar):
+        return True
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, part) for part in parts)
+    if origin is typing.Literal:
+        return value in parts
+    if hint is None or hint is type(None):
+        return value is None
+    if hint in (int, float):  # a truth value is no number here
+        return isinstance(value, int | float if hint is float else int) and not isinstance(value, bool)
+    kind = origin or hint
+    if not isinstance(kind, type):
+        return True
+    if kind in (str, bool):
+        return isinstance(value, kind)
+    if issubclass(kind, Mapping):
+        return isinstance(value, Mapping)
+    if issubclass(kind, Sequence):
+        return _fits_sequence(value, kind, parts)
+    return isinstance(value, kind | Mapping)
+
+
+def _fits_sequence(value: Any, kind: type, parts: tuple) -> bool:
+    """Lists and tuples stand for one another, since a config's file and the command line write them differently."""
+    if not isinstance(value, list | tuple):
+        return False
+    if kind is tuple and parts and parts[-1] is not Ellipsis:
+        return len(value) == len(parts) and all(map(fits, value, parts))
+    return not parts or all(fits(item, parts[0]) for item in value)
+
+
+def name_of(hint: Any) -> str:
+    """A type hint as one reads it in the source."""
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")

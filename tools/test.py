@@ -1,0 +1,66 @@
+"""Test a detector on a split, and leave metrics.json and predictions.json in the run's folder.
+
+python tools/test.py configs/tio2/light_stage2.py
+python tools/test.py configs/tio2/light_stage2.py work_dirs/light_stage2/epoch_14.pth --split test --show-dir overlays
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from tio2.cli import add_run_arguments, one_line_errors, quiet_imports
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", help="configs/tio2/….py")
+    parser.add_argument("checkpoint", nargs="?", help="weights (default: the newest of the run's folder)")
+    add_run_arguments(parser)
+    parser.add_argument("--split", choices=["val", "test"], default="val", help="which images (default: %(default)s)")
+    parser.add_argument(
+        "--out", metavar="FILE.pkl", help="also write the data samples as a pickle, as MMDetection does"
+    )
+    parser.add_argument("--show-dir", metavar="DIR", help="also draw truth and predictions of each image into DIR")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read, build, test, write."""
+    arguments = parse_arguments()
+    os.environ.setdefault("LOCAL_RANK", str(arguments.local_rank))
+    with quiet_imports():
+        from mmengine.dist import is_main_process
+
+        from tio2.engine import find_checkpoint, launch, newest_checkpoint, testing
+        from tio2.evaluation import nms_ceiling
+        from tio2.reporting import draw_split, results_table
+        from tio2.sem import read_grey
+        from tio2.structures import read_annotations, read_predictions
+    with one_line_errors(*launch.PEOPLE_ERRORS):
+        config = launch.read_config(arguments)
+        folder = Path(config.work_dir) / arguments.split
+        testing.select_split(config, arguments.split, folder, arguments.out)
+        checkpoint = find_checkpoint(arguments.checkpoint or newest_checkpoint(config.work_dir))
+        launch.require_data(config, "test")
+        config.load_from, config.resume = str(checkpoint), False
+        runner = launch.build_runner(config)
+        metrics = runner.test()
+        if not is_main_process():
+            return
+        record = testing.write_metrics(runner, metrics, arguments.split, checkpoint, folder)
+        split = testing.split_files(config)
+        truth = read_annotations(split.annotations)
+        print(results_table({Path(config.work_dir).name: record["metrics"]}))
+        for iou in (0.3, 0.5):
+            ceiling = nms_ceiling(truth, iou)
+            print(f"box NMS at {iou} would delete {ceiling.deleted} of the {ceiling.particles} true boxes")
+        if arguments.show_dir:
+            predictions = read_predictions(folder / "predictions.json")
+            draw_split(truth, predictions, lambda name: read_grey(split.images / name), arguments.show_dir)
+            print(f"pictures: {arguments.show_dir}/*.png")
+        print(f"written: {folder}/metrics.json and predictions.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Train a detector from a config.
+
+python tools/train.py configs/tio2/light_stage1.py
+python tools/train.py configs/tio2/light_stage2.py --resume
+"""
+
+import argparse
+import os
+
+from tio2.cli import add_run_arguments, one_line_errors, quiet_imports
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", help="configs/tio2/….py")
+    add_run_arguments(parser)
+    parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate to the total batch, from the config's base",
+    )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="go on from the run's newest whole checkpoint, or from the one named",
+    )
+    parser.add_argument("--deterministic", action="store_true", help="the same weights from the same seed")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read, build, train."""
+    arguments = parse_arguments()
+    os.environ.setdefault("LOCAL_RANK", str(arguments.local_rank))
+    with quiet_imports():
+        from tio2.engine import launch
+    with one_line_errors(*launch.PEOPLE_ERRORS):
+        config = launch.read_config(arguments)
+        for stage in ("train", "val"):
+            launch.require_data(config, stage)
+        if arguments.amp:
+            launch.enable_amp(config)
+        if arguments.auto_scale_lr:
+            launch.enable_auto_scale_lr(config)
+        if arguments.deterministic:
+            launch.enable_deterministic(config)
+        launch.set_resume(config, arguments.resume)
+        launch.require_start(config)
+        launch.train(config)
+
+
+if __name__ == "__main__":
+    main()
