@@ -1,0 +1,84 @@
+"""The BAM TiO2 SEM images, as tools/dataset_converters/bam_tio2.py writes them.
+
+The pipelines are named pieces: a child that changes one writes `pipeline=_base_.load + its_own + _base_.pack`.
+"""
+
+data_root = "data/bam-tio2-sem/"
+dataset_type = "ParticleDataset"
+steps_per_epoch = 698  # §3.5: in both stages, whatever the set's size
+batch_size = 2
+num_workers = 2
+
+load = [dict(type="LoadSEMImage"), dict(type="LoadParticleAnnotations")]
+augment = [
+    dict(
+        type="RandomCrop", crop_size=(1024, 1024), crop_type="absolute", allow_negative_crop=True, recompute_bbox=True
+    ),
+    dict(type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"]),
+    dict(
+        type="PhotoMetricDistortion",
+        brightness_delta=16,
+        contrast_range=(0.8, 1.2),
+        hue_delta=0,
+        saturation_range=(1.0, 1.0),
+    ),
+]
+pack = [
+    # what a crop leaves of a particle must be more than a speck; an image without particles is kept
+    dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), by_mask=True, min_gt_mask_area=12, keep_empty=False),
+    dict(type="PackDetInputs"),
+]
+scale_test = [dict(type="Resize", scale_factor=1.0)]
+pack_test = [
+    dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
+]
+
+train_dataloader = dict(
+    batch_size=batch_size,
+    num_workers=num_workers,
+    persistent_workers=True,
+    sampler=dict(type="FixedLengthSampler", num_batches=steps_per_epoch, batch_size=batch_size),
+    dataset=dict(
+        type="SeededDataset",
+        dataset=dict(
+            type=dataset_type,
+            data_root=data_root,
+            ann_file="annotations/train.json",
+            data_prefix=dict(img="images/train/"),
+            filter_cfg=dict(filter_empty_gt=False),
+            pipeline=load + augment + pack,
+        ),
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file="annotations/val.json",
+        data_prefix=dict(img="images/val/"),
+        test_mode=True,
+        pipeline=load[:1] + scale_test + pack_test,
+    ),
+)
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file="annotations/test.json",
+        data_prefix=dict(img="images/test/"),
+        test_mode=True,
+        pipeline=load[:1] + scale_test + pack_test,
+    ),
+)
+val_evaluator = dict(type="DenseCocoMetric", ann_file=data_root + "annotations/val.json")
+test_evaluator = dict(type="DenseCocoMetric", ann_file=data_root + "annotations/test.json")

@@ -1,0 +1,50 @@
+"""Mask R-CNN, ResNet-50-FPN, as the paper adapts it (Nanomaterials 2021, 11, 968); what is not named is MMDetection's."""
+
+_base_ = "mmdet::_base_/models/mask-rcnn_r50_fpn.py"
+
+# §3.3: the mean grey level of the training images in place of ImageNet's; the scale stays that of the COCO weights
+grey_mean = 41.5
+proposals = 4000  # own choice: stock keeps 1000 boxes an image, a ceiling on recall
+instances = 3000  # own choice: stock keeps 100
+
+model = dict(
+    data_preprocessor=dict(
+        mean=[grey_mean] * 3, std=[58.395, 57.12, 57.375], bgr_to_rgb=False, pad_size_divisor=64
+    ),  # Table 1: pad 64
+    backbone=dict(init_cfg=None),  # the whole detector starts from load_from
+    rpn_head=dict(
+        type="DenseRPNHead",
+        # §3.3: one anchor size a level; its "stride 1" is Matterport's: an anchor in every cell of the feature map
+        anchor_generator=dict(
+            _delete_=True,
+            type="AnchorGenerator",
+            strides=[4, 8, 16, 32, 64],
+            base_sizes=[8, 16, 32, 64, 96],
+            scales=[1.0],
+            ratios=[0.5, 1.0, 2.0],
+        ),
+    ),
+    roi_head=dict(
+        type="DenseRoIHead",
+        bbox_head=dict(num_classes=1),
+        mask_head=dict(type="HighResFCNMaskHead", num_classes=1),  # 14 -> 28 -> 56 (§3.3)
+    ),
+    train_cfg=dict(
+        # ignore_iof_thr: what lies in a speck (iscrowd) by half is neither particle nor background; stock ignores nothing
+        rpn=dict(
+            assigner=dict(type="ChunkedMaxIoUAssigner", ignore_iof_thr=0.5),
+            sampler=dict(num=1024),  # §3.3: anchors trained an image
+        ),
+        rpn_proposal=dict(nms_pre=2 * proposals, max_per_img=proposals),
+        rcnn=dict(
+            assigner=dict(type="ChunkedMaxIoUAssigner", ignore_iof_thr=0.5),
+            sampler=dict(num=1024, pos_fraction=0.25),  # own choice, the paper gives no figure
+            mask_size=56,  # §3.3
+        ),
+    ),
+    test_cfg=dict(
+        rpn=dict(nms_pre=2 * proposals, max_per_img=proposals),
+        # a low threshold, so that average precision can be computed, and no cap
+        rcnn=dict(score_thr=0.05, nms=dict(type="nms", iou_threshold=0.5), max_per_img=instances),
+    ),
+)

@@ -1,0 +1,31 @@
+"""The light variant, stage 1: EfficientNet-Lite0 frozen at its ImageNet weights; FPN, RPN, heads train. Made for a CPU.
+
+    python tools/train.py configs/tio2/light_stage1.py
+
+4 epochs of 100 steps of 2 crops of 320 px, enlarged x1.2 to x1.9: the particles are small (median 28 px across).
+"""
+
+_base_ = [
+    "../_base_/models/mask_rcnn_light.py",
+    "../_base_/datasets/bam_tio2.py",
+    "../_base_/schedules/sgd.py",
+    "../_base_/runtime.py",
+]
+
+epochs = 4
+augment = [
+    dict(type="RandomRescale", ratio_range=(1.2, 1.9)),
+    dict(type="RandomCrop", crop_size=(320, 320), crop_type="absolute", allow_negative_crop=True, recompute_bbox=True),
+] + _base_.augment[1:]
+test_pipeline = _base_.load[:1] + [dict(type="Resize", scale_factor=1.5)] + _base_.pack_test
+
+model = dict(backbone=dict(frozen_stages=4))
+train_dataloader = dict(
+    sampler=dict(num_batches=100), dataset=dict(dataset=dict(pipeline=_base_.load + augment + _base_.pack))
+)
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+
+optim_wrapper = dict(optimizer=dict(lr=0.02))
+param_scheduler = [dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50)]
+train_cfg = dict(max_epochs=epochs, val_interval=epochs)

@@ -1,0 +1,26 @@
+"""The light variant, stage 2: everything trains, from stage 1's last weights, the rate falling to zero on a cosine.
+
+    python tools/train.py configs/tio2/light_stage2.py
+
+12 epochs of 100 steps.
+"""
+
+_base_ = "./light_stage1.py"
+
+epochs = 12
+load_from = "work_dirs/light_stage1/epoch_4.pth"
+
+model = dict(backbone=dict(pretrained=False, frozen_stages=-1))
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(
+        type="CosineAnnealingLR",
+        by_epoch=True,
+        begin=0,
+        end=epochs,
+        T_max=epochs,
+        eta_min=0.0,
+        convert_to_iter_based=True,
+    ),
+]
+train_cfg = dict(max_epochs=epochs, val_interval=6)

@@ -1,0 +1,13 @@
+"""Stage 2 at the operating point of the paper's Table 1: score 0.5, box NMS 0.3, 1000 proposals, 512 instances, pad 64.
+
+python tools/test.py configs/tio2/mask_rcnn_stage2_table1.py work_dirs/mask_rcnn_stage2/epoch_35.pth
+"""
+
+_base_ = "./mask_rcnn_stage2.py"
+
+model = dict(
+    test_cfg=dict(
+        rpn=dict(max_per_img=1000),
+        rcnn=dict(score_thr=0.5, nms=dict(iou_threshold=0.3), max_per_img=512),
+    )
+)

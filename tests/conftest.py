@@ -1,0 +1,17 @@
+"""Fixtures shared by the tests."""
+
+import pytest
+
+from tio2.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
+
+
+@pytest.fixture(scope="session")
+def rendered_set(tmp_path_factory):
+    """Folder of a small rendered data set: one image of 160 x 128 px with 12 particles in each split."""
+    folder = tmp_path_factory.mktemp("rendered") / "set"
+    settings = RenderSettings(seed=0, shape=(128, 160), preset="agglomerated", particles=12)
+    plan = DatasetPlan(settings, num=3, fractions=(1, 1, 1))
+    claim_folder(plan, folder)
+    assert len(list(render_missing(plan, folder, jobs=1))) == 3
+    join_parts(plan, folder)
+    return folder

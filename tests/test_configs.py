@@ -1,0 +1,132 @@
+"""Every config parses and builds; the two stages say what the paper says."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(path for folder in ("tio2", "demo") for path in (ROOT / "configs" / folder).rglob("*.py"))
+STAGE1, STAGE2 = (ROOT / "configs" / "tio2" / f"mask_rcnn_stage{n}.py" for n in (1, 2))
+PAPER_RATES = {  # learning rate in the epochs of a stage, counted from 1
+    STAGE1: {1: 1e-3, 38: 1e-3, 39: 1e-4, 42: 1e-4},
+    STAGE2: {1: 1e-3, 28: 1e-3, 29: 1e-4, 35: 1e-4},
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _registered():
+    register_all_modules()
+    import tio2.datasets
+    import tio2.engine
+    import tio2.evaluation
+    import tio2.models  # noqa: F401
+
+
+def rates_by_epoch(config):
+    """The learning rate of the first step of each epoch, schedules stepped as the Runner steps them."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.optim_wrapper.optimizer.lr)
+    steps = config.train_dataloader.sampler.num_batches
+    schedulers = []
+    for scheduler in config.param_scheduler:
+        scheduler = dict(scheduler)
+        build = PARAM_SCHEDULERS.get(scheduler.pop("type"))
+        if scheduler.pop("convert_to_iter_based", False):
+            schedulers.append(build.build_iter_from_epoch(optimizer=optimizer, epoch_length=steps, **scheduler))
+        else:
+            schedulers.append(build(optimizer=optimizer, **scheduler))
+    rates = {}
+    for epoch in range(1, config.train_cfg.max_epochs + 1):
+        rates[epoch] = optimizer.param_groups[0]["lr"]
+        for _ in range(steps):
+            optimizer.step()
+            for scheduler in schedulers:
+                if not scheduler.by_epoch:
+                    scheduler.step()
+        for scheduler in schedulers:
+            if scheduler.by_epoch:
+                scheduler.step()
+    return rates
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_parses_builds_and_says_how_to_run_it(path):
+    config = Config.fromfile(path)
+    model = MODELS.build(config.model)
+    assert sum(parameter.numel() for parameter in model.parameters()) > 1e6
+    assert model.roi_head.mask_head.num_classes == model.roi_head.bbox_head.num_classes == 1
+    assert config.train_dataloader.sampler.batch_size == config.train_dataloader.batch_size
+    command = f"{path.relative_to(ROOT)}"
+    assert command in path.read_text(encoding="utf-8"), "the docstring gives the command"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_mask_target_is_what_the_mask_head_gives(path):
+    config = Config.fromfile(path)
+    head = MODELS.build(config.model.roi_head.mask_head)
+    size = config.model.roi_head.mask_roi_extractor.roi_layer.output_size
+    logits = head(torch.zeros(1, config.model.roi_head.mask_head.in_channels, size, size))
+    assert logits.shape[-1] == config.model.train_cfg.rcnn.mask_size
+
+
+@pytest.mark.parametrize(("path", "steps"), [(STAGE1, 29_316), (STAGE2, 24_430)])
+def test_stage_has_the_paper_s_steps(path, steps):
+    config = Config.fromfile(path)
+    assert config.train_dataloader.sampler.num_batches == 698
+    assert config.train_cfg.max_epochs * config.train_dataloader.sampler.num_batches == steps
+
+
+@pytest.mark.parametrize("path", PAPER_RATES, ids=lambda path: path.stem)
+def test_learning_rate_falls_when_the_paper_says(path):
+    rates = rates_by_epoch(Config.fromfile(path))
+    for epoch, rate in PAPER_RATES[path].items():
+        assert rates[epoch] == pytest.approx(rate, rel=1e-9), epoch
+
+
+@pytest.mark.parametrize(("path", "batch", "frozen"), [(STAGE1, 2, 4), (STAGE2, 1, -1)])
+def test_stage_values(path, batch, frozen):
+    config = Config.fromfile(path)
+    assert config.train_dataloader.batch_size == config.auto_scale_lr.base_batch_size == batch
+    assert config.model.backbone.frozen_stages == frozen
+    assert config.model.backbone.norm_eval
+    assert config.model.backbone.init_cfg is None
+    anchors = config.model.rpn_head.anchor_generator
+    assert (anchors.base_sizes, anchors.ratios) == ([8, 16, 32, 64, 96], [0.5, 1.0, 2.0])
+    assert config.model.train_cfg.rpn.sampler.num == 1024
+    assert config.model.train_cfg.rcnn.sampler.num == 1024
+    assert config.model.train_cfg.rcnn.sampler.pos_fraction == 0.25
+    assert config.optim_wrapper.clip_grad.max_norm == 5.0
+
+
+def test_table1_is_the_paper_s_operating_point():
+    test_cfg = Config.fromfile(ROOT / "configs" / "tio2" / "mask_rcnn_stage2_table1.py").model.test_cfg
+    assert (test_cfg.rcnn.score_thr, test_cfg.rcnn.nms.iou_threshold) == (0.5, 0.3)
+    assert (test_cfg.rpn.max_per_img, test_cfg.rcnn.max_per_img) == (1000, 512)
+
+
+def test_default_keeps_low_scores_and_caps_nothing():
+    test_cfg = Config.fromfile(STAGE2).model.test_cfg
+    assert (test_cfg.rcnn.score_thr, test_cfg.rcnn.nms.iou_threshold) == (0.05, 0.5)
+    assert (test_cfg.rpn.max_per_img, test_cfg.rcnn.max_per_img) == (4000, 3000)
+
+
+def test_clipping_and_decay_are_in_force():
+    model = torch.nn.Linear(4, 1, bias=False)
+    wrapper = build_optim_wrapper(model, Config.fromfile(STAGE1).optim_wrapper)
+    group = wrapper.optimizer.param_groups[0]
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (1e-3, 0.9, 1e-4)
+
+    before = model.weight.detach().clone()
+    wrapper.update_params(model(torch.full((1, 4), 1e4)).sum())  # a gradient of norm 2e4
+    step = (before - model.weight.detach()) / 1e-3 - 1e-4 * before
+    assert torch.linalg.norm(step).item() == pytest.approx(5.0, rel=1e-3)
+
+    before = model.weight.detach().clone()
+    wrapper.optimizer.state.clear()  # no momentum left: what remains is decay alone
+    wrapper.update_params(model(torch.zeros(1, 4)).sum())
+    torch.testing.assert_close(model.weight.detach(), before * (1 - 1e-3 * 1e-4))
