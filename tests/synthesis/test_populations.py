@@ -1,0 +1,51 @@
+"""Drawn particles have the sizes that were asked for."""
+
+import numpy as np
+import pytest
+
+from tio2.synthesis.populations import Population, draw_ecds, draw_particle, draw_semi_axes, uniform_rotation
+from tio2.synthesis.presets import PRESETS
+from tio2.synthesis.scenes import build_scene
+
+
+def test_every_outline_has_exactly_the_ecd_that_was_drawn():
+    rng = np.random.default_rng(0)
+    for ecd in draw_ecds(Population(), 50, rng):
+        particle = draw_particle(Population(), float(ecd), rng)
+        assert particle.outline.ecd == pytest.approx(ecd, rel=1e-9)
+
+
+def test_5000_placed_particles_give_the_log_normal_back_within_4_standard_errors():
+    population = Population(ecd_median_nm=180.0, ecd_gsd=1.5)
+    ecds = []
+    for seed, preset in enumerate(("scattered", "agglomerated") * 5):
+        scene = build_scene(PRESETS[preset], population, (300, 400), 25.0, np.random.default_rng(seed), particles=500)
+        ecds += [placed.particle.outline.ecd for placed in scene.placed]
+    logs = np.log(ecds)
+    assert len(logs) == 5000
+    sigma = np.log(1.5)
+    assert abs(logs.mean() - np.log(180)) < 4 * sigma / np.sqrt(len(logs))
+    assert abs(logs.std(ddof=1) - sigma) < 4 * sigma / np.sqrt(2 * len(logs))
+
+
+def test_aspect_ratios_are_log_normal_above_1():
+    rng = np.random.default_rng(1)
+    population = Population()
+    axes = np.array([draw_semi_axes(population, rng) for _ in range(4000)])
+    elongation = np.log(axes[:, 0] - 1)
+    error = np.log(population.elongation_gsd) / np.sqrt(len(axes))
+    assert abs(np.median(elongation) - np.log(population.elongation_median)) < 4 * 1.2533 * error
+    assert (axes[:, 0] > axes[:, 1]).all()
+    assert (axes[:, 1] > axes[:, 2]).all()
+
+
+def test_rotations_are_proper_and_point_anywhere():
+    rng = np.random.default_rng(2)
+    rotations = np.array([uniform_rotation(rng) for _ in range(3000)])
+    np.testing.assert_allclose(
+        rotations @ rotations.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (3000, 3, 3)), atol=1e-12
+    )
+    np.testing.assert_allclose(np.linalg.det(rotations), 1)
+    cosines = rotations[:, 2, 2]  # uniform in -1..1 for a uniform rotation: mean 0, variance 1/3
+    assert abs(cosines.mean()) < 4 * np.sqrt(1 / 3 / 3000)
+    assert abs(np.mean(cosines**2) - 1 / 3) < 4 * np.sqrt(4 / 45 / 3000)

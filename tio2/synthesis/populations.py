@@ -1,0 +1,132 @@
+"""Draws particles: log-normal sizes, aspect ratios, body shapes and orientations."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tio2.synthesis.bodies import Body, even_directions, rounded_polyhedron, superellipsoid
+from tio2.synthesis.outlines import Outline, outline_of, union_outline
+
+
+@dataclass(frozen=True)
+class Population:
+    """Size and shape distributions of a powder; the defaults are fitted to images of TiO2 (docs/rendering.md)."""
+
+    ecd_median_nm: float = 203.0  # ECD of the full projected outline
+    ecd_gsd: float = 1.40  # geometric standard deviation
+    elongation_median: float = 0.24  # of (longest / middle axis) - 1, log-normal
+    elongation_gsd: float = 2.0
+    flatness_median: float = 0.15  # of (middle / shortest axis) - 1, log-normal
+    flatness_gsd: float = 2.0
+    polyhedron_share: float = 0.8  # the rest are superellipsoids
+    superellipsoid_exponents: tuple[int, ...] = (2, 3)  # drawn evenly; 2 is the ellipsoid
+    twin_share: float = 0.3  # two bodies grown into one another, one particle
+
+
+SPHERES = Population(
+    200.0,
+    1.06,
+    elongation_median=0.02,
+    elongation_gsd=1.5,
+    flatness_median=0.02,
+    flatness_gsd=1.5,
+    polyhedron_share=0.0,
+    superellipsoid_exponents=(2,),
+    twin_share=0.0,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Lobe:
+    """One convex body of a particle, oriented; lengths in the particle's unit."""
+
+    body: Body
+    outline: Outline  # of the body alone, around its own centre
+    centre: np.ndarray  # (3,) x, y, z in the particle
+
+    def scaled(self, factor: float) -> "Lobe":
+        """The same lobe in a particle `factor` times as large."""
+        return Lobe(self.body.scaled(factor), self.outline.scaled(factor), self.centre * factor)
+
+
+@dataclass(frozen=True, eq=False)
+class Particle:
+    """One body or two grown into one another, oriented, in nm; the origin lies within all of them."""
+
+    lobes: tuple[Lobe, ...]
+    outline: Outline  # of the whole
+
+    def scaled(self, factor: float) -> "Particle":
+        """The same particle, `factor` times as large."""
+        return Particle(tuple(lobe.scaled(factor) for lobe in self.lobes), self.outline.scaled(factor))
+
+
+def draw_ecds(population: Population, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) equivalent circular diameters in nm, log-normal (ISO 9276-5)."""
+    return population.ecd_median_nm * np.exp(np.log(population.ecd_gsd) * rng.standard_normal(count))
+
+
+def draw_particle(population: Population, ecd_nm: float, rng: np.random.Generator) -> Particle:
+    """A particle of random shape and orientation, scaled after it is oriented: its outline has exactly this ECD."""
+    bodies = [draw_body(population, rng)]
+    if rng.random() < population.twin_share:
+        bodies.append(draw_body(population, rng).scaled(rng.uniform(0.5, 1.0)))
+    particle = join(bodies, rng)
+    return particle.scaled(ecd_nm / particle.outline.ecd)
+
+
+def draw_body(population: Population, rng: np.random.Generator) -> Body:
+    """A convex body of about unit radius, oriented."""
+    semi_axes = draw_semi_axes(population, rng)
+    rotation = draw_rotation(semi_axes, rng)
+    if rng.random() < population.polyhedron_share:
+        return rounded_polyhedron(draw_faces(rng), semi_axes, rotation, int(rng.choice((5, 9), p=(0.65, 0.35))))
+    return superellipsoid(semi_axes, rotation, int(rng.choice(population.superellipsoid_exponents)))
+
+
+def join(bodies: list[Body], rng: np.random.Generator) -> Particle:
+    """A particle of one body, or of two that overlap, moved apart along a direction near the substrate's plane."""
+    outlines = [outline_of(body) for body in bodies]
+    if len(bodies) == 1:
+        return Particle((Lobe(bodies[0], outlines[0], np.zeros(3)),), outlines[0])
+    angle = rng.uniform(0, 2 * np.pi)
+    direction = np.array([np.cos(angle), np.sin(angle), rng.normal(0, 0.3)])
+    shares = rng.uniform(0.4, 0.85, 2) * np.array([-1, 1])  # below 1: the origin stays within both
+    centres = [share * outline.radii.min() * direction for share, outline in zip(shares, outlines, strict=True)]
+    lobes = tuple(Lobe(*parts) for parts in zip(bodies, outlines, centres, strict=True))
+    return Particle(lobes, union_outline(outlines, np.array(centres)[:, :2]))
+
+
+def draw_semi_axes(population: Population, rng: np.random.Generator) -> np.ndarray:
+    """(3,) semi-axes in falling order, the middle one 1."""
+    excess = rng.standard_normal(2)
+    elongation = population.elongation_median * population.elongation_gsd ** excess[0]
+    flatness = population.flatness_median * population.flatness_gsd ** excess[1]
+    return np.array([1 + min(elongation, 1.8), 1.0, 1 / (1 + min(flatness, 1.0))])
+
+
+def draw_faces(rng: np.random.Generator) -> np.ndarray:
+    """(K, 3) face normals over distances of an irregular polyhedron of 10 to 18 faces around the origin."""
+    count = int(rng.integers(10, 19))
+    normals = even_directions(count) @ uniform_rotation(rng).T
+    normals = normals + rng.normal(0, 0.12, normals.shape)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return normals / rng.uniform(0.9, 1.1, (count, 1))
+
+
+def draw_rotation(semi_axes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rotation of a body at rest: of three uniform ones that in which an ellipsoid of these axes stands lowest."""
+    rotations = [uniform_rotation(rng) for _ in range(3)]
+    return min(rotations, key=lambda rotation: float(np.sum((rotation[2] * semi_axes) ** 2)))
+
+
+def uniform_rotation(rng: np.random.Generator) -> np.ndarray:
+    """(3, 3) rotation matrix uniform over all rotations, from a random unit quaternion."""
+    w, x, y, z = (quaternion := rng.standard_normal(4)) / np.linalg.norm(quaternion)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )

@@ -1,0 +1,86 @@
+"""What to render: how many particles, how they stick together, and the ranges of the microscope's settings."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+REFERENCE_AREA_PX = 1024 * 704  # particle numbers are given for a frame of this area
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A kind of scene. Ranges are (low, high); numbers of particles are drawn evenly in the logarithm."""
+
+    configuration: str  # 'scattered', 'agglomerated' or 'matrix'
+    particles_range: tuple[int, int]  # in a frame of REFERENCE_AREA_PX, those cut or missed by the frame included
+    members_range: tuple[int, int]  # of an agglomerate
+    kind_weights: tuple[float, float, float, float]  # scattered, chain, clump, bunch
+    spheres_per_particle_range: tuple[float, float] = (0.0, 0.0)  # of the matrix, not annotated
+
+
+PRESETS = {
+    "scattered": Preset("scattered", (12, 120), (1, 4), (0.7, 0.2, 0.1, 0.0)),
+    "agglomerated": Preset("agglomerated", (40, 950), (2, 60), (0.06, 0.32, 0.44, 0.18)),
+    "matrix": Preset("matrix", (40, 300), (2, 30), (0.2, 0.3, 0.3, 0.2), (1.0, 4.0)),
+}
+MIXTURE = {"agglomerated": 0.6, "scattered": 0.25, "matrix": 0.15}  # shares of the preset 'mixed'
+PRESET_NAMES = (*PRESETS, "mixed")
+
+
+def choose_preset(name: str, rng: np.random.Generator) -> Preset:
+    """The preset of this name; for 'mixed' one drawn by its share in MIXTURE."""
+    return PRESETS[str(rng.choice(list(MIXTURE), p=list(MIXTURE.values())))] if name == "mixed" else PRESETS[name]
+
+
+@dataclass(frozen=True)
+class Microscope:
+    """One image's settings; grey levels are 0-255."""
+
+    substrate_level: float  # grey level of the bare membrane
+    particle_level: float  # grey level of a flat face of TiO2
+    matrix_contrast: float  # yield of the matrix relative to TiO2
+    tilt_exponent: float
+    edge_yield: float
+    azimuth: float  # radians, the side on which the detector stands
+    asymmetry: float  # relative difference of signal between its side and the mean
+    translucency: float  # share of a covered edge's extra signal that comes through
+    roughness: float  # relative unevenness of the particles' faces
+    shadow_strength: float
+    charging_std: float  # relative spread of brightness between agglomerates
+    texture: float  # contrast of the membrane's wrinkles, grey levels
+    wrinkle_px: float
+    probe_px: float  # standard deviation of the probe
+    electrons_per_level: float
+    read_noise: float  # grey levels
+    noise_correlation_px: float
+    jitter_px: float
+    highlight_knee: float  # grey level from which the amplifier runs into saturation
+    streaks: float  # relative, on a particle charged to twice the normal signal
+    gamma: float
+
+
+def draw_microscope(rng: np.random.Generator) -> Microscope:
+    """Settings of one image, within the range seen in real images (docs/rendering.md)."""
+    return Microscope(
+        substrate_level=rng.uniform(16, 48),
+        particle_level=rng.uniform(74, 114),
+        matrix_contrast=rng.uniform(0.5, 0.75),
+        tilt_exponent=rng.uniform(0.55, 0.75),
+        edge_yield=rng.uniform(2.45, 2.95),
+        azimuth=rng.uniform(0, 2 * np.pi),
+        asymmetry=rng.uniform(0.03, 0.2),
+        translucency=rng.uniform(0, 0.1),
+        roughness=rng.uniform(0.025, 0.05),
+        shadow_strength=rng.uniform(0.4, 0.8),
+        charging_std=rng.uniform(0.1, 0.25),
+        texture=rng.uniform(12, 38),
+        wrinkle_px=rng.uniform(3.5, 6.5),
+        probe_px=rng.uniform(0.38, 0.5),
+        electrons_per_level=rng.uniform(4, 6.5),
+        read_noise=rng.uniform(0.5, 1.2),
+        noise_correlation_px=rng.uniform(0.4, 0.5),
+        jitter_px=rng.uniform(0, 0.1),
+        highlight_knee=rng.uniform(160, 210),
+        streaks=rng.uniform(0.01, 0.06),
+        gamma=rng.uniform(0.9, 1.1),
+    )

@@ -1,0 +1,121 @@
+"""Render SEM images of agglomerated particles with exact truth: images, and COCO annotations per split.
+
+python tools/render_dataset.py --num 20 --out data/rendered
+python tools/render_dataset.py --num 1000 --size 2048 1536 --preset agglomerated --jobs 8 --format tif --out data/big
+
+Begun again with the same arguments it renders what is missing. The same seed gives the same files for any --jobs.
+"""
+
+import argparse
+from pathlib import Path
+
+from tio2.cli import one_line_errors
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--num", type=_positive(int), required=True, help="number of images, all splits together")
+    parser.add_argument(
+        "--size",
+        type=_positive(int),
+        nargs=2,
+        metavar=("W", "H"),
+        default=(1024, 704),
+        help="of the frame, px (default: 1024 704)",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=["scattered", "agglomerated", "matrix", "mixed"],
+        default="mixed",
+        help="what is rendered (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--particles", type=_positive(int), help="particles let down on and just around each frame (default: drawn)"
+    )
+    parser.add_argument(
+        "--pixel-size",
+        type=_positive(float),
+        default=7.344,
+        metavar="NM",
+        help="edge of a pixel (default: %(default)s nm)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
+    parser.add_argument("--jobs", type=_positive(int), default=1, help="processes (default: %(default)s)")
+    parser.add_argument(
+        "--fractions",
+        type=float,
+        nargs=3,
+        metavar=("TRAIN", "VAL", "TEST"),
+        default=(0.8, 0.1, 0.1),
+        help="default: 0.8 0.1 0.1",
+    )
+    parser.add_argument(
+        "--format",
+        choices=["png", "tif"],
+        default="png",
+        help="tif carries the pixel size in its tags (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--data-bar", action="store_true", help="with a data bar below the frame, as microscopes add it"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder; gets images/<split> and annotations/<split>.json"
+    )
+    arguments = parser.parse_args()
+    if min(arguments.fractions) < 0 or sum(arguments.fractions) == 0:
+        parser.error("--fractions must be 0 or more and not all 0")
+    if arguments.seed < 0:
+        parser.error("--seed must be 0 or more")
+    return arguments
+
+
+def main() -> None:
+    """Plan, render what is missing, join."""
+    arguments = parse_arguments()
+    from tqdm import tqdm
+
+    from tio2.synthesis import (
+        DatasetPlan,
+        RenderedDatasetError,
+        RenderSettings,
+        claim_folder,
+        join_parts,
+        missing_numbers,
+        render_missing,
+    )
+
+    settings = RenderSettings(
+        seed=arguments.seed,
+        shape=(arguments.size[1], arguments.size[0]),
+        preset=arguments.preset,
+        particles=arguments.particles,
+        pixel_size_nm=arguments.pixel_size,
+        data_bar=arguments.data_bar,
+    )
+    plan = DatasetPlan(settings, arguments.num, tuple(arguments.fractions), f".{arguments.format}")
+    with one_line_errors(RenderedDatasetError, OSError):
+        claim_folder(plan, arguments.out)
+        done = plan.num - len(missing_numbers(plan, arguments.out))
+        for _ in tqdm(render_missing(plan, arguments.out, arguments.jobs), total=plan.num, initial=done, unit="image"):
+            pass
+        for split, counts in join_parts(plan, arguments.out).items():
+            print(f"{split}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    print(f"written: {arguments.out}/images/<split>, {arguments.out}/annotations/<split>.json")
+
+
+def _positive(kind: type) -> type:
+    """An argument type for numbers above 0."""
+
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
+        return value
+
+    parse.__name__ = f"positive {kind.__name__}"
+    return parse
+
+
+if __name__ == "__main__":
+    main()
