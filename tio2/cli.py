@@ -1,4 +1,4 @@
-"""What the programs in tools/ share: MMDetection's arguments, errors in one line. Imports no detector: --help is quick."""
+"""What the programs in tools/ share: MMDetection's arguments, one-line errors. It imports no detector: --help is quick."""
 
 import argparse
 import contextlib

@@ -9,11 +9,18 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=10),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    # two are kept, since the oldest is deleted before the next one is written
-    checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=2),
+    # written whole; the oldest of the two is deleted once the next one is on the disk
+    checkpoint=dict(type="WholeCheckpointHook", interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
-custom_hooks = [dict(type="RunRecordHook"), dict(type="ProgressBarHook"), dict(type="TransferCheckHook")]
+custom_hooks = [
+    dict(type="StepSeedHook"),
+    dict(type="LossGuardHook"),
+    dict(type="RunRecordHook"),
+    dict(type="ProgressBarHook"),
+    dict(type="TransferCheckHook"),
+    dict(type="StopOnSignalHook"),
+]
 
 env_cfg = dict(
     cudnn_benchmark=False, mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0), dist_cfg=dict(backend="nccl")

@@ -2,6 +2,7 @@ import argparse
 
 import pytest
 from mmengine.config import Config
+from toy_runs import toy_runner
 
 from tio2.engine import CheckpointError, launch
 
@@ -51,14 +52,27 @@ def test_missing_config_data_and_start_are_one_line(config_file, tmp_path):
         launch.require_start(config)
 
 
-def test_resume_auto_forgets_the_start_and_a_named_one_is_taken():
-    config = Config(dict(load_from="start.pth", resume=False))
+def test_a_checkpoint_to_resume_from_is_taken_as_named(tmp_path):
+    config = Config(dict(load_from="start.pth", resume=False, work_dir=str(tmp_path)))
     launch.set_resume(config, None)
     assert (config.load_from, config.resume) == ("start.pth", False)
     launch.set_resume(config, "epoch_3.pth")
     assert (config.load_from, config.resume) == ("epoch_3.pth", True)
-    launch.set_resume(config, "auto")
-    assert (config.load_from, config.resume) == (None, True)
+
+
+def test_deterministic_keeps_the_seed():
+    config = Config(dict(randomness=dict(seed=3)))
+    launch.enable_deterministic(config)
+    assert config.randomness == {"seed": 3, "deterministic": True}
+
+
+@pytest.mark.parametrize(("base", "processes", "factor"), [(2, 1, 1.0), (2, 8, 8.0), (1, 8, 16.0)])
+def test_the_learning_rate_follows_the_total_batch(tmp_path, base, processes, factor):
+    runner = toy_runner(tmp_path, auto_scale_lr={"enable": True, "base_batch_size": base})
+    runner._world_size = processes
+    wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.scale_lr(wrapper, runner.auto_scale_lr)
+    assert wrapper.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * factor)
 
 
 def test_auto_scale_lr_needs_a_base(config_file):

@@ -11,3 +11,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
             write_json(path, broken)
     assert read_json(path, ValueError) == {"µ": [1.25, None]}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_indented_and_compact_say_the_same(tmp_path):
+    data = {"a": [1, {"b": None}]}
+    write_json(tmp_path / "compact.json", data)
+    write_json(tmp_path / "indented.json", data, indent=2)
+    assert (tmp_path / "compact.json").read_text() == '{"a":[1,{"b":null}]}'
+    assert (tmp_path / "indented.json").read_text().splitlines()[1] == '  "a": ['
+    assert read_json(tmp_path / "compact.json", ValueError) == read_json(tmp_path / "indented.json", ValueError)

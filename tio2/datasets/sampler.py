@@ -34,6 +34,8 @@ class FixedLengthSampler(Sampler):
         if dataset.seed is None:
             dataset.seed = seed
         self.length = num_batches * batch_size
+        self.batch_size = batch_size
+        self.skipped = 0
         self.rank, self.world_size = get_dist_info()
         self.epoch = 0
 
@@ -41,9 +43,16 @@ class FixedLengthSampler(Sampler):
         return self.length
 
     def __iter__(self) -> Iterator[int]:
-        first = self.epoch * self.length * self.world_size
-        return iter(range(first + self.rank, first + self.length * self.world_size, self.world_size))
+        first = (self.epoch * self.length + self.skipped) * self.world_size
+        end = (self.epoch + 1) * self.length * self.world_size
+        return iter(range(first + self.rank, end, self.world_size))
 
     def set_epoch(self, epoch: int) -> None:
         """Called by mmengine's DistSamplerSeedHook before each epoch."""
         self.epoch = epoch
+
+    def skip(self, steps: int) -> None:
+        """Leave out an epoch's first `steps` steps, which a run that goes on within it has taken already."""
+        if not 0 <= steps * self.batch_size <= self.length:
+            raise ValueError(f"an epoch of {self.length // self.batch_size} steps has no {steps} steps to skip")
+        self.skipped = steps * self.batch_size

@@ -1,4 +1,4 @@
-"""Running: checkpoints, processes, resumption, guards, the record of a run. Importing registers hooks, loop and loader."""
+"""Running: processes, checkpoints, resumption, guards, the record of a run. Importing registers all of it."""
 
 from tio2.engine.checkpoints import CheckpointError, file_sha256, find_checkpoint, load_checkpoint, newest_checkpoint
 from tio2.engine.distribution import DistributionError

@@ -35,7 +35,7 @@ class LossGuardHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002
         """Look at the losses and the gradient's norm, where one is taken (clip_grad)."""
-        figures = {name: float(value) for name, value in outputs.items() if "loss" in name}
+        figures = {name: torch.as_tensor(value).item() for name, value in outputs.items() if "loss" in name}
         norm = runner.message_hub.log_scalars.get("train/grad_norm")
         if norm is not None and not isinstance(runner.optim_wrapper, AmpOptimWrapper):  # amp leaves such steps out
             figures["grad_norm"] = float(norm.current())

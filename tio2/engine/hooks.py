@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from mmdet.registry import HOOKS
-from mmengine.dist import is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from tqdm import tqdm
 
@@ -76,6 +76,8 @@ class RunRecordHook(Hook):
                 "epochs": runner.epoch,
                 "max_epochs": runner.max_epochs,
                 "steps": runner.iter,
+                "processes": get_world_size(),
+                "batch_size": runner.train_dataloader.batch_size,
                 "seconds": self._seconds_before + time.monotonic() - self._began,
                 "peak_memory_mib": peak_memory_mib(),
                 "parameters": sum(p.numel() for p in parameters),

@@ -1,18 +1,23 @@
 """From a config file and the command line's wishes to a Runner."""
 
 import argparse
+import contextlib
+import os
+import sys
 from pathlib import Path
 
 import mmdet.datasets  # noqa: F401 - it prints when imported: here, where the programs keep imports quiet
+import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from tio2.engine.checkpoints import CheckpointError, find_checkpoint
-
-
-class ConfigError(ValueError):
-    """A config that cannot be run; the message is one line that says what to do."""
+from tio2.engine.distribution import DistributionError, join_processes
+from tio2.engine.guards import LossError
+from tio2.engine.resume import resume_point
+from tio2.engine.settings import ConfigError, check_settings
+from tio2.engine.stopping import TrainingStopped
 
 
 def read_config(arguments: argparse.Namespace) -> Config:

@@ -96,10 +96,12 @@ class WholeCheckpointHook(CheckpointHook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Choose the writer; make sure that one checkpoint has room."""
+        """Choose the writer; clear what a killed write left; make sure that one checkpoint has room."""
         self.backend_args = dict(WHOLE_FILES)
         super().before_train(runner)
         if is_main_process():
+            for path in Path(runner.work_dir).glob("epoch_*.pth.tmp"):
+                path.unlink()
             require_room(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

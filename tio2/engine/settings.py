@@ -60,24 +60,23 @@ def check_arguments(kind: type, settings: Mapping[str, Any], place: str, config:
     Raises:
         ConfigError: A setting is unknown or has the wrong type.
     """
-    hints, complete = constructor_hints(kind)
+    hints = constructor_hints(kind)
     if kind.__name__ in registry.HOOKS.module_dict:
         hints = {**hints, "priority": int | str}
     for name, value in settings.items():
         where = f"{config.filename}: {place}.{name}" if place else f"{config.filename}: {name}"
         if name not in hints:
-            if complete:
-                near = difflib.get_close_matches(name, hints, n=1)
-                meant = f"did you mean {near[0]}?" if near else f"it has {', '.join(hints) or 'none'}"
-                raise ConfigError(f"{where} is unknown: {kind.__name__} has no such setting ({meant})")
-        elif not fits(value, hints[name]):
+            near = difflib.get_close_matches(name, hints, n=1)
+            meant = f"did you mean {near[0]}?" if near else f"it has {', '.join(hints) or 'none'}"
+            raise ConfigError(f"{where} is unknown: {kind.__name__} has no such setting ({meant})")
+        if not fits(value, hints[name]):
             raise ConfigError(f"{where} = {value!r} has the wrong type: {kind.__name__} takes {name_of(hints[name])}")
 
 
-def constructor_hints(kind: type) -> tuple[dict[str, Any], bool]:
-    """Settings of a class with their types, and whether these are all (no constructor takes any name whatever)."""
+def constructor_hints(kind: type) -> dict[str, Any]:
+    """Settings of a class with their types: its constructor's, and its parents' where it hands settings on."""
     hints: dict[str, Any] = {}
-    for parent in kind.__mro__:
+    for parent in kind.__mro__[:-1]:
         if "__init__" not in vars(parent):
             continue
         constructor = parent.__init__
@@ -90,8 +89,8 @@ def constructor_hints(kind: type) -> tuple[dict[str, Any], bool]:
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 hints.setdefault(parameter.name, types_of.get(parameter.name, Any))
         if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
-            return hints, True
-    return hints, False
+            break
+    return hints
 
 
 def fits(value: Any, hint: Any) -> bool:

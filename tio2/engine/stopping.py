@@ -18,7 +18,7 @@ from tio2.engine.saving import save_checkpoint
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
-class TrainingStopped(Exception):  # noqa: N818 - no error
+class TrainingStopped(Exception):
     """A signal ended the run, and its state is saved; the message says how to go on."""
 
 
@@ -29,6 +29,7 @@ class ShieldedWorker:
     start: Callable[[int], None] | None
 
     def __call__(self, worker_id: int) -> None:
+        """Called by the loader in the new worker."""
         if self.start is not None:
             self.start(worker_id)
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)

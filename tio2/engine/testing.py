@@ -21,11 +21,16 @@ class SplitFiles:
 
 
 def select_split(config: Config, split: str, folder: Path, dump: str | None = None) -> None:
-    """Point the config's test at `split`, its predictions written to `folder`; `dump` names a pickle besides."""
+    """Point the config's test at `split`, particles judged too, predictions to `folder`; `dump` names a pickle."""
     if split == "val":
         config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
     evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
-    evaluators = [*evaluators, dict(type="PredictionWriter", outfile=str(folder / "predictions.json"))]
+    ann_file = next(evaluator["ann_file"] for evaluator in evaluators if "ann_file" in evaluator)
+    evaluators = [
+        *evaluators,
+        dict(type="ParticleMetric", ann_file=ann_file),
+        dict(type="PredictionWriter", outfile=str(folder / "predictions.json")),
+    ]
     if dump:
         evaluators.append(dict(type="DumpResults", out_file_path=dump))
     config.test_evaluator = evaluators

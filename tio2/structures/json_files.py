@@ -6,8 +6,13 @@ from pathlib import Path
 from typing import Any
 
 
-def write_json(path: str | Path, data: Any) -> None:
+def write_json(path: str | Path, data: Any, *, indent: int | None = None) -> None:
     """Write `data` beside `path` under another name, then rename: a reader sees the old file or the whole new one.
+
+    Args:
+        path: The file; its folder is made.
+        data: What JSON can hold.
+        indent: Spaces a level, for files that people read; None writes one line without spaces.
 
     Raises:
         ValueError: `data` holds NaN or infinity, which JSON has no word for.
@@ -17,7 +22,8 @@ def write_json(path: str | Path, data: Any) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("w", encoding="utf-8") as stream:
-            json.dump(data, stream, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            separators = (",", ":") if indent is None else None
+            json.dump(data, stream, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

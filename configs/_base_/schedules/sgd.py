@@ -9,5 +9,5 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=5.0, norm_type=2),
 )
 param_scheduler = [dict(type="MultiStepLR", by_epoch=True, begin=0, end=epochs, milestones=[drop_after], gamma=0.1)]
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=epochs, val_interval=1)
+train_cfg = dict(type="ResumableTrainLoop", max_epochs=epochs, val_interval=1)
 auto_scale_lr = dict(enable=False, base_batch_size=2)

@@ -1,0 +1,164 @@
+"""Two processes do what one does; the scripts pass on what they were given."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from processes import CONFIG, ROOT, SMALL, data_options, finish, largest_difference, loading, start, weights
+
+from tio2.engine import DistributionError
+from tio2.engine.distribution import process_variables
+from tio2.structures import annotations
+
+SRUN = """#!/usr/bin/env bash
+# Starts the tasks of a Slurm job step on this machine, as far as our scripts need it.
+echo "srun $*" >> "$SRUN_LOG"
+shift 2
+while [[ $1 == -* ]]; do
+    if [[ $1 == --ntasks=* ]]; then tasks=${1#*=}; fi
+    shift
+done
+for ((i = 0; i < tasks; i++)); do
+    SLURM_PROCID=$i SLURM_LOCALID=$i SLURM_NTASKS=$tasks SLURM_NODELIST="node[1-2]" "$@" & started+=($!)
+done
+for process in "${started[@]}"; do wait "$process" || exit 1; done
+"""
+SCONTROL = """#!/usr/bin/env bash
+[ "$*" = "show hostnames node[1-2]" ] && printf '127.0.0.1\\nnode2\\n'
+"""
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    """Environment with a stand-in for Slurm on one machine."""
+    folder = tmp_path_factory.mktemp("bin")
+    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "SRUN_LOG": str(folder / "log")}
+
+
+@pytest.fixture(scope="module")
+def trained(rendered_set, slurm, tmp_path_factory):
+    """Folders of five steps by two processes, and of the same ten samples by one that accumulates two."""
+    work = tmp_path_factory.mktemp("trained")
+    common = [*SMALL, *loading(0), *data_options(rendered_set), "train_cfg.max_epochs=1"]
+    two = [*common, "train_dataloader.sampler.num_batches=5"]
+    one = [*common, "train_dataloader.sampler.num_batches=10", "optim_wrapper.accumulative_counts=2"]
+    script = ["tools/slurm_train.sh", "part", "job", CONFIG, work / "two", "--cfg-options", *two]
+    program = start(script, work / "two.log", GPUS="2", SRUN_ARGS="--quiet --exclusive", **slurm)
+    alone = start([sys.executable, "tools/train.py", CONFIG, "--work-dir", work / "one", "--cfg-options", *one],
+                  work / "one.log")  # fmt: skip
+    finish(program, work / "two.log")
+    finish(alone, work / "one.log")
+    return work
+
+
+def test_two_processes_train_as_one_that_accumulates_both_images(trained):
+    one, two = weights(trained / "one" / "epoch_1.pth"), weights(trained / "two" / "epoch_1.pth")
+    assert largest_difference(one, two) < 1e-4
+    record = json.loads((trained / "two" / "run.json").read_text())
+    assert record["steps"] == 5
+    assert "Distributed launcher: slurm" in (trained / "two.log").read_text()
+
+
+def test_the_weights_did_move_and_only_the_first_process_wrote(trained):
+    records = list((trained / "two").glob("*/*.log"))
+    assert len(records) == 1
+    events = list((trained / "two").rglob("events.out.tfevents*"))
+    assert len(events) == 1
+    lines = [line for line in records[0].read_text().splitlines() if "Epoch(train)" in line]
+    assert len(lines) == 5
+    losses = [float(line.split("  loss: ")[1].split()[0]) for line in lines]
+    assert max(losses) - min(losses) > 1e-3
+
+
+def test_slurm_s_step_is_asked_for_as_mmdetection_does(trained, slurm):  # noqa: ARG001 - the log is written by it
+    with open(slurm["SRUN_LOG"]) as log:
+        asked = log.readline()
+    assert asked.startswith(
+        "srun -p part --job-name=job --ntasks=2 --ntasks-per-node=2 --cpus-per-task=5 --kill-on-bad-exit=1 "
+        f"--quiet --exclusive {sys.executable} -u tools/train.py {CONFIG} --work-dir="
+    )
+    assert "--launcher=slurm --cfg-options" in asked
+
+
+@pytest.fixture(scope="module")
+def three_images(rendered_set, tmp_path_factory):
+    """The splits' images, one each, as one set of three."""
+    files = {split: annotations.read_annotations(rendered_set / "annotations" / f"{split}.json")
+             for split in ("train", "val", "test")}  # fmt: skip
+    images, particles = [], []
+    for number, (split, data) in enumerate(files.items(), start=1):
+        images += [{**image, "id": number, "file_name": f"{split}/{image['file_name']}"} for image in data["images"]]
+        particles += [{**particle, "image_id": number} for particle in data["annotations"]]
+    particles = [{**particle, "id": number} for number, particle in enumerate(particles, start=1)]
+    path = tmp_path_factory.mktemp("three") / "three.json"
+    annotations.write_annotations(path, annotations.dataset(images, particles))
+    return path
+
+
+def test_two_processes_test_as_one_and_each_image_once(trained, rendered_set, three_images):
+    data = [
+        "val_dataloader.num_workers=0",
+        "val_dataloader.persistent_workers=False",
+        "model.test_cfg.rcnn.max_per_img=40",
+        f"val_dataloader.dataset.data_root={rendered_set}/",
+        f"val_dataloader.dataset.ann_file={three_images}",
+        "val_dataloader.dataset.data_prefix.img=images/",
+        f"val_evaluator.ann_file={three_images}",
+    ]
+    checkpoint = trained / "two" / "epoch_1.pth"
+    two = start(["tools/dist_test.sh", CONFIG, checkpoint, 2, "--work-dir", trained / "test2", "--cfg-options", *data],
+                trained / "test2.log")  # fmt: skip
+    one = start(
+        [sys.executable, "tools/test.py", CONFIG, checkpoint, "--work-dir", trained / "test1", "--cfg-options", *data],
+        trained / "test1.log",
+    )
+    finish(two, trained / "test2.log")
+    finish(one, trained / "test1.log")
+    records = [json.loads((trained / name / "val" / "metrics.json").read_text()) for name in ("test1", "test2")]
+    assert records[0]["metrics"] == records[1]["metrics"]
+    assert records[1]["metrics"]["coco/images"] == 3
+    found = [json.loads((trained / name / "val" / "predictions.json").read_text()) for name in ("test1", "test2")]
+    assert found[0] == found[1]
+    assert {prediction["image_id"] for prediction in found[0]} == {1, 2, 3}
+
+
+def test_a_launcher_that_did_not_start_the_process_is_named(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(DistributionError, match="RANK, WORLD_SIZE, LOCAL_RANK are not set: start with tools/dist_tr"):
+        process_variables("pytorch")
+
+
+def test_slurm_s_and_mpi_s_variables_become_torch_s(monkeypatch):
+    for name in ("MASTER_ADDR", "MASTER_PORT", "SLURM_NODELIST"):
+        monkeypatch.delenv(name, raising=False)
+    for prefix, names in {"SLURM_": ("PROCID", "NTASKS", "LOCALID"),
+                          "OMPI_COMM_WORLD_": ("RANK", "SIZE", "LOCAL_RANK")}.items():  # fmt: skip
+        for name, value in zip(names, "362", strict=True):
+            monkeypatch.setenv(prefix + name, value)
+    expected = {"RANK": "3", "WORLD_SIZE": "6", "LOCAL_RANK": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    assert process_variables("slurm") == process_variables("mpi") == expected
+
+
+@pytest.mark.parametrize(("script", "words"), [("dist_train.sh", 1), ("dist_test.sh", 2), ("slurm_train.sh", 3)])
+def test_a_script_without_its_arguments_says_them(script, words):
+    done = subprocess.run([ROOT / "tools" / script, *["x"] * words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"tools/{script} " in done.stderr
+    assert "CONFIG" in done.stderr
+
+
+def test_slurm_asks_for_gpus_unless_gloo_is_named(slurm, tmp_path):
+    calls = {**os.environ, **slurm, "SRUN_LOG": str(tmp_path / "log"), "PYTHON": "true", "GPUS": "16"}
+    for backend in ("", "gloo"):
+        subprocess.run([ROOT / "tools" / "slurm_test.sh", "p", "j", "c.py", "w.pth", "--split", "test"],
+                       env={**calls, "BACKEND": backend}, check=True)  # fmt: skip
+    gpu, cpu = (tmp_path / "log").read_text().splitlines()
+    assert "--gres=gpu:8 --ntasks=16 --ntasks-per-node=8 " in gpu
+    assert gpu.endswith("test.py c.py w.pth --launcher=slurm --split test")
+    assert "--gres" not in cpu

@@ -1,0 +1,99 @@
+"""An interrupted run goes on from its newest whole checkpoint as if nothing had happened."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from toy_runs import toy_runner, weights_of
+
+from tio2.engine import CheckpointError, launch, resume_point
+from tio2.engine.resume import checkpoint_name, checkpoint_position, checkpoints_of
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Folder and weights of a run of three epochs that nothing interrupted; all checkpoints kept."""
+    folder = tmp_path_factory.mktemp("finished")
+    runner = toy_runner(folder, **{"default_hooks.checkpoint.max_keep_ckpts": -1})
+    runner.train()
+    return folder, weights_of(runner), runner.model.seen
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of that folder, times of writing kept, the original's path pointing nowhere useful."""
+    return shutil.copytree(finished[0], tmp_path / "moved")
+
+
+def test_names_tell_positions(tmp_path):
+    for epoch, step in [(3, None), (0, 1), (12, 1207)]:
+        (tmp_path / checkpoint_name(epoch, step)).touch()
+    for other in ("epoch_x.pth", "epoch_3.pth.tmp", "epoch_3-0123abcd.pth", "best.pth"):
+        (tmp_path / other).touch()
+    assert sorted(map(checkpoint_position, checkpoints_of(tmp_path))) == [(0, 1), (3, 0), (12, 1207)]
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_resumed_run_ends_with_the_uninterrupted_one_s_weights(copy, finished, epoch):
+    for later in range(epoch + 1, 4):
+        (copy / f"epoch_{later}.pth").unlink()
+    config_of = toy_runner(copy, load_from=str(resume_point(copy)), resume=True)
+    config_of.train()
+    assert config_of.model.seen == finished[2][8 * epoch :], "the samples that were left"
+    assert (config_of.epoch, config_of.iter) == (3, 12)
+    assert torch.equal(weights_of(config_of), finished[1]), "weights, momentum, schedule and dropout"
+
+
+def test_newest_means_written_last(copy):
+    assert resume_point(copy).name == "epoch_3.pth"
+    os.utime(copy / "epoch_2.pth")  # a second run in the folder has come this far
+    assert resume_point(copy) == copy / "epoch_2.pth", "and last_checkpoint, which names another folder, is not asked"
+
+
+def test_cut_short_at_any_length_is_named_and_passed_over(copy, capsys):
+    whole = (copy / "epoch_3.pth").read_bytes()
+    rng = np.random.default_rng(0)
+    for length in [0, 1, len(whole) - 1, *rng.integers(2, len(whole) - 1, size=30)]:
+        (copy / "epoch_3.pth").write_bytes(whole[:length])
+        assert resume_point(copy).name == "epoch_2.pth"
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert said.startswith("passed over: checkpoint")
+        assert "epoch_3.pth is damaged" in said
+
+
+def test_changed_bytes_are_found_by_their_checksum(copy, capsys):
+    path = copy / "epoch_3.pth"
+    weights = torch.load(path, weights_only=False)["state_dict"]["layer.weight"].numpy().tobytes()
+    data = path.read_bytes()
+    path.write_bytes(data.replace(weights, bytes(len(weights))))
+    assert resume_point(copy).name == "epoch_2.pth"
+    assert "epoch_3.pth is damaged" in capsys.readouterr().err
+
+
+def test_published_weights_are_no_state(copy, capsys):
+    torch.save({"state_dict": {}, "meta": {}}, copy / "epoch_4.pth")
+    assert resume_point(copy).name == "epoch_3.pth"
+    assert "no state to go on from (message_hub, optimizer)" in capsys.readouterr().err.replace(
+        "(optimizer, message_hub)", "(message_hub, optimizer)"
+    )
+
+
+def test_none_whole_is_an_error_and_none_at_all_a_said_fresh_start(tmp_path, capsys):
+    config = Config(dict(load_from="start.pth", resume=False, work_dir=str(tmp_path)))
+    launch.set_resume(config, "auto")
+    assert (config.load_from, config.resume) == ("start.pth", False)
+    assert "to resume from: training starts at the beginning" in capsys.readouterr().err
+    (tmp_path / "epoch_1.pth").touch()
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .* is whole \(epoch_1\.pth\)"):
+        launch.set_resume(config, "auto")
+
+
+def test_epochs_of_another_length_are_refused(copy):
+    runner = toy_runner(copy, load_from=str(copy / "epoch_2.pth"), resume=True,
+                        **{"train_dataloader.sampler.num_batches": 5})  # fmt: skip
+    with pytest.raises(CheckpointError, match="epochs of 4 steps, and the config has 5"):
+        runner.train()

@@ -1,0 +1,85 @@
+"""Training by two processes that is killed in a step, killed in a write and told to stop ends like one left alone."""
+
+import json
+import random
+import sys
+
+import pytest
+import torch
+from processes import (
+    CONFIG,
+    PATIENCE_S,
+    SMALL,
+    data_options,
+    finish,
+    kill_rank,
+    largest_difference,
+    loading,
+    start,
+    steps_done,
+    wait_until,
+    weights,
+)
+
+from tio2.engine.resume import checkpoints_of
+
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def data(rendered_set):
+    return [*SMALL, *data_options(rendered_set)]
+
+
+def test_killed_and_stopped_training_ends_as_if_left_alone(data, tmp_path):
+    options = ["--cfg-options", *data, *loading(1), "train_cfg.max_epochs=3",
+               f"train_dataloader.sampler.num_batches={STEPS}"]  # fmt: skip
+
+    def train(folder, log):
+        return start(["tools/dist_train.sh", CONFIG, 2, "--work-dir", tmp_path / folder, "--resume", *options], log)
+
+    run, log = tmp_path / "broken", tmp_path / "log"
+    program = train("broken", log)
+    random_step = STEPS + random.randrange(STEPS)
+    wait_until(program, log, lambda: steps_done(log) >= random_step)
+    kill_rank(program, 1)
+    assert "training starts at the beginning" in finish(program, log, ok=False)
+
+    for path in checkpoints_of(run):  # the first epoch is there; the second is killed in its write
+        if path.name != "epoch_1.pth":
+            path.unlink()
+    program = train("broken", log)
+    wait_until(program, log, (run / "epoch_2.pth.tmp").exists)
+    kill_rank(program, 0)
+    assert "resumed epoch: 1, iter: 4" in finish(program, log, ok=False)
+    if not (run / "epoch_2.pth").exists():  # else the write had just ended
+        assert (run / "epoch_2.pth.tmp").exists()
+
+    program = train("broken", log)
+    wait_until(program, log, lambda: steps_done(log) > 2 * STEPS)
+    program.terminate()
+    program.wait(timeout=PATIENCE_S)
+    assert "stopped by SIGTERM after step" in log.read_text()
+    assert any("_step_" in path.name for path in checkpoints_of(run))
+
+    finish(train("broken", log), log)
+    finish(train("whole", log), log)
+    record = json.loads((run / "run.json").read_text())
+    assert (record["epochs"], record["steps"]) == (3, 3 * STEPS)
+    assert sorted(path.name for path in checkpoints_of(run)) == ["epoch_2.pth", "epoch_3.pth"]
+    assert largest_difference(weights(run / "epoch_3.pth"), weights(tmp_path / "whole" / "epoch_3.pth")) == 0
+
+
+def test_deterministic_runs_have_the_same_weights_whatever_the_number_of_workers(data, tmp_path):
+    options = ["--deterministic", "--cfg-options", *data, "train_cfg.max_epochs=1",
+               "train_dataloader.sampler.num_batches=20"]  # fmt: skip
+    programs = [
+        start([sys.executable, "tools/train.py", CONFIG, "--work-dir", tmp_path / name, *options, *loading(workers)],
+              tmp_path / f"{name}.log")
+        for name, workers in (("first", 0), ("second", 1))
+    ]  # fmt: skip
+    for name, program in zip(("first", "second"), programs, strict=True):
+        text = finish(program, tmp_path / f"{name}.log")
+        assert steps_done(tmp_path / f"{name}.log") == 20, text
+    first, second = (weights(tmp_path / name / "epoch_1.pth") for name in ("first", "second"))
+    assert all(torch.equal(first[name], second[name]) for name in first)

@@ -1,0 +1,112 @@
+"""Programs of tools/ started as a user starts them, on the light detector sized for seconds, and ended on purpose."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import torch
+
+from tio2.engine import load_checkpoint
+
+ROOT = Path(__file__).parents[1]
+CONFIG = "configs/demo/demo_stage1.py"
+PATIENCE_S = 900
+SMALL = [
+    "train_dataloader.batch_size=1",
+    "train_dataloader.sampler.batch_size=1",
+    "train_dataloader.dataset.dataset.pipeline.2.ratio_range=(1.0,1.1)",
+    "train_cfg.val_begin=99",
+    "param_scheduler.0.start_factor=1.0",
+    "model.train_cfg.rcnn.sampler.num=32",
+    "model.train_cfg.rpn.sampler.num=64",
+    "model.test_cfg.rcnn.max_per_img=40",
+    "default_hooks.logger.interval=1",
+]
+
+
+def loading(workers: int) -> list[str]:
+    """Options for the number of a loader's workers."""
+    return [f"train_dataloader.num_workers={workers}", f"train_dataloader.persistent_workers={workers > 0}"]
+
+
+def data_options(folder: Path) -> list[str]:
+    """Options that point training at a data set."""
+    return [
+        f"train_dataloader.dataset.dataset.data_root={folder}/",
+        f"val_dataloader.dataset.data_root={folder}/",
+        f"val_evaluator.ann_file={folder}/annotations/val.json",
+    ]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """One thread a process, a free port, this interpreter, processes on the CPU."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHON": sys.executable,
+        "BACKEND": "gloo",
+        "PORT": port,
+        "MASTER_PORT": port,
+        **more,
+    }
+
+
+def start(words: list, log: Path, **more: str) -> subprocess.Popen:
+    """Start a program in the repository's root, its output going to `log`."""
+    with log.open("w") as out:
+        return subprocess.Popen(
+            list(map(str, words)), cwd=ROOT, env=environment(**more), stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        )
+
+
+def finish(program: subprocess.Popen, log: Path, *, ok: bool = True) -> str:
+    """Wait for a program; its output. `ok`: whether it must end without an error."""
+    code = program.wait(timeout=PATIENCE_S)
+    text = log.read_text()
+    assert (code == 0) == ok, text
+    return text
+
+
+def wait_until(program: subprocess.Popen, log: Path, happened) -> None:
+    """Look every millisecond whether something `happened()` while a program runs."""
+    end = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert program.poll() is None, log.read_text()
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.001)
+
+
+def steps_done(log: Path) -> int:
+    """Steps, over the run, that a training has logged; 0 before the first."""
+    lines = re.findall(r"Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]", log.read_text())
+    epoch, step, steps = map(int, lines[-1]) if lines else (1, 0, 0)
+    return (epoch - 1) * steps + step
+
+
+def kill_rank(program: subprocess.Popen, rank: int) -> None:
+    """SIGKILL one of torchrun's processes, and no other."""
+    for child in psutil.Process(program.pid).children():
+        if child.environ().get("RANK") == str(rank):
+            os.kill(child.pid, signal.SIGKILL)
+            return
+    raise AssertionError(f"no process of rank {rank}")
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """The model's part of a checkpoint."""
+    return load_checkpoint(checkpoint)["state_dict"]
+
+
+def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """Of all weights."""
+    assert one.keys() == other.keys()
+    return max((one[name].double() - other[name].double()).abs().max().item() for name in one)
