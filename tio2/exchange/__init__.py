@@ -1,6 +1,34 @@
 """Other people's particle annotations to and from this project's structures."""
 
 from tio2.exchange.bam_tio2_archive import AnnotatedImage, Archive, BamArchiveError, list_archive, unpack
+from tio2.exchange.coco import read_coco
+from tio2.exchange.imagej_rois import read_imagej, roi_zip
+from tio2.exchange.label_images import label_image, read_label_images
+from tio2.exchange.labelme import labelme_file, read_labelme
 from tio2.exchange.new_folder import FolderExistsError, new_folder
+from tio2.exchange.source import Account, ExchangeError, ImageFolder, SourceImage, SourceParticle
+from tio2.exchange.via import read_via, via_project
 
-__all__ = ["AnnotatedImage", "Archive", "BamArchiveError", "FolderExistsError", "list_archive", "new_folder", "unpack"]
+__all__ = [
+    "Account",
+    "AnnotatedImage",
+    "Archive",
+    "BamArchiveError",
+    "ExchangeError",
+    "FolderExistsError",
+    "ImageFolder",
+    "SourceImage",
+    "SourceParticle",
+    "label_image",
+    "labelme_file",
+    "list_archive",
+    "new_folder",
+    "read_coco",
+    "read_imagej",
+    "read_label_images",
+    "read_labelme",
+    "read_via",
+    "roi_zip",
+    "unpack",
+    "via_project",
+]

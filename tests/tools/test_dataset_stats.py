@@ -1,0 +1,139 @@
+"""tools/dataset_stats.py on scenes in closed form, and the real data where it is here."""
+
+import importlib.util
+import math
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from scenes import square_grid
+from tio2.reporting.dataset_statistics import (
+    DetectorLimits,
+    best_overlaps,
+    dataset_statistics,
+    statistics_table,
+    warnings,
+)
+from tio2.structures import dataset, image_record, particle_record, write_annotations
+
+ROOT = Path(__file__).parents[2]
+BAM = ROOT / "data/bam-tio2-sem"
+
+spec = importlib.util.spec_from_file_location("dataset_stats_tool", ROOT / "tools/dataset_stats.py")
+tool = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tool)
+
+ANCHORS = np.array([(side / math.sqrt(r), side * math.sqrt(r)) for side in (8, 16, 32, 64, 96) for r in (0.5, 1, 2)])
+LIMITS = DetectorLimits(ANCHORS, scale=1.0, least_overlap=0.3, instances=100, proposals=1000)
+
+
+def annotations(*scenes, pixel_size_nm=2.0):
+    """One image a scene of masks, the first particle of each a region to ignore, the second masked."""
+    images, particles = [], []
+    for number, masks in enumerate(scenes, start=1):
+        height, width = masks.image_shape
+        images.append(
+            image_record(
+                id=number,
+                file_name=f"{number}.png",
+                height=height,
+                width=width,
+                pixel_size_nm=pixel_size_nm if number == 1 else None,
+                configuration="scattered" if number == 1 else None,
+            )
+        )
+        for index, rle in enumerate(masks.to_rles()):
+            particles.append(
+                particle_record(
+                    id=len(particles) + 1,
+                    image_id=number,
+                    rle=rle,
+                    iscrowd=int(index == 0),
+                    state="masked" if index == 1 else None,
+                )
+            )
+    return dataset(images, particles)
+
+
+def test_figures_of_squares():
+    data = annotations(square_grid(5, side_px=6), square_grid(10, side_px=6))
+    levels = {"1.png": np.full((2, 3), 10.0), "2.png": np.full((4, 3), 40.0)}
+    found = dataset_statistics("train", data, levels.__getitem__)
+    np.testing.assert_array_equal(found.particles_per_image, [4, 9])
+    assert found.ignored == 2
+    np.testing.assert_allclose(found.ecd_px, 6 * 2 / math.sqrt(math.pi))
+    np.testing.assert_allclose(found.ecd_nm[:4], 2 * found.ecd_px[:4])
+    assert np.isnan(found.ecd_nm[4:]).all(), "no pixel size, no nanometres"
+    np.testing.assert_array_equal(found.boxes_px, np.full((13, 2), 6))
+    assert found.states == {"masked": 2, "unknown": 11}
+    assert found.configurations == {"scattered": 1, "unknown": 1}
+    assert (found.grey_mean, found.grey_std) == (30, pytest.approx(math.sqrt(200)))
+    table = statistics_table([found])
+    assert re.search(r"^\| – most +\| +9 \|$", table, re.MULTILINE)
+    assert "| diameter, 50 %, nm" in table
+
+
+def test_overlap_with_anchors_in_closed_form():
+    squares = np.array([[(8, 8)], [(16, 16)]], np.float64)[:, 0]
+    np.testing.assert_allclose(best_overlaps(np.array([[8.0, 8.0], [4.0, 4.0], [8.0, 16.0]]), squares), [1, 0.25, 0.5])
+    assert best_overlaps(ANCHORS, ANCHORS) == pytest.approx(np.ones(15))
+
+
+@pytest.mark.parametrize(
+    ("side", "kind"), [(4, "smaller than"), (200, "larger than"), (8, None), (50, None), (96, None)]
+)
+def test_sizes_without_anchors_are_told(side, kind):
+    found = dataset_statistics("train", annotations(square_grid(3, side_px=side)))
+    lines = warnings(found, LIMITS)
+    assert len(lines) == (kind is not None)
+    if kind:
+        assert f"train: 2 particles (100.00%) are {kind} any anchor covers" in lines[0]
+    scaled = DetectorLimits(ANCHORS, 2.0, 0.3, 100, 1000)
+    assert bool(warnings(found, scaled)) == (side >= 96), "twice as large, 4 px are 8"
+
+
+def test_a_cap_that_would_bite_is_told():
+    found = dataset_statistics("train", annotations(square_grid(102, side_px=8)))
+    assert [
+        "101 particles in an image, but test_cfg.rcnn.max_per_img is 100" in line for line in warnings(found, LIMITS)
+    ] == [True]
+    assert not warnings(found, DetectorLimits(ANCHORS, 1.0, 0.3, 101, 1000))
+
+
+def test_the_tool_reads_limits_of_configs_and_draws(tmp_path, capsys):
+    limits = tool.read_limits("configs/tio2/own_data.py")
+    np.testing.assert_allclose(sorted(map(tuple, limits.anchors_px)), sorted(map(tuple, ANCHORS)))
+    assert (limits.scale, limits.least_overlap, limits.instances, limits.proposals) == (1.5, 0.3, 3000, 4000)
+    assert tool.read_limits("configs/tio2/mask_rcnn_stage1.py").scale == 1.0
+
+    masks = square_grid(5, side_px=2)
+    folder = tmp_path / "images/train"
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "1.png"), np.full(masks.image_shape, 7, np.uint8))
+    write_annotations(tmp_path / "annotations/train.json", annotations(masks))
+    tool.main([str(tmp_path / "annotations/train.json"), "--out", str(tmp_path / "stats.png")])
+    text = capsys.readouterr().out
+    assert "warning: train: 4 particles (100.00%) are smaller than any anchor covers (sides 3 to 3 px at ×1.5" in text
+    assert re.search(r"^\| grey mean +\| +7\.0 \|$", text, re.MULTILINE)
+    assert cv2.imread(str(tmp_path / "stats.png")).shape[0] > 500
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["none.json"], "none.json: cannot be read"),
+        (["a.json", "--config", "none.py"], "config none.py does not exist"),
+    ],
+)
+def test_errors_are_one_line(words, message):
+    with pytest.raises(SystemExit, match=message):
+        tool.main(words)
+
+
+@pytest.mark.skipif(not BAM.exists(), reason="data/bam-tio2-sem has not been made")
+def test_grey_mean_of_the_configs_is_that_of_the_training_images(tmp_path, capsys):
+    tool.main([str(BAM / "annotations/train.json"), "--out", str(tmp_path / "stats.png")])
+    assert re.search(r"^\| grey mean +\| +41\.5 \|$", capsys.readouterr().out, re.MULTILINE)

@@ -1,0 +1,172 @@
+"""From what a reader gives to the project's annotations: shapes become pixels here, once."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tio2.exchange.crossings import crosses_itself
+from tio2.exchange.shapes import Polygon, leaves, union
+from tio2.exchange.source import Account, SourceImage, SourceParticle
+from tio2.sem import SEMReadError, read_grey, read_pixel_size
+from tio2.structures.masks import CroppedMasks
+from tio2.structures.states import STATES
+
+IGNORE, DROP = "ignore", "drop"
+MEANINGS = (*STATES, IGNORE, DROP)
+"""What a label can mean: a state, a region to ignore (`iscrowd`), or no particle."""
+
+_AGREEMENT = 0.005  # relative difference up to which two pixel sizes count as equal
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user decides.
+
+    Attributes:
+        pixel_size_nm: taken for every image, whatever the files say; None leaves it to them.
+        meanings: label to one of MEANINGS, before the states' own names are tried.
+        min_area_px: smaller particles become regions to ignore.
+        keep_empty: keep images without a particle, as background.
+    """
+
+    pixel_size_nm: float | None = None
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    min_area_px: int = 1
+    keep_empty: bool = False
+
+
+@dataclass(frozen=True)
+class ConvertedImage:
+    """One image with its particles, still without numbers.
+
+    Attributes:
+        path: the image file.
+        name: what the source calls it.
+        size: (H, W) of the file.
+        pixel_size_nm: None where nobody knows.
+        configuration: None where not known.
+        particles: arguments of `particle_record` save the ids.
+    """
+
+    path: Path
+    name: str
+    size: tuple[int, int]
+    pixel_size_nm: float | None
+    configuration: str | None
+    particles: tuple[dict[str, Any], ...]
+
+
+def convert_images(
+    images: Iterable[SourceImage], settings: Settings, account: Account
+) -> tuple[list[ConvertedImage], Counter[str]]:
+    """Convert each image; what cannot be used goes to `account`.
+
+    Returns:
+        The images, and how often each label occurred that means no state.
+    """
+    converted, strange_labels, seen = [], Counter(), set()
+    for image in images:
+        if image.path is not None and image.path in seen:
+            account.note("images annotated more than once, only the first time counts", image.name)
+            continue
+        seen.add(image.path)
+        size = _image_size(image, account)
+        if size is None:
+            continue
+        particles = []
+        for particle in image.particles:
+            meaning = meaning_of(particle.label, settings.meanings)
+            if meaning == DROP:
+                account.note(f"annotations left out, labelled {particle.label}", f"{image.name}: {particle.name}")
+                continue
+            record = _convert_particle(particle, size, f"{image.name}: {particle.name}", account)
+            if record is not None:
+                small = record.pop("area_px") < settings.min_area_px
+                ignored = small or particle.is_crowd or meaning == IGNORE
+                record |= {"state": meaning if meaning in STATES else None, "iscrowd": int(ignored)}
+                strange_labels[particle.label] += not ignored and meaning is None and particle.label is not None
+                particles.append(record)
+        if not particles and not settings.keep_empty:
+            account.note("images left out, no particle in them (--keep-empty keeps them as background)", image.name)
+            continue
+        pixel_size_nm = _pixel_size(image, settings.pixel_size_nm, account)
+        converted.append(
+            ConvertedImage(image.path, image.name, size, pixel_size_nm, image.configuration, tuple(particles))
+        )
+    return converted, +strange_labels
+
+
+def meaning_of(label: str | None, meanings: Mapping[str, str]) -> str | None:
+    """What a label means: one of MEANINGS, or None.
+
+    The table is asked first; then a state's own name counts, in any case and with blanks or hyphens for underscores.
+    """
+    if label is None:
+        return None
+    if label in meanings:
+        return meanings[label]
+    plain = label.strip().lower().replace(" ", "_").replace("-", "_")
+    return plain if plain in (*STATES, IGNORE) else None
+
+
+def _image_size(image: SourceImage, account: Account) -> tuple[int, int] | None:
+    """(H, W) of the image file; None, and a note, where it cannot be used."""
+    if image.path is None:
+        account.note("images left out with their annotations, no such file or several of that name", image.name)
+        return None
+    try:
+        height, width = read_grey(image.path).shape
+    except SEMReadError as error:
+        account.note("images left out, they cannot be read", f"{image.name} ({error})")
+        return None
+    if image.size is not None and image.size != (height, width):
+        drawn = f"{image.name} ({image.size[1]} x {image.size[0]} on {width} x {height})"
+        if image.size[1] != width or image.size[0] > height:
+            account.note("images left out, annotated at another size than the file has", drawn)
+            return None
+        account.note("images annotated without their lowest rows, taken for a data bar", drawn)
+    return height, width
+
+
+def _convert_particle(
+    particle: SourceParticle, size: tuple[int, int], place: str, account: Account
+) -> dict[str, Any] | None:
+    """RLE, label and `area_px` of one particle; None, and a note, where no pixel of it is left."""
+    crop, origin = union(particle.shapes, size)
+    masks = CroppedMasks.from_crops([(crop, origin)], size)
+    outside = any(leaves(shape, size) for shape in particle.shapes)
+    if masks.areas[0] == 0:
+        why = "outside their image" if outside else "empty: they cover no pixel centre"
+        account.note(f"annotations left out, {why}", place)
+        return None
+    if outside:
+        account.note("annotations that leave their image, cut at its border", place)
+    rings = [ring for shape in particle.shapes if isinstance(shape, Polygon) for ring in shape.rings]
+    if any(crosses_itself(ring) for ring in rings):
+        account.note("annotations whose outline crosses itself, filled wherever it winds round: look at them", place)
+    return {"rle": masks.to_rles()[0], "source_state": particle.label, "area_px": int(masks.areas[0])}
+
+
+def _pixel_size(image: SourceImage, declared_nm: float | None, account: Account) -> float | None:
+    """Nanometres a pixel: the user's word, else the annotation file's, else the image file's tags."""
+    stated_nm = image.pixel_size_nm
+    if stated_nm is None:
+        try:
+            stated = read_pixel_size(image.path)
+        except SEMReadError as error:
+            stated = None
+            if declared_nm is None:
+                account.note("images whose pixel size cannot be understood", f"{image.name} ({error})")
+        stated_nm = None if stated is None else stated.value_nm
+    if declared_nm is None:
+        return stated_nm
+    if stated_nm is not None and not np.isclose(stated_nm, declared_nm, rtol=_AGREEMENT, atol=0):
+        account.note(
+            f"images that state another pixel size, taken with the declared {declared_nm:g} nm",
+            f"{image.name} ({stated_nm:g} nm)",
+        )
+    return declared_nm

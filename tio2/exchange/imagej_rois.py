@@ -1,0 +1,149 @@
+"""ImageJ's regions of interest: a .zip of the ROI manager, or a single .roi, for each image."""
+
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import roifile
+
+from tio2.exchange.outlines import mask_outlines
+from tio2.exchange.shapes import Ellipse, Polygon, Shape, ShapeError, rectangle, ring
+from tio2.exchange.source import Account, ExchangeError, ImageFolder, SourceImage, SourceParticle
+from tio2.structures.masks import CroppedMasks
+
+_TYPES = roifile.ROI_TYPE
+_OUTLINED = (_TYPES.POLYGON, _TYPES.FREEHAND, _TYPES.TRACED)
+_DECORATION = re.compile(r"(^rois?[-_ ]?(set)?[-_ ])|([-_ .]rois?[-_ ]?(set)?$)", re.IGNORECASE)
+_NUMBERING = re.compile(r"[-_ .]*\d[\d\-_ .]*$")
+
+
+def read_imagej(folder: Path, images: ImageFolder, account: Account) -> Iterator[SourceImage]:
+    """Images with the areas of the ROI file of their name.
+
+    `A.zip`, `A.roi`, `A.tif.zip`, `A_RoiSet.zip` and `RoiSet_A.zip` belong to the image A.tif. The label is the ROI's
+    property `state`, else its name without the number at its end.
+
+    Raises:
+        ExchangeError: the folder holds no ROI file.
+    """
+    files = [path for ending in ("zip", "roi") for path in sorted(folder.rglob(f"*.{ending}"))]
+    files = [path for path in files if not path.name.startswith(".")]
+    if not files:
+        raise ExchangeError(f"{folder}: holds no .zip or .roi files; give the folder that does")
+    paired = set()
+    for path in files:
+        image = find_image(path, images)
+        if image is None:
+            account.note("ROI files left out, no image or several of that name", path.name)
+            continue
+        paired.add(image)
+        name = str(image.relative_to(images.folder))
+        yield SourceImage(image, name, list(_particles(path, name, account)))
+    for path in sorted(set(images.files) - paired):
+        account.note("images left out, without a ROI file", str(path.relative_to(images.folder)))
+
+
+def find_image(path: Path, images: ImageFolder) -> Path | None:
+    """The image that a ROI file belongs to by its name."""
+    plain = _DECORATION.sub("", path.stem)
+    return images.find(path.stem) or images.find_stem(path.stem) or images.find(plain) or images.find_stem(plain)
+
+
+def roi_shape(roi: roifile.ImagejRoi) -> Shape | None:
+    """Shape of a ROI; None where it has no area.
+
+    Raises:
+        ShapeError: it cannot be drawn.
+    """
+    if roi.composite:
+        rings = tuple(ring(*part.T) for part in roi.coordinates(multi=True) if len(part) > 2)
+        return Polygon(rings, with_holes=True)
+    if roi.roitype in _OUTLINED:
+        return Polygon((ring(*np.asarray(roi.coordinates(), np.float64).T),))
+    if roi.roitype in (_TYPES.RECT, _TYPES.OVAL):
+        x, y, width, height = roi.left, roi.top, roi.right - roi.left, roi.bottom - roi.top
+        if roi.subpixelrect:
+            x, y, width, height = roi.xd, roi.yd, roi.widthd, roi.heightd
+        if roi.roitype == _TYPES.RECT:
+            return rectangle(x, y, x + width, y + height)
+        return Ellipse((x + width / 2, y + height / 2), (width / 2, height / 2))
+    return None
+
+
+def roi_zip(path: Path, masks: CroppedMasks, states: Sequence[str | None]) -> None:
+    """Write N masks as a zip of ROIs, exact with holes and pieces, named after their states and numbered.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, ((crop, origin), state) in enumerate(zip(masks, states, strict=True), start=1):
+            outlines = mask_outlines(crop, origin)
+            name = f"{state or 'particle'}-{number:04d}"
+            if len(outlines) == 1:
+                roi = roifile.ImagejRoi.frompoints(outlines[0].astype(np.float32), name=name)
+            elif outlines:
+                roi = _composite(outlines, name)
+            else:
+                continue
+            archive.writestr(f"{name}.roi", roi.tobytes())
+
+
+def _composite(outlines: Sequence[np.ndarray], name: str) -> roifile.ImagejRoi:
+    """Several outlines as ImageJ's ShapeRoi: move to, line to …, close."""
+    path = []
+    for outline in outlines:
+        path += [0.0, *outline[0]]
+        for corner in outline[1:]:
+            path += [1.0, *corner]
+        path.append(4.0)
+    (left, top), (right, bottom) = (extreme(np.concatenate(outlines), axis=0) for extreme in (np.min, np.max))
+    return roifile.ImagejRoi(
+        roitype=_TYPES.RECT,
+        name=name,
+        left=int(left),
+        top=int(top),
+        right=int(right),
+        bottom=int(bottom),
+        shape_roi_size=len(path),
+        multi_coordinates=np.array(path, np.float32),
+    )
+
+
+def _particles(path: Path, name: str, account: Account) -> Iterator[SourceParticle]:
+    for entry, data in _rois(path, account):
+        place = f"{name}: {entry}"
+        try:
+            roi = roifile.ImagejRoi.frombytes(data)
+            shape = roi_shape(roi)
+        except ShapeError as error:
+            account.note(f"annotations left out, {error}", place)
+            continue
+        except Exception as error:  # roifile lets struct.error, assertions and others through
+            account.note("annotations left out, not in the form of their format", f"{place} ({error!r})")
+            continue
+        if shape is None:
+            account.note(f"annotations left out, a {roi.roitype.name.lower()} has no area", place)
+            continue
+        yield SourceParticle(entry, (shape,), _label(roi))
+
+
+def _rois(path: Path, account: Account) -> Iterator[tuple[str, bytes]]:
+    """Name and contents of each ROI of a file."""
+    try:
+        if path.suffix == ".roi":
+            yield path.stem, path.read_bytes()
+            return
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.namelist():
+                if entry.lower().endswith(".roi"):
+                    yield Path(entry).stem, archive.read(entry)
+    except (OSError, zipfile.BadZipFile) as error:
+        account.note("ROI files left out, they cannot be read", f"{path.name} ({error})")
+
+
+def _label(roi: roifile.ImagejRoi) -> str | None:
+    state = roi.properties.get("state")
+    return state or _NUMBERING.sub("", roi.name) or None

@@ -1,0 +1,83 @@
+"""Count and measure what annotation files hold, and say where a config's anchors or caps do not suit them.
+
+python tools/dataset_stats.py data/own/annotations/train.json data/own/annotations/val.json
+python tools/dataset_stats.py data/own/annotations/*.json --config configs/tio2/mask_rcnn_stage1.py --out stats.png
+
+Images are looked for in ../images/<name of the file> of each annotation file.
+"""
+
+import argparse
+from pathlib import Path
+
+from tio2.cli import one_line_errors
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("annotations", metavar="ANN", type=Path, nargs="+", help="annotation files")
+    parser.add_argument(
+        "--config", default="configs/tio2/own_data.py", help="whose anchors and caps to check (default: %(default)s)"
+    )
+    parser.add_argument("--images", type=Path, help="folder of the images of all ANN (default: see above)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("work_dirs/dataset_stats.png"), help="the figure (default: %(default)s)"
+    )
+    return parser.parse_args(arguments)
+
+
+def read_limits(path: str):
+    """Anchors and caps of a config."""
+    import numpy as np
+    from mmengine.config import Config
+
+    from tio2.reporting.dataset_statistics import DetectorLimits
+
+    if not Path(path).is_file():
+        raise ValueError(f"config {path} does not exist; see configs/tio2 for those that do")
+    config = Config.fromfile(path, import_custom_modules=False)
+    model, generator = config.model, config.model.rpn_head.anchor_generator
+    sides = np.outer(generator.base_sizes, generator.scales).ravel()
+    stretch = np.sqrt(generator.ratios)  # a ratio is height to width
+    anchors = np.stack([np.outer(sides, 1 / stretch).ravel(), np.outer(sides, stretch).ravel()], axis=1)
+    pipeline = config.test_dataloader.dataset.pipeline
+    scale = next((step.scale_factor for step in pipeline if step.type == "Resize" and "scale_factor" in step), 1.0)
+    caps = model.test_cfg
+    return DetectorLimits(
+        anchors, scale, model.train_cfg.rpn.assigner.min_pos_iou, caps.rcnn.max_per_img, caps.rpn.max_per_img
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read, count, print, draw."""
+    options = parse_arguments(arguments)
+    from tqdm import tqdm
+
+    from tio2.reporting import dataset_statistics as statistics
+    from tio2.sem import SEMReadError, read_grey
+    from tio2.structures import AnnotationError, read_annotations
+
+    with one_line_errors(AnnotationError, SEMReadError, ValueError, OSError):
+        limits = read_limits(options.config)
+        found = []
+        for path in options.annotations:
+            folder = options.images or path.parent.parent / "images" / path.stem
+            data = read_annotations(path)
+            with tqdm(total=len(data["images"]), desc=path.stem, unit="image", disable=None) as bar:
+
+                def read(name: str, folder=folder, bar=bar):
+                    bar.update()
+                    return read_grey(folder / name)
+
+                found.append(statistics.dataset_statistics(path.stem, data, read))
+        print(statistics.statistics_table(found))
+        for lines in (statistics.warnings(one, limits) for one in found):
+            for line in lines:
+                print(f"warning: {line}")
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        statistics.draw_statistics(found, limits).savefig(options.out, dpi=100)
+        print(f"written: {options.out}")
+
+
+if __name__ == "__main__":
+    main()
