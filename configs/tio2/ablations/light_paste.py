@@ -1,0 +1,22 @@
+"""Agglomerates pasted while training (paper §3.2), without SEM transforms: half of the images are made anew, to half are added some.
+
+    python tools/build_library.py --ann data/bam-tio2-sem/annotations/train.json --out data/agglomerates
+    python tools/train.py configs/tio2/ablations/light_paste.py
+
+Not trained by us so far, so no figures stand here.
+"""
+
+_base_ = "../light_stage2.py"
+
+paste = [
+    dict(
+        type="AgglomeratePaste",
+        library="data/agglomerates/library.zip",
+        mode="new",
+        backgrounds="data/agglomerates/backgrounds",
+        prob=0.5,
+        count_range=(3, 30),
+    ),
+    dict(type="AgglomeratePaste", library="data/agglomerates/library.zip", mode="onto", prob=0.5, count_range=(1, 10)),
+]
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=_base_.load + paste + _base_.augment + _base_.pack)))

@@ -1,0 +1,13 @@
+"""Real and simulated images together (paper §3.2: 77 + 622), without SEM transforms.
+
+    python tools/simulate_dataset.py --ann data/bam-tio2-sem/annotations/train.json --num 622 --size 1024 704 --count 3 30 --out data/simulated
+    python tools/train.py configs/tio2/ablations/light_simulated.py
+
+Not trained by us so far, so no figures stand here.
+"""
+
+_base_ = "../light_stage2.py"
+
+real = _base_.train_dataloader.dataset.dataset
+simulated = dict(real, data_root="data/simulated/")
+train_dataloader = dict(dataset=dict(dataset=dict(_delete_=True, type="ConcatDataset", datasets=[real, simulated])))

@@ -1,0 +1,51 @@
+"""tools/build_library.py from the command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+from agglomerate_samples import write_dataset
+
+from scenes import disks
+from tio2.agglomerates import AgglomerateLibrary, Backgrounds
+from tio2.agglomerates.library import file_hash
+from tio2.agglomerates.preparation import folder_hash
+
+ROOT = Path(__file__).parents[2]
+SHAPE = (220, 260)
+SCENES = [
+    disks(SHAPE, [(60, 60), (60, 73), (150, 180)], [6, 6, 9]),
+    disks(SHAPE, [(110, 130), (0, 20)], [8, 5]),
+]
+
+
+def run(*arguments):
+    command = [sys.executable, str(ROOT / "tools" / "build_library.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def test_it_writes_library_table_sheet_and_backgrounds_and_says_so(tmp_path):
+    ann_file = write_dataset(tmp_path, SCENES)
+    hashes = []
+    for out in (tmp_path / "a", tmp_path / "b"):
+        answer = run("--ann", ann_file, "--background-size", 400, 300, "--out", out)
+        assert answer.returncode == 0, answer.stderr
+        hashes.append((file_hash(out / "library.zip"), folder_hash(out / "backgrounds")))
+    assert hashes[0] == hashes[1]
+    assert "| agglomerates | 3 |" in answer.stdout
+    assert "| left out: cut by the image's edge | 1 |" in answer.stdout
+    assert "backgrounds: 2 of 2 images" in answer.stdout
+    assert (out / "summary.md").read_text(encoding="utf-8") in answer.stdout
+    assert len(AgglomerateLibrary.load(out / "library.zip")) == 3
+    assert cv2.imread(str(out / "library.png")).shape[2] == 3
+    assert len(Backgrounds(out / "backgrounds")) == 2
+    assert cv2.imread(str(out / "backgrounds" / "1.png"), cv2.IMREAD_UNCHANGED).shape == (300, 400)
+
+
+def test_a_missing_file_is_one_line(tmp_path):
+    answer = run("--ann", tmp_path / "none.json", "--out", tmp_path / "out")
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("error: ")
+    assert "none.json" in answer.stderr
+    assert "Traceback" not in answer.stderr

@@ -1,0 +1,77 @@
+"""Build an agglomerate library and empty backgrounds from an annotated data set (paper §3.2).
+
+python tools/build_library.py --ann data/bam-tio2-sem/annotations/train.json --out data/agglomerates
+
+Writes library.zip, its table summary.md, a contact sheet library.png to look at, and backgrounds/*.png. Crops of images
+are as restricted as the images themselves: mind the licence of the data set before passing any of it on.
+"""
+
+import argparse
+from pathlib import Path
+
+from tio2.cli import one_line_errors
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ann", type=Path, required=True, help="annotation file")
+    parser.add_argument("--images", type=Path, help="folder of its images (default: images/<split> of its data set)")
+    parser.add_argument(
+        "--join", type=float, default=4.0, metavar="PX", help="particles no further apart touch (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--margin", type=int, default=6, metavar="PX", help="kept around an agglomerate (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--data-bar", type=int, default=0, metavar="ROWS", help="rows of a data bar at the foot (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--background-size",
+        type=int,
+        nargs=2,
+        metavar=("W", "H"),
+        default=(2048, 1536),
+        help="smaller images are extended to this (default: 2048 1536)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Cut, count, save; then empty the images."""
+    arguments = parse_arguments()
+    import cv2
+    from tqdm import tqdm
+
+    from tio2.agglomerates import AgglomerateLibrary
+    from tio2.agglomerates.preparation import default_image_folder, make_backgrounds
+
+    images = arguments.images or default_image_folder(arguments.ann)
+    with one_line_errors(ValueError, OSError):
+        library = AgglomerateLibrary.from_coco(
+            arguments.ann,
+            images,
+            join_px=arguments.join,
+            margin_px=arguments.margin,
+            data_bar_px=arguments.data_bar,
+        )
+        library.save(arguments.out / "library.zip")
+        rows = [f"| {label} | {value} |" for label, value in library.summary().items()]
+        table = "\n".join(["| library | |", "|---|---|", *rows])
+        (arguments.out / "summary.md").write_text(table + "\n", encoding="utf-8")
+        (arguments.out / "library.png").write_bytes(cv2.imencode(".png", library.contact_sheet())[1].tobytes())
+        shape = (arguments.background_size[1], arguments.background_size[0])
+        made = make_backgrounds(arguments.ann, images, arguments.out / "backgrounds", shape, arguments.seed)
+        outcomes = list(tqdm(made, unit="background"))
+    print(table)
+    print(f"backgrounds: {sum(reason is None for _, reason in outcomes)} of {len(outcomes)} images")
+    for name, reason in outcomes:
+        if reason:
+            print(f"no background from {name}: {reason}")
+    print(f"written: {arguments.out}/library.zip, summary.md, library.png, backgrounds/")
+
+
+if __name__ == "__main__":
+    main()

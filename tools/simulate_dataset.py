@@ -1,0 +1,144 @@
+"""Simulate images from the agglomerates of an annotated data set, with annotations and a manifest (paper §3.2).
+
+python tools/simulate_dataset.py --ann data/bam-tio2-sem/annotations/train.json --num 622 --size 2048 1536 --seed 0 \
+    --jobs 2 --out data/simulated
+
+Begun again with the same arguments it makes what is missing. The same seed gives the same files for any --jobs. What is
+made from images is as restricted as the images themselves: mind the licence of the data set before passing it on.
+"""
+
+import argparse
+from pathlib import Path
+
+from tio2.cli import one_line_errors
+
+MATRIX_IMAGES = 4  # rendered where no folder of them is given
+SPHERES_A_FRAME = 500  # of 1024 x 704 px
+PIXEL_SIZE_NM = 7.344  # of the rendered spheres, as in the BAM images; they are 200 nm across
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ann", type=Path, required=True, help="annotation file")
+    parser.add_argument("--images", type=Path, help="folder of its images (default: images/<split> of its data set)")
+    parser.add_argument("--num", type=int, required=True, help="number of images")
+    parser.add_argument(
+        "--size", type=int, nargs=2, metavar=("W", "H"), default=(2048, 1536), help="px (default: 2048 1536)"
+    )
+    parser.add_argument(
+        "--count",
+        type=int,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        default=(10, 90),
+        help="agglomerates an image, fewer where no more fit (default: 10 90)",
+    )
+    parser.add_argument("--backgrounds", type=Path, help="folder of empty images (default: made from the data set)")
+    parser.add_argument("--matrix", type=Path, help="folder of images of other particles (default: rendered spheres)")
+    parser.add_argument(
+        "--matrix-share", type=float, default=23 / 699, help="of the images (default: the paper's 23/699)"
+    )
+    parser.add_argument(
+        "--match-level", action="store_true", help="shift agglomerates to the grey level of their new surroundings"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help="gets images/train, annotations/train.json, manifest")
+    arguments = parser.parse_args()
+    if min(arguments.num, arguments.jobs, *arguments.size) < 1 or not 0 <= arguments.matrix_share <= 1:
+        parser.error("--num, --size and --jobs must be 1 or more, --matrix-share 0 to 1")
+    return arguments
+
+
+def main() -> None:
+    """Prepare, plan, simulate what is missing, join."""
+    arguments = parse_arguments()
+    import cv2
+    import numpy as np
+    from tqdm import tqdm
+
+    from tio2 import __version__
+    from tio2.agglomerates import PasteSettings, Seam
+    from tio2.agglomerates.library import file_hash
+    from tio2.agglomerates.preparation import folder_hash
+    from tio2.agglomerates.simulated_dataset import (
+        SimulationPlan,
+        claim_folder,
+        join_parts,
+        missing_numbers,
+        simulate_missing,
+    )
+
+    shape = (arguments.size[1], arguments.size[0])
+    with one_line_errors(ValueError, OSError):
+        sources = prepare(arguments, shape)
+        plan = SimulationPlan(
+            num=arguments.num,
+            shape=shape,
+            seed=arguments.seed,
+            library_sha256=file_hash(sources.library),
+            backgrounds_sha256=folder_hash(sources.backgrounds),
+            matrix_sha256=folder_hash(sources.matrix) if sources.matrix else None,
+            versions={"tio2": __version__, "numpy": np.__version__, "opencv": cv2.__version__},
+            matrix_share=arguments.matrix_share,
+            settings=PasteSettings(tuple(arguments.count), seam=Seam(match_level=arguments.match_level)),
+        )
+        claim_folder(plan, arguments.out)
+        done = plan.num - len(missing_numbers(plan, arguments.out))
+        for _ in tqdm(simulate_missing(plan, sources, arguments.jobs), total=plan.num, initial=done, unit="image"):
+            pass
+        counts = join_parts(plan, arguments.out)
+    print(", ".join(f"{count} {name}" for name, count in counts.items()))
+    print(f"written: {arguments.out}/images/train, annotations/train.json, manifest.json")
+
+
+def prepare(arguments: argparse.Namespace, shape: tuple[int, int]):
+    """The library and the backgrounds: those that are named, else made from the data set and kept in the folder."""
+    from tio2.agglomerates import AgglomerateLibrary
+    from tio2.agglomerates.preparation import default_image_folder, make_backgrounds
+    from tio2.agglomerates.simulated_dataset import Sources
+
+    images = arguments.images or default_image_folder(arguments.ann)
+    library, backgrounds, matrix = arguments.out / "library.zip", arguments.backgrounds, arguments.matrix
+    AgglomerateLibrary.from_coco(arguments.ann, images).save(library)
+    if backgrounds is None:
+        backgrounds = arguments.out / "backgrounds"
+        for name, reason in make_backgrounds(arguments.ann, images, backgrounds, shape, arguments.seed):
+            if reason:
+                print(f"no background from {name}: {reason}")
+    if int(arguments.num * arguments.matrix_share) == 0:
+        matrix = None
+    elif matrix is None:
+        matrix = arguments.out / "matrix"
+        render_matrix(matrix, shape, arguments.seed)
+    return Sources(library, backgrounds, matrix, arguments.out)
+
+
+def render_matrix(folder: Path, shape: tuple[int, int], seed: int) -> None:
+    """Images of SiO2-like spheres on a membrane and nothing else, unless they are there."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from tio2.agglomerates.archive import encode_grey
+    from tio2.agglomerates.preparation import write_whole
+    from tio2.synthesis.imaging import take_image
+    from tio2.synthesis.populations import SPHERES
+    from tio2.synthesis.presets import REFERENCE_AREA_PX, Preset, draw_microscope
+    from tio2.synthesis.scenes import build_scene
+
+    folder.mkdir(parents=True, exist_ok=True)
+    preset = Preset("matrix", (1, 1), (5, 100), (0.1, 0.2, 0.5, 0.2))
+    spheres = max(round(SPHERES_A_FRAME * shape[0] * shape[1] / REFERENCE_AREA_PX), 1)
+    for number in range(MATRIX_IMAGES):
+        path = folder / f"rendered_{number}.png"
+        if not path.exists():
+            rng = np.random.default_rng((seed, number))
+            scene = build_scene(preset, SPHERES, shape, PIXEL_SIZE_NM, rng, spheres)
+            scene = replace(scene, is_matrix=np.ones(len(scene.placed), bool))
+            write_whole(path, encode_grey(take_image(scene, draw_microscope(rng), rng)))
+
+
+if __name__ == "__main__":
+    main()
