@@ -17,6 +17,7 @@ GROUND = {  # room: rooms below it that it may import
     "agglomerates": {"structures", "sem"},
     "synthesis": {"structures", "sem"},
     "reporting": {"structures", "metrology"},
+    "baselines": {"structures", "sem", "metrology"},
 }
 FIRST = {"datasets", "models", "evaluation", "engine"}
 

@@ -1,7 +1,7 @@
-"""Test a detector on a split, and leave metrics.json and predictions.json in the run's folder.
+"""Test a detector on a split, and leave tables, figures, overlays and predictions in the run's folder.
 
 python tools/test.py configs/tio2/light_stage2.py
-python tools/test.py configs/tio2/light_stage2.py work_dirs/light_stage2/epoch_14.pth --split test --show-dir overlays
+python tools/test.py configs/tio2/light_stage2.py work_dirs/light_stage2/epoch_14.pth --split test
 """
 
 import argparse
@@ -21,7 +21,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--out", metavar="FILE.pkl", help="also write the data samples as a pickle, as MMDetection does"
     )
-    parser.add_argument("--show-dir", metavar="DIR", help="also draw truth and predictions of each image into DIR")
+    parser.add_argument("--show-dir", metavar="DIR", help="where overlays are drawn (default: <run>/<split>/overlays)")
     return parser.parse_args()
 
 
@@ -34,7 +34,8 @@ def main() -> None:
 
         from tio2.engine import find_checkpoint, launch, newest_checkpoint, testing
         from tio2.evaluation import nms_ceiling
-        from tio2.reporting import draw_split, results_table
+        from tio2.metrology import compare_split, figures_of_merit
+        from tio2.reporting import draw_split, results_table, write_report
         from tio2.sem import read_grey
         from tio2.structures import read_annotations, read_predictions
     with one_line_errors(*launch.PEOPLE_ERRORS):
@@ -48,18 +49,20 @@ def main() -> None:
         metrics = runner.test()
         if not is_main_process():
             return
-        record = testing.write_metrics(runner, metrics, arguments.split, checkpoint, folder)
         split = testing.split_files(config)
         truth = read_annotations(split.annotations)
+        predictions = read_predictions(folder / "predictions.json")
+        figures = figures_of_merit(compare_split(truth, predictions))
+        metrics |= {f"particles/{name}": value for name, value in figures.items()}
+        record = testing.write_metrics(runner, metrics, arguments.split, checkpoint, folder)
         print(results_table({Path(config.work_dir).name: record["metrics"]}))
         for iou in (0.3, 0.5):
             ceiling = nms_ceiling(truth, iou)
             print(f"box NMS at {iou} would delete {ceiling.deleted} of the {ceiling.particles} true boxes")
-        if arguments.show_dir:
-            predictions = read_predictions(folder / "predictions.json")
-            draw_split(truth, predictions, lambda name: read_grey(split.images / name), arguments.show_dir)
-            print(f"pictures: {arguments.show_dir}/*.png")
-        print(f"written: {folder}/metrics.json and predictions.json")
+        write_report(folder, truth, predictions, record)
+        overlays = arguments.show_dir or folder / "overlays"
+        draw_split(truth, predictions, lambda name: read_grey(split.images / name), overlays)
+        print(f"written: {folder}/report.md, figures, particles.csv, metrics.json, predictions.json; {overlays}/*.png")
 
 
 if __name__ == "__main__":

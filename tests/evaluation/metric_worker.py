@@ -12,7 +12,7 @@ import torch.distributed
 from data_samples import data_sample
 
 from scenes import square_grid
-from tio2.evaluation import DenseCocoMetric, PredictionWriter
+from tio2.evaluation import DenseCocoMetric, ParticleMetric, PredictionWriter
 
 IMAGES_OF_RANK = ((1, 3), (1, 2))
 
@@ -21,7 +21,9 @@ def main(rank: int, folder: Path) -> None:
     """Evaluates this process's images and writes the metrics that it got."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     metrics = {}
-    for metric in (DenseCocoMetric(str(folder / "truth.json")), PredictionWriter(str(folder / "predictions.json"))):
+    truth = str(folder / "truth.json")
+    evaluators = (DenseCocoMetric(truth), ParticleMetric(truth), PredictionWriter(str(folder / "predictions.json")))
+    for metric in evaluators:
         for image_id in IMAGES_OF_RANK[rank]:
             metric.process(None, [data_sample(image_id, square_grid(50), [0.5] * 50)])
         metrics |= metric.evaluate(size=3)

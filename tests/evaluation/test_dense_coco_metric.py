@@ -38,8 +38,9 @@ def test_150_perfect_detections_score_one_and_the_cap_is_reported_beside(truth_f
     names = [f"coco/{kind}_{name}" for kind in ("segm", "bbox") for name in ("mAP", "AP50", "AP75", "AP90")]
     capped = [f"{name}_cap100" for name in names]
     ceilings = ["coco/segm_mAP_cap100_ceiling", "coco/bbox_mAP_cap100_ceiling"]
-    assert set(metrics) == {*names, *capped, *ceilings, "coco/images"}
-    assert [metrics[name] for name in names] == [1.0] * 8
+    table1 = [f"{name}_table1" for name in names]
+    assert set(metrics) == {*names, *capped, *ceilings, *table1, "coco/images"}
+    assert [metrics[name] for name in names + table1] == [1.0] * 16
     assert [metrics[name] for name in capped + ceilings] == pytest.approx([67 / 101] * 10)
     assert metrics["coco/images"] == 1
 
@@ -116,8 +117,9 @@ def test_two_processes_give_what_one_gives(truth_file, tmp_path):
         for worker in workers:
             worker.kill()  # the other one would wait for a process that failed
     first, second = (json.loads((tmp_path / f"metrics{rank}.json").read_text()) for rank in (0, 1))
-    assert first == second
+    assert first == pytest.approx(second, nan_ok=True)
     assert first["coco/segm_mAP"] == first["coco/bbox_mAP"] == 1.0
+    assert (first["particles/found"], first["particles/all_found_percent"], first["particles/f1"]) == (150, 100, 1)
     assert (first["coco/images"], first["predictions/images"], first["predictions/particles"]) == (3, 3, 150)
     written = read_predictions(tmp_path / "predictions.json")
     assert [prediction["image_id"] for prediction in written] == [1] * 50 + [2] * 50 + [3] * 50

@@ -1,10 +1,15 @@
+"""Measurands against closed forms, against scikit-image, and against themselves."""
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.measure import regionprops
+from skimage.morphology import convex_hull_image
 
 from scenes import disks
-from tio2.metrology import areas_px, equivalent_circular_diameter, measure_sizes
+from strategies import ellipse_stacks, noise_stacks
+from tio2.metrology import areas_px, equivalent_circular_diameter, measure, measure_moments, measure_sizes
 from tio2.structures import CroppedMasks, PixelSize
 
 
@@ -47,3 +52,154 @@ def test_what_cannot_be_measured_is_nan():
 
 def test_no_particles():
     assert measure_sizes(CroppedMasks.empty((5, 5)), PixelSize(1.0)).ecd_nm.shape == (0,)
+
+
+def shape_mask(kind, length, ratio, angle, phase):
+    """(H, W) bool: pixels whose centres lie in an ellipse or rectangle of this length, turned and shifted."""
+    side = int(np.hypot(length, length * ratio)) + 6
+    rows, columns = np.mgrid[:side, :side] + 0.5 - side / 2 - np.asarray(phase)[:, None, None]
+    u = (columns * np.cos(angle) + rows * np.sin(angle)) / (length / 2)
+    v = (rows * np.cos(angle) - columns * np.sin(angle)) / (length * ratio / 2)
+    return np.maximum(abs(u), abs(v)) <= 1 if kind == "rectangle" else u**2 + v**2 <= 1
+
+
+def measured(kind, length, ratio, angle, phases):
+    masks = [CroppedMasks.from_full(shape_mask(kind, length, ratio, angle, phase)[None]) for phase in phases]
+    frame = (300, 300)
+    return measure(CroppedMasks.cat([one.pad(frame) for one in masks]))
+
+
+PHASES = np.random.default_rng(0).uniform(-0.5, 0.5, (6, 2))
+LENGTHS = (10, 17, 31, 62, 100)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ratio"), [("ellipse", 1.0), ("ellipse", 0.6), ("rectangle", 0.6), ("rectangle", 0.4)]
+)
+def test_feret_diameters_of_shapes_at_all_angles(kind, ratio):
+    errors = []
+    for length in LENGTHS:
+        for angle in np.radians(np.arange(0, 91, 10)):
+            found = measured(kind, length, ratio, angle, PHASES)
+            longest = length * np.hypot(1, ratio) if kind == "rectangle" else length
+            errors.append([found.feret_min_px - length * ratio, found.feret_max_px - longest])
+    errors = np.array(errors)  # (shapes, 2, phases)
+    assert (abs(errors.mean(axis=(0, 2))) <= 0.6).all()
+    assert (abs(errors.mean(axis=2)).mean(axis=0) <= 0.6).all()
+    assert abs(errors).max() <= 1.5
+
+
+def test_a_square_on_its_tip_has_its_feret_diameters_but_for_the_tips():
+    found = measured("rectangle", 40, 1.0, np.pi / 4, PHASES)
+    assert abs(found.feret_min_px - 40).max() <= 0.75
+    assert abs(found.feret_max_px - 40 * np.sqrt(2)).max() <= 1.75  # a tip may fall between rows of pixels
+    assert abs(found.feret_max_px.mean() - 40 * np.sqrt(2)) <= 0.8
+
+
+@pytest.mark.parametrize("diameter", [20, 25.3, 40, 77.7, 100])
+def test_perimeter_of_disks_to_half_a_percent(diameter):
+    phases = np.random.default_rng(1).uniform(-0.5, 0.5, (20, 2))
+    assert measured("ellipse", diameter, 1.0, 0, phases).perimeter_px.mean() == pytest.approx(
+        np.pi * diameter, rel=5e-3
+    )
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.5])
+def test_perimeter_of_rectangles_at_every_angle(ratio):
+    for length in (20, 45, 100):
+        for angle in np.radians(np.arange(0, 91, 5)):
+            perimeter = measured("rectangle", length, ratio, angle, PHASES).perimeter_px.mean()
+            assert perimeter == pytest.approx(2 * length * (1 + ratio), rel=0.075), (length, np.degrees(angle))
+
+
+def test_shape_of_disks_and_rectangles():
+    disk = measured("ellipse", 60, 1.0, 0, PHASES)
+    np.testing.assert_allclose(disk.aspect_ratio, 1, atol=0.03)
+    np.testing.assert_allclose(disk.circularity, 1, atol=0.01)
+    np.testing.assert_array_equal(disk.solidity, 1)
+    bar = measured("rectangle", 80, 0.25, np.radians(30), PHASES)
+    np.testing.assert_allclose(bar.aspect_ratio, 20 / np.hypot(80, 20), atol=0.02)
+    np.testing.assert_allclose(bar.circularity, np.sqrt(4 * np.pi * 1600) / 200, rtol=0.03)
+
+
+def test_a_full_rectangle_of_pixels_in_closed_form():
+    full = np.zeros((1, 40, 40), np.uint8)
+    full[0, 5:17, 3:35] = 1  # 12 rows, 32 columns
+    found = measure(CroppedMasks.from_full(full), PixelSize(2.0))
+    assert (found.area_px[0], found.solidity[0]) == (384, 1)
+    assert found.feret_min_px[0] == pytest.approx(12)
+    assert found.feret_max_px[0] == pytest.approx(np.hypot(12, 32))
+    assert found.aspect_ratio[0] == pytest.approx(12 / np.hypot(12, 32))
+    assert (found.feret_min_nm[0], found.area_nm2[0]) == pytest.approx((24, 384 * 4))
+
+
+def test_solidity_is_the_share_of_the_hull_s_pixels():
+    corner = np.zeros((1, 30, 30), np.uint8)
+    corner[0, :20, :5] = corner[0, 15:20, :20] = 1
+    rows, columns = np.mgrid[:30, :30]
+    hull = (rows < 20) & (columns < 20) & (15 * columns <= 4 * 15 + 15 * rows)  # an edge from (0, 4) to (15, 19)
+    assert measure(CroppedMasks.from_full(corner)).solidity[0] == pytest.approx(corner.sum() / hull.sum())
+
+
+@settings(max_examples=60, deadline=None)
+@given(ellipse_stacks())
+def test_agrees_with_scikit_image(stack):
+    masks = CroppedMasks.from_full(stack) if len(stack) else CroppedMasks.empty((60, 80))
+    found, moments = measure(masks), measure_moments(masks)
+    for n, mask in enumerate(stack):
+        if not mask.any():
+            assert np.isnan(
+                [found.ecd_px[n], found.feret_min_px[n], found.solidity[n], moments.centroid_px[n, 0]]
+            ).all()
+            assert found.area_px[n] == found.perimeter_px[n] == 0
+            continue
+        (region,) = regionprops(mask)
+        assert found.area_px[n] == region.area
+        assert found.ecd_px[n] == pytest.approx(region.equivalent_diameter_area)
+        assert masks.boxes[n].tolist() == [region.bbox[i] for i in (1, 0, 3, 2)]
+        np.testing.assert_allclose(moments.centroid_px[n], np.array(region.centroid) + 0.5, atol=1e-9)
+        central = region.moments_central / region.area
+        expected = [[central[2, 0], central[1, 1]], [central[1, 1], central[0, 2]]]
+        np.testing.assert_allclose(moments.covariance_px2[n], expected, atol=1e-6)
+        if region.area >= 80:
+            assert found.solidity[n] == pytest.approx(
+                region.area / convex_hull_image(mask, offset_coordinates=False).sum()
+            )
+            assert abs(found.feret_max_px[n] - region.feret_diameter_max) <= 1.5  # its hull is larger: edge midpoints
+            assert found.perimeter_px[n] == pytest.approx(region.perimeter_crofton, rel=0.12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(noise_stacks())
+def test_any_mask_whatever_is_measured_like_itself_alone(stack):
+    if len(stack) == 0:
+        return
+    masks = CroppedMasks.from_full(stack)
+    together = measure(masks)
+    for n in range(len(masks)):
+        alone = measure(masks[n])
+        for name, values in together.columns().items():
+            np.testing.assert_allclose(values[n], getattr(alone, name)[0], rtol=1e-12, err_msg=name)
+    there = together[together.area_px > 0]
+    assert ((there.aspect_ratio > 0) & (there.aspect_ratio <= 1)).all()
+    assert ((there.solidity > 0) & (there.solidity <= 1)).all()
+
+
+@given(st.integers(1, 30), st.sampled_from(["horizontal", "vertical", "diagonal"]))
+def test_mirrored_masks_measure_the_same(seed, direction):
+    radii = np.random.default_rng(seed).uniform(2, 30, 4)
+    masks = disks((100, 100), np.random.default_rng(seed).uniform(20, 80, (4, 2)), radii)
+    first, second = measure(masks), measure(masks.flip(direction))
+    for name, values in first.columns().items():
+        np.testing.assert_allclose(values, getattr(second, name), rtol=1e-9, err_msg=name)
+
+
+def test_lines_and_single_pixels():
+    full = np.zeros((3, 20, 20), np.uint8)
+    full[0, 3, 4] = full[1, 7, 2:12] = 1
+    full[2, np.arange(10), np.arange(10)] = 1
+    found = measure(CroppedMasks.from_full(full))
+    assert (found.feret_min_px[0], found.feret_max_px[0], found.aspect_ratio[0]) == (1, 1, 1)
+    assert (found.feret_min_px[1], found.feret_max_px[1]) == (1, 10)
+    assert found.feret_max_px[2] == pytest.approx(9 * np.sqrt(2) + 1)
+    np.testing.assert_array_equal(found.solidity, 1)

@@ -122,3 +122,11 @@ def test_600_particles_are_drawn_and_written(tmp_path):
     height, width = (3 * side for side in grid.image_shape)
     missed = cv2.connectedComponents((picture[:height, :width] == MISSED).all(axis=2).astype(np.uint8))[0] - 1
     assert missed == 60
+
+
+def test_an_empty_mask_leaves_the_picture_as_it_is():
+    image = np.full((40, 60), 100.0)
+    truth = CroppedMasks.empty((40, 60))
+    nothing = CroppedMasks.from_full(np.zeros((1, 40, 60)))
+    with_it = draw_overlay(image, truth, nothing, match(truth, nothing), scale=1)
+    assert (with_it[:40, :60] == 100).all()

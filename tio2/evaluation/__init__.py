@@ -3,6 +3,8 @@
 from tio2.evaluation.box_nms import NMSCeiling, nms_ceiling
 from tio2.evaluation.coco_ap import AveragePrecision, CappedAveragePrecision, average_precision
 from tio2.evaluation.dense_coco_metric import DenseCocoMetric
+from tio2.evaluation.operating_point import table1_selection
+from tio2.evaluation.particle_metric import ParticleMetric
 from tio2.evaluation.prediction_writer import PredictionWriter
 
 __all__ = [
@@ -10,7 +12,9 @@ __all__ = [
     "CappedAveragePrecision",
     "DenseCocoMetric",
     "NMSCeiling",
+    "ParticleMetric",
     "PredictionWriter",
     "average_precision",
     "nms_ceiling",
+    "table1_selection",
 ]

@@ -87,6 +87,38 @@ def draw_overlay(
     return add_legend(canvas, _legend_entries(states, matching, len(ignored_regions)), caption)
 
 
+def draw_annotations(
+    image: np.ndarray,
+    masks: CroppedMasks,
+    states: Sequence[str | None],
+    *,
+    ignored_regions: CroppedMasks | None = None,
+    caption: str = "",
+) -> np.ndarray:
+    """Draws annotated particles in the colours of their states, regions to ignore in grey, and a legend below.
+
+    Args:
+        image: (H, W) or (H, W, 3), grey levels 0 to 255.
+        masks: N masks.
+        states: their N states, None where not known.
+        ignored_regions: specks and crowds.
+        caption: said first in the legend.
+
+    Returns:
+        See `draw_overlay`.
+    """
+    scale = max(1, min(LARGEST_SCALE, math.ceil(SMALL_SIDE_PX / max(image.shape[:2]))))
+    canvas = _enlarged_rgb(image, scale)
+    ignored_regions = masks[:0] if ignored_regions is None else ignored_regions
+    _outline(canvas, ignored_regions, IGNORED, scale, width=1)
+    for index, state in enumerate(states):
+        _outline(canvas, masks[index], STATE_COLOURS[state], scale, width=max(1, scale // 2))
+    counts = {state: states.count(state) for state in STATE_COLOURS if state in states}
+    entries = [Entry(f"{state or 'state not known'}: {n}", STATE_COLOURS[state]) for state, n in counts.items()]
+    entries.append(Entry(f"ignored: {len(ignored_regions)}", IGNORED))
+    return add_legend(canvas, entries, caption)
+
+
 def write_png(path: str | Path, image: np.ndarray) -> None:
     """Writes (H, W, 3) uint8 RGB, making the folder.
 
@@ -114,8 +146,8 @@ def _fill(canvas: np.ndarray, masks: CroppedMasks, colour: Colour, scale: int) -
 
 
 def _outline(canvas: np.ndarray, masks: CroppedMasks, colour: Colour, scale: int, *, width: int) -> None:
-    """Colours the border pixels of each mask, ``width`` canvas pixels inwards."""
-    for crop, origin in masks:
+    """Colours the border pixels of each mask, ``width`` canvas pixels inwards; an empty mask has none."""
+    for crop, origin in masks[masks.areas > 0]:
         inside, window = _placed(canvas, crop, origin, scale)
         core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=width, borderValue=0)
         window[inside & (core == 0)] = colour

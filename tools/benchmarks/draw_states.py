@@ -1,6 +1,6 @@
 """Draw an example of each state from rendered scenes: the picture of docs/rendering.md.
 
-python tools/benchmarks/draw_states.py docs/images/states.png
+python tools/benchmarks/draw_states.py docs/figures/states.png
 """
 
 import argparse

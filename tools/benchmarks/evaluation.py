@@ -1,0 +1,112 @@
+"""Matching and measurands against full-frame NumPy and scikit-image's regionprops, in one run.
+
+python tools/benchmarks/evaluation.py
+python tools/benchmarks/evaluation.py --images 19 --particles 197 --size 2048 1536
+
+The others are timed on a few particles (--others) and scaled up, since they are slow. Medians over --repeats.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from tio2.metrology import match, measure
+from tio2.metrology.moments import measure_moments
+from tio2.reporting.tables import markdown_table
+from tio2.structures.masks import CroppedMasks
+
+
+def disks(shape: tuple[int, int], count: int, rng: np.random.Generator) -> tuple[CroppedMasks, CroppedMasks]:
+    """True disks of 10 to 60 px radius anywhere, and found ones moved by about 2 px."""
+    centres, radii = rng.uniform(0, shape, (count, 2)), rng.uniform(10, 60, count)
+    moved = centres + rng.normal(0, 2, (count, 2))
+    return tuple(CroppedMasks.from_crops(map(_disk, where, radii), shape) for where in (centres, moved))
+
+
+def _disk(centre: np.ndarray, radius: float) -> tuple[np.ndarray, tuple[int, int]]:
+    top, left = np.floor(centre - radius).astype(int)
+    rows, columns = np.mgrid[: int(2 * radius) + 2, : int(2 * radius) + 2]
+    inside = (rows + top + 0.5 - centre[0]) ** 2 + (columns + left + 0.5 - centre[1]) ** 2 <= radius**2
+    return inside.astype(np.uint8), (int(top), int(left))
+
+
+def match_full_frames(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """(N, M) intersections by NumPy on full frames: one boolean operation a pair."""
+    return np.array([[np.count_nonzero(a & b) for b in found] for a in truth])
+
+
+def regionprops_each(masks: np.ndarray) -> list[tuple]:
+    """The same measurands by scikit-image, a call a mask, as masks may overlap; Feret minimum is not among them."""
+    from skimage.measure import regionprops
+
+    rows = []
+    for mask in masks:
+        (region,) = regionprops(mask)
+        rows.append(
+            (
+                region.area,
+                region.equivalent_diameter_area,
+                region.feret_diameter_max,
+                region.perimeter_crofton,
+                region.solidity,
+                region.centroid,
+                region.moments_central,
+            )
+        )
+    return rows
+
+
+def seconds(work: Callable[[], object], repeats: int) -> float:
+    """Median processor seconds of some work."""
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return statistics.median(times)
+
+
+def main() -> None:
+    """Time both, print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=19, help="default: %(default)s")
+    parser.add_argument("--particles", type=int, default=197, help="in each image (default: %(default)s)")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(2048, 1536), metavar=("W", "H"), help="default: 2048 1536"
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="of ours (default: %(default)s)")
+    parser.add_argument(
+        "--others", type=int, default=20, help="particles the others are timed on (default: %(default)s)"
+    )
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(0)
+    shape = (arguments.size[1], arguments.size[0])
+    scenes = [disks(shape, arguments.particles, rng) for _ in range(arguments.images)]
+    total = arguments.images * arguments.particles
+
+    ours_matching = seconds(lambda: [match(truth, found) for truth, found in scenes], arguments.repeats)
+    ours_measuring = seconds(
+        lambda: [(measure(truth), measure_moments(truth)) for truth, _ in scenes], arguments.repeats
+    )
+    few = min(arguments.others, arguments.particles)
+    truth, found = (masks[:few].to_full().astype(bool) for masks in scenes[0])
+    pairs = seconds(lambda: match_full_frames(truth, found), 1) / few**2
+    each = seconds(lambda: regionprops_each(truth.astype(np.uint8)), 1) / few
+    crops = seconds(lambda: regionprops_each(list(scenes[0][0][:few].crops)), 1) / few
+    full_matching = pairs * arguments.images * arguments.particles**2
+    rows = [
+        ["matching", "full-frame NumPy", full_matching, ours_matching, full_matching / ours_matching],
+        ["measurands", "regionprops on full frames", each * total, ours_measuring, each * total / ours_measuring],
+        ["measurands", "regionprops on the crops", crops * total, ours_measuring, crops * total / ours_measuring],
+    ]
+    print(
+        f"{total} particles against {total} in {arguments.images} images of {arguments.size[0]} × {arguments.size[1]}\n"
+    )
+    print(markdown_table(["work", "other", "other, s", "ours, s", "ratio"], rows, decimals=2))
+
+
+if __name__ == "__main__":
+    main()
