@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from tio2.structures import mask_geometry as geometry
-from tio2.structures.rle import Rle, crop_to_rle, polygons_to_rle, rle_to_crop
+from tio2.structures.rle import polygons_to_rle, rle_to_crop
+from tio2.structures.rle_batch import Rle, encode_crops
 
 FLIP_AXES = {"horizontal": (1,), "vertical": (0,), "diagonal": (0, 1)}
 INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
@@ -137,7 +138,7 @@ class CroppedMasks:
 
     def to_rles(self) -> list[Rle]:
         """One compressed COCO RLE per mask, ``counts`` as str."""
-        return [crop_to_rle(crop, origin, self.image_shape) for crop, origin in self]
+        return encode_crops(self.crops, self.origins, self.image_shape)
 
     def to_full(self) -> np.ndarray:
         """Full frames (N, H, W) uint8: the memory that this class is there to save."""

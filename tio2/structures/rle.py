@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-Rle = dict[str, Any]
-"""``{'size': [H, W], 'counts': str}``, as it stands in a COCO JSON file."""
+from tio2.structures.rle_batch import Rle, encode_crops
 
 
 def crop_to_rle(crop: np.ndarray, origin: Sequence[int], image_shape: tuple[int, int]) -> Rle:
-    """Encode a crop as the RLE of the frame that it lies in.
+    """Encode a crop as the RLE of the frame that it lies in; many at once: `rle_batch.encode_crops`.
 
     Args:
         crop: (h, w), zero is background; need not be tight, may be empty.
@@ -26,17 +25,9 @@ def crop_to_rle(crop: np.ndarray, origin: Sequence[int], image_shape: tuple[int,
         The same compressed RLE that pycocotools gives for the full frame, ``counts`` as str.
 
     Raises:
-        ValueError: the crop reaches beyond the frame.
+        ValueError: the mask reaches beyond the frame.
     """
-    height, width = int(image_shape[0]), int(image_shape[1])
-    row, column = int(origin[0]), int(origin[1])
-    if crop.size and not (0 <= row <= height - crop.shape[0] and 0 <= column <= width - crop.shape[1]):
-        raise ValueError(f"crop of {crop.shape} at {(row, column)} reaches beyond its frame {(height, width)}")
-    counts = np.diff(run_bounds(crop, row, column, height), prepend=0, append=height * width)
-    if len(counts) > 1 and counts[-1] == 0:
-        counts = counts[:-1]
-    rle = coco_mask.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
-    return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
+    return encode_crops([crop], np.array(origin), image_shape)[0]
 
 
 def rle_to_crop(rle: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, int]]:
@@ -89,16 +80,6 @@ def polygons_to_rle(polygons: Sequence[Sequence[float]], image_shape: tuple[int,
     height, width = int(image_shape[0]), int(image_shape[1])
     parts = coco_mask.frPyObjects([list(map(float, polygon)) for polygon in polygons], height, width)
     return {"size": [height, width], "counts": coco_mask.merge(parts)["counts"].decode("ascii")}
-
-
-def run_bounds(crop: np.ndarray, row: int, column: int, height: int) -> np.ndarray:
-    """Positions where the mask changes in a frame of ``height`` rows: start, stop, start, stop … ascending, int64."""
-    edged = np.zeros((crop.shape[1], crop.shape[0] + 2), np.int8)
-    edged[:, 1:-1] = crop.T != 0
-    in_column, in_row = np.nonzero(np.diff(edged, axis=1))
-    bounds = (in_column + column) * height + in_row + row
-    joined = np.flatnonzero(bounds[1::2][:-1] == bounds[2::2])  # runs that go on from one column into the next
-    return np.delete(bounds, np.concatenate([2 * joined + 1, 2 * joined + 2]))
 
 
 def run_lengths(counts: str | bytes | Sequence[int]) -> np.ndarray:

@@ -5,9 +5,13 @@ From the fourth count on it stores the difference to the count two before, in gr
 pycocotools' `maskApi.c`).
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+Rle = dict[str, Any]
+"""`{'size': [H, W], 'counts': str}`, as it stands in a COCO JSON file."""
 
 MOST_GROUPS = 13  # groups of five bits that hold any 64-bit count
 
@@ -20,12 +24,14 @@ class Runs(NamedTuple):
     end: np.ndarray  # (R,) int64, frame position after its last pixel
 
 
-def encode_crops(crops: np.ndarray, origins: np.ndarray, image_shape: tuple[int, int]) -> list[dict[str, Any]]:
+def encode_crops(
+    crops: Sequence[np.ndarray] | np.ndarray, origins: np.ndarray, image_shape: tuple[int, int]
+) -> list[Rle]:
     """Encode N crops as full-frame COCO RLE.
 
     Args:
-        crops: (N, h, w) bool; smaller crops are padded with False, also beyond the frame. Fastest in column order, i.e.
-            as the transposed view of a contiguous (N, w, h) array.
+        crops: N of (h, w), each of its own size or one array (N, h, w); zero is background; need not be tight, and may
+            reach beyond the frame with background.
         origins: (N, 2) int64, (row, column) of each crop's first pixel.
         image_shape: (H, W) of the frame.
 
@@ -36,23 +42,16 @@ def encode_crops(crops: np.ndarray, origins: np.ndarray, image_shape: tuple[int,
         ValueError: A foreground pixel lies outside the frame.
     """
     height, width = (int(side) for side in image_shape)
-    runs = find_runs(crops, origins, (height, width))
+    runs = find_runs(crops, np.asarray(origins, np.int64).reshape(-1, 2), (height, width))
     counts, counts_per_mask = run_counts(runs, len(crops), height * width)
     strings = compress_counts(counts, counts_per_mask)
     return [{"size": [height, width], "counts": string} for string in strings]
 
 
-def find_runs(crops: np.ndarray, origins: np.ndarray, image_shape: tuple[int, int]) -> Runs:
+def find_runs(crops: Sequence[np.ndarray] | np.ndarray, origins: np.ndarray, image_shape: tuple[int, int]) -> Runs:
     """Find the foreground runs of N crops (arguments as for `encode_crops`)."""
     height, width = image_shape
-    count, crop_height, crop_width = crops.shape
-    column_length = crop_height + 1  # one False ahead of each column, so that no run goes on into the next
-    pixels = np.zeros(count * crop_width * column_length + 1, np.bool_)
-    columns = pixels[:-1].reshape(count, crop_width, column_length)
-    columns[:, :, 1:] = crops.transpose(0, 2, 1)
-    changes = np.flatnonzero(pixels[1:] != pixels[:-1])
-    column, row = np.divmod(changes, column_length)
-    mask, column = np.divmod(column, crop_width)
+    mask, row, column = changes(crops)
     row += origins[mask, 0]
     column += origins[mask, 1]
     start_row, end_row = row[0::2], row[1::2]
@@ -65,6 +64,25 @@ def find_runs(crops: np.ndarray, origins: np.ndarray, image_shape: tuple[int, in
     first, last = np.ones(len(start), np.bool_), np.ones(len(start), np.bool_)
     first[1:], last[:-1] = ~goes_on, ~goes_on
     return Runs(mask[first], start[first], end[last])
+
+
+def changes(crops: Sequence[np.ndarray] | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where crops change down their columns: begin, end, begin, end … of each run, in order of crop and column.
+
+    Returns:
+        Crop, row and column within the crop, each (2 R,) int64.
+    """
+    heights = np.array([crop.shape[0] for crop in crops], np.int64)
+    widths = np.array([crop.shape[1] for crop in crops], np.int64)
+    ends = np.cumsum((heights + 1) * widths)  # one background pixel ahead of each column: no run goes on into the next
+    starts = ends - (heights + 1) * widths
+    pixels = np.zeros(int(ends[-1]) + 1 if len(ends) else 1, np.bool_)
+    for crop, start, end in zip(crops, starts.tolist(), ends.tolist(), strict=True):
+        pixels[start:end].reshape(crop.shape[1], crop.shape[0] + 1)[:, 1:] = crop.T
+    change = np.flatnonzero(pixels[1:] != pixels[:-1])
+    mask = np.repeat(np.arange(len(ends)), np.diff(np.searchsorted(change, ends), prepend=0))
+    column, row = np.divmod(change - starts[mask], heights[mask] + 1)
+    return mask, row, column
 
 
 def run_counts(runs: Runs, masks: int, pixels: int) -> tuple[np.ndarray, np.ndarray]:
