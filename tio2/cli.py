@@ -1,4 +1,4 @@
-"""What the programs in tools/ share: MMDetection's arguments, one-line errors. It imports no detector: --help is quick."""
+"""Shared by the programs in tools/: MMDetection's arguments, one-line errors. Imports no detector: --help is quick."""
 
 import argparse
 import contextlib

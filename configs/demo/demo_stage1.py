@@ -1,6 +1,6 @@
 """The light variant's stage 1 on rendered scenes, sized for minutes: what `make demo` runs.
 
-python tools/render_dataset.py --num 30 --size 512 352 --preset mixed --seed 0 --out data/demo
+python tools/render_dataset.py --num 30 --size 512 352 --preset mixed --fractions 0.7 0.1 0.2 --seed 0 --out data/demo
 python tools/train.py configs/demo/demo_stage1.py
 """
 
@@ -9,10 +9,10 @@ _base_ = "../tio2/light_stage1.py"
 data_root = "data/demo/"
 epochs = 2
 
-train_dataloader = dict(sampler=dict(num_batches=50), dataset=dict(dataset=dict(data_root=data_root)))
+train_dataloader = dict(sampler=dict(num_batches=40), dataset=dict(dataset=dict(data_root=data_root)))
 val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = dict(dataset=dict(data_root=data_root))
 val_evaluator = dict(ann_file=data_root + "annotations/val.json")
 test_evaluator = dict(ann_file=data_root + "annotations/test.json")
-param_scheduler = [dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50)]
+param_scheduler = [dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=40)]
 train_cfg = dict(max_epochs=epochs, val_interval=epochs)

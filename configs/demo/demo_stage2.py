@@ -5,12 +5,12 @@ python tools/train.py configs/demo/demo_stage2.py
 
 _base_ = "./demo_stage1.py"
 
-epochs = 6
+epochs = 5
 load_from = "work_dirs/demo_stage1/epoch_2.pth"
 
 model = dict(backbone=dict(pretrained=False, frozen_stages=-1))
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=40),
     dict(
         type="CosineAnnealingLR",
         by_epoch=True,
