@@ -16,10 +16,11 @@ from tio2.models.mask_pasting import paste_probabilities, paste_rles
 class DenseFCNMaskHead(FCNMaskHead):
     """FCNMaskHead whose `masks` are a list of COCO RLE dicts of the original image, also where there is none.
 
-    The masks are those of FCNMaskHead. With `test_cfg.rcnn.probability_crops=True` each image's results also carry, for
-    those who resolve overlaps, `mask_probabilities`, a list of (h, w) float32 arrays of 0-1, and `mask_origins`, (N, 2)
-    int64, the (row, column) of each one's first pixel. Boxes are brought to the original image as upstream does: the
-    box branch leaves that to the mask head.
+    The masks are those of FCNMaskHead, or with `test_cfg.rcnn.mask_edge="extend"` unbiased in size also where a
+    particle touches its box (see `mask_pasting`). With `test_cfg.rcnn.probability_crops=True` each image's results also
+    carry, for those who resolve overlaps, `mask_probabilities`, a list of (h, w) float32 arrays of 0-1, and
+    `mask_origins`, (N, 2) int64, the (row, column) of each one's first pixel. Boxes are brought to the original image
+    as upstream does: the box branch leaves that to the mask head.
     """
 
     def predict_by_feat(
@@ -37,21 +38,22 @@ class DenseFCNMaskHead(FCNMaskHead):
             mask_preds: Per image (N, classes, S, S), one class where class-agnostic.
             results_list: Per image `bboxes` (N, 4) in pixels of the network's input, and `labels` (N,).
             batch_img_metas: Per image `ori_shape`, and `scale_factor` (w, h) where a step of the pipeline resized it.
-            rcnn_test_cfg: `mask_thr_binary`, and `probability_crops` if they are wanted.
+            rcnn_test_cfg: `mask_thr_binary`; `mask_edge`, by default `fade`; `probability_crops` if they are wanted.
             rescale: Boxes and masks in the original image instead of the network's input.
             activate_map: `mask_preds` are probabilities already.
 
         Returns:
             `results_list`, changed in place.
         """
+        edge = rcnn_test_cfg.get("mask_edge", "fade")
         for predictions, results, image_meta in zip(mask_preds, results_list, batch_img_metas, strict=True):
             logits = self._class_logits(predictions, results.labels)  # (N, S, S)
             if activate_map:
                 logits = logits.logit()
             image_shape = _set_frame(results, image_meta, rescale)
-            results.masks = paste_rles(logits, results.bboxes, image_shape, rcnn_test_cfg.mask_thr_binary)
+            results.masks = paste_rles(logits, results.bboxes, image_shape, rcnn_test_cfg.mask_thr_binary, edge)
             if rcnn_test_cfg.get("probability_crops", False):
-                crops, origins = paste_probabilities(logits, results.bboxes, image_shape)
+                crops, origins = paste_probabilities(logits, results.bboxes, image_shape, edge)
                 results.mask_probabilities = crops
                 results.mask_origins = origins
         return results_list

@@ -62,7 +62,11 @@ def residual_histograms(images: Sequence[ImageComparison], group: str = "useful"
             axes.axvline(values.mean(), color=TRUE_COLOUR, linestyle="--", linewidth=1)
             axes.set_title(f"{_title(measurand)}: {values.mean():+.2f} ± {values.std(ddof=1):.2f} %", fontsize=9)
         axes.set_xlabel("residual, %", fontsize=8)
-    figure.suptitle(f"(measured - reference) / reference, {group} particles; mean ± standard deviation", fontsize=10)
+    figure.suptitle(
+        f"(measured - reference) / reference, {group} particles; mean ± standard deviation; the outer bars hold what lies "
+        "beyond",
+        fontsize=10,
+    )
     return figure
 
 
@@ -90,6 +94,9 @@ def residual_against_size(images: Sequence[ImageComparison]) -> Figure:
     axes.set(xlabel=f"reference ECD, {name[-2:]}", ylabel="residual of the ECD, %", ylim=(-limit, limit))
     if len(everything[0]):
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
+        axes.tick_params(axis="x", which="minor", labelsize=7)
     axes.legend(fontsize=8)
     return figure
 

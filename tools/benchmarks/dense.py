@@ -1,0 +1,290 @@
+"""Time and memory of the dense-image engine beside MMDetection's own, as docs/dense.md publishes them.
+
+Time is the processor's, of one thread: what a clock shows on an idle machine, and the same on a busy one.
+
+python tools/benchmarks/dense.py --figure docs/figures/dense_time.png     # minutes: MMDetection's side takes most
+python tools/benchmarks/dense.py --quick                                  # seconds: small counts, two repeats
+"""
+
+import argparse
+import math
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tio2.cli import quiet_imports
+from tio2.reporting.tables import markdown_table
+from tio2.structures.masks import CroppedMasks
+
+with quiet_imports():
+    import torch
+    from mmcv.transforms import Compose
+    from mmdet.models.roi_heads.mask_heads import FCNMaskHead
+    from mmdet.registry import TRANSFORMS
+    from mmdet.structures.mask import BitmapMasks, mask_target
+    from mmdet.structures.mask.utils import encode_mask_results
+    from mmdet.utils import register_all_modules
+    from mmengine.config import ConfigDict
+    from mmengine.structures import InstanceData
+    from pycocotools import mask as coco_mask
+
+    from tio2.datasets import InstanceCroppedMasks
+    from tio2.models import DenseFCNMaskHead
+
+IMAGE_SHAPE = (1536, 2048)
+CELLS = 56
+CROP = (1024, 1024)
+CORNERS = 24
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Ellipses of 15 to 60 px anywhere in the frame: as a mask head sees them, and as truth."""
+
+    logits: torch.Tensor  # (N, 1, 56, 56), signed distance in pixels
+    boxes: torch.Tensor  # (N, 4) xyxy, cut by the frame
+    polygons: list[list[float]]  # N of flat x, y
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Median CPU seconds of one thread over the repeats, and how far the first one raised the peak memory."""
+
+    seconds: float
+    megabytes: float
+
+
+def scene(count: int, seed: int = 0) -> Scene:
+    """Draw a scene."""
+    rng = np.random.default_rng(seed)
+    height, width = IMAGE_SHAPE
+    axes = rng.uniform(7.5, 30, (count, 2))
+    centres = rng.uniform((0, 0), (width, height), (count, 2))
+    boxes = np.concatenate([centres - axes, centres + axes], axis=1)
+    boxes = np.clip(boxes, 0, [width, height, width, height])
+    steps = (np.arange(CELLS) + 0.5) / CELLS
+    x, y = (
+        (boxes[:, None, i] + steps * (boxes[:, None, i + 2] - boxes[:, None, i]) - centres[:, None, i])
+        / axes[:, None, i]
+        for i in (0, 1)
+    )  # (N, 56)
+    radius = np.sqrt(x[:, None, :] ** 2 + y[:, :, None] ** 2)
+    logits = (1 - radius) * np.sqrt(axes.prod(axis=1))[:, None, None]
+    turn = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
+    outlines = centres[:, None] + axes[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    outlines = np.clip(outlines, 0, [width, height])
+    return Scene(
+        torch.from_numpy(logits).float()[:, None],
+        torch.from_numpy(boxes).float(),
+        outlines.reshape(count, -1).tolist(),
+    )
+
+
+def cost(make: Callable[[int], Callable[[], Any]], count: int, repeats: int) -> Cost:
+    """Run the work that `make` prepares for `count` instances in a process of its own, forked from this one.
+
+    No other work's memory is then in its peak; what the libraries take once is spent on a small work before.
+    """
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    small, work = make(2), make(count)
+
+    def child() -> None:
+        small()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        seconds, after = [], before
+        for _ in range(repeats):
+            start = time.process_time()
+            work()
+            seconds.append(time.process_time() - start)
+            after = max(after, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) if len(seconds) == 1 else after
+        sender.send((statistics.median(seconds), (after - before) / 1024))
+
+    process = context.Process(target=child)
+    process.start()
+    sender.close()
+    try:
+        return Cost(*receiver.recv())
+    except EOFError:
+        sys.exit("error: the system ended a measurement, probably for memory; lower --stock-most")
+    finally:
+        process.join()
+
+
+def masks_of(truth: Scene) -> CroppedMasks:
+    """The ellipses' polygons rasterised."""
+    return CroppedMasks.from_polygons([[outline] for outline in truth.polygons], IMAGE_SHAPE)
+
+
+def results_of(truth: Scene) -> InstanceData:
+    """Detections as the box head leaves them."""
+    count = len(truth.boxes)
+    return InstanceData(
+        bboxes=truth.boxes.clone(), scores=torch.ones(count), labels=torch.zeros(count, dtype=torch.long)
+    )
+
+
+def pasting(truth: Scene, head: FCNMaskHead) -> Callable[[], list[dict]]:
+    """Logits to RLE by a mask head; frames are encoded as MMDetection's COCO metric does it."""
+    meta, settings = {"ori_shape": IMAGE_SHAPE, "scale_factor": (1.0, 1.0)}, ConfigDict(mask_thr_binary=0.5)
+
+    def work() -> list[dict]:
+        (found,) = head.predict_by_feat((truth.logits,), [results_of(truth)], [meta], settings, rescale=True)
+        return found.masks if isinstance(found.masks, list) else encode_mask_results(found.masks.numpy())
+
+    return work
+
+
+def loading(truth: Scene, load: dict, masks: Sequence[Any]) -> Callable[[], Any]:
+    """Load, flip, crop and pack an image whose pixels are one byte, so that the masks' cost is what shows."""
+    flip_crop_pack = [
+        {"type": "RandomFlip", "prob": 1.0},
+        {"type": "RandomCrop", "crop_size": CROP, "allow_negative_crop": True},
+        {"type": "PackDetInputs", "meta_keys": ()},
+    ]
+    pipeline = Compose([TRANSFORMS.build(step) for step in (load, *flip_crop_pack)])
+    instances = [
+        {"bbox": box, "bbox_label": 0, "ignore_flag": 0, "mask": mask}
+        for box, mask in zip(truth.boxes.tolist(), masks, strict=True)
+    ]
+
+    def work() -> Any:
+        np.random.seed(0)  # noqa: NPY002 - the stock transforms draw from it
+        image = np.zeros((*IMAGE_SHAPE, 1), np.uint8)
+        shapes = {"img_shape": IMAGE_SHAPE, "ori_shape": IMAGE_SHAPE, "img_path": "rendered"}
+        return pipeline({"img": image, "instances": instances, **shapes})
+
+    return work
+
+
+def targets(truth: Scene, masks: Any, positives: int) -> Callable[[], torch.Tensor]:
+    """Mask targets of proposals a tenth off the truths."""
+    rng = torch.Generator().manual_seed(0)
+    indices = torch.randint(0, len(truth.boxes), (positives,), generator=rng)
+    boxes = truth.boxes[indices]
+    sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+    moved = boxes + 0.1 * sides * (2 * torch.rand(boxes.shape, generator=rng) - 1)
+    moved = moved.clamp(torch.zeros(4), torch.tensor(IMAGE_SHAPE[::-1] * 2).float())
+    return lambda: mask_target([moved], [indices], [masks], ConfigDict(mask_size=CELLS))
+
+
+def pasting_costs(counts: Sequence[int], stock_most: int, repeats: int) -> tuple[dict[int, Cost], dict[int, Cost]]:
+    """Costs of logits to RLE by number of instances: stock, up to `stock_most`, and ours."""
+    stock_head, our_head = (kind(num_convs=0, num_classes=1) for kind in (FCNMaskHead, DenseFCNMaskHead))
+    ours = {count: cost(lambda n: pasting(scene(n), our_head), count, 3 * repeats) for count in counts}
+    stock = {n: cost(lambda n: pasting(scene(n), stock_head), n, repeats) for n in counts if n <= stock_most}
+    return stock, ours
+
+
+def loading_costs(count: int, repeats: int) -> list[tuple[str, Cost, Cost]]:
+    """Costs of loading `count` truths: name, stock, ours."""
+
+    def from_polygons(step: dict, number: int) -> Callable[[], Any]:
+        truth = scene(number)
+        return loading(truth, step, [[outline] for outline in truth.polygons])
+
+    def from_rles(step: dict, number: int) -> Callable[[], Any]:
+        truth = scene(number)
+        return loading(truth, step, masks_of(truth).to_rles())
+
+    stock, ours = {"type": "LoadAnnotations", "with_mask": True}, {"type": "LoadParticleAnnotations"}
+    rows = []
+    for name, make, step in (
+        ("BitmapMasks, from RLE", from_rles, stock),
+        ("PolygonMasks, from polygons", from_polygons, {**stock, "poly2mask": False}),
+    ):
+        costs = cost(partial(make, step), count, repeats), cost(partial(make, ours), count, 3 * repeats)
+        rows.append((f"load, flip, crop, pack {count} truths; {name}", *costs))
+    return rows
+
+
+def target_costs(count: int, positives: int, repeats: int) -> tuple[str, Cost, Cost]:
+    """Costs of the mask targets of `positives` proposals of `count` truths: name, stock, ours."""
+
+    def make(hold: Callable[[CroppedMasks], Any], number: int) -> Callable[[], Any]:
+        truth = scene(number)
+        return targets(truth, hold(masks_of(truth)), min(number, positives))
+
+    def frames(masks: CroppedMasks) -> BitmapMasks:
+        return BitmapMasks(masks.to_full(), *IMAGE_SHAPE)
+
+    costs = cost(partial(make, frames), count, repeats), cost(partial(make, InstanceCroppedMasks), count, 3 * repeats)
+    return f"mask targets, {positives} positives; BitmapMasks", *costs
+
+
+def row(name: str, stock: Cost, ours: Cost) -> list[object]:
+    """A row of the table."""
+    ratios = stock.seconds / ours.seconds, stock.megabytes / max(ours.megabytes, 0.1)
+    figures = (1e3 * stock.seconds, 1e3 * ours.seconds, ratios[0], stock.megabytes, ours.megabytes, ratios[1])
+    return [name, *(float(figure) for figure in figures)]
+
+
+def agreement(count: int) -> float:
+    """Mean IoU of the masks that stock and ours make of the same logits."""
+    stock, ours = (
+        pasting(scene(count), kind(num_convs=0, num_classes=1))() for kind in (FCNMaskHead, DenseFCNMaskHead)
+    )
+    pairs = zip(stock, ours, strict=True)
+    return float(np.mean([coco_mask.iou([a], [b], [0])[0, 0] for a, b in pairs]))
+
+
+def plot(stock: dict[int, Cost], ours: dict[int, Cost], path: Path) -> None:
+    """Draw seconds against instances, both axes logarithmic."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, costs, marker in (("MMDetection", stock, "s"), ("tio2", ours, "o")):
+        axes.loglog(list(costs), [c.seconds for c in costs.values()], marker=marker, label=name)
+    axes.set_xticks(list(ours), [str(count) for count in ours], minor=False)
+    axes.minorticks_off()
+    axes.set(xlabel="instances in 2048 × 1536 px", ylabel="logits to RLE, s")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Measure, print the table, draw the plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5, help="of MMDetection's side; ours three times as many")
+    parser.add_argument(
+        "--stock-most", type=int, default=512, help="instances up to which MMDetection's masks are made"
+    )
+    parser.add_argument("--figure", type=Path, metavar="FILE.png", help="also plot time against instances")
+    parser.add_argument("--quick", action="store_true", help="few instances, two repeats")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    register_all_modules()
+    counts = (8, 16, 32) if arguments.quick else (64, 128, 256, 512, 1000, 2000, 3000)
+    repeats = 2 if arguments.quick else arguments.repeats
+    middle, truths, positives = (16, 16, 8) if arguments.quick else (512, 500, 256)
+    stock, ours = pasting_costs(counts, arguments.stock_most, repeats)
+    rows = [row(f"logits to RLE, {count} instances", stock[count], ours[count]) for count in stock]
+    rows += [row(*costs) for costs in loading_costs(truths, repeats)]
+    rows.append(row(*target_costs(middle, positives, repeats)))
+    header = ["work", "stock, ms", "ours, ms", "faster by", "stock, MB", "ours, MB", "less by"]
+    print(markdown_table(header, rows, decimals=1))
+    alone = [[count, 1e3 * each.seconds, each.megabytes] for count, each in ours.items()]
+    print(markdown_table(["instances", "ours: logits to RLE, ms", "MB"], alone, decimals=1))
+    growth = ours[counts[-1]].seconds / ours[middle].seconds
+    print(f"growth: t({counts[-1]}) / t({middle}) = {growth:.1f} (instances: {counts[-1] / middle:.1f} times as many)")
+    overlap = agreement(min(middle, 128))
+    print(f"mean IoU of both sides' masks: {math.floor(overlap * 1e5) / 1e5:.5f}")
+    if arguments.figure:
+        plot(stock, ours, arguments.figure)
+        print(f"plot: {arguments.figure}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Draw how agglomerates are placed (paper §3.2, Fig. 5): the eight sub-frames around the first, all, the image.
+
+python tools/draw_placement.py --library data/agglomerates/library.zip --backgrounds data/agglomerates/backgrounds \
+    --out placement.png
+"""
+
+import argparse
+from pathlib import Path
+
+from tio2.cli import one_line_errors
+
+FRAME, BOX = (80, 220, 255), (90, 90, 255)  # yellow, red; BGR
+
+
+def main() -> None:
+    """Place, draw three panels, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--library", type=Path, required=True, help="file of tools/build_library.py")
+    parser.add_argument("--backgrounds", type=Path, required=True, help="its folder of backgrounds")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("W", "H"), default=(640, 440), help="of a panel, px")
+    parser.add_argument("--count", type=int, default=12, help="agglomerates (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="PNG file")
+    arguments = parser.parse_args()
+    import cv2
+    import numpy as np
+
+    from tio2.agglomerates import AgglomerateLibrary, Backgrounds, PasteSettings, paste_agglomerates
+    from tio2.agglomerates.placement import FreeSpace
+    from tio2.agglomerates.preparation import write_whole
+
+    rng = np.random.default_rng(arguments.seed)
+    shape = (arguments.size[1], arguments.size[0])
+    with one_line_errors(ValueError, OSError):
+        background, _ = Backgrounds(arguments.backgrounds).draw(shape, rng)
+        library = AgglomerateLibrary.load(arguments.library)
+        pasted = paste_agglomerates(background, library, rng, PasteSettings((arguments.count, arguments.count)))
+        finished = cv2.cvtColor(np.rint(pasted.image).astype(np.uint8), cv2.COLOR_GRAY2BGR)
+        bare = cv2.cvtColor(background.astype(np.uint8), cv2.COLOR_GRAY2BGR)
+        panels, space = [], FreeSpace.of_frame(shape)
+        for number, placement in enumerate(pasted.placements):
+            space = space.without(placement.box)
+            if number in (0, len(pasted.placements) - 1):
+                panels.append(panel(finished, bare, space.subframes, [p.box for p in pasted.placements[: number + 1]]))
+        gap = np.full((shape[0], 8, 3), 255, np.uint8)
+        sheet = np.hstack([part for picture in [*panels, finished] for part in (picture, gap)][:-1])
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(arguments.out, cv2.imencode(".png", sheet, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
+    print(f"{len(pasted.placements)} agglomerates, {pasted.failures} without room; written: {arguments.out}")
+
+
+def panel(image, background, subframes, boxes):
+    """The image inside the boxes and the darkened background elsewhere, sub-frames in yellow and boxes in red."""
+    import cv2
+
+    picture = background // 2
+    for top, left, bottom, right in boxes:
+        picture[top:bottom, left:right] = image[top:bottom, left:right]
+    for colour, rectangles in ((FRAME, subframes.tolist()), (BOX, boxes)):
+        for top, left, bottom, right in rectangles:
+            cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), colour, 1)
+    return picture
+
+
+if __name__ == "__main__":
+    main()
