@@ -1,7 +1,7 @@
 """Test a detector on a split, and leave tables, figures, overlays and predictions in the run's folder.
 
 python tools/test.py configs/tio2/light_stage2.py
-python tools/test.py configs/tio2/light_stage2.py work_dirs/light_stage2/epoch_14.pth --split test
+python tools/test.py configs/tio2/light_stage2.py work_dirs/light_stage2/epoch_12.pth --split test
 """
 
 import argparse

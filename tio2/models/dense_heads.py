@@ -15,14 +15,14 @@ from torch import Tensor
 from tio2.models.limits import warn_if_reached
 
 MASK_ROIS_PER_BATCH = 128
-LIKELY_OBJECTNESS = 0.05
+LIKELY_OBJECTNESS = 0.5
 
 
 @MODELS.register_module()
 class DenseRPNHead(RPNHead):
     """RPNHead that says, when testing, which image reaches `test_cfg.rpn.max_per_img` with likely proposals.
 
-    Background always fills the limit: proposals below an objectness of 0.05 are no loss.
+    Background always fills the limit: proposals that are more likely background than particle are no loss.
     """
 
     def _bbox_post_process(
