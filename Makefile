@@ -1,7 +1,7 @@
 # Each target is a line or two; the work is done by the programs in tools/.
 python := .venv/bin/python
 
-.PHONY: setup lint test demo
+.PHONY: setup lint test demo bench
 
 setup:  ## make .venv (minutes the first time: mmcv compiles its operators)
 	@tools/setup.sh
@@ -14,3 +14,6 @@ test: lint  ## lint, then the test suite
 
 demo: setup  ## render scenes, train both stages on them, test, draw: about ten minutes
 	@PYTHON=$(python) tools/demo.sh
+
+bench: setup  ## time and memory of dense images beside MMDetection's own: minutes
+	@$(python) tools/benchmarks/dense.py --figure docs/figures/dense_time.png

@@ -1,15 +1,15 @@
 """Time and memory of the dense-image engine beside MMDetection's own, as docs/dense.md publishes them.
 
-Time is the processor's, of one thread: what a clock shows on an idle machine, and the same on a busy one.
+Time is the processor's, of one thread: what a clock shows on an idle machine, and the same on a busy one. For Linux.
 
 python tools/benchmarks/dense.py --figure docs/figures/dense_time.png     # minutes: MMDetection's side takes most
 python tools/benchmarks/dense.py --quick                                  # seconds: small counts, two repeats
 """
 
 import argparse
+import ctypes
 import math
 import multiprocessing
-import resource
 import statistics
 import sys
 import time
@@ -30,7 +30,7 @@ with quiet_imports():
     from mmcv.transforms import Compose
     from mmdet.models.roi_heads.mask_heads import FCNMaskHead
     from mmdet.registry import TRANSFORMS
-    from mmdet.structures.mask import BitmapMasks, mask_target
+    from mmdet.structures.mask import BitmapMasks, PolygonMasks, mask_target
     from mmdet.structures.mask.utils import encode_mask_results
     from mmdet.utils import register_all_modules
     from mmengine.config import ConfigDict
@@ -82,11 +82,14 @@ def scene(count: int, seed: int = 0) -> Scene:
     turn = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
     outlines = centres[:, None] + axes[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
     outlines = np.clip(outlines, 0, [width, height])
-    return Scene(
-        torch.from_numpy(logits).float()[:, None],
-        torch.from_numpy(boxes).float(),
-        outlines.reshape(count, -1).tolist(),
-    )
+    seen = torch.from_numpy(logits).float()[:, None], torch.from_numpy(boxes).float()
+    return Scene(*seen, outlines.reshape(count, -1).tolist())
+
+
+def peak_megabytes() -> float:
+    """Most memory that this process has held."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def cost(make: Callable[[int], Callable[[], Any]], count: int, repeats: int) -> Cost:
@@ -100,14 +103,15 @@ def cost(make: Callable[[int], Callable[[], Any]], count: int, repeats: int) -> 
 
     def child() -> None:
         small()
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        seconds, after = [], before
+        ctypes.CDLL(None).malloc_trim(0)  # what is free goes back, so that using it again counts
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+        before, seconds, peaks = peak_megabytes(), [], []
         for _ in range(repeats):
             start = time.process_time()
             work()
             seconds.append(time.process_time() - start)
-            after = max(after, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) if len(seconds) == 1 else after
-        sender.send((statistics.median(seconds), (after - before) / 1024))
+            peaks.append(peak_megabytes())
+        sender.send((statistics.median(seconds), peaks[0] - before))
 
     process = context.Process(target=child)
     process.start()
@@ -207,18 +211,24 @@ def loading_costs(count: int, repeats: int) -> list[tuple[str, Cost, Cost]]:
     return rows
 
 
-def target_costs(count: int, positives: int, repeats: int) -> tuple[str, Cost, Cost]:
+def target_costs(count: int, positives: int, repeats: int) -> list[tuple[str, Cost, Cost]]:
     """Costs of the mask targets of `positives` proposals of `count` truths: name, stock, ours."""
 
-    def make(hold: Callable[[CroppedMasks], Any], number: int) -> Callable[[], Any]:
+    def make(hold: Callable[[Scene], Any], number: int) -> Callable[[], Any]:
         truth = scene(number)
-        return targets(truth, hold(masks_of(truth)), min(number, positives))
+        return targets(truth, hold(truth), min(number, positives))
 
-    def frames(masks: CroppedMasks) -> BitmapMasks:
-        return BitmapMasks(masks.to_full(), *IMAGE_SHAPE)
+    def frames(truth: Scene) -> BitmapMasks:
+        return BitmapMasks(masks_of(truth).to_full(), *IMAGE_SHAPE)
 
-    costs = cost(partial(make, frames), count, repeats), cost(partial(make, InstanceCroppedMasks), count, 3 * repeats)
-    return f"mask targets, {positives} positives; BitmapMasks", *costs
+    def polygons(truth: Scene) -> PolygonMasks:
+        return PolygonMasks([[np.array(outline)] for outline in truth.polygons], *IMAGE_SHAPE)
+
+    ours = cost(partial(make, lambda truth: InstanceCroppedMasks(masks_of(truth))), count, 3 * repeats)
+    return [
+        (f"mask targets, {positives} positives; {name}", cost(partial(make, hold), count, repeats), ours)
+        for name, hold in (("BitmapMasks", frames), ("PolygonMasks", polygons))
+    ]
 
 
 def row(name: str, stock: Cost, ours: Cost) -> list[object]:
@@ -272,11 +282,11 @@ def main() -> None:
     stock, ours = pasting_costs(counts, arguments.stock_most, repeats)
     rows = [row(f"logits to RLE, {count} instances", stock[count], ours[count]) for count in stock]
     rows += [row(*costs) for costs in loading_costs(truths, repeats)]
-    rows.append(row(*target_costs(middle, positives, repeats)))
+    rows += [row(*costs) for costs in target_costs(middle, positives, repeats)]
     header = ["work", "stock, ms", "ours, ms", "faster by", "stock, MB", "ours, MB", "less by"]
     print(markdown_table(header, rows, decimals=1))
     alone = [[count, 1e3 * each.seconds, each.megabytes] for count, each in ours.items()]
-    print(markdown_table(["instances", "ours: logits to RLE, ms", "MB"], alone, decimals=1))
+    print(markdown_table(["instances", "ours: logits to RLE, ms", "ours, MB"], alone, decimals=1))
     growth = ours[counts[-1]].seconds / ours[middle].seconds
     print(f"growth: t({counts[-1]}) / t({middle}) = {growth:.1f} (instances: {counts[-1] / middle:.1f} times as many)")
     overlap = agreement(min(middle, 128))

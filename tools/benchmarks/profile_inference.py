@@ -3,7 +3,7 @@
 python tools/benchmarks/profile_inference.py configs/tio2/light_stage2.py
 python tools/benchmarks/profile_inference.py configs/tio2/light_stage2.py work_dirs/light_stage2/epoch_12.pth
 
-Without weights the network is as it is made; the best-scored 500 boxes are kept whatever they are, so that as many masks
+Without weights the network is as it is made; the 500 best-scored boxes are kept whatever they are, so that 500 masks
 are drawn. Time is the processor's, of one thread.
 """
 

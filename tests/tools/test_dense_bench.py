@@ -1,0 +1,42 @@
+"""The benchmarks of the dense-image engine run, and what they say adds up."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(name, *arguments):
+    command = [sys.executable, str(ROOT / "tools" / "benchmarks" / name), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+
+
+def cells(text, start):
+    """The cells of the first table row that begins so."""
+    row = next(line for line in text.splitlines() if line.startswith(f"| {start}"))
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_both_sides_are_measured_and_agree(tmp_path):
+    out = run("dense.py", "--quick", "--figure", tmp_path / "time.png")
+    for work in ("logits to RLE, 32 instances", "load, flip, crop, pack 16 truths; BitmapMasks", "mask targets, 8"):
+        _, stock, ours, ratio, *_ = cells(out, work)
+        assert 0 < float(ours) < float(stock)
+        assert float(ratio) > 1
+    assert float(out.split("mean IoU of both sides' masks: ")[1].split()[0]) >= 0.999
+    assert (tmp_path / "time.png").stat().st_size > 1000
+
+
+def test_extended_masks_of_56_cells_are_as_good_as_rasterising():
+    out = run("sawtooth.py", "--phases", 60)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines() if " px" not in line]
+    rows = [row for row in rows if len(row) == 8]
+    extended = [row for row in rows if "extend" in row[2]]
+    assert len(extended) == 6
+    for row in extended:
+        bias, spread_ratio = float(row[3]), float(row[5])
+        assert abs(bias) <= 0.1
+        assert spread_ratio <= 1.2
+    nearest = [float(row[6]) for row in rows if "nearest" in row[2]]
+    assert all(float(ours[6]) < 0.5 * theirs for ours, theirs in zip(extended, nearest, strict=True))
