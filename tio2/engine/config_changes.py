@@ -8,18 +8,19 @@ from typing import Any
 
 from mmengine.config import Config
 
-IGNORED = ("work_dir", "load_from", "resume", "launcher", "randomness.seed", "env_cfg", "visualizer", "vis_backends")
-"""Keys that name a place, a machine or a seed; a start from other weights is said by ``run.json``."""
-
-NAMES_ONLY = ("load", "augment", "pack", "epochs", "norm", "sem", "batch_size", "val_evaluator", "test_evaluator")
-"""Variables of config files that take effect elsewhere in them, and where the truth is read."""
+EFFECTIVE = ("model", "train_dataloader", "val_dataloader", "optim_wrapper", "param_scheduler", "train_cfg")
+"""Keys that decide what is trained and how; the others name places, machines, seeds, or pieces of these."""
 
 
 def config_changes(config: str | Path, base: str | Path) -> list[str]:
-    """Sorted ``key: value (base's value)`` for every value that differs; a list of steps counts as one value."""
-    here, there = (dict(_values(Config.fromfile(path).to_dict())) for path in (config, base))
+    """Sorted ``key: value (base value)`` for every value that differs; of a list of steps, those added and removed."""
+    here, there = (dict(_values(_effective(Config.fromfile(path).to_dict()))) for path in (config, base))
     keys = sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key))
-    return [f"{key}: {_short(here.get(key))} ({_short(there.get(key))})" for key in keys if not _is_ignored(key)]
+    return [_change(key, here.get(key), there.get(key)) for key in keys if not key.endswith(("data_root", "ann_file"))]
+
+
+def _effective(config: Mapping) -> dict:
+    return {key: config[key] for key in EFFECTIVE if key in config}
 
 
 def _values(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -30,11 +31,15 @@ def _values(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def _is_ignored(key: str) -> bool:
-    return key.startswith(IGNORED) or key.split(".")[0] in NAMES_ONLY or key.endswith(("data_root", "ann_file"))
+def _change(key: str, here: Any, there: Any) -> str:
+    if _is_steps(here) and _is_steps(there):
+        new, old = ([step["type"] for step in steps] for steps in (here, there))
+        changed = [f"+{name}" for name in new if name not in old] + [f"-{name}" for name in old if name not in new]
+        return f"{key}: {', '.join(changed) or 'other settings of the same steps'}"
+    return f"{key}: {here} ({there})"
 
 
-def _short(value: Any) -> str:
-    if isinstance(value, list) and value and all(isinstance(step, Mapping) and "type" in step for step in value):
-        return " → ".join(str(step["type"]) for step in value)
-    return str(value)
+def _is_steps(value: Any) -> bool:
+    return (
+        isinstance(value, list) and bool(value) and all(isinstance(step, Mapping) and "type" in step for step in value)
+    )

@@ -63,8 +63,8 @@ def residual_histograms(images: Sequence[ImageComparison], group: str = "useful"
             axes.set_title(f"{_title(measurand)}: {values.mean():+.2f} ± {values.std(ddof=1):.2f} %", fontsize=9)
         axes.set_xlabel("residual, %", fontsize=8)
     figure.suptitle(
-        f"(measured - reference) / reference, {group} particles; mean ± standard deviation; the outer bars hold what lies "
-        "beyond",
+        f"(measured - reference) / reference, {group} particles; mean ± standard deviation; "
+        "the outer bars hold what lies beyond",
         fontsize=10,
     )
     return figure
