@@ -31,8 +31,8 @@ def parse_arguments() -> argparse.Namespace:
         type=int,
         nargs=2,
         metavar=("LOW", "HIGH"),
-        default=(10, 90),
-        help="agglomerates an image, fewer where no more fit (default: 10 90)",
+        default=(10, 160),
+        help="agglomerates an image, fewer where no more fit (default: 10 160)",
     )
     parser.add_argument("--backgrounds", type=Path, help="folder of empty images (default: made from the data set)")
     parser.add_argument("--matrix", type=Path, help="folder of images of other particles (default: rendered spheres)")

@@ -43,8 +43,10 @@ class FreeSpace:
 
 def eight_subframes(frame: Box, box: Box) -> np.ndarray:
     """Those of the eight parts of a frame around a box that are not empty, (R <= 8, 4) int64."""
-    rows = np.clip([frame[0], box[0], box[2], frame[2]], frame[0], frame[2])
-    columns = np.clip([frame[1], box[1], box[3], frame[3]], frame[1], frame[3])
+    rows, columns = (
+        (frame[i], *(min(max(edge, frame[i]), frame[i + 2]) for edge in (box[i], box[i + 2])), frame[i + 2])
+        for i in (0, 1)
+    )
     parts = [
         (rows[i], columns[j], rows[i + 1], columns[j + 1])
         for i in range(3)

@@ -17,7 +17,7 @@ from tio2.structures.masks import CroppedMasks
 class PasteSettings:
     """What decides a paste besides the random numbers."""
 
-    count_range: tuple[int, int] = (10, 90)  # agglomerates an image, any number as likely; fewer where none fits
+    count_range: tuple[int, int] = (10, 160)  # agglomerates an image, any number as likely; fewer where none fits
     tries: int = 20  # failures in a row after which nothing is taken to fit any more
     angle_range: tuple[float, float] = (0.0, 360.0)  # degrees
     seam: Seam = field(default_factory=Seam)

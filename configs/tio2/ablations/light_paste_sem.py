@@ -15,7 +15,7 @@ paste = [
         mode="new",
         backgrounds="data/agglomerates/backgrounds",
         prob=0.5,
-        count_range=(3, 30),
+        count_range=(3, 36),
     ),
     dict(type="AgglomeratePaste", library="data/agglomerates/library.zip", mode="onto", prob=0.5, count_range=(1, 10)),
 ]
