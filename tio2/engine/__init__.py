@@ -6,6 +6,7 @@ from tio2.engine.guards import LossError, LossGuardHook
 from tio2.engine.hooks import ProgressBarHook, RunRecordHook, SecondsPerImageHook
 from tio2.engine.launch import build_runner, run_folder
 from tio2.engine.loop import ResumableTrainLoop, StepSeedHook
+from tio2.engine.publishing import publish_checkpoint
 from tio2.engine.resume import resume_point
 from tio2.engine.saving import WholeCheckpointHook
 from tio2.engine.settings import ConfigError
@@ -30,6 +31,7 @@ __all__ = [
     "find_checkpoint",
     "load_checkpoint",
     "newest_checkpoint",
+    "publish_checkpoint",
     "resume_point",
     "run_folder",
 ]
