@@ -12,7 +12,7 @@ stamp=.venv/tio2-setup
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted $PWD" ] && exit 0
 
 python=${PYTHON:-$(command -v python3.11 || command -v python3 || true)}
-[ -n "$python" ] || fail "no Python found; install Python 3.11, or name one: PYTHON=/path/to/python make setup"
+command -v "$python" >/dev/null || fail "no Python found${python:+ at $python}; install Python 3.11, or name one: PYTHON=/path/to/python make setup"
 "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
   fail "$("$python" --version 2>&1) at $python is not supported; install Python 3.11 to 3.13, or name one: PYTHON=/path/to/python make setup"
 "$python" -c 'import venv, ensurepip' 2>/dev/null ||
