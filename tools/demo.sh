@@ -7,7 +7,7 @@ python=${PYTHON:-.venv/bin/python}
 say() { printf '\ndemo: %s\n' "$*"; }
 began=$SECONDS
 say "1/4 rendering scenes into data/demo"
-"$python" tools/render_dataset.py --num 30 --size 512 352 --preset mixed --fractions 0.7 0.1 0.2 --seed 0 --jobs 2 --out data/demo
+"$python" tools/render_dataset.py --num 30 --size 512 352 --preset agglomerated --fractions 0.7 0.1 0.2 --seed 0 --jobs 2 --out data/demo
 say "2/4 training stage 1 (frozen backbone)"
 "$python" tools/train.py configs/demo/demo_stage1.py
 say "3/4 training stage 2 (everything)"

@@ -1,6 +1,6 @@
 """The light variant's stage 1 on rendered scenes, sized for minutes: what `make demo` runs.
 
-python tools/render_dataset.py --num 30 --size 512 352 --preset mixed --fractions 0.7 0.1 0.2 --seed 0 --out data/demo
+python tools/render_dataset.py --num 30 --size 512 352 --preset agglomerated --fractions 0.7 0.1 0.2 --seed 0 --out data/demo
 python tools/train.py configs/demo/demo_stage1.py
 """
 
