@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 
 from tio2.models.dense_mask_head import DenseFCNMaskHead
 from tio2.models.limits import warn_if_reached
+from tio2.models.mask_pasting import paste_rles
 
 META = {"ori_shape": (150, 210), "scale_factor": (2.0, 3.0)}
 
@@ -85,6 +86,15 @@ def test_probability_crops_are_handed_out_on_request_and_follow_their_instances(
         frame = np.zeros((150, 210), np.uint8)
         frame[row : row + crop.shape[0], column : column + crop.shape[1]] = crop >= 0.5
         assert np.array_equal(frame, coco_mask.decode(rle))
+
+
+def test_the_edge_rule_is_the_config_s():
+    _, dense = heads(num_classes=1)
+    logits, results = detections(30)
+    config = ConfigDict(mask_thr_binary=0.5, mask_edge="extend")
+    (found,) = dense.predict_by_feat((logits,), [copy.deepcopy(results)], [META], config, rescale=True)
+    assert found.masks == paste_rles(logits[:, 0], found.bboxes, (150, 210), 0.5, "extend")
+    assert found.masks != paste_rles(logits[:, 0], found.bboxes, (150, 210), 0.5)
 
 
 def test_probabilities_instead_of_logits():
