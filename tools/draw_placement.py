@@ -26,7 +26,7 @@ def main() -> None:
     import numpy as np
 
     from tio2.agglomerates import AgglomerateLibrary, Backgrounds, PasteSettings, paste_agglomerates
-    from tio2.agglomerates.placement import FreeSpace
+    from tio2.agglomerates.placement import FreeSpace, eight_subframes
     from tio2.agglomerates.preparation import write_whole
 
     rng = np.random.default_rng(arguments.seed)
@@ -37,13 +37,14 @@ def main() -> None:
         pasted = paste_agglomerates(background, library, rng, PasteSettings((arguments.count, arguments.count)))
         finished = cv2.cvtColor(np.rint(pasted.image).astype(np.uint8), cv2.COLOR_GRAY2BGR)
         bare = cv2.cvtColor(background.astype(np.uint8), cv2.COLOR_GRAY2BGR)
-        panels, space = [], FreeSpace.of_frame(shape)
-        for number, placement in enumerate(pasted.placements):
+        space = FreeSpace.of_frame(shape)
+        for placement in pasted.placements:
             space = space.without(placement.box)
-            if number in (0, len(pasted.placements) - 1):
-                panels.append(panel(finished, bare, space.subframes, [p.box for p in pasted.placements[: number + 1]]))
+        boxes = [placement.box for placement in pasted.placements]
+        first = panel(finished, bare, eight_subframes((0, 0, *shape), boxes[0]), boxes[:1])
+        panels = [first, panel(finished, bare, space.subframes, boxes), finished]
         gap = np.full((shape[0], 8, 3), 255, np.uint8)
-        sheet = np.hstack([part for picture in [*panels, finished] for part in (picture, gap)][:-1])
+        sheet = np.hstack([part for picture in panels for part in (picture, gap)][:-1])
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(arguments.out, cv2.imencode(".png", sheet, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
     print(f"{len(pasted.placements)} agglomerates, {pasted.failures} without room; written: {arguments.out}")

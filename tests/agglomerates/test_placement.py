@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tio2.agglomerates.placement import FreeSpace, eight_subframes
+from tio2.agglomerates.placement import FreeSpace, eight_subframes, joined_subframes
 
 frames = st.tuples(st.integers(1, 80), st.integers(1, 80))
 
@@ -59,6 +59,24 @@ def test_a_box_inside_leaves_eight_subframes_and_the_whole_frame_none():
     assert areas == [200] * 8
     assert len(eight_subframes((0, 0, 30, 60), (0, 20, 20, 40))) == 5
     assert len(eight_subframes((0, 0, 30, 60), (-5, -5, 90, 90))) == 0
+
+
+@given(frames, boxes())
+def test_joined_subframes_cover_the_eight_and_each_holds_a_whole_side(shape, box):
+    frame = (0, 0, *shape)
+    eight, joined = (painted(shape, parts(frame, box)) for parts in (eight_subframes, joined_subframes))
+    np.testing.assert_array_equal(joined, eight)
+    for part in eight_subframes(frame, box).tolist():
+        inside = [j for j in joined_subframes(frame, box).tolist() if part[0] >= j[0] and part[1] >= j[1]]
+        assert any(part[2] <= j[2] and part[3] <= j[3] for j in inside)
+
+
+def test_corners_are_joined_so_that_the_largest_rectangle_is_largest():
+    # clockwise 25 x 50 px is the largest, the other way 20 x 55
+    clockwise = [[0, 5, 5, 60], [5, 10, 30, 60], [10, 0, 30, 10], [0, 0, 10, 5]]
+    assert joined_subframes((0, 0, 30, 60), (5, 5, 10, 10)).tolist() == clockwise
+    mirrored = [[top, 60 - right, bottom, 60 - left] for top, left, bottom, right in clockwise]
+    assert sorted(joined_subframes((0, 0, 30, 60), (5, 50, 10, 55)).tolist()) == sorted(mirrored)
 
 
 def test_every_place_is_as_likely():
