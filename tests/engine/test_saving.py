@@ -1,6 +1,7 @@
 """A checkpoint is whole or absent, and the last good one outlives a failed write."""
 
 import collections
+import contextlib
 import os
 import resource
 
@@ -13,19 +14,25 @@ from tio2.engine.saving import write_whole
 Usage = collections.namedtuple("Usage", "total used free")
 
 
-@pytest.fixture
-def no_file_beyond():
-    """Let the system refuse files longer than some bytes, in the middle of a write, as a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda length: resource.setrlimit(resource.RLIMIT_FSIZE, (length, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+@contextlib.contextmanager
+def no_file_beyond(length):
+    """Let the system refuse longer files, in bytes, in the middle of a write, as a full disk does.
+
+    Not a fixture: between a test's body and its fixtures' end pytest prints, and its output may be a file.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (length, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_refused_write_leaves_the_old_file_and_says_what_is_kept(tmp_path, no_file_beyond):
+def test_a_refused_write_leaves_the_old_file_and_says_what_is_kept(tmp_path):
     write_whole(tmp_path / "epoch_1.pth", b"old")
     write_whole(tmp_path / "epoch_2.pth", b"older")
-    no_file_beyond(1000)
-    with pytest.raises(CheckpointError, match=r"epoch_1\.pth could not be written.*epoch_2\.pth is kept.*--resume"):
+    refused = pytest.raises(CheckpointError, match=r"epoch_1\.pth could not be written.*epoch_2\.pth is kept.*--resume")
+    with refused, no_file_beyond(1000):
         write_whole(tmp_path / "epoch_1.pth", bytes(5000))
     assert (tmp_path / "epoch_1.pth").read_bytes() == b"old"
     assert sorted(os.listdir(tmp_path)) == ["epoch_1.pth", "epoch_2.pth"]
