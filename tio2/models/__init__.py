@@ -4,6 +4,7 @@ from tio2.models.assigner import ChunkedMaxIoUAssigner
 from tio2.models.dense_heads import DenseRoIHead, DenseRPNHead
 from tio2.models.dense_mask_head import DenseFCNMaskHead
 from tio2.models.dense_visualizer import DenseDetVisualizer
+from tio2.models.detector import DenseMaskRCNN
 from tio2.models.efficientnet_lite import EfficientNetLite
 from tio2.models.mask_head import HighResFCNMaskHead
 from tio2.models.mask_pasting import ProbabilityCrops, paste_probabilities, paste_rles
@@ -14,6 +15,7 @@ __all__ = [
     "ChunkedMaxIoUAssigner",
     "DenseDetVisualizer",
     "DenseFCNMaskHead",
+    "DenseMaskRCNN",
     "DenseRPNHead",
     "DenseRoIHead",
     "EfficientNetLite",

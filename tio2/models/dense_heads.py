@@ -1,4 +1,4 @@
-"""RPN and RoI head for images with thousands of particles: limits are said, memory is bounded, masks are RLE."""
+"""RPN and RoI head for thousands of particles: limits are said, memory is bounded, masks are RLE, results float32."""
 
 from typing import Any
 
@@ -25,6 +25,11 @@ class DenseRPNHead(RPNHead):
     Background always fills the limit: proposals that are more likely background than particle are no loss.
     """
 
+    def forward_single(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores (N, A, H, W) and deltas (N, 4 A, H, W) of a feature map, float32 whatever autocast makes."""
+        scores, deltas = super().forward_single(x)
+        return scores.float(), deltas.float()
+
     def _bbox_post_process(
         self,
         results: InstanceData,
@@ -48,6 +53,15 @@ class DenseRoIHead(StandardRoIHead):
     RoIs at a time (default 128: 56 x 56 cells in 256 channels of 3000 RoIs would take 9.6 GB); and masks are a list
     even where the whole batch has no box.
     """
+
+    def _bbox_forward(self, x: tuple[Tensor, ...], rois: Tensor) -> dict[str, Tensor]:
+        return {name: result.float() for name, result in super()._bbox_forward(x, rois).items()}
+
+    def _mask_forward(
+        self, x: tuple[Tensor, ...], rois: Tensor = None, pos_inds: Tensor = None, bbox_feats: Tensor = None
+    ) -> dict[str, Tensor]:
+        results = super()._mask_forward(x, rois, pos_inds, bbox_feats)
+        return {name: result.float() for name, result in results.items()}
 
     def predict_mask(
         self,

@@ -23,6 +23,18 @@ augment = [
         saturation_range=(1.0, 1.0),
     ),
 ]
+sem = [  # §3.2: one or several of them; a child may put them in place of PhotoMetricDistortion
+    dict(
+        type="OneOrMoreOf",
+        transforms=[
+            dict(type="SEMGaussianBlur", sigma_range=(0.0, 1.5)),
+            dict(type="SEMContrast", factor_range=(0.7, 1.4)),
+            dict(type="SEMGaussianNoise", std_range=(0.0, 8.0)),
+            dict(type="SEMMultiply", factor_range=(0.7, 1.3)),
+        ],
+        prob=0.75,
+    )
+]
 pack = [
     # what a crop leaves of a particle must be more than a speck; an image without particles is kept
     dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), by_mask=True, min_gt_mask_area=12, keep_empty=False),

@@ -8,6 +8,7 @@ proposals = 4000  # own choice: stock keeps 1000 boxes an image, a ceiling on re
 instances = 3000  # own choice: stock keeps 100
 
 model = dict(
+    type="DenseMaskRCNN",
     data_preprocessor=dict(
         mean=[grey_mean] * 3, std=[58.395, 57.12, 57.375], bgr_to_rgb=False, pad_size_divisor=64
     ),  # Table 1: pad 64

@@ -1,0 +1,26 @@
+"""The light variant pre-trained on rendered scenes, then trained on the real images: everything at once.
+
+    python tools/train.py configs/tio2/light_rendered.py
+    python tools/train.py configs/tio2/light_finetune.py
+
+10 epochs of 100 steps of 2 crops.
+"""
+
+_base_ = "./light_stage2.py"
+
+epochs = 10
+load_from = "work_dirs/light_rendered/epoch_20.pth"
+
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(
+        type="CosineAnnealingLR",
+        by_epoch=True,
+        begin=0,
+        end=epochs,
+        T_max=epochs,
+        eta_min=0.0,
+        convert_to_iter_based=True,
+    ),
+]
+train_cfg = dict(max_epochs=epochs, val_interval=epochs)

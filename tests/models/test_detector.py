@@ -1,0 +1,69 @@
+"""bfloat16 reaches the layers, and none of the results."""
+
+import pytest
+import torch
+from mmengine.structures import InstanceData
+
+from scenes import disks
+from tio2.datasets.masks import InstanceCroppedMasks
+
+LAYERS = ("backbone.stem.conv", "rpn_head.rpn_cls", "roi_head.bbox_head.fc_cls", "roi_head.mask_head.conv_logits")
+
+
+def with_precision(precision):
+    def edit(config):
+        config.type, config.precision = "DenseMaskRCNN", precision
+
+    return edit
+
+
+def with_truth(batch):
+    """The batch, every image with two discs as its truth."""
+    masks = disks((192, 256), [(40, 60), (100, 150)], [20, 30])
+    for sample in batch["data_samples"]:
+        sample.gt_instances = InstanceData(
+            bboxes=torch.from_numpy(masks.boxes),
+            labels=torch.zeros(2, dtype=torch.long),
+            masks=InstanceCroppedMasks(masks),
+        )
+        sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+    return batch
+
+
+def losses_and_types(model, batch):
+    """Sum of the losses, and in which type each of LAYERS computed."""
+    types = {}
+    for name in LAYERS:
+        model.get_submodule(name).register_forward_hook(
+            lambda _, __, out, name=name: types.update({name: out.dtype})  # returns None: the output stays
+        )
+    model.train()
+    torch.manual_seed(5)
+    losses = model(**model.data_preprocessor(with_truth(batch), True), mode="loss")
+    total, parts = model.parse_losses(losses)
+    total.backward()
+    assert {value.dtype for value in parts.values()} == {torch.float32}
+    return total.item(), types
+
+
+def test_layers_compute_in_bfloat16_and_losses_are_those_of_float32(build_model, batch):
+    exact, exact_types = losses_and_types(build_model(with_precision("float32")), batch)
+    model = build_model(with_precision("bfloat16"))
+    reduced, reduced_types = losses_and_types(model, batch)
+    assert exact_types == dict.fromkeys(LAYERS, torch.float32)
+    assert reduced_types == dict.fromkeys(LAYERS, torch.bfloat16)
+    assert reduced == pytest.approx(exact, rel=0.02)
+    assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
+
+
+def test_predictions_are_float32(build_model, batch):
+    model = build_model(with_precision("bfloat16")).eval()
+    with torch.inference_mode():
+        found = [sample.pred_instances for sample in model.test_step(batch)]
+    assert {each.bboxes.dtype for each in found} | {each.scores.dtype for each in found} == {torch.float32}
+    assert all(len(each.masks) == len(each) for each in found)
+
+
+def test_an_unknown_precision_is_refused(build_model):
+    with pytest.raises(ValueError, match=r"model\.precision is 'half': set it to one of auto, bfloat16, float32"):
+        build_model(with_precision("half"))
