@@ -70,5 +70,9 @@ class DenseMaskRCNN(MaskRCNN):
             return super().forward(inputs, data_samples, mode)
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps (N, C, H/stride, W/stride), float32."""
-        return tuple(features.float() for features in super().extract_feat(batch_inputs))
+        """Feature maps (N, C, H/stride, W/stride), float32; computed pixel by pixel, which suits a CPU's convolutions.
+
+        They are handed on channel by channel: MMCV's RoIAlign reads the memory so, whatever the strides say.
+        """
+        batch_inputs = batch_inputs.contiguous(memory_format=torch.channels_last)
+        return tuple(features.float().contiguous() for features in super().extract_feat(batch_inputs))
