@@ -21,6 +21,9 @@ class DenseFCNMaskHead(FCNMaskHead):
     carry, for those who resolve overlaps, `mask_probabilities`, a list of (h, w) float32 arrays of 0-1, and
     `mask_origins`, (N, 2) int64, the (row, column) of each one's first pixel. Boxes are brought to the original image
     as upstream does: the box branch leaves that to the mask head.
+
+    `test_cfg.rcnn.outline_offset_px` (default 0) moves every outline, and its box, outwards by so many pixels of the
+    image, for weights that learnt where edges are (rendered scenes) and are judged by outlines drawn around them.
     """
 
     def predict_by_feat(
@@ -38,7 +41,8 @@ class DenseFCNMaskHead(FCNMaskHead):
             mask_preds: Per image (N, classes, S, S), one class where class-agnostic.
             results_list: Per image `bboxes` (N, 4) in pixels of the network's input, and `labels` (N,).
             batch_img_metas: Per image `ori_shape`, and `scale_factor` (w, h) where a step of the pipeline resized it.
-            rcnn_test_cfg: `mask_thr_binary`; `mask_edge`, by default `fade`; `probability_crops` if they are wanted.
+            rcnn_test_cfg: `mask_thr_binary`; `mask_edge`, by default `fade`; `outline_offset_px`; `probability_crops`
+                if they are wanted.
             rescale: Boxes and masks in the original image instead of the network's input.
             activate_map: `mask_preds` are probabilities already.
 
@@ -51,6 +55,7 @@ class DenseFCNMaskHead(FCNMaskHead):
             if activate_map:
                 logits = logits.logit()
             image_shape = _set_frame(results, image_meta, rescale)
+            _move_outwards(results, rcnn_test_cfg.get("outline_offset_px", 0.0), image_shape)
             results.masks = paste_rles(logits, results.bboxes, image_shape, rcnn_test_cfg.mask_thr_binary, edge)
             if rcnn_test_cfg.get("probability_crops", False):
                 crops, origins = paste_probabilities(logits, results.bboxes, image_shape, edge)
@@ -72,3 +77,12 @@ def _set_frame(results: Any, image_meta: dict[str, Any], rescale: bool) -> tuple
         results.bboxes /= results.bboxes.new_tensor([scale_w, scale_h, scale_w, scale_h])
         return height, width
     return round(height * scale_h), round(width * scale_w)
+
+
+def _move_outwards(results: Any, offset_px: float, image_shape: tuple[int, int]) -> None:
+    """Grow the boxes on every side, within the frame, in place: the masks are drawn into them."""
+    if offset_px:
+        height, width = image_shape
+        results.bboxes += results.bboxes.new_tensor([-offset_px, -offset_px, offset_px, offset_px])
+        results.bboxes[:, 0::2].clamp_(0, width)
+        results.bboxes[:, 1::2].clamp_(0, height)
