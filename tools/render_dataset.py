@@ -40,6 +40,12 @@ def parse_arguments() -> argparse.Namespace:
         metavar="NM",
         help="edge of a pixel (default: %(default)s nm)",
     )
+    parser.add_argument(
+        "--variety",
+        type=_positive(float),
+        default=1.0,
+        help="above 1 settings scatter wider than in real images, for training (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
     parser.add_argument("--jobs", type=_positive(int), default=1, help="processes (default: %(default)s)")
     parser.add_argument(
@@ -65,6 +71,8 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if min(arguments.fractions) < 0 or sum(arguments.fractions) == 0:
         parser.error("--fractions must be 0 or more and not all 0")
+    if arguments.variety < 1:
+        parser.error("--variety must be 1 or more")
     if arguments.seed < 0:
         parser.error("--seed must be 0 or more")
     return arguments
@@ -92,6 +100,7 @@ def main() -> None:
         particles=arguments.particles,
         pixel_size_nm=arguments.pixel_size,
         data_bar=arguments.data_bar,
+        variety=arguments.variety,
     )
     plan = DatasetPlan(settings, arguments.num, tuple(arguments.fractions), f".{arguments.format}")
     with one_line_errors(RenderedDatasetError, OSError):

@@ -8,7 +8,7 @@ from tio2.synthesis.depth import DepthBuffer
 from tio2.synthesis.imaging import blend_edges, body_levels
 from tio2.synthesis.patches import rasterise
 from tio2.synthesis.populations import Population, draw_particle
-from tio2.synthesis.presets import PRESETS, draw_microscope
+from tio2.synthesis.presets import MICROSCOPE_RANGES, PRESETS, draw_microscope
 from tio2.synthesis.scenes import build_scene
 
 
@@ -57,3 +57,19 @@ def test_a_data_bar_leaves_pixels_and_masks_of_the_frame_as_they_are():
     np.testing.assert_array_equal(barred.pixels[:120], plain.pixels)
     assert barred.truth.visible.image_shape == barred.pixels.shape == (131, 160)
     np.testing.assert_array_equal(barred.truth.visible.to_full()[:, :120], plain.truth.visible.to_full())
+
+
+def test_settings_scatter_about_their_middle_and_wider_with_variety():
+    def drawn(variety):
+        rng = np.random.default_rng(4)
+        return np.array([list(vars(draw_microscope(rng, variety)).values()) for _ in range(400)])
+
+    names = list(vars(draw_microscope(np.random.default_rng(0))))
+    fixed = names.index("azimuth")
+    ranges = np.array([MICROSCOPE_RANGES.get(name, (0, 2 * np.pi)) for name in names])
+    usual, wide = drawn(1), drawn(2)
+    assert ((usual >= ranges[:, 0]) & (usual <= ranges[:, 1])).all()
+    spread = np.delete(wide.std(axis=0) / usual.std(axis=0), fixed)
+    assert (spread > 1.4).all()
+    np.testing.assert_array_equal(wide[:, fixed], usual[:, fixed])
+    assert (wide >= 0).all()

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from tio2.synthesis.populations import Population, draw_ecds, draw_particle, draw_semi_axes, uniform_rotation
+from tio2.synthesis.populations import (
+    Population,
+    draw_ecds,
+    draw_particle,
+    draw_semi_axes,
+    uniform_rotation,
+    vary_population,
+)
 from tio2.synthesis.presets import PRESETS
 from tio2.synthesis.scenes import build_scene
 
@@ -49,3 +56,14 @@ def test_rotations_are_proper_and_point_anywhere():
     cosines = rotations[:, 2, 2]  # uniform in -1..1 for a uniform rotation: mean 0, variance 1/3
     assert abs(cosines.mean()) < 4 * np.sqrt(1 / 3 / 3000)
     assert abs(np.mean(cosines**2) - 1 / 3) < 4 * np.sqrt(4 / 45 / 3000)
+
+
+def test_a_powder_varies_only_beyond_a_variety_of_one():
+    population = Population()
+    rng = np.random.default_rng(0)
+    assert vary_population(population, 1.0, rng) is population
+    varied = [vary_population(population, 2.0, rng) for _ in range(200)]
+    medians = np.log([each.ecd_median_nm / population.ecd_median_nm for each in varied])
+    assert np.abs(medians).max() <= 0.25
+    assert np.abs(medians).max() > 0.2
+    assert all(population.ecd_gsd <= each.ecd_gsd <= population.ecd_gsd**1.5 for each in varied)

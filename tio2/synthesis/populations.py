@@ -1,6 +1,6 @@
 """Draws particles: log-normal sizes, aspect ratios, body shapes and orientations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,6 +59,20 @@ class Particle:
     def scaled(self, factor: float) -> "Particle":
         """The same particle, `factor` times as large."""
         return Particle(tuple(lobe.scaled(factor) for lobe in self.lobes), self.outline.scaled(factor))
+
+
+def vary_population(population: Population, variety: float, rng: np.random.Generator) -> Population:
+    """The powder of one image: at a variety of 1 the given one, above it another median, more spread, longer bodies."""
+    beyond = variety - 1
+    if beyond <= 0:
+        return population
+    return replace(
+        population,
+        ecd_median_nm=population.ecd_median_nm * np.exp(0.25 * beyond * rng.uniform(-1, 1)),
+        ecd_gsd=population.ecd_gsd ** (1 + 0.5 * beyond * rng.uniform()),
+        elongation_median=population.elongation_median * (1 + beyond * rng.uniform()),
+        twin_share=population.twin_share * rng.uniform(),
+    )
 
 
 def draw_ecds(population: Population, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -59,28 +59,44 @@ class Microscope:
     gamma: float
 
 
-def draw_microscope(rng: np.random.Generator) -> Microscope:
-    """Settings of one image, within the range seen in real images (docs/rendering.md)."""
-    return Microscope(
-        substrate_level=rng.uniform(16, 48),
-        particle_level=rng.uniform(74, 114),
-        matrix_contrast=rng.uniform(0.5, 0.75),
-        tilt_exponent=rng.uniform(0.55, 0.75),
-        edge_yield=rng.uniform(2.45, 2.95),
-        azimuth=rng.uniform(0, 2 * np.pi),
-        asymmetry=rng.uniform(0.03, 0.2),
-        translucency=rng.uniform(0, 0.1),
-        roughness=rng.uniform(0.025, 0.05),
-        shadow_strength=rng.uniform(0.4, 0.8),
-        charging_std=rng.uniform(0.1, 0.25),
-        texture=rng.uniform(12, 38),
-        wrinkle_px=rng.uniform(3.5, 6.5),
-        probe_px=rng.uniform(0.38, 0.5),
-        electrons_per_level=rng.uniform(4, 6.5),
-        read_noise=rng.uniform(0.5, 1.2),
-        noise_correlation_px=rng.uniform(0.4, 0.5),
-        jitter_px=rng.uniform(0, 0.1),
-        highlight_knee=rng.uniform(160, 210),
-        streaks=rng.uniform(0.01, 0.06),
-        gamma=rng.uniform(0.9, 1.1),
-    )
+MICROSCOPE_RANGES = {
+    "substrate_level": (16, 48),
+    "particle_level": (74, 114),
+    "matrix_contrast": (0.5, 0.75),
+    "tilt_exponent": (0.55, 0.75),
+    "edge_yield": (2.45, 2.95),
+    "asymmetry": (0.03, 0.2),
+    "translucency": (0, 0.1),
+    "roughness": (0.025, 0.05),
+    "shadow_strength": (0.4, 0.8),
+    "charging_std": (0.1, 0.25),
+    "texture": (12, 38),
+    "wrinkle_px": (3.5, 6.5),
+    "probe_px": (0.38, 0.5),
+    "electrons_per_level": (4, 6.5),
+    "read_noise": (0.5, 1.2),
+    "noise_correlation_px": (0.4, 0.5),
+    "jitter_px": (0, 0.1),
+    "highlight_knee": (160, 210),
+    "streaks": (0.01, 0.06),
+    "gamma": (0.9, 1.1),
+}
+"""Lowest and highest setting seen in real images (docs/rendering.md)."""
+
+
+def draw_microscope(rng: np.random.Generator, variety: float = 1.0) -> Microscope:
+    """Settings of one image, each drawn evenly within its range.
+
+    Args:
+        rng: Draws them.
+        variety: By what factor the ranges are wider than real images are, in the logarithm, about their middle.
+    """
+    return Microscope(**{name: rng.uniform(*_range(name, variety)) for name in Microscope.__dataclass_fields__})
+
+
+def _range(name: str, variety: float) -> tuple[float, float]:
+    if name == "azimuth":
+        return 0, 2 * np.pi
+    low, high = MICROSCOPE_RANGES[name]
+    middle = (low + high) / 2
+    return low * (low / middle) ** (variety - 1), high * (high / middle) ** (variety - 1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from tio2.synthesis.data_bar import add_data_bar
 from tio2.synthesis.imaging import take_image
-from tio2.synthesis.populations import Population
+from tio2.synthesis.populations import Population, vary_population
 from tio2.synthesis.presets import choose_preset, draw_microscope
 from tio2.synthesis.scenes import Scene, build_scene
 from tio2.synthesis.truth import Truth, truth_of
@@ -23,6 +23,7 @@ class RenderSettings:
     pixel_size_nm: float = 7.344
     data_bar: bool = False
     population: Population = field(default_factory=Population)
+    variety: float = 1.0  # 1: microscope and powder scatter as in real images; 2: their ranges are twice as wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +40,9 @@ def render_image(settings: RenderSettings, number: int) -> RenderedImage:
     """Renders image `number` of the endless series that the settings define."""
     rng = np.random.default_rng((settings.seed, number))
     preset = choose_preset(settings.preset, rng)
-    scene = build_scene(preset, settings.population, settings.shape, settings.pixel_size_nm, rng, settings.particles)
-    pixels = take_image(scene, draw_microscope(rng), rng)
+    population = vary_population(settings.population, settings.variety, rng)
+    scene = build_scene(preset, population, settings.shape, settings.pixel_size_nm, rng, settings.particles)
+    pixels = take_image(scene, draw_microscope(rng, settings.variety), rng)
     truth = truth_of(scene)
     if settings.data_bar:
         pixels = add_data_bar(pixels, settings.pixel_size_nm)

@@ -1,0 +1,33 @@
+"""The shipped `free` model: light_rendered.py's weights, trained on with scenes that vary more than the real images do.
+
+    python tools/render_dataset.py --num 640 --preset mixed --variety 1.6 --fractions 0.95 0.025 0.025 --seed 202 --out data/rendered-varied
+    python tools/train.py configs/tio2/light_free.py
+
+10 epochs of 100 steps of 2 crops, half of them as in light_rendered.py; enlarged more widely too.
+"""
+
+_base_ = "./light_rendered.py"
+
+epochs = 10
+load_from = "work_dirs/light_rendered/epoch_20.pth"
+scale = [dict(type="RandomRescale", ratio_range=(1.0, 2.4))]
+pipeline = _base_.load + scale + _base_.augment[1:] + _base_.pack
+
+model = dict(backbone=dict(pretrained=False))
+usual = dict(_base_.train_dataloader.dataset.dataset, pipeline=pipeline)
+varied = dict(usual, data_root="data/rendered-varied/")
+train_dataloader = dict(dataset=dict(dataset=dict(_delete_=True, type="ConcatDataset", datasets=[usual, varied])))
+optim_wrapper = dict(optimizer=dict(lr=0.01))
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(
+        type="CosineAnnealingLR",
+        by_epoch=True,
+        begin=0,
+        end=epochs,
+        T_max=epochs,
+        eta_min=0.0,
+        convert_to_iter_based=True,
+    ),
+]
+train_cfg = dict(max_epochs=epochs, val_interval=epochs)
