@@ -1,7 +1,18 @@
-"""Measurands and the comparison of truth with found: numbers in, named results out."""
+"""Measurands, comparison of truth with found, size distributions and their uncertainty: numbers in, results out."""
 
+from tio2.metrology.border import LARGE_WEIGHT, BorderWeights, border_weights
+from tio2.metrology.budget import REFERENCE_STD_PX, Budget, BudgetLine, SystematicEffects, size_budgets
 from tio2.metrology.comparison import compare_split
+from tio2.metrology.correction import (
+    OcclusionEffect,
+    correct_sizes,
+    mean_residual,
+    model_uncertainty,
+    occlusion_effect,
+    range_warnings,
+)
 from tio2.metrology.figures_of_merit import figures_of_merit
+from tio2.metrology.intervals import STATISTICS, SamplingInterval, size_intervals, statistics
 from tio2.metrology.matching import Matching, match
 from tio2.metrology.measurands import (
     MEASURANDS,
@@ -13,19 +24,83 @@ from tio2.metrology.measurands import (
     measure_sizes,
 )
 from tio2.metrology.moments import Moments, measure_moments
+from tio2.metrology.nanomaterial import NANO_LIMIT_NM, NANO_SHARE, ShareBelow, share_below
+from tio2.metrology.planning import ParticlesNeeded, particles_needed
+from tio2.metrology.population import (
+    QUANTITY_FULLY_IMAGED,
+    QUANTITY_VISIBLE,
+    Exclusion,
+    PopulationSplit,
+    exclusion_effects,
+    population,
+)
+from tio2.metrology.size_distribution import (
+    Cumulative,
+    LogNormalFit,
+    QuantilePoints,
+    SizeDistribution,
+    cumulative,
+    quantile_points,
+    size_distribution,
+)
+from tio2.metrology.size_sample import SizeSample, area_fraction, effective_number, weighted_quantiles
+from tio2.metrology.validation import ModelValidation, ValidationError
 
 __all__ = [
+    "LARGE_WEIGHT",
     "MEASURANDS",
+    "NANO_LIMIT_NM",
+    "NANO_SHARE",
+    "QUANTITY_FULLY_IMAGED",
+    "QUANTITY_VISIBLE",
+    "REFERENCE_STD_PX",
+    "STATISTICS",
+    "BorderWeights",
+    "Budget",
+    "BudgetLine",
+    "Cumulative",
+    "Exclusion",
+    "LogNormalFit",
     "Matching",
     "Measurands",
+    "ModelValidation",
     "Moments",
+    "OcclusionEffect",
+    "ParticlesNeeded",
+    "PopulationSplit",
+    "QuantilePoints",
+    "SamplingInterval",
+    "ShareBelow",
+    "SizeDistribution",
     "SizeMeasurands",
+    "SizeSample",
+    "SystematicEffects",
+    "ValidationError",
+    "area_fraction",
     "areas_px",
+    "border_weights",
     "compare_split",
+    "correct_sizes",
+    "cumulative",
+    "effective_number",
     "equivalent_circular_diameter",
+    "exclusion_effects",
     "figures_of_merit",
     "match",
+    "mean_residual",
     "measure",
     "measure_moments",
     "measure_sizes",
+    "model_uncertainty",
+    "occlusion_effect",
+    "particles_needed",
+    "population",
+    "quantile_points",
+    "range_warnings",
+    "share_below",
+    "size_budgets",
+    "size_distribution",
+    "size_intervals",
+    "statistics",
+    "weighted_quantiles",
 ]

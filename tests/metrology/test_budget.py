@@ -1,0 +1,115 @@
+"""The budget adds up as the GUM says, and says what it leaves out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tio2.metrology import (
+    QUANTITY_FULLY_IMAGED,
+    QUANTITY_VISIBLE,
+    STATISTICS,
+    OcclusionEffect,
+    SystematicEffects,
+    size_budgets,
+)
+from tio2.metrology.budget import ONE_SIDED, coverage_factor, effective_dof
+from tio2.metrology.intervals import BETWEEN_IMAGES, WITHIN_IMAGE, SamplingInterval
+from tio2.metrology.validation import ResidualClass
+
+RESIDUALS = (
+    ResidualClass(0.0, 20.0, 14.0, -0.02, 0.003, 0.004, 200, 6),
+    ResidualClass(20.0, None, 30.0, 0.01, 0.006, 0.008, 300, 6),
+)
+OCCLUSION = OcclusionEffect(-0.1, 0.05, 0.1, inside=True)
+
+
+def interval(value=200.0, std=3.0, dof=5.0, scope=BETWEEN_IMAGES):
+    return SamplingInterval(value, value - 8, value + 8, std, dof, 6, 600, scope)
+
+
+def budget(effects, *, sampling=None, name="D50", states_known=True, occlusion=None):
+    intervals = {one: sampling or interval() for one in STATISTICS}
+    return size_budgets(
+        intervals,
+        dict.fromkeys(STATISTICS, 198.0),
+        effects,
+        quantity=QUANTITY_FULLY_IMAGED if states_known else QUANTITY_VISIBLE,
+        states_known=states_known,
+        occlusion=occlusion,
+    )[name]
+
+
+def test_lines_add_in_squares():
+    found = budget(SystematicEffects(7.344, 0.01, 0.5, RESIDUALS))
+    stds = {line.source: line.std for line in found.lines}
+    expected = {"sampling": 3.0, "calibration": 2.0, "reference": 0.5 * 7.344, "model": 200 * 0.01}
+    assert stds == pytest.approx(expected)  # 200 nm are 27.2 px: the class around 30 px
+    assert found.combined_std**2 == pytest.approx(sum(std**2 for std in expected.values()))
+    assert sum(found.share(line) for line in found.lines) == pytest.approx(1)
+    assert (found.value, found.uncorrected, found.unit, found.label) == (200, 198, "nm", "")
+    dof = found.combined_std**4 / (3.0**4 / 5 + 2.0**4 / 5)
+    assert found.dof == pytest.approx(dof)
+    assert found.expanded == pytest.approx(coverage_factor(dof) * found.combined_std)
+    assert found.relative_expanded == pytest.approx(found.expanded / 200)
+    assert (found.population_low, found.population_high) == pytest.approx((200 - found.expanded, 200 + found.expanded))
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 10), st.integers(1, 50)), min_size=1, max_size=6))
+def test_effective_degrees_of_freedom_lie_between_the_least_and_the_sum(lines):
+    stds, dofs = zip(*lines, strict=True)
+    assert min(dofs) - 1e-9 <= effective_dof(stds, dofs) <= sum(dofs) + 1e-9
+
+
+def test_welch_and_satterthwaite_as_in_the_gum():
+    """GUM H.1.6, an end gauge: lines of 25, 9.7, 2.9 and 16.6 nm have 16 degrees of freedom together."""
+    assert int(effective_dof([25, 9.7, 2.9, 16.6], [18, 25.6, 50, 2])) == 16
+    assert effective_dof([1, 2], [np.inf, np.inf]) == np.inf
+    assert coverage_factor(np.inf) == pytest.approx(1.96, abs=1e-3)
+    assert coverage_factor(16) == pytest.approx(2.12, abs=1e-3)  # GUM Table G.2
+
+
+def test_what_is_not_given_is_labelled():
+    assert budget(SystematicEffects(7.344, None, 0.5, RESIDUALS)).label == "calibration excluded"
+    bare = budget(SystematicEffects(7.344), sampling=interval(scope=WITHIN_IMAGE))
+    assert bare.label == "calibration and model excluded, within one image only"
+    assert {line.source: line.status for line in bare.lines} == {
+        "sampling": WITHIN_IMAGE,
+        "calibration": "not given",
+        "reference": "",
+        "model": "not given",
+    }
+    assert all(bare.share(line) is None for line in bare.lines if line.std is None)
+
+
+def test_pixels_need_no_calibration_and_hand_drawn_outlines_no_model():
+    found = budget(SystematicEffects(None, reference_std_px=0.0, residuals=None), sampling=interval(27.0, 0.4))
+    assert (found.unit, found.label, found.combined_std) == ("px", "", pytest.approx(0.4))
+    assert [line.status for line in found.lines] == ["", "not applicable", "", "not applicable"]
+    with_model = SystematicEffects(None, residuals=RESIDUALS)
+    assert with_model.std(27.0) == pytest.approx(np.hypot(0.6, 0.01 * 27))
+    assert SystematicEffects(7.0, 0.02, residuals=RESIDUALS).std(70.0) == pytest.approx(
+        np.sqrt(1.4**2 + 4.2**2 + (0.005 * 70) ** 2)
+    )
+
+
+def test_occlusion_is_one_sided_and_withheld_where_not_known():
+    effects = SystematicEffects(7.344, 0.01, 0.5, RESIDUALS)
+    known = budget(effects, states_known=False, occlusion=OCCLUSION)
+    line = known.lines[-1]
+    assert (line.source, line.status, line.std) == ("occlusion", ONE_SIDED, None)
+    assert known.combined_std == budget(effects).combined_std
+    assert known.population_low == pytest.approx(200 - known.expanded)
+    assert known.population_high == pytest.approx(200 / 0.9 + known.expanded)
+    for withheld in (
+        budget(effects, states_known=False),
+        budget(effects, states_known=False, occlusion=OCCLUSION, name="D90"),
+    ):
+        assert (withheld.population_low, withheld.population_high) == (None, None)
+        assert "states are not known" in withheld.withheld
+        assert withheld.lines[-1].status == "not given"
+
+
+def test_a_sample_without_an_uncertainty_has_none():
+    found = budget(SystematicEffects(7.344, 0.01), sampling=interval(std=float("nan"), dof=float("nan")))
+    assert np.isnan([found.combined_std, found.dof, found.expanded, found.population_low]).all()

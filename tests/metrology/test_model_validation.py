@@ -1,0 +1,137 @@
+"""A model whose errors are known gets them as its record."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from scenes import disks
+from tio2.metrology import measure
+from tio2.metrology.comparison import ImageFound, ImageTruth, compare_image
+from tio2.metrology.model_validation import (
+    ComparedSet,
+    MatchedSizes,
+    matched_sizes,
+    residual_classes,
+    validate_model,
+    validated_ranges,
+)
+from tio2.metrology.occlusion import occlusion_classes
+from tio2.structures import CroppedMasks, PixelSize
+
+FRAME = (400, 400)
+CENTRES = [(row, column) for row in range(25, 400, 50) for column in range(25, 400, 50)]
+
+
+def image(true_radii, found_radii, states=None, centres=CENTRES, nm_per_px=7.0):
+    """Disks on a grid, found with other radii."""
+    truth = disks(FRAME, centres, true_radii)
+    return compare_image(
+        ImageTruth(
+            image_id=1,
+            file_name="a.png",
+            configuration=None,
+            pixel_size=PixelSize(nm_per_px),
+            particle_ids=np.arange(len(truth)),
+            masks=truth,
+            states=tuple(states or [None] * len(truth)),
+            truncated=np.zeros(len(truth), bool),
+            ignored=CroppedMasks.empty(FRAME),
+        ),
+        ImageFound(disks(FRAME, centres, found_radii), np.ones(len(truth))),
+    )
+
+
+def sizes(residuals, found=20.0):
+    """K pairs of one size, the residuals in a list for each image."""
+    flat = np.concatenate(residuals)
+    numbers = np.repeat(np.arange(len(residuals)), [len(one) for one in residuals])
+    return MatchedSizes(found / (1 + flat), np.full(len(flat), found), numbers)
+
+
+def test_disks_found_too_large_have_that_residual():
+    radii = np.full(64, 15.0)
+    images = [image(radii, radii * (1 + share)) for share in (0.02, 0.04)]
+    (found,) = residual_classes(matched_sizes(images))
+    ecd = [measure(one.truth.masks).ecd_px[0] for one in images]
+    assert ecd[0] == pytest.approx(30, rel=0.01)
+    true = [one.found_measurands.ecd_px[0] / one.true_measurands.ecd_px[0] - 1 for one in images]
+    assert found.residual == pytest.approx(np.mean(true))
+    assert found.between_image_std == pytest.approx(np.std(true, ddof=1))
+    assert found.standard_error == pytest.approx(np.std(true, ddof=1) / np.sqrt(2))
+    assert (found.particles, found.images, found.low_px, found.high_px) == (128, 2, 0, None)
+
+
+def test_the_standard_error_of_images_of_equal_number_is_the_textbook_s():
+    rng = np.random.default_rng(0)
+    residuals = 0.01 + rng.normal(0, 0.02, (8, 1)) + rng.normal(0, 0.05, (8, 30))
+    (found,) = residual_classes(sizes(list(residuals)))
+    means = residuals.mean(axis=1)
+    assert found.residual == pytest.approx(means.mean())
+    assert found.standard_error == pytest.approx(stats.sem(means))
+    within = residuals.var(axis=1, ddof=1).mean() / 30
+    assert found.between_image_std == pytest.approx(np.sqrt(means.var(ddof=1) - within))
+
+
+def test_images_that_do_not_differ_have_no_spread_between_them():
+    residuals = np.tile([-0.05, 0.05], 20)
+    (found,) = residual_classes(sizes([residuals, residuals, residuals]))
+    assert found.between_image_std == 0
+
+
+def test_small_classes_are_joined_until_they_hold_enough():
+    rng = np.random.default_rng(1)
+    found_px = np.concatenate([rng.uniform(9, 10, 5), rng.uniform(17, 22, 40), rng.uniform(33, 44, 40), [200.0] * 3])
+    data = MatchedSizes(found_px, found_px, np.arange(len(found_px)) % 4)
+    classes = residual_classes(data)
+    assert [(one.low_px, one.high_px) for one in classes] == [(0, 23), (23, None)]
+    assert sum(one.particles for one in classes) == len(found_px)
+    assert residual_classes(MatchedSizes(found_px[:20], found_px[:20], np.arange(20))) == ()
+    assert residual_classes(MatchedSizes(found_px, found_px, np.zeros(len(found_px)))) == ()  # a single image
+
+
+def test_particles_at_the_border_are_no_pairs():
+    centres = [(10, 100), (200, 200), (391, 300)]
+    one = image([12.0] * 3, [12.0] * 3, centres=centres)
+    assert len(matched_sizes([one]).true_px) == 1
+
+
+def test_occlusion_compares_all_finds_with_the_fully_imaged():
+    radii = np.where(np.arange(64) % 3, 9.0, 15.0)
+    states = ["masked" if n % 3 else "complete" for n in range(64)]
+    dense, bare = image(radii, radii, states), image(radii, radii)
+    (found,) = occlusion_classes([[dense, bare]])
+    ecd = np.unique(dense.found_measurands.ecd_px)
+    assert found.effect == pytest.approx(ecd[0] / ecd[1] - 1)  # two thirds are the small ones
+    assert (found.images, found.detected, found.fully_imaged) == (1, 64, 22)
+    area = sum(dense.found.masks.areas) / 400**2
+    assert found.low <= area < found.high
+    assert occlusion_classes([[bare]]) == ()
+
+
+def test_effects_of_sets_are_averaged_by_their_images():
+    """Pooled particles would have a D50 that is neither set's."""
+    radii = np.where(np.arange(64) % 3, 13.0, 15.0)
+    states = ["masked" if n % 3 else "complete" for n in range(64)]
+    hidden, open_ = image(radii, radii, states), image(radii, radii, ["complete"] * 64)
+    (alone,), (joined,) = occlusion_classes([[hidden]]), occlusion_classes([[hidden], [open_] * 3])
+    assert alone.effect < -0.1
+    assert (joined.images, joined.effect) == (4, pytest.approx(alone.effect / 4))
+
+
+def test_the_record_joins_its_sets():
+    radii = np.full(64, 15.0)
+    images = [image(radii, radii, ["complete"] * 64), image(radii, radii * 1.02, ["complete"] * 64, nm_per_px=3.5)]
+    sets = [
+        ComparedSet("val.json", "a.json", "annotated", images[:1], [80.0]),
+        ComparedSet("r.json", "b.json", "rendered", images[1:], [float("nan")]),
+    ]
+    record = validate_model(sets, "x.pth", min_score=0.5, min_dice=0.75)
+    assert [(one.kind, one.images, one.pairs) for one in record.sources] == [("annotated", 1, 64), ("rendered", 1, 64)]
+    assert record.ranges.nm_per_px == (7.0, 7.0)
+    assert record.ranges.contrast_levels == (80.0, 80.0)
+    assert record.residuals == ()  # a single annotated image; the rendered one is no witness of residuals beside it
+    assert record.occlusion[0].images == 2
+    rendered = validate_model([sets[1], sets[1]], "x.pth", min_score=0.5, min_dice=0.75)
+    assert (rendered.ranges.nm_per_px, rendered.residuals[0].particles) == ((3.5, 3.5), 128)
+    bare = validated_ranges([], [], MatchedSizes(*np.empty((3, 0))))
+    assert set(vars(bare).values()) == {None}

@@ -1,0 +1,83 @@
+"""Distributions against closed forms of the log-normal one and against repetition."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from tio2.metrology import SizeSample, cumulative, quantile_points, size_distribution
+from tio2.metrology.size_distribution import LogNormalFit, fit_log_normal
+
+SPREAD = np.log(1.4)
+
+
+def plain(sizes, weights=None):
+    weights = np.ones(len(sizes)) if weights is None else weights
+    return SizeSample(sizes, weights, np.zeros(len(sizes)))
+
+
+def log_normal(count=20001, median=200.0):
+    """Sizes at the middles of equal shares of a log-normal distribution."""
+    return median * np.exp(SPREAD * stats.norm.ppf((np.arange(count) + 0.5) / count))
+
+
+def test_a_log_normal_sample_has_the_closed_forms():
+    found = size_distribution(plain(log_normal()))
+    expected = stats.lognorm(SPREAD, scale=200)
+    assert (found.d10, found.d50, found.d90) == pytest.approx(tuple(expected.ppf([0.1, 0.5, 0.9])), rel=1e-3)
+    assert (found.mean, found.std) == pytest.approx((expected.mean(), expected.std()), rel=2e-3)
+    assert (found.geometric_mean, found.geometric_std) == pytest.approx((200, 1.4), rel=1e-3)
+    assert (found.fit.median, found.fit.geometric_std) == pytest.approx((200, 1.4), rel=1e-3)
+    assert found.fit.goodness < 1e-3
+    by_volume = stats.lognorm(SPREAD, scale=200 * np.exp(3 * SPREAD**2)).ppf([0.1, 0.5, 0.9])  # Hatch and Choate
+    assert (found.d10_volume, found.d50_volume, found.d90_volume) == pytest.approx(tuple(by_volume), rel=3e-3)
+
+
+@given(st.lists(st.tuples(st.floats(1, 300), st.integers(1, 5)), min_size=3, max_size=20))
+def test_weights_are_repetitions(pairs):
+    sizes, times = np.array(pairs).T
+    weighted = size_distribution(plain(sizes, times))
+    repeated = size_distribution(plain(np.repeat(sizes, times.astype(int))))
+    for name in ("d10", "d50", "d90", "d10_volume", "d50_volume", "d90_volume", "mean", "geometric_mean"):
+        assert getattr(weighted, name) == pytest.approx(getattr(repeated, name)), name
+    if weighted.fit is not None:
+        assert vars(weighted.fit) == pytest.approx(vars(repeated.fit), abs=1e-9)
+
+
+def test_equal_weights_give_the_usual_standard_deviation():
+    sizes = np.array([3.0, 4, 8, 9])
+    assert size_distribution(plain(sizes, np.full(4, 2.5))).std == pytest.approx(sizes.std(ddof=1))
+
+
+def test_the_goodness_is_kolmogorovs_distance_to_the_fit():
+    sizes = np.random.default_rng(0).gamma(3, 50, 200)
+    fit = fit_log_normal(plain(sizes))
+    assert fit.goodness == pytest.approx(stats.kstest(sizes, fit.cumulative).statistic)
+    shape, _, scale = stats.lognorm.fit(sizes, floc=0)
+    assert (fit.median, fit.geometric_std) == pytest.approx((scale, np.exp(shape)), rel=1e-4)
+    grid = np.array([50.0, 100, 250])
+    np.testing.assert_allclose(fit.density(grid), stats.lognorm.pdf(grid, shape, 0, scale), rtol=1e-4)
+    np.testing.assert_allclose(fit.cumulative(fit.quantiles(np.array([0.05, 0.7]))), [0.05, 0.7])
+
+
+def test_cumulative_distributions_step_to_one():
+    steps = cumulative(plain([2.0, 1.0, 2.0, 4.0], [1, 3, 1, 3]))
+    np.testing.assert_array_equal(steps.sizes, [1, 2, 4])
+    np.testing.assert_allclose(steps.number, [3 / 8, 5 / 8, 1])
+    np.testing.assert_allclose(steps.volume, np.cumsum([3, 16, 192]) / 211)
+
+
+def test_quantile_points_of_a_fitting_sample_lie_on_the_diagonal():
+    sizes = log_normal(501)
+    points = quantile_points(plain(sizes[::-1]), LogNormalFit(200.0, 1.4, 0.0))
+    np.testing.assert_allclose(points.fitted, points.measured)
+
+
+def test_too_few_particles_have_no_spread_and_no_fit():
+    none, one, two = (size_distribution(plain(np.arange(1.0, n + 1))) for n in range(3))
+    assert np.isnan([none.d50, none.mean, none.d50_volume, one.std, one.geometric_std]).all()
+    assert (none.count, none.fit, one.fit, two.fit) == (0, None, None, None)
+    assert (one.d50, one.mean, two.d50) == (1, 1, 1.5)
+    assert size_distribution(plain([5.0, 5, 5, 5])).fit is None
+    assert cumulative(plain([])).number.shape == (0,)
