@@ -28,10 +28,13 @@ def luma(rgb):
     return rgb.astype(np.float64) @ [0.299, 0.587, 0.114]
 
 
+ODD = {"one pixel": np.full((1, 1), 77, np.uint8), "all black": np.zeros((24, 33), np.uint8)}
+
+
 @pytest.mark.parametrize("ending", ["tif", "png", "bmp"])
-@pytest.mark.parametrize("image", [RAMP, NOISE])
+@pytest.mark.parametrize("image", [RAMP, NOISE, *ODD.values()])
 def test_8_bit_levels_come_as_they_are(tmp_path, ending, image):
-    path = tmp_path / f"ünïcode.{ending}"
+    path = tmp_path / f"Größe µ 粒子 (2) .{ending}"
     path.write_bytes(cv2.imencode(".png" if ending == "tif" else f".{ending}", image)[1])
     if ending == "tif":
         tifffile.imwrite(path, image)
@@ -225,12 +228,10 @@ def flip_a_bit(data):
     return data[:100] + bytes([data[100] ^ 1]) + data[101:]
 
 
-def cmyk_jpeg():
-    """The start of a JPEG of four components: enough, as it is refused before its pixels are read."""
-    jpeg = bytearray(cv2.imencode(".jpg", COLOURS)[1].tobytes())
-    frame = jpeg.index(b"\xff\xc0")
-    jpeg[frame + 9] = 4
-    return bytes(jpeg)
+def cmyk_jpeg(progressive=False):
+    stream = io.BytesIO()
+    Image.fromarray(np.dstack([NOISE] * 4), "CMYK").save(stream, "JPEG", progressive=progressive)
+    return stream.getvalue()
 
 
 BAD = {
@@ -258,6 +259,10 @@ BAD = {
     "ImageJ stack": (lambda tmp: tiff_bytes(tmp, np.stack([NOISE] * 5), imagej=True), "save one image a file"),
     "CMYK TIFF": (lambda tmp: tiff_bytes(tmp, np.dstack([NOISE] * 4), photometric="separated"), "CMYK"),
     "CMYK JPEG": (lambda _: cmyk_jpeg(), "CMYK"),
+    "progressive CMYK JPEG": (lambda _: cmyk_jpeg(progressive=True), "CMYK"),
+    "truncated LZW": (lambda _: cv2.imencode(".tif", NOISE)[1].tobytes()[:-40], "TIFF"),
+    "16-bit, all black": (lambda tmp: tiff_bytes(tmp, np.zeros((9, 9), np.uint16)), "no range to stretch"),
+    "16-bit, one pixel": (lambda tmp: tiff_bytes(tmp, np.full((1, 1), 7, np.uint16)), "no range to stretch"),
     "CIELab": (lambda tmp: tiff_bytes(tmp, COLOURS, photometric="cielab"), "CIELAB are not read"),
     "one bit": (lambda tmp: tiff_bytes(tmp, NOISE > 127), "1 bits a pixel"),
     "complex": (lambda tmp: tiff_bytes(tmp, NOISE.astype(np.complex64)), "complex64 are not grey levels"),
@@ -269,7 +274,7 @@ BAD = {
 @pytest.mark.parametrize("kind", BAD)
 def test_what_cannot_be_read_is_named_in_one_line_and_nothing_else_is_said(tmp_path, kind, capfd, recwarn):
     make, message = BAD[kind]
-    path = tmp_path / "broken.tif"
+    path = tmp_path / "brüchig und leer.tif"
     path.write_bytes(make(tmp_path))
     with pytest.raises(SEMReadError) as caught:
         read_grey(path)
@@ -290,3 +295,30 @@ def test_missing_files_and_folders_are_named(tmp_path, name):
 def test_a_range_must_ascend(tmp_path):
     with pytest.raises(ValueError, match="from low to high"):
         read_grey(tmp_path / "a.tif", intensity_range=(5, 5))
+
+
+WHOLE = {
+    "TIFF": lambda tmp: tiff_bytes(tmp, NOISE),
+    "deflated TIFF": lambda tmp: tiff_bytes(tmp, NOISE, compression="deflate"),
+    "LZW TIFF": lambda _: cv2.imencode(".tif", NOISE)[1].tobytes(),
+    "PNG": lambda _: cv2.imencode(".png", NOISE)[1].tobytes(),
+    "JPEG": lambda _: cv2.imencode(".jpg", NOISE)[1].tobytes(),
+    "BMP": lambda _: cv2.imencode(".bmp", NOISE)[1].tobytes(),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_file_cut_off_anywhere_is_refused_or_has_lost_nothing(tmp_path, kind):
+    whole = WHOLE[kind](tmp_path)
+    path = tmp_path / "cut.tif"
+    path.write_bytes(whole)
+    grey = read_grey(path)
+    messages = []
+    for length in np.unique(np.linspace(0, len(whole) - 1, 60).astype(int)).tolist():
+        path.write_bytes(whole[:length])
+        try:
+            np.testing.assert_array_equal(read_grey(path), grey)
+        except SEMReadError as error:
+            messages.append(str(error))
+    assert len(messages) >= 50
+    assert all(message.startswith(f"{path}: ") and "\n" not in message for message in messages)

@@ -1,7 +1,8 @@
-"""An SEM file read to grey levels and pixel size, and what a microscope does to a picture."""
+"""An SEM file read to grey levels and pixel size, its data bar, and what a microscope does to a picture."""
 
+from tio2.sem.data_bar import find_data_bar
 from tio2.sem.files import SEMReadError
 from tio2.sem.pixel_size import read_pixel_size
 from tio2.sem.reading import read_grey
 
-__all__ = ["SEMReadError", "read_grey", "read_pixel_size"]
+__all__ = ["SEMReadError", "find_data_bar", "read_grey", "read_pixel_size"]

@@ -1,12 +1,19 @@
 """The one door through which pixels become nanometres."""
 
 import math
-from dataclasses import dataclass
-from typing import TypeVar
+import re
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 import numpy as np
 
 Lengths = TypeVar("Lengths", float, np.ndarray)
+
+NM_OF_UNIT = {"fm": 1e-6, "pm": 1e-3, "nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "mm": 1e6, "m": 1e9}
+"""Nanometres in each unit of length that microscopes write; the µ of both code points."""
+
+_STATED = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S+)")
+_SPOKEN_UNITS = ("pm", "nm", "um", "µm", "μm", "mm")
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,48 @@ class PixelSize:
             raise ValueError(f"pixel size must be a positive number of nanometres, got {self.value_nm} ({self.source})")
         if self.std_nm is not None and not (math.isfinite(self.std_nm) and self.std_nm >= 0):
             raise ValueError(f"uncertainty of a pixel size must not be negative, got {self.std_nm} ({self.source})")
+
+    @classmethod
+    def parse(cls, text: str, source: str = "declared") -> Self:
+        """Pixel size from a number and a unit, such as ``7.344nm``, ``0.0073 um`` or ``734 pm``.
+
+        Raises:
+            ValueError: there is no unit, an unknown one, or no positive number; one line.
+        """
+        found = _STATED.fullmatch(text.strip())
+        if found is None or found[2] not in _SPOKEN_UNITS:
+            raise ValueError(f"pixel size {text!r} is no number with a unit (pm, nm, um, mm); write it as 7.344nm")
+        value_nm = float(found[1]) * NM_OF_UNIT[found[2]]
+        if not (math.isfinite(value_nm) and value_nm > 0):
+            raise ValueError(f"pixel size {text!r} is not above zero; write it as 7.344nm")
+        return cls(value_nm, source=source)
+
+    @property
+    def relative_std(self) -> float | None:
+        """Standard uncertainty over value; None where nobody stated one."""
+        return None if self.std_nm is None else self.std_nm / self.value_nm
+
+    def calibrated(self, factor: float = 1.0, relative_std: float | None = None) -> Self:
+        """The pixel size after a calibration against a reference of known length.
+
+        Args:
+            factor: true length over the length that the microscope states, positive.
+            relative_std: standard uncertainty of the factor over the factor, joined in quadrature with this pixel
+                size's own; None where the calibration states none.
+
+        Raises:
+            ValueError: the factor is not positive or the uncertainty negative.
+        """
+        if not (math.isfinite(factor) and factor > 0):
+            raise ValueError(f"calibration factor must be a positive number, got {factor}")
+        if relative_std is not None and not (math.isfinite(relative_std) and relative_std >= 0):
+            raise ValueError(f"relative uncertainty of a calibration must not be negative, got {relative_std}")
+        stated = [part for part in (self.relative_std, relative_std) if part is not None]
+        value_nm = self.value_nm * factor
+        source = self.source if factor == 1 else f"{self.source}, times calibration factor {factor:.10g}"
+        return replace(
+            self, value_nm=value_nm, std_nm=value_nm * math.hypot(*stated) if stated else None, source=source
+        )
 
     def to_nm(self, length_px: Lengths) -> Lengths:
         """Length or lengths in pixels, any shape, as nanometres."""

@@ -1,0 +1,21 @@
+"""The real images, where they are."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ARCHIVE = Path(__file__).parents[3] / "shared/data/bam-tio2-sem.zip"
+
+
+@pytest.fixture(scope="session")
+def raw_images(tmp_path_factory):
+    """Paths of the 28 raw TiO2 images of Zenodo record 4563942."""
+    if not ARCHIVE.exists():
+        pytest.skip("../shared/data/bam-tio2-sem.zip is not here")
+    folder = tmp_path_factory.mktemp("raw")
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        for name in archive.namelist():
+            if "/SEM/" in name and name.endswith(".tif"):
+                (folder / Path(name).name).write_bytes(archive.read(name))
+    return sorted(folder.iterdir())

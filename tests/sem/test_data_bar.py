@@ -1,0 +1,109 @@
+"""The data bar is found where one was drawn, and nowhere else."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from tio2.sem import find_data_bar, read_grey
+from tio2.synthesis import RenderSettings, render_image
+from tio2.synthesis.data_bar import add_data_bar
+
+PRESETS = ("scattered", "agglomerated", "matrix")
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Rendered frames (H, W) uint8 without a bar, two of each kind."""
+    images = [RenderSettings(seed=5, shape=(352, 512), preset=preset) for preset in PRESETS]
+    return [render_image(setting, number).pixels for setting in images for number in (0, 1)]
+
+
+def jpeg(image, quality):
+    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
+
+
+def changed(frame, kind):
+    """The frame as other instruments, settings and mishaps would show it."""
+    height = len(frame)
+    dark = np.clip(frame.astype(np.int16) - int(np.median(frame)), 0, 255).astype(np.uint8)
+    return {
+        "as it is": frame,
+        "substrate clipped to black": dark,
+        "particles clipped to white": np.clip(frame.astype(np.int16) * 3, 0, 255).astype(np.uint8),
+        "compressed": jpeg(frame, 60),
+        "compressed and black": jpeg(dark, 60),
+        "scan stopped": np.where(np.arange(height)[:, None] < 0.9 * height, frame, 0).astype(np.uint8),
+        "faint": (frame // 16).astype(np.uint8),
+    }[kind]
+
+
+KINDS = ("as it is", "substrate clipped to black", "particles clipped to white", "compressed", "compressed and black")
+KINDS += ("scan stopped", "faint")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_bar_is_found_where_there_is_none(frames, kind):
+    assert [find_data_bar(changed(frame, kind)) for frame in frames] == [None] * len(frames)
+
+
+@pytest.mark.parametrize("quality", [None, 90, 50])
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_drawn_bar_is_found(frames, inverted, quality):
+    for frame in frames:
+        image = add_data_bar(frame, 7.344)
+        if inverted:
+            image[len(frame) :] = 255 - image[len(frame) :]
+        image = image if quality is None else jpeg(image, quality)
+        found = find_data_bar(image.astype(np.float32))
+        blurred_line = 0 if quality is None else 2  # compression may blur the line of two rows that tops the bar
+        assert len(frame) <= found <= len(frame) + blurred_line
+
+
+@pytest.mark.parametrize("kind", ["particles clipped to white", "compressed", "faint"])
+def test_a_bar_below_odd_frames_is_found(frames, kind):
+    for frame in frames:
+        assert find_data_bar(add_data_bar(changed(frame, kind), 7.344)) == len(frame)
+
+
+def test_the_specimen_may_show_again_below_the_bar(frames):
+    for frame in frames:
+        barred = np.concatenate([add_data_bar(frame, 7.344), frame[:3]])
+        assert find_data_bar(barred) == len(frame)
+
+
+def test_heaps_that_fill_the_frame_have_no_bar():
+    setting = RenderSettings(seed=7, shape=(256, 256), preset="agglomerated", particles=300)
+    frame = render_image(setting, 0).pixels
+    assert find_data_bar(frame) is None
+    assert find_data_bar(add_data_bar(frame, 7.344)) == 256
+
+
+@given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 60), st.integers(1, 60)), elements=st.sampled_from([0, 255])))
+def test_a_found_bar_is_within_the_lowest_quarter(image):
+    row = find_data_bar(image)
+    assert row is None or 0.75 * len(image) <= row < len(image)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 255), st.floats(0, 60), st.integers(0, 2**32 - 1))
+def test_noise_of_any_level_has_no_bar(level, std, seed):
+    noise = np.random.default_rng(seed).normal(level, std, (200, 160))
+    assert find_data_bar(np.clip(noise, 0, 255).astype(np.float32)) is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 300), (300, 7), (768, 1024)])
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_plain_images_of_any_size_have_no_bar(shape, level):
+    assert find_data_bar(np.full(shape, level, np.float32)) is None
+
+
+def test_the_real_images_show_the_specimen_above_row_712(raw_images):
+    for path in raw_images:
+        grey = read_grey(path)
+        assert grey.shape == (768, 1024)
+        assert find_data_bar(grey) == 712
+        assert find_data_bar(jpeg(grey.astype(np.uint8), 60)) == 712
+        assert find_data_bar(grey[:712]) is None
