@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from strategies import noise_stacks
-from tio2.structures.rle import crop_to_rle, polygons_to_rle, rle_to_crop, run_lengths
+from tio2.structures.rle import crop_to_rle, polygons_to_rles, rle_to_crop
+from tio2.structures.rle_decoding import parse_counts
 
 
 def pycocotools_rle(mask: np.ndarray) -> dict:
@@ -34,7 +35,7 @@ def test_crop_anywhere_in_a_frame(stack, top, bottom, left, right):
 def test_decoding_gives_the_tight_crop_from_any_form_of_counts(stack):
     for mask in stack:
         rle = pycocotools_rle(mask)
-        for counts in (rle["counts"], rle["counts"].encode(), run_lengths(rle["counts"]).tolist()):
+        for counts in (rle["counts"], rle["counts"].encode(), parse_counts([rle["counts"]])[0].tolist()):
             crop, (row, column) = rle_to_crop({"size": rle["size"], "counts": counts})
             full = np.zeros_like(mask)
             full[row : row + crop.shape[0], column : column + crop.shape[1]] = crop
@@ -46,7 +47,7 @@ def test_decoding_gives_the_tight_crop_from_any_form_of_counts(stack):
 @given(st.lists(st.integers(1, 2**31 - 1), min_size=1, max_size=9))
 def test_run_lengths_of_any_size_survive_compression(lengths):
     rle = coco_mask.frPyObjects({"size": [1, sum(lengths)], "counts": lengths}, 1, sum(lengths))
-    assert run_lengths(rle["counts"]).tolist() == lengths
+    assert parse_counts([rle["counts"]])[0].tolist() == lengths
 
 
 def test_uncompressed_runs_of_no_length_are_passed_over():
@@ -72,7 +73,7 @@ def test_a_small_crop_in_a_huge_frame_costs_its_own_pixels():
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(1, 9), st.integers(1, 9))
 def test_a_rectangle_of_whole_pixels_has_its_sides_product_as_area(x, y, width, height):
     corners = [x, y, x + width, y, x + width, y + height, x, y + height]
-    crop, origin = rle_to_crop(polygons_to_rle([corners], (30, 30)))
+    crop, origin = rle_to_crop(polygons_to_rles([[corners]], (30, 30))[0])
     assert crop.shape == (height, width)
     assert crop.all()
     assert origin == (y, x)
@@ -81,7 +82,7 @@ def test_a_rectangle_of_whole_pixels_has_its_sides_product_as_area(x, y, width, 
 def test_polygons_of_a_particle_are_united_and_cut_by_the_frame():
     left = [-5.0, 2, 3, 2, 3, 6, -5, 6]
     overlapping = [2.0, 2, 5, 2, 5, 6, 2, 6]
-    crop, origin = rle_to_crop(polygons_to_rle([left, overlapping], (10, 12)))
+    crop, origin = rle_to_crop(polygons_to_rles([[left, overlapping]], (10, 12))[0])
     assert crop.shape == (4, 5)
     assert crop.all()
     assert origin == (2, 0)
@@ -90,7 +91,7 @@ def test_polygons_of_a_particle_are_united_and_cut_by_the_frame():
 @pytest.mark.parametrize("polygons", [[], [[0, 0, 1, 1]], [[0, 0, 4, 0, 4, 4, 0]]])
 def test_what_is_no_polygon_is_refused(polygons):
     with pytest.raises(ValueError, match="three or more corners"):
-        polygons_to_rle(polygons, (10, 10))
+        polygons_to_rles([polygons], (10, 10))
 
 
 def test_runs_that_do_not_fill_the_frame_are_refused():
@@ -103,7 +104,7 @@ def test_runs_that_do_not_fill_the_frame_are_refused():
 @pytest.mark.parametrize("counts", ["", "\x1f", "P"])  # nothing, a character out of range, one that says more follows
 def test_damaged_counts_are_refused(counts):
     with pytest.raises(ValueError, match="compressed form"):
-        run_lengths(counts)
+        parse_counts([counts])
 
 
 @pytest.mark.parametrize("origin", [(-1, 0), (0, -1), (3, 0), (0, 4)])

@@ -8,7 +8,7 @@ from mmdet.registry import TRANSFORMS
 from tio2.datasets.masks import InstanceCroppedMasks
 from tio2.sem.reading import read_grey
 from tio2.structures.masks import CroppedMasks
-from tio2.structures.rle import polygons_to_rle
+from tio2.structures.rle import polygons_to_rles
 
 
 @TRANSFORMS.register_module()
@@ -55,11 +55,9 @@ class LoadParticleAnnotations(LoadAnnotations):
         shape = results["ori_shape"]
         instances = results["instances"]
         try:
-            rles = [
-                polygons_to_rle(instance["mask"], shape) if isinstance(instance["mask"], list) else instance["mask"]
-                for instance in instances
-            ]
-            cropped = CroppedMasks.from_rles(rles, shape)
+            masks = [instance["mask"] for instance in instances]
+            drawn = iter(polygons_to_rles([mask for mask in masks if isinstance(mask, list)], shape))
+            cropped = CroppedMasks.from_rles([next(drawn) if isinstance(mask, list) else mask for mask in masks], shape)
         except ValueError as error:
             raise ValueError(f"{results['img_path']}: its annotations don't fit: {error}") from error
         names = dict.fromkeys(name for instance in instances for name in instance.get("fields", {}))

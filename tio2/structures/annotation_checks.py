@@ -6,7 +6,7 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
-from tio2.structures.rle import run_lengths
+from tio2.structures.rle_decoding import parse_counts
 from tio2.structures.states import STATES
 
 CATEGORIES = [{"id": 1, "name": "particle"}]
@@ -122,7 +122,7 @@ def _rle_area(rle: Any, image: Mapping[str, Any], where: str) -> int:
     if rle.get("size") != size:
         raise AnnotationError(f"{where}: RLE size must be the image's {size}, got {rle.get('size')!r}")
     try:
-        runs = run_lengths(rle["counts"])
+        runs, _ = parse_counts([rle["counts"]])
     except ValueError as cause:
         raise AnnotationError(f"{where}: {cause}") from None
     if runs.sum() != size[0] * size[1] or runs.min() < 0:

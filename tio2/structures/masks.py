@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from tio2.structures import mask_geometry as geometry
-from tio2.structures.rle import polygons_to_rle, rle_to_crop
+from tio2.structures.rle import polygons_to_rles
 from tio2.structures.rle_batch import Rle, encode_crops
+from tio2.structures.rle_decoding import decode_rles
 
 FLIP_AXES = {"horizontal": (1,), "vertical": (0,), "diagonal": (0, 1)}
 INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
@@ -75,7 +76,8 @@ class CroppedMasks:
         for rle in rles:
             if tuple(rle["size"]) != tuple(image_shape):
                 raise ValueError(f"RLE of size {tuple(rle['size'])} in an image of {tuple(image_shape)}")
-        return cls._placed(map(rle_to_crop, rles), image_shape)
+        crops, origins = decode_rles(rles)
+        return cls(tuple(crops), origins, (int(image_shape[0]), int(image_shape[1])))
 
     @classmethod
     def from_polygons(cls, particles: Sequence[Sequence[Sequence[float]]], image_shape: tuple[int, int]) -> Self:
@@ -85,7 +87,7 @@ class CroppedMasks:
             particles: per particle its polygons, each flat [x0, y0, x1, y1, …] in pixels; the mask is their union.
             image_shape: (H, W).
         """
-        return cls.from_rles([polygons_to_rle(polygons, image_shape) for polygons in particles], image_shape)
+        return cls.from_rles(polygons_to_rles(particles, image_shape), image_shape)
 
     @classmethod
     def cat(cls, masks: Sequence["CroppedMasks"]) -> Self:
