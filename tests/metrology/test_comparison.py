@@ -131,6 +131,23 @@ def test_the_threshold_suggested_finds_all_useful_ones_and_nothing_false():
     assert (at[0.65], at[0.6], at[0.4], at[0.75]) == ((5, 0), (5, 1), (5, 3), (2, 0))
     assert curve.d50[:-1] == pytest.approx(curve.true_d50)
     assert np.isnan(curve.d50[-1])  # nothing scores 0.95
+    assert curve.d50_errors_percent[:-1] == pytest.approx(0, abs=1e-9)
+    # F is 10 / (5 + 5 + false): 1 at 0.65, 10/11 with one false; 2·4/(5 + 4) at 0.7
+    point = curve.operating_point
+    assert (point.score, point.agreement, point.plateau_from, point.plateau_to) == (0.65, 1.0, 0.65, 0.65)
+    assert (point.useful_found_percent, point.false_positives, point.false_per_useful_found) == (100, 0, 0)
+
+
+def test_a_false_particle_and_a_lost_one_count_alike_and_of_equals_the_highest_score_is_taken():
+    grid = square_grid(12, side_px=10)
+    truth = with_states(coco_truth([grid[:10]]), ["complete"] * 10)
+    # at 0.7: 9 found, 0 false, F = 18/19; at 0.5: 10 found, 1 false, F = 20/21; at 0.3: 10 and 2, F = 20/22
+    found = coco_found([grid], [[0.7] * 9 + [0.5, 0.5, 0.3]])
+    truths = image_truths(truth)
+    point = threshold_curve(truths, found_by_image(found, truths)).operating_point
+    assert (point.score, point.agreement) == (0.5, pytest.approx(20 / 21))
+    assert (point.plateau_from, point.plateau_to) == (0.35, 0.7)  # 18/19 is lower by 0.005
+    assert point.false_per_useful_found == 0.1
 
 
 def test_predictions_of_unknown_images_are_refused():

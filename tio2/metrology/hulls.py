@@ -15,6 +15,11 @@ from tio2.metrology.atlas import Atlas
 FURTHEST_PX = 0.71
 """How far the outline's corner may lie from the hull's: half the diagonal of a pixel."""
 
+CUT_EDGE_PX, CUT_SIDE_PX, CUT_REACH_PX = 2.3, 2.5, 1.25
+CUT_TURN = np.radians(75)
+"""A corner that fell between pixels: an edge up to 2.3 px long between sides of 2.5 px at least, which turn by 75° or
+more and meet within 1.25 px of the edge's middle. Found by measured error (docs/measurands.md)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Hulls:
@@ -29,13 +34,11 @@ class Hulls:
     vertices: np.ndarray
     counts: np.ndarray
 
-    def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
-        """The vertices before and after each one around the hull, (M, V, 2) each; padding has the last one's."""
+    def around(self, values: np.ndarray, steps: int) -> np.ndarray:
+        """What (M, V, …) has at the vertex so many steps further around the hull; padding has the last vertex's."""
         counts = np.maximum(self.counts, 1)[:, None]
-        place = np.minimum(np.arange(self.vertices.shape[1]), counts - 1)
-        both = ((place - 1) % counts, (place + 1) % counts)
-        before, after = (np.take_along_axis(self.vertices, index[..., None], axis=1) for index in both)
-        return before, after
+        place = (np.minimum(np.arange(self.vertices.shape[1]), counts - 1) + steps) % counts
+        return np.take_along_axis(values, place.reshape(*place.shape, *[1] * (values.ndim - 2)), axis=1)
 
 
 def convex_hulls(atlas: Atlas) -> Hulls:
@@ -59,15 +62,19 @@ def feret_diameters(hulls: Hulls) -> tuple[np.ndarray, np.ndarray]:
     An edge of the hull lies on a lattice line, and the outline somewhere between it and the next lattice line outwards,
     which is 1/√(a² + b²) px away for an edge along (a, b): 1 px along rows and columns, next to nothing along oblique
     edges. Half of that is added on either side of the smallest width, which stands on an edge. For the largest, which
-    runs between two corners, each edge is moved out by that half; the corners are where neighbours then meet.
+    runs between two corners, each edge is moved out by that half; the corners are where neighbours then meet, and
+    where a corner fell between pixels and a short edge cuts it off (see CUT_TURN), where the sides beside that meet.
     """
     vertices = hulls.vertices.astype(np.float64)  # (M, V, 2)
-    before, after = hulls.neighbours()
-    normals_in, gaps_in = _outward(hulls.vertices - before)
-    normals, gaps = _outward(after - hulls.vertices)
+    edges = hulls.around(vertices, 1) - vertices
+    normals, gaps = _outward(edges)
+    normals_in, gaps_in = hulls.around(normals, -1), hulls.around(gaps, -1)
     reach = (normals * vertices).sum(axis=2)
     smallest = (reach - (normals @ vertices.transpose(0, 2, 1)).min(axis=2) + gaps).min(axis=1)
-    corners = vertices + _meeting_points(normals_in, gaps_in / 2, normals, gaps / 2)
+    to_corners = _meeting_points(normals_in, gaps_in / 2, normals, gaps / 2)
+    distances = np.hypot(to_corners[..., 0], to_corners[..., 1])
+    to_corners *= np.minimum(1, FURTHEST_PX / np.maximum(distances, FURTHEST_PX))[..., None]
+    corners = _with_cut_corners(hulls, edges, normals, gaps, vertices + to_corners)
     squares = (corners**2).sum(axis=2)  # (M, V)
     squared_distances = squares[:, :, None] + squares[:, None] - 2 * corners @ corners.transpose(0, 2, 1)
     largest = np.sqrt(squared_distances.max(axis=(1, 2)))
@@ -95,19 +102,39 @@ def _outward(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     lengths = np.hypot(edges[..., 0], edges[..., 1])
     lengths[lengths == 0] = np.inf  # hulls of one pixel
     normals = np.stack([-edges[..., 1], edges[..., 0]], axis=2) / lengths[..., None]
-    return normals, np.gcd(np.abs(edges[..., 0]), np.abs(edges[..., 1])) / lengths
+    steps = abs(edges).astype(np.int64)
+    return normals, np.gcd(steps[..., 0], steps[..., 1]) / lengths
 
 
 def _meeting_points(n1: np.ndarray, out1: np.ndarray, n2: np.ndarray, out2: np.ndarray) -> np.ndarray:
-    """(M, V, 2) from each vertex to where its two edges meet once moved out; zero where they are parallel."""
+    """(M, V, 2) where lines of normals n1 and n2 meet, seen from a point out1 and out2 px within; parallels: 0."""
     determinant = n1[..., 0] * n2[..., 1] - n1[..., 1] * n2[..., 0]
-    crossing = abs(determinant) > 1e-9
-    determinant = np.where(crossing, determinant, np.inf)
+    determinant = np.where(abs(determinant) > 1e-9, determinant, np.inf)
     rows = (out1 * n2[..., 1] - out2 * n1[..., 1]) / determinant
     columns = (out2 * n1[..., 0] - out1 * n2[..., 0]) / determinant
-    distance = np.hypot(rows, columns)
-    shortened = np.minimum(1, FURTHEST_PX / np.maximum(distance, FURTHEST_PX))
-    return np.stack([rows, columns], axis=2) * shortened[..., None]
+    return np.stack([rows, columns], axis=2)
+
+
+def _with_cut_corners(
+    hulls: Hulls, edges: np.ndarray, normals: np.ndarray, gaps: np.ndarray, corners: np.ndarray
+) -> np.ndarray:
+    """The corners (M, V, 2), where an edge cuts one off, its first end moved to where its neighbours meet."""
+    lengths = np.hypot(edges[..., 0], edges[..., 1])
+    before, after = (hulls.around(normals, steps) for steps in (-1, 1))
+    from_middle = [
+        hulls.around(gaps, steps) / 2 + (normal * half).sum(axis=2)
+        for steps, normal, half in ((-1, before, -edges / 2), (1, after, edges / 2))
+    ]  # px out from the edge's middle to its neighbours' lines
+    to_corner = _meeting_points(before, from_middle[0], after, from_middle[1])
+    is_cut = (
+        (lengths <= CUT_EDGE_PX)
+        & (np.minimum(hulls.around(lengths, -1), hulls.around(lengths, 1)) >= CUT_SIDE_PX)
+        & ((before * after).sum(axis=2) <= np.cos(CUT_TURN))
+        & ((to_corner * normals).sum(axis=2) > 0)  # sides that do not meet have none
+        & (np.hypot(to_corner[..., 0], to_corner[..., 1]) <= CUT_REACH_PX)
+        & (hulls.counts >= 3)[:, None]
+    )
+    return np.where(is_cut[..., None], hulls.vertices + edges / 2 + to_corner, corners)
 
 
 def _row_extremes(atlas: Atlas) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

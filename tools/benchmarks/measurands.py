@@ -1,11 +1,11 @@
 """Bias of the estimators of every measurand on shapes in closed form, as docs/measurands.md publishes it.
 
 python tools/benchmarks/measurands.py
-python tools/benchmarks/measurands.py --phases 40 --seed 1
+python tools/benchmarks/measurands.py --sizes 10 11 12 14 16 20 25 30 40 60 80 100
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,9 +66,9 @@ class Shape:
         return (np.maximum(abs(u), abs(v)) <= 1) if self.has_corners else (u**2 + v**2 <= 1)
 
 
-def shapes(kind: str) -> Iterator[Shape]:
+def shapes(kind: str, sizes_px: Sequence[float]) -> Iterator[Shape]:
     """All shapes of a kind in the table; disks need no turning."""
-    for length in SIZES_PX:
+    for length in sizes_px:
         for ratio in ASPECT_RATIOS[kind]:
             yield from (Shape(kind, length, ratio, angle) for angle in (ANGLES if kind != "disk" else ANGLES[:1]))
 
@@ -105,9 +105,11 @@ def perimeter_candidates(masks: CroppedMasks) -> dict[str, np.ndarray]:
     }
 
 
-def collect(kind: str, phases: np.ndarray) -> tuple[list[Shape], list[Measurands], list[dict], list[dict]]:
+def collect(
+    kind: str, sizes_px: Sequence[float], phases: np.ndarray
+) -> tuple[list[Shape], list[Measurands], list[dict], list[dict]]:
     """Every shape of a kind: its measurands and the candidates' results over the phases."""
-    which, ours, ferets, outlines = list(shapes(kind)), [], [], []
+    which, ours, ferets, outlines = list(shapes(kind, sizes_px)), [], [], []
     for shape in which:
         masks = rasterised(shape, phases)
         ours.append(measure(masks))
@@ -170,7 +172,7 @@ def relative_rows(kind: str, which: list[Shape], ours: list[Measurands]) -> list
         "solidity",
     )
     rows = []
-    for length in SIZES_PX:
+    for length in sorted({shape.length_px for shape in which}):
         chosen = [n for n, shape in enumerate(which) if shape.length_px == length]
         biases = [np.mean([100 * (getattr(ours[n], key) / which[n].truth()[key] - 1) for n in chosen]) for key in keys]
         rows.append([kind, length, *map(float, biases)])
@@ -182,11 +184,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--phases", type=int, default=12, help="sub-pixel positions of a shape (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the positions (default: %(default)s)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES_PX, metavar="PX", help="lengths of the shapes")
     arguments = parser.parse_args()
     phases = np.random.default_rng(arguments.seed).uniform(-0.5, 0.5, (arguments.phases, 2))
     feret, outline, relative, turned = [], [], [], []
     for kind in ASPECT_RATIOS:
-        which, ours, ferets, outlines = collect(kind, phases)
+        which, ours, ferets, outlines = collect(kind, arguments.sizes, phases)
         feret += feret_rows(kind, which, ours, ferets)
         outline += perimeter_rows(kind, which, ours, outlines)
         relative += relative_rows(kind, which, ours)
