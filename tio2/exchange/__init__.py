@@ -6,12 +6,14 @@ from tio2.exchange.imagej_rois import read_imagej, roi_zip
 from tio2.exchange.label_images import label_image, read_label_images
 from tio2.exchange.labelme import labelme_file, read_labelme
 from tio2.exchange.new_folder import FolderExistsError, new_folder
+from tio2.exchange.particles import AnnotatedMasks, annotated_masks, meaning_of
 from tio2.exchange.source import Account, ExchangeError, ImageFolder, SourceImage, SourceParticle
 from tio2.exchange.via import read_via, via_project
 
 __all__ = [
     "Account",
     "AnnotatedImage",
+    "AnnotatedMasks",
     "Archive",
     "BamArchiveError",
     "ExchangeError",
@@ -19,9 +21,11 @@ __all__ = [
     "ImageFolder",
     "SourceImage",
     "SourceParticle",
+    "annotated_masks",
     "label_image",
     "labelme_file",
     "list_archive",
+    "meaning_of",
     "new_folder",
     "read_coco",
     "read_imagej",

@@ -14,15 +14,28 @@ from tio2.structures.json_files import read_json
 from tio2.structures.rle import rle_to_crop
 
 STATE_KEY = "state"
+SEGMENTATION_KEY = "segmentation"
 
 
 def read_coco(
-    path: Path, images: ImageFolder, account: Account, *, label_key: str = STATE_KEY
+    path: Path,
+    images: ImageFolder,
+    account: Account,
+    *,
+    label_key: str = STATE_KEY,
+    segmentation_key: str = SEGMENTATION_KEY,
 ) -> Iterator[SourceImage]:
     """Images of a COCO file with their particles.
 
     The label is the annotation's own `label_key`, or that of its `attributes` (as CVAT writes them), else the name of
     its category. Pixel size and configuration are taken where an image has them, as this project's files do.
+
+    Args:
+        path: the JSON file.
+        images: where its images are.
+        account: takes what cannot be read.
+        label_key: see above.
+        segmentation_key: `amodal_segmentation` takes the full outlines of rendered truths, hidden parts included.
 
     Raises:
         ExchangeError: it is no COCO file.
@@ -42,7 +55,7 @@ def read_coco(
         for annotation in annotations.pop(record["id"], []):
             place = f"annotation {annotation.get('id')}"
             with account.tolerate(f"{image.name}: {place}"):
-                shapes = coco_shapes(annotation.get("segmentation"), image.size)
+                shapes = coco_shapes(annotation.get(segmentation_key), image.size)
                 label = _label(annotation, label_key, categories)
                 crowd = bool(annotation.get("iscrowd", 0))
                 image.particles.append(SourceParticle(place, shapes, label, crowd))
@@ -52,7 +65,7 @@ def read_coco(
             place = f"annotation {annotation.get('id')} of image {image_id}"
             account.note("annotations left out, their image is not in the file", place)
     for left in sorted(set(images.files) - listed):
-        account.note("images left out, not in the annotation file", str(left.relative_to(images.folder)))
+        account.note("images left out, not in the annotation file", images.name_of(left))
 
 
 def coco_shapes(segmentation: Any, size: tuple[int, int] | None) -> tuple[Shape, ...]:

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tio2.exchange.conversion import MEANINGS, ConvertedImage, Settings, convert_images
+from tio2.exchange.conversion import ConvertedImage, Settings, convert_images
 from tio2.exchange.new_folder import FolderExistsError
+from tio2.exchange.particles import MEANINGS
 from tio2.exchange.source import Account, ExchangeError, SourceImage
 from tio2.exchange.splitting import SPLITS, split_by_lists, split_by_share
 from tio2.exchange.writing import ACCOUNT_FILE, write_dataset

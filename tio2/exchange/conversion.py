@@ -1,4 +1,4 @@
-"""From what a reader gives to the project's annotations: shapes become pixels here, once."""
+"""From what a reader gives to the project's annotations."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,18 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tio2.exchange.crossings import crosses_itself
-from tio2.exchange.shapes import Polygon, leaves, union
-from tio2.exchange.source import Account, SourceImage, SourceParticle
+from tio2.exchange.particles import annotated_masks
+from tio2.exchange.source import Account, SourceImage
 from tio2.sem import SEMReadError, read_grey, read_pixel_size
-from tio2.structures.masks import CroppedMasks
-from tio2.structures.states import STATES
-
-IGNORE, DROP = "ignore", "drop"
-MEANINGS = (*STATES, IGNORE, DROP)
-"""What a label can mean: a state, a region to ignore (`iscrowd`), or no particle."""
-
-_AGREEMENT = 0.005  # relative difference up to which two pixel sizes count as equal
+from tio2.sem.statements import AGREEMENT
 
 
 @dataclass(frozen=True)
@@ -77,19 +69,16 @@ def convert_images(
         size = _image_size(image, account)
         if size is None:
             continue
-        particles = []
-        for particle in image.particles:
-            meaning = meaning_of(particle.label, settings.meanings)
-            if meaning == DROP:
-                account.note(f"annotations left out, labelled {particle.label}", f"{image.name}: {particle.name}")
-                continue
-            record = _convert_particle(particle, size, f"{image.name}: {particle.name}", account)
-            if record is not None:
-                small = record.pop("area_px") < settings.min_area_px
-                ignored = small or particle.is_crowd or meaning == IGNORE
-                record |= {"state": meaning if meaning in STATES else None, "iscrowd": int(ignored)}
-                strange_labels[particle.label] += not ignored and meaning is None and particle.label is not None
-                particles.append(record)
+        found = annotated_masks(image, size, account, settings.meanings)
+        ignored = found.ignored | (found.masks.areas < settings.min_area_px)
+        particles = [
+            {"rle": rle, "source_state": label, "state": state, "iscrowd": int(ignore)}
+            for rle, label, state, ignore in zip(
+                found.masks.to_rles(), found.labels, found.states, ignored.tolist(), strict=True
+            )
+        ]
+        strange = zip(found.labels, found.states, ignored, strict=True)
+        strange_labels.update(label for label, state, ignore in strange if label and not state and not ignore)
         if not particles and not settings.keep_empty:
             account.note("images left out, no particle in them (--keep-empty keeps them as background)", image.name)
             continue
@@ -97,20 +86,7 @@ def convert_images(
         converted.append(
             ConvertedImage(image.path, image.name, size, pixel_size_nm, image.configuration, tuple(particles))
         )
-    return converted, +strange_labels
-
-
-def meaning_of(label: str | None, meanings: Mapping[str, str]) -> str | None:
-    """What a label means: one of MEANINGS, or None.
-
-    The table is asked first; then a state's own name counts, in any case and with blanks or hyphens for underscores.
-    """
-    if label is None:
-        return None
-    if label in meanings:
-        return meanings[label]
-    plain = label.strip().lower().replace(" ", "_").replace("-", "_")
-    return plain if plain in (*STATES, IGNORE) else None
+    return converted, strange_labels
 
 
 def _image_size(image: SourceImage, account: Account) -> tuple[int, int] | None:
@@ -132,25 +108,6 @@ def _image_size(image: SourceImage, account: Account) -> tuple[int, int] | None:
     return height, width
 
 
-def _convert_particle(
-    particle: SourceParticle, size: tuple[int, int], place: str, account: Account
-) -> dict[str, Any] | None:
-    """RLE, label and `area_px` of one particle; None, and a note, where no pixel of it is left."""
-    crop, origin = union(particle.shapes, size)
-    masks = CroppedMasks.from_crops([(crop, origin)], size)
-    outside = any(leaves(shape, size) for shape in particle.shapes)
-    if masks.areas[0] == 0:
-        why = "outside their image" if outside else "empty: they cover no pixel centre"
-        account.note(f"annotations left out, {why}", place)
-        return None
-    if outside:
-        account.note("annotations that leave their image, cut at its border", place)
-    rings = [ring for shape in particle.shapes if isinstance(shape, Polygon) for ring in shape.rings]
-    if any(crosses_itself(ring) for ring in rings):
-        account.note("annotations whose outline crosses itself, filled wherever it winds round: look at them", place)
-    return {"rle": masks.to_rles()[0], "source_state": particle.label, "area_px": int(masks.areas[0])}
-
-
 def _pixel_size(image: SourceImage, declared_nm: float | None, account: Account) -> float | None:
     """Nanometres a pixel: the user's word, else the annotation file's, else the image file's tags."""
     stated_nm = image.pixel_size_nm
@@ -164,7 +121,7 @@ def _pixel_size(image: SourceImage, declared_nm: float | None, account: Account)
         stated_nm = None if stated is None else stated.value_nm
     if declared_nm is None:
         return stated_nm
-    if stated_nm is not None and not np.isclose(stated_nm, declared_nm, rtol=_AGREEMENT, atol=0):
+    if stated_nm is not None and not np.isclose(stated_nm, declared_nm, rtol=AGREEMENT, atol=0):
         account.note(
             f"images that state another pixel size, taken with the declared {declared_nm:g} nm",
             f"{image.name} ({stated_nm:g} nm)",

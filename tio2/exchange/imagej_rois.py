@@ -9,9 +9,14 @@ import numpy as np
 import roifile
 
 from tio2.exchange.outlines import mask_outlines
+from tio2.exchange.particles import IGNORE
 from tio2.exchange.shapes import Ellipse, Polygon, Shape, ShapeError, rectangle, ring
 from tio2.exchange.source import Account, ExchangeError, ImageFolder, SourceImage, SourceParticle
 from tio2.structures.masks import CroppedMasks
+from tio2.structures.states import STATES
+
+GROUPS = (*STATES, IGNORE)
+"""What ImageJ's ROI groups mean, from 1 on."""
 
 _TYPES = roifile.ROI_TYPE
 _OUTLINED = (_TYPES.POLYGON, _TYPES.FREEHAND, _TYPES.TRACED)
@@ -22,8 +27,8 @@ _NUMBERING = re.compile(r"[-_ .]*\d[\d\-_ .]*$")
 def read_imagej(folder: Path, images: ImageFolder, account: Account) -> Iterator[SourceImage]:
     """Images with the areas of the ROI file of their name.
 
-    `A.zip`, `A.roi`, `A.tif.zip`, `A_RoiSet.zip` and `RoiSet_A.zip` belong to the image A.tif. The label is the ROI's
-    property `state`, else its name without the number at its end.
+    `A.zip`, `A.roi`, `A.tif.zip`, `A_RoiSet.zip` and `RoiSet_A.zip` belong to the image A.tif. The label is that of the
+    ROI's group (see GROUPS), else its property `state`, else its name without the number at its end.
 
     Raises:
         ExchangeError: the folder holds no ROI file.
@@ -39,10 +44,10 @@ def read_imagej(folder: Path, images: ImageFolder, account: Account) -> Iterator
             account.note("ROI files left out, no image or several of that name", path.name)
             continue
         paired.add(image)
-        name = str(image.relative_to(images.folder))
+        name = images.name_of(image)
         yield SourceImage(image, name, list(_particles(path, name, account)))
     for path in sorted(set(images.files) - paired):
-        account.note("images left out, without a ROI file", str(path.relative_to(images.folder)))
+        account.note("images left out, without a ROI file", images.name_of(path))
 
 
 def find_image(path: Path, images: ImageFolder) -> Path | None:
@@ -75,6 +80,8 @@ def roi_shape(roi: roifile.ImagejRoi) -> Shape | None:
 def roi_zip(path: Path, masks: CroppedMasks, states: Sequence[str | None]) -> None:
     """Write N masks as a zip of ROIs, exact with holes and pieces, named after their states and numbered.
 
+    The states, and `ignore`, are groups too (see GROUPS), which ImageJ shows in colours and changes with a click.
+
     Raises:
         OSError: it cannot be written.
     """
@@ -88,6 +95,7 @@ def roi_zip(path: Path, masks: CroppedMasks, states: Sequence[str | None]) -> No
                 roi = _composite(outlines, name)
             else:
                 continue
+            roi.group = GROUPS.index(state) + 1 if state in GROUPS else 0
             archive.writestr(f"{name}.roi", roi.tobytes())
 
 
@@ -145,5 +153,6 @@ def _rois(path: Path, account: Account) -> Iterator[tuple[str, bytes]]:
 
 
 def _label(roi: roifile.ImagejRoi) -> str | None:
-    state = roi.properties.get("state")
-    return state or _NUMBERING.sub("", roi.name) or None
+    if 1 <= roi.group <= len(GROUPS):
+        return GROUPS[roi.group - 1]
+    return roi.properties.get("state") or _NUMBERING.sub("", roi.name) or None

@@ -35,7 +35,7 @@ def read_label_images(
             account.note("label images left out, no image or several of that name", path.name)
             continue
         paired.add(image)
-        name = str(image.relative_to(images.folder))
+        name = images.name_of(image)
         try:
             values = read_labels(path)
         except ExchangeError as error:
@@ -43,7 +43,7 @@ def read_label_images(
             continue
         yield SourceImage(image, name, _particles(values, binary, name, account), size=values.shape)
     for image in sorted(set(images.files) - paired):
-        account.note("images left out, without a label image", str(image.relative_to(images.folder)))
+        account.note("images left out, without a label image", images.name_of(image))
 
 
 def read_labels(path: Path) -> np.ndarray:

@@ -42,14 +42,14 @@ def read_labelme(folder: Path, images: ImageFolder, account: Account) -> Iterato
         read += 1
         name = str(data.get("imagePath") or path.with_suffix("").name)
         found = images.find(name) or images.find_stem(path.stem)
-        image = SourceImage(found, str(found.relative_to(images.folder)) if found else name, size=_size(data))
+        image = SourceImage(found, images.name_of(found) if found else name, size=_size(data))
         image.particles.extend(_particles(data["shapes"], image.name, account))
         listed.add(found)
         yield image
     if not read:
         raise ExchangeError(f"{folder}: holds no LabelMe file; give the folder of the JSON files")
     for path in sorted(set(images.files) - listed):
-        account.note("images left out, without an annotation file", str(path.relative_to(images.folder)))
+        account.note("images left out, without an annotation file", images.name_of(path))
 
 
 def labelme_shape(data: Mapping[str, Any]) -> Shape | None:

@@ -1,9 +1,11 @@
 """What a reader gives of each image, whatever the format: shapes, labels, and an account of what was wrong."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from tio2.exchange.shapes import Shape, ShapeError
 
@@ -81,7 +83,7 @@ class Account:
 
 
 class ImageFolder:
-    """The image files below a folder, found by the names that annotation files use for them."""
+    """Image files, of a folder or listed, found by the names that annotation files use for them."""
 
     def __init__(self, folder: Path, leave_out: Sequence[Path] = ()):
         """Look through `folder`, except what lies in the folders `leave_out`.
@@ -91,8 +93,7 @@ class ImageFolder:
         """
         if not folder.is_dir():
             raise ExchangeError(f"{folder}: no such folder; give the one that holds the images")
-        self.folder = folder
-        self.files = [
+        files = [
             path
             for path in sorted(folder.rglob("*"))
             if path.suffix.lower() in IMAGE_ENDINGS
@@ -100,19 +101,41 @@ class ImageFolder:
             and "__MACOSX" not in path.parts
             and not any(path.is_relative_to(other) for other in leave_out)
         ]
-        if not self.files:
+        if not files:
             raise ExchangeError(f"{folder}: holds no images ({' '.join(IMAGE_ENDINGS)}); give the folder that does")
-        self._known = set(self.files)
+        self._index({path: path.relative_to(folder).as_posix() for path in files})
+
+    @classmethod
+    def of_files(cls, files: Sequence[Path]) -> Self:
+        """These image files, wherever they lie.
+
+        Raises:
+            ExchangeError: there are none.
+        """
+        if not files:
+            raise ExchangeError("no image files are given; name one at least")
+        places = {path: os.path.abspath(path) for path in files}
+        common = os.path.commonpath([os.path.dirname(place) for place in places.values()])
+        images = cls.__new__(cls)
+        images._index({path: Path(place).relative_to(common).as_posix() for path, place in places.items()})
+        return images
+
+    def _index(self, names: Mapping[Path, str]) -> None:
+        """Take up the files, and their names relative to a folder that all lie in."""
+        self.files = list(names)
+        self._names = dict(names)
+        self._by_relative = {name: path for path, name in names.items()}
         self._by_name = _grouped({path: path.name for path in self.files})
         self._by_stem = _grouped({path: path.stem for path in self.files})
+
+    def name_of(self, path: Path) -> str:
+        """Relative path of one of the files."""
+        return self._names[path]
 
     def find(self, name: str) -> Path | None:
         """The file of this relative path, else the only one of this file name; None where there is none, or several."""
         plain = name.replace("\\", "/")
-        path = self.folder / plain
-        if path in self._known:
-            return path
-        return _only(self._by_name, plain.rpartition("/")[2])
+        return self._by_relative.get(plain) or _only(self._by_name, plain.rpartition("/")[2])
 
     def find_stem(self, stem: str) -> Path | None:
         """The only file of this name without ending; None where there is none, or several."""

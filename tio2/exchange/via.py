@@ -64,7 +64,7 @@ def read_via(
             image.particles.append(SourceParticle(parts[0].name, shapes, parts[0].label))
         yield image
     for path_left in sorted(set(images.files) - listed):
-        account.note("images left out, not in the annotation file", str(path_left.relative_to(images.folder)))
+        account.note("images left out, not in the annotation file", images.name_of(path_left))
 
 
 def via_shape(attributes: Mapping[str, Any]) -> Shape | None:

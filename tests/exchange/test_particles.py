@@ -1,0 +1,70 @@
+"""Masks and states from what any reader gives."""
+
+import cv2
+import numpy as np
+import pytest
+
+from tio2.exchange import (
+    Account,
+    ExchangeError,
+    ImageFolder,
+    annotated_masks,
+    label_image,
+    read_coco,
+    read_label_images,
+)
+from tio2.structures import CroppedMasks, read_annotations
+
+
+def folder_masks(data, key="segmentation"):
+    """Per image of an annotation file its masks, specks included."""
+    rles = {image["id"]: [] for image in data["images"]}
+    for particle in data["annotations"]:
+        rles[particle["image_id"]].append(particle[key])
+    return {
+        image["file_name"]: CroppedMasks.from_rles(rles[image["id"]], (image["height"], image["width"]))
+        for image in data["images"]
+    }
+
+
+@pytest.mark.parametrize("key", ["segmentation", "amodal_segmentation"])
+def test_coco_gives_the_visible_or_the_full_outlines_with_their_states(rendered_set, key):
+    path = rendered_set / "annotations" / "train.json"
+    data, account = read_annotations(path), Account()
+    images = ImageFolder.of_files(sorted((rendered_set / "images" / "train").iterdir()))
+    read = list(read_coco(path, images, account, segmentation_key=key))
+    for image in read:
+        expected = folder_masks(data, key)[image.path.name]
+        found = annotated_masks(image, expected.image_shape, account)
+        np.testing.assert_array_equal(found.masks.to_full(), expected.to_full())
+        assert list(found.states) == [particle["state"] for particle in data["annotations"]]
+        np.testing.assert_array_equal(found.ignored, [bool(particle["iscrowd"]) for particle in data["annotations"]])
+    assert len(read) == 1
+    assert not list(account.lines())
+
+
+def test_label_images_come_back_identical(tmp_path):
+    masks = CroppedMasks.from_crops(
+        [(np.ones((4, 7)), (2, 3)), (np.eye(5), (9, 9)), (np.ones((1, 1)), (0, 0))], (16, 20)
+    )
+    (tmp_path / "labels").mkdir()
+    for folder, pixels in ((tmp_path, np.zeros((16, 20), np.uint8)), (tmp_path / "labels", label_image(masks))):
+        (folder / "ein Bild.png").write_bytes(cv2.imencode(".png", pixels)[1])
+    images, account = ImageFolder.of_files([tmp_path / "ein Bild.png"]), Account()
+    (image,) = read_label_images(images, ImageFolder(tmp_path / "labels"), account)
+    found = annotated_masks(image, (16, 20), account)
+    np.testing.assert_array_equal(found.masks.to_full(), masks.to_full())
+    assert found.states == (None, None, None)
+    assert not found.ignored.any()
+
+
+def test_files_from_anywhere_are_found_by_path_and_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths = [tmp_path / "x" / "a.tif", tmp_path / "y" / "a.tif", tmp_path / "y" / "z" / "b.tif"]
+    images = ImageFolder.of_files([path.relative_to(tmp_path) for path in paths])
+    assert images.find("x/a.tif").resolve() == paths[0]
+    assert images.find("y\\z\\b.tif").resolve() == images.find("b.tif").resolve() == images.find_stem("b").resolve()
+    assert images.find("a.tif") is None
+    assert [images.name_of(path) for path in images.files] == ["x/a.tif", "y/a.tif", "y/z/b.tif"]
+    with pytest.raises(ExchangeError, match="no image files are given"):
+        ImageFolder.of_files([])
