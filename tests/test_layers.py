@@ -20,6 +20,7 @@ GROUND = {  # room: rooms below it that it may import
     "baselines": {"structures", "sem", "metrology"},
 }
 FIRST = {"datasets", "models", "evaluation", "engine"}
+TOP = {"measuring"}  # may import all; the network's packages only where they are used
 
 
 def imported(path):
@@ -45,7 +46,7 @@ def modules(room):
 
 def test_every_room_is_known():
     found = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert found <= set(GROUND) | FIRST
+    assert found <= set(GROUND) | FIRST | TOP
 
 
 @pytest.mark.parametrize("room", sorted(GROUND))
@@ -61,8 +62,14 @@ def test_first_floor_rooms_do_not_import_one_another(room):
         assert rooms(path) <= set(GROUND) | {room, "__version__"}, path
 
 
-def test_ground_floor_leaves_torch_unimported_when_run():
-    names = [f"tio2.{room}" for room in GROUND if (PACKAGE / room / "__init__.py").exists()]
+@pytest.mark.parametrize("room", sorted(set(GROUND) | FIRST))
+def test_nothing_below_imports_the_top(room):
+    for path in modules(room):
+        assert not rooms(path) & TOP, path
+
+
+def test_ground_floor_and_top_leave_torch_unimported_when_run():
+    names = [f"tio2.{room}" for room in (*GROUND, *TOP) if (PACKAGE / room / "__init__.py").exists()]
     assert names
     code = f"import sys, {', '.join(names)}; print(sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

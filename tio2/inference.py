@@ -32,11 +32,13 @@ class Detections:
         masks: N masks.
         scores: (N,) float32, 0 to 1.
         boxes: (N, 4) float32 xyxy in pixels, the box branch's own, not the masks' extents.
+        left_out: masks that tiles show cut only, and which are therefore not among the N.
     """
 
     masks: CroppedMasks
     scores: np.ndarray
     boxes: np.ndarray
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.masks)
@@ -172,7 +174,8 @@ def detect_tiled(
     corners = np.array([(tile.left, tile.top) * 2 for tile in tiles], np.float32)  # (T, 4) x, y, x, y
     boxes = [found[tile].boxes[index] + corners[tile] for tile, index in zip(merged.tile, merged.index, strict=True)]
     scores = [found[tile].scores[index] for tile, index in zip(merged.tile, merged.index, strict=True)]
-    return Detections(merged.masks, np.array(scores, np.float32), np.array(boxes, np.float32).reshape(-1, 4))
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    return Detections(merged.masks, np.array(scores, np.float32), boxes, merged.left_out)
 
 
 def _batches(items: Sequence, size: int) -> list[Sequence]:

@@ -15,6 +15,7 @@ from tio2.metrology.moments import measure_moments
 from tio2.metrology.outcomes import NOT_COUNTED, RIGHT, WRONG, outcomes
 from tio2.metrology.summaries import RESIDUAL_MEASURANDS
 from tio2.structures.masks import CroppedMasks
+from tio2.structures.whole_files import whole_file
 
 PARTICLE_COLUMNS = ("image", "id", "score", "state", "touches_border", "x_px", "y_px", *MEASURANDS)
 """The columns that `particles.csv` has everywhere; x and y are the centroid's, pixel centres at integers + 0.5."""
@@ -39,14 +40,14 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[s
     Raises:
         ValueError: a row has a value that is no column.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".tmp")
-    with part.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    part.replace(path)
+
+    def write(part: Path) -> None:
+        with part.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+
+    whole_file(path, write)
 
 
 def particle_rows(image: ImageComparison) -> Iterator[dict[str, object]]:

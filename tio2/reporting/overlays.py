@@ -72,18 +72,18 @@ def draw_overlay(
         if any(mask_side > side for mask_side, side in zip(masks.image_shape, image.shape[:2], strict=True)):
             raise ValueError(f"masks of an image {masks.image_shape} cannot be drawn on one of {image.shape[:2]}")
     if scale is None:
-        scale = max(1, min(LARGEST_SCALE, math.ceil(SMALL_SIDE_PX / max(image.shape[:2]))))
+        scale = fitting_scale(image.shape)
 
-    canvas = _enlarged_rgb(image, scale)
+    canvas = enlarged_rgb(image, scale)
     _fill(canvas, truth[matching.missed], MISSED, scale)
     _fill(canvas, found[matching.false_positives], FALSE_POSITIVE, scale)
-    _outline(canvas, ignored_regions, IGNORED, scale, width=1)
-    _outline(canvas, truth[matching.truth], TRUE_OUTLINE, scale, width=1)
+    outline(canvas, ignored_regions, IGNORED, scale, width=1)
+    outline(canvas, truth[matching.truth], TRUE_OUTLINE, scale, width=1)
     for truth_index, found_index in zip(matching.truth, matching.found, strict=True):
-        _outline(canvas, found[found_index], STATE_COLOURS[states[truth_index]], scale, width=scale)
-    _outline(canvas, found[matching.ignored], IGNORED, scale, width=scale)
-    _outline(canvas, found[matching.false_positives], FALSE_POSITIVE, scale, width=scale)
-    _outline(canvas, truth[matching.missed], MISSED, scale, width=scale)
+        outline(canvas, found[found_index], STATE_COLOURS[states[truth_index]], scale, width=scale)
+    outline(canvas, found[matching.ignored], IGNORED, scale, width=scale)
+    outline(canvas, found[matching.false_positives], FALSE_POSITIVE, scale, width=scale)
+    outline(canvas, truth[matching.missed], MISSED, scale, width=scale)
     return add_legend(canvas, _legend_entries(states, matching, len(ignored_regions)), caption)
 
 
@@ -107,12 +107,12 @@ def draw_annotations(
     Returns:
         See `draw_overlay`.
     """
-    scale = max(1, min(LARGEST_SCALE, math.ceil(SMALL_SIDE_PX / max(image.shape[:2]))))
-    canvas = _enlarged_rgb(image, scale)
+    scale = fitting_scale(image.shape)
+    canvas = enlarged_rgb(image, scale)
     ignored_regions = masks[:0] if ignored_regions is None else ignored_regions
-    _outline(canvas, ignored_regions, IGNORED, scale, width=1)
+    outline(canvas, ignored_regions, IGNORED, scale, width=1)
     for index, state in enumerate(states):
-        _outline(canvas, masks[index], STATE_COLOURS[state], scale, width=max(1, scale // 2))
+        outline(canvas, masks[index], STATE_COLOURS[state], scale, width=max(1, scale // 2))
     counts = {state: states.count(state) for state in STATE_COLOURS if state in states}
     entries = [Entry(f"{state or 'state not known'}: {n}", STATE_COLOURS[state]) for state, n in counts.items()]
     entries.append(Entry(f"ignored: {len(ignored_regions)}", IGNORED))
@@ -127,10 +127,21 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+    path.write_bytes(png_bytes(image))
 
 
-def _enlarged_rgb(image: np.ndarray, scale: int) -> np.ndarray:
+def png_bytes(image: np.ndarray) -> bytes:
+    """PNG of (H, W, 3) uint8 RGB."""
+    return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def fitting_scale(image_shape: tuple[int, ...]) -> int:
+    """Whole enlargement that brings a small image's longer side to `SMALL_SIDE_PX`, at most `LARGEST_SCALE`."""
+    return max(1, min(LARGEST_SCALE, math.ceil(SMALL_SIDE_PX / max(image_shape[:2]))))
+
+
+def enlarged_rgb(image: np.ndarray, scale: int) -> np.ndarray:
+    """(H · scale, W · scale, 3) uint8 RGB of grey levels (H, W) or colours (H, W, 3), 0 to 255."""
     grey_levels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     rgb = grey_levels if grey_levels.ndim == 3 else np.repeat(grey_levels[:, :, None], 3, axis=2)
     if scale == 1:
@@ -145,7 +156,7 @@ def _fill(canvas: np.ndarray, masks: CroppedMasks, colour: Colour, scale: int) -
         window[inside] = np.rint(mixed).astype(np.uint8)
 
 
-def _outline(canvas: np.ndarray, masks: CroppedMasks, colour: Colour, scale: int, *, width: int) -> None:
+def outline(canvas: np.ndarray, masks: CroppedMasks, colour: Colour, scale: int, *, width: int) -> None:
     """Colours the border pixels of each mask, ``width`` canvas pixels inwards; an empty mask has none."""
     for crop, origin in masks[masks.areas > 0]:
         inside, window = _placed(canvas, crop, origin, scale)

@@ -1,9 +1,10 @@
 """JSON on disk that is either whole or absent, and read with an error that names the file."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from tio2.structures.whole_files import whole_file
 
 
 def write_json(path: str | Path, data: Any, *, indent: int | None = None) -> None:
@@ -17,16 +18,13 @@ def write_json(path: str | Path, data: Any, *, indent: int | None = None) -> Non
     Raises:
         ValueError: `data` holds NaN or infinity, which JSON has no word for.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+
+    def write(part: Path) -> None:
         with part.open("w", encoding="utf-8") as stream:
             separators = (",", ":") if indent is None else None
             json.dump(data, stream, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+
+    whole_file(path, write)
 
 
 def read_json(path: str | Path, error: type[ValueError]) -> Any:

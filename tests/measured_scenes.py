@@ -1,0 +1,67 @@
+"""Image files of bright disks on dark ground, and a source of outlines that finds them: a network's stand-in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+
+from scenes import disks
+from tio2.measuring.outlines import Outlines
+from tio2.structures.masks import CroppedMasks
+
+CENTRES = [(40, 40), (40, 110), (95, 60), (90, 150), (30, 178), (117, 100)]
+RADII = [9.0, 12.0, 15.0, 7.0, 10.0, 2.2]
+SHAPE = (128, 200)
+
+
+@dataclass(frozen=True)
+class BrightSource:
+    """Finds what is brighter than half; keeps a log of the images it was asked for."""
+
+    log: Path | None = None
+    batch_size: int = 1
+
+    def open(self, processes: int):  # noqa: ARG002 - the interface of a source
+        return lambda frames: [self.outlines(frame) for frame in frames]
+
+    def outlines(self, frame) -> Outlines:
+        if self.log is not None:
+            with self.log.open("a", encoding="utf-8") as stream:
+                stream.write(f"{frame.file.name}\n")
+        labels = cv2.connectedComponents((frame.grey > 128).astype(np.uint8), connectivity=4)[1]
+        masks = CroppedMasks.from_label_image(labels)
+        scores = np.linspace(0.95, 0.9, len(masks)).astype(np.float32)
+        return Outlines(masks, scores, masks.boxes, (None,) * len(masks))
+
+    def as_record(self) -> dict:
+        return {"kind": "bright disks", "path": "none", "sha256": "0"}
+
+
+def scene(seed: int = 0) -> np.ndarray:
+    """(128, 200) uint8: six disks, one of them touching the right border, one tiny, moved and scaled by the seed."""
+    rng = np.random.default_rng(seed)
+    radii = np.array(RADII) * rng.uniform(0.9, 1.1, len(RADII))
+    radii[4] = 24  # at the border
+    masks = disks(SHAPE, CENTRES, radii)
+    grey = np.full(SHAPE, 40, np.uint8)
+    for crop, (row, column) in masks:
+        grey[row : row + crop.shape[0], column : column + crop.shape[1]][crop > 0] = 200
+    return grey
+
+
+def write_zeiss(path: Path, grey: np.ndarray, pixel_size_nm: float | None = 5.0) -> Path:
+    """A TIFF with the text tag of Zeiss' instruments, or without."""
+    text = f"AP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = {pixel_size_nm} nm\r\n"
+    tags = [] if pixel_size_nm is None else [(34118, "s", 0, text, True)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, grey, photometric="minisblack", metadata=None, extratags=tags)
+    return path
+
+
+def write_scenes(folder: Path, count: int, pixel_size_nm: float | None = 5.0) -> list[Path]:
+    """TIFFs of scenes 0, 1 …"""
+    return [write_zeiss(folder / f"scan {n}.tif", scene(n), pixel_size_nm) for n in range(count)]

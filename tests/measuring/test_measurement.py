@@ -1,0 +1,285 @@
+"""A measurement as a whole, with a stand-in for the network: what is found, kept, resumed, left out and made again."""
+
+import csv
+import json
+import re
+from itertools import zip_longest
+
+import cv2
+import numpy as np
+import openpyxl
+import pytest
+from measured_scenes import RADII, SHAPE, BrightSource, scene, write_scenes, write_zeiss
+
+from tio2.measuring import InputError, OutputError, Settings, Wishes, measure_images
+from tio2.measuring.images import find_images
+from tio2.measuring.outlines import outlines_from_coco, outlines_from_labels, outlines_from_rois
+from tio2.measuring.record import in_json, read_measurement, summary_of
+from tio2.reporting.size_figures import size_figures
+from tio2.reporting.size_report import size_report
+from tio2.structures.masks import CroppedMasks
+from tio2.structures.pixel_size import PixelSize
+from tio2.structures.predictions import read_predictions
+
+
+def rows_of(folder):
+    with (folder / "particles.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_settings_may_change_until_an_image_has_been_measured(tmp_path):
+    (image,) = write_scenes(tmp_path / "in", 1)
+    whole = image.read_bytes()
+    image.write_bytes(whole[:100])
+    with pytest.raises(InputError, match="none of 1 images could be measured; the first: "):
+        measure_images([image], tmp_path / "out", BrightSource())
+    image.write_bytes(whole)
+    done = measure_images([image], tmp_path / "out", BrightSource(), Settings(score=0.6))
+    assert done.record["settings"]["score"] == 0.6
+    assert not done.skipped
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """Four images of disks, measured with all that can be written."""
+    folder = tmp_path_factory.mktemp("measured")
+    images = write_scenes(folder / "in", 4)
+    wishes = Wishes(xlsx=True, rois=True, command=("python", "tools/measure.py"))
+    return measure_images(images, folder / "out", BrightSource(), Settings(calibration_std=0.01), wishes=wishes)
+
+
+def test_the_disks_are_found_and_what_does_not_count_is_named(measured):
+    table = measured.table
+    assert len(table) == 4 * len(RADII)
+    kept = table["excluded"] == ""
+    assert sorted(set(table["excluded"])) == ["", "border", "too small"]
+    assert (table["excluded"] == "border").sum() == (table["excluded"] == "too small").sum() == 4
+    assert ((table["excluded"] == "border") == (table["touches_border"] == 1)).all()
+    expected = sorted(
+        2 * 5 * r
+        for seed in range(4)
+        for n, r in enumerate(np.array(RADII) * np.random.default_rng(seed).uniform(0.9, 1.1, 6))
+        if n not in (4, 5)
+    )
+    np.testing.assert_allclose(np.sort(table["ecd_nm"][kept]), expected, rtol=0.03)
+    assert measured.summary.kept == 16
+    assert measured.summary.distribution.d50 == pytest.approx(np.median(expected), rel=0.1)
+
+
+def test_weights_are_those_of_the_frame(measured):
+    for row in rows_of(measured.folder):
+        if row["touches_border"] == "1":
+            assert row["weight"] == ""
+        else:
+            height, width = SHAPE
+            side = 2 * float(row["ecd_px"]) / 2  # a disk's box is about its diameter
+            expected = height * width / ((width - side) * (height - side))
+            assert float(row["weight"]) == pytest.approx(expected, rel=0.03)
+
+
+def test_every_number_can_be_made_again_from_record_and_table(measured):
+    record, table = read_measurement(measured.folder)
+    summary = summary_of(record, table)
+    assert in_json(summary.numbers()) == record["results"]
+    figures = size_figures(summary.sample, summary.distribution, summary.unit)
+    html = (measured.folder / "report.html").read_text(encoding="utf-8")
+    gallery = re.compile(r'<div class="gallery">.*?</div>', re.DOTALL)
+    assert gallery.sub("", html) == gallery.sub("", size_report(record, figures, []))
+
+
+def test_the_record_says_what_went_in(measured):
+    record = json.loads((measured.folder / "record.json").read_text(encoding="utf-8"))
+    assert record["versions"]["numpy"] == np.__version__
+    assert "torch" not in record["versions"]
+    assert record["command"] == ["python", "tools/measure.py"]
+    assert [entry["pixel_size_nm"] for entry in record["images"]] == [5.0] * 4
+    assert "Zeiss" in record["images"][0]["pixel_size_source"]
+    assert all(re.fullmatch("[0-9a-f]{64}", entry["sha256"]) for entry in record["images"])
+    assert not record["skipped"]
+
+
+def test_predictions_are_the_masks_in_the_file_s_frame(measured):
+    predictions = read_predictions(measured.folder / "predictions.json")
+    masks = CroppedMasks.from_rles([one["segmentation"] for one in predictions])
+    np.testing.assert_array_equal(masks.areas, measured.table["area_px"])
+    assert [one["image"] for one in predictions] == measured.table["image"].tolist()
+
+
+def test_the_workbook_holds_the_table(measured):
+    sheet = openpyxl.load_workbook(measured.folder / "particles.xlsx", read_only=True)["particles"]
+    header, *rows = sheet.iter_rows(values_only=True)
+    for row, expected in zip(rows, rows_of(measured.folder), strict=True):
+        assert list(header) == list(expected)
+        for value, text in zip_longest(row, expected.values()):  # empty cells at a row's end are not stored
+            assert (value is None and text == "") or str(value) == text or float(value) == float(text)
+
+
+def test_rois_come_back_as_the_same_particles(measured, tmp_path):
+    files = find_images([measured.folder.parent / "in"], tmp_path)
+    again = measure_images(
+        [measured.folder.parent / "in"], tmp_path / "out", outlines_from_rois(measured.folder / "rois", files)
+    )
+    for name in ("area_px", "x_px", "y_px", "ecd_nm", "weight", "touches_border"):
+        np.testing.assert_array_equal(again.table[name], measured.table[name])
+
+
+def test_predictions_come_back_with_their_scores(measured, tmp_path):
+    files = find_images([measured.folder.parent / "in"], tmp_path)
+    source = outlines_from_coco(measured.folder / "predictions.json", files)
+    again = measure_images([measured.folder.parent / "in"], tmp_path / "out", source, Settings(score=0.92))
+    np.testing.assert_array_equal(again.table["area_px"], measured.table["area_px"])
+    np.testing.assert_array_equal(again.table["score"], measured.table["score"])
+    assert ((again.table["excluded"] == "score") == (again.table["score"] < 0.92)).all()
+
+
+def test_an_interrupted_measurement_goes_on_and_a_changed_image_is_measured_again(tmp_path):
+    images = write_scenes(tmp_path / "in", 3)
+    source = BrightSource(tmp_path / "log")
+    first = measure_images(images, tmp_path / "out", source)
+    table = (tmp_path / "out" / "particles.csv").read_bytes()
+    (tmp_path / "out" / "particles.csv").unlink()
+    parts = sorted((tmp_path / "out" / "parts").glob("scan*.json"))
+    parts[1].write_text(parts[1].read_text(encoding="utf-8")[:100], encoding="utf-8")  # damaged
+    (tmp_path / "out" / "parts" / ".scan.json.1.part").write_text("{")  # what a killed process leaves
+    measure_images(images, tmp_path / "out", source)
+    assert (tmp_path / "out" / "particles.csv").read_bytes() == table
+    assert not list((tmp_path / "out" / "parts").glob(".*"))
+    write_zeiss(images[2], scene(77))
+    third = measure_images(images, tmp_path / "out", source)
+    assert (tmp_path / "log").read_text().split("\n") == [
+        *(f"scan {n}.tif" for n in (0, 1, 2)), "scan 1.tif", "scan 2.tif", ""
+    ]  # fmt: skip
+    assert third.summary.distribution.mean != first.summary.distribution.mean
+
+
+def test_other_settings_are_refused_and_named(tmp_path):
+    images = write_scenes(tmp_path / "in", 1)
+    measure_images(images, tmp_path / "out", BrightSource())
+    with pytest.raises(OutputError, match=r"other settings \(settings.score: 0.5, now 0.6\)"):
+        measure_images(images, tmp_path / "out", BrightSource(), Settings(score=0.6))
+
+
+def test_two_processes_measure_as_one(measured, tmp_path):
+    both = measure_images(
+        [measured.folder.parent / "in"], tmp_path / "out", BrightSource(), Settings(calibration_std=0.01),
+        wishes=Wishes(jobs=2),
+    )  # fmt: skip
+    assert (tmp_path / "out" / "particles.csv").read_bytes() == (measured.folder / "particles.csv").read_bytes()
+    assert in_json(both.summary.numbers()) == measured.record["results"]
+    for picture in (measured.folder / "overlays").iterdir():
+        assert (tmp_path / "out" / "overlays" / picture.name).read_bytes() == picture.read_bytes()
+
+
+def test_without_any_pixel_size_results_are_in_pixels_and_it_is_said_first(tmp_path):
+    done = measure_images(write_scenes(tmp_path / "in", 2, None), tmp_path / "out", BrightSource())
+    assert done.summary.unit == "px"
+    assert done.record["warnings"][0].startswith("NO PIXEL SIZE IS KNOWN")
+    assert not done.summary.nano
+    assert np.isnan(done.table["ecd_nm"]).all()
+
+
+def test_images_without_pixel_size_among_others_are_left_out_of_the_distribution_only(tmp_path):
+    images = [*write_scenes(tmp_path / "in", 2), write_zeiss(tmp_path / "in" / "no size.tif", scene(9), None)]
+    done = measure_images(images, tmp_path / "out", BrightSource())
+    strange = done.table["image"] == "no size.tif"
+    assert (done.table["excluded"][strange] == "no pixel size").all()
+    assert (done.table["ecd_px"][strange] > 0).all()
+    assert done.summary.unit == "nm"
+    assert done.summary.kept == 8
+    assert "no pixel size is known for 1 of 3 images (no size.tif): their 6 particles" in done.record["warnings"][0]
+    first = done.summary.exclusions[0]
+    assert (first.reason, first.count) == ("no pixel size", 6)
+
+
+def test_the_user_s_pixel_size_goes_before_the_file_s(tmp_path):
+    images = write_scenes(tmp_path / "in", 1)
+    settings = Settings(pixel_size=PixelSize(10.0, source="--pixel-size"), calibration_factor=1.1)
+    done = measure_images(images, tmp_path / "out", BrightSource(), settings)
+    np.testing.assert_allclose(done.table["ecd_nm"], 11 * done.table["ecd_px"], rtol=1e-8)
+    assert done.record["images"][0]["pixel_size_source"].startswith("--pixel-size")
+
+
+def test_rows_are_cropped_and_the_border_is_that_of_what_is_left(tmp_path):
+    images = write_scenes(tmp_path / "in", 1)
+    done = measure_images(images, tmp_path / "out", BrightSource(), Settings(crop_rows=30))
+    assert done.record["images"][0]["frame_rows"] == 98
+    lowest = done.table["y_px"].argmax()
+    assert done.table["touches_border"][lowest] == 1  # centred at 95 of 98 rows
+    sizes = {tuple(one["segmentation"]["size"]) for one in read_predictions(tmp_path / "out" / "predictions.json")}
+    assert sizes == {SHAPE}
+    with pytest.raises(InputError, match="has 128 rows, 128 are to be cropped"):
+        measure_images(images, tmp_path / "none", BrightSource(), Settings(crop_rows=128))
+
+
+def test_outlines_of_an_image_without_its_lowest_rows_end_where_these_begin(measured, tmp_path):
+    records = read_predictions(measured.folder / "predictions.json")
+    for record in records:
+        masks = CroppedMasks.from_rles([record["segmentation"]]).crop((0, 0, SHAPE[1], 98))
+        record["segmentation"] = masks.to_rles()[0]
+    (tmp_path / "short.json").write_text(json.dumps(records), encoding="utf-8")
+    images = measured.folder.parent / "in"
+    source = outlines_from_coco(tmp_path / "short.json", find_images([images], tmp_path))
+    done = measure_images([images], tmp_path / "out", source)
+    assert {entry["frame_rows"] for entry in done.record["images"]} == {98}
+    cut = (done.table["y_px"] > 80) & (done.table["area_px"] > 250)
+    assert cut.sum() == (done.table["touches_border"][cut] == 1).sum() == 4
+
+
+def test_states_by_hand_decide_what_the_distribution_is_of(tmp_path):
+    images = write_scenes(tmp_path / "in", 1)
+    plain = measure_images(images, tmp_path / "plain", BrightSource())
+    kept = plain.table["id"][plain.table["excluded"] == ""]
+    states = tmp_path / "states.csv"
+    lines = ["image;id;state", f"scan 0.tif;{kept[0]};Isolated", f"scan 0.tif;{kept[1]};touch complete"]
+    states.write_text("\n".join([*lines, f"scan 0.tif;{kept[2]};masked", "scan 0.tif;99;masked"]), encoding="utf-8")
+    done = measure_images(images, tmp_path / "out", BrightSource(), Settings(states_file=states))
+    assert done.summary.quantity == "fully imaged particles"
+    assert done.summary.kept == 2
+    assert done.summary.rest.count == 1
+    reasons = dict(zip(done.table["id"], done.table["excluded"], strict=True))
+    assert [reasons[number] for number in kept] == ["", "", "not fully imaged", "state unknown"]
+    assert any("of no particle that was measured: scan 0.tif: 99" in line for line in done.record["warnings"])
+    record, table = read_measurement(done.folder)
+    assert in_json(summary_of(record, table).numbers()) == record["results"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image,id\na,1", "lacks the column state"),
+        ("image,id,state\na,x,masked", "line 2: 'x' is no particle's number"),
+        ("image,id,state\na,1,splendid", "line 2: 'splendid' is no state"),
+    ],
+)
+def test_a_states_file_that_makes_no_sense_is_named_with_its_line(tmp_path, text, message):
+    (tmp_path / "states.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        measure_images(
+            write_scenes(tmp_path, 1), tmp_path / "out", BrightSource(),
+            Settings(states_file=tmp_path / "states.csv"),
+        )  # fmt: skip
+
+
+def test_no_particles_still_make_a_report_that_says_so(tmp_path):
+    images = [write_zeiss(tmp_path / f"black {n}.tif", np.zeros(SHAPE, np.uint8)) for n in range(2)]
+    done = measure_images(images, tmp_path / "out", BrightSource(), wishes=Wishes(xlsx=True, rois=True))
+    assert done.summary.kept == 0
+    html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "No size distribution" in html
+    assert any("no particle was found in 2 images" in line for line in done.record["warnings"])
+    assert any("one and the same image" in line for line in done.record["warnings"])
+    record, table = read_measurement(done.folder)
+    assert len(table) == 0
+    assert in_json(summary_of(record, table).numbers()) == record["results"]
+
+
+def test_images_without_outlines_are_left_out_and_said(tmp_path):
+    images = write_scenes(tmp_path / "in", 2)
+    (tmp_path / "labels").mkdir()
+    labels = cv2.connectedComponents((scene(0) > 128).astype(np.uint8), connectivity=4)[1]
+    cv2.imwrite(str(tmp_path / "labels" / "scan 0.png"), labels.astype(np.uint16))
+    source = outlines_from_labels(tmp_path / "labels", find_images(images, tmp_path / "out"))
+    done = measure_images(images, tmp_path / "out", source)
+    assert list(done.skipped) == ["scan 1.tif"]
+    assert "no outlines for this image" in done.skipped["scan 1.tif"]
+    assert len(done.table) == 6

@@ -1,0 +1,55 @@
+"""Settings: what makes no sense is refused, and a record of them gives them back."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tio2.measuring.errors import SettingsError
+from tio2.measuring.settings import Settings, parse_percent
+from tio2.structures.pixel_size import PixelSize
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"score": 1.5},
+        {"min_size_px": -1},
+        {"crop_rows": -3},
+        {"calibration_factor": 0.0},
+        {"calibration_std": 1.2},
+        {"reference_std_px": -0.1},
+        {"target_percent": 0},
+        {"intensity_range": (5, 5)},
+    ],
+)
+def test_nonsense_is_refused(wrong):
+    with pytest.raises(SettingsError):
+        Settings(**wrong)
+
+
+def test_a_record_gives_the_settings_back():
+    settings = Settings(
+        score=0.4,
+        pixel_size=PixelSize(7.344, source="--pixel-size"),
+        intensity_range=(10.0, 4000.0),
+        states_file=Path("states.csv"),
+        calibration_std=0.008,
+    )
+    assert Settings.from_record(json.loads(json.dumps(settings.as_record()))) == settings
+
+
+def test_the_calibration_acts_on_every_pixel_size():
+    settings = Settings(calibration_factor=1.02, calibration_std=0.01)
+    size = settings.calibrated(PixelSize(5.0, source="tag"))
+    assert size.value_nm == pytest.approx(5.1)
+    assert size.relative_std == pytest.approx(0.01)
+    assert "1.02" in size.source
+    assert settings.calibrated(None) is None
+
+
+def test_per_cent_needs_its_sign():
+    assert parse_percent("0.8%") == parse_percent(" 0.8 %") == pytest.approx(0.008)
+    for text in ("0.8", "%", "x%"):
+        with pytest.raises(SettingsError, match="per cent with the sign"):
+            parse_percent(text)

@@ -1,0 +1,34 @@
+"""The models that ship: their files are here and are those that their checksums say."""
+
+import pytest
+
+import tio2
+from tio2.measuring import measure_images
+from tio2.measuring.detector import shipped_source
+from tio2.measuring.images import file_sha256
+from tio2.shipped import ROOT, SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_model_is_here_with_card_checksum_and_licence(name):
+    model = SHIPPED[name]
+    checkpoint = ROOT / model.checkpoint
+    assert (ROOT / model.config).is_file()
+    assert checkpoint.with_suffix(".md").is_file()
+    stated = checkpoint.with_name(f"{checkpoint.name}.sha256").read_text(encoding="utf-8").split()[0]
+    assert file_sha256(checkpoint) == stated
+    assert model.licence
+    source, validation = shipped_source(name)
+    assert source.checkpoint == checkpoint
+    assert validation is None or validation.checkpoint == checkpoint.name
+
+
+def test_the_first_model_is_the_default():
+    first = next(iter(SHIPPED.values()))
+    assert shipped_source()[0].checkpoint == ROOT / first.checkpoint
+
+
+def test_the_package_offers_the_measurement_and_nothing_that_is_not_there():
+    assert tio2.measure_images is measure_images
+    with pytest.raises(AttributeError, match="no attribute 'measure_pictures'"):
+        _ = tio2.measure_pictures

@@ -1,0 +1,124 @@
+"""From the command line of tools/measure.py to a measurement, and what is printed of it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+import sys
+from collections.abc import Sequence
+
+from tio2.measuring.detector import DetectorSource, shipped_source, validation_beside
+from tio2.measuring.errors import SettingsError
+from tio2.measuring.images import ImageFile, find_images
+from tio2.measuring.measurement import Measurement, measure
+from tio2.measuring.outlines import OutlineSource, outlines_from_coco, outlines_from_labels, outlines_from_rois
+from tio2.measuring.ranks import device_of, joined_ranks
+from tio2.measuring.settings import Settings, Wishes, parse_percent
+from tio2.metrology import ModelValidation
+from tio2.structures.pixel_size import PixelSize
+
+SOME_LEFT_OUT = 3
+"""Exit code where images were left out and the others measured; 1 is for errors, 2 for a wrong command line."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure as the command line asks; returns the exit code.
+
+    Raises:
+        MeasuringError, ExchangeError, OSError: it cannot be done; one line.
+    """
+    settings, wishes = _settings(arguments), _wishes(arguments)
+    with joined_ranks(arguments.launcher) as ranks:
+        files = find_images(arguments.images, arguments.out)
+        source, validation = _source(arguments, files)
+        measurement = measure(files, arguments.out, source, settings, validation=validation, wishes=wishes, ranks=ranks)
+    if measurement is None:
+        return 0
+    print("\n".join(lines_of(measurement)))
+    return SOME_LEFT_OUT if measurement.skipped else 0
+
+
+def lines_of(measurement: Measurement) -> list[str]:
+    """What is printed at the end: warnings, what was left out, the result, where it stands."""
+    summary, record = measurement.summary, measurement.record
+    lines = [f"WARNING: {warning}" for warning in record["warnings"]]
+    lines += [f"LEFT OUT: {image}: {error}" for image, error in measurement.skipped.items()]
+    if "licence" in record["outlines"]:
+        lines.append(f"model: {record['outlines']['path']} ({record['outlines']['licence']})")
+    lines.append(f"{summary.quantity}: {summary.kept} of {summary.detected} detected, in {summary.images} images")
+    for name, budget in summary.budgets.items():
+        label = f", {budget.label}" if budget.label else ""
+        lines.append(
+            f"{name:>5} = {budget.value:.4g} {budget.unit}, U = {budget.expanded:.2g} {budget.unit} "
+            f"(k = {budget.coverage_factor:.2f}{label})"
+        )
+    lines.append(f"written: {measurement.folder}/report.html, particles.csv, predictions.json, record.json, overlays/")
+    return lines
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    size = arguments.pixel_size
+    try:
+        declared = None if size is None else PixelSize.parse(size, source="--pixel-size")
+    except ValueError as cause:
+        raise SettingsError(f"--pixel-size: {cause}") from None
+    std = arguments.calibration_uncertainty
+    return Settings(
+        score=arguments.score,
+        min_size_px=arguments.min_size,
+        crop_rows=arguments.crop_rows,
+        intensity_range=None if arguments.intensity_range is None else tuple(arguments.intensity_range),
+        pixel_size=declared,
+        calibration_factor=arguments.calibration_factor,
+        calibration_std=None if std is None else parse_percent(std),
+        states_file=arguments.states,
+        target_percent=100 * parse_percent(arguments.target),
+        **({} if arguments.reference_uncertainty is None else {"reference_std_px": arguments.reference_uncertainty}),
+    )
+
+
+def _wishes(arguments: argparse.Namespace) -> Wishes:
+    if arguments.jobs < 1 or arguments.batch_size < 1:
+        raise SettingsError("--jobs and --batch-size are 1 or more")
+    command = ("python", *(shlex.quote(word) for word in sys.argv))
+    return Wishes(arguments.jobs, arguments.xlsx, arguments.rois, arguments.colour, command)
+
+
+def _source(arguments: argparse.Namespace, files: Sequence[ImageFile]) -> tuple[OutlineSource, ModelValidation | None]:
+    """Where outlines come from, and what is known of the model."""
+    drawn = {
+        "--from-coco": (arguments.from_coco, outlines_from_coco),
+        "--from-labels": (arguments.from_labels, outlines_from_labels),
+        "--from-rois": (arguments.from_rois, outlines_from_rois),
+    }
+    given = [name for name, (path, _) in drawn.items() if path is not None]
+    own = [name for name in ("model", "config", "checkpoint") if getattr(arguments, name) is not None]
+    if len(given) > 1 or (given and own):
+        raise SettingsError(f"{given[0]}: outlines come from one place; leave out --{(given[1:] + own)[0].lstrip('-')}")
+    if given:
+        path, read = drawn[given[0]]
+        return read(path, files), None
+    return _detector(arguments)
+
+
+def _detector(arguments: argparse.Namespace) -> tuple[DetectorSource, ModelValidation | None]:
+    if (arguments.config is None) != (arguments.checkpoint is None):
+        raise SettingsError("--config and --checkpoint belong together; give both, or --model")
+    if arguments.config is not None and arguments.model is not None:
+        raise SettingsError("give --model, or --config and --checkpoint, not both")
+    if arguments.overlap is not None and arguments.tile is None:
+        raise SettingsError("--overlap is of tiles; give --tile SIZE too")
+    if arguments.config is None:
+        source, validation = shipped_source(arguments.model)
+    else:
+        source = DetectorSource(arguments.config, arguments.checkpoint, "licence not known: weights of your own")
+        validation = validation_beside(arguments.checkpoint)
+    tile = None
+    if arguments.tile is not None:
+        overlap = arguments.tile // 4 if arguments.overlap is None else arguments.overlap
+        if not 0 < overlap < arguments.tile:
+            raise SettingsError(f"tiles of {arguments.tile} px cannot share {overlap} px; give a smaller --overlap")
+        tile = (arguments.tile, overlap)
+    changes = {"device": device_of(arguments.device), "tile": tile, "batch_size": arguments.batch_size}
+    return dataclasses.replace(source, **changes), validation

@@ -1,0 +1,100 @@
+"""Which image files are to be measured: files, folders and patterns, each image once, under a name of its own."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tio2.exchange import ExchangeError, ImageFolder
+from tio2.measuring.errors import InputError
+
+KEY_LENGTH = 60  # characters of a name that a file name made from it keeps
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    r"""An image to measure.
+
+    Attributes:
+        path: the file.
+        name: what tables and report call it: its path below the folder that was given, or its file name, with as many
+            folders in front as tell it from all others; bytes that are no text are written as \x….
+    """
+
+    path: Path
+    name: str
+
+    @property
+    def key(self) -> str:
+        """Name of files made for this image, without ending: unique, and legal on every file system."""
+        plain = re.sub(r"[^\w.-]+", "_", str(Path(self.name).with_suffix("")))[-KEY_LENGTH:]
+        return f"{plain}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def find_images(inputs: Sequence[str | Path], leave_out: Path) -> list[ImageFile]:
+    """The image files that files, folders and patterns name, in the order given, each once.
+
+    Args:
+        inputs: files (any ending: what is no image is told when it is read), folders (searched to any depth for
+            images), or patterns such as ``scan/**/*.tif``.
+        leave_out: a folder whose files are no input: that of the results.
+
+    Raises:
+        InputError: something is not there, or holds no image.
+    """
+    found: dict[Path, tuple[Path, Path]] = {}  # resolved: path as given, and relative to what was given
+    for given in inputs:
+        for path, relative in _expand(str(given), leave_out):
+            found.setdefault(path.resolve(), (path, relative))
+    if not found:
+        raise InputError("no image was given; name image files, folders or patterns")
+    names = _distinct_names([(path, relative) for path, relative in found.values()])
+    return [ImageFile(path, name) for (path, _), name in zip(found.values(), names, strict=True)]
+
+
+def _expand(given: str, leave_out: Path) -> Iterable[tuple[Path, Path]]:
+    path = Path(given)
+    if path.is_dir():
+        try:
+            files = ImageFolder(path, leave_out=[leave_out]).files
+        except ExchangeError as cause:
+            raise InputError(str(cause)) from None
+        return [(file, file.relative_to(path)) for file in files]
+    if path.exists():
+        return [(path, Path(path.name))]
+    matches = sorted(match for match in glob.glob(given, recursive=True) if Path(match).is_file())
+    if not matches:
+        pattern = "no file matches this pattern" if glob.has_magic(given) else "no such file or folder"
+        raise InputError(f"{given}: {pattern}; check the path")
+    return [(Path(match), Path(match).name) for match in matches]
+
+
+def _distinct_names(files: Sequence[tuple[Path, Path]]) -> list[str]:
+    """A name for each file, with ever more of its folders until all are distinct."""
+    names = [Path(relative).as_posix() for _, relative in files]
+    while True:
+        groups = defaultdict(list)
+        for number, name in enumerate(names):
+            groups[name].append(number)
+        doubles = [number for group in groups.values() if len(group) > 1 for number in group]
+        if not doubles:
+            return [name.encode("utf-8", "backslashreplace").decode() for name in names]
+        for number in doubles:
+            path = files[number][0].resolve()
+            depth = len(Path(names[number]).parts) + 1
+            names[number] = Path(*path.parts[-depth:]).as_posix()

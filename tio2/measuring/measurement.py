@@ -1,0 +1,194 @@
+"""Images to a size distribution and everything that is written of it."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tio2.measuring.errors import InputError
+from tio2.measuring.exclusions import with_exclusions
+from tio2.measuring.image_result import ImageResult
+from tio2.measuring.images import ImageFile, file_sha256, find_images
+from tio2.measuring.outlines import OutlineSource
+from tio2.measuring.ranks import Ranks
+from tio2.measuring.record import image_entry, in_json, summary_of, versions, warnings_of
+from tio2.measuring.results_folder import ResultsFolder
+from tio2.measuring.running import find_all
+from tio2.measuring.settings import Settings, Wishes
+from tio2.measuring.states_file import read_states, unmatched_states
+from tio2.measuring.summary import Summary
+from tio2.measuring.table import ParticleTable, make_table
+from tio2.measuring.writing import write_results
+from tio2.metrology import ModelValidation
+from tio2.metrology.validation import validation_to_dict
+from tio2.structures.json_files import write_json
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What `measure_images` returns.
+
+    Attributes:
+        folder: where everything was written.
+        table: all particles.
+        summary: all numbers.
+        record: contents of `record.json`.
+    """
+
+    folder: Path
+    table: ParticleTable
+    summary: Summary
+    record: dict
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Image to why it could not be measured."""
+        return {entry["image"]: entry["error"] for entry in self.record["skipped"]}
+
+
+def measure(
+    files: Sequence[ImageFile],
+    out: str | Path,
+    source: OutlineSource,
+    settings: Settings,
+    *,
+    validation: ModelValidation | None = None,
+    wishes: Wishes | None = None,
+    ranks: Ranks | None = None,
+) -> Measurement | None:
+    """Measure images into a folder; started again on the same folder, it goes on where it stopped.
+
+    Args:
+        files: of `find_images`.
+        out: the folder.
+        source: where outlines come from.
+        settings: what decides the numbers.
+        validation: of the model, if outlines come from one.
+        wishes: how to run, what else to write.
+        ranks: which of several processes this is; each does its share, the first one joins them.
+
+    Returns:
+        The measurement; None on all processes but the first.
+
+    Raises:
+        MeasuringError: nothing can be measured, or not there; one line.
+        OSError: a file cannot be written.
+    """
+    wishes, ranks, folder = wishes or Wishes(), ranks or Ranks(), ResultsFolder(out)
+    states = read_states(settings.states_file) if settings.states_file else {}
+    began, outlines = time.monotonic(), source.as_record()
+    if ranks.first:
+        folder.claim(_decisive(settings, outlines))
+    ranks.wait()
+    _find(files[ranks.rank :: ranks.world], source, settings, folder, wishes.jobs)
+    ranks.wait()
+    if not ranks.first:
+        return None
+    results, skipped = _collect(files, folder)
+    table = with_exclusions(make_table(results, states), settings)
+    record = {
+        "program": "tio2 tools/measure.py",
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": list(wishes.command),
+        "versions": versions(with_network=outlines["kind"] == "model"),
+        "settings": settings.as_record(),
+        "states_sha256": settings.states_file and file_sha256(settings.states_file),
+        "outlines": outlines,
+        "validation": validation and in_json(validation_to_dict(validation)),
+        "images": [image_entry(result, settings) for result in results],
+        "skipped": skipped,
+        "notes": [*getattr(source, "notes", ()), *_unmatched(states, table)],
+        "processes": ranks.world * wishes.jobs,
+    }
+    summary = summary_of(record, table)
+    record |= {"warnings": warnings_of(record, summary, table), "results": in_json(summary.numbers())}
+    write_results(folder, record, table, summary, results, settings, wishes)
+    record["seconds"] = time.monotonic() - began
+    write_json(folder.path / "record.json", record, indent=1)
+    return Measurement(folder.path, table, summary, record)
+
+
+def measure_images(
+    images: Sequence[str | Path],
+    out: str | Path,
+    source: OutlineSource | None = None,
+    settings: Settings | None = None,
+    *,
+    validation: ModelValidation | None = None,
+    wishes: Wishes | None = None,
+) -> Measurement:
+    """Measure the particles of SEM images: table, distribution, overlays and report, in the folder `out`.
+
+    Args:
+        images: files, folders, patterns.
+        out: a new folder, or that of the same measurement begun before.
+        source: where outlines come from; None: the model that ships with the repository.
+        settings: what decides the numbers.
+        validation: of the model in `source`; of the shipped model it is read from beside its weights.
+        wishes: how to run, what else to write.
+
+    Raises:
+        MeasuringError: nothing can be measured, or not there; one line.
+    """
+    if source is None:
+        from tio2.measuring.detector import shipped_source
+
+        source, validation = shipped_source()
+    files = find_images(images, Path(out))
+    return measure(files, out, source, settings or Settings(), validation=validation, wishes=wishes)
+
+
+_PLACES = ("path", "config", "licence", "device")  # of outlines: where they come from, not what they are
+
+
+def _decisive(settings: Settings, outlines: Mapping) -> dict:
+    """What must be the same for two starts to be one measurement; the place of a file is not, its contents are."""
+    record = settings.as_record()
+    if settings.states_file is not None:
+        record["states_file"] = file_sha256(settings.states_file)
+    kept = {name: value for name, value in outlines.items() if name not in _PLACES}
+    return {"settings": record, "outlines": kept}
+
+
+def _find(
+    files: Sequence[ImageFile], source: OutlineSource, settings: Settings, folder: ResultsFolder, jobs: int
+) -> None:
+    """Find the particles of all images, with a bar, and say how fast it went."""
+    began, particles = time.monotonic(), 0
+    with tqdm(total=len(files), desc="measuring", unit="image", disable=None) as bar:
+        for count in find_all(files, source, settings, folder, jobs):
+            particles += count
+            bar.update()
+            bar.set_postfix(particles=particles)
+    seconds = time.monotonic() - began
+    print(
+        f"{len(files)} images, {particles} particles in {seconds:.1f} s: "
+        f"{particles / max(seconds, 1e-9):.0f} particles a second",
+        file=sys.stderr,
+    )
+
+
+def _collect(files: Sequence[ImageFile], folder: ResultsFolder) -> tuple[list[ImageResult], list[dict]]:
+    results, skipped = [], []
+    for file in files:
+        result = folder.read_result(file)
+        if result is None:
+            skipped.append({"image": file.name, "error": folder.read_failure(file) or "not measured"})
+        else:
+            results.append(result)
+    if not results:
+        raise InputError(f"none of {len(files)} images could be measured; the first: {skipped[0]['error']}")
+    return results, skipped
+
+
+def _unmatched(states: Mapping[tuple[str, int], str], table: ParticleTable) -> Iterable[str]:
+    strangers = unmatched_states(states, table)
+    if strangers:
+        names = ", ".join(strangers[:4])
+        yield f"{len(strangers)} rows of the states file are of no particle that was measured: {names}"

@@ -1,0 +1,184 @@
+"""The record of a measurement: all that its numbers come from besides the table, and the numbers themselves."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from tio2 import __version__
+from tio2.measuring.errors import InputError
+from tio2.measuring.exclusions import NO_PIXEL_SIZE, SCORE, TOO_SMALL, unit_of
+from tio2.measuring.image_result import ImageResult
+from tio2.measuring.settings import Settings
+from tio2.measuring.summary import ImageFacts, Summary, summarise
+from tio2.measuring.table import ParticleTable, read_table
+from tio2.metrology import LARGE_WEIGHT, ModelValidation, area_fraction, range_warnings
+from tio2.metrology.intervals import WITHIN_IMAGE
+from tio2.metrology.validation import validation_from_dict
+from tio2.structures.json_files import read_json
+
+PACKAGES = ("numpy", "scipy", "opencv-python", "pycocotools", "tifffile", "matplotlib")
+NETWORK_PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection")
+
+
+def image_entry(result: ImageResult, settings: Settings) -> dict:
+    """What the record says of an image."""
+    size = result.pixel_size
+    counted = result.masks[result.scores >= settings.score]
+    return {
+        "image": result.file.name,
+        "path": str(result.file.path),
+        "sha256": result.sha256,
+        "rows": result.file_shape[0],
+        "columns": result.file_shape[1],
+        "frame_rows": result.frame_rows,
+        "pixel_size_nm": None if size is None else size.value_nm,
+        "pixel_size_std_nm": None if size is None else size.std_nm,
+        "pixel_size_source": None if size is None else size.source,
+        "detections": len(result.masks),
+        "particles": result.counted(settings.score),
+        "contrast": result.contrast,
+        "area_fraction": area_fraction(counted, result.masks.image_shape),
+        "seconds": result.seconds,
+        "notes": list(result.notes),
+    }
+
+
+def facts(entry: Mapping) -> ImageFacts:
+    """What the numbers need of an image's entry."""
+    size, std = entry["pixel_size_nm"], entry["pixel_size_std_nm"]
+    relative = None if size is None or std is None else std / size
+    return ImageFacts(entry["image"], size, relative, entry["contrast"], entry["area_fraction"])
+
+
+def summary_of(record: Mapping, table: ParticleTable) -> Summary:
+    """All numbers, made from record and table alone."""
+    validation = record["validation"] and validation_from_dict(record["validation"], "record.json")
+    images = [facts(entry) for entry in record["images"]]
+    drawn = record["outlines"]["kind"] != "model"
+    return summarise(table, images, Settings.from_record(record["settings"]), validation, drawn=drawn)
+
+
+def read_measurement(folder: str | Path) -> tuple[dict, ParticleTable]:
+    """Record and table of a measurement that was made before.
+
+    Raises:
+        InputError: one of them is missing or damaged.
+    """
+    folder = Path(folder)
+    return read_json(folder / "record.json", InputError), read_table(folder / "particles.csv")
+
+
+def versions(*, with_network: bool) -> dict[str, str]:
+    """Of this program, Python, and the packages that numbers come from."""
+    names = (*PACKAGES, *(NETWORK_PACKAGES if with_network else ()))
+    return {
+        "tio2": __version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in names},
+    }
+
+
+def warnings_of(record: Mapping, summary: Summary, table: ParticleTable) -> list[str]:
+    """What a reader must know before using the numbers, the gravest first."""
+    return [
+        *_pixel_size_warnings(record["images"], table),
+        *_sample_warnings(summary),
+        *_validity_warnings(record, table),
+        *_input_warnings(record),
+    ]
+
+
+def in_json(value: object) -> object:
+    """The same with None for NaN and infinity, for which JSON has no word, and Python's own numbers."""
+    if isinstance(value, Mapping):
+        return {key: in_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [in_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _pixel_size_warnings(images: Sequence[Mapping], table: ParticleTable) -> Iterable[str]:
+    unknown = [entry["image"] for entry in images if entry["pixel_size_nm"] is None]
+    if len(unknown) == len(images):
+        yield "NO PIXEL SIZE IS KNOWN: all sizes are in pixels, not in nanometres; give --pixel-size"
+    elif unknown and unit_of(table) == "nm":
+        count = int((table["excluded"] == NO_PIXEL_SIZE).sum())
+        yield (
+            f"no pixel size is known for {len(unknown)} of {len(images)} images ({_some(unknown)}): their {count} "
+            "particles are left out of the distribution; give --pixel-size, or measure them apart"
+        )
+    sizes = sorted({entry["pixel_size_nm"] for entry in images if entry["pixel_size_nm"] is not None})
+    if len(sizes) > 1 and sizes[-1] > 1.01 * sizes[0]:
+        yield f"images of different magnification are taken together: {sizes[0]:.4g} to {sizes[-1]:.4g} nm a pixel"
+
+
+def _sample_warnings(summary: Summary) -> Iterable[str]:
+    if summary.kept < 2:
+        yield f"{summary.kept} particles are left to measure: too few for a distribution"
+        return
+    interval = summary.intervals["D50"]
+    if interval.scope == WITHIN_IMAGE:
+        yield "all particles are of one image: the sampling uncertainty says nothing about the rest of the material"
+    elif interval.images < 6:
+        yield f"{interval.images} images are few: the spread between images is known poorly (see k in the budget)"
+    if summary.large_weights:
+        yield (
+            f"{summary.large_weights} particles count for more than {LARGE_WEIGHT:g} each (up to "
+            f"{summary.largest_weight:.3g}), since few so large lie whole in a frame; take a lower magnification"
+        )
+    if not summary.states_known:
+        yield (
+            "which particles are hidden in part is not known: these are visible outlines, and hidden parts make them "
+            "smaller than the particles are"
+        )
+
+
+def _validity_warnings(record: Mapping, table: ParticleTable) -> Iterable[str]:
+    if record["outlines"]["kind"] != "model":
+        return
+    if record["validation"] is None:
+        yield "this model has no validation record: nothing is corrected, and the model's share of U is missing"
+        return
+    validation: ModelValidation = validation_from_dict(record["validation"], "record.json")
+    score = record["settings"]["score"]
+    if score != validation.min_score:
+        yield (
+            f"the model was validated from a score of {validation.min_score:g} on, not {score:g}: its correction and "
+            "uncertainty may not hold"
+        )
+    images = [facts(entry) for entry in record["images"]]
+    counted = (table["excluded"] != SCORE) & (table["excluded"] != TOO_SMALL)
+    for line in range_warnings(
+        validation.ranges,
+        [image.name for image in images],
+        nm_per_px=[image.nm_per_px for image in images],
+        ecd_px=table["ecd_px"][counted],
+        contrast_levels=[image.contrast for image in images],
+        area_fraction=[image.area_fraction for image in images],
+    ):
+        yield f"outside what the model was validated for: {line}"
+
+
+def _input_warnings(record: Mapping) -> Iterable[str]:
+    if record["skipped"]:
+        names = _some([entry["image"] for entry in record["skipped"]])
+        yield f"{len(record['skipped'])} images were left out, they could not be measured: {names}"
+    groups = defaultdict(list)
+    for entry in record["images"]:
+        groups[entry["sha256"]].append(entry["image"])
+    for same in groups.values():
+        if len(same) > 1:
+            yield f"{len(same)} files are one and the same image and count each time: {_some(same)}"
+    empty = [entry["image"] for entry in record["images"] if entry["particles"] == 0]
+    if empty:
+        yield f"no particle was found in {len(empty)} images: {_some(empty)}"
+    yield from record["notes"]
+
+
+def _some(names: Sequence[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

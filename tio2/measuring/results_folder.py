@@ -1,0 +1,107 @@
+"""The folder of a measurement: what stands in it, and the results of single images that a restart goes on from.
+
+OUT/particles.csv, predictions.json, record.json, report.html, overlays/, rois/ are written at the end, each whole;
+OUT/parts/ holds one file an image from the moment that it is measured, and the settings that all of them share.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from tio2.measuring.errors import OutputError
+from tio2.measuring.image_result import ImageResult, PartError
+from tio2.measuring.images import ImageFile
+from tio2.structures.json_files import read_json, write_json
+
+
+class ResultsFolder:
+    """Where a measurement's files go."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.parts = self.path / "parts"
+        self.overlays = self.path / "overlays"
+        self.rois = self.path / "rois"
+
+    def claim(self, settings: Mapping) -> None:
+        """Make the folder, or take up the measurement that stands in it.
+
+        Args:
+            settings: all that decides an image's result, in JSON's terms.
+
+        Raises:
+            OutputError: it cannot be made, holds somebody else's files, or was measured with other settings.
+        """
+        settings = json.loads(json.dumps(settings))
+        file = self.parts / "settings.json"
+        differing = _differences(read_json(file, OutputError), settings) if file.is_file() else []
+        if differing and self._any_result():
+            raise OutputError(
+                f"{self.path}: was begun with other settings ({'; '.join(differing)}); give these, or another --out"
+            )
+        for left in self.parts.glob(".*.part"):
+            left.unlink(missing_ok=True)
+        try:
+            if not file.is_file() and any(path.is_file() for path in self.path.rglob("*")):
+                raise OutputError(f"{self.path}: holds files that are no measurement's; give another --out")
+            self.parts.mkdir(parents=True, exist_ok=True)
+            write_json(file, settings, indent=2)
+        except OSError as cause:
+            raise _unwritable(self.path, cause) from None
+
+    def _any_result(self) -> bool:
+        """Whether any image has been measured; until then settings may change."""
+        names = {path.name for path in self.parts.glob("*.json")} - {"settings.json"}
+        return any(not name.endswith(".failed.json") for name in names)
+
+    def part(self, file: ImageFile) -> Path:
+        """Where an image's result stands."""
+        return self.parts / f"{file.key}.json"
+
+    def failure(self, file: ImageFile) -> Path:
+        """Where it stands why an image was left out."""
+        return self.parts / f"{file.key}.failed.json"
+
+    def write_result(self, result: ImageResult) -> None:
+        """Keep an image's result."""
+        write_json(self.part(result.file), result.as_json())
+        self.failure(result.file).unlink(missing_ok=True)
+
+    def write_failure(self, file: ImageFile, message: str) -> None:
+        """Keep why an image was left out; the next start tries it again."""
+        write_json(self.failure(file), {"image": file.name, "error": message})
+        self.part(file).unlink(missing_ok=True)
+
+    def read_result(self, file: ImageFile) -> ImageResult | None:
+        """An image's result; None where it is not measured yet, or the file is damaged."""
+        try:
+            return ImageResult.from_json(file, read_json(self.part(file), PartError))
+        except PartError:
+            return None
+
+    def read_failure(self, file: ImageFile) -> str | None:
+        """Why an image was left out; None if it was not."""
+        path = self.failure(file)
+        return read_json(path, OutputError)["error"] if path.is_file() else None
+
+
+def _differences(before: Mapping, now: Mapping) -> list[str]:
+    def flat(record: Mapping, place: str = "") -> dict:
+        pairs = {}
+        for key, value in record.items():
+            name = f"{place}{key}"
+            pairs |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+        return pairs
+
+    old, new = flat(before), flat(now)
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return [f"{name}: {old.get(name)}, now {new.get(name)}" for name in names[:3]]
+
+
+def _unwritable(path: Path, cause: OSError) -> OutputError:
+    if cause.errno in (errno.EEXIST, errno.ENOTDIR):
+        return OutputError(f"{path}: a file stands in the way of this folder; give another --out")
+    return OutputError(f"{path}: cannot be made ({cause.strerror}); give another --out")
