@@ -12,8 +12,8 @@ lint: setup  ## ruff: style, docstrings, imports
 test: lint  ## lint, then the test suite
 	@$(python) -m pytest
 
-demo: setup  ## render scenes, train both stages on them, test, draw: about ten minutes
-	@PYTHON=$(python) tools/demo.sh
+demo: setup  ## measure rendered scenes with the shipped model, then train on some: minutes; IMAGES=folder measures yours
+	@PYTHON=$(python) IMAGES="$(IMAGES)" tools/demo.sh
 
 bench: setup  ## time and memory of dense images beside MMDetection's own: minutes
 	@$(python) tools/benchmarks/dense.py --figure docs/figures/dense_time.png

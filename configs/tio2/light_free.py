@@ -1,6 +1,6 @@
 """The shipped `free` model: light_rendered.py's weights, trained on with scenes that vary more than the real images do.
 
-    python tools/render_dataset.py --num 640 --preset mixed --variety 1.6 --fractions 0.95 0.025 0.025 --seed 202 --out data/rendered-varied
+    python tools/render_dataset.py --num 320 --preset mixed --variety 1.6 --fractions 0.95 0.025 0.025 --seed 202 --out data/rendered-varied
     python tools/train.py configs/tio2/light_free.py
 
 10 epochs of 100 steps of 2 crops, half of them as in light_rendered.py; enlarged more widely too.

@@ -1,6 +1,6 @@
 """No rendered scenes before the real images: light_finetune.py's steps from ImageNet weights.
 
-    python tools/train.py configs/tio2/ablations/light_no_pretraining.py
+python tools/train.py configs/tio2/ablations/light_no_pretraining.py
 """
 
 _base_ = "../light_finetune.py"
