@@ -8,6 +8,15 @@ from collections.abc import Iterator
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """--work-dir, --cfg-options, --launcher, as MMDetection's programs have them."""
+    add_config_arguments(parser)
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="who starts the processes"
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """--work-dir and --cfg-options, for programs that run one process."""
     parser.add_argument("--work-dir", help="folder of the run (default: work_dirs/<config>)")
     parser.add_argument(
         "--cfg-options",
@@ -15,10 +24,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="values that replace the config's, e.g. train_cfg.max_epochs=2",
     )
-    parser.add_argument(
-        "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="who starts the processes"
-    )
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    parser.set_defaults(launcher="none")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 python tools/compare.py work_dirs/* --baseline work_dirs/light_stage2
 python tools/compare.py work_dirs/light_stage2 work_dirs/watershed --fill README.md docs/results.md
+python tools/compare.py work_dirs/* --split cv --baseline work_dirs/light_stage2    # tools/cross_validate.py's
 """
 
 import argparse
@@ -31,7 +32,7 @@ def main() -> None:
         from tio2.reporting import comparing
         from tio2.reporting.csv_files import write_csv
         from tio2.reporting.figures import write_figure
-        from tio2.reporting.runs import RunError, read_run
+        from tio2.reporting.runs import RunError, read_run, run_config
     with one_line_errors(RunError):
         folders = [folder for folder in arguments.runs if (folder / arguments.split / "metrics.json").is_file()]
         if arguments.baseline and arguments.baseline not in folders:
@@ -42,7 +43,7 @@ def main() -> None:
             if folder.is_dir() and folder not in folders and folder != arguments.out:
                 print(f"left out: {folder} was not tested on {arguments.split}")
         runs = [read_run(folder, arguments.split) for folder in folders]
-        configs = {folder: next(iter(sorted(folder.glob("*.py"))), None) for folder in folders}
+        configs = {folder: run_config(folder, arguments.split) for folder in folders}
         base = configs.get(arguments.baseline)
         changes = {
             folder: "; ".join(config_changes(config, base)) if config and base else ""

@@ -2,6 +2,7 @@
 
 python tools/test.py configs/tio2/light_stage2.py
 python tools/test.py configs/tio2/light_stage2.py work_dirs/light_stage2/epoch_12.pth --split test
+python tools/test.py configs/tio2/light_stage2.py checkpoints/light_nc.pth --data data/rendered --split test
 """
 
 import argparse
@@ -17,11 +18,17 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("config", help="configs/tio2/….py")
     parser.add_argument("checkpoint", nargs="?", help="weights (default: the newest of the run's folder)")
     add_run_arguments(parser)
-    parser.add_argument("--split", choices=["val", "test"], default="val", help="which images (default: %(default)s)")
+    parser.add_argument(
+        "--split", choices=["train", "val", "test"], default="val", help="which images (default: %(default)s)"
+    )
+    parser.add_argument("--data", metavar="ROOT", help="folder of another converted data set to judge on")
+    parser.add_argument(
+        "--min-score", type=float, default=0.5, help="single particles are counted from it on (default: %(default)s)"
+    )
     parser.add_argument(
         "--out", metavar="FILE.pkl", help="also write the data samples as a pickle, as MMDetection does"
     )
-    parser.add_argument("--show-dir", metavar="DIR", help="where overlays are drawn (default: <run>/<split>/overlays)")
+    parser.add_argument("--show-dir", metavar="DIR", help="where overlays are drawn (default: beside the figures)")
     return parser.parse_args()
 
 
@@ -40,8 +47,8 @@ def main() -> None:
         from tio2.structures import read_annotations, read_predictions
     with one_line_errors(*launch.PEOPLE_ERRORS):
         config = launch.read_config(arguments)
-        folder = Path(config.work_dir) / arguments.split
-        testing.select_split(config, arguments.split, folder, arguments.out)
+        folder = testing.split_folder(config, arguments.split, arguments.data)
+        testing.select_split(config, arguments.split, folder, arguments.out, arguments.data)
         checkpoint = find_checkpoint(arguments.checkpoint or newest_checkpoint(config.work_dir))
         launch.require_data(config, "test")
         config.load_from, config.resume = str(checkpoint), False
@@ -52,16 +59,21 @@ def main() -> None:
         split = testing.split_files(config)
         truth = read_annotations(split.annotations)
         predictions = read_predictions(folder / "predictions.json")
-        figures = figures_of_merit(compare_split(truth, predictions))
+        figures = figures_of_merit(compare_split(truth, predictions, min_score=arguments.min_score))
         metrics |= {f"particles/{name}": value for name, value in figures.items()}
-        record = testing.write_metrics(runner, metrics, arguments.split, checkpoint, folder)
+        record = testing.tested_record(runner, metrics, checkpoint, folder.name)
+        record["counted_from_score"] = arguments.min_score
         print(results_table({Path(config.work_dir).name: record["metrics"]}))
         for iou in (0.3, 0.5):
             ceiling = nms_ceiling(truth, iou)
             print(f"box NMS at {iou} would delete {ceiling.deleted} of the {ceiling.particles} true boxes")
-        write_report(folder, truth, predictions, record)
+        curve = write_report(folder, truth, predictions, record, min_score=arguments.min_score)
+        record["suggested"] = vars(curve.operating_point)
+        testing.write_record(folder, record)
         overlays = arguments.show_dir or folder / "overlays"
-        draw_split(truth, predictions, lambda name: read_grey(split.images / name), overlays)
+        draw_split(
+            truth, predictions, lambda name: read_grey(split.images / name), overlays, min_score=arguments.min_score
+        )
         print(f"written: {folder}/report.md, figures, particles.csv, metrics.json, predictions.json; {overlays}/*.png")
 
 

@@ -18,7 +18,7 @@ from tio2.reporting.comparing import (
     rows_of,
 )
 from tio2.reporting.csv_files import PARTICLE_COLUMNS, TRUTH_COLUMNS
-from tio2.reporting.runs import FIGURES, RunError, read_run
+from tio2.reporting.runs import FIGURES, RunError, read_run, run_config
 
 
 def scene(images, missed=2):
@@ -93,6 +93,36 @@ def test_folds_are_pooled_and_seeds_averaged(tmp_path):
     assert len(row.seeds) == 2
     assert row.figure("found, %") == pytest.approx(100 * (8 + 7) / 18)
     assert row.seed_std("found, %") == pytest.approx(100 / 9 / np.sqrt(2))
+
+
+def test_runs_counted_from_other_scores_are_rows_of_their_own(tmp_path):
+    folders = [write_run(tmp_path / name) for name in ("usual", "stricter")]
+    file = folders[1] / "val" / "metrics.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"counted_from_score": 0.65}))
+    rows = rows_of([read_run(folder, "val") for folder in folders], {})
+    assert [row.name for row in rows] == ["some (val)", "some (val, score ≥ 0.65)"]
+
+
+def test_a_cross_validation_s_own_record_and_config_come_first(tmp_path):
+    folder = write_run(tmp_path / "run")
+    assert run_config(folder, "val") is None
+    (folder / "some.py").touch()
+    assert (run_config(folder, "val"), read_run(folder, "val").run["parameters"]) == (folder / "some.py", 7)
+    (folder / "val" / "some.py").touch()
+    (folder / "val" / "run.json").write_text(json.dumps({"parameters": 8}))
+    assert (run_config(folder, "val"), read_run(folder, "val").run) == (folder / "val" / "some.py", {"parameters": 8})
+
+
+def test_the_threshold_s_table_and_words_are_the_curve_s(tmp_path):
+    truth, predictions = scene(1)
+    record = {"config": "x", "split": "val", "operating_point": {}, "metrics": {}}
+    curve = write_report(tmp_path, truth, predictions, record)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    # 7 of 9 are found up to 0.6: F = 14 / 16; from 0.65 on fewer are left
+    assert curve.operating_point.score == 0.6
+    assert "Suggested here: **0.6**" in text
+    assert "finds 77.8 % of the useful particles, with 0.00 false positives a useful one found" in text
+    assert re.search(r"\|\s+0\.60 \|\s+7 \| 77\.78 \|\s+0 \|\s+0\.00 \| 0\.88 \|", text)
 
 
 def test_differences_are_paired_and_said(tmp_path):

@@ -13,6 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from tio2.engine.checkpoints import CheckpointError, find_checkpoint
+from tio2.engine.data_sets import annotation_file, data_sets
 from tio2.engine.distribution import DistributionError, join_processes
 from tio2.engine.guards import LossError
 from tio2.engine.resume import resume_point
@@ -86,16 +87,15 @@ def set_resume(config: Config, resume: str | None) -> None:
 
 
 def require_data(config: Config, stage: str) -> None:
-    """Make sure that the annotation file of `stage` ('train', 'val' or 'test') stands where the config says.
+    """Make sure that the annotation files of `stage` ('train', 'val' or 'test') stand where the config says.
 
     Raises:
-        ConfigError: It does not.
+        ConfigError: One does not.
     """
-    dataset = config[f"{stage}_dataloader"].dataset
-    dataset = dataset.get("dataset", dataset)  # the seeded wrapper holds the data set
-    file = Path(dataset.data_root) / dataset.ann_file
-    if not file.is_file():
-        raise ConfigError(f'{file} does not exist; README, "Train and test", names the command that makes it')
+    for dataset in data_sets(config[f"{stage}_dataloader"]):
+        file = annotation_file(dataset)
+        if not file.is_file():
+            raise ConfigError(f'{file} does not exist; README, "Train and test", names the command that makes it')
 
 
 def require_start(config: Config) -> None:

@@ -1,13 +1,18 @@
 """What a test of one split needs besides MMEngine: which images, what is written, where."""
 
+import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from tio2.engine.checkpoints import file_sha256
+from tio2.engine.data_sets import annotation_file, divided_set
 from tio2.engine.hooks import SecondsPerImageHook
 from tio2.structures.json_files import write_json
 
@@ -20,20 +25,41 @@ class SplitFiles:
     annotations: Path
 
 
-def select_split(config: Config, split: str, folder: Path, dump: str | None = None) -> None:
-    """Point the config's test at `split`, particles judged too, predictions to `folder`; `dump` names a pickle."""
-    if split == "val":
+def split_folder(config: Config, split: str, data: str | None) -> Path:
+    """Where a test's results go: ``<run>/<split>``, of another data set ``<run>/<name of its folder>-<split>``."""
+    return Path(config.work_dir) / (split if data is None else f"{Path(data).resolve().name}-{split}")
+
+
+def select_split(
+    config: Config, split: str, folder: Path, dump: str | None = None, data: str | Path | None = None
+) -> None:
+    """Point the config's test at a split, particles judged too.
+
+    Args:
+        config: Changed in place.
+        split: ``train``, ``val`` or ``test``.
+        folder: Where the predictions go.
+        dump: File of a pickle of the data samples, if one is wanted.
+        data: Folder of a data set as the converters write them, to judge on instead of the config's own.
+    """
+    if split != "test":
         config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
+    judged = copy.deepcopy(config.test_dataloader.dataset)
+    if data is not None:
+        images = dict(img=f"images/{split}/")
+        judged.update(data_root=f"{data}/", ann_file=f"annotations/{split}.json", data_prefix=images)
+    elif split == "train":
+        trained = divided_set(config)
+        judged.update(data_root=trained.data_root, ann_file=trained.ann_file, data_prefix=trained.data_prefix)
+    config.test_dataloader.dataset = judged
     evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
-    ann_file = next(evaluator["ann_file"] for evaluator in evaluators if "ann_file" in evaluator)
-    evaluators = [
-        *evaluators,
+    ann_file = str(annotation_file(judged))
+    config.test_evaluator = [
+        *(dict(each, ann_file=ann_file) if "ann_file" in each else each for each in evaluators),
         dict(type="ParticleMetric", ann_file=ann_file),
         dict(type="PredictionWriter", outfile=str(folder / "predictions.json")),
+        *([dict(type="DumpResults", out_file_path=dump)] if dump else []),
     ]
-    if dump:
-        evaluators.append(dict(type="DumpResults", out_file_path=dump))
-    config.test_evaluator = evaluators
     config.custom_hooks = [*config.get("custom_hooks", []), dict(type="SecondsPerImageHook")]
 
 
@@ -41,7 +67,7 @@ def split_files(config: Config) -> SplitFiles:
     """Images and annotations that the config's test reads."""
     dataset = config.test_dataloader.dataset
     root = Path(dataset.data_root)
-    return SplitFiles(images=root / dataset.data_prefix["img"], annotations=root / dataset.ann_file)
+    return SplitFiles(images=root / dataset.data_prefix["img"], annotations=annotation_file(dataset))
 
 
 def operating_point(config: Config) -> dict[str, float]:
@@ -55,22 +81,28 @@ def operating_point(config: Config) -> dict[str, float]:
     }
 
 
-def write_metrics(runner: Runner, metrics: dict[str, float], split: str, checkpoint: str | Path, folder: Path) -> dict:
-    """Write and return the record of a test: `metrics.json` in `folder`."""
+def tested_record(runner: Runner, metrics: dict[str, float], checkpoint: str | Path, split: str) -> dict:
+    """What `metrics.json` of a test holds."""
     timing = next(hook for hook in runner.hooks if isinstance(hook, SecondsPerImageHook))
-    record = {
+    return {
         "config": runner.cfg.filename,
         "checkpoint": {"path": str(checkpoint), "sha256": file_sha256(checkpoint)},
         "split": split,
         "images": len(runner.test_dataloader.dataset),
         "operating_point": operating_point(runner.cfg),
         "seconds_per_image": timing.seconds_per_image,
-        "metrics": {name: _json_number(value) for name, value in metrics.items()},
+        "metrics": metrics,
     }
-    write_json(folder / "metrics.json", record, indent=2)
-    return record
 
 
-def _json_number(value: float) -> float | None:
-    """The figure, or None where it is undefined (NaN), for which JSON has no other word."""
-    return None if math.isnan(value) else float(value)
+def write_record(folder: Path, record: Mapping) -> None:
+    """Write `metrics.json`; what is undefined (NaN) becomes null, for which JSON has no other word."""
+    write_json(folder / "metrics.json", _plain(record), indent=2)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, float | np.floating):
+        return None if math.isnan(value) else float(value)
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

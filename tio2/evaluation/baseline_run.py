@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tio2.baselines import SearchResult, contrast_scores, segment
-from tio2.evaluation.coco_ap import average_precision
+from tio2.evaluation.coco_figures import coco_figures
 from tio2.metrology import compare_split, figures_of_merit
 from tio2.reporting import draw_split, write_report
 from tio2.sem.reading import read_grey
@@ -60,12 +60,7 @@ def _predictions(image: Mapping, images: Path, found: SearchResult) -> list[dict
 
 
 def _metrics(truth: Mapping, predictions: list[dict]) -> dict[str, float | None]:
-    metrics = {}
-    for kind in ("segm", "bbox"):
-        precision = average_precision(truth, predictions, kind)
-        metrics |= {f"coco/{kind}_{name}": value for name, value in vars(precision.uncapped).items()}
-        metrics |= {f"coco/{kind}_{name}_cap{precision.cap}": value for name, value in vars(precision.capped).items()}
-        metrics[f"coco/{kind}_mAP_cap{precision.cap}_ceiling"] = precision.ceiling
+    metrics = {f"coco/{name}": value for name, value in coco_figures(truth, predictions).items()}
     figures = figures_of_merit(compare_split(truth, predictions, min_score=0.0))
     metrics |= {f"particles/{name}": value for name, value in figures.items()}
     return {name: None if value != value else float(value) for name, value in metrics.items()}

@@ -7,12 +7,9 @@ import logging
 from mmdet.registry import METRICS
 from mmengine.logging import print_log
 
-from tio2.evaluation.coco_ap import average_precision
-from tio2.evaluation.operating_point import table1_selection
+from tio2.evaluation.coco_figures import coco_figures, table1_figures
 from tio2.evaluation.records import ImageRecord, RecordMetric, once_per_image
 from tio2.structures.annotations import read_annotations
-
-IOU_TYPES = ("segm", "bbox")
 
 
 @METRICS.register_module()
@@ -58,15 +55,6 @@ class DenseCocoMetric(RecordMetric):
             )
         image_ids = [record.image_id for record in records]
         found = [prediction for record in records for prediction in record.predictions]
-        at_table1 = table1_selection(found)
-        metrics: dict[str, float] = {}
-        for iou_type in IOU_TYPES:
-            precision = average_precision(self.truth, found, iou_type, image_ids=image_ids)
-            cap = f"cap{precision.cap}"
-            metrics |= {f"{iou_type}_{name}": value for name, value in vars(precision.uncapped).items()}
-            metrics |= {f"{iou_type}_{name}_{cap}": value for name, value in vars(precision.capped).items()}
-            metrics[f"{iou_type}_mAP_{cap}_ceiling"] = precision.ceiling
-            table1 = average_precision(self.truth, at_table1, iou_type, image_ids=image_ids).uncapped
-            metrics |= {f"{iou_type}_{name}_table1": value for name, value in vars(table1).items()}
+        metrics = coco_figures(self.truth, found, image_ids) | table1_figures(self.truth, found, image_ids)
         metrics["images"] = len(records)
         return metrics

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from tio2.metrology.comparison import OPERATING_SCORE
 from tio2.metrology.paired import PairedDifference, paired_difference
 from tio2.reporting.runs import FIGURES, ImageResult, RunError, TestedRun
 from tio2.reporting.tables import markdown_table
@@ -55,13 +56,14 @@ def rows_of(runs: Sequence[TestedRun], changes: Mapping[Path, str]) -> list[Row]
         runs: tested splits.
         changes: folder to what its config changes from the baseline's.
     """
-    groups: dict[tuple[str, str, str], list[TestedRun]] = {}
+    groups: dict[tuple[str, str, str, str], list[TestedRun]] = {}
     for run in runs:
         # the folds of a cross-validation are tested as val, with files of their own
-        groups.setdefault((_config_name(run), run.split, changes.get(run.folder, "")), []).append(run)
+        key = (_config_name(run), run.split, _counted(run), changes.get(run.folder, ""))
+        groups.setdefault(key, []).append(run)
     return [
-        Row(f"{name} ({split})", changed, _seeds(members), tuple(members))
-        for (name, split, changed), members in groups.items()
+        Row(f"{name} ({split}{counted})", changed, _seeds(members), tuple(members))
+        for (name, split, counted, changed), members in groups.items()
     ]
 
 
@@ -150,6 +152,12 @@ def fill_between_markers(path: str | Path, text: str, marker: str = "results") -
 
 def _config_name(run: TestedRun) -> str:
     return Path(run.metrics["config"]).stem
+
+
+def _counted(run: TestedRun) -> str:
+    """From which score single particles were counted, where that is not the usual one."""
+    score = run.metrics.get("counted_from_score", OPERATING_SCORE)
+    return "" if score == OPERATING_SCORE else f", score ≥ {score:g}"
 
 
 def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, ImageResult], ...]:

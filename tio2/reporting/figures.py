@@ -117,18 +117,19 @@ def dice_histogram(images: Sequence[ImageComparison]) -> Figure:
 
 
 def threshold_figure(curve: ThresholdCurve) -> Figure:
-    """Useful particles found, false positives and D50 against the score threshold; the suggestion dashed."""
+    """Useful particles found, false positives and error of D50 against the score threshold; the suggestion dashed."""
     figure = _figure(11, 4)
     left, right = figure.subplots(1, 2)
     left.plot(curve.scores, 100 * curve.useful_found / max(curve.useful, 1), "o-", label="useful found", ms=3)
     left.plot(curve.scores, 100 * curve.false_positives / max(curve.useful, 1), "o-", label="false positives", ms=3)
     left.set(xlabel="score threshold", ylabel="% of the useful particles that are there")
     left.legend(fontsize=8)
-    right.plot(curve.scores, curve.d50, "o-", color=FOUND_COLOUR, label="found", ms=3)
-    right.axhline(curve.true_d50, color=TRUE_COLOUR, label="true")
-    right.set(xlabel="score threshold", ylabel="D50")
-    right.legend(fontsize=8)
+    right.plot(curve.scores, curve.d50_errors_percent, "o-", color=FOUND_COLOUR, ms=3)
+    right.axhline(0, color=TRUE_COLOUR)
+    right.set(xlabel="score threshold", ylabel="error of D50, %")
+    point = curve.operating_point
     for axes in (left, right):
+        axes.axvspan(point.plateau_from, point.plateau_to, color="black", alpha=0.08)
         axes.axvline(curve.suggested, color="black", linestyle="--", linewidth=0.8)
     return figure
 

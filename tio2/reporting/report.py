@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from tio2.metrology import summaries
 from tio2.metrology.comparison import (
     GROUPS,
@@ -18,7 +20,7 @@ from tio2.metrology.comparison import (
 )
 from tio2.metrology.figures_of_merit import CONFIGURATIONS
 from tio2.metrology.matching import MIN_DICE
-from tio2.metrology.thresholds import ThresholdCurve, threshold_curve
+from tio2.metrology.thresholds import PLATEAU, ThresholdCurve, threshold_curve
 from tio2.reporting import csv_files, figures
 from tio2.reporting.tables import markdown_table
 
@@ -38,7 +40,7 @@ def write_report(
     record: Mapping,
     *,
     min_score: float = OPERATING_SCORE,
-) -> None:
+) -> ThresholdCurve:
     """Writes `particles.csv`, `detections.csv`, `images.csv`, `figures/` and `report.md` into a split's folder.
 
     Args:
@@ -47,13 +49,16 @@ def write_report(
         predictions: contents of ``predictions.json``.
         record: contents of ``metrics.json``, for the report's head and for Table 3.
         min_score: found particles below it are left out of all but average precision and the threshold curve.
+
+    Returns:
+        What each score threshold gives, and the one that it suggests.
     """
     folder = Path(folder)
     truths = image_truths(truth)
     founds = found_by_image(predictions, truths)
     images = [compare_image(t, f, min_score=min_score) for t, f in zip(truths, founds, strict=True)]
     curve = threshold_curve(truths, founds)
-    _write_csvs(folder, truths, founds, images)
+    write_csvs(folder, truths, founds, images)
     drawn = {
         "sizes": figures.size_histograms(images),
         "residuals": figures.residual_histograms(images),
@@ -64,11 +69,14 @@ def write_report(
     for name, figure in drawn.items():
         figures.write_figure(folder / "figures" / f"{name}.png", figure)
     (folder / "report.md").write_text(_report(images, curve, record, min_score), encoding="utf-8")
+    return curve
 
 
-def _write_csvs(
-    folder: Path, truths: Sequence[ImageTruth], founds: Sequence[ImageFound], images: Sequence[ImageComparison]
+def write_csvs(
+    folder: str | Path, truths: Sequence[ImageTruth], founds: Sequence[ImageFound], images: Sequence[ImageComparison]
 ) -> None:
+    """Writes `particles.csv`, `detections.csv` and `images.csv`, which is what runs are compared by."""
+    folder = Path(folder)
     columns = (*csv_files.PARTICLE_COLUMNS, *csv_files.TRUTH_COLUMNS)
     rows = (row for image in images for row in csv_files.particle_rows(image))
     csv_files.write_csv(folder / "particles.csv", columns, rows)
@@ -101,8 +109,7 @@ def _report(images: Sequence[ImageComparison], curve: ThresholdCurve, record: Ma
         _by_configuration(images),
         "## Score threshold\n",
         _threshold_table(curve),
-        f"Suggested here: **{curve.suggested:g}**, where 2·useful found / (useful + useful found + false positives) is "
-        "largest. Choose on training folds, not on the images that are judged.\n",
+        _threshold_text(curve),
         "## Figures\n",
         *(f"![{text}](figures/{name}.png)\n" for name, text in FIGURES.items()),
     ]
@@ -186,11 +193,22 @@ def _by_configuration(images: Sequence[ImageComparison]) -> str:
 
 
 def _threshold_table(curve: ThresholdCurve) -> str:
-    rows = [
-        [float(score), int(found), 100 * float(found) / max(curve.useful, 1), int(false), float(d50)]
-        for score, found, false, d50 in zip(
-            curve.scores, curve.useful_found, curve.false_positives, curve.d50, strict=True
-        )
-    ]
-    table = markdown_table(["score", "useful found", "%", "false positives", "D50"], rows, decimals=2)
+    found, false = curve.useful_found.astype(float), curve.false_positives.astype(float)
+    rate = np.divide(false, found, out=np.full(len(found), np.nan), where=found > 0)
+    columns = (curve.scores, curve.useful_found, 100 * found / max(curve.useful, 1), curve.false_positives, rate)
+    columns = (*columns, curve.agreement, curve.d50, curve.d50_errors_percent)
+    rows = [[value.item() for value in row] for row in zip(*columns, strict=True)]
+    header = ["score", "useful found", "%", "false positives", "a useful one found", "F", "D50", "D50 error, %"]
+    table = markdown_table(header, rows, decimals=2)
     return f"{table}\nThere are {curve.useful} useful particles, and the true D50 is {curve.true_d50:.2f}.\n"
+
+
+def _threshold_text(curve: ThresholdCurve) -> str:
+    point = curve.operating_point
+    return (
+        f"Suggested here: **{point.score:g}**, where F = 2·useful found / (useful + useful found + false positives) is "
+        f"largest, of equals the highest; F is within {PLATEAU:g} of that from {point.plateau_from:g} to "
+        f"{point.plateau_to:g}. It finds {point.useful_found_percent:.1f} % of the useful particles, with "
+        f"{point.false_per_useful_found:.2f} false positives a useful one found. Choose on training folds "
+        "(`tools/cross_validate.py`), not on the images that are judged, and name it: `tools/test.py --min-score`.\n"
+    )

@@ -55,7 +55,8 @@ class TestedRun:
         folder: the run's folder.
         split: name of the split.
         metrics: contents of ``metrics.json``.
-        run: contents of ``run.json``; empty where there is none, as for weights that were trained elsewhere.
+        run: contents of ``run.json``, the split's own (a cross-validation's) before the folder's; empty where there is
+            none, as for weights that were trained elsewhere.
         images: by file name.
     """
 
@@ -90,7 +91,8 @@ def read_run(folder: str | Path, split: str) -> TestedRun:
     folder = Path(folder)
     where = folder / split
     metrics = read_json(where / "metrics.json", RunError)
-    run = read_json(folder / "run.json", RunError) if (folder / "run.json").is_file() else {}
+    runs = [file for file in (where / "run.json", folder / "run.json") if file.is_file()]
+    run = read_json(runs[0], RunError) if runs else {}
     particles, detections = _by_image(where / "particles.csv"), _by_image(where / "detections.csv")
     images = {
         row["image"]: _image_result(row, particles[row["image"]], detections[row["image"]])
@@ -98,6 +100,12 @@ def read_run(folder: str | Path, split: str) -> TestedRun:
         for row in rows
     }
     return TestedRun(folder, split, metrics, run, images)
+
+
+def run_config(folder: str | Path, split: str) -> Path | None:
+    """The config of a tested split: the split's own (a cross-validation's) before the folder's; None without any."""
+    places = Path(folder) / split, Path(folder)
+    return next((file for place in places for file in sorted(place.glob("*.py"))), None)
 
 
 def _image_result(row: dict, particles: list[dict], detections: list[dict]) -> ImageResult:

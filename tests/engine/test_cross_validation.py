@@ -1,0 +1,193 @@
+"""Folds on disk: who is trained on, who is judged, where each starts, and what is left alone."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from scenes import coco_truth, square_grid
+from tio2.agglomerates import Agglomerate, AgglomerateLibrary
+from tio2.engine import ConfigError
+from tio2.engine.cross_validation import Fold, pooled_record, prepare_folds, run_fold
+from tio2.engine.data_sets import data_sets, divided_set
+from tio2.engine.stopping import TrainingStopped
+from tio2.structures.annotations import read_annotations, write_annotations
+
+TRAIN = """import json, sys
+from pathlib import Path
+fold = Path(sys.argv[1]).parent
+(fold / "trained").open("a").write("x")
+(fold / "run").mkdir(exist_ok=True)
+json.dump({"epochs": EPOCHS, "seconds": 60.0 + int(fold.name[-1]), "peak_memory_mib": 5.0, "parameters": 7,
+           "start_weights": None}, (fold / "run" / "run.json").open("w"))
+"""
+TEST = """import json, sys
+from pathlib import Path
+fold = Path(sys.argv[1]).parent
+(fold / "run" / "val").mkdir(exist_ok=True)
+kept = len(json.load((fold / "val.json").open())["images"])
+json.dump({"images": kept, "checkpoint": {"path": "epoch_3.pth"}, "seconds_per_image": {"median": 1.0, "mean": kept}},
+          (fold / "run" / "val" / "metrics.json").open("w"))
+"""
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Ten images of 1 to 10 particles."""
+    write_annotations(tmp_path / "data/annotations/train.json", coco_truth([square_grid(n, 5) for n in range(1, 11)]))
+    return tmp_path / "data"
+
+
+def config_of(data, folder, name="own", **changes):
+    """A config as `launch.read_config` returns it."""
+    dataset = {"data_root": f"{data}/", "ann_file": "annotations/train.json", "data_prefix": {"img": "images/train/"}}
+    judged = dataset | {"ann_file": "annotations/val.json", "data_prefix": {"img": "images/val/"}}
+    settings = {
+        "train_dataloader": {"dataset": {"type": "Wrapper", "dataset": {"type": "Set", **dataset}}},
+        "val_dataloader": {"dataset": judged},
+        "val_evaluator": {"type": "Metric", "ann_file": f"{data}/annotations/val.json"},
+        "model": {
+            "test_cfg": {
+                "rpn": {"max_per_img": 9},
+                "rcnn": {"score_thr": 0.1, "nms": {"iou_threshold": 0.5}, "max_per_img": 8},
+            }
+        },
+        "train_cfg": {"max_epochs": 3},
+        "load_from": None,
+        "work_dir": str(folder / name),
+    }
+    file = folder / f"{name}.py"
+    Config(settings | changes).dump(file)
+    return Config.fromfile(file)
+
+
+def names(path):
+    return {image["file_name"] for image in read_annotations(path)["images"]}
+
+
+def test_every_image_is_kept_back_once_and_never_trained_on_in_its_fold(data, tmp_path):
+    folds = prepare_folds(config_of(data, tmp_path), 4, 0)
+    everything = names(data / "annotations/train.json")
+    kept = [names(fold.config.parent / "val.json") for fold in folds]
+    assert [set(fold.kept_back) for fold in folds] == kept
+    assert sorted(map(len, kept)) == [2, 2, 3, 3]
+    assert set.union(*kept) == everything
+    for fold, back in zip(folds, kept, strict=True):
+        assert names(fold.config.parent / "train.json") == everything - back
+        config = Config.fromfile(fold.config)
+        (trained,) = data_sets(config.train_dataloader)
+        assert names(trained.ann_file) == everything - back
+        judged = config.val_dataloader.dataset
+        assert (names(judged.ann_file), judged.data_prefix.img) == (back, "images/train/")
+        assert config.val_evaluator.ann_file == judged.ann_file
+        assert config.train_cfg.val_begin > config.train_cfg.max_epochs, "what is kept back is seen by the test only"
+        assert config.work_dir == str(fold.run)
+
+
+def test_other_training_sets_stay_whole_and_the_fold_s_number_is_filled_in(data, tmp_path):
+    config = config_of(data, tmp_path)
+    real = config.train_dataloader.dataset.dataset
+    simulated = dict(real, data_root=f"{tmp_path}/simulated/fold_{{fold}}/")
+    config.train_dataloader.dataset.dataset = dict(type="ConcatDataset", datasets=[real, simulated])
+    for number, fold in enumerate(prepare_folds(config, 2, 0)):
+        trained = Config.fromfile(fold.config).train_dataloader.dataset.dataset.datasets
+        assert trained[0].ann_file == str(fold.config.parent / "train.json")
+        assert trained[1].ann_file == "annotations/train.json"
+        assert trained[1].data_root == f"{tmp_path}/simulated/fold_{number}/"
+
+
+def test_a_start_that_saw_the_images_is_taken_from_the_same_fold(data, tmp_path):
+    stage1 = config_of(data, tmp_path, "stage1")
+    stage2 = config_of(data, tmp_path, "stage2", load_from=str(tmp_path / "stage1" / "epoch_3.pth"))
+    stage1.dump(tmp_path / "stage1.py")
+    (tmp_path / "stage1").mkdir()
+    stage1.dump(tmp_path / "stage1" / "stage1.py")
+    with pytest.raises(ConfigError, match="has seen images that are kept back; cross-validate stage1 first"):
+        prepare_folds(stage2, 4, 0)
+    assert not (tmp_path / "stage2" / "cv").exists(), "what failed claims nothing"
+    prepare_folds(stage1, 4, 1)
+    with pytest.raises(ConfigError, match="with the same --folds and --seed"):
+        prepare_folds(stage2, 4, 0)
+    for fold in prepare_folds(stage2, 4, 1):
+        start = tmp_path / "stage1" / "cv" / f"fold_{fold.number}" / "run" / "epoch_3.pth"
+        assert Config.fromfile(fold.config).load_from == str(start)
+
+
+def test_a_start_that_saw_other_images_is_taken_as_it_is(data, tmp_path):
+    write_annotations(tmp_path / "rendered/annotations/train.json", coco_truth([square_grid(3, 5)]))
+    before = config_of(tmp_path / "rendered", tmp_path, "before")
+    (tmp_path / "before").mkdir()
+    before.dump(tmp_path / "before" / "before.py")
+    start = str(tmp_path / "before" / "epoch_3.pth")
+    for fold in prepare_folds(config_of(data, tmp_path, load_from=start), 2, 0):
+        assert Config.fromfile(fold.config).load_from == start
+
+
+def test_a_library_of_images_that_are_kept_back_is_refused(data, tmp_path):
+    def library(path, images):
+        masks = square_grid(1, 5)
+        image = np.zeros(masks.image_shape, np.float32)
+        AgglomerateLibrary([Agglomerate(image, masks, ({},), name, None) for name in images]).save(path)
+
+    def config(path, name):
+        own = config_of(data, tmp_path, name)
+        own.train_dataloader.dataset.dataset.pipeline = [dict(type="AgglomeratePaste", library=str(path))]
+        return own
+
+    library(tmp_path / "all.zip", ["4.png"])
+    with pytest.raises(ConfigError, match=r"all\.zip holds agglomerates of 4\.png, which fold \d keeps back"):
+        prepare_folds(config(tmp_path / "all.zip", "one"), 2, 0)
+    folds = prepare_folds(config(tmp_path / "fold_{fold}.zip", "two"), 2, 0)
+    for fold in folds:
+        library(tmp_path / f"fold_{fold.number}.zip", names(fold.config.parent / "train.json"))
+    assert prepare_folds(config(tmp_path / "fold_{fold}.zip", "two"), 2, 0) == folds
+
+
+def test_another_cross_validation_is_not_mixed_in(data, tmp_path):
+    prepare_folds(config_of(data, tmp_path), 2, 0)
+    prepare_folds(config_of(data, tmp_path), 2, 0)
+    for other in (lambda: prepare_folds(config_of(data, tmp_path), 2, 1),
+                  lambda: prepare_folds(config_of(data, tmp_path, train_cfg={"max_epochs": 4}), 2, 0)):  # fmt: skip
+        with pytest.raises(ConfigError, match="holds another cross-validation"):
+            other()
+
+
+def test_too_many_folds_and_no_set_to_divide_are_one_line(data, tmp_path):
+    with pytest.raises(ConfigError, match=r"train\.json: 11 folds of 10 images"):
+        prepare_folds(config_of(data, tmp_path), 11, 0)
+    config = config_of(data, tmp_path)
+    config.val_dataloader.dataset.data_root = f"{tmp_path}/elsewhere/"
+    with pytest.raises(ConfigError, match="0 training sets stand in"):
+        divided_set(config)
+
+
+def programs(folder: Path, epochs: int) -> Path:
+    (folder / "train.py").write_text(TRAIN.replace("EPOCHS", str(epochs)))
+    (folder / "test.py").write_text(TEST)
+    return folder
+
+
+def test_what_is_done_is_left_alone_and_the_whole_is_recorded(data, tmp_path):
+    config = config_of(data, tmp_path)
+    folds = prepare_folds(config, 4, 0)
+    with pytest.raises(TrainingStopped, match="fold 0 was stopped after 1 of 3 epochs"):
+        run_fold(folds[0], programs(tmp_path, epochs=1))
+    assert not folds[0].is_tested, "half-trained weights are not judged"
+    for _ in range(2):
+        for fold in folds:
+            run_fold(fold, programs(tmp_path, epochs=3))
+    assert [(fold.config.parent / "trained").read_text() for fold in folds] == ["xx", "x", "x", "x"]
+    record = pooled_record(config, folds, {"a": 0.5})
+    assert (record["images"], record["split"], record["metrics"]) == (10, "cv", {"a": 0.5})
+    assert record["seconds_per_image"] == {"median": 1.0, "mean": (2 * 2 * 2 + 2 * 3 * 3) / 10}
+    whole = json.loads((tmp_path / "own" / "cv" / "run.json").read_text())
+    assert (whole["seconds"], whole["folds"], whole["parameters"]) == (61.5, 4, 7)
+
+
+def test_a_program_that_fails_is_named(tmp_path):
+    (tmp_path / "train.py").write_text("raise SystemExit(3)")
+    fold = Fold(2, tmp_path / "fold_2" / "own.py", 1, ())
+    with pytest.raises(ConfigError, match=r"fold 2: .*train\.py .* ended with code 3"):
+        run_fold(fold, tmp_path)

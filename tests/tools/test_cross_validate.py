@@ -1,0 +1,79 @@
+"""A cross-validation of two folds and a test on another data set, end to end, by the programs a user types."""
+
+import json
+import sys
+
+import pytest
+from processes import SMALL, data_options, finish, loading, start
+
+from tio2.reporting.comparing import rows_of
+from tio2.reporting.runs import read_run, run_config
+from tio2.structures.annotations import read_annotations
+from tio2.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
+
+CONFIG = "configs/demo/demo_stage1.py"
+QUICK = [
+    *SMALL,
+    *loading(0),
+    "train_cfg.max_epochs=1",
+    "train_dataloader.sampler.num_batches=1",
+    "val_dataloader.num_workers=0",
+    "val_dataloader.persistent_workers=False",
+    "test_dataloader.num_workers=0",
+    "test_dataloader.persistent_workers=False",
+    "model.test_cfg.rpn.max_per_img=100",
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A rendered set with two training images."""
+    folder = tmp_path_factory.mktemp("folds") / "set"
+    settings = RenderSettings(seed=0, shape=(96, 128), preset="agglomerated", particles=6)
+    plan = DatasetPlan(settings, num=4, fractions=(2, 1, 1))
+    claim_folder(plan, folder)
+    assert len(list(render_missing(plan, folder, jobs=1))) == 4
+    join_parts(plan, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def work(data):
+    """The run's folder after a cross-validation."""
+    work, log = data.parent / "run", data.parent / "log"
+    words = [CONFIG, "--work-dir", work, "--folds", 2, "--cfg-options", *QUICK, *data_options(data)]
+    finish(start([sys.executable, "tools/cross_validate.py", *words], log), log)
+    return work
+
+
+def test_all_training_images_are_judged_by_weights_that_never_saw_them(data, work):
+    folder = work / "cv"
+    record = json.loads((folder / "metrics.json").read_text())
+    assert (record["split"], record["images"], len(record["checkpoint"])) == ("cv", 2, 2)
+    assert record["metrics"]["coco/segm_AP50"] is not None
+    truth = read_annotations(data / "annotations" / "train.json")
+    predictions = json.loads((folder / "predictions.json").read_text())
+    assert {p["image_id"] for p in predictions} <= {image["id"] for image in truth["images"]}
+    for fold in range(2):
+        (kept,) = read_annotations(folder / f"fold_{fold}" / "val.json")["images"]
+        own = json.loads((folder / f"fold_{fold}" / "run" / "val" / "predictions.json").read_text())
+        assert own == [p for p in predictions if p["image_id"] == kept["id"]]
+    run = read_run(work, "cv")
+    assert set(run.images) == {image["file_name"] for image in truth["images"]}
+    assert run.run["folds"] == 2
+    assert rows_of([run], {})[0].name == "demo_stage1 (cv)"
+    assert run_config(work, "cv") == folder / "demo_stage1.py"
+    assert len(list((folder / "overlays").glob("*.png"))) == 2
+
+
+def test_weights_are_judged_on_another_data_set(data, work, rendered_set):
+    log = data.parent / "log"
+    (weights, *_) = sorted((work / "cv").rglob("epoch_1.pth"))
+    words = ["--data", rendered_set, "--split", "train", "--work-dir", work, "--cfg-options", *QUICK]
+    finish(start([sys.executable, "tools/test.py", CONFIG, weights, *words], log), log)
+    folder = work / f"{rendered_set.name}-train"
+    record = json.loads((folder / "metrics.json").read_text())
+    assert (record["split"], record["images"]) == (folder.name, 1)
+    assert set(read_run(work, folder.name).images) == {
+        image["file_name"] for image in read_annotations(rendered_set / "annotations" / "train.json")["images"]
+    }

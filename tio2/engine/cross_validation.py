@@ -1,0 +1,221 @@
+"""Cross-validation of a config: its training images in folds, each image judged by weights that never saw it.
+
+A cross-validation's folder, ``work_dirs/<config>/cv``, holds `folds.json`, the config, and for each fold a folder with
+the fold's config, its `train.json` and `val.json`, and the run; images are not copied.
+"""
+
+import copy
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+
+from tio2.engine.data_sets import annotation_file, divided_set
+from tio2.engine.settings import ConfigError
+from tio2.engine.stopping import STOP_SIGNALS, TrainingStopped
+from tio2.engine.testing import operating_point
+from tio2.engine.unseen import FOLD_MARK, require_unseen_libraries, start_of_fold
+from tio2.metrology.folds import assign_folds
+from tio2.structures.annotations import read_annotations, write_annotations
+from tio2.structures.json_files import read_json, write_json
+from tio2.structures.predictions import read_predictions
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One of the trainings.
+
+    Attributes:
+        number: from 0.
+        config: its config file, beside which its annotation files and the folder of its run stand.
+        epochs: that the training takes.
+        kept_back: names of the images that it is judged on.
+    """
+
+    number: int
+    config: Path
+    epochs: int
+    kept_back: tuple[str, ...]
+
+    @property
+    def run(self) -> Path:
+        """Folder of the run."""
+        return self.config.parent / "run"
+
+    @property
+    def record(self) -> dict:
+        """Contents of the run's `run.json`; empty before its first epoch has ended."""
+        file = self.run / "run.json"
+        return read_json(file, ConfigError) if file.is_file() else {}
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the run has all its epochs."""
+        return self.record.get("epochs", 0) >= self.epochs
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether what it kept back was judged."""
+        return (self.run / "val" / "metrics.json").is_file()
+
+
+def prepare_folds(config: Config, folds: int, seed: int) -> list[Fold]:
+    """Divide the training images and write each fold's annotation files and config.
+
+    The set that is divided is the training set in the folder of the val set; others, of simulated images for example,
+    are trained on whole. ``{fold}`` in a setting becomes the fold's number: what was made from the training images must
+    be made anew from each fold's. Nothing is validated while a fold trains.
+
+    Args:
+        config: As `launch.read_config` returns it; the folds go to ``<work_dir>/cv``.
+        folds: How many.
+        seed: Of the division.
+
+    Raises:
+        ConfigError: There are too few images, no set to divide or several, another cross-validation stands in the
+            folder, or start weights or a library of agglomerates come from what is kept back.
+        AnnotationError: The annotation file cannot be read.
+    """
+    divided = divided_set(config)
+    truth = read_annotations(annotation_file(divided))
+    particles = Counter(annotation["image_id"] for annotation in truth["annotations"] if not annotation["iscrowd"])
+    counts = [particles[image["id"]] for image in truth["images"]]
+    try:
+        assigned = assign_folds(counts, folds, np.random.default_rng(seed))
+    except ValueError as error:
+        raise ConfigError(f"{annotation_file(divided)}: {error}") from None
+    names = [[i["file_name"] for i, of in zip(truth["images"], assigned, strict=True) if of == k] for k in range(folds)]
+    starts = [start_of_fold(config, number, kept) for number, kept in enumerate(names)]
+    require_unseen_libraries(config, names)
+    folder = Path(config.work_dir) / "cv"
+    _claim(folder, config, {"seed": seed, "kept_back": names})
+    return [
+        _write_fold(folder / f"fold_{number}", config, truth, kept, start)
+        for number, (kept, start) in enumerate(zip(names, starts, strict=True))
+    ]
+
+
+def run_fold(fold: Fold, programs: Path) -> None:
+    """Train a fold, or go on with it, then test it, each in a process of its own; what is done is left alone.
+
+    Args:
+        fold: From `prepare_folds`.
+        programs: Folder of train.py and test.py.
+
+    Raises:
+        ConfigError: A process failed.
+        TrainingStopped: A signal ended the training.
+    """
+    if not fold.is_trained:
+        _run([sys.executable, str(programs / "train.py"), str(fold.config), "--resume"], fold)
+        if not fold.is_trained:
+            raise TrainingStopped(
+                f"fold {fold.number} was stopped after {fold.record.get('epochs', 0)} of {fold.epochs} epochs; "
+                "the same command goes on"
+            )
+    if not fold.is_tested:
+        _run([sys.executable, str(programs / "test.py"), str(fold.config)], fold)
+
+
+def pooled_predictions(folds: list[Fold]) -> list[dict]:
+    """What each fold found in the images that it kept back, all images together."""
+    return [each for fold in folds for each in read_predictions(fold.run / "val" / "predictions.json")]
+
+
+def pooled_record(config: Config, folds: list[Fold], metrics: dict[str, float]) -> dict:
+    """What `metrics.json` of the whole holds; `run.json` is written.
+
+    Seconds of a training are the mean over folds and the peak memory the largest; seconds an image are the mean over
+    all images, and the median of the folds' medians.
+
+    Args:
+        config: As it was given to `prepare_folds`.
+        folds: All of them, tested.
+        metrics: Figures pooled over all images.
+    """
+    folder = folds[0].config.parents[1]
+    runs = [fold.record for fold in folds]
+    whole = {
+        "config": config.filename,
+        "folds": len(folds),
+        "seconds": float(np.mean([run["seconds"] for run in runs])),
+        "peak_memory_mib": max(run["peak_memory_mib"] for run in runs),
+        "start_weights": [run["start_weights"] for run in runs],
+    }
+    write_json(folder / "run.json", runs[0] | whole, indent=2)
+    tests = [read_json(fold.run / "val" / "metrics.json", ConfigError) for fold in folds]
+    counts = [test["images"] for test in tests]
+    return {
+        "config": config.filename,
+        "checkpoint": [test["checkpoint"] for test in tests],
+        "split": folder.name,
+        "images": sum(counts),
+        "operating_point": operating_point(config),
+        "seconds_per_image": {
+            "median": float(np.median([test["seconds_per_image"]["median"] for test in tests])),
+            "mean": float(np.average([test["seconds_per_image"]["mean"] for test in tests], weights=counts)),
+        },
+        "metrics": metrics,
+    }
+
+
+def _claim(folder: Path, config: Config, division: dict) -> None:
+    """Note in the folder what it is for.
+
+    Raises:
+        ConfigError: It is for something else.
+    """
+    notes, settings = folder / "folds.json", folder / Path(config.filename).name
+    text = config.pretty_text
+    if notes.is_file() and (read_json(notes, ConfigError) != division or settings.read_text(encoding="utf-8") != text):
+        raise ConfigError(
+            f"{folder} holds another cross-validation (other images, folds, seed or settings); "
+            "name another --work-dir, or remove it"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    settings.write_text(text, encoding="utf-8")
+    write_json(notes, division, indent=2)
+
+
+def _write_fold(place: Path, config: Config, truth: dict, kept_back: list[str], start: str | None) -> Fold:
+    number = int(place.name.removeprefix("fold_"))
+    for name, is_wanted in (("train", lambda file: file not in kept_back), ("val", lambda file: file in kept_back)):
+        write_annotations(place / f"{name}.json", _images_of(truth, is_wanted))
+    mine = copy.deepcopy(config)
+    divided, judged = divided_set(mine), mine.val_dataloader.dataset
+    judged.data_prefix = copy.deepcopy(divided.data_prefix)
+    divided.ann_file, judged.ann_file = str((place / "train.json").resolve()), str((place / "val.json").resolve())
+    for evaluator in mine.val_evaluator if isinstance(mine.val_evaluator, list) else [mine.val_evaluator]:
+        if "ann_file" in evaluator:
+            evaluator.ann_file = judged.ann_file
+    mine.train_cfg.val_begin = mine.train_cfg.max_epochs + 1
+    mine.work_dir, mine.load_from = str(place / "run"), start
+    file = place / Path(config.filename).name
+    file.write_text(mine.pretty_text.replace(FOLD_MARK, str(number)), encoding="utf-8")
+    return Fold(number, file, mine.train_cfg.max_epochs, tuple(kept_back))
+
+
+def _images_of(truth: dict, is_wanted: Callable[[str], bool]) -> dict:
+    """An annotation file's contents, of some images only; ids stay."""
+    images = [image for image in truth["images"] if is_wanted(image["file_name"])]
+    ids = {image["id"] for image in images}
+    return truth | {"images": images, "annotations": [a for a in truth["annotations"] if a["image_id"] in ids]}
+
+
+def _run(words: list[str], fold: Fold) -> None:
+    """Run a program to its end; signals that ask to stop are handed on to it."""
+    program = subprocess.Popen(words)
+    before = {number: signal.signal(number, lambda got, _: program.send_signal(got)) for number in STOP_SIGNALS}
+    try:
+        code = program.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if code:
+        raise ConfigError(f"fold {fold.number}: {' '.join(words[1:])} ended with code {code}; see above")

@@ -1,0 +1,74 @@
+"""Cross-validate a config on its training images: each is judged by weights that never saw it, all of them together.
+
+python tools/cross_validate.py configs/tio2/light_stage1.py
+python tools/cross_validate.py configs/tio2/light_stage2.py        # each fold starts from stage 1's of the same fold
+python tools/compare.py work_dirs/light_stage2 work_dirs/light_mask28 --split cv --baseline work_dirs/light_stage2
+
+Begun again with the same arguments it goes on where it stopped. docs/evaluation.md tells what the folder holds.
+"""
+
+import argparse
+from pathlib import Path
+
+from tio2.cli import add_config_arguments, one_line_errors, quiet_imports
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", help="configs/tio2/….py")
+    add_config_arguments(parser)
+    parser.add_argument("--folds", type=int, default=4, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of the division into folds (default: %(default)s)")
+    parser.add_argument("--load-from", metavar="CHECKPOINT", help="weights that every fold starts from")
+    parser.add_argument("--prepare", action="store_true", help="only write the folds' annotation files and configs")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Divide, train and test each fold, pool, write."""
+    arguments = parse_arguments()
+    with quiet_imports():
+        from tio2.agglomerates import LibraryError
+        from tio2.engine import launch
+        from tio2.engine.cross_validation import pooled_predictions, pooled_record, prepare_folds, run_fold
+        from tio2.engine.data_sets import annotation_file, divided_set
+        from tio2.engine.stopping import TrainingStopped
+        from tio2.engine.testing import write_record
+        from tio2.evaluation import coco_figures, table1_figures
+        from tio2.metrology import compare_split, figures_of_merit
+        from tio2.reporting import draw_split, results_table, write_report
+        from tio2.sem import read_grey
+        from tio2.structures import AnnotationError, read_annotations, write_predictions
+    with one_line_errors(*launch.PEOPLE_ERRORS, AnnotationError, LibraryError, TrainingStopped):
+        config = launch.read_config(arguments)
+        config.load_from = arguments.load_from or config.load_from
+        launch.require_data(config, "train")
+        folds = prepare_folds(config, arguments.folds, arguments.seed)
+        folder = Path(config.work_dir) / "cv"
+        if arguments.prepare:
+            print(f"written: {folder}/fold_*/train.json, val.json, {Path(config.filename).name}")
+            return
+        for fold in folds:
+            print(f"fold {fold.number} of {len(folds)}: {len(fold.kept_back)} images kept back, {fold.run}")
+            run_fold(fold, Path(__file__).parent)
+        divided = divided_set(config)
+        truth, predictions = read_annotations(annotation_file(divided)), pooled_predictions(folds)
+        write_predictions(folder / "predictions.json", predictions)
+        metrics = coco_figures(truth, predictions) | table1_figures(truth, predictions)
+        metrics = {f"coco/{name}": value for name, value in metrics.items()}
+        figures = figures_of_merit(compare_split(truth, predictions))
+        metrics |= {f"particles/{name}": value for name, value in figures.items()}
+        record = pooled_record(config, folds, metrics)
+        print(results_table({f"{Path(config.work_dir).name} (cv)": record["metrics"]}))
+        curve = write_report(folder, truth, predictions, record)
+        record["suggested"] = vars(curve.operating_point)
+        write_record(folder, record)
+        images = Path(divided.data_root) / divided.data_prefix["img"]
+        draw_split(truth, predictions, lambda name: read_grey(images / name), folder / "overlays")
+        print(f"score threshold suggested: {curve.suggested:g} (tools/test.py --min-score; see {folder}/report.md)")
+        print(f"written: {folder}/report.md, figures, overlays, particles.csv, metrics.json, predictions.json")
+
+
+if __name__ == "__main__":
+    main()
