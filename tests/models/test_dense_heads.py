@@ -97,23 +97,6 @@ def test_the_edge_rule_is_the_config_s():
     assert found.masks != paste_rles(logits[:, 0], found.bboxes, (150, 210), 0.5)
 
 
-def test_outlines_move_outwards_by_pixels_of_the_image_and_stay_in_the_frame():
-    """A disc that fills its box grows by twice the offset."""
-    _, dense = heads(num_classes=1)
-    cells = (np.arange(56) + 0.5) / 56 - 0.5
-    disc = torch.from_numpy(50 * (0.5 - np.hypot(cells[:, None], cells))).float()[None, None]  # (1, 1, 56, 56)
-    scale = torch.tensor(META["scale_factor"] * 2)
-    results = InstanceData(
-        bboxes=torch.tensor([[100.0, 60.0, 140.0, 100.0], [0.0, 0.0, 40.0, 40.0]]) * scale,
-        scores=torch.ones(2),
-        labels=torch.zeros(2, dtype=torch.long),
-    )
-    config = ConfigDict(mask_thr_binary=0.5, mask_edge="extend", outline_offset_px=1.5)
-    (found,) = dense.predict_by_feat((disc.expand(2, -1, -1, -1),), [results], [META], config, rescale=True)
-    assert 2 * (coco_mask.area(found.masks[0]) / np.pi) ** 0.5 == pytest.approx(43, abs=0.05)
-    np.testing.assert_allclose(found.bboxes.numpy(), [[98.5, 58.5, 141.5, 101.5], [0, 0, 41.5, 41.5]], atol=1e-4)
-
-
 def test_probabilities_instead_of_logits():
     _, dense = heads(num_classes=1)
     logits, results = detections(10)

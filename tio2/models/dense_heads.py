@@ -13,6 +13,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from tio2.models.limits import warn_if_reached
+from tio2.models.mask_pasting import enlarged_boxes
 
 MASK_ROIS_PER_BATCH = 128
 LIKELY_OBJECTNESS = 0.5
@@ -83,7 +84,8 @@ class DenseRoIHead(StandardRoIHead):
         """
         for results, image_meta in zip(results_list, batch_img_metas, strict=True):
             warn_if_reached(len(results), self.test_cfg.max_per_img, "rcnn.max_per_img", image_meta)
-        rois = bbox2roi([results.bboxes for results in results_list])  # (total N, 5)
+        scale = self.test_cfg.get("mask_box_scale", 1.0)
+        rois = bbox2roi([enlarged_boxes(results.bboxes, scale) for results in results_list])  # (total N, 5)
         batches = rois.split(self.test_cfg.get("mask_rois_per_batch", MASK_ROIS_PER_BATCH))
         logits = torch.cat([self._mask_forward(x, batch)["mask_preds"] for batch in batches])
         return self.mask_head.predict_by_feat(

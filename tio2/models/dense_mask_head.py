@@ -9,7 +9,9 @@ from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
 from torch import Tensor
 
-from tio2.models.mask_pasting import paste_probabilities, paste_rles
+from tio2.models.mask_pasting import enlarged_boxes, paste_probabilities, paste_rles
+from tio2.models.overlaps import disjoint_crops
+from tio2.structures.rle_batch import encode_crops
 
 
 @MODELS.register_module()
@@ -22,8 +24,9 @@ class DenseFCNMaskHead(FCNMaskHead):
     `mask_origins`, (N, 2) int64, the (row, column) of each one's first pixel. Boxes are brought to the original image
     as upstream does: the box branch leaves that to the mask head.
 
-    `test_cfg.rcnn.outline_offset_px` (default 0) moves every outline, and its box, outwards by so many pixels of the
-    image, for weights that learnt where edges are (rendered scenes) and are judged by outlines drawn around them.
+    Two more settings of `test_cfg.rcnn`, off by default (docs/dense.md has their effect): `resolve_overlaps=True` gives
+    a pixel that several masks claim to one of them (see `overlaps`); `mask_box_scale` predicts and draws masks in boxes
+    enlarged so many times, so that a box that is too small cuts none.
     """
 
     def predict_by_feat(
@@ -41,8 +44,7 @@ class DenseFCNMaskHead(FCNMaskHead):
             mask_preds: Per image (N, classes, S, S), one class where class-agnostic.
             results_list: Per image `bboxes` (N, 4) in pixels of the network's input, and `labels` (N,).
             batch_img_metas: Per image `ori_shape`, and `scale_factor` (w, h) where a step of the pipeline resized it.
-            rcnn_test_cfg: `mask_thr_binary`; `mask_edge`, by default `fade`; `outline_offset_px`; `probability_crops`
-                if they are wanted.
+            rcnn_test_cfg: `mask_thr_binary`, and if they are wanted the settings of the class.
             rescale: Boxes and masks in the original image instead of the network's input.
             activate_map: `mask_preds` are probabilities already.
 
@@ -55,10 +57,16 @@ class DenseFCNMaskHead(FCNMaskHead):
             if activate_map:
                 logits = logits.logit()
             image_shape = _set_frame(results, image_meta, rescale)
-            _move_outwards(results, rcnn_test_cfg.get("outline_offset_px", 0.0), image_shape)
-            results.masks = paste_rles(logits, results.bboxes, image_shape, rcnn_test_cfg.mask_thr_binary, edge)
+            boxes = enlarged_boxes(results.bboxes, rcnn_test_cfg.get("mask_box_scale", 1.0))
+            threshold = rcnn_test_cfg.mask_thr_binary
+            if rcnn_test_cfg.get("resolve_overlaps", False):
+                crops = paste_probabilities(logits, boxes, image_shape, edge)
+                kept = disjoint_crops(crops, results.scores.cpu().numpy(), threshold, image_shape)
+                results.masks = encode_crops(kept, crops.origins, image_shape)
+            else:
+                results.masks = paste_rles(logits, boxes, image_shape, threshold, edge)
             if rcnn_test_cfg.get("probability_crops", False):
-                crops, origins = paste_probabilities(logits, results.bboxes, image_shape, edge)
+                crops, origins = paste_probabilities(logits, boxes, image_shape, edge)
                 results.mask_probabilities = crops
                 results.mask_origins = origins
         return results_list
@@ -77,12 +85,3 @@ def _set_frame(results: Any, image_meta: dict[str, Any], rescale: bool) -> tuple
         results.bboxes /= results.bboxes.new_tensor([scale_w, scale_h, scale_w, scale_h])
         return height, width
     return round(height * scale_h), round(width * scale_w)
-
-
-def _move_outwards(results: Any, offset_px: float, image_shape: tuple[int, int]) -> None:
-    """Grow the boxes on every side, within the frame, in place: the masks are drawn into them."""
-    if offset_px:
-        height, width = image_shape
-        results.bboxes += results.bboxes.new_tensor([-offset_px, -offset_px, offset_px, offset_px])
-        results.bboxes[:, 0::2].clamp_(0, width)
-        results.bboxes[:, 1::2].clamp_(0, height)

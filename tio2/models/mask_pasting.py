@@ -125,6 +125,12 @@ def paste_rles(
     return rles
 
 
+def enlarged_boxes(boxes: Tensor, scale: float) -> Tensor:
+    """(N, 4) xyxy boxes, `scale` times as wide and as high about their centres; they may reach beyond the frame."""
+    margins = (boxes[:, 2:] - boxes[:, :2]) * ((scale - 1) / 2)  # (N, 2)
+    return boxes + torch.cat([-margins, margins], dim=1)
+
+
 def resample(cells: Tensor, boxes: Tensor, origins: np.ndarray, sizes: np.ndarray, edge: Edge) -> Tensor:
     """Resample B masks at pixel centres, in float32 whatever autocast says.
 
