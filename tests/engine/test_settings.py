@@ -43,6 +43,8 @@ def test_our_own_configs_pass(path):
         ({"train_dataloader.dataset.dataset.pipeline.2.ratio_range": 1.5},
          r"train_dataloader\.dataset\.dataset\.pipeline\.2\.ratio_range = 1\.5 .*RandomRescale takes tuple"),
         ({"custom_hooks.0.interval": 3}, r"custom_hooks\.0\.interval is unknown: StepSeedHook"),
+        ({"visualizer": {"type": "DenseDetVisualizer", "alpha": "much"}}, r"visualizer\.alpha = 'much' .*float"),
+        ({"visualizer": {"type": "DenseDetVisualizer", "backends": []}}, r"visualizer\.backends is unknown"),
         ({"val_evaluator.ann_file": 3}, r"val_evaluator\.ann_file = 3 .*takes str"),
     ],
 )  # fmt: skip
@@ -58,6 +60,7 @@ def test_a_wrong_setting_is_named_with_its_place(changes, message):
         {"custom_hooks.0.priority": "LOW"},
         {"train_dataloader.dataset.dataset.pipeline.2.ratio_range": [1, 2]},
         {"train_dataloader.dataset.seed": None},
+        {"visualizer": {"type": "DenseDetVisualizer", "vis_backends": [{"type": "LocalVisBackend"}], "alpha": 0.5}},
     ],
 )
 def test_what_is_allowed_passes(changes):

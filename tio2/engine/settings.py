@@ -35,7 +35,19 @@ def own_classes() -> dict[str, type]:
     """Registered name to class, of this package's classes."""
     registries = [value for value in vars(registry).values() if isinstance(value, Registry)]
     classes = {name: kind for each in registries for name, kind in each.module_dict.items()}
-    return {name: kind for name, kind in classes.items() if kind.__module__.split(".")[0] == PACKAGE}
+    return {name: kind for name, kind in classes.items() if is_own(kind)}
+
+
+def is_own(kind: type) -> bool:
+    """Whether a class is of this package."""
+    return kind.__module__.split(".")[0] == PACKAGE
+
+
+def is_plain(hint: Any) -> bool:
+    """Whether a type hint is of a number, a text or a truth value, or of one of several such."""
+    return hint in (int, float, str, bool, type(None)) or (
+        typing.get_origin(hint) in (typing.Union, types.UnionType) and all(map(is_plain, typing.get_args(hint)))
+    )
 
 
 def typed_dicts(node: Any, place: str = "") -> Iterator[tuple[str, Mapping]]:
@@ -74,7 +86,11 @@ def check_arguments(kind: type, settings: Mapping[str, Any], place: str, config:
 
 
 def constructor_hints(kind: type) -> dict[str, Any]:
-    """Settings of a class with their types: its constructor's, and its parents' where it hands settings on."""
+    """Settings of a class with their types: its constructor's, and its parents' where it hands settings on.
+
+    Of parents in other packages only numbers, texts and truth values are believed: MMDetection's visualizer, say, calls
+    a list of backends a dict.
+    """
     hints: dict[str, Any] = {}
     for parent in kind.__mro__[:-1]:
         if "__init__" not in vars(parent):
@@ -87,7 +103,8 @@ def constructor_hints(kind: type) -> dict[str, Any]:
         parameters = list(inspect.signature(constructor).parameters.values())[1:]
         for parameter in parameters:
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                hints.setdefault(parameter.name, types_of.get(parameter.name, Any))
+                hint = types_of.get(parameter.name, Any)
+                hints.setdefault(parameter.name, hint if is_own(parent) or is_plain(hint) else Any)
         if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
             break
     return hints
