@@ -3,7 +3,7 @@
     python tools/render_dataset.py --num 320 --preset mixed --variety 1.6 --fractions 0.95 0.025 0.025 --seed 202 --out data/rendered-varied
     python tools/train.py configs/tio2/light_free.py
 
-10 epochs of 100 steps of 2 crops, half of them as in light_rendered.py; enlarged more widely too.
+10 epochs of 100 steps of 2 crops, half of them as in light_rendered.py; enlarged more widely too. Tested at ×2.
 """
 
 _base_ = "./light_rendered.py"
@@ -11,12 +11,15 @@ _base_ = "./light_rendered.py"
 epochs = 10
 load_from = "work_dirs/light_rendered/epoch_20.pth"
 scale = [dict(type="RandomRescale", ratio_range=(1.0, 2.4))]
+test_pipeline = _base_.load[:1] + [dict(type="Resize", scale_factor=2.0)] + _base_.pack_test
 pipeline = _base_.load + scale + _base_.augment[1:] + _base_.pack
 
 model = dict(backbone=dict(pretrained=False))
 usual = dict(_base_.train_dataloader.dataset.dataset, pipeline=pipeline)
 varied = dict(usual, data_root="data/rendered-varied/")
 train_dataloader = dict(dataset=dict(dataset=dict(_delete_=True, type="ConcatDataset", datasets=[usual, varied])))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=0.01))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
