@@ -4,6 +4,7 @@
     python tools/train.py configs/tio2/light_free.py
 
 10 epochs of 100 steps of 2 crops, half of them as in light_rendered.py; enlarged more widely too. Tested at ×2.
+On one CPU core with bfloat16: 23 minutes; real val AP50 0.76, mAP 0.44 (docs/training-log.md).
 """
 
 _base_ = "./light_rendered.py"

@@ -3,7 +3,8 @@
     python tools/render_dataset.py --num 640 --preset mixed --fractions 0.95 0.025 0.025 --seed 101 --out data/rendered
     python tools/train.py configs/tio2/light_rendered.py
 
-Everything trains at once. 20 epochs of 100 steps of 2 crops.
+Everything trains at once. 20 epochs of 100 steps of 2 crops. On one CPU core with bfloat16: 52 minutes, 2.1 GiB; mask AP50 0.75,
+mAP 0.44 on the 22 real training images (docs/training-log.md).
 """
 
 _base_ = "./light_stage1.py"
