@@ -21,6 +21,7 @@ SMALL = """
 _base_ = "{configs}/tio2/light_stage1.py"
 channels = 32
 model = dict(
+    precision="float32",  # bfloat16 rounds differently in batches of another size
     backbone=dict(pretrained=False),
     neck=dict(out_channels=channels, norm_cfg=dict(num_groups=8)),
     rpn_head=dict(in_channels=channels, feat_channels=channels),
