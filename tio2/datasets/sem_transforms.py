@@ -4,6 +4,8 @@ Each draws one value from its range and calls its function in `tio2/sem/degradat
 or 16 bits; masks and boxes stay as they are.
 """
 
+from abc import abstractmethod
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
@@ -42,9 +44,9 @@ class _SEMTransform(BaseTransform):
             results["img"] = in_grey_levels(results["img"], lambda grey: self.degrade(grey, value, rng))
         return results
 
+    @abstractmethod
     def degrade(self, image: np.ndarray, value: float, rng: np.random.Generator) -> np.ndarray:
         """The image, float32 0-255, degraded with this strength."""
-        raise NotImplementedError
 
 
 @TRANSFORMS.register_module()
