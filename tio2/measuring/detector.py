@@ -85,7 +85,9 @@ class DetectorSource:
         for what, path in (("config", self.config), ("checkpoint", self.checkpoint)):
             if not path.is_file():
                 raise InputError(f"{what} {path} does not exist; check --{what}")
-        resolved = json.dumps(Config.fromfile(self.config).to_dict(), sort_keys=True, default=str)
+        with quiet_imports():  # of what the config names
+            settings = Config.fromfile(self.config).to_dict()
+        resolved = json.dumps(settings, sort_keys=True, default=str)
         return {
             "kind": "model",
             "path": str(self.checkpoint),
