@@ -14,5 +14,5 @@ val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = dict(dataset=dict(data_root=data_root))
 val_evaluator = dict(ann_file=data_root + "annotations/val.json")
 test_evaluator = dict(ann_file=data_root + "annotations/test.json")
-param_scheduler = [dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=40)]
+param_scheduler = [dict(_base_.warm_up, end=40)]
 train_cfg = dict(max_epochs=epochs, val_interval=epochs)

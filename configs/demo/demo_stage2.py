@@ -10,15 +10,7 @@ load_from = "work_dirs/demo_stage1/epoch_2.pth"
 
 model = dict(backbone=dict(pretrained=False, frozen_stages=-1))
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=40),
-    dict(
-        type="CosineAnnealingLR",
-        by_epoch=True,
-        begin=0,
-        end=epochs,
-        T_max=epochs,
-        eta_min=0.0,
-        convert_to_iter_based=True,
-    ),
+    dict(_base_.warm_up, end=40),
+    dict(_base_.cosine, end=epochs),
 ]
 train_cfg = dict(max_epochs=epochs, val_interval=epochs)

@@ -12,15 +12,7 @@ epochs = 10
 load_from = "work_dirs/light_rendered/epoch_20.pth"
 
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type="CosineAnnealingLR",
-        by_epoch=True,
-        begin=0,
-        end=epochs,
-        T_max=epochs,
-        eta_min=0.0,
-        convert_to_iter_based=True,
-    ),
+    dict(_base_.warm_up, end=50),
+    dict(_base_.cosine, end=epochs),
 ]
 train_cfg = dict(max_epochs=epochs, val_interval=epochs)

@@ -23,15 +23,7 @@ val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=0.01))
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type="CosineAnnealingLR",
-        by_epoch=True,
-        begin=0,
-        end=epochs,
-        T_max=epochs,
-        eta_min=0.0,
-        convert_to_iter_based=True,
-    ),
+    dict(_base_.warm_up, end=50),
+    dict(_base_.cosine, end=epochs),
 ]
 train_cfg = dict(max_epochs=epochs, val_interval=epochs)

@@ -18,15 +18,7 @@ train_dataloader = dict(dataset=dict(dataset=dict(data_root=data_root, pipeline=
 val_dataloader = dict(dataset=dict(data_root=data_root))
 val_evaluator = dict(ann_file=data_root + "annotations/val.json")
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=200),
-    dict(
-        type="CosineAnnealingLR",
-        by_epoch=True,
-        begin=0,
-        end=epochs,
-        T_max=epochs,
-        eta_min=0.0,
-        convert_to_iter_based=True,
-    ),
+    dict(_base_.warm_up, end=200),
+    dict(_base_.cosine, end=epochs),
 ]
 train_cfg = dict(max_epochs=epochs, val_interval=epochs)

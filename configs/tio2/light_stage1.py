@@ -28,5 +28,5 @@ val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 optim_wrapper = dict(optimizer=dict(lr=0.02))
-param_scheduler = [dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50)]
+param_scheduler = [dict(_base_.warm_up, end=50)]
 train_cfg = dict(max_epochs=epochs, val_interval=epochs)

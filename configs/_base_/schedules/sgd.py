@@ -11,3 +11,7 @@ optim_wrapper = dict(
 param_scheduler = [dict(type="MultiStepLR", by_epoch=True, begin=0, end=epochs, milestones=[drop_after], gamma=0.1)]
 train_cfg = dict(type="ResumableTrainLoop", max_epochs=epochs, val_interval=1)
 auto_scale_lr = dict(enable=False, base_batch_size=2)
+
+# a child's own schedule: param_scheduler = [dict(_base_.warm_up, end=steps), dict(_base_.cosine, end=epochs)]
+warm_up = dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0)
+cosine = dict(type="CosineAnnealingLR", by_epoch=True, begin=0, eta_min=0.0, convert_to_iter_based=True)

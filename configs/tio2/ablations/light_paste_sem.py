@@ -6,17 +6,7 @@
 Not trained by us so far, so no figures stand here.
 """
 
-_base_ = "./light_sem.py"
+_base_ = "./light_paste.py"
 
-paste = [
-    dict(
-        type="AgglomeratePaste",
-        library="data/agglomerates/library.zip",
-        mode="new",
-        backgrounds="data/agglomerates/backgrounds",
-        prob=0.5,
-        count_range=(3, 36),
-    ),
-    dict(type="AgglomeratePaste", library="data/agglomerates/library.zip", mode="onto", prob=0.5, count_range=(1, 10)),
-]
-train_dataloader = dict(dataset=dict(dataset=dict(pipeline=_base_.load + paste + _base_.augment + _base_.pack)))
+augment = _base_.augment[:-1] + _base_.sem
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=_base_.load + _base_.paste + augment + _base_.pack)))

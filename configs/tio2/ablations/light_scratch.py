@@ -16,6 +16,6 @@ model = dict(
 )
 train_cfg = dict(max_epochs=16, val_interval=8)  # both stages together
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type="CosineAnnealingLR", by_epoch=True, begin=0, end=16, T_max=16, eta_min=0.0, convert_to_iter_based=True),
+    dict(_base_.warm_up, end=50),
+    dict(_base_.cosine, end=16),
 ]

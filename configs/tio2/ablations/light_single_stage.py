@@ -12,14 +12,6 @@ epochs = _base_.epochs + 6  # those of stage 1 besides
 model = dict(backbone=dict(pretrained=True))
 train_cfg = dict(max_epochs=epochs, val_interval=6)
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type="CosineAnnealingLR",
-        by_epoch=True,
-        begin=0,
-        end=epochs,
-        T_max=epochs,
-        eta_min=0.0,
-        convert_to_iter_based=True,
-    ),
+    dict(_base_.warm_up, end=50),
+    dict(_base_.cosine, end=epochs),
 ]
