@@ -111,6 +111,20 @@ def test_normalised_as_documented_a_cat_is_a_cat(package_weights):
     assert probabilities[281:286].sum() > 0.5
 
 
+def test_depthwise_convolutions_are_in_float32_while_they_train_and_in_bfloat16_otherwise():
+    backbone = pretrained()
+    precisions = set()
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d) and module.groups > 1:
+            module.register_forward_hook(lambda _, __, result: precisions.add(result.dtype))
+    images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    for gradients, precision in ((True, torch.float32), (False, torch.bfloat16)):
+        with torch.set_grad_enabled(gradients), torch.autocast("cpu", dtype=torch.bfloat16):
+            backbone(images)
+        assert precisions == {precision}
+        precisions.clear()
+
+
 @pytest.mark.parametrize("norm_eval", [True, False])
 def test_frozen_whole_nothing_moves(norm_eval):
     backbone = pretrained(frozen_stages=4, norm_eval=norm_eval)
