@@ -46,6 +46,8 @@ def test_missing_config_data_and_start_are_one_line(config_file, tmp_path):
             launch.require_data(config, stage)
         (tmp_path / name).touch()
         launch.require_data(config, stage)
+    config.train_dataloader.dataset.dataset.ann_file = "fold_{fold}.json"
+    launch.require_data(config, "train")  # each fold's own training looks for its file
     launch.require_start(config)  # nothing to start from is allowed
     config.load_from = "none.pth"
     with pytest.raises(CheckpointError, match=r"none\.pth does not exist"):

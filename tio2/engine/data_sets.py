@@ -8,6 +8,9 @@ from mmengine.config import Config, ConfigDict
 
 from tio2.engine.settings import ConfigError
 
+FOLD_MARK = "{fold}"
+"""Stands for a fold's number in a setting."""
+
 
 def data_sets(node: Any) -> Iterator[ConfigDict]:
     """The settings of every data set that a loader reads, within whatever wraps or joins them."""

@@ -13,7 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from tio2.engine.checkpoints import CheckpointError, find_checkpoint
-from tio2.engine.data_sets import annotation_file, data_sets
+from tio2.engine.data_sets import FOLD_MARK, annotation_file, data_sets
 from tio2.engine.distribution import DistributionError, join_processes
 from tio2.engine.guards import LossError
 from tio2.engine.resume import resume_point
@@ -89,12 +89,14 @@ def set_resume(config: Config, resume: str | None) -> None:
 def require_data(config: Config, stage: str) -> None:
     """Make sure that the annotation files of `stage` ('train', 'val' or 'test') stand where the config says.
 
+    Those that each fold of a cross-validation has of its own are left to the fold's training.
+
     Raises:
         ConfigError: One does not.
     """
     for dataset in data_sets(config[f"{stage}_dataloader"]):
         file = annotation_file(dataset)
-        if not file.is_file():
+        if not file.is_file() and FOLD_MARK not in str(file):
             raise ConfigError(f'{file} does not exist; README, "Train and test", names the command that makes it')
 
 

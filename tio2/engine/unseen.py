@@ -7,13 +7,10 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from tio2.agglomerates import AgglomerateLibrary
-from tio2.engine.data_sets import annotation_file, data_sets, divided_set
+from tio2.engine.data_sets import FOLD_MARK, annotation_file, data_sets, divided_set
 from tio2.engine.settings import ConfigError
 from tio2.structures.annotations import read_annotations
 from tio2.structures.json_files import read_json
-
-FOLD_MARK = "{fold}"
-"""Stands for a fold's number in a setting."""
 
 
 def start_of_fold(config: Config, number: int, kept_back: Sequence[str]) -> str | None:

@@ -1,0 +1,8 @@
+"""The backbone stays as the rendered scenes left it; FPN, RPN and heads train on the real images.
+
+python tools/train.py configs/tio2/ablations/light_frozen.py
+"""
+
+_base_ = "../light_finetune.py"
+
+model = dict(backbone=dict(frozen_stages=4))
