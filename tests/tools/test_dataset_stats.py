@@ -113,7 +113,7 @@ def test_the_tool_reads_limits_of_configs_and_draws(tmp_path, capsys):
     folder = tmp_path / "images/train"
     folder.mkdir(parents=True)
     cv2.imwrite(str(folder / "1.png"), np.full(masks.image_shape, 7, np.uint8))
-    write_annotations(tmp_path / "annotations/train.json", annotations(masks))
+    write_annotations(tmp_path / "annotations/train.json", annotations(masks, pixel_size_nm=None))
     tool.main([str(tmp_path / "annotations/train.json"), "--out", str(tmp_path / "stats.png")])
     text = capsys.readouterr().out
     assert "warning: train: 4 particles (100.00%) are smaller than any anchor covers (sides 3 to 3 px at ×1.5" in text

@@ -164,16 +164,17 @@ def draw_statistics(statistics: Sequence[DatasetStatistics], limits: DetectorLim
     for axis, name in ((axes[0], "ecd_px"), (axes[1], "ecd_nm")):
         values = {s.name: getattr(s, name)[np.isfinite(getattr(s, name))] for s in statistics}
         joined = np.concatenate(list(values.values()))
+        axis.set(xlabel=f"equivalent circular diameter ({name[4:]})", ylabel="particles")
+        if not joined.size:
+            axis.text(0.5, 0.5, "no pixel size", transform=axis.transAxes, ha="center")
+            continue
+        axis.set_xscale("log")
         axis.xaxis.set(
             major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=ScalarFormatter(), minor_formatter=NullFormatter()
         )
-        axis.set(xlabel=f"equivalent circular diameter ({name[4:]})", ylabel="particles", xscale="log")
-        if joined.size:
-            bins = np.geomspace(joined.min() * 0.95, joined.max() * 1.05, 30)
-            for label, sample in values.items():
-                axis.hist(sample, bins, histtype="step", label=label)
-        else:
-            axis.text(0.5, 0.5, "no pixel size", transform=axis.transAxes, ha="center")
+        bins = np.geomspace(joined.min() * 0.95, joined.max() * 1.05, 30)
+        for label, sample in values.items():
+            axis.hist(sample, bins, histtype="step", label=label)
     if limits is not None:
         sides = np.sqrt(limits.anchors_px.prod(axis=1)) / limits.scale
         axes[0].axvspan(sides.min(), sides.max(), alpha=0.15, label="anchors")
