@@ -35,7 +35,7 @@ def _sampler(fraction, add_truths):
 
 def _roi_extractor(cells):
     return {
-        "type": "SingleRoIExtractor",
+        "type": "DenseRoIExtractor",
         "roi_layer": {"type": "RoIAlign", "output_size": cells, "sampling_ratio": 0},
         "out_channels": 32,
         "featmap_strides": [4, 8, 16, 32],

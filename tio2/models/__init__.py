@@ -8,6 +8,7 @@ from tio2.models.detector import DenseMaskRCNN
 from tio2.models.efficientnet_lite import EfficientNetLite
 from tio2.models.mask_head import HighResFCNMaskHead
 from tio2.models.mask_pasting import ProbabilityCrops, paste_probabilities, paste_rles
+from tio2.models.roi_extractor import DenseRoIExtractor
 from tio2.models.transfer_hook import TransferCheckHook
 from tio2.models.weights import StateDifferences, TransferError, check_transfer, compare_state_dicts
 
@@ -17,6 +18,7 @@ __all__ = [
     "DenseFCNMaskHead",
     "DenseMaskRCNN",
     "DenseRPNHead",
+    "DenseRoIExtractor",
     "DenseRoIHead",
     "EfficientNetLite",
     "HighResFCNMaskHead",

@@ -5,9 +5,13 @@ import logging
 import torch
 from mmdet.models.detectors import MaskRCNN
 from mmdet.registry import MODELS
+from mmdet.structures import SampleList
 from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from torch import Tensor
+
+from tio2.models.flips import predict_flipped
+from tio2.models.roi_extractor import DenseRoIExtractor
 
 PRECISIONS = ("auto", "bfloat16", "float32")
 
@@ -26,6 +30,9 @@ class DenseMaskRCNN(MaskRCNN):
     Features, box deltas, scores and mask logits leave the layers that make them as float32 (here, and in `DenseRPNHead`
     and `DenseRoIHead`): MMCV's operators take nothing else, and coordinates in bfloat16 would be off by pixels.
     Weights and their gradients are float32 throughout.
+
+    With `test_cfg.flips`, a list of `horizontal`, `vertical`, `diagonal`, the mirror images are looked at too, and what
+    they show is fused (see `flips`).
 
     Args:
         backbone: As for MMDetection's MaskRCNN; so the others up to `init_cfg`.
@@ -69,10 +76,20 @@ class DenseMaskRCNN(MaskRCNN):
         with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=reduced):
             return super().forward(inputs, data_samples, mode)
 
+    def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
+        """The data samples with what was found, as MMDetection's detectors; in mirror images too if they are wanted."""
+        if not self.test_cfg.get("flips"):
+            return super().predict(batch_inputs, batch_data_samples, rescale)
+        results = predict_flipped(self, batch_inputs, batch_data_samples, rescale)
+        return self.add_pred_to_datasample(batch_data_samples, results)
+
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """Feature maps (N, C, H/stride, W/stride), float32; computed pixel by pixel, which suits a CPU's convolutions.
 
-        They are handed on channel by channel: MMCV's RoIAlign reads the memory so, whatever the strides say.
+        For MMCV's RoIAlign they are handed on channel by channel: it reads the memory so, whatever the strides say.
         """
         batch_inputs = batch_inputs.contiguous(memory_format=torch.channels_last)
-        return tuple(features.float().contiguous() for features in super().extract_feat(batch_inputs))
+        extractors = self.roi_head.bbox_roi_extractor, self.roi_head.mask_roi_extractor
+        as_it_is = batch_inputs.device.type == "cpu" and all(isinstance(each, DenseRoIExtractor) for each in extractors)
+        layout = torch.preserve_format if as_it_is else torch.contiguous_format
+        return tuple(each.to(torch.float32, memory_format=layout) for each in super().extract_feat(batch_inputs))

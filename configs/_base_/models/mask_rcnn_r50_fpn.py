@@ -27,6 +27,8 @@ model = dict(
     ),
     roi_head=dict(
         type="DenseRoIHead",
+        bbox_roi_extractor=dict(type="DenseRoIExtractor"),
+        mask_roi_extractor=dict(type="DenseRoIExtractor"),
         bbox_head=dict(num_classes=1),
         mask_head=dict(type="HighResFCNMaskHead", num_classes=1),  # 14 -> 28 -> 56 (§3.3)
     ),
