@@ -1,0 +1,84 @@
+"""Name the cause of every miss and false positive of a tested run, and draw the worst of each cause on a sheet.
+
+python tools/error_sheet.py work_dirs/light_finetune --split val
+python tools/error_sheet.py work_dirs/light_finetune --split cv --examples 24
+python tools/error_sheet.py work_dirs/light_finetune --split rendered-test --data data/rendered
+
+Writes, into <run>/<split>/errors/: errors.md, errors.csv, missed.png (useful particles, the largest first) and
+false_positives.png (the surest first). --random draws at random instead, to see how well the rules name the causes.
+"""
+
+import argparse
+from pathlib import Path
+
+from tio2.cli import one_line_errors, quiet_imports
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of a tested run")
+    parser.add_argument("--split", default="val", help="tested split: folder below the run's (default: %(default)s)")
+    parser.add_argument("--data", metavar="ROOT", help="folder of the data set, where it is not the config's own")
+    parser.add_argument(
+        "--min-score", type=float, default=0.5, help="detections count from it on (default: %(default)s)"
+    )
+    parser.add_argument("--examples", type=int, default=12, help="of each cause on a sheet (default: %(default)s)")
+    parser.add_argument("--columns", type=int, default=4, help="examples in a row (default: %(default)s)")
+    parser.add_argument("--random", type=int, metavar="SEED", help="examples drawn at random instead of the worst")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read, name, draw, write."""
+    arguments = parse_arguments()
+    with quiet_imports():
+        from mmengine.config import Config
+
+        from tio2.engine import launch, testing
+        from tio2.metrology.comparison import compare_image, found_by_image, image_truths
+        from tio2.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, image_errors
+        from tio2.reporting.csv_files import write_csv
+        from tio2.reporting.error_sheet import Drawn, draw_sheet, false_examples, miss_examples
+        from tio2.reporting.error_tables import ERROR_COLUMNS, error_rows, errors_markdown
+        from tio2.reporting.overlays import write_png
+        from tio2.reporting.runs import RunError, run_config
+        from tio2.sem import SEMReadError, read_grey
+        from tio2.structures import AnnotationError, PredictionError, read_annotations, read_predictions
+    folder = arguments.run / arguments.split
+    kinds = (*launch.PEOPLE_ERRORS, AnnotationError, PredictionError, RunError, SEMReadError)
+    with one_line_errors(*kinds):
+        predictions = read_predictions(folder / "predictions.json")
+        file = run_config(arguments.run, arguments.split)
+        if file is None:
+            raise RunError(f"{arguments.run}: holds no config; give the folder of a run that tools/test.py has tested")
+        config = Config.fromfile(file)
+        split = arguments.split.rpartition("-")[2]
+        testing.select_split(config, "train" if split == "cv" else split, folder, data=arguments.data)
+        files = testing.split_files(config)
+        truths = image_truths(read_annotations(files.annotations))
+        founds = found_by_image(predictions, truths)
+        images = [compare_image(t, f, min_score=arguments.min_score) for t, f in zip(truths, founds, strict=True)]
+        greys = [read_grey(files.images / truth.file_name) for truth in truths]
+    errors = [image_errors(*one) for one in zip(images, founds, greys, strict=True)]
+    drawn = [Drawn(*one) for one in zip(images, errors, greys, strict=True)]
+    head = f"{arguments.run.name}, {arguments.split}: errors by cause, score ≥ {arguments.min_score:g}"
+    out = folder / "errors"
+    out.mkdir(exist_ok=True)
+    text = errors_markdown(images, errors, head)
+    (out / "errors.md").write_text(text, encoding="utf-8")
+    rows = (row for image, of_image in zip(images, errors, strict=True) for row in error_rows(image, of_image))
+    write_csv(out / "errors.csv", ERROR_COLUMNS, rows)
+    choice = arguments.examples, arguments.random
+    for name, causes, examples in (
+        ("missed", MISS_CAUSES, miss_examples),
+        ("false_positives", FALSE_CAUSES, false_examples),
+    ):
+        chosen = examples(drawn, list(causes), *choice)
+        write_png(out / f"{name}.png", draw_sheet(chosen, arguments.columns, head))
+    print(text)
+    print(f"written: {out}/errors.md, errors.csv, missed.png, false_positives.png")
+
+
+if __name__ == "__main__":
+    main()
