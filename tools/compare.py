@@ -28,7 +28,7 @@ def main() -> None:
     """Read, group, compare, write."""
     arguments = parse_arguments()
     with quiet_imports():
-        from tio2.engine.config_changes import config_changes
+        from tio2.engine.config_changes import config_changes, effective_settings, initial_weights
         from tio2.reporting import comparing
         from tio2.reporting.csv_files import write_csv
         from tio2.reporting.figures import write_figure
@@ -45,11 +45,16 @@ def main() -> None:
         runs = [read_run(folder, arguments.split) for folder in folders]
         configs = {folder: run_config(folder, arguments.split) for folder in folders}
         base = configs.get(arguments.baseline)
-        changes = {
-            folder: "; ".join(config_changes(config, base)) if config and base else ""
+        settings = {
+            folder: comparing.Settings(
+                "; ".join(config_changes(config, base)) if base else "",
+                repr(sorted(effective_settings(config).items())),
+                initial_weights(config),
+            )
             for folder, config in configs.items()
+            if config
         }
-        rows = comparing.rows_of(runs, changes)
+        rows = comparing.rows_of(runs, settings)
         baseline = next((row for row in rows if arguments.baseline in [run.folder for run in row.runs]), None)
         markdown = comparing.comparison_markdown(rows, baseline)
         header, cells = comparing.comparison_cells(rows)

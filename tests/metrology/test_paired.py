@@ -8,7 +8,8 @@ from tio2.metrology.paired import paired_difference, t_interval
 
 
 def mean_of(values):
-    return lambda index: float(np.mean(values[index]))
+    """The mean over images, of one seed (n,) or several (S, n)."""
+    return lambda index: np.atleast_2d(values)[:, index].mean(axis=1)
 
 
 def test_the_t_interval_is_student_s():
@@ -40,3 +41,41 @@ def test_a_run_differs_not_from_itself():
         same = paired_difference(mean_of(values), mean_of(values), count, np.random.default_rng(0))
         assert not same.is_shown
         assert "no difference shown" in str(same)
+
+
+def test_of_two_seeds_each_the_interval_reaches_from_the_least_to_the_largest_difference():
+    run, base = np.repeat([[3.0], [5.0]], 20, axis=1), np.repeat([[0.0], [1.0]], 20, axis=1)
+    found = paired_difference(mean_of(run), mean_of(base), 20, np.random.default_rng(0))
+    assert (found.difference, found.low, found.high, found.seeds) == (3.5, 2.0, 5.0, (2, 2))
+
+
+def test_one_seed_on_a_side_leaves_the_seeds_spread_out():
+    run, base = np.repeat([[3.0], [5.0]], 20, axis=1), np.zeros(20)
+    found = paired_difference(mean_of(run), mean_of(base), 20, np.random.default_rng(0))
+    assert (found.low, found.high, found.seeds) == (4.0, 4.0, None)
+
+
+def test_images_and_seeds_add_their_variances():
+    rng = np.random.default_rng(2)
+    images, seeds = 60, 12
+    gain, ours, theirs = rng.normal(0, 0.3, images), rng.normal(0, 0.1, (seeds, 1)), rng.normal(0, 0.15, (seeds, 1))
+    shared = rng.normal(0, 5, images)  # of the images, in both runs: no part of their difference
+    found = paired_difference(mean_of(shared + gain + ours), mean_of(shared + theirs), images, rng)
+    variance = gain.var() / images + (ours.var(ddof=1) + theirs.var(ddof=1)) / seeds
+    half = 1.96 * np.sqrt(variance)
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.07)
+    assert (found.high + found.low) / 2 == pytest.approx(found.difference, abs=0.15 * half)
+
+
+def test_seeds_in_the_interval_keep_what_it_says_where_seeds_differ_more_than_images():
+    """80 times two equal methods, three seeds each: images alone would see a difference in most."""
+    rng = np.random.default_rng(3)
+    kept = {"both": 0, "images": 0}
+    for _ in range(80):
+        run, base = (rng.normal(0, 0.1, (3, 1)) + rng.normal(0, 0.05, (3, 25)) for _ in range(2))
+        both = paired_difference(mean_of(run), mean_of(base), 25, rng)
+        images = paired_difference(mean_of(run.mean(axis=0)), mean_of(base.mean(axis=0)), 25, rng)
+        kept["both"] += not both.is_shown
+        kept["images"] += not images.is_shown
+    assert kept["both"] >= 0.75 * 80
+    assert kept["images"] <= 0.4 * 80

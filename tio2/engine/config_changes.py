@@ -1,4 +1,4 @@
-"""What one config changes from another, computed from their resolved forms."""
+"""What one config changes from another, and what its network starts from, computed from their resolved forms."""
 
 from __future__ import annotations
 
@@ -11,16 +11,34 @@ from mmengine.config import Config
 EFFECTIVE = ("model", "train_dataloader", "val_dataloader", "optim_wrapper", "param_scheduler", "train_cfg")
 """Keys that decide what is trained and how; the others name places, machines, seeds, or pieces of these."""
 
+EFFECTIVE_HOOKS = ("AveragedWeightsHook", "EMAHook")
+"""Of the hooks those that change the weights; the others watch."""
+
+PLACES = ("data_root", "ann_file")
+
 
 def config_changes(config: str | Path, base: str | Path) -> list[str]:
     """Sorted ``key: value (base value)`` for every value that differs; of a list of steps, those added and removed."""
-    here, there = (dict(_values(_effective(Config.fromfile(path).to_dict()))) for path in (config, base))
+    here, there = effective_settings(config), effective_settings(base)
     keys = sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key))
-    return [_change(key, here.get(key), there.get(key)) for key in keys if not key.endswith(("data_root", "ann_file"))]
+    return [_change(key, here.get(key), there.get(key)) for key in keys]
 
 
-def _effective(config: Mapping) -> dict:
-    return {key: config[key] for key in EFFECTIVE if key in config}
+def effective_settings(config: str | Path) -> dict[str, Any]:
+    """Dotted key to value of all that decides what is trained and how; the training's seed is no such setting."""
+    whole = Config.fromfile(config).to_dict()
+    effective = {key: whole[key] for key in EFFECTIVE if key in whole}
+    hooks = [dict(hook) for hook in whole.get("custom_hooks", []) if hook["type"] in EFFECTIVE_HOOKS]
+    effective |= {hook.pop("type"): hook for hook in hooks}
+    return {key: value for key, value in _values(effective) if not key.endswith(PLACES)}
+
+
+def initial_weights(config: str | Path) -> str:
+    """What a network starts from that loads no checkpoint: ``ImageNet``, an address of weights, or ``none``."""
+    backbone = Config.fromfile(config).model.backbone
+    if backbone.get("pretrained", False):
+        return "ImageNet"
+    return (backbone.get("init_cfg") or {}).get("checkpoint", "none")
 
 
 def _values(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -36,7 +54,11 @@ def _change(key: str, here: Any, there: Any) -> str:
         new, old = ([step["type"] for step in steps] for steps in (here, there))
         changed = [f"+{name}" for name in new if name not in old] + [f"-{name}" for name in old if name not in new]
         return f"{key}: {', '.join(changed) or 'other settings of the same steps'}"
-    return f"{key}: {here} ({there})"
+    return f"{key}: {_text(here)} ({_text(there)})"
+
+
+def _text(value: Any) -> str:
+    return ", ".join(step["type"] for step in value) if _is_steps(value) else str(value)
 
 
 def _is_steps(value: Any) -> bool:

@@ -51,23 +51,24 @@ def outcomes(truth: CroppedMasks, found: CroppedMasks, scores: np.ndarray, ignor
 def pooled_average_precision(
     scores: Sequence[np.ndarray], image_outcomes: Sequence[np.ndarray], particles: int
 ) -> np.ndarray:
-    """(10,) average precision at each threshold over all detections of some images; NaN without true particles.
+    """(T,) average precision at each threshold over all detections of some images; NaN without true particles.
 
     Args:
         scores: of each image, (M,).
-        image_outcomes: of each image, (M, 10), from `outcomes`.
+        image_outcomes: of each image, (M, T), the wanted columns of `outcomes`.
         particles: true particles in these images.
     """
+    thresholds = image_outcomes[0].shape[1]
     if particles == 0:
-        return np.full(len(IOU_THRESHOLDS), np.nan)
+        return np.full(thresholds, np.nan)
     if sum(map(len, scores)) == 0:
-        return np.zeros(len(IOU_THRESHOLDS))
+        return np.zeros(thresholds)
     order = np.argsort(-np.concatenate(scores), kind="stable")
-    ranked = np.concatenate(image_outcomes)[order]  # (M, 10)
+    ranked = np.concatenate(image_outcomes)[order]  # (M, T)
     right, wrong = np.cumsum(ranked == RIGHT, axis=0), np.cumsum(ranked == WRONG, axis=0)
     precision = right / np.maximum(right + wrong, 1)
     precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-    return np.array([_at_recalls(right[:, t] / particles, precision[:, t]) for t in range(len(IOU_THRESHOLDS))])
+    return np.array([_at_recalls(right[:, t] / particles, precision[:, t]) for t in range(thresholds)])
 
 
 def _at_recalls(recall: np.ndarray, precision: np.ndarray) -> float:

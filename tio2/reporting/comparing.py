@@ -1,12 +1,14 @@
-"""Runs side by side: a row a config, its folds pooled, its seeds averaged, and paired differences from a baseline.
+"""Runs side by side: a row a config and start, folds pooled, seeds averaged, and paired differences from a baseline.
 
-Runs of one config whose images differ are its folds; runs on the same images are its seeds.
+Runs of the same settings from the same weights are one row: those whose images differ are its folds, those on the same
+images its seeds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from matplotlib.figure import Figure
 
 from tio2.metrology.comparison import OPERATING_SCORE
 from tio2.metrology.paired import PairedDifference, paired_difference
-from tio2.reporting.runs import FIGURES, ImageResult, RunError, TestedRun
+from tio2.reporting.runs import FIGURES, ImageResult, RunError, Start, TestedRun, start_of
 from tio2.reporting.tables import markdown_table
 
 CHART_FIGURES = ("mAP", "AP50", "useful found, %")
@@ -23,47 +25,82 @@ DIFFERENCE_FIGURES = ("mAP", "AP50", "Dice", "useful found, %", "ECD bias, %")
 RUN_COLUMNS = ("F1", "PQ", "parameters", "training, min", "peak memory, MiB", "s / image")
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What a run's config says of it.
+
+    Attributes:
+        changes: what it changes from the baseline's, in words.
+        effective: all that decides what is trained, as text; runs that differ here are no seeds of one another.
+        initial: what the network starts from without a checkpoint; None if that is not known.
+    """
+
+    changes: str = ""
+    effective: str = ""
+    initial: str | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A config on a split.
+    """Settings on a split.
 
     Attributes:
         name: of the config, with the split.
         changes: what it changes from the baseline's config, in words.
+        start: weights that its trainings start from; None if that is not known.
         seeds: of each seed, the images of all its folds by name.
         runs: the folders that it comes from.
     """
 
     name: str
     changes: str
+    start: str | None
     seeds: tuple[Mapping[str, ImageResult], ...]
     runs: tuple[TestedRun, ...]
 
-    def figure(self, name: str, images: Sequence[str] | None = None) -> float:
-        """A figure pooled over images (all by default, repeats allowed), averaged over seeds."""
-        return float(np.mean([FIGURES[name]([seed[i] for i in images or seed]) for seed in self.seeds]))
+    def seed_figures(self, name: str, images: Sequence[str] | None = None) -> np.ndarray:
+        """(S,) figure of each seed, pooled over images (all by default, repeats allowed)."""
+        return np.array([FIGURES[name]([seed[i] for i in images or seed]) for seed in self.seeds])
+
+    def figure(self, name: str) -> float:
+        """A figure pooled over all images, averaged over seeds."""
+        return float(np.mean(self.seed_figures(name)))
 
     def seed_std(self, name: str) -> float:
         """Standard deviation of a figure over seeds; NaN for one seed."""
-        values = [FIGURES[name](list(seed.values())) for seed in self.seeds]
-        return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+        return float(np.std(self.seed_figures(name), ddof=1)) if len(self.seeds) > 1 else float("nan")
 
 
-def rows_of(runs: Sequence[TestedRun], changes: Mapping[Path, str]) -> list[Row]:
-    """Runs grouped into rows, in the order in which their configs first come.
+def rows_of(runs: Sequence[TestedRun], settings: Mapping[Path, Settings]) -> list[Row]:
+    """Runs grouped into rows, in the order in which their settings first come.
 
     Args:
         runs: tested splits.
-        changes: folder to what its config changes from the baseline's.
+        settings: of each folder; one without config may be left out.
+
+    Raises:
+        RunError: seeds of one row that are the same, or were not tested on the same images.
     """
-    groups: dict[tuple[str, str, str, str], list[TestedRun]] = {}
+    groups: dict[tuple[str, Settings, Start | None], list[TestedRun]] = {}
     for run in runs:
+        own = settings.get(run.folder, Settings())
         # the folds of a cross-validation are tested as val, with files of their own
-        key = (_config_name(run), run.split, _counted(run), changes.get(run.folder, ""))
-        groups.setdefault(key, []).append(run)
+        name = f"{Path(run.metrics['config']).stem} ({run.split}{_counted(run)})"
+        groups.setdefault((name, own, start_of(run, own.initial)), []).append(run)
+    names = Counter(name for name, _, _ in groups)
+    digests: dict[str, set] = {}
+    for _, _, start in groups:
+        if start:
+            digests.setdefault(start.label, set()).add(start.digests)
     return [
-        Row(f"{name} ({split}{counted})", changed, _seeds(members), tuple(members))
-        for (name, split, counted, changed), members in groups.items()
+        Row(
+            name if names[name] == 1 else f"{name}, {members[0].folder.name}",
+            own.changes,
+            _start_text(start, is_alone=start is None or len(digests[start.label]) == 1),
+            _seeds(members),
+            tuple(members),
+        )
+        for (name, own, start), members in groups.items()
     ]
 
 
@@ -78,30 +115,28 @@ def difference(row: Row, baseline: Row, figure: str, seed: int = 0) -> PairedDif
         raise RunError(f"{row.name} and {baseline.name} share no image; test both on the same split")
     names = np.array(common)
 
-    def of(which: Row) -> object:
-        return lambda index: which.figure(figure, names[index].tolist())
+    def of(which: Row) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda index: which.seed_figures(figure, names[index].tolist())
 
     return paired_difference(of(row), of(baseline), len(common), np.random.default_rng(seed))
 
 
 def comparison_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
-    """Header and cells, unrounded: figures, then what the run took."""
-    header = ["run", "changes", "images", "seeds", *FIGURES, *RUN_COLUMNS]
+    """Header and cells, unrounded: figures averaged over seeds, then what a run took, the mean of a row's runs."""
+    header = ["run", "changes", "start", "images", "seeds", *FIGURES, *RUN_COLUMNS]
     cells = []
     for row in rows:
-        run, metrics = row.runs[0].run, row.runs[0].metrics
-        judged = [
-            [one.metrics["metrics"].get(f"particles/{key}") for one in row.runs] for key in ("f1", "panoptic_quality")
-        ]
+        runs, metrics = [each.run for each in row.runs], [each.metrics for each in row.runs]
         took = [
-            *(None if None in values else float(np.mean(values)) for values in judged),
-            run.get("parameters"),
-            run["seconds"] / 60 if "seconds" in run else None,
-            run.get("peak_memory_mib"),
-            metrics.get("seconds_per_image", {}).get("median"),
+            _mean_of_known(each["metrics"].get("particles/f1") for each in metrics),
+            _mean_of_known(each["metrics"].get("particles/panoptic_quality") for each in metrics),
+            runs[0].get("parameters"),
+            _mean_of_known(each["seconds"] / 60 if "seconds" in each else None for each in runs),
+            _mean_of_known(each.get("peak_memory_mib") for each in runs),
+            _mean_of_known(each.get("seconds_per_image", {}).get("median") for each in metrics),
         ]
         figures = [row.figure(name) for name in FIGURES]
-        cells.append([row.name, row.changes, len(row.seeds[0]), len(row.seeds), *figures, *took])
+        cells.append([row.name, row.changes, row.start, len(row.seeds[0]), len(row.seeds), *figures, *took])
     return header, cells
 
 
@@ -111,15 +146,18 @@ def comparison_markdown(rows: Sequence[Row], baseline: Row | None) -> str:
     text = markdown_table(header, cells)
     several = [row for row in rows if len(row.seeds) > 1]
     if several:
-        spread = [[row.name, len(row.seeds), *(row.seed_std(name) for name in FIGURES)] for row in several]
-        text += "\nStandard deviation over seeds:\n\n" + markdown_table(["run", "seeds", *FIGURES], spread)
+        text += "\nMean and standard deviation over seeds:\n\n" + markdown_table(
+            ["run", "seeds", *FIGURES],
+            [[row.name, len(row.seeds), *(_with_spread(row, name) for name in FIGURES)] for row in several],
+        )
     others = [row for row in rows if row is not baseline and baseline and set(row.seeds[0]) & set(baseline.seeds[0])]
     if others:
         table = [[row.name, *(str(difference(row, baseline, name)) for name in DIFFERENCE_FIGURES)] for row in others]
         text += (
-            f"\nDifferences from {baseline.name}, paired over images, with 95 % intervals: from 20 images on by a "
-            "bootstrap that pools and evaluates each resample anew, below that Student's t of the images' differences "
-            "(n = images):\n\n" + markdown_table(["run", *DIFFERENCE_FIGURES], table)
+            f"\nDifferences from {baseline.name}, paired over images, seeds averaged, with 95 % intervals: from 20 "
+            "images on by a bootstrap that pools and evaluates each resample anew, below that Student's t of the "
+            "images' differences (n = images). The spread over seeds is in an interval that names seeds, and in no "
+            "other:\n\n" + markdown_table(["run", *DIFFERENCE_FIGURES], table)
         )
     return text
 
@@ -150,20 +188,35 @@ def fill_between_markers(path: str | Path, text: str, marker: str = "results") -
     path.write_text(pattern.sub(lambda found: f"{found[1]}{text}{found[2]}", old), encoding="utf-8")
 
 
-def _config_name(run: TestedRun) -> str:
-    return Path(run.metrics["config"]).stem
-
-
 def _counted(run: TestedRun) -> str:
     """From which score single particles were counted, where that is not the usual one."""
     score = run.metrics.get("counted_from_score", OPERATING_SCORE)
     return "" if score == OPERATING_SCORE else f", score ≥ {score:g}"
 
 
+def _start_text(start: Start | None, *, is_alone: bool) -> str | None:
+    """A start's label; its files' digests too where other weights have the same label."""
+    if start is None or is_alone:
+        return start.label if start else None
+    return " ".join([start.label, *(digest[:8] for digest in start.digests)])
+
+
 def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, ImageResult], ...]:
-    """The folds of each seed joined: runs that share an image are different seeds."""
+    """The folds of each seed joined: runs that share an image are different seeds.
+
+    Raises:
+        RunError: they are not, or the seeds' images differ.
+    """
     seeds: list[dict[str, ImageResult]] = []
+    numbers: dict[tuple[int, frozenset], Path] = {}
     for run in runs:
+        number = run.run.get("seed"), frozenset(run.images)
+        if number[0] is not None and number in numbers:
+            raise RunError(
+                f"{numbers[number]} and {run.folder} are trainings of the same settings and the same seed {number[0]}; "
+                "name one of them only"
+            )
+        numbers[number] = run.folder
         home = next((seed for seed in seeds if not set(seed) & set(run.images)), None)
         if home is None:
             home = {}
@@ -173,3 +226,13 @@ def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, ImageResult], ...]:
         folders = ", ".join(str(run.folder) for run in runs)
         raise RunError(f"{folders}: these seeds were not tested on the same images; test each on all of them")
     return tuple(seeds)
+
+
+def _with_spread(row: Row, figure: str) -> str:
+    return f"{row.figure(figure):.3f} ± {row.seed_std(figure):.3f}"
+
+
+def _mean_of_known(values: Iterable[float | None]) -> float | None:
+    """Mean; None where one is not known."""
+    values = list(values)
+    return None if None in values else float(np.mean(values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +69,10 @@ class TestedRun:
 
 
 FIGURES = {
-    "mAP": lambda images: _average_precision(images).mean(),
-    "AP50": lambda images: _average_precision(images)[0],
-    "AP75": lambda images: _average_precision(images)[5],
-    "AP90": lambda images: _average_precision(images)[8],
+    "mAP": lambda images: _average_precision(images, slice(None)),
+    "AP50": lambda images: _average_precision(images, slice(0, 1)),
+    "AP75": lambda images: _average_precision(images, slice(5, 6)),
+    "AP90": lambda images: _average_precision(images, slice(8, 9)),
     "Dice": lambda images: _mean(np.concatenate([image.dice for image in images])),
     "found, %": lambda images: _percent([i.found for i in images], [i.particles for i in images]),
     "useful found, %": lambda images: _percent([i.useful_found for i in images], [i.useful for i in images]),
@@ -102,10 +103,47 @@ def read_run(folder: str | Path, split: str) -> TestedRun:
     return TestedRun(folder, split, metrics, run, images)
 
 
+@dataclass(frozen=True)
+class Start:
+    """Weights that a run starts from.
+
+    Attributes:
+        label: run and epoch that they are from, or the file and the first 8 digits of its SHA-256.
+        digests: SHA-256 of each file, sorted; several where each fold starts from its own.
+    """
+
+    label: str
+    digests: tuple[str, ...] = ()
+
+
+def start_of(run: TestedRun, initial: str | None) -> Start | None:
+    """What a run started from, by its ``run.json``; None where that says nothing.
+
+    Args:
+        run: a tested split.
+        initial: what its network starts from without a checkpoint, such as ``ImageNet``; None if that is not known.
+    """
+    recorded = run.run.get("start_weights", {})
+    files = [each for each in (recorded if isinstance(recorded, list) else [recorded]) if each]
+    if files:
+        labels = dict.fromkeys(_origin(each) for each in files)
+        return Start(", ".join(labels), tuple(sorted({each["sha256"] for each in files if "sha256" in each})))
+    return None if recorded == {} or initial is None else Start(initial)
+
+
 def run_config(folder: str | Path, split: str) -> Path | None:
     """The config of a tested split: the split's own (a cross-validation's) before the folder's; None without any."""
     places = Path(folder) / split, Path(folder)
     return next((file for place in places for file in sorted(place.glob("*.py"))), None)
+
+
+def _origin(weights: dict) -> str:
+    """Run and epoch of a checkpoint that a run or its fold wrote; of others the file and 8 digits of its SHA-256."""
+    path = Path(weights["path"])
+    if not re.fullmatch(r"epoch_\d+(_step_\d+)?", path.stem):
+        return f"{path.name} {weights.get('sha256', '')[:8]}".strip()
+    fold = re.fullmatch(r"(?:.*/)?([^/]+)/cv/fold_\d+/run", path.parent.as_posix())
+    return f"{fold[1]} {path.stem}, each fold its own" if fold else f"{path.parent.name} {path.stem}"
 
 
 def _image_result(row: dict, particles: list[dict], detections: list[dict]) -> ImageResult:
@@ -137,9 +175,11 @@ def _by_image(path: Path) -> dict[str, list[dict]]:
     return rows
 
 
-def _average_precision(images: list[ImageResult]) -> np.ndarray:
+def _average_precision(images: list[ImageResult], thresholds: slice) -> float:
+    """Mean over some of the IoU thresholds."""
     particles = sum(image.particles for image in images)
-    return pooled_average_precision([i.scores for i in images], [i.outcomes for i in images], particles)
+    outcomes = [image.outcomes[:, thresholds] for image in images]
+    return float(pooled_average_precision([image.scores for image in images], outcomes, particles).mean())
 
 
 def _percent(parts: list[int], wholes: list[int]) -> float:

@@ -1,0 +1,123 @@
+"""Rows are what they are compared as: settings, starts, folds, seeds, and differences paired over images."""
+
+import json
+
+import numpy as np
+import pytest
+from tested_runs import write_run
+
+from tio2.reporting.comparing import (
+    Settings,
+    comparison_cells,
+    comparison_markdown,
+    difference,
+    fill_between_markers,
+    rows_of,
+)
+from tio2.reporting.runs import RunError, read_run
+
+
+def test_folds_are_pooled_and_seeds_averaged(tmp_path):
+    folds = [read_run(write_run(tmp_path / f"fold{k}", 2, first=10 * k), "val") for k in range(3)]
+    (row,) = rows_of(folds, {})
+    assert (len(row.seeds), len(row.seeds[0])) == (1, 6)
+    seeds = [read_run(write_run(tmp_path / f"seed{k}", 3, missed=k + 1, seed=k), "val") for k in range(2)]
+    (row,) = rows_of(seeds, {})
+    assert len(row.seeds) == 2
+    assert row.figure("found, %") == pytest.approx(100 * (8 + 7) / 18)
+    assert row.seed_std("found, %") == pytest.approx(100 / 9 / np.sqrt(2))
+
+
+def test_runs_counted_from_other_scores_are_rows_of_their_own(tmp_path):
+    folders = [write_run(tmp_path / name) for name in ("usual", "stricter")]
+    file = folders[1] / "val" / "metrics.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"counted_from_score": 0.65}))
+    rows = rows_of([read_run(folder, "val") for folder in folders], {})
+    assert [row.name for row in rows] == ["some (val)", "some (val, score ≥ 0.65)"]
+
+
+def test_differences_are_paired_and_said(tmp_path):
+    base = read_run(write_run(tmp_path / "base", 4), "val")
+    better = read_run(write_run(tmp_path / "better", 4, missed=1, config="configs/tio2/better.py"), "val")
+    rows = rows_of([base, better], {better.folder: Settings("epochs: 24 (12)")})
+    found = difference(rows[1], rows[0], "found, %")
+    assert (found.difference, found.images, found.method) == (pytest.approx(100 / 9), 4, "t")
+    text = comparison_markdown(rows, rows[0])
+    assert "epochs: 24 (12)" in text
+    assert "(t, n = 4)" in text
+    header, cells = comparison_cells(rows)
+    assert dict(zip(header, cells[0], strict=True))["training, min"] == 2.0
+    assert "seeds averaged" in text
+    assert "over seeds:" not in text
+
+
+def test_markers_are_filled_and_missing_ones_named(tmp_path):
+    file = tmp_path / "page.md"
+    file.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
+    for text in ("new \\1\n", "newer\n"):
+        fill_between_markers(file, text)
+        assert file.read_text() == f"before\n<!-- results -->\n{text}<!-- /results -->\nafter\n"
+    file.write_text("nothing")
+    with pytest.raises(RunError, match=r"page\.md: has no <!-- results -->"):
+        fill_between_markers(file, "x")
+
+
+def recorded(folder, **values):
+    """A run's folder with more in its run.json."""
+    file = folder / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+    return read_run(folder, "val")
+
+
+def test_seeds_are_one_row_whatever_their_folders_and_their_mean_and_spread_are_told(tmp_path):
+    runs = [
+        recorded(write_run(tmp_path / f"base_{k}", 3, missed=k + 1, seed=k), seconds=60.0 * (k + 1)) for k in range(3)
+    ]
+    other = read_run(write_run(tmp_path / "other", 3), "val")
+    settings = {run.folder: Settings("", "lr 1") for run in runs} | {other.folder: Settings("lr: 2 (1)", "lr 2")}
+    rows = rows_of([runs[0], other, *runs[1:]], settings)
+    assert [(row.name, len(row.seeds)) for row in rows] == [("some (val), base_0", 3), ("some (val), other", 1)]
+    header, cells = comparison_cells(rows)
+    first = dict(zip(header, cells[0], strict=True))
+    assert (first["seeds"], first["training, min"]) == (3, 2.0)
+    assert first["found, %"] == pytest.approx(100 * 7 / 9)
+    text = comparison_markdown(rows, rows[0])
+    assert "Mean and standard deviation over seeds" in text
+    assert "| 77.778 ± 11.111 |" in text
+    assert difference(rows[1], rows[0], "found, %").difference == pytest.approx(0)  # seeds averaged
+
+
+def test_other_settings_or_another_start_are_rows_of_their_own(tmp_path):
+    folders = [write_run(tmp_path / f"run{k}", seed=k) for k in range(4)]
+    starts = [None, None, {"path": "work_dirs/a/epoch_1.pth", "sha256": "1" * 64}]
+    starts.append(starts[2] | {"sha256": "2" * 64})
+    runs = [recorded(folder, start_weights=start) for folder, start in zip(folders, starts, strict=True)]
+    settings = {folder: Settings(initial="ImageNet") for folder in folders} | {folders[1]: Settings(initial="none")}
+    rows = rows_of(runs, settings)
+    assert [row.start for row in rows] == ["ImageNet", "none", "a epoch_1 11111111", "a epoch_1 22222222"]
+    assert [row.start for row in rows_of(runs[2:3], settings)] == ["a epoch_1"]
+    header, cells = comparison_cells(rows)
+    assert dict(zip(header, cells[0], strict=True))["start"] == "ImageNet"
+
+
+def test_one_seed_named_twice_is_refused(tmp_path):
+    runs = [read_run(write_run(tmp_path / name, seed=5), "val") for name in ("one", "two")]
+    with pytest.raises(RunError, match=r"one and .*two are trainings of the same settings and the same seed 5"):
+        rows_of(runs, {})
+
+
+def test_the_spread_over_seeds_is_in_the_interval_of_two_rows_that_have_one(tmp_path):
+    # every image of a seed is alike, so that images alone vary nothing
+    runs = [
+        read_run(write_run(tmp_path / f"{name}{k}", 20, missed, k, f"configs/tio2/{name}.py"), "val")
+        for name, misses in (("base", (3, 4)), ("better", (1, 2)))
+        for k, missed in enumerate(misses)
+    ]
+    base, better = rows_of(runs, {})
+    found = difference(better, base, "found, %")
+    assert (found.low, found.difference, found.high) == pytest.approx((100 / 9, 200 / 9, 300 / 9))
+    assert "(bootstrap, n = 20; seeds 2, 2)" in str(found)
+    (single,) = rows_of(runs[:1], {})
+    alone = difference(better, single, "found, %")
+    assert (alone.low, alone.high) == pytest.approx((100 / 6, 100 / 6))
+    assert "seeds" not in str(alone)

@@ -1,0 +1,44 @@
+"""Folders of tested runs with squares as particles: what runs are compared by."""
+
+import json
+
+import numpy as np
+
+from scenes import coco_found, coco_truth, shifted, square_grid
+from tio2.metrology import figures_of_merit
+from tio2.metrology.comparison import compare_image, found_by_image, image_truths
+from tio2.reporting.report import write_csvs
+
+
+def scene(images, missed=2):
+    """Squares, of which the first ones are missed and the rest found a pixel further right."""
+    truths = [square_grid(9, side_px=10) for _ in range(images)]
+    found = [shifted(masks[missed:], 0, 1) for masks in truths]
+    truth = coco_truth(truths)
+    for annotation in truth["annotations"]:
+        annotation["state"] = "complete"
+    predictions = coco_found(found, [np.linspace(0.9, 0.6, len(masks)) for masks in found])
+    return truth, predictions
+
+
+def write_run(folder, images=3, missed=2, seed=0, config="configs/tio2/some.py", first=0):
+    """A run's folder, tested on val."""
+    truth, predictions = scene(images, missed)
+    for image in truth["images"]:
+        image["file_name"] = f"{first + image['id']}.png"
+    truths = image_truths(truth)
+    founds = found_by_image(predictions, truths)
+    compared = [compare_image(t, f) for t, f in zip(truths, founds, strict=True)]
+    figures = figures_of_merit(compared)
+    record = {
+        "config": config,
+        "split": "val",
+        "operating_point": {"score": 0.05},
+        "seconds_per_image": {"median": 2.0},
+        "metrics": {f"particles/{name}": None if np.isnan(value) else value for name, value in figures.items()},
+    }
+    (folder / "val").mkdir(parents=True)
+    (folder / "val" / "metrics.json").write_text(json.dumps(record))
+    (folder / "run.json").write_text(json.dumps({"parameters": 7, "seconds": 120.0, "seed": seed}))
+    write_csvs(folder / "val", truths, founds, compared)
+    return folder
