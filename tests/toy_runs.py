@@ -105,6 +105,23 @@ def toy_config(work_dir, **changes) -> Config:
     return config
 
 
+def validation(stage="val") -> dict:
+    """Changes that let the run look at the five images one by one, in its validation or in a test."""
+    return {
+        f"{stage}_dataloader": {
+            "batch_size": 1,
+            "sampler": {"type": "DefaultSampler", "shuffle": False},
+            "dataset": {
+                "type": "SeededDataset",
+                "seed": 0,
+                "dataset": {"type": "ToyImages", "serialize_data": False, "pipeline": [{"type": "ToyPack"}]},
+            },
+        },
+        f"{stage}_evaluator": [],
+        f"{stage}_cfg": {"type": f"{stage.title()}Loop"},
+    }
+
+
 def toy_runner(work_dir, hooks=(), **changes) -> Runner:
     """The Runner of such a run, with more hooks if wanted."""
     runner = Runner.from_cfg(toy_config(work_dir, **changes))

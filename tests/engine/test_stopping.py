@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 from mmengine.hooks import Hook
-from toy_runs import IMAGES, end_workers, toy_runner, weights_of
+from toy_runs import IMAGES, end_workers, toy_runner, validation, weights_of
 
 from tio2.engine import TrainingStopped, resume_point
 
@@ -66,21 +66,8 @@ def test_stopped_and_resumed_is_uninterrupted(tmp_path, uninterrupted, step, num
 
 
 def test_a_signal_in_validation_ends_it_with_the_epoch_saved(tmp_path, uninterrupted):
-    validation = {
-        "val_dataloader": {
-            "batch_size": 1,
-            "sampler": {"type": "DefaultSampler", "shuffle": False},
-            "dataset": {
-                "type": "SeededDataset",
-                "seed": 0,
-                "dataset": {"type": "ToyImages", "serialize_data": False, "pipeline": [{"type": "ToyPack"}]},
-            },
-        },
-        "val_evaluator": [],
-        "val_cfg": {"type": "ValLoop"},
-    }
     with pytest.raises(TrainingStopped, match=r"after step 8; saved .*epoch_2\.pth"):
-        toy_runner(tmp_path, [SignalInValidation()], **validation).train()
+        toy_runner(tmp_path, [SignalInValidation()], **validation()).train()
     resumed = toy_runner(tmp_path, load_from=str(resume_point(tmp_path)), resume=True)
     resumed.train()
     assert torch.equal(weights_of(resumed), uninterrupted[0])

@@ -1,5 +1,6 @@
 """Running: processes, checkpoints, resumption, guards, the record of a run. Importing registers all of it."""
 
+from tio2.engine.averaging import AveragedWeightsHook
 from tio2.engine.checkpoints import CheckpointError, file_sha256, find_checkpoint, load_checkpoint, newest_checkpoint
 from tio2.engine.distribution import DistributionError
 from tio2.engine.guards import LossError, LossGuardHook
@@ -13,6 +14,7 @@ from tio2.engine.settings import ConfigError
 from tio2.engine.stopping import StopOnSignalHook, TrainingStopped
 
 __all__ = [
+    "AveragedWeightsHook",
     "CheckpointError",
     "ConfigError",
     "DistributionError",

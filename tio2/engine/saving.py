@@ -7,7 +7,7 @@ from pathlib import Path
 from mmdet.registry import HOOKS
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner import Runner
 
 from tio2.engine.checkpoints import CheckpointError
@@ -92,7 +92,7 @@ class WholeCheckpointHook(CheckpointHook):
     """MMEngine's CheckpointHook with whole files; the oldest is deleted when its successor is on the disk.
 
     It stops a run at its start if the disk has no room for a checkpoint, and a resumed run whose epochs have another
-    number of steps than the checkpoint's.
+    number of steps than the checkpoint's, or where one averages weights and the other does not.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -105,14 +105,22 @@ class WholeCheckpointHook(CheckpointHook):
             require_room(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Hold a resumed checkpoint's position against this run's epochs."""
+        """Hold a resumed checkpoint's position and averages against this run's."""
+        if not runner._resume:
+            return
         meta = checkpoint.get("meta", {})
-        steps = len(runner.train_dataloader) if runner._resume else None
-        if steps and meta.get("steps_per_epoch", steps) != steps:
+        steps = len(runner.train_dataloader)
+        if meta.get("steps_per_epoch", steps) != steps:
             raise CheckpointError(
                 f"checkpoint {runner._load_from} was taken from epochs of {meta['steps_per_epoch']} steps, and the "
                 f"config has {steps}: resume with the same train_dataloader.sampler.num_batches, or start a new run "
                 "from it with --cfg-options load_from=…"
+            )
+        if ("ema_state_dict" in checkpoint) != averages_weights(runner):
+            was = "with" if "ema_state_dict" in checkpoint else "without"
+            raise CheckpointError(
+                f"checkpoint {runner._load_from} was taken {was} averaged weights, unlike this config: resume "
+                "with the same custom_hooks, or start a new run from it with --cfg-options load_from=…"
             )
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
@@ -129,13 +137,18 @@ class WholeCheckpointHook(CheckpointHook):
             path.unlink(missing_ok=True)
 
 
+def averages_weights(runner: Runner) -> bool:
+    """Whether a checkpoint holds the weights twice: those that train, and their average."""
+    return any(isinstance(hook, EMAHook) for hook in runner.hooks)
+
+
 def require_room(runner: Runner) -> None:
     """Make sure that the disk has room for one more checkpoint: weights, and a momentum for each one that trains.
 
     Raises:
         CheckpointError: It has not.
     """
-    weights = sum(tensor.nbytes for tensor in runner.model.state_dict().values())
+    weights = sum(tensor.nbytes for tensor in runner.model.state_dict().values()) * (1 + averages_weights(runner))
     momenta = sum(parameter.nbytes for parameter in runner.model.parameters() if parameter.requires_grad)
     needed, free = (weights + momenta) / MIB, free_mib(Path(runner.work_dir))
     if free < needed:
