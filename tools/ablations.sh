@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One row of the ablation table (docs/ablations.md): four folds of the real training images, 240 steps each; begun again it goes on.
 #
-#   tools/ablations.sh base              # also: frozen no_pretraining sem simulated paste; box_nms scale_2 (base's weights, only tested)
+#   tools/ablations.sh base              # also: frozen no_pretraining sem simulated paste; box_nms scale_2 flips (base's weights, only tested)
 #   tools/ablations.sh base 1            # with another training seed
 #   tools/ablations.sh short             # also: mask28 anchors_coco: from ImageNet, 480 steps on rendered scenes under their own settings first
 #
@@ -61,6 +61,7 @@ case $row in
             "$sets.pipeline.3.library=$cut{fold}/library.zip")
         cut_agglomerates ;;
     box_nms) config=configs/tio2/ablations/light_box_nms_03.py; only_test ;;
+    flips) settings=("model.test_cfg.flips=[horizontal,vertical,diagonal]"); only_test ;;
     scale_2) settings=(val_dataloader.dataset.pipeline.1.scale_factor=2.0); only_test ;;
     short) pretrain ;;
     mask28)
