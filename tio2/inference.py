@@ -18,6 +18,7 @@ from mmengine.structures import InstanceData
 import tio2.datasets
 import tio2.models  # noqa: F401 - importing both registers what configs name
 from tio2.engine import CheckpointError, ConfigError, load_checkpoint
+from tio2.engine.heap import keep_freed_memory
 from tio2.sem.reading import read_grey
 from tio2.structures.masks import CroppedMasks
 from tio2.structures.rle_batch import Rle
@@ -65,7 +66,7 @@ class Detector:
     """A trained detector with the test pipeline of its config; calling it finds the particles of some images."""
 
     def __init__(self, config: Config, checkpoint: str | Path, device: str | torch.device = "cpu"):
-        """Build the model and load its weights.
+        """Build the model and load its weights; on a CPU the process keeps the memory that it frees from then on.
 
         Args:
             config: The config that the model was trained with.
@@ -76,6 +77,8 @@ class Detector:
             CheckpointError: The weights cannot be loaded, or are not of this model.
             ConfigError: The test pipeline does not begin by loading an SEM image.
         """
+        if torch.device(device).type == "cpu":
+            keep_freed_memory()
         register_all_modules()
         pipeline = config.test_dataloader.dataset.pipeline
         if pipeline[0]["type"] != "LoadSEMImage":

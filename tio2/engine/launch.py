@@ -10,12 +10,14 @@ import mmdet.datasets  # noqa: F401 - it prints when imported: here, where the p
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from tio2.engine.checkpoints import CheckpointError, find_checkpoint
 from tio2.engine.data_sets import FOLD_MARK, annotation_file, data_sets
 from tio2.engine.distribution import DistributionError, join_processes
 from tio2.engine.guards import LossError
+from tio2.engine.heap import keep_freed_memory
 from tio2.engine.resume import resume_point
 from tio2.engine.settings import ConfigError, check_settings
 from tio2.engine.stopping import TrainingStopped
@@ -111,7 +113,9 @@ def require_start(config: Config) -> None:
 
 
 def build_runner(config: Config) -> Runner:
-    """Build the Runner; several processes are joined first."""
+    """Build the Runner; several processes are joined first. On a CPU the process keeps the memory that it frees."""
+    if get_device() == "cpu":
+        keep_freed_memory()
     setup_cache_size_limit_of_dynamo()
     if config.launcher != "none":
         join_processes(config)
