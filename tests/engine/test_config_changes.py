@@ -21,6 +21,13 @@ def test_of_a_pipeline_the_steps_added_and_removed_are_named():
     assert change == "train_dataloader.dataset.dataset.pipeline: +OneOrMoreOf, -PhotoMetricDistortion"
 
 
+def test_of_data_sets_that_are_joined_the_folders_are_named():
+    changed = CONFIGS / "ablations" / "light_simulated.py"
+    key = "train_dataloader.dataset.dataset"
+    assert config_changes(changed, BASE) == [f"{key}: data/bam-tio2-sem + data/simulated (one data set)"]
+    assert config_changes(BASE, changed) == [f"{key}: one data set (data/bam-tio2-sem + data/simulated)"]
+
+
 def test_a_config_changes_nothing_from_itself():
     assert config_changes(BASE, BASE) == []
 

@@ -16,12 +16,21 @@ EFFECTIVE_HOOKS = ("AveragedWeightsHook", "EMAHook")
 
 PLACES = ("data_root", "ann_file")
 
+JOINED = ".datasets"
+"""End of the key under which data sets are joined."""
+
 
 def config_changes(config: str | Path, base: str | Path) -> list[str]:
-    """Sorted ``key: value (base value)`` for every value that differs; of a list of steps, those added and removed."""
+    """``key: value (base value)`` for every value that differs.
+
+    Of a list of steps those added and removed are named, of data sets joined their folders.
+    """
     here, there = effective_settings(config), effective_settings(base)
     keys = sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key))
-    return [_change(key, here.get(key), there.get(key)) for key in keys]
+    joined = tuple(key.removesuffix(JOINED) for key in keys if key.endswith(JOINED))
+    told_at_once = tuple(f"{key}." for key in joined)
+    sets = [f"{key}: {_folders(here.get(key + JOINED))} ({_folders(there.get(key + JOINED))})" for key in joined]
+    return sets + [_change(key, here.get(key), there.get(key)) for key in keys if not key.startswith(told_at_once)]
 
 
 def effective_settings(config: str | Path) -> dict[str, Any]:
@@ -55,6 +64,10 @@ def _change(key: str, here: Any, there: Any) -> str:
         changed = [f"+{name}" for name in new if name not in old] + [f"-{name}" for name in old if name not in new]
         return f"{key}: {', '.join(changed) or 'other settings of the same steps'}"
     return f"{key}: {_text(here)} ({_text(there)})"
+
+
+def _folders(data_sets: list[Mapping] | None) -> str:
+    return " + ".join(each["data_root"].rstrip("/") for each in data_sets) if data_sets else "one data set"
 
 
 def _text(value: Any) -> str:
