@@ -61,7 +61,7 @@ case $row in
             "$sets.pipeline.3.library=$cut{fold}/library.zip")
         cut_agglomerates ;;
     box_nms) config=configs/tio2/ablations/light_box_nms_03.py; only_test ;;
-    flips) settings=("model.test_cfg.flips=[horizontal,vertical,diagonal]"); only_test ;;
+    flips) config=configs/tio2/light_flips.py; only_test ;;
     scale_2) settings=(val_dataloader.dataset.pipeline.1.scale_factor=2.0); only_test ;;
     short) pretrain ;;
     mask28)
