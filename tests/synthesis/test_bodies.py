@@ -30,6 +30,17 @@ def test_ellipsoid_surfaces_and_normals_follow_the_quadratic_form(axes, seed):
     np.testing.assert_allclose(bottom, opposite, atol=2e-3 * max(axes))
 
 
+@settings(max_examples=20, deadline=None)
+@given(AXES, SEEDS)
+def test_the_faces_of_a_polyhedron_touch_its_ellipsoid(axes, seed):
+    rng = np.random.default_rng(seed)
+    normals, rotation = draw_faces(rng), uniform_rotation(rng)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    planes = rounded_polyhedron(normals, axes, rotation, 9).planes
+    form = rotation @ np.diag(np.square(axes)) @ rotation.T
+    np.testing.assert_allclose(np.einsum("ki,ij,kj->k", planes, form, planes), 1)  # a . p = 1 touches p' form^-1 p = 1
+
+
 def test_a_box_of_sharp_edges_has_flat_faces_at_its_semi_axes():
     box = superellipsoid([3.0, 2.0, 1.0], np.eye(3), 17)
     x, y = (a.ravel() for a in np.meshgrid(np.linspace(-1.5, 1.5, 9), np.linspace(-1.0, 1.0, 9)))

@@ -6,7 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tio2.synthesis.data_bar import add_data_bar, round_length
-from tio2.synthesis.formation import compress_highlights, line_streaks, membrane, shadowing, smooth_noise, tilt_yield
+from tio2.synthesis.formation import (
+    charging_bands,
+    compress_highlights,
+    debris,
+    edge_effect,
+    fractal_slopes,
+    line_streaks,
+    lit_rims,
+    membrane,
+    probe_blur,
+    shadowing,
+    smooth_noise,
+    tilt_yield,
+)
 
 
 def test_the_yield_is_a_power_of_the_cosine_up_to_its_ceiling():
@@ -20,7 +33,7 @@ def test_open_ground_and_tops_are_not_shadowed_and_a_pit_is_by_its_depth():
     heights = np.full((160, 160), 30, dtype=np.float32)
     heights[78:82, 78:82] = 0
     light = shadowing(heights, 20, 0.5)
-    assert light[80, 80] == pytest.approx(np.exp(-0.5 * 30 / 20), rel=0.03)
+    assert light[80, 80] == pytest.approx(np.exp(-((0.5 * 30 / 20) ** 2)), rel=0.03)
     assert light[20, 20] == pytest.approx(1, rel=0.01)
 
 
@@ -56,6 +69,48 @@ def test_the_membrane_is_mostly_bare():
     relief = membrane((400, 400), 5, 0.3, np.random.default_rng(2))
     assert abs(np.median(relief)) < 0.05
     assert np.percentile(np.abs(relief), 90) < 0.3 < relief.max()
+
+
+def test_the_edge_effect_is_one_on_the_outline_a_third_at_its_width_and_nothing_on_the_substrate():
+    depths = np.array([-0.4, 0, 1.5, np.inf], dtype=np.float32)
+    np.testing.assert_allclose(edge_effect(depths, 1.5), [1, 1, np.exp(-1), 0], rtol=1e-6)
+
+
+def test_charging_jumps_as_often_as_asked_between_levels_of_unit_variance():
+    bands = charging_bands(50, 2000, 14, np.random.default_rng(3))
+    assert bands.shape == (50, 2000)
+    assert bands.std() == pytest.approx(1, rel=0.05)
+    assert (np.diff(bands, axis=1) != 0).mean() == pytest.approx(1 / 14, rel=0.05)
+
+
+def test_slopes_have_unit_variance_in_every_direction():
+    slopes = fractal_slopes((400, 400), np.random.default_rng(4))
+    np.testing.assert_allclose(slopes.std(axis=(1, 2)), 1, rtol=0.1)
+    assert abs(np.corrcoef(slopes.reshape(2, -1))[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize("shape", [(12, 9), (300, 400)])
+def test_crumbs_lie_on_bare_ground_and_within_the_frame(shape):
+    flakes = debris(shape, 5, np.random.default_rng(5))
+    assert flakes.shape == shape
+    assert flakes.min() == 0 < flakes.max() <= 1.5
+    assert (debris(shape, 0, np.random.default_rng(5)) == 0).all()
+
+
+def test_a_probe_spreads_a_point_without_losing_any_of_it():
+    point = np.zeros((41, 41), dtype=np.float32)
+    point[20, 20] = 100
+    image = probe_blur(point, 0.5, 0.1)
+    assert image.sum() == pytest.approx(100, rel=1e-4)
+    variance = (image / 100 * np.square(np.arange(41) - 20)).sum()
+    assert variance == pytest.approx(0.9 * 0.5**2 + 0.1 * 1.6**2, rel=0.15)  # sampling of a narrow Gaussian
+
+
+def test_rims_follow_the_contour_and_face_the_light():
+    y, x = np.mgrid[-40:41, -40:41].astype(np.float32)
+    rims = lit_rims(2.4 - np.hypot(x, y) / 20, 0.0)  # a cone: its contour at 1.2 is a circle of 24 px
+    assert np.abs(np.hypot(x, y)[rims > 0.5 * rims.max()] - 24).max() < 2
+    assert rims[40, 40 - 24] > 0.9 > 0 > rims[40, 40 + 24]
 
 
 @given(st.floats(1e-3, 1e6))

@@ -26,10 +26,11 @@ def test_a_flat_body_on_a_black_ground_emits_its_area():
     particle = draw_particle(Population(twin_share=0), 300.0, rng)
     buffer, patch = DepthBuffer((90, 90)), rasterise(particle, 7.0, (0.3, 0.6))
     buffer.place(patch, 45, 45, 30.0, 1)
-    levels = np.array([0, 100], dtype=np.float32)
-    flat = np.where(buffer.ids == 1, np.float32(100 * microscope.edge_yield), np.float32(0))
-    total = blend_edges(flat, levels, buffer.edges, microscope).sum()
-    assert total == pytest.approx(100 * microscope.edge_yield * particle.outline.area / 49, rel=0.01)
+    levels = np.array([0, 50], dtype=np.float32)
+    fringes = np.full(buffer.ids.shape, 2, dtype=np.float32)
+    flat = np.where(buffer.ids == 1, np.float32(100), np.float32(0))
+    total = blend_edges(flat, levels, fringes, buffer.edges, microscope).sum()
+    assert total == pytest.approx(100 * particle.outline.area / 49, rel=0.01)
 
 
 def test_levels_follow_the_material():
@@ -65,11 +66,8 @@ def test_settings_scatter_about_their_middle_and_wider_with_variety():
         return np.array([list(vars(draw_microscope(rng, variety)).values()) for _ in range(400)])
 
     names = list(vars(draw_microscope(np.random.default_rng(0))))
-    fixed = names.index("azimuth")
-    ranges = np.array([MICROSCOPE_RANGES.get(name, (0, 2 * np.pi)) for name in names])
+    ranges = np.array([MICROSCOPE_RANGES[name] for name in names])
     usual, wide = drawn(1), drawn(2)
     assert ((usual >= ranges[:, 0]) & (usual <= ranges[:, 1])).all()
-    spread = np.delete(wide.std(axis=0) / usual.std(axis=0), fixed)
-    assert (spread > 1.4).all()
-    np.testing.assert_array_equal(wide[:, fixed], usual[:, fixed])
+    assert (wide.std(axis=0) > 1.4 * usual.std(axis=0)).all()
     assert (wide >= 0).all()

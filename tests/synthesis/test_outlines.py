@@ -47,6 +47,16 @@ def test_sizes_scale_with_the_body(seed, factor):
     assert outline.ecd <= 1.001 * outline.feret()[1]  # the isodiametric inequality
 
 
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.floats(0.001, 0.06))
+def test_notches_are_cut_into_the_curve_and_never_beyond_it(seed, amplitude):
+    rng = np.random.default_rng(seed)
+    outline = outline_of(ellipsoid([1.3, 1.0, 0.8], uniform_rotation(rng)))
+    share = outline.notched(amplitude, rng).radii / outline.radii
+    assert share.max() == pytest.approx(1)
+    assert share.std() == pytest.approx(amplitude, rel=1e-3)
+
+
 def test_contains_agrees_with_the_body_searched_along_the_view():
     rng = np.random.default_rng(11)
     body = rounded_polyhedron(draw_faces(rng), [1.6, 1.0, 0.7], uniform_rotation(rng), 9)

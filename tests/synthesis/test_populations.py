@@ -5,9 +5,11 @@ import pytest
 
 from tio2.synthesis.populations import (
     Population,
+    draw_body,
     draw_ecds,
     draw_particle,
     draw_semi_axes,
+    join,
     uniform_rotation,
     vary_population,
 )
@@ -20,6 +22,20 @@ def test_every_outline_has_exactly_the_ecd_that_was_drawn():
     for ecd in draw_ecds(Population(), 50, rng):
         particle = draw_particle(Population(), float(ecd), rng)
         assert particle.outline.ecd == pytest.approx(ecd, rel=1e-9)
+
+
+@pytest.mark.parametrize("lobes", [2, 3, 5])
+def test_the_origin_lies_within_every_lobe_and_the_whole_is_their_union(lobes):
+    rng = np.random.default_rng(7)
+    for _ in range(10):
+        particle = join([draw_body(Population(), rng) for _ in range(lobes)], 0.01, rng)
+        inside = [lobe.outline.contains(-lobe.centre[0], -lobe.centre[1]) for lobe in particle.lobes]
+        assert len(inside) == lobes
+        assert all(inside)
+        x, y = rng.uniform(-2, 2, (2, 500))
+        union = np.any([lobe.outline.contains(x - lobe.centre[0], y - lobe.centre[1]) for lobe in particle.lobes], 0)
+        clear = np.abs(particle.outline.depth(x, y)) > 0.04
+        np.testing.assert_array_equal(union[clear], particle.outline.contains(x, y)[clear])
 
 
 def test_5000_placed_particles_give_the_log_normal_back_within_4_standard_errors():

@@ -9,7 +9,7 @@ from tio2.synthesis.patches import Patch, rasterise
 from tio2.synthesis.populations import Particle
 
 KINDS = ("scattered", "chain", "clump", "bunch")
-CANDIDATES = {"scattered": 3, "chain": 4, "clump": 8, "bunch": 3}  # places tried for each particle
+CANDIDATES = {"scattered": 3, "chain": 5, "clump": 10, "bunch": 4}  # places tried for each particle
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ def candidate_places(group: Agglomerate, radius: float, rng: np.random.Generator
     if not group.centres:
         return group.seed[None] + rng.normal(0, 2 * radius, (count, 2)) * (group.kind == "scattered")
     if group.kind == "bunch":
-        spread = 0.62 * np.sqrt(np.sum(np.square(group.radii)))
+        spread = 0.68 * np.sqrt(np.sum(np.square(group.radii)))
         return group.seed + rng.normal(0, spread, (count, 2))
     if group.kind == "chain":
         anchors = np.where(
@@ -92,5 +92,5 @@ def candidate_places(group: Agglomerate, radius: float, rng: np.random.Generator
     else:
         anchors = rng.integers(len(group.centres), size=count)
         angles = rng.uniform(0, 2 * np.pi, count)
-    distances = (np.array(group.radii)[anchors] + radius) * rng.uniform(0.8, 1.05, count)
+    distances = (np.array(group.radii)[anchors] + radius) * rng.uniform(0.7, 1.0, count)
     return np.array(group.centres)[anchors] + distances[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)

@@ -51,15 +51,17 @@ def superellipsoid(semi_axes: np.ndarray, rotation: np.ndarray, exponent: int) -
 
 
 def rounded_polyhedron(normals: np.ndarray, semi_axes: np.ndarray, rotation: np.ndarray, exponent: int) -> Body:
-    """Polyhedron of the faces n_k . p = 1 with rounded edges, stretched by `semi_axes`, then turned.
+    """Polyhedron of rounded edges whose faces lie about an ellipsoid, then turned.
 
     Args:
-        normals: (K, 3) face normals divided by the faces' distances from the centre; they must surround the origin.
-        semi_axes: (3,) stretch along the body's own axes.
+        normals: (K, 3) face normals, surrounding the origin, divided by the distances relative to tangent planes.
+        semi_axes: (3,) of the ellipsoid, along the body's own axes.
         rotation: (3, 3) rotation matrix from the body's axes to the world's.
         exponent: one of EXPONENTS; the larger, the sharper the edges.
     """
-    return Body(normals / np.asarray(semi_axes, dtype=np.float64) @ rotation.T, exponent)
+    tangents = np.linalg.norm(normals * np.asarray(semi_axes, dtype=np.float64), axis=1, keepdims=True)
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    return Body(normals * lengths / tangents @ rotation.T, exponent)
 
 
 def surfaces(

@@ -11,19 +11,24 @@ class Edges:
     """What a pixel on an outline shows besides its own body, so that edges can be drawn without steps."""
 
     def __init__(self, shape: tuple[int, int]):
-        self.coverages = np.ones(shape, dtype=np.float32)  # (H, W) share of the pixel that its visible body covers
+        self.depths = np.full(shape, np.inf, dtype=np.float32)  # (H, W) px within the visible body's own outline
         self.covered_ids = np.full(shape, SUBSTRATE, dtype=np.int32)  # (H, W) what that body covered when it came
         self.covered_cosines = np.ones(shape, dtype=np.float32)  # (H, W) z of the normal of what it covered
         self.fringes = np.zeros(shape, dtype=np.float32)  # (H, W) share covered by a higher body seen beside, < 0.5
         self.fringe_ids = np.full(shape, SUBSTRATE, dtype=np.int32)  # (H, W) that body
 
+    @property
+    def coverages(self) -> np.ndarray:
+        """(H, W) share of the pixel that its visible body covers."""
+        return np.clip(self.depths + np.float32(0.5), 0, 1)
+
     def cover(
-        self, frame: tuple[slice, slice], coverage: np.ndarray, seen: np.ndarray, ids: np.ndarray, cosines: np.ndarray
+        self, frame: tuple[slice, slice], depth: np.ndarray, seen: np.ndarray, ids: np.ndarray, cosines: np.ndarray
     ) -> None:
-        """Notes what a new body covers, before the buffer changes; `coverage` and `seen` are of the window `frame`."""
+        """Notes what a new body covers, before the buffer changes; `depth` and `seen` are of the window `frame`."""
         np.copyto(self.covered_ids[frame], ids[frame], where=seen)
         np.copyto(self.covered_cosines[frame], cosines[frame], where=seen)
-        np.copyto(self.coverages[frame], coverage, where=seen)
+        np.copyto(self.depths[frame], depth, where=seen)
         np.copyto(self.fringes[frame], 0, where=seen)
 
     def fringe(self, frame: tuple[slice, slice], coverage: np.ndarray, beside: np.ndarray, identity: int) -> None:
@@ -59,7 +64,7 @@ class DepthBuffer:
         seen = top > self.heights[frame]
         coverage = patch.coverage[part]
         beside = (coverage > 0) & ~patch.inside[part] & (self.heights[frame] < height)
-        self.edges.cover(frame, coverage, seen, self.ids, self.normals[2])
+        self.edges.cover(frame, patch.depth[part], seen, self.ids, self.normals[2])
         self.edges.fringe(frame, coverage, beside, identity)
         np.copyto(self.heights[frame], top, where=seen)
         np.copyto(self.ids[frame], identity, where=seen)

@@ -57,6 +57,20 @@ class Outline:
         radius = np.interp(place, index, self.radii, period=len(self.radii))
         return (radius - np.hypot(x, y)) * np.interp(place, index, cosine, period=len(self.radii))
 
+    def notched(self, amplitude: float, rng: np.random.Generator) -> Outline:
+        """The curve with irregular notches cut into it, never beyond it: a broken or crusted body's ragged outline.
+
+        Args:
+            amplitude: standard deviation of the radius, relative; waves 3 to 16 count as 1 / number.
+            rng: draws the notches.
+        """
+        waves = np.arange(3, 17)
+        spectrum = np.zeros(len(self.radii) // 2 + 1, dtype=complex)
+        spectrum[waves] = (rng.standard_normal(14) + 1j * rng.standard_normal(14)) / waves
+        noise = np.fft.irfft(spectrum, len(self.radii))
+        noise *= amplitude / noise.std()
+        return Outline(self.radii * np.clip(1 + noise - noise.max(), 0.4, 1))
+
     def contains(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Whether points lie within the curve or on it; bool of their shape."""
         return self.depth(x, y) >= 0

@@ -13,11 +13,16 @@ class Patch:
     """The pixels that one particle covers, as if it lay alone; heights are relative to its centre, in px."""
 
     inside: np.ndarray  # (h, w) bool, pixels whose centre lies within the full outline
-    coverage: np.ndarray  # (h, w) float32, share of the pixel's area within the outline, 0-1
+    depth: np.ndarray  # (h, w) float32, px from the outline, positive within
     top: np.ndarray  # (h, w) float32, -inf outside
     bottom: np.ndarray  # (h, w) float32, +inf outside
     normal: np.ndarray  # (3, h, w) float32, unit outward normal of the upper surface, x, y, z; z >= 0
     offset: tuple[int, int]  # (row, column) of the first pixel relative to the pixel that holds the centre
+
+    @property
+    def coverage(self) -> np.ndarray:
+        """(h, w) float32, share of the pixel's area within the outline, 0-1."""
+        return np.clip(self.depth + np.float32(0.5), 0, 1)
 
 
 def rasterise(particle: Particle, pixel_size_nm: float, fraction: tuple[float, float]) -> Patch:
@@ -32,7 +37,7 @@ def rasterise(particle: Particle, pixel_size_nm: float, fraction: tuple[float, f
     top = np.full(x.shape, -np.inf, dtype=np.float32)
     patch = Patch(
         inside=np.zeros(x.shape, dtype=bool),
-        coverage=np.zeros(x.shape, dtype=np.float32),
+        depth=np.full(x.shape, -np.inf, dtype=np.float32),
         top=top,
         bottom=-top,
         normal=np.zeros((3, *x.shape), dtype=np.float32),
@@ -48,7 +53,7 @@ def rasterise(particle: Particle, pixel_size_nm: float, fraction: tuple[float, f
 def _add_lobe(lobe: Lobe, x: np.ndarray, y: np.ndarray, patch: Patch) -> None:
     """Merges a lobe, seen at x, y from its own centre, into the patch of its particle."""
     depth = lobe.outline.depth(x, y)
-    np.maximum(patch.coverage, np.clip(depth + 0.5, 0, 1), out=patch.coverage)
+    np.maximum(patch.depth, depth, out=patch.depth, casting="same_kind")
     inside = depth >= 0
     top, bottom, normal = surfaces(lobe.body, x[inside], y[inside])
     top, bottom = top + np.float32(lobe.centre[2]), bottom + np.float32(lobe.centre[2])
@@ -61,6 +66,6 @@ def _add_lobe(lobe: Lobe, x: np.ndarray, y: np.ndarray, patch: Patch) -> None:
 def _fill_pixel(patch: Patch, row: int, column: int, area: float) -> None:
     """Lets a particle of a fraction of a pixel's area stand for the one pixel."""
     patch.inside[row, column] = True
-    patch.coverage[row, column] = min(area, 1)
+    patch.depth[row, column] = min(area, 1) - 0.5
     patch.top[row, column] = patch.bottom[row, column] = 0
     patch.normal[2, row, column] = 1

@@ -12,15 +12,18 @@ from tio2.synthesis.outlines import Outline, outline_of, union_outline
 class Population:
     """Size and shape distributions of a powder; the defaults are fitted to images of TiO2 (docs/rendering.md)."""
 
-    ecd_median_nm: float = 203.0  # ECD of the full projected outline
-    ecd_gsd: float = 1.40  # geometric standard deviation
-    elongation_median: float = 0.24  # of (longest / middle axis) - 1, log-normal
-    elongation_gsd: float = 2.0
+    ecd_median_nm: float = 205.0  # ECD of the full projected outline
+    ecd_gsd: float = 1.34  # geometric standard deviation
+    elongation_median: float = 0.2  # of (longest / middle axis) - 1, log-normal
+    elongation_gsd: float = 2.1
     flatness_median: float = 0.15  # of (middle / shortest axis) - 1, log-normal
     flatness_gsd: float = 2.0
     polyhedron_share: float = 0.8  # the rest are superellipsoids
     superellipsoid_exponents: tuple[int, ...] = (2, 3)  # drawn evenly; 2 is the ellipsoid
     twin_share: float = 0.3  # two bodies grown into one another, one particle
+    knob_share: float = 0.1  # three to five bodies grown into one another: concave, lumpy particles
+    notch_median: float = 0.005  # relative depth of the notches in an outline, log-normal
+    notch_gsd: float = 2.2
 
 
 SPHERES = Population(
@@ -33,6 +36,8 @@ SPHERES = Population(
     polyhedron_share=0.0,
     superellipsoid_exponents=(2,),
     twin_share=0.0,
+    knob_share=0.0,
+    notch_median=0.0,
 )
 
 
@@ -51,7 +56,7 @@ class Lobe:
 
 @dataclass(frozen=True, eq=False)
 class Particle:
-    """One body or two grown into one another, oriented, in nm; the origin lies within all of them."""
+    """One body or a few grown into one another, oriented, in nm; the origin lies within all of them."""
 
     lobes: tuple[Lobe, ...]
     outline: Outline  # of the whole
@@ -72,6 +77,7 @@ def vary_population(population: Population, variety: float, rng: np.random.Gener
         ecd_gsd=population.ecd_gsd ** (1 + 0.5 * beyond * rng.uniform()),
         elongation_median=population.elongation_median * (1 + beyond * rng.uniform()),
         twin_share=population.twin_share * rng.uniform(),
+        knob_share=population.knob_share * rng.uniform(),
     )
 
 
@@ -83,9 +89,12 @@ def draw_ecds(population: Population, count: int, rng: np.random.Generator) -> n
 def draw_particle(population: Population, ecd_nm: float, rng: np.random.Generator) -> Particle:
     """A particle of random shape and orientation, scaled after it is oriented: its outline has exactly this ECD."""
     bodies = [draw_body(population, rng)]
-    if rng.random() < population.twin_share:
-        bodies.append(draw_body(population, rng).scaled(rng.uniform(0.5, 1.0)))
-    particle = join(bodies, rng)
+    kind = rng.random()
+    if kind < population.twin_share + population.knob_share:
+        others = 1 if kind < population.twin_share else int(rng.integers(2, 5))
+        bodies += [draw_body(population, rng).scaled(rng.uniform(0.5, 1.0)) for _ in range(others)]
+    notches = population.notch_median * population.notch_gsd ** rng.standard_normal()
+    particle = join(bodies, min(notches, 0.06), rng)
     return particle.scaled(ecd_nm / particle.outline.ecd)
 
 
@@ -94,19 +103,27 @@ def draw_body(population: Population, rng: np.random.Generator) -> Body:
     semi_axes = draw_semi_axes(population, rng)
     rotation = draw_rotation(semi_axes, rng)
     if rng.random() < population.polyhedron_share:
-        return rounded_polyhedron(draw_faces(rng), semi_axes, rotation, int(rng.choice((5, 9), p=(0.65, 0.35))))
+        return rounded_polyhedron(draw_faces(rng), semi_axes, rotation, int(rng.choice((3, 5, 9), p=(0.25, 0.5, 0.25))))
     return superellipsoid(semi_axes, rotation, int(rng.choice(population.superellipsoid_exponents)))
 
 
-def join(bodies: list[Body], rng: np.random.Generator) -> Particle:
-    """A particle of one body, or of two that overlap, moved apart along a direction near the substrate's plane."""
-    outlines = [outline_of(body) for body in bodies]
+def join(bodies: list[Body], notches: float, rng: np.random.Generator) -> Particle:
+    """A particle of one body, or of several that overlap, moved apart along directions near the substrate's plane.
+
+    Args:
+        bodies: oriented, each around the origin.
+        notches: relative depth of the notches in their outlines; where the body is cut off, its side stands upright.
+        rng: draws the directions and the notches.
+    """
+    outlines = [outline_of(body).notched(notches, rng) if notches > 0 else outline_of(body) for body in bodies]
     if len(bodies) == 1:
         return Particle((Lobe(bodies[0], outlines[0], np.zeros(3)),), outlines[0])
-    angle = rng.uniform(0, 2 * np.pi)
-    direction = np.array([np.cos(angle), np.sin(angle), rng.normal(0, 0.3)])
-    shares = rng.uniform(0.4, 0.85, 2) * np.array([-1, 1])  # below 1: the origin stays within both
-    centres = [share * outline.radii.min() * direction for share, outline in zip(shares, outlines, strict=True)]
+    turns = (np.arange(len(bodies)) + rng.uniform(-0.25, 0.25, len(bodies)) * (len(bodies) > 2)) / len(bodies)
+    angles = 2 * np.pi * (turns + rng.random())
+    slopes = rng.normal(0, 0.3) * np.cos(2 * np.pi * turns)
+    directions = np.stack([np.cos(angles), np.sin(angles), slopes], axis=1)
+    shares = rng.uniform(0.4, 0.85, len(bodies))  # below 1: the origin stays within all
+    centres = [s * o.radii.min() * d for s, o, d in zip(shares, outlines, directions, strict=True)]
     lobes = tuple(Lobe(*parts) for parts in zip(bodies, outlines, centres, strict=True))
     return Particle(lobes, union_outline(outlines, np.array(centres)[:, :2]))
 

@@ -20,7 +20,7 @@ class Preset:
 
 PRESETS = {
     "scattered": Preset("scattered", (12, 120), (1, 4), (0.7, 0.2, 0.1, 0.0)),
-    "agglomerated": Preset("agglomerated", (40, 950), (2, 60), (0.06, 0.32, 0.44, 0.18)),
+    "agglomerated": Preset("agglomerated", (22, 640), (2, 60), (0.06, 0.32, 0.44, 0.18)),
     "matrix": Preset("matrix", (40, 300), (2, 30), (0.2, 0.3, 0.3, 0.2), (1.0, 4.0)),
 }
 MIXTURE = {"agglomerated": 0.6, "scattered": 0.25, "matrix": 0.15}  # shares of the preset 'mixed'
@@ -40,46 +40,55 @@ class Microscope:
     particle_level: float  # grey level of a flat face of TiO2
     matrix_contrast: float  # yield of the matrix relative to TiO2
     tilt_exponent: float
-    edge_yield: float
+    edge_yield: float  # on an outline
+    edge_px: float  # width of the bright rim
     azimuth: float  # radians, the side on which the detector stands
     asymmetry: float  # relative difference of signal between its side and the mean
     translucency: float  # share of a covered edge's extra signal that comes through
     roughness: float  # relative unevenness of the particles' faces
     shadow_strength: float
+    gap_strength: float  # the same in narrow gaps
     charging_std: float  # relative spread of brightness between agglomerates
-    texture: float  # contrast of the membrane's wrinkles, grey levels
+    texture: float  # contrast of the membrane's wrinkles relative to its level
     wrinkle_px: float
+    debris: float  # crumbs on the substrate in a frame of REFERENCE_AREA_PX
     probe_px: float  # standard deviation of the probe
+    skirt: float  # share of the signal from around it
     electrons_per_level: float
     read_noise: float  # grey levels
     noise_correlation_px: float
     jitter_px: float
-    highlight_knee: float  # grey level from which the amplifier runs into saturation
-    streaks: float  # relative, on a particle charged to twice the normal signal
+    highlight_knee: float  # grey level from which emission limits itself
+    streaks: float  # bands and streaks along scan lines, relative, on a particle charged to twice the normal signal
     gamma: float
 
 
 MICROSCOPE_RANGES = {
-    "substrate_level": (16, 48),
-    "particle_level": (74, 114),
+    "azimuth": (2.2, 3.8),
+    "substrate_level": (13.5, 38),
+    "particle_level": (67, 103),
     "matrix_contrast": (0.5, 0.75),
-    "tilt_exponent": (0.55, 0.75),
-    "edge_yield": (2.45, 2.95),
-    "asymmetry": (0.03, 0.2),
+    "tilt_exponent": (0.5, 0.68),
+    "edge_yield": (3.1, 3.7),
+    "edge_px": (0.5, 0.75),
+    "asymmetry": (0.18, 0.32),
     "translucency": (0, 0.1),
     "roughness": (0.025, 0.05),
-    "shadow_strength": (0.4, 0.8),
-    "charging_std": (0.1, 0.25),
-    "texture": (12, 38),
-    "wrinkle_px": (3.5, 6.5),
-    "probe_px": (0.38, 0.5),
-    "electrons_per_level": (4, 6.5),
-    "read_noise": (0.5, 1.2),
-    "noise_correlation_px": (0.4, 0.5),
-    "jitter_px": (0, 0.1),
-    "highlight_knee": (160, 210),
-    "streaks": (0.01, 0.06),
-    "gamma": (0.9, 1.1),
+    "shadow_strength": (0.42, 0.68),
+    "gap_strength": (0.12, 0.2),
+    "charging_std": (0.2, 0.34),
+    "texture": (0.6, 1.6),
+    "wrinkle_px": (2.2, 3.8),
+    "debris": (1, 12),
+    "probe_px": (0.45, 0.51),
+    "skirt": (0.02, 0.06),
+    "electrons_per_level": (6.2, 8),
+    "read_noise": (0.4, 0.9),
+    "noise_correlation_px": (0.1, 0.3),
+    "jitter_px": (0, 0.06),
+    "highlight_knee": (185, 225),
+    "streaks": (0.02, 0.08),
+    "gamma": (0.96, 1.04),
 }
 """Lowest and highest setting seen in real images (docs/rendering.md)."""
 
@@ -95,8 +104,8 @@ def draw_microscope(rng: np.random.Generator, variety: float = 1.0) -> Microscop
 
 
 def _range(name: str, variety: float) -> tuple[float, float]:
-    if name == "azimuth":
-        return 0, 2 * np.pi
     low, high = MICROSCOPE_RANGES[name]
     middle = (low + high) / 2
+    if name == "azimuth":  # any direction at a variety of 3
+        return middle - (middle - low) * variety**1.3, middle + (high - middle) * variety**1.3
     return low * (low / middle) ** (variety - 1), high * (high / middle) ** (variety - 1)
