@@ -12,9 +12,9 @@ from tio2.synthesis.outlines import Outline, outline_of, union_outline
 class Population:
     """Size and shape distributions of a powder; the defaults are fitted to images of TiO2 (docs/rendering.md)."""
 
-    ecd_median_nm: float = 205.0  # ECD of the full projected outline
-    ecd_gsd: float = 1.34  # geometric standard deviation
-    elongation_median: float = 0.2  # of (longest / middle axis) - 1, log-normal
+    ecd_median_nm: float = 203.0  # ECD of the full projected outline
+    ecd_gsd: float = 1.40  # geometric standard deviation
+    elongation_median: float = 0.32  # of (longest / middle axis) - 1, log-normal
     elongation_gsd: float = 2.1
     flatness_median: float = 0.15  # of (middle / shortest axis) - 1, log-normal
     flatness_gsd: float = 2.0
