@@ -3,6 +3,7 @@
 #
 #   tools/train_models.sh          # `free`: rendered scenes only
 #   tools/train_models.sh nc       # then `nc`: the real images of data/bam-tio2-sem (docs/training-log.md says how long each takes)
+# The shipped weights were trained on scenes by the renderer of commit 88d06be; the present one draws others for the same seeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
