@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scenes import squares
-from tio2.metrology.appearance import CIRCUMSTANCES, appearance, covered
+from tio2.metrology.appearance import CIRCUMSTANCES, appearance
 from tio2.structures.masks import CroppedMasks
 
 SHAPE = (60, 80)
@@ -72,5 +72,5 @@ def test_the_first_rule_that_holds_names_the_circumstance():
 
 def test_covered_is_the_union():
     masks = squares(SHAPE, [(10, 10), (15, 15)], 10)
-    assert np.array_equal(covered(masks), masks.to_full().any(axis=0))
-    assert not covered(masks[:0]).any()
+    assert np.array_equal(masks.union(), masks.to_full().any(axis=0))
+    assert not masks[:0].union().any()

@@ -14,6 +14,7 @@ def assert_holds(masks: CroppedMasks, stack: np.ndarray) -> None:
     """The masks are those of the stack (N, H, W), and each crop is tight."""
     assert masks.image_shape == stack.shape[1:]
     np.testing.assert_array_equal(masks.to_full(), stack)
+    np.testing.assert_array_equal(masks.union(), stack.any(axis=0))
     assert masks.origins.dtype == np.int64
     for crop, _ in masks:
         assert crop.dtype == np.uint8

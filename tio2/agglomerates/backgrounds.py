@@ -18,12 +18,10 @@ _CACHED = 64
 
 def distance_to_particles(masks: CroppedMasks) -> np.ndarray:
     """(H, W) float32, pixels to the nearest particle's nearest pixel; 0 on particles, large without any."""
-    covered = np.zeros(masks.image_shape, np.uint8)
-    for crop, (row, column) in masks:
-        covered[row : row + crop.shape[0], column : column + crop.shape[1]] |= crop
+    covered = masks.union()
     if not covered.any():
         return np.full(masks.image_shape, sum(masks.image_shape), np.float32)
-    return cv2.distanceTransform(1 - covered, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
 def without_shadow(image: np.ndarray, distance: np.ndarray, halo_px: float = HALO_PX) -> np.ndarray:

@@ -81,18 +81,10 @@ def appearance(masks: CroppedMasks, others: CroppedMasks, grey: np.ndarray) -> A
     height, width = masks.image_shape
     grey = np.asarray(grey[:height, :width], np.float64)
     gradient = ndimage.gaussian_gradient_magnitude(grey, EDGE_SCALE_PX)
-    taken = covered(others)
+    taken = others.union()
     looks = [_look(crop, origin, grey, gradient, taken) for crop, origin in masks]
     at_frame, level, saturated, faint, surrounded = np.array(looks, np.float64).reshape(-1, 5).T
     return Appearance(masks.areas, at_frame > 0, level, saturated, faint, surrounded)
-
-
-def covered(masks: CroppedMasks) -> np.ndarray:
-    """(H, W) bool: pixels that one mask or more holds."""
-    frame = np.zeros(masks.image_shape, bool)
-    for crop, (row, column) in masks:
-        frame[row : row + crop.shape[0], column : column + crop.shape[1]] |= crop > 0
-    return frame
 
 
 def _look(

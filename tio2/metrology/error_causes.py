@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tio2.metrology.appearance import Appearance, appearance, covered
+from tio2.metrology.appearance import Appearance, appearance
 from tio2.metrology.comparison import ImageComparison, ImageFound
 from tio2.metrology.matching import MIN_DICE, overlaps
 from tio2.structures.masks import CroppedMasks
@@ -199,7 +199,7 @@ def _false_cause(cover: np.ndarray, inside: np.ndarray, dice: np.ndarray, was_fo
 def _places(found: CroppedMasks, looks: Appearance, image: ImageComparison, grey: np.ndarray) -> list[str]:
     """What each detection is if it lies on nothing annotated."""
     there = appearance(found, image.truth.masks, grey)
-    annotated = covered(image.truth.masks) | covered(image.truth.ignored)
+    annotated = image.truth.masks.union() | image.truth.ignored.union()
     height, width = annotated.shape
     free = grey[:height, :width][~annotated]
     substrate = float(np.median(free)) if free.size else float("nan")

@@ -10,7 +10,6 @@ import numpy as np
 from tio2.metrology.comparison import ImageComparison
 from tio2.metrology.distribution import DistributionErrors, distribution_errors
 from tio2.metrology.matching import match
-from tio2.structures.masks import CroppedMasks
 
 DICE_AT_IOU_50 = 2 / 3
 
@@ -216,21 +215,10 @@ def _found_of(image: ImageComparison, group: str) -> np.ndarray:
 
 def _foreground_iou(image: ImageComparison) -> float:
     """IoU of the pixels of all particles, specks left out of both; NaN where neither has any."""
-    shape = image.truth.masks.image_shape
-    true, found, ignored = (
-        _union(masks, shape) for masks in (image.truth.masks, image.found.masks, image.truth.ignored)
-    )
+    true, found, ignored = (masks.union() for masks in (image.truth.masks, image.found.masks, image.truth.ignored))
     counted = ~(ignored & ~true)
     either = ((true | found) & counted).sum()
     return float((true & found).sum() / either) if either else float("nan")
-
-
-def _union(masks: CroppedMasks, shape: tuple[int, int]) -> np.ndarray:
-    frame = np.zeros(shape, bool)
-    for crop, (row, column) in masks:
-        window = frame[row : row + crop.shape[0], column : column + crop.shape[1]]
-        window |= crop[: window.shape[0], : window.shape[1]] > 0
-    return frame
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

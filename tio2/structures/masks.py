@@ -149,6 +149,13 @@ class CroppedMasks:
             frame[row : row + crop.shape[0], column : column + crop.shape[1]] = crop
         return full
 
+    def union(self) -> np.ndarray:
+        """(H, W) bool: pixels that one mask or more holds."""
+        frame = np.zeros(self.image_shape, bool)
+        for crop, (row, column) in self:
+            frame[row : row + crop.shape[0], column : column + crop.shape[1]] |= crop > 0
+        return frame
+
     def flip(self, direction: str) -> Self:
         """Mirror the image: ``horizontal`` (left to right), ``vertical`` (upside down) or ``diagonal`` (both)."""
         if direction not in FLIP_AXES:

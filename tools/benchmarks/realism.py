@@ -70,13 +70,10 @@ def read_samples(annotations: Path, images: Path) -> list[Sample]:
     samples = []
     for record in data["images"]:
         particles = [p for p in data["annotations"] if p["image_id"] == record["id"] and not p["iscrowd"]]
-        masks = (
-            CroppedMasks.from_rles([p["segmentation"] for p in particles]) if particles else CroppedMasks.empty((1, 1))
-        )
         image = read_grey(images / record["file_name"])
-        covered = np.zeros(image.shape, dtype=bool)
-        for crop, (row, column) in masks:
-            covered[row : row + crop.shape[0], column : column + crop.shape[1]] |= crop > 0
+        rles = [p["segmentation"] for p in particles]
+        masks = CroppedMasks.from_rles(rles) if rles else CroppedMasks.empty(image.shape)
+        covered = masks.union()
         whole = np.array([p["state"] in FULLY_IMAGED for p in particles], dtype=bool)
         boxes = masks.boxes
         whole &= (boxes[:, :2] > 0).all(axis=1) & (boxes[:, 2:] < image.shape[::-1]).all(axis=1)
