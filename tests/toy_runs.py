@@ -1,6 +1,7 @@
 """Runs of seconds with the hooks and the loop of configs/_base_/runtime.py around a model of six weights."""
 
 import itertools
+import os
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
@@ -65,6 +67,19 @@ class ToyModel(BaseModel):
         spoilt = sum(self.spoil.get(k, 0.0) for k in numbers)
         outputs = torch.nn.functional.dropout(self.layer(torch.stack(inputs)), 0.5)
         return {"loss_toy": ((outputs - 1) ** 2).mean() * (1 + spoilt)}
+
+
+class SignalAt(Hook):
+    """Sends a signal to this process in a step."""
+
+    priority = "VERY_HIGH"
+
+    def __init__(self, step, number):
+        self.step, self.number = step, number
+
+    def after_train_iter(self, runner, **_):
+        if runner.iter + 1 == self.step:
+            os.kill(os.getpid(), self.number)
 
 
 def toy_config(work_dir, **changes) -> Config:

@@ -8,22 +8,9 @@ import time
 import pytest
 import torch
 from mmengine.hooks import Hook
-from toy_runs import IMAGES, end_workers, toy_runner, validation, weights_of
+from toy_runs import IMAGES, SignalAt, end_workers, toy_runner, validation, weights_of
 
 from tio2.engine import TrainingStopped, resume_point
-
-
-class SignalAt(Hook):
-    """Sends a signal to this process in a step."""
-
-    priority = "VERY_HIGH"
-
-    def __init__(self, step, number):
-        self.step, self.number = step, number
-
-    def after_train_iter(self, runner, **_):
-        if runner.iter + 1 == self.step:
-            os.kill(os.getpid(), self.number)
 
 
 class SignalInValidation(Hook):

@@ -61,5 +61,6 @@ def test_without_a_checkpoint_the_config_says_what_a_network_starts_from(recorde
     assert start_of(run, None) is None
 
 
-def test_a_run_without_record_has_no_known_start():
-    assert start_of(runs.TestedRun(None, "val", {}, {}, {}), "ImageNet") is None
+@pytest.mark.parametrize("record", [{}, {"start_weights": {}}, {"start_weights": [{"path": "a.pth"}, {}]}])
+def test_a_run_without_record_has_no_known_start(record):
+    assert start_of(runs.TestedRun(None, "val", {}, record, {}), "ImageNet") is None

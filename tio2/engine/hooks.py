@@ -43,19 +43,43 @@ def start_weights(load_from: str | None) -> dict | None:
     return {"path": str(load_from), "sha256": file_sha256(find_checkpoint(load_from))}
 
 
+def start_before(meta: dict, record: dict) -> dict | None:
+    """What a run that was interrupted had started from; empty if nothing tells.
+
+    Args:
+        meta: Of the checkpoint that it goes on from; one written before checkpoints had `start_weights` does not tell.
+        record: Contents of its `run.json`; empty where it was interrupted before there was one.
+    """
+    return meta.get("start_weights", record.get("start_weights", {}))
+
+
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Keeps `run.json` in the run's folder, renewed after every epoch; a resumed run adds to its time."""
+    """Keeps `run.json` in the run's folder, renewed after every epoch; a resumed run adds to its time.
+
+    Each checkpoint tells which weights its run began with, so that a run that goes on from it says the same.
+    """
 
     priority = "LOWEST"
+
+    def __init__(self):
+        self._resumed: dict | None = None
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Keep what the checkpoint says of the run that goes on."""
+        if runner._resume:
+            self._resumed = checkpoint.get("meta", {})
 
     def before_train(self, runner) -> None:  # noqa: D102
         self._began = time.monotonic()
         self._path = Path(runner.work_dir) / "run.json"
-        resumed = runner._resume and self._path.is_file()
-        before = json.loads(self._path.read_text()) if resumed else {}
+        before = json.loads(self._path.read_text()) if self._resumed is not None and self._path.is_file() else {}
         self._seconds_before = before.get("seconds", 0.0)
-        self._start = before.get("start_weights") if resumed else start_weights(runner._load_from)
+        self._start = start_weights(runner._load_from) if self._resumed is None else start_before(self._resumed, before)
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:  # noqa: ARG002
+        """Let the checkpoint tell what the run began with."""
+        checkpoint["meta"]["start_weights"] = self._start
 
     def after_train_epoch(self, runner) -> None:  # noqa: D102
         self._write(runner)

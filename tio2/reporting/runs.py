@@ -124,11 +124,14 @@ def start_of(run: TestedRun, initial: str | None) -> Start | None:
         initial: what its network starts from without a checkpoint, such as ``ImageNet``; None if that is not known.
     """
     recorded = run.run.get("start_weights", {})
-    files = [each for each in (recorded if isinstance(recorded, list) else [recorded]) if each]
-    if files:
-        labels = dict.fromkeys(_origin(each) for each in files)
-        return Start(", ".join(labels), tuple(sorted({each["sha256"] for each in files if "sha256" in each})))
-    return None if recorded == {} or initial is None else Start(initial)
+    starts = recorded if isinstance(recorded, list) else [recorded]
+    files = [each for each in starts if each]
+    if {} in starts or not (files or initial):
+        return None
+    if not files:
+        return Start(initial)
+    labels = dict.fromkeys(_origin(each) for each in files)
+    return Start(", ".join(labels), tuple(sorted({each["sha256"] for each in files if "sha256" in each})))
 
 
 def run_config(folder: str | Path, split: str) -> Path | None:
