@@ -55,7 +55,15 @@ def test_same_assignment_where_many_overlaps_are_equal(arguments, priors, truths
     assert_same_assignment(arguments, priors, truths, ignored, overlaps_per_chunk)
 
 
-@pytest.mark.parametrize("overlaps_per_chunk", [1000, 2**20])
+@settings(max_examples=300, deadline=None)
+@given(settings_of_an_assigner, boxes(0, 40), boxes(0, 40), boxes(0, 4), st.sampled_from([1, 7, 1000, None]))
+def test_same_assignment_on_a_gpu_s_way(arguments, priors, truths, ignored, overlaps_per_chunk):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tio2.models.assigner.leaves_nothing_out", lambda _: True)
+        assert_same_assignment(arguments, priors, truths, ignored, overlaps_per_chunk)
+
+
+@pytest.mark.parametrize("overlaps_per_chunk", [1000, None])
 @pytest.mark.parametrize(("positive", "negative", "low_quality"), [(0.7, 0.3, True), (0.5, 0.5, False)])
 def test_same_assignment_of_the_anchors_of_an_image(overlaps_per_chunk, positive, negative, low_quality):
     generator = torch.Generator().manual_seed(0)
