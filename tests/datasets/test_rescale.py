@@ -1,10 +1,10 @@
-"""RandomRescale scales image, boxes and masks alike, by factors of its range."""
+"""RandomRescale and RandomScaledCrop scale image, boxes and masks alike, by factors of their range."""
 
 import numpy as np
 import pytest
 from mmdet.structures.bbox import HorizontalBoxes
 
-from tio2.datasets import InstanceCroppedMasks, RandomRescale
+from tio2.datasets import InstanceCroppedMasks, RandomRescale, RandomScaledCrop
 from tio2.structures import CroppedMasks
 
 
@@ -29,7 +29,37 @@ def test_everything_is_scaled_by_one_factor_of_the_range():
     assert 1.6 < max(factors) <= 2.01
 
 
+def test_a_window_comes_out_at_one_size_scaled_by_factors_of_the_range():
+    factors, proportions = [], []
+    for _ in range(100):
+        results = RandomScaledCrop((96, 120), (1.0, 2.5), stretch=1.5).transform(scene())
+        assert results["img"].shape[:2] == results["img_shape"] == results["gt_masks"].cropped.image_shape == (96, 120)
+        across, down = results["scale_factor"]
+        factors.append(np.sqrt(across * down))
+        proportions.append(across / down)
+        # the image shows the particle, so the three must agree on where it is
+        seen = CroppedMasks.from_full((results["img"][None, ..., 0] > 0).astype(np.uint8))
+        assert np.abs(seen.union() ^ results["gt_masks"].cropped.union()).mean() < 0.02
+        np.testing.assert_allclose(results["gt_bboxes"].tensor.numpy(), results["gt_masks"].cropped.boxes, atol=2)
+    assert 0.97 < min(factors) < 1.15
+    assert 2.2 < max(factors) < 2.58
+    assert 0.64 < min(proportions) < 0.75
+    assert 1.33 < max(proportions) < 1.57
+
+
+def test_a_window_larger_than_the_image_takes_all_of_it():
+    results = RandomScaledCrop((400, 300), (1.0, 1.0)).transform(scene())
+    assert results["img_shape"] == (200, 300)
+    assert results["gt_masks"].areas.tolist() == [15_000]
+
+
 @pytest.mark.parametrize("ratio_range", [(0, 1), (2, 1)])
-def test_a_range_that_is_none_is_refused(ratio_range):
+@pytest.mark.parametrize("transform", [RandomRescale, lambda given: RandomScaledCrop((8, 8), given)])
+def test_a_range_that_is_none_is_refused(transform, ratio_range):
     with pytest.raises(ValueError, match="ratio_range"):
-        RandomRescale(ratio_range)
+        transform(ratio_range)
+
+
+def test_a_stretch_below_one_is_refused():
+    with pytest.raises(ValueError, match="stretch"):
+        RandomScaledCrop((8, 8), (1, 2), stretch=0.5)

@@ -98,6 +98,13 @@ def test_flips(stack):
         assert_holds(flipped.flip(direction), stack)
 
 
+@given(noise_stacks())
+def test_transposition_exchanges_rows_and_columns(stack):
+    masks = CroppedMasks.from_full(stack)
+    assert_holds(masks.transpose(), stack.swapaxes(1, 2))
+    assert_holds(masks.transpose().transpose(), stack)
+
+
 @given(noise_stacks(), st.tuples(*[st.integers(-3, 15)] * 4))
 def test_crop_is_a_slice_of_the_image(stack, box):
     height, width = stack.shape[1:]

@@ -4,10 +4,11 @@ from tio2.datasets.agglomerate_paste import AgglomeratePaste
 from tio2.datasets.loading import LoadParticleAnnotations, LoadSEMImage
 from tio2.datasets.masks import InstanceCroppedMasks
 from tio2.datasets.particles import ParticleDataset
-from tio2.datasets.rescale import RandomRescale
+from tio2.datasets.rescale import RandomRescale, RandomScaledCrop
 from tio2.datasets.sampler import FixedLengthSampler
 from tio2.datasets.seeded import SeededDataset
 from tio2.datasets.sem_transforms import OneOrMoreOf, SEMContrast, SEMGaussianBlur, SEMGaussianNoise, SEMMultiply
+from tio2.datasets.transposition import RandomTranspose
 
 __all__ = [
     "AgglomeratePaste",
@@ -18,6 +19,8 @@ __all__ = [
     "OneOrMoreOf",
     "ParticleDataset",
     "RandomRescale",
+    "RandomScaledCrop",
+    "RandomTranspose",
     "SEMContrast",
     "SEMGaussianBlur",
     "SEMGaussianNoise",

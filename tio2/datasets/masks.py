@@ -81,6 +81,10 @@ class InstanceCroppedMasks(BaseInstanceMasks):
         """Mirror ``horizontal``, ``vertical`` or ``diagonal``."""
         return self._with(self.cropped.flip(flip_direction))
 
+    def transpose(self) -> "InstanceCroppedMasks":
+        """Exchange the image's rows and columns."""
+        return self._with(self.cropped.transpose())
+
     def crop(self, bbox: np.ndarray) -> "InstanceCroppedMasks":
         """Cut to (x1, y1, x2, y2)."""
         return self._with(self.cropped.crop(bbox))

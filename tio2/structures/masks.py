@@ -163,6 +163,11 @@ class CroppedMasks:
         axes = FLIP_AXES[direction]
         return self._placed((geometry.flip(*mask, self.image_shape, axes) for mask in self), self.image_shape)
 
+    def transpose(self) -> Self:
+        """Exchange the image's rows and columns."""
+        crops = tuple(np.ascontiguousarray(crop.T) for crop in self.crops)
+        return type(self)(crops, self.origins[:, ::-1], self.image_shape[::-1])
+
     def crop(self, box: Sequence[int]) -> Self:
         """Cut the image to a box (x1, y1, x2, y2) of integers; a mask that lies outside becomes empty.
 
