@@ -97,6 +97,29 @@ def test_the_edge_rule_is_the_config_s():
     assert found.masks != paste_rles(logits[:, 0], found.bboxes, (150, 210), 0.5)
 
 
+@pytest.mark.parametrize("overlaps", [False, True])
+def test_scores_times_the_masks_own_probability(overlaps):
+    """Each score falls by its mask's mean probability; what falls below the threshold is gone, the rest best first."""
+    _, dense = heads(num_classes=1)
+    logits, results = detections(30)
+    config = ConfigDict(mask_thr_binary=0.5, probability_crops=True, score_thr=0.0, resolve_overlaps=overlaps)
+    (plain,) = dense.predict_by_feat((logits,), [copy.deepcopy(results)], [META], config, rescale=True)
+    expected = []
+    for crop, (row, column), rle, score in zip(
+        plain.mask_probabilities, plain.mask_origins, plain.masks, plain.scores.tolist(), strict=True
+    ):
+        mask = coco_mask.decode(rle)[row : row + crop.shape[0], column : column + crop.shape[1]] > 0
+        expected.append(score * crop[mask].mean() if mask.any() else 0.0)
+    order = sorted(range(30), key=lambda number: -expected[number])
+    config = ConfigDict({**config, "mask_scores": True, "score_thr": 0.2})
+    (found,) = dense.predict_by_feat((logits,), [results], [META], config, rescale=True)
+    kept = [number for number in order if expected[number] >= 0.2]
+    assert 0 < len(kept) < 30
+    assert found.scores.tolist() == pytest.approx([expected[number] for number in kept], rel=1e-5)
+    assert found.masks == [plain.masks[number] for number in kept]
+    assert torch.equal(found.bboxes, plain.bboxes[kept])
+
+
 def test_probabilities_instead_of_logits():
     _, dense = heads(num_classes=1)
     logits, results = detections(10)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.registry import MODELS
@@ -9,7 +10,7 @@ from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
 from torch import Tensor
 
-from tio2.models.mask_pasting import enlarged_boxes, paste_probabilities, paste_rles
+from tio2.models.mask_pasting import PastedMasks, enlarged_boxes, paste_masks, paste_probabilities
 from tio2.models.overlaps import disjoint_crops
 from tio2.structures.rle_batch import encode_crops
 
@@ -24,9 +25,11 @@ class DenseFCNMaskHead(FCNMaskHead):
     `mask_origins`, (N, 2) int64, the (row, column) of each one's first pixel. Boxes are brought to the original image
     as upstream does: the box branch leaves that to the mask head.
 
-    Two more settings of `test_cfg.rcnn`, off by default (docs/dense.md has their effect): `resolve_overlaps=True` gives
-    a pixel that several masks claim to one of them (see `overlaps`); `mask_box_scale` predicts and draws masks in boxes
-    enlarged so many times, so that a box that is too small cuts none.
+    More settings of `test_cfg.rcnn`, off by default (docs/dense.md has their effect): `resolve_overlaps=True` gives a
+    pixel that several masks claim to one of them (see `overlaps`); `mask_box_scale` predicts and draws masks in boxes
+    enlarged so many times, so that a box that is too small cuts none; `mask_scores=True` multiplies each score by the
+    mean probability of its mask's pixels, so that an unsure outline ranks below a sure one (maskness: Wang et al.,
+    SOLO, ECCV 2020, section 3.3, https://arxiv.org/abs/1912.04488), and leaves out what falls below `score_thr`.
     """
 
     def predict_by_feat(
@@ -49,10 +52,11 @@ class DenseFCNMaskHead(FCNMaskHead):
             activate_map: `mask_preds` are probabilities already.
 
         Returns:
-            `results_list`, changed in place.
+            `results_list`, changed in place; with `mask_scores` its items are new.
         """
         edge = rcnn_test_cfg.get("mask_edge", "fade")
-        for predictions, results, image_meta in zip(mask_preds, results_list, batch_img_metas, strict=True):
+        for number, (predictions, image_meta) in enumerate(zip(mask_preds, batch_img_metas, strict=True)):
+            results = results_list[number]
             logits = self._class_logits(predictions, results.labels)  # (N, S, S)
             if activate_map:
                 logits = logits.logit()
@@ -60,21 +64,39 @@ class DenseFCNMaskHead(FCNMaskHead):
             boxes = enlarged_boxes(results.bboxes, rcnn_test_cfg.get("mask_box_scale", 1.0))
             threshold = rcnn_test_cfg.mask_thr_binary
             if rcnn_test_cfg.get("resolve_overlaps", False):
-                crops = paste_probabilities(logits, boxes, image_shape, edge)
-                kept = disjoint_crops(crops, results.scores.cpu().numpy(), threshold, image_shape)
-                results.masks = encode_crops(kept, crops.origins, image_shape)
+                pasted = _disjoint_masks(logits, boxes, results.scores, image_shape, threshold, edge)
             else:
-                results.masks = paste_rles(logits, boxes, image_shape, threshold, edge)
+                pasted = paste_masks(logits, boxes, image_shape, threshold, edge)
+            results.masks = pasted.rles
             if rcnn_test_cfg.get("probability_crops", False):
                 crops, origins = paste_probabilities(logits, boxes, image_shape, edge)
                 results.mask_probabilities = crops
                 results.mask_origins = origins
+            if rcnn_test_cfg.get("mask_scores", False):
+                results_list[number] = _scored_by_masks(results, pasted.certainties, rcnn_test_cfg.score_thr)
         return results_list
 
     def _class_logits(self, predictions: Tensor, labels: Tensor) -> Tensor:
         if predictions.shape[1] == 1:
             return predictions[:, 0]
         return predictions[torch.arange(len(predictions), device=predictions.device), labels]
+
+
+def _disjoint_masks(
+    logits: Tensor, boxes: Tensor, scores: Tensor, image_shape: tuple[int, int], threshold: float, edge: str
+) -> PastedMasks:
+    """`paste_masks`, each pixel in one mask at most."""
+    crops = paste_probabilities(logits, boxes, image_shape, edge)
+    kept = disjoint_crops(crops, scores.cpu().numpy(), threshold, image_shape)
+    sure = [crop[inside].mean() if inside.any() else 0 for crop, inside in zip(crops.crops, kept, strict=True)]
+    return PastedMasks(encode_crops(kept, crops.origins, image_shape), np.array(sure, np.float32))
+
+
+def _scored_by_masks(results: Any, certainties: np.ndarray, score_thr: float) -> Any:
+    """Results with scores times their masks' certainties (N,): best first, those that reach the threshold."""
+    results.scores = results.scores * torch.from_numpy(certainties).to(results.scores)
+    order = results.scores.argsort(descending=True, stable=True)
+    return results[order[results.scores[order] >= score_thr]]
 
 
 def _set_frame(results: Any, image_meta: dict[str, Any], rescale: bool) -> tuple[int, int]:

@@ -35,6 +35,13 @@ class PastedBatch(NamedTuple):
     probabilities: Tensor  # (B, largest h, largest w), 0-1; 0 beyond the mask's own region
 
 
+class PastedMasks(NamedTuple):
+    """N masks in an image, and how sure the mask head is of their pixels."""
+
+    rles: list[dict[str, Any]]  # N of {'size': [H, W], 'counts': str}, empty masks included
+    certainties: np.ndarray  # (N,) float32, mean probability of each mask's pixels; 0 for an empty mask
+
+
 class ProbabilityCrops(NamedTuple):
     """Probabilities of N masks on the pixels of the image, each a crop of its own."""
 
@@ -100,6 +107,13 @@ def paste_probabilities(
 def paste_rles(
     logits: Tensor, boxes: Tensor, image_shape: tuple[int, int], threshold: float, edge: Edge = "fade"
 ) -> list[dict[str, Any]]:
+    """N COCO RLEs: what `paste_masks` returns, but for the certainties."""
+    return paste_masks(logits, boxes, image_shape, threshold, edge).rles
+
+
+def paste_masks(
+    logits: Tensor, boxes: Tensor, image_shape: tuple[int, int], threshold: float, edge: Edge = "fade"
+) -> PastedMasks:
     """Resample masks inside their boxes and encode what reaches the threshold (first arguments of `paste_batches`).
 
     Args:
@@ -110,7 +124,7 @@ def paste_rles(
         edge: As for `paste_batches`.
 
     Returns:
-        N dicts `{'size': [H, W], 'counts': str}`, empty masks included, in the order of the boxes.
+        N masks in the order of the boxes.
 
     Raises:
         ValueError: The threshold is not above 0.
@@ -118,11 +132,15 @@ def paste_rles(
     if not threshold > 0:
         raise ValueError(f"mask threshold {threshold}: must be above 0; set test_cfg.rcnn.mask_thr_binary, usually 0.5")
     rles: list[dict[str, Any]] = [{}] * len(boxes)
+    certainties = np.zeros(len(boxes), np.float32)
     for batch in paste_batches(logits, boxes, image_shape, edge):
-        crops = (batch.probabilities >= threshold).cpu().numpy()
-        for index, rle in zip(batch.indices, encode_crops(crops, batch.origins, image_shape), strict=True):
+        inside = batch.probabilities >= threshold
+        pixels = inside.sum(dim=(1, 2)).clamp_(min=1)
+        certainties[batch.indices] = ((batch.probabilities * inside).sum(dim=(1, 2)) / pixels).cpu().numpy()
+        crops = encode_crops(inside.cpu().numpy(), batch.origins, image_shape)
+        for index, rle in zip(batch.indices, crops, strict=True):
             rles[index] = rle
-    return rles
+    return PastedMasks(rles, certainties)
 
 
 def enlarged_boxes(boxes: Tensor, scale: float) -> Tensor:

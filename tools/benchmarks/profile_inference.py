@@ -34,7 +34,7 @@ PARTS = {  # name: functions whose time, with what they call, is its own
     "network: box head": [("standard_roi_head.py", "_bbox_forward")],
     "network: mask head": [("standard_roi_head.py", "_mask_forward")],
     "non-maximum suppression": [("nms.py", "batched_nms")],
-    "masks": [("mask_pasting.py", "paste_rles")],
+    "masks": [("mask_pasting.py", "paste_masks")],
     "encoding (of masks)": [("rle_batch.py", "encode_crops")],
     "decoding to crops": [("masks.py", "from_rles")],
     "reading, preparing": [
