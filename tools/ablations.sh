@@ -1,31 +1,38 @@
 #!/usr/bin/env bash
-# One row of the ablation table (docs/ablations.md): four folds of the real training images, 240 steps each; begun again it goes on.
+# One row of the ablation table (docs/ablations.md): four folds of the real training images, 160 steps each; begun again it goes on.
 #
-#   tools/ablations.sh base              # also: frozen no_pretraining sem simulated paste; box_nms scale_2 flips (base's weights, only tested)
+#   tools/ablations.sh base              # also: from_rendered from_emps no_pretraining frozen sem ema simulated paste
 #   tools/ablations.sh base 1            # with another training seed
-#   tools/ablations.sh short             # also: mask28 anchors_coco: from ImageNet, 480 steps on rendered scenes under their own settings first
+#   tools/ablations.sh flip              # also: mask_scores nc flips box_nms scale_175 scale_2: base's weights, only tested
+#   tools/ablations.sh short             # also: mask28 anchors_coco: from ImageNet, 300 steps of light_free.py under their own settings first
 #
-# It needs data/bam-tio2-sem; all but no_pretraining and the last three start from work_dirs/light_rendered/epoch_20.pth (tools/train_models.sh),
-# the last three render data/rendered. The table: tools/compare.py work_dirs/ablations/* --split cv --baseline work_dirs/ablations/base_0
+# It needs data/bam-tio2-sem, and work_dirs/light_free/epoch_10.pth (tools/train_models.sh) for all rows that do not say otherwise; from_rendered
+# and from_emps need light_rendered's and light_emps'. JOBS: folds at once (default: 1; on a GPU 4).
+# The table: tools/compare.py work_dirs/ablations/* --split cv --baseline work_dirs/ablations/base_0
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
-row=${1:?which row? the head of tools/ablations.sh names them} seed=${2:-0}
+row=${1:?which row? the head of tools/ablations.sh names them} seed=${2:-0} jobs=${JOBS:-1}
 folder=work_dirs/ablations/${row}_$seed tested=work_dirs/ablations/base_$seed
 config=configs/tio2/light_finetune.py start=() settings=()
 sets=train_dataloader.dataset.dataset cut=data/agglomerates/fold_
 
 folds() {  # OPTION...: cross-validate the row
-    "$python" tools/cross_validate.py "$config" --work-dir "$folder" --folds 4 --seed 0 "${start[@]}" "$@" --cfg-options train_cfg.max_epochs=3 \
-        train_dataloader.sampler.num_batches=80 param_scheduler.1.end=3 randomness.seed="$seed" "${settings[@]}"
+    "$python" tools/cross_validate.py "$config" --work-dir "$folder" --folds 4 --seed 0 "${start[@]}" "$@" \
+        --cfg-options train_cfg.max_epochs=4 param_scheduler.1.end=4 randomness.seed="$seed" "${settings[@]}"
 }
 
-pretrain() {  # SETTING...: rendered scenes from ImageNet weights, a quarter of light_rendered.py's steps
-    local run=work_dirs/ablations/${row}_rendered
-    "$python" tools/render_dataset.py --num 640 --preset mixed --fractions 0.95 0.025 0.025 --seed 101 --jobs 2 --out data/rendered
-    "$python" tools/train.py configs/tio2/light_rendered.py --work-dir "$run" --resume --cfg-options train_cfg.max_epochs=6 train_cfg.val_interval=6 \
-        train_dataloader.sampler.num_batches=80 param_scheduler.1.end=6 param_scheduler.0.end=50 "$@"
-    start=(--load-from "$run/epoch_6.pth")
+several_folds() {  # train and test them side by side; `folds` then finds them done
+    folds --prepare
+    printf '%s\n' "$folder"/cv/fold_*/"$(basename "$config")" |
+        xargs -P "$jobs" -I{} sh -c '"$0" tools/train.py {} --resume && "$0" tools/test.py {}' "$python"
+}
+
+pretrain() {  # SETTING...: from ImageNet weights, a seventh of light_free.py's steps
+    local run=work_dirs/ablations/${row}_pretrained
+    "$python" tools/train.py configs/tio2/light_free.py --work-dir "$run" --resume --cfg-options train_cfg.max_epochs=3 train_cfg.val_begin=4 \
+        train_dataloader.sampler.num_batches=100 param_scheduler.1.end=3 param_scheduler.0.end=50 "$@"
+    start=(--load-from "$run/epoch_3.pth")
 }
 
 cut_agglomerates() {  # of each fold's own training images
@@ -40,14 +47,15 @@ only_test() {  # the base's weights
     folds --prepare
     for k in 0 1 2 3; do
         mkdir -p "$folder/cv/fold_$k/run"
-        cp "$tested/cv/fold_$k/run/"{epoch_3.pth,run.json} "$folder/cv/fold_$k/run/"
-        realpath "$folder/cv/fold_$k/run/epoch_3.pth" > "$folder/cv/fold_$k/run/last_checkpoint"
+        cp "$tested/cv/fold_$k/run/"{epoch_4.pth,run.json} "$folder/cv/fold_$k/run/"
+        realpath "$folder/cv/fold_$k/run/epoch_4.pth" > "$folder/cv/fold_$k/run/last_checkpoint"
     done
 }
 
 case $row in
     base) ;;
-    frozen | no_pretraining | sem) config=configs/tio2/ablations/light_$row.py ;;
+    from_rendered | from_emps) start=(--load-from "work_dirs/light_${row#from_}/epoch_10.pth") ;;
+    frozen | no_pretraining | sem | ema) config=configs/tio2/ablations/light_$row.py ;;
     simulated) # 8 simulated images to a real one, as the paper's 622 to 77
         config=configs/tio2/ablations/light_simulated.py settings=("$sets.datasets.1.data_root=data/simulated/fold_{fold}/")
         cut_agglomerates
@@ -61,7 +69,10 @@ case $row in
             "$sets.pipeline.3.library=$cut{fold}/library.zip")
         cut_agglomerates ;;
     box_nms) config=configs/tio2/ablations/light_box_nms_03.py; only_test ;;
-    flips) config=configs/tio2/light_flips.py; only_test ;;
+    mask_scores) settings=(model.test_cfg.rcnn.mask_scores=True); only_test ;;
+    flip) settings=(model.test_cfg.flips=[horizontal]); only_test ;;
+    nc | flips) config=configs/tio2/light_$row.py; only_test ;;
+    scale_175) settings=(val_dataloader.dataset.pipeline.1.scale_factor=1.75); only_test ;;
     scale_2) settings=(val_dataloader.dataset.pipeline.1.scale_factor=2.0); only_test ;;
     short) pretrain ;;
     mask28)
@@ -72,4 +83,5 @@ case $row in
         pretrain model.rpn_head.anchor_generator.base_sizes='[32,64,128,256,512]' ;;
     *) echo "ablations: there is no row $row; the head of tools/ablations.sh names them" >&2; exit 2 ;;
 esac
+[ "$jobs" = 1 ] || several_folds
 folds

@@ -2,7 +2,7 @@
 
 python tools/test.py configs/tio2/light_stage2.py
 python tools/test.py configs/tio2/light_stage2.py work_dirs/light_stage2/epoch_12.pth --split test
-python tools/test.py configs/tio2/light_finetune.py checkpoints/light_nc.pth --data data/rendered --split test
+python tools/test.py configs/tio2/light_nc.py checkpoints/light_nc.pth --data data/rendered --split test
 """
 
 import argparse

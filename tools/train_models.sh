@@ -1,25 +1,37 @@
 #!/usr/bin/env bash
 # Train the models of checkpoints/ from nothing but ImageNet weights; stopped and started again it goes on.
 #
-#   tools/train_models.sh          # `free`: rendered scenes only
-#   tools/train_models.sh nc       # then `nc`: the real images of data/bam-tio2-sem (docs/training-log.md says how long each takes)
-# The shipped weights were trained on scenes by the renderer of commit 88d06be; the present one draws others for the same seeds.
+#   tools/train_models.sh scenes   # only render what they learn from
+#   tools/train_models.sh free     # `free`: rendered scenes and EMPS' images (docs/own-data.md says how to fetch data/emps)
+#   tools/train_models.sh nc       # `free`, then `nc`: the real images of data/bam-tio2-sem
+#
+# On a GPU some 10 minutes, on two CPU cores 3 hours, by the times of their steps (docs/training-log.md). Without a GPU batches are taken in parts of 2, whose
+# gradients add up: a batch as a whole would need 20 GiB or more. JOBS: processes that render (default: 2).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
+wanted=${1:?scenes, free or nc?}
 
-stage() {  # CONFIG: train it to its end, or on from where it stopped
-    echo "train_models: $1"
-    "$python" tools/train.py "configs/tio2/$1.py" --resume
+render() {  # OPTION...: scenes, all but a few for training
+    "$python" tools/render_dataset.py --fractions 0.97 0.015 0.015 --jobs "${JOBS:-2}" "$@"
 }
 
-split="0.95 0.025 0.025"
-"$python" tools/render_dataset.py --num 640 --preset mixed --fractions $split --seed 101 --jobs 2 --out data/rendered
-"$python" tools/render_dataset.py --num 320 --preset mixed --variety 1.6 --fractions $split --seed 202 --jobs 2 --out data/rendered-varied
-stage light_rendered
-stage light_free
-"$python" tools/publish.py work_dirs/light_free/epoch_10.pth work_dirs/light_free/light_free.pth
-if [ "${1:-free}" = nc ]; then
-    stage light_finetune
-    "$python" tools/publish.py work_dirs/light_finetune/epoch_10.pth work_dirs/light_finetune/light_nc.pth
-fi
+stage() {  # CONFIG BATCH STEPS WARM_UP NAME: train to the end, or on from where it stopped; then the weights as they are shipped
+    echo "train_models: $1"
+    local parts=$(($2 / 2)) options=()
+    command -v nvidia-smi >/dev/null || options=(--cfg-options train_dataloader.batch_size=2 train_dataloader.sampler.batch_size=2
+        train_dataloader.sampler.num_batches=$(($3 * parts)) optim_wrapper.accumulative_counts=$parts param_scheduler.0.end=$(($4 * parts)))
+    "$python" tools/train.py "configs/tio2/$1.py" --resume "${options[@]}"
+    "$python" tools/publish.py "work_dirs/$1/epoch_10.pth" "work_dirs/$1/light_$5.pth"
+}
+
+case $wanted in
+    scenes | free | nc) ;;
+    *) echo "train_models: there is no $wanted; the head of tools/train_models.sh says what there is" >&2; exit 2 ;;
+esac
+render --num 820 --preset agglomerated --seed 101 --out data/rendered
+render --num 720 --preset mixed --variety 1.6 --seed 202 --out data/rendered-varied
+[ "$wanted" = scenes ] && exit
+stage light_free 12 72 200 free
+[ "$wanted" = free ] && exit
+stage light_finetune 8 40 50 nc

@@ -1,6 +1,6 @@
 r"""Make a model's validation record: what budget and warnings of a measurement need to know of it.
 
-python tools/validate.py --pair data/bam-tio2-sem/annotations/val.json work_dirs/light_finetune/val/predictions.json \
+python tools/validate.py --pair data/bam-tio2-sem/annotations/val.json work_dirs/light_nc/val/predictions.json \
     --images data/bam-tio2-sem/images/val --checkpoint checkpoints/light_nc.pth
 
 One --pair for each set of images, real or rendered; --images in the same order, for the contrast. Leave out what the

@@ -1,4 +1,4 @@
-"""light_finetune.py's weights, each image looked at in its three mirror images too: more accurate, 3.6 times as slow.
+"""light_nc.py with all three mirror images of each image: a little more accurate, nearly twice as slow.
 
     python tools/test.py configs/tio2/light_flips.py checkpoints/light_nc.pth
     python tools/measure.py scans --config configs/tio2/light_flips.py --checkpoint checkpoints/light_nc.pth --out results
@@ -6,6 +6,6 @@
 Nothing to train. What it gains: docs/ablations.md.
 """
 
-_base_ = "./light_finetune.py"
+_base_ = "./light_nc.py"
 
 model = dict(test_cfg=dict(flips=["horizontal", "vertical", "diagonal"]))

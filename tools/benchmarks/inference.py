@@ -1,6 +1,6 @@
 """Whole-image inference beside MMDetection's own path: image file to the masks that a table of particles is made of.
 
-python tools/benchmarks/inference.py configs/tio2/light_finetune.py checkpoints/light_nc.pth --threads 2
+python tools/benchmarks/inference.py configs/tio2/light_nc.py checkpoints/light_nc.pth --threads 2
 python tools/benchmarks/inference.py CONFIG CHECKPOINT --sizes 1024x704 --particles 300 --repeats 1
 
 Images are rendered. Both sides have the same network, weights, test pipeline and thresholds; stock is MaskRCNN with

@@ -1,6 +1,6 @@
 """What disjoint masks, and masks predicted on enlarged boxes, change on annotated images, as docs/dense.md tells it.
 
-python tools/benchmarks/overlaps.py configs/tio2/light_finetune.py checkpoints/light_nc.pth \
+python tools/benchmarks/overlaps.py configs/tio2/light_nc.py checkpoints/light_nc.pth \
     --ann data/bam-tio2-sem/annotations/train.json
 python tools/compare.py work_dirs/overlaps/* --split train --baseline work_dirs/overlaps/as_it_is
 

@@ -9,5 +9,5 @@ Trained in four folds by tools/ablations.sh, from a shorter pre-training: docs/a
 
 _base_ = "../light_finetune.py"
 
-load_from = "work_dirs/light_rendered_anchors_coco/epoch_20.pth"
+load_from = "work_dirs/light_rendered_anchors_coco/epoch_10.pth"
 model = dict(rpn_head=dict(anchor_generator=dict(base_sizes=[32, 64, 128, 256, 512])))

@@ -9,5 +9,5 @@ Trained in four folds by tools/ablations.sh, from a shorter pre-training: docs/a
 
 _base_ = "../light_finetune.py"
 
-load_from = "work_dirs/light_rendered_mask28/epoch_20.pth"
+load_from = "work_dirs/light_rendered_mask28/epoch_10.pth"
 model = dict(roi_head=dict(mask_head=dict(type="DenseFCNMaskHead")), train_cfg=dict(rcnn=dict(mask_size=28)))

@@ -1,0 +1,11 @@
+"""How the shipped `nc` model is used: light_finetune.py's weights, each image seen in its mirror image too, scores times masks' probability.
+
+    python tools/test.py configs/tio2/light_nc.py checkpoints/light_nc.pth
+    python tools/measure.py scans --out results
+
+Nothing to train. What it gains: docs/ablations.md.
+"""
+
+_base_ = "./light_finetune.py"
+
+model = dict(test_cfg=dict(flips=["horizontal"], rcnn=dict(mask_scores=True)))
