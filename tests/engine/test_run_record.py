@@ -76,3 +76,10 @@ def test_a_checkpoint_that_does_not_tell_leaves_it_to_the_record(tmp_path, recor
 def test_resume_without_a_checkpoint_is_a_beginning(tmp_path):
     toy_runner(tmp_path, resume=True).train()
     assert json.loads((tmp_path / "run.json").read_text())["start_weights"] is None
+
+
+def test_the_largest_peak_of_a_step_is_recorded_though_the_log_begins_a_new_one(tmp_path, monkeypatch):
+    peaks = iter([5.0, 40.0, *[3.0] * 100])
+    monkeypatch.setattr("tio2.engine.hooks.peak_memory_mib", lambda: next(peaks))
+    toy_runner(tmp_path, **{"train_cfg.max_epochs": 1}).train()
+    assert json.loads((tmp_path / "run.json").read_text())["peak_memory_mib"] == 40.0

@@ -75,11 +75,16 @@ class RunRecordHook(Hook):
         self._path = Path(runner.work_dir) / "run.json"
         before = json.loads(self._path.read_text()) if self._resumed is not None and self._path.is_file() else {}
         self._seconds_before = before.get("seconds", 0.0)
+        self._peak = 0.0
         self._start = start_weights(runner._load_from) if self._resumed is None else start_before(self._resumed, before)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:  # noqa: ARG002
         """Let the checkpoint tell what the run began with."""
         checkpoint["meta"]["start_weights"] = self._start
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002
+        """Look at the peak of a GPU's memory after each step: each line of the log begins a new one."""
+        self._peak = max(self._peak, peak_memory_mib())
 
     def after_train_epoch(self, runner) -> None:  # noqa: D102
         self._write(runner)
@@ -103,7 +108,7 @@ class RunRecordHook(Hook):
                 "processes": get_world_size(),
                 "batch_size": runner.train_dataloader.batch_size,
                 "seconds": self._seconds_before + time.monotonic() - self._began,
-                "peak_memory_mib": peak_memory_mib(),
+                "peak_memory_mib": self._peak,
                 "parameters": sum(p.numel() for p in parameters),
                 "parameters_trained": sum(p.numel() for p in parameters if p.requires_grad),
                 "device": str(next(runner.model.parameters()).device),
