@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -35,6 +35,7 @@ def test_a_log_normal_sample_has_the_closed_forms():
 
 
 @given(st.lists(st.tuples(st.floats(1, 300), st.integers(1, 5)), min_size=3, max_size=20))
+@example([(1.0, 1), (1.0, 1), (1.0000000000000002, 1)])
 def test_weights_are_repetitions(pairs):
     sizes, times = np.array(pairs).T
     weighted = size_distribution(plain(sizes, times))
@@ -42,7 +43,8 @@ def test_weights_are_repetitions(pairs):
     for name in ("d10", "d50", "d90", "d10_volume", "d50_volume", "d90_volume", "mean", "geometric_mean"):
         assert getattr(weighted, name) == pytest.approx(getattr(repeated, name)), name
     if weighted.fit is not None:
-        assert vars(weighted.fit) == pytest.approx(vars(repeated.fit), abs=1e-9)
+        # sizes that differ in the last place only have a spread of 1 and no goodness
+        assert vars(weighted.fit) == pytest.approx(vars(repeated.fit), abs=1e-9, nan_ok=True)
 
 
 def test_equal_weights_give_the_usual_standard_deviation():
