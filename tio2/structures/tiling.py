@@ -1,8 +1,9 @@
 """Images of any size in overlapping tiles: where the tiles lie, and what was found in them merged, each particle once.
 
 Neighbouring tiles share more than the largest particle, so that each particle is whole, and free of the tile's edges,
-in at least one tile. What touches an edge that is not the image's is cut there and left out. What several tiles found
-whole is recognised by its pixels, and taken from the tile that has it deepest inside.
+in at least one tile. What touches an edge that is not the image's is cut there and left out, and so is a piece of a
+particle that another tile shows to reach beyond. What several tiles found whole is recognised by its pixels, and taken
+from the tile that has it deepest inside.
 """
 
 import itertools
@@ -99,6 +100,7 @@ def merge_tiles(tiles: Sequence[Tile], found: Sequence[CroppedMasks], image_shap
     depth = _depths(placed, [tiles[number] for number in tile], image_shape)  # (N,) pixels to the nearest inner edge
     whole = (depth >= FREE_PX) & placed.sizes.all(axis=1)
     pairs = _same_particles(placed, tile, tiles)
+    whole[_pieces(placed, whole, tile, tiles, pairs, image_shape)] = False
 
     partner_of = [[] for _ in range(len(placed))]
     for a, b in pairs:
@@ -145,6 +147,24 @@ def _same_particles(masks: CroppedMasks, tile: np.ndarray, tiles: Sequence[Tile]
             if _common_pixels(masks, i, j) >= SAME_SHARE * min(areas[i], areas[j]):
                 pairs.append((i, j))
     return pairs
+
+
+def _pieces(
+    masks: CroppedMasks,
+    whole: np.ndarray,
+    tile: np.ndarray,
+    tiles: Sequence[Tile],
+    pairs: Sequence[tuple[int, int]],
+    image_shape: tuple[int, int],
+) -> np.ndarray:
+    """Numbers of masks whose particle, as another tile shows it whole, is not free of the edges of their own tile.
+
+    What hides a particle's middle may leave a piece of it that lies inside a tile, and the rest beyond.
+    """
+    both = np.array([*pairs, *(pair[::-1] for pair in pairs)], np.int64).reshape(-1, 2)
+    piece, particle = both[whole[both[:, 1]]].T
+    depth = _depths(masks[particle], [tiles[number] for number in tile[piece]], image_shape)
+    return piece[depth < FREE_PX]
 
 
 def _common_pixels(masks: CroppedMasks, first: int, second: int) -> int:
