@@ -6,7 +6,8 @@ python tools/train.py configs/tio2/own_data.py
 _base_ = "./light_stage2.py"
 
 data_root = "data/own/"
-# One stage, everything trains, from the ImageNet weights of the package; or name a checkpoint of light_stage2 here.
+# One stage, everything trains, from the ImageNet weights of the package; or name
+# a model that knows particles, which needs fewer steps: checkpoints/light_free.pth, with pretrained=False below.
 load_from = None
 model = dict(backbone=dict(pretrained=True))
 # Enlarge so that most particles are 16 to 96 px across (tools/dataset_stats.py says how large they are);
