@@ -6,7 +6,7 @@
 #   tools/train_models.sh nc       # `free`, then `nc`: the real images of data/bam-tio2-sem
 #
 # On a GPU some 10 minutes, on two CPU cores 3 hours, by the times of their steps (docs/training-log.md). Without a GPU batches are taken in parts of 2, whose
-# gradients add up: a batch as a whole would need 20 GiB or more. JOBS: processes that render (default: 2).
+# gradients add up: a batch of 8 as a whole takes 19 GiB, in parts 3. JOBS: processes that render (default: 2).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
