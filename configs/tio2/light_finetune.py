@@ -12,11 +12,7 @@ _base_ = "./light_stage2.py"
 batch_size = 8
 epochs = 10
 load_from = "work_dirs/light_free/epoch_10.pth"
-window = [
-    dict(type="RandomScaledCrop", crop_size=(448, 448), ratio_range=(1.0, 2.6), stretch=1.25),
-    dict(type="RandomTranspose"),
-]
-augment = window + _base_.augment[2:]
+augment = [dict(_base_.window[0], crop_size=(448, 448))] + _base_.window[1:] + _base_.augment[2:]
 
 train_dataloader = dict(
     batch_size=batch_size,

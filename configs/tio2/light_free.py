@@ -11,6 +11,6 @@ _base_ = "./light_rendered.py"
 
 larger = [dict(_base_.window[0], ratio_range=(0.4, 1.4))] + _base_.window[1:]
 emps = dict(_base_.usual, data_root="data/emps/", pipeline=_base_.load + larger + _base_.after_window)
-model = dict(test_cfg=dict(flips=["horizontal"], rcnn=dict(mask_scores=True)))  # as light_nc.py
+model = dict(test_cfg=_base_.test_as_shipped)
 # 1,500 scenes, and twice 293 images
 train_dataloader = dict(dataset=dict(dataset=dict(datasets=[_base_.usual, _base_.varied, emps, emps])))

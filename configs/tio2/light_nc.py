@@ -8,4 +8,4 @@ Nothing to train. What it gains: docs/ablations.md.
 
 _base_ = "./light_finetune.py"
 
-model = dict(test_cfg=dict(flips=["horizontal"], rcnn=dict(mask_scores=True)))
+model = dict(test_cfg=_base_.test_as_shipped)

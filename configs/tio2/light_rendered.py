@@ -11,13 +11,11 @@ _base_ = "./light_stage1.py"
 
 batch_size = 12
 epochs = 10
-window = [
-    dict(type="RandomScaledCrop", crop_size=(512, 512), ratio_range=(1.0, 2.6), stretch=1.25),
-    dict(type="RandomTranspose"),
-]
 after_window = _base_.augment[2:-1] + _base_.sem + _base_.pack
 usual = dict(
-    _base_.train_dataloader.dataset.dataset, data_root="data/rendered/", pipeline=_base_.load + window + after_window
+    _base_.train_dataloader.dataset.dataset,
+    data_root="data/rendered/",
+    pipeline=_base_.load + _base_.window + after_window,
 )
 varied = dict(usual, data_root="data/rendered-varied/")
 

@@ -23,6 +23,10 @@ augment = [
         saturation_range=(1.0, 1.0),
     ),
 ]
+window = [  # large batches: enlarged over a wide range, stretched, and with the flips laid all eight ways
+    dict(type="RandomScaledCrop", crop_size=(512, 512), ratio_range=(1.0, 2.6), stretch=1.25),
+    dict(type="RandomTranspose"),
+]
 sem = [  # §3.2: one or several of them; a child may put them in place of PhotoMetricDistortion
     dict(
         type="OneOrMoreOf",

@@ -23,3 +23,6 @@ model = dict(
         rcnn=dict(sampler=dict(num=384)),
     ),
 )
+
+# how the shipped models are used: each image in its mirror image too, scores times masks' probability
+test_as_shipped = dict(flips=["horizontal"], rcnn=dict(mask_scores=True))
