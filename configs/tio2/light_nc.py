@@ -1,4 +1,4 @@
-"""How the shipped `nc` model is used: light_finetune.py's weights, each image seen in its mirror image too, scores times masks' probability.
+"""How the shipped `nc` model is used: light_finetune.py's weights, with a mirror image, refined boxes and masks' probability in the scores.
 
     python tools/test.py configs/tio2/light_nc.py checkpoints/light_nc.pth
     python tools/measure.py scans --out results

@@ -142,9 +142,12 @@ def test_without_a_scale_factor_nothing_was_resized():
 def predict(model, batch):
     torch.manual_seed(0)
     model.roi_head.mask_head.init_weights()  # its masks are neither full nor empty
-    model.eval()
+    return predict_again(model.eval(), batch)
+
+
+def predict_again(model, batch):
     with torch.no_grad():
-        return [sample.pred_instances for sample in model.test_step(batch)]
+        return [sample.pred_instances for sample in model.test_step(copy.deepcopy(batch))]
 
 
 def use_upstream_s_heads(config):
@@ -187,13 +190,52 @@ def test_the_model_s_masks_do_not_depend_on_the_batches_of_rois(build_model, bat
         assert np.mean(same) > 0.95  # sums in another order may move a pixel across the threshold
 
 
-def test_masks_are_a_list_where_no_image_has_a_detection(build_model, batch):
+@pytest.mark.parametrize("refined", [False, True])
+def test_masks_are_a_list_where_no_image_has_a_detection(build_model, batch, refined):
     def score_nothing(config):
-        config.test_cfg.rcnn.score_thr = 1.1
+        config.test_cfg.rcnn.update(score_thr=1.1, refine_boxes=refined)
 
     for found in predict(build_model(score_nothing), batch):
         assert found.masks == []
         assert found.bboxes.shape == (0, 4)
+
+
+def refined_with(build_model, batch, correction, **settings):
+    """Boxes of each image without and with refinement, by a box branch that moves every box by `correction` widths."""
+    model = build_model(score_everything)
+    torch.nn.init.zeros_(model.roi_head.bbox_head.fc_reg.weight)
+    model.roi_head.bbox_head.fc_reg.bias.data.copy_(torch.tensor([correction / 0.1, 0, 0, 0]))  # its target_stds
+    model.roi_head.test_cfg.update(settings)
+    plain = predict(model, batch)
+    model.roi_head.test_cfg.refine_boxes = True
+    return plain, predict_again(model, batch)
+
+
+@pytest.mark.parametrize("flips", [None, ["horizontal"]])
+def test_a_box_branch_that_is_content_leaves_boxes_and_masks_as_they_are(build_model, batch, flips):
+    for plain, refined in zip(*refined_with(build_model, batch, 0.0, flips=flips), strict=True):
+        assert len(plain) > 5
+        torch.testing.assert_close(refined.bboxes, plain.bboxes)
+        assert refined.masks == plain.masks
+
+
+def test_boxes_are_corrected_once_more_within_the_frame_and_masks_drawn_there(build_model, batch):
+    for plain, refined in zip(*refined_with(build_model, batch, 0.25), strict=True):
+        moved = plain.bboxes.clone()
+        moved[:, ::2] += 0.25 * (plain.bboxes[:, 2:3] - plain.bboxes[:, :1])
+        torch.testing.assert_close(refined.bboxes, moved.clamp(max=128))  # the frame is 128 px wide
+        assert torch.equal(refined.scores, plain.scores)
+        assert refined.masks != plain.masks
+
+
+def test_a_correction_for_each_class_is_refused(build_model, batch):
+    def two_classes(config):
+        score_everything(config)
+        config.roi_head.bbox_head.num_classes = config.roi_head.mask_head.num_classes = 2
+        config.test_cfg.rcnn.refine_boxes = True
+
+    with pytest.raises(ValueError, match="refine_boxes is for one class"):
+        predict(build_model(two_classes), batch)
 
 
 def test_reached_limits_are_said_with_the_image_s_name(build_model, batch, warnings_of_the_log):

@@ -95,6 +95,15 @@ def test_no_flips_are_the_detector_as_it_is(model, batch):
         assert one.masks == other.masks
 
 
+@pytest.fixture(params=[False, True], ids=["", "refined"])
+def refined(model, request):
+    """With boxes as non-maximum suppression leaves them, and refined."""
+    model.roi_head.test_cfg.refine_boxes = request.param
+    yield request.param
+    model.roi_head.test_cfg.refine_boxes = False
+
+
+@pytest.mark.usefixtures("refined")
 @pytest.mark.parametrize("axes", [(-1,), (-2,), (-2, -1)])
 def test_with_all_flips_a_mirror_image_shows_what_the_image_shows(model, batch, axes):
     flip = next(name for name, dimensions in DIMENSIONS.items() if dimensions == axes)
@@ -111,6 +120,7 @@ def test_without_the_flips_it_does_not(model, batch):
     assert len(straight) != len(turned) or not torch.allclose(straight.scores, turned.scores, atol=1e-5)
 
 
+@pytest.mark.usefixtures("refined")
 def test_an_image_without_particles_has_no_masks(model, batch):
     threshold, model.roi_head.test_cfg.score_thr = model.roi_head.test_cfg.score_thr, 1.0
     try:

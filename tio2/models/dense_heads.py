@@ -1,5 +1,6 @@
 """RPN and RoI head for thousands of particles: limits are said, memory is bounded, masks are RLE, results float32."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -56,6 +57,10 @@ class DenseRoIHead(StandardRoIHead):
     It says which image reaches `test_cfg.rcnn.max_per_img`; runs the mask head on `test_cfg.rcnn.mask_rois_per_batch`
     RoIs at a time (default 128, on a CPU 32: 56 x 56 cells in 256 channels of 3000 RoIs would take 9.6 GB); and masks
     are a list even where the whole batch has no box.
+
+    With `test_cfg.rcnn.refine_boxes=True` the box branch looks a second time, at the boxes that non-maximum suppression
+    left, and masks are drawn in what it makes of them (iterative localization: Gidaris and Komodakis, ICCV 2015,
+    section 5, arXiv 1505.01749); scores stay. Off by default; docs/ablations.md has the effect.
     """
 
     def _bbox_forward(self, x: tuple[Tensor, ...], rois: Tensor) -> dict[str, Tensor]:
@@ -85,7 +90,28 @@ class DenseRoIHead(StandardRoIHead):
         Returns:
             `results_list`, with `masks` a list of N RLE dicts.
         """
+        if self.test_cfg.get("refine_boxes", False):
+            boxes = self.refined_boxes(x, [results.bboxes for results in results_list], batch_img_metas)
+            for results, refined in zip(results_list, boxes, strict=True):
+                results.bboxes = refined
         return self.paste_masks(self.mask_logits(x, results_list), batch_img_metas, results_list, rescale)
+
+    def refined_boxes(
+        self, x: tuple[Tensor, ...], boxes: Sequence[Tensor], batch_img_metas: Sequence[dict[str, Any]]
+    ) -> list[Tensor]:
+        """Each image's (N, 4) boxes as the box branch corrects them, in its frame; pixels of the network's input.
+
+        Raises:
+            ValueError: The box branch has a correction for each class; boxes here do not say of which they are.
+        """
+        if not (self.bbox_head.reg_class_agnostic or self.bbox_head.num_classes == 1):
+            raise ValueError("test_cfg.rcnn.refine_boxes is for one class, or for a box head with reg_class_agnostic")
+        deltas = self._bbox_forward(x, bbox2roi(boxes))["bbox_pred"].split([len(each) for each in boxes])
+        decode = self.bbox_head.bbox_coder.decode
+        return [
+            decode(each, correction, max_shape=meta["img_shape"])
+            for each, correction, meta in zip(boxes, deltas, batch_img_metas, strict=True)
+        ]
 
     def mask_logits(self, x: tuple[Tensor, ...], results_list: InstanceList) -> Tensor:
         """(total N, classes, S, S) logits of all images' boxes, which are in pixels of the network's input."""

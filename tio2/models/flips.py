@@ -4,6 +4,7 @@ Legend: V views, N images of a batch, M boxes of a view, K fused boxes.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.ops import nms
@@ -14,6 +15,8 @@ from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
+
+from tio2.models.dense_heads import DenseRoIHead
 
 DIMENSIONS = {"none": (), "horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
 """Flip, as mmdet names them, to the dimensions of (…, H, W) that are turned round."""
@@ -71,8 +74,9 @@ def fuse_views(boxes: Sequence[Tensor], scores: Sequence[Tensor], iou_threshold:
 def predict_flipped(detector: MaskRCNN, inputs: Tensor, samples: SampleList, rescale: bool) -> InstanceList:
     """Results of a batch from its images and their mirror images, those of `detector.test_cfg.flips`.
 
-    Boxes are fused by `fuse_views`. The mask branch then looks at the fused boxes in each view; its logits are mirrored
-    back and averaged. The feature maps of all views are held until then.
+    Boxes are fused by `fuse_views`. With `test_cfg.rcnn.refine_boxes` the box branch then looks at the fused boxes in
+    each view, and the mean of what it makes of them is taken. The mask branch looks at these in each view; its logits
+    are mirrored back and averaged. The feature maps of all views are held until then.
 
     Args:
         detector: One with a `DenseRoIHead`.
@@ -94,10 +98,28 @@ def predict_flipped(detector: MaskRCNN, inputs: Tensor, samples: SampleList, res
         views.append((flip, features))
         seen.append(_mirrored(found, flip, shapes))
     fused = [_fused([of_view[number] for of_view in seen], head.test_cfg) for number in range(len(samples))]
+    if head.test_cfg.get("refine_boxes", False):
+        _refine(fused, head, views, metas)
     logits = sum(
         head.mask_logits(features, _mirrored(fused, flip, shapes)).flip(DIMENSIONS[flip]) for flip, features in views
     )
     return head.paste_masks(logits / len(views), metas, fused, rescale)
+
+
+def _refine(
+    fused: InstanceList,
+    head: DenseRoIHead,
+    views: Sequence[tuple[str, tuple[Tensor, ...]]],
+    metas: Sequence[dict[str, Any]],
+) -> None:
+    """Put in the place of each image's boxes the mean over views of what `DenseRoIHead.refined_boxes` makes of them."""
+    shapes = [meta["img_shape"][:2] for meta in metas]
+    refined = []
+    for flip, features in views:
+        boxes = head.refined_boxes(features, [each.bboxes for each in _mirrored(fused, flip, shapes)], metas)
+        refined.append([mirrored_boxes(each, flip, shape) for each, shape in zip(boxes, shapes, strict=True)])
+    for number, results in enumerate(fused):
+        results.bboxes = torch.stack([of_view[number] for of_view in refined]).mean(dim=0)
 
 
 def _mirrored(results: InstanceList, flip: str, shapes: Sequence[tuple[int, int]]) -> InstanceList:
