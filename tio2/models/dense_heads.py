@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from mmdet.models.dense_heads import RPNHead
 from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import InstanceList
@@ -60,7 +61,9 @@ class DenseRoIHead(StandardRoIHead):
 
     With `test_cfg.rcnn.refine_boxes=True` the box branch looks a second time, at the boxes that non-maximum suppression
     left, and masks are drawn in what it makes of them (iterative localization: Gidaris and Komodakis, ICCV 2015,
-    section 5, arXiv 1505.01749); scores stay. Off by default; docs/ablations.md has the effect.
+    section 5, arXiv 1505.01749); scores stay. With `train_cfg.rcnn.refine_boxes=True` the mask branch learns in boxes
+    as good: the positive proposals as the box branch corrects them, instead of as the RPN proposes them. Both are off
+    by default; docs/ablations.md has the effect.
     """
 
     def _bbox_forward(self, x: tuple[Tensor, ...], rois: Tensor) -> dict[str, Tensor]:
@@ -91,15 +94,32 @@ class DenseRoIHead(StandardRoIHead):
             `results_list`, with `masks` a list of N RLE dicts.
         """
         if self.test_cfg.get("refine_boxes", False):
-            boxes = self.refined_boxes(x, [results.bboxes for results in results_list], batch_img_metas)
+            frames = [meta["img_shape"] for meta in batch_img_metas]
+            boxes = self.refined_boxes(x, [results.bboxes for results in results_list], frames)
             for results, refined in zip(results_list, boxes, strict=True):
                 results.bboxes = refined
         return self.paste_masks(self.mask_logits(x, results_list), batch_img_metas, results_list, rescale)
 
+    def mask_loss(
+        self,
+        x: tuple[Tensor, ...],
+        sampling_results: list[SamplingResult],
+        bbox_feats: Tensor,
+        batch_gt_instances: InstanceList,
+    ) -> dict[str, Any]:
+        """Upstream's; with `train_cfg.refine_boxes` the positive boxes are changed first, in place."""
+        if self.train_cfg.get("refine_boxes", False):
+            boxes = self.refined_boxes(x, [result.pos_priors for result in sampling_results])
+            for result, refined in zip(sampling_results, boxes, strict=True):
+                result.pos_priors = refined.detach()
+        return super().mask_loss(x, sampling_results, bbox_feats, batch_gt_instances)
+
     def refined_boxes(
-        self, x: tuple[Tensor, ...], boxes: Sequence[Tensor], batch_img_metas: Sequence[dict[str, Any]]
+        self, x: tuple[Tensor, ...], boxes: Sequence[Tensor], frames: Sequence[tuple[int, int] | None] | None = None
     ) -> list[Tensor]:
-        """Each image's (N, 4) boxes as the box branch corrects them, in its frame; pixels of the network's input.
+        """Each image's (N, 4) boxes as the box branch corrects them; in its frame (H, W) where one is given.
+
+        Boxes and frames are in pixels of the network's input.
 
         Raises:
             ValueError: The box branch has a correction for each class; boxes here do not say of which they are.
@@ -109,8 +129,8 @@ class DenseRoIHead(StandardRoIHead):
         deltas = self._bbox_forward(x, bbox2roi(boxes))["bbox_pred"].split([len(each) for each in boxes])
         decode = self.bbox_head.bbox_coder.decode
         return [
-            decode(each, correction, max_shape=meta["img_shape"])
-            for each, correction, meta in zip(boxes, deltas, batch_img_metas, strict=True)
+            decode(each, correction, max_shape=frame)
+            for each, correction, frame in zip(boxes, deltas, frames or [None] * len(boxes), strict=True)
         ]
 
     def mask_logits(self, x: tuple[Tensor, ...], results_list: InstanceList) -> Tensor:

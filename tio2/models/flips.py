@@ -4,7 +4,6 @@ Legend: V views, N images of a batch, M boxes of a view, K fused boxes.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from mmcv.ops import nms
@@ -99,7 +98,7 @@ def predict_flipped(detector: MaskRCNN, inputs: Tensor, samples: SampleList, res
         seen.append(_mirrored(found, flip, shapes))
     fused = [_fused([of_view[number] for of_view in seen], head.test_cfg) for number in range(len(samples))]
     if head.test_cfg.get("refine_boxes", False):
-        _refine(fused, head, views, metas)
+        _refine(fused, head, views, shapes)
     logits = sum(
         head.mask_logits(features, _mirrored(fused, flip, shapes)).flip(DIMENSIONS[flip]) for flip, features in views
     )
@@ -110,13 +109,12 @@ def _refine(
     fused: InstanceList,
     head: DenseRoIHead,
     views: Sequence[tuple[str, tuple[Tensor, ...]]],
-    metas: Sequence[dict[str, Any]],
+    shapes: Sequence[tuple[int, int]],
 ) -> None:
     """Put in the place of each image's boxes the mean over views of what `DenseRoIHead.refined_boxes` makes of them."""
-    shapes = [meta["img_shape"][:2] for meta in metas]
     refined = []
     for flip, features in views:
-        boxes = head.refined_boxes(features, [each.bboxes for each in _mirrored(fused, flip, shapes)], metas)
+        boxes = head.refined_boxes(features, [each.bboxes for each in _mirrored(fused, flip, shapes)], shapes)
         refined.append([mirrored_boxes(each, flip, shape) for each, shape in zip(boxes, shapes, strict=True)])
     for number, results in enumerate(fused):
         results.bboxes = torch.stack([of_view[number] for of_view in refined]).mean(dim=0)
