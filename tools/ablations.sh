@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
-# One row of the ablation table (docs/ablations.md): four folds of the real training images, 160 steps each; begun again it goes on.
+# One row of the ablation table (docs/ablations.md): four folds of the real training images by ablations/light_base.py; begun again it goes on.
 #
-#   tools/ablations.sh base              # also: from_rendered from_emps no_pretraining frozen sem ema simulated paste
+#   tools/ablations.sh base              # also: from_free from_emps no_pretraining frozen sem ema refined_masks simulated paste
 #   tools/ablations.sh base 1            # with another training seed
 #   tools/ablations.sh flip              # also: mask_scores nc flips box_nms scale_175 scale_2: base's weights, only tested
-#   tools/ablations.sh short             # also: mask28 anchors_coco: from ImageNet, 300 steps of light_free.py under their own settings first
+#   tools/ablations.sh short             # also: mask28 anchors_coco: from ImageNet by ablations/light_short.py under their own settings first
 #
-# It needs data/bam-tio2-sem, and work_dirs/light_free/epoch_10.pth (tools/train_models.sh) for all rows that do not say otherwise; from_rendered
-# and from_emps need light_rendered's and light_emps'. JOBS: folds at once (default: 1; on a GPU 4).
+# It needs data/bam-tio2-sem, and work_dirs/light_rendered/epoch_10.pth (tools/train_models.sh) for all rows that do not say otherwise; from_free
+# and from_emps need light_free's and light_emps'. JOBS: folds at once (default: 1; on a GPU 4).
 # The table: tools/compare.py work_dirs/ablations/* --split cv --baseline work_dirs/ablations/base_0
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
 row=${1:?which row? the head of tools/ablations.sh names them} seed=${2:-0} jobs=${JOBS:-1}
 folder=work_dirs/ablations/${row}_$seed tested=work_dirs/ablations/base_$seed
-config=configs/tio2/light_finetune.py start=() settings=()
+config=configs/tio2/ablations/light_base.py start=() settings=()
 sets=train_dataloader.dataset.dataset cut=data/agglomerates/fold_
 
 folds() {  # OPTION...: cross-validate the row
     "$python" tools/cross_validate.py "$config" --work-dir "$folder" --folds 4 --seed 0 "${start[@]}" "$@" \
-        --cfg-options train_cfg.max_epochs=4 param_scheduler.1.end=4 randomness.seed="$seed" "${settings[@]}"
+        --cfg-options randomness.seed="$seed" "${settings[@]}"
 }
 
 several_folds() {  # train and test them side by side; `folds` then finds them done
@@ -28,11 +28,11 @@ several_folds() {  # train and test them side by side; `folds` then finds them d
         xargs -P "$jobs" -I{} sh -c '"$0" tools/train.py {} --resume && "$0" tools/test.py {}' "$python"
 }
 
-pretrain() {  # SETTING...: from ImageNet weights, a seventh of light_free.py's steps
+pretrain() {  # SETTING...: from ImageNet weights on a few rendered scenes
     local run=work_dirs/ablations/${row}_pretrained
-    "$python" tools/train.py configs/tio2/light_free.py --work-dir "$run" --resume --cfg-options train_cfg.max_epochs=3 train_cfg.val_begin=4 \
-        train_dataloader.sampler.num_batches=100 param_scheduler.1.end=3 param_scheduler.0.end=50 "$@"
-    start=(--load-from "$run/epoch_3.pth")
+    "$python" tools/render_dataset.py --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --jobs 2 --out data/rendered-short
+    "$python" tools/train.py configs/tio2/ablations/light_short.py --work-dir "$run" --resume --cfg-options randomness.seed="$seed" "$@"
+    start=(--load-from "$run/epoch_4.pth")
 }
 
 cut_agglomerates() {  # of each fold's own training images
@@ -54,8 +54,8 @@ only_test() {  # the base's weights
 
 case $row in
     base) ;;
-    from_rendered | from_emps) start=(--load-from "work_dirs/light_${row#from_}/epoch_10.pth") ;;
-    frozen | no_pretraining | sem | ema) config=configs/tio2/ablations/light_$row.py ;;
+    from_free | from_emps) start=(--load-from "work_dirs/light_${row#from_}/epoch_10.pth") ;;
+    frozen | no_pretraining | sem | ema | refined_masks) config=configs/tio2/ablations/light_$row.py ;;
     simulated) # 8 simulated images to a real one, as the paper's 622 to 77
         config=configs/tio2/ablations/light_simulated.py settings=("$sets.datasets.1.data_root=data/simulated/fold_{fold}/")
         cut_agglomerates
@@ -71,7 +71,8 @@ case $row in
     box_nms) config=configs/tio2/ablations/light_box_nms_03.py; only_test ;;
     mask_scores) settings=(model.test_cfg.rcnn.mask_scores=True); only_test ;;
     flip) settings=(model.test_cfg.flips=[horizontal]); only_test ;;
-    nc | flips) config=configs/tio2/light_$row.py; only_test ;;
+    nc) settings=(model.test_cfg.flips=[horizontal] model.test_cfg.rcnn.mask_scores=True); only_test ;;
+    flips) settings=(model.test_cfg.flips=[horizontal,vertical,diagonal] model.test_cfg.rcnn.mask_scores=True); only_test ;;
     scale_175) settings=(val_dataloader.dataset.pipeline.1.scale_factor=1.75); only_test ;;
     scale_2) settings=(val_dataloader.dataset.pipeline.1.scale_factor=2.0); only_test ;;
     short) pretrain ;;

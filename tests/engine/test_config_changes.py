@@ -8,7 +8,7 @@ from mmengine.config import Config
 from tio2.engine.config_changes import config_changes, effective_settings, initial_weights
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "tio2"
-BASE = CONFIGS / "light_finetune.py"
+BASE = CONFIGS / "ablations" / "light_base.py"
 
 
 def test_a_value_is_named_with_the_base_s():

@@ -7,7 +7,7 @@
 Trained in four folds by tools/ablations.sh, from a shorter pre-training: docs/ablations.md.
 """
 
-_base_ = "../light_finetune.py"
+_base_ = "./light_base.py"
 
 load_from = "work_dirs/light_rendered_anchors_coco/epoch_10.pth"
 model = dict(rpn_head=dict(anchor_generator=dict(base_sizes=[32, 64, 128, 256, 512])))

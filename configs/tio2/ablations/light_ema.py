@@ -5,6 +5,6 @@
 Not trained by us so far, so no figures stand here.
 """
 
-_base_ = "../light_finetune.py"
+_base_ = "./light_base.py"
 
 custom_hooks = _base_.custom_hooks + [dict(type="AveragedWeightsHook", momentum=0.02)]

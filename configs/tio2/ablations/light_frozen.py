@@ -3,6 +3,6 @@
 python tools/train.py configs/tio2/ablations/light_frozen.py
 """
 
-_base_ = "../light_finetune.py"
+_base_ = "./light_base.py"
 
 model = dict(backbone=dict(frozen_stages=4))

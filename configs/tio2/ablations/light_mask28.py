@@ -7,7 +7,7 @@
 Trained in four folds by tools/ablations.sh, from a shorter pre-training: docs/ablations.md.
 """
 
-_base_ = "../light_finetune.py"
+_base_ = "./light_base.py"
 
 load_from = "work_dirs/light_rendered_mask28/epoch_10.pth"
 model = dict(roi_head=dict(mask_head=dict(type="DenseFCNMaskHead")), train_cfg=dict(rcnn=dict(mask_size=28)))

@@ -5,6 +5,6 @@
 Not trained by us so far, so no figures stand here.
 """
 
-_base_ = "../light_finetune.py"
+_base_ = "./light_base.py"
 
 optim_wrapper = dict(clip_grad=None)

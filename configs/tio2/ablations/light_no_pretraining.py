@@ -3,7 +3,7 @@
 python tools/train.py configs/tio2/ablations/light_no_pretraining.py
 """
 
-_base_ = "../light_finetune.py"
+_base_ = "./light_base.py"
 
 load_from = None
 model = dict(backbone=dict(pretrained=True))

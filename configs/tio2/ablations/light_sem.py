@@ -5,7 +5,7 @@
 Trained in four folds by tools/ablations.sh: docs/ablations.md.
 """
 
-_base_ = "../light_finetune.py"
+_base_ = "./light_base.py"
 
 augment = _base_.augment[:-1] + _base_.sem
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=_base_.load + augment + _base_.pack)))

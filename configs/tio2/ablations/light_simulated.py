@@ -6,7 +6,7 @@
 Trained in four folds by tools/ablations.sh: docs/ablations.md.
 """
 
-_base_ = "../light_finetune.py"
+_base_ = "./light_base.py"
 
 real = _base_.train_dataloader.dataset.dataset
 simulated = dict(real, data_root="data/simulated/")

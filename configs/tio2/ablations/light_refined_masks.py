@@ -1,0 +1,10 @@
+"""The mask branch learns in boxes that the box branch has corrected, as it finds them in tests, instead of in the RPN's proposals.
+
+    python tools/train.py configs/tio2/ablations/light_refined_masks.py
+
+Not trained by us so far, so no figures stand here.
+"""
+
+_base_ = "./light_base.py"
+
+model = dict(train_cfg=dict(rcnn=dict(refine_boxes=True)))
