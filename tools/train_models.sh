@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Train the models of checkpoints/ from nothing but ImageNet weights; stopped and started again it goes on.
+# Train a model of checkpoints/ from nothing but ImageNet weights; stopped and started again it goes on.
 #
 #   tools/train_models.sh scenes   # only render what they learn from
 #   tools/train_models.sh free     # `free`: rendered scenes and EMPS' images (docs/own-data.md says how to fetch data/emps)
-#   tools/train_models.sh nc       # `free`, then `nc`: the real images of data/bam-tio2-sem
+#   tools/train_models.sh nc       # `nc`: rendered scenes, then the real images of data/bam-tio2-sem
 #
-# On a GPU some 10 minutes, on two CPU cores 3 hours, by the times of their steps (docs/training-log.md). Without a GPU batches are taken in parts of 2, whose
-# gradients add up: a batch of 8 as a whole takes 19 GiB, in parts 3. JOBS: processes that render (default: 2).
+# On a GPU some 10 minutes each, on one CPU core 2 to 4 hours, by the times of their steps (docs/training-log.md). Without a GPU batches are taken in parts of 2,
+# whose gradients add up: a batch of 8 as a whole takes 19 GiB, in parts 10. JOBS: processes that render (default: 2).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
@@ -16,13 +16,16 @@ render() {  # OPTION...: scenes, all but a few for training
     "$python" tools/render_dataset.py --fractions 0.97 0.015 0.015 --jobs "${JOBS:-2}" "$@"
 }
 
-stage() {  # CONFIG BATCH STEPS WARM_UP NAME: train to the end, or on from where it stopped; then the weights as they are shipped
+stage() {  # CONFIG BATCH STEPS WARM_UP: train to the end, or on from where it stopped
     echo "train_models: $1"
     local parts=$(($2 / 2)) options=()
     command -v nvidia-smi >/dev/null || options=(--cfg-options train_dataloader.batch_size=2 train_dataloader.sampler.batch_size=2
         train_dataloader.sampler.num_batches=$(($3 * parts)) optim_wrapper.accumulative_counts=$parts param_scheduler.0.end=$(($4 * parts)))
     "$python" tools/train.py "configs/tio2/$1.py" --resume "${options[@]}"
-    "$python" tools/publish.py "work_dirs/$1/epoch_10.pth" "work_dirs/$1/light_$5.pth"
+}
+
+publish() {  # CONFIG NAME: its last weights as they are shipped
+    "$python" tools/publish.py "$(cat "work_dirs/$1/last_checkpoint")" "work_dirs/$1/light_$2.pth"
 }
 
 case $wanted in
@@ -31,7 +34,7 @@ case $wanted in
 esac
 render --num 820 --preset agglomerated --seed 101 --out data/rendered
 render --num 720 --preset mixed --variety 1.6 --seed 202 --out data/rendered-varied
-[ "$wanted" = scenes ] && exit
-stage light_free 12 72 200 free
-[ "$wanted" = free ] && exit
-stage light_finetune 8 40 50 nc
+case $wanted in
+    free) stage light_free 12 72 200; publish light_free free ;;
+    nc) stage light_rendered 12 72 200; stage light_finetune 8 40 50; publish light_finetune nc ;;
+esac

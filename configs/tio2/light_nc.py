@@ -8,4 +8,5 @@ Nothing to train. What it gains: docs/ablations.md.
 
 _base_ = "./light_finetune.py"
 
-model = dict(test_cfg=_base_.test_as_shipped)
+as_shipped = _base_.test_as_shipped
+model = dict(test_cfg=dict(as_shipped, rcnn=dict(as_shipped.rcnn, refine_boxes=True)))

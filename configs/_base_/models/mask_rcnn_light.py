@@ -24,5 +24,5 @@ model = dict(
     ),
 )
 
-# how the shipped models are used: each image in its mirror image too, boxes refined once more, scores times masks' probability
-test_as_shipped = dict(flips=["horizontal"], rcnn=dict(refine_boxes=True, mask_scores=True))
+# how the shipped models are used: each image in its mirror image too, scores times masks' probability
+test_as_shipped = dict(flips=["horizontal"], rcnn=dict(mask_scores=True))
