@@ -1,6 +1,6 @@
 """What the rows of the ablation table change: light_finetune.py, shorter and in smaller windows, so that four folds take a CPU core 15 minutes.
 
-    tools/ablations.sh base
+    python tools/train.py configs/tio2/ablations/light_base.py      # in four folds: tools/ablations.sh base
 
 4 epochs of 40 steps of 4 windows of 320 px a fold. docs/ablations.md holds the table, tools/ablations.sh makes it.
 """

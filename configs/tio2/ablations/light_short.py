@@ -1,6 +1,6 @@
 """A short pre-training on rendered scenes, for rows that change the network or what its weights mean: each repeats it under its own setting.
 
-    tools/ablations.sh short
+    python tools/train.py configs/tio2/ablations/light_short.py     # and four folds after it: tools/ablations.sh short
 
 From ImageNet weights, 4 epochs of 80 steps of 4 windows of 320 px; 10 minutes of one CPU core. Then light_base.py's steps.
 """
