@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # One row of the ablation table (docs/ablations.md): four folds of the real training images by ablations/light_base.py; begun again it goes on.
 #
-#   tools/ablations.sh base              # also: from_free from_emps no_pretraining frozen sem ema refined_masks simulated paste
+#   tools/ablations.sh base              # also: from_free from_emps no_pretraining frozen sem ema refined_masks anchors_late simulated paste
 #   tools/ablations.sh base 1            # with another training seed
-#   tools/ablations.sh flip              # also: mask_scores nc flips box_nms scale_175 scale_2: base's weights, only tested
+#   tools/ablations.sh flip              # also: mask_scores flip_scores nc flips box_nms scale_175 scale_2: base's weights, only tested
 #   tools/ablations.sh short             # also: mask28 anchors_coco: from ImageNet by ablations/light_short.py under their own settings first
 #
 # It needs data/bam-tio2-sem, and work_dirs/light_rendered/epoch_10.pth (tools/train_models.sh) for all rows that do not say otherwise; from_free
@@ -71,10 +71,12 @@ case $row in
     box_nms) config=configs/tio2/ablations/light_box_nms_03.py; only_test ;;
     mask_scores) settings=(model.test_cfg.rcnn.mask_scores=True); only_test ;;
     flip) settings=(model.test_cfg.flips=[horizontal]); only_test ;;
-    nc) settings=(model.test_cfg.flips=[horizontal] model.test_cfg.rcnn.mask_scores=True); only_test ;;
-    flips) settings=(model.test_cfg.flips=[horizontal,vertical,diagonal] model.test_cfg.rcnn.mask_scores=True); only_test ;;
+    flip_scores) settings=(model.test_cfg.flips=[horizontal] model.test_cfg.rcnn.mask_scores=True); only_test ;;
+    nc) settings=(model.test_cfg.flips=[horizontal] model.test_cfg.rcnn.mask_scores=True model.test_cfg.rcnn.refine_boxes=True); only_test ;;
+    flips) settings=(model.test_cfg.flips=[horizontal,vertical,diagonal] model.test_cfg.rcnn.mask_scores=True model.test_cfg.rcnn.refine_boxes=True); only_test ;;
     scale_175) settings=(val_dataloader.dataset.pipeline.1.scale_factor=1.75); only_test ;;
     scale_2) settings=(val_dataloader.dataset.pipeline.1.scale_factor=2.0); only_test ;;
+    anchors_late) settings=("model.rpn_head.anchor_generator.base_sizes=[32,64,128,256,512]") ;; # COCO's, on the real images only
     short) pretrain ;;
     mask28)
         config=configs/tio2/ablations/light_mask28.py
