@@ -115,6 +115,23 @@ def test_with_all_flips_a_mirror_image_shows_what_the_image_shows(model, batch, 
         assert np.mean(masks != np.flip(there, axes)) < 1e-3
 
 
+def test_refined_boxes_are_the_mean_of_what_the_views_make_of_them(model, batch):
+    """Each view moves each box a quarter of its width right and of its height down: a mirror image undoes the first."""
+    shifting = copy.deepcopy(model)
+    torch.nn.init.zeros_(shifting.roi_head.bbox_head.fc_reg.weight)
+    shifting.roi_head.bbox_head.fc_reg.bias.data.copy_(torch.tensor([2.5, 2.5, 0, 0]))  # times 0.1, its target_stds
+    plain = found(shifting, batch, ["horizontal"])
+    shifting.roi_head.test_cfg.refine_boxes = True
+    for once, again in zip(plain, found(shifting, batch, ["horizontal"]), strict=True):
+        x1, y1, x2, y2 = once.bboxes.unbind(dim=1)
+        width, height = x2 - x1, y2 - y1
+        inner = (x1 > width / 4) & (x2 + width / 4 < 128) & (y2 + height / 4 < 96)  # the frame cuts none of the views
+        assert inner.sum() > 1
+        expected = once.bboxes + 0.25 * height[:, None] * torch.tensor([0.0, 1, 0, 1])
+        torch.testing.assert_close(again.bboxes[inner], expected[inner], atol=1e-2, rtol=0)
+        assert torch.equal(again.scores, once.scores)
+
+
 def test_without_the_flips_it_does_not(model, batch):
     straight, turned = (found(model, batch, [], axes)[0] for axes in ((), (-1,)))
     assert len(straight) != len(turned) or not torch.allclose(straight.scores, turned.scores, atol=1e-5)

@@ -1,4 +1,4 @@
-"""What the rows of the ablation table change: light_finetune.py, shorter and in smaller windows, so that four folds take a CPU core 15 minutes.
+"""What the rows of the ablation table change: light_finetune.py, shorter and in smaller windows, so that four folds take a busy CPU core 25 minutes.
 
     python tools/train.py configs/tio2/ablations/light_base.py      # in four folds: tools/ablations.sh base
 
