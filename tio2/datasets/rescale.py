@@ -42,14 +42,21 @@ class RandomScaledCrop(BaseTransform):
         crop_size: (h, w) of the result in pixels.
         ratio_range: Smallest and largest factor of enlargement, every factor's logarithm as likely.
         stretch: Largest ratio of the factors along the two directions, at least 1; 1 keeps the proportions.
+        focus: Share of the windows, 0 to 1, that are laid over a particle's centre, each particle as likely; the others
+            lie anywhere. Bunches are seen more often, the substrate less.
     """
 
-    def __init__(self, crop_size: tuple[int, int], ratio_range: tuple[float, float], stretch: float = 1.0):
+    def __init__(
+        self, crop_size: tuple[int, int], ratio_range: tuple[float, float], stretch: float = 1.0, focus: float = 0.0
+    ):
         self.ratio_range = checked_range("RandomScaledCrop", ratio_range)
         if stretch < 1:
             raise ValueError(f"RandomScaledCrop: stretch is a ratio of 1 or more, not {stretch}")
+        if not 0 <= focus <= 1:
+            raise ValueError(f"RandomScaledCrop: focus is a share, 0 to 1, not {focus}")
         self.crop_size = tuple(crop_size)
         self.stretch = stretch
+        self.focus = focus
 
     @cache_randomness
     def draw_factors(self) -> tuple[float, float]:
@@ -59,18 +66,46 @@ class RandomScaledCrop(BaseTransform):
         )
         return float(np.exp(factor + ratio / 2)), float(np.exp(factor - ratio / 2))
 
+    @cache_randomness
+    def draw_centre(self, boxes) -> np.ndarray | None:
+        """(y, x) of a particle that the window is to hold; None where it may lie anywhere."""
+        if not self.focus or not len(boxes) or np.random.uniform() >= self.focus:  # noqa: NPY002 - as above
+            return None
+        return boxes.centers[np.random.randint(len(boxes))].numpy()[::-1]  # noqa: NPY002
+
     def transform(self, results: dict) -> dict:
         """Cut with MMDetection's RandomCrop, scale with its Resize."""
         height, width = self.crop_size
         down, across = self.draw_factors()
         window = max(1, round(height / down)), max(1, round(width / across))
-        cut = RandomCrop(window[::-1], allow_negative_crop=True, recompute_bbox=True).transform(results)
+        cut = CropOver(window[::-1], self.draw_centre(results["gt_bboxes"])).transform(results)
         whole = cut["img_shape"]
         size = (
             width if whole[1] == window[1] else max(1, round(whole[1] * across)),
             height if whole[0] == window[0] else max(1, round(whole[0] * down)),
         )
         return Resize(scale=size, keep_ratio=False).transform(cut)
+
+
+class CropOver(RandomCrop):
+    """MMDetection's RandomCrop, over a point where one is given; boxes are those of what is left, none need be.
+
+    Args:
+        crop_size: (w, h) of the window in pixels, as RandomCrop has it.
+        point: (y, x) in pixels that the window is to hold, or None; each such window is as likely, and one that reaches
+            over the image's rim is moved into it.
+    """
+
+    def __init__(self, crop_size: tuple[int, int], point: np.ndarray | None):
+        super().__init__(crop_size, allow_negative_crop=True, recompute_bbox=True)
+        self.point = point
+
+    def _rand_offset(self, margin: tuple[int, int]) -> tuple[int, int]:
+        if self.point is None:
+            return super()._rand_offset(margin)
+        first = np.random.uniform(self.point - self.crop_size[::-1], self.point)  # noqa: NPY002 - SeededDataset seeds this one
+        down, across = np.clip(np.round(first), 0, margin).astype(int)
+        return int(down), int(across)
 
 
 def checked_range(name: str, ratio_range: tuple[float, float]) -> tuple[float, float]:
