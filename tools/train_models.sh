@@ -6,11 +6,12 @@
 #   tools/train_models.sh nc       # `nc`: rendered scenes, then the real images of data/bam-tio2-sem
 #
 # On a GPU some 10 minutes each, on one CPU core 2 to 4 hours, by the times of their steps (docs/training-log.md). Without a GPU batches are taken in parts of 2,
-# whose gradients add up: a batch of 8 as a whole takes 19 GiB, in parts 10. JOBS: processes that render (default: 2).
+# whose gradients add up: a batch of 8 as a whole takes 19 GiB, in parts 10. JOBS: processes that render (default: 2). PROCESSES=2: where there is
+# no GPU two processes train, each on one image of every part.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
-wanted=${1:?scenes, free or nc?}
+wanted=${1:?scenes, free or nc?} processes=${PROCESSES:-1}
 
 render() {  # OPTION...: scenes, all but a few for training
     "$python" tools/render_dataset.py --fractions 0.97 0.015 0.015 --jobs "${JOBS:-2}" "$@"
@@ -18,16 +19,27 @@ render() {  # OPTION...: scenes, all but a few for training
 
 stage() {  # CONFIG BATCH STEPS WARM_UP: train to the end, or on from where it stopped
     echo "train_models: $1"
-    local parts=$(($2 / 2)) options=()
-    command -v nvidia-smi >/dev/null || options=(--cfg-options train_dataloader.batch_size=2 train_dataloader.sampler.batch_size=2
+    local config=configs/tio2/$1.py parts=$(($2 / 2)) images=$((2 / processes)) cpu
+    if command -v nvidia-smi >/dev/null; then
+        "$python" tools/train.py "$config" --resume
+        return
+    fi
+    cpu=(--resume --cfg-options train_dataloader.batch_size=$images train_dataloader.sampler.batch_size=$images
         train_dataloader.sampler.num_batches=$(($3 * parts)) optim_wrapper.accumulative_counts=$parts param_scheduler.0.end=$(($4 * parts)))
-    "$python" tools/train.py "configs/tio2/$1.py" --resume "${options[@]}"
+    case $processes in
+        1) "$python" tools/train.py "$config" "${cpu[@]}" ;;
+        2) BACKEND=gloo PYTHON="$python" tools/dist_train.sh "$config" 2 "${cpu[@]}" ;;
+    esac
 }
 
 publish() {  # CONFIG NAME: its last weights as they are shipped
     "$python" tools/publish.py "$(cat "work_dirs/$1/last_checkpoint")" "work_dirs/$1/light_$2.pth"
 }
 
+case $processes in
+    1 | 2) ;;
+    *) echo "train_models: PROCESSES is 1 or 2, not $processes; on several GPUs: tools/dist_train.sh" >&2; exit 2 ;;
+esac
 case $wanted in
     scenes | free | nc) ;;
     *) echo "train_models: there is no $wanted; the head of tools/train_models.sh says what there is" >&2; exit 2 ;;
