@@ -31,7 +31,7 @@ def read_limits(path: str):
     import numpy as np
     from mmengine.config import Config
 
-    from tio2.reporting.dataset_statistics import DetectorLimits
+    from tio2.reporting.detector_limits import DetectorLimits
 
     if not Path(path).is_file():
         raise ValueError(f"config {path} does not exist; see configs/tio2 for those that do")
@@ -40,12 +40,12 @@ def read_limits(path: str):
     sides = np.outer(generator.base_sizes, generator.scales).ravel()
     stretch = np.sqrt(generator.ratios)  # a ratio is height to width
     anchors = np.stack([np.outer(sides, 1 / stretch).ravel(), np.outer(sides, stretch).ravel()], axis=1)
+    strides = np.repeat(generator.strides, len(anchors) // len(generator.strides))
     pipeline = config.test_dataloader.dataset.pipeline
     scale = next((step.scale_factor for step in pipeline if step.type == "Resize" and "scale_factor" in step), 1.0)
-    caps = model.test_cfg
-    return DetectorLimits(
-        anchors, scale, model.train_cfg.rpn.assigner.min_pos_iou, caps.rcnn.max_per_img, caps.rpn.max_per_img
-    )
+    assigner, caps = model.train_cfg.rpn.assigner, model.test_cfg
+    overlaps = assigner.min_pos_iou, assigner.pos_iou_thr
+    return DetectorLimits(anchors, strides, scale, *overlaps, caps.rcnn.max_per_img, caps.rpn.max_per_img)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     from tqdm import tqdm
 
     from tio2.reporting import dataset_statistics as statistics
+    from tio2.reporting.detector_limits import good_anchors_line, warnings
     from tio2.sem import SEMReadError, read_grey
     from tio2.structures import AnnotationError, read_annotations
 
@@ -71,8 +72,9 @@ def main(arguments: list[str] | None = None) -> None:
 
                 found.append(statistics.dataset_statistics(path.stem, data, read))
         print(statistics.statistics_table(found))
-        for lines in (statistics.warnings(one, limits) for one in found):
-            for line in lines:
+        for one in found:
+            print(good_anchors_line(one.name, one.boxes_px, limits))
+            for line in warnings(one.name, one.boxes_px, int(one.particles_per_image.max()), limits):
                 print(f"warning: {line}")
         options.out.parent.mkdir(parents=True, exist_ok=True)
         statistics.draw_statistics(found, limits).savefig(options.out, dpi=100)

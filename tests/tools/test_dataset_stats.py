@@ -3,20 +3,20 @@
 import importlib.util
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from mmdet.models.task_modules import AnchorGenerator
+from mmdet.structures.bbox import bbox_overlaps
 
 from scenes import square_grid
-from tio2.reporting.dataset_statistics import (
-    DetectorLimits,
-    best_overlaps,
-    dataset_statistics,
-    statistics_table,
-    warnings,
-)
+from tio2.reporting import detector_limits
+from tio2.reporting.dataset_statistics import dataset_statistics, statistics_table
+from tio2.reporting.detector_limits import DetectorLimits, best_overlaps, good_anchors, good_anchors_line
 from tio2.structures import dataset, image_record, particle_record, write_annotations
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,19 @@ tool = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tool)
 
 ANCHORS = np.array([(side / math.sqrt(r), side * math.sqrt(r)) for side in (8, 16, 32, 64, 96) for r in (0.5, 1, 2)])
-LIMITS = DetectorLimits(ANCHORS, scale=1.0, least_overlap=0.3, instances=100, proposals=1000)
+LIMITS = DetectorLimits(
+    ANCHORS,
+    strides_px=np.repeat([4, 8, 16, 32, 64], 3),
+    scale=1.0,
+    least_overlap=0.3,
+    good_overlap=0.7,
+    instances=100,
+    proposals=1000,
+)
+
+
+def warnings(found, limits):
+    return detector_limits.warnings(found.name, found.boxes_px, int(found.particles_per_image.max()), limits)
 
 
 def annotations(*scenes, pixel_size_nm=2.0):
@@ -82,6 +94,40 @@ def test_overlap_with_anchors_in_closed_form():
     assert best_overlaps(ANCHORS, ANCHORS) == pytest.approx(np.ones(15))
 
 
+@pytest.mark.parametrize(("scale", "box"), [(1.0, (8, 8)), (1.0, (30, 44)), (1.5, (28, 25)), (2.0, (3, 90))])
+def test_good_anchors_are_as_many_as_are_counted_on_the_grid(scale, box):
+    """Boxes laid at random into the midst of a grid of anchors, by MMDetection's own overlaps."""
+    grid = AnchorGenerator(strides=[4, 8, 16, 32, 64], ratios=[0.5, 1, 2], scales=[1.0], base_sizes=[8, 16, 32, 64, 96])
+    anchors = torch.cat(grid.grid_priors([(1024 // s, 1024 // s) for s in (4, 8, 16, 32, 64)], device="cpu"))
+    corner = torch.rand(400, 2, generator=torch.Generator().manual_seed(1)) * 64 + 400
+    boxes = torch.cat([corner, corner + torch.tensor(box) * scale], dim=1)
+    near = anchors[((anchors[:, :2] < 700) & (anchors[:, 2:] > 300)).all(dim=1)]
+    counted = (bbox_overlaps(boxes, near) >= 0.7).sum(dim=1).double()
+    (expected,) = good_anchors(np.array([box], np.float64), replace(LIMITS, scale=scale))
+    assert float(counted.mean()) == pytest.approx(expected, rel=0.05, abs=4 * float(counted.std()) / 20 + 0.002)
+
+
+def test_good_anchors_of_a_square_in_closed_form():
+    """(32 - x) (32 - y) px in common are enough from 843 on: four times the area under y = 32 - 843 / (32 - x)."""
+    enough = 0.7 / 1.7 * 2 * 32**2
+    area = 4 * (32**2 - enough - enough * math.log(32**2 / enough))
+    alone = replace(LIMITS, anchors_px=np.array([[32.0, 32.0]]), strides_px=np.array([16]))
+    assert good_anchors(np.array([[32.0, 32.0]]), alone) == pytest.approx(area / 16**2, rel=0.02)
+    assert good_anchors(np.array([[10.0, 10.0]]), alone) == 0
+
+
+def test_few_good_anchors_are_told_with_what_to_do():
+    squares = np.full((5, 2), 32.0)
+    few = good_anchors_line("train", squares, LIMITS)
+    assert few.startswith(
+        "train: 0.27 anchors reach IoU 0.7 with a particle, in the mean (×1): the same base_sizes on finer"
+    )
+    coco = replace(LIMITS, anchors_px=4 * LIMITS.anchors_px)
+    assert good_anchors_line("train", squares, coco).endswith(
+        " 4.24 anchors reach IoU 0.7 with a particle, in the mean (×1)"
+    )
+
+
 @pytest.mark.parametrize(
     ("side", "kind"), [(4, "smaller than"), (200, "larger than"), (8, None), (50, None), (96, None)]
 )
@@ -91,7 +137,7 @@ def test_sizes_without_anchors_are_told(side, kind):
     assert len(lines) == (kind is not None)
     if kind:
         assert f"train: 2 particles (100.00%) are {kind} any anchor covers" in lines[0]
-    scaled = DetectorLimits(ANCHORS, 2.0, 0.3, 100, 1000)
+    scaled = replace(LIMITS, scale=2.0)
     assert bool(warnings(found, scaled)) == (side >= 96), "twice as large, 4 px are 8"
 
 
@@ -100,7 +146,7 @@ def test_a_cap_that_would_bite_is_told():
     assert [
         "101 particles in an image, but test_cfg.rcnn.max_per_img is 100" in line for line in warnings(found, LIMITS)
     ] == [True]
-    assert not warnings(found, DetectorLimits(ANCHORS, 1.0, 0.3, 101, 1000))
+    assert not warnings(found, replace(LIMITS, instances=101))
 
 
 def test_the_tool_reads_limits_of_configs_and_draws(tmp_path, capsys):

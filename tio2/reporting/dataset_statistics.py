@@ -1,4 +1,4 @@
-"""What a data set holds: how many particles of which sizes and states, and whether a detector's limits suit them."""
+"""What a data set holds: how many particles of which sizes and states."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from tio2.metrology import equivalent_circular_diameter
+from tio2.reporting.detector_limits import DetectorLimits
 from tio2.reporting.tables import markdown_table
 from tio2.structures.pixel_size import PixelSize
 from tio2.structures.states import STATES
@@ -45,25 +46,6 @@ class DatasetStatistics:
     configurations: Counter[str]
     grey_mean: float
     grey_std: float
-
-
-@dataclass(frozen=True, eq=False)
-class DetectorLimits:
-    """What a detector can find.
-
-    Attributes:
-        anchors_px: (A, 2) widths and heights, in the image as the network sees it.
-        scale: enlargement of an image before the network.
-        least_overlap: IoU from which an anchor is trained on a particle at all.
-        instances: cap on detections an image.
-        proposals: cap on proposals an image.
-    """
-
-    anchors_px: np.ndarray
-    scale: float
-    least_overlap: float
-    instances: int
-    proposals: int
 
 
 def dataset_statistics(
@@ -120,41 +102,6 @@ def statistics_table(statistics: Sequence[DatasetStatistics]) -> str:
     rows.append(["grey mean", *(float(s.grey_mean) for s in statistics)])
     rows.append(["grey standard deviation", *(float(s.grey_std) for s in statistics)])
     return markdown_table(["", *(s.name for s in statistics)], rows, decimals=1)
-
-
-def warnings(statistics: DatasetStatistics, limits: DetectorLimits) -> list[str]:
-    """What of a data set a detector cannot learn or find, one line each; none where all is well.
-
-    A particle no anchor covers: even centred on it, none reaches the least IoU.
-    """
-    lines = []
-    boxes = statistics.boxes_px * limits.scale
-    missed = best_overlaps(boxes, limits.anchors_px) < limits.least_overlap
-    side = np.sqrt(boxes.prod(axis=1))
-    middle = np.sqrt(limits.anchors_px.prod(axis=1))
-    for kind, chosen in (
-        ("smaller than", missed & (side < middle.min())),
-        ("larger than", missed & (side > middle.max())),
-        ("longer or flatter than", missed & (side >= middle.min()) & (side <= middle.max())),
-    ):
-        if chosen.any():
-            lines.append(
-                f"{statistics.name}: {chosen.sum()} particles ({chosen.mean():.2%}) are {kind} any anchor covers "
-                f"(sides {side[chosen].min():.0f} to {side[chosen].max():.0f} px at ×{limits.scale:g}, anchors "
-                f"{middle.min():.0f} to {middle.max():.0f} px): change base_sizes, ratios or the rescaling"
-            )
-    most = int(statistics.particles_per_image.max())
-    for name, cap in (("test_cfg.rcnn.max_per_img", limits.instances), ("rpn max_per_img", limits.proposals)):
-        if most > cap:
-            lines.append(f"{statistics.name}: {most} particles in an image, but {name} is {cap}: raise it")
-    return lines
-
-
-def best_overlaps(boxes_px: np.ndarray, anchors_px: np.ndarray) -> np.ndarray:
-    """Largest IoU (N,) of boxes (N, 2) with anchors (A, 2), widths and heights, each pair on one centre."""
-    common = np.minimum(boxes_px[:, None], anchors_px).prod(axis=2)  # (N, A)
-    joint = boxes_px.prod(axis=1)[:, None] + anchors_px.prod(axis=1) - common
-    return (common / joint).max(axis=1, initial=0.0)
 
 
 def draw_statistics(statistics: Sequence[DatasetStatistics], limits: DetectorLimits | None = None) -> Figure:
