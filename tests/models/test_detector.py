@@ -7,7 +7,7 @@ from mmengine.structures import InstanceData
 from scenes import disks
 from tio2.datasets.masks import InstanceCroppedMasks
 
-LAYERS = ("backbone.stem.conv", "rpn_head.rpn_cls", "roi_head.bbox_head.fc_cls", "roi_head.mask_head.convs.0")
+LAYERS = ("backbone.stem.relu", "rpn_head.rpn_cls", "roi_head.bbox_head.fc_cls", "roi_head.mask_head.convs.0")
 
 
 def with_precision(precision):
