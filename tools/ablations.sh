@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # One row of the ablation table (docs/ablations.md): four folds of the real training images by ablations/light_base.py; begun again it goes on.
 #
-#   tools/ablations.sh base              # also: from_free from_emps no_pretraining frozen sem ema refined_masks anchors_late simulated paste
+#   tools/ablations.sh base              # also: from_free from_emps no_pretraining frozen sem ema refined_masks anchors_late anchors_24_late
+#                                        # focus simulated paste
 #   tools/ablations.sh base 1            # with another training seed
 #   tools/ablations.sh flip              # also: mask_scores flip_scores nc flips box_nms scale_175 scale_2: base's weights, only tested
 #   tools/ablations.sh short             # also: mask28 anchors_coco: from ImageNet by ablations/light_short.py under their own settings first
@@ -77,6 +78,8 @@ case $row in
     scale_175) settings=(val_dataloader.dataset.pipeline.1.scale_factor=1.75); only_test ;;
     scale_2) settings=(val_dataloader.dataset.pipeline.1.scale_factor=2.0); only_test ;;
     anchors_late) settings=("model.rpn_head.anchor_generator.base_sizes=[32,64,128,256,512]") ;; # COCO's, on the real images only
+    focus) settings=("$sets.pipeline.2.focus=1.0") ;; # every window over a particle
+    anchors_24_late) settings=("model.rpn_head.anchor_generator.base_sizes=[24,48,96,192,384]") ;; # between theirs
     short) pretrain ;;
     mask28)
         config=configs/tio2/ablations/light_mask28.py
