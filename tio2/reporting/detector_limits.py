@@ -102,5 +102,9 @@ def good_anchors_line(name: str, boxes_px: np.ndarray, limits: DetectorLimits) -
     """What `good_anchors` finds in a data set, in the mean, in one line; and below a half what to do."""
     found = good_anchors(boxes_px, limits).mean() if len(boxes_px) else np.nan
     reached = f"reach IoU {limits.good_overlap:g} with a particle, in the mean (×{limits.scale:g})"
-    advice = "" if not found < ENOUGH else ": the same base_sizes on finer strides are more (docs/own-data.md)"
+    advice = (
+        ""
+        if not found < ENOUGH
+        else ": the same base_sizes on finer strides are more, for short trainings (docs/own-data.md)"
+    )
     return f"{name}: {found:.2f} anchors {reached}{advice}"
