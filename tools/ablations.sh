@@ -5,10 +5,12 @@
 #                                        # focus simulated paste
 #   tools/ablations.sh base 1            # with another training seed
 #   tools/ablations.sh flip              # also: mask_scores flip_scores nc flips box_nms scale_175 scale_2: base's weights, only tested
-#   tools/ablations.sh short             # also: mask28 anchors_coco: from ImageNet by ablations/light_short.py under their own settings first
+#   tools/ablations.sh short             # also: mask28 anchors_coco anchors_two: from ImageNet by ablations/light_short.py under their own settings first
+#   tools/ablations.sh resnet50          # no folds: the paper's network in small, rendered scenes and both stages, tested on val
 #
 # It needs data/bam-tio2-sem, and work_dirs/light_rendered/epoch_10.pth (tools/train_models.sh) for all rows that do not say otherwise; from_free
-# and from_emps need light_free's and light_emps'. JOBS: folds at once (default: 1; on a GPU 4).
+# and from_emps need light_free's and light_emps'. JOBS: folds at once (default: 1; on a GPU 4). Two rows side by side on two cores want
+# OMP_NUM_THREADS=1 each: threads that wait for one another made steps two to eight times as long.
 # The table: tools/compare.py work_dirs/ablations/* --split cv --baseline work_dirs/ablations/base_0
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,15 +25,21 @@ folds() {  # OPTION...: cross-validate the row
         --cfg-options randomness.seed="$seed" "${settings[@]}"
 }
 
-several_folds() {  # train and test them side by side; `folds` then finds them done
+several_folds() {  # train and test them side by side, a share of the cores each; `folds` then finds them done
+    local threads=$(($(nproc) / jobs))
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((threads > 1 ? threads : 1))}
     folds --prepare
     printf '%s\n' "$folder"/cv/fold_*/"$(basename "$config")" |
         xargs -P "$jobs" -I{} sh -c '"$0" tools/train.py {} --resume && "$0" tools/test.py {}' "$python"
 }
 
+few_scenes() {
+    "$python" tools/render_dataset.py --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --jobs 2 --out data/rendered-short
+}
+
 pretrain() {  # SETTING...: from ImageNet weights on a few rendered scenes
     local run=work_dirs/ablations/${row}_pretrained
-    "$python" tools/render_dataset.py --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --jobs 2 --out data/rendered-short
+    few_scenes
     "$python" tools/train.py configs/tio2/ablations/light_short.py --work-dir "$run" --resume --cfg-options randomness.seed="$seed" "$@"
     start=(--load-from "$run/epoch_4.pth")
 }
@@ -80,6 +88,13 @@ case $row in
     anchors_late) settings=("model.rpn_head.anchor_generator.base_sizes=[32,64,128,256,512]") ;; # COCO's, on the real images only
     focus) settings=("$sets.pipeline.2.focus=1.0") ;; # every window over a particle
     anchors_24_late) settings=("model.rpn_head.anchor_generator.base_sizes=[24,48,96,192,384]") ;; # between theirs
+    resnet50)
+        few_scenes
+        for stage in short short_stage1 short_stage2; do
+            "$python" tools/train.py configs/tio2/ablations/mask_rcnn_$stage.py --resume
+        done
+        "$python" tools/test.py configs/tio2/ablations/mask_rcnn_short_stage2.py
+        exit ;;
     short) pretrain ;;
     mask28)
         config=configs/tio2/ablations/light_mask28.py
@@ -87,6 +102,9 @@ case $row in
     anchors_coco)
         config=configs/tio2/ablations/light_anchors_coco.py
         pretrain model.rpn_head.anchor_generator.base_sizes='[32,64,128,256,512]' ;;
+    anchors_two) # two sizes a place: large ones without the loss of small ones
+        settings=("model.rpn_head.anchor_generator.base_sizes=[20,40,80,160,320]" "model.rpn_head.anchor_generator.scales=[1.0,1.4142]")
+        pretrain "${settings[@]}" ;;
     *) echo "ablations: there is no row $row; the head of tools/ablations.sh names them" >&2; exit 2 ;;
 esac
 [ "$jobs" = 1 ] || several_folds

@@ -4,6 +4,7 @@
 #   tools/train_models.sh scenes   # only render what they learn from
 #   tools/train_models.sh free     # `free`: rendered scenes and EMPS' images (docs/own-data.md says how to fetch data/emps)
 #   tools/train_models.sh nc       # `nc`: rendered scenes, then the real images of data/bam-tio2-sem
+#   tools/train_models.sh resnet50 # the paper's network: rendered scenes in place of COCO, then its two stages; a GPU (on a CPU: tools/ablations.sh resnet50)
 #
 # On a GPU some 10 minutes each, on one CPU core 2 to 4 hours, by the times of their steps (docs/training-log.md). Without a GPU batches are taken in parts of 2,
 # whose gradients add up: a batch of 8 as a whole takes 19 GiB, in parts 10. JOBS: processes that render (default: 2). PROCESSES=2: where there is
@@ -11,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
-wanted=${1:?scenes, free or nc?} processes=${PROCESSES:-1}
+wanted=${1:?scenes, free, nc or resnet50?} processes=${PROCESSES:-1}
 
 render() {  # OPTION...: scenes, all but a few for training
     "$python" tools/render_dataset.py --fractions 0.97 0.015 0.015 --jobs "${JOBS:-2}" "$@"
@@ -19,11 +20,12 @@ render() {  # OPTION...: scenes, all but a few for training
 
 stage() {  # CONFIG BATCH STEPS WARM_UP: train to the end, or on from where it stopped
     echo "train_models: $1"
-    local config=configs/tio2/$1.py parts=$(($2 / 2)) images=$((2 / processes)) cpu
+    local config=configs/tio2/$1.py parts images=$((2 / processes)) cpu
     if command -v nvidia-smi >/dev/null; then
         "$python" tools/train.py "$config" --resume
         return
     fi
+    parts=$(($2 / 2))
     cpu=(--resume --cfg-options train_dataloader.batch_size=$images train_dataloader.sampler.batch_size=$images
         train_dataloader.sampler.num_batches=$(($3 * parts)) optim_wrapper.accumulative_counts=$parts param_scheduler.0.end=$(($4 * parts)))
     case $processes in
@@ -42,11 +44,15 @@ case $processes in
 esac
 case $wanted in
     scenes | free | nc) ;;
+    resnet50) command -v nvidia-smi >/dev/null || { echo "train_models: resnet50 needs a GPU; in small: tools/ablations.sh resnet50" >&2; exit 2; } ;;
     *) echo "train_models: there is no $wanted; the head of tools/train_models.sh says what there is" >&2; exit 2 ;;
 esac
 render --num 820 --preset agglomerated --seed 101 --out data/rendered
 render --num 720 --preset mixed --variety 1.6 --seed 202 --out data/rendered-varied
 case $wanted in
     free) stage light_free 12 72 200; publish light_free free ;;
+    resnet50)
+        export TIO2_COCO_WEIGHTS=work_dirs/mask_rcnn_rendered/epoch_10.pth
+        for config in mask_rcnn_rendered mask_rcnn_stage1 mask_rcnn_stage2; do stage $config; done ;;
     nc) stage light_rendered 12 72 200; stage light_finetune 8 40 50; publish light_finetune nc ;;
 esac

@@ -1,0 +1,41 @@
+"""A start for mask_rcnn_stage1.py where COCO weights cannot be had: the whole network on rendered scenes, from random weights.
+
+    tools/train_models.sh scenes
+    python tools/train.py configs/tio2/mask_rcnn_rendered.py
+    TIO2_COCO_WEIGHTS=work_dirs/mask_rcnn_rendered/epoch_10.pth python tools/train.py configs/tio2/mask_rcnn_stage1.py
+
+A frozen backbone of random weights learns nothing, so everything trains, batch norms too; in both stages their statistics
+stay. 10 epochs of 72 steps of 12 windows of 512 px, as light_rendered.py. Needs a GPU; not trained by us so far. What ablations/
+mask_rcnn_short.py, the same in small, came to on one CPU core: docs/training-log.md.
+"""
+
+_base_ = "./mask_rcnn_stage1.py"
+
+batch_size = 12
+epochs = 10
+after_window = _base_.augment[2:] + _base_.sem + _base_.pack
+scenes = dict(
+    _base_.train_dataloader.dataset.dataset,
+    data_root="data/rendered/",
+    pipeline=_base_.load + _base_.window + after_window,
+)
+load_from = None
+
+model = dict(backbone=dict(frozen_stages=-1, norm_eval=False))
+train_dataloader = dict(
+    batch_size=batch_size,
+    sampler=dict(num_batches=72, batch_size=batch_size),
+    dataset=dict(
+        dataset=dict(
+            _delete_=True, type="ConcatDataset", datasets=[scenes, dict(scenes, data_root="data/rendered-varied/")]
+        )
+    ),
+)
+val_dataloader = dict(dataset=dict(data_root="data/rendered/"))
+val_evaluator = dict(ann_file="data/rendered/annotations/val.json")
+optim_wrapper = dict(optimizer=dict(lr=0.02))
+param_scheduler = [
+    dict(_base_.warm_up, end=200),
+    dict(_base_.cosine, end=epochs),
+]
+train_cfg = dict(max_epochs=epochs, val_interval=epochs)
