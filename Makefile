@@ -9,8 +9,8 @@ setup:  ## make .venv (minutes the first time: mmcv compiles its operators)
 lint: setup  ## ruff: style, docstrings, imports
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
 
-test: lint  ## lint, then the test suite
-	@$(python) -m pytest
+test: lint  ## lint, then the test suite, a module a process at a time, up to four side by side
+	@OMP_NUM_THREADS=1 $(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope
 
 demo: setup  ## measure rendered scenes with the shipped model, then train on some: minutes; IMAGES=folder measures yours
 	@PYTHON=$(python) IMAGES="$(IMAGES)" tools/demo.sh
