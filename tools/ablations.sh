@@ -102,7 +102,7 @@ case $row in
     anchors_coco)
         config=configs/tio2/ablations/light_anchors_coco.py
         pretrain model.rpn_head.anchor_generator.base_sizes='[32,64,128,256,512]' ;;
-    anchors_two) # two sizes a place: large ones without the loss of small ones
+    anchors_two) # two sizes a place, from 20 px on
         settings=("model.rpn_head.anchor_generator.base_sizes=[20,40,80,160,320]" "model.rpn_head.anchor_generator.scales=[1.0,1.4142]")
         pretrain "${settings[@]}" ;;
     *) echo "ablations: there is no row $row; the head of tools/ablations.sh names them" >&2; exit 2 ;;
