@@ -81,7 +81,9 @@ def surfaces(
         top (N,), bottom (N,) and unit outward normal (3, N) of the top, float32.
     """
     planes = body.planes.astype(np.float32)
-    reach = 1.05 * np.float32(extent(body)[1])
+    # an ellipsoid is longest along one of its half-spaces' normals, which may lie between extent's directions
+    tips = 1 / body.gauge(body.planes / np.linalg.norm(body.planes, axis=1, keepdims=True))
+    reach = np.float32(max(1.05 * np.float32(extent(body)[1]), 1.01 * tips.max()))
     flat = planes[:, :2] @ np.stack([x, y]).astype(np.float32)  # (K, N)
     top = _root(flat, planes[:, 2:], body.exponent, reach, iterations)
     bottom = -_root(flat, -planes[:, 2:], body.exponent, reach, iterations)
