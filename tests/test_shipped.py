@@ -1,6 +1,10 @@
 """The models that ship: their files are here and are those that their checksums say."""
 
 import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
 
 import tio2
 from tio2.measuring import measure_images
@@ -32,3 +36,13 @@ def test_the_package_offers_the_measurement_and_nothing_that_is_not_there():
     assert tio2.measure_images is measure_images
     with pytest.raises(AttributeError, match="no attribute 'measure_pictures'"):
         _ = tio2.measure_pictures
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_weights_of_before_the_configs_were_renamed_fit_the_config_tensor_by_tensor(name):
+    register_all_modules()
+    model = MODELS.build(Config.fromfile(ROOT / SHIPPED[name].config).model)
+    weights = torch.load(ROOT / SHIPPED[name].checkpoint, weights_only=True)["state_dict"]
+    assert {key: value.shape for key, value in weights.items()} == {
+        key: value.shape for key, value in model.state_dict().items()
+    }

@@ -1,8 +1,8 @@
 """Name the cause of every miss and false positive of a tested run, and draw the worst of each cause on a sheet.
 
-python tools/error_sheet.py work_dirs/light_finetune --split val
-python tools/error_sheet.py work_dirs/light_finetune --split cv --examples 24
-python tools/error_sheet.py work_dirs/light_finetune --split rendered-test --data data/rendered
+python tools/error_sheet.py work_dirs/light_nc --split val
+python tools/error_sheet.py work_dirs/light_nc --split cv --examples 24
+python tools/error_sheet.py work_dirs/light_nc --split rendered-test --data data/rendered
 
 Writes, into <run>/<split>/errors/: errors.md, errors.csv, missed.png (useful particles, the largest first) and
 false_positives.png (the surest first). --random draws at random instead, to see how well the rules name the causes.

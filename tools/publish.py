@@ -1,6 +1,6 @@
 """Make a checkpoint fit to be shipped: weights alone, in half precision, with plain metadata and a SHA-256 beside it.
 
-python tools/publish.py work_dirs/light_finetune/epoch_25.pth checkpoints/light_nc.pth
+python tools/publish.py work_dirs/light_nc/epoch_25.pth checkpoints/light_nc.pth
 """
 
 import argparse

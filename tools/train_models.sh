@@ -54,5 +54,5 @@ case $wanted in
     resnet50)
         export TIO2_COCO_WEIGHTS=work_dirs/mask_rcnn_rendered/epoch_10.pth
         for config in mask_rcnn_rendered mask_rcnn_stage1 mask_rcnn_stage2; do stage $config; done ;;
-    nc) stage light_rendered 12 72 200; stage light_finetune 8 40 50; publish light_finetune nc ;;
+    nc) stage light_rendered 12 72 200; stage light_nc 8 40 50; publish light_nc nc ;;
 esac

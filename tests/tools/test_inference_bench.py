@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_stock_and_ours_find_as_many():
-    command = [sys.executable, "tools/benchmarks/inference.py", "configs/tio2/light_finetune.py"]
+    command = [sys.executable, "tools/benchmarks/inference.py", "configs/tio2/light_nc.py"]
     command += ["checkpoints/light_nc.pth", "--sizes", "256x192", "--particles", "40", "--repeats", "1"]
     command += ["--sides", "stock, float32", "ours, float32"]
     out = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout

@@ -1,4 +1,4 @@
-"""light_finetune.py with anchors of 24 to 384 px instead of 8 to 96, windows laid over particles, and a fifth more steps.
+"""light_nc.py with anchors of 24 to 384 px instead of 8 to 96, windows laid over particles, and a fifth more steps.
 
     python tools/train.py configs/tio2/ablations/light_anchors_24.py
     BACKEND=gloo tools/dist_train.sh configs/tio2/ablations/light_anchors_24.py 2 --cfg-options train_dataloader.batch_size=1 \
@@ -7,7 +7,7 @@
 The second is for two CPU cores: 97 minutes beside other work. A candidate for `nc` that was not taken: docs/training-log.md.
 """
 
-_base_ = "../light_finetune.py"
+_base_ = "../light_nc.py"
 
 epochs = 30
 augment = [dict(_base_.augment[0], focus=0.8)] + _base_.augment[1:]

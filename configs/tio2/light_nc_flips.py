@@ -1,7 +1,7 @@
 """light_nc.py with all three mirror images of each image: a little more accurate, nearly twice as slow.
 
-    python tools/test.py configs/tio2/light_flips.py checkpoints/light_nc.pth
-    python tools/measure.py scans --config configs/tio2/light_flips.py --checkpoint checkpoints/light_nc.pth --out results
+    python tools/test.py configs/tio2/light_nc_flips.py checkpoints/light_nc.pth
+    python tools/measure.py scans --config configs/tio2/light_nc_flips.py --checkpoint checkpoints/light_nc.pth --out results
 
 Nothing to train. What it gains: docs/ablations.md.
 """
