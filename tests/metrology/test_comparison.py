@@ -150,6 +150,19 @@ def test_a_false_particle_and_a_lost_one_count_alike_and_of_equals_the_highest_s
     assert point.false_per_useful_found == 0.1
 
 
+def test_the_d50_error_beside_the_score_is_that_of_the_table():
+    """Before, truncated particles counted in the one and not in the other."""
+    centres = [(30, 30), (30, 80), (30, 130), (90, 30), (90, 90)]
+    true, found = (disks((130, 160), centres, radii) for radii in ([8.0, 10, 12, 20, 24], [9.0, 10, 13, 20, 25]))
+    truth = coco_truth([true])
+    truth["annotations"][3]["truncated"] = truth["annotations"][4]["truncated"] = True
+    predictions = coco_found([found], [[0.9] * 5])
+    truths = image_truths(truth)
+    curve = threshold_curve(truths, found_by_image(predictions, truths))
+    errors = summaries.size_errors(compare_split(truth, predictions), "all")
+    assert curve.d50_errors_percent[0] == errors.d50_percent == pytest.approx(0)
+
+
 def test_predictions_of_unknown_images_are_refused():
     grid = square_grid(2)
     with pytest.raises(ValueError, match=r"name images \[2\]"):

@@ -1,12 +1,18 @@
 """Distributions against closed forms of the log-normal one and against repetition."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from tio2.metrology import SizeSample, cumulative, quantile_points, size_distribution
+import tio2
+from tio2.metrology import SizeSample, cumulative, quantile_points, size_distribution, statistics
+from tio2.metrology.distribution import distribution_errors, quantiles
 from tio2.metrology.size_distribution import LogNormalFit, fit_log_normal
 
 SPREAD = np.log(1.4)
@@ -83,3 +89,23 @@ def test_too_few_particles_have_no_spread_and_no_fit():
     assert (one.d50, one.mean, two.d50) == (1, 1, 1.5)
     assert size_distribution(plain([5.0, 5, 5, 5])).fit is None
     assert cumulative(plain([])).number.shape == (0,)
+
+
+@given(arrays.arrays(float, st.integers(2, 40), elements=st.floats(0.5, 500)))
+def test_every_page_takes_one_definition_of_a_quantile(values):
+    """Before, metrics.json and report.md interpolated where report.html did not."""
+    expected = np.quantile(values, (0.1, 0.5, 0.9), method="averaged_inverted_cdf")
+    sample = plain(values)
+    whole = size_distribution(sample)  # report.html, record.json
+    np.testing.assert_allclose([whole.d10, whole.d50, whole.d90], expected)
+    np.testing.assert_allclose(statistics(sample)[:3], expected)  # its budgets and intervals
+    np.testing.assert_allclose(quantiles(values), expected)  # metrics.json, report.md, figures, validation records
+    errors = distribution_errors(np.full(3, 100.0), values)
+    np.testing.assert_allclose([errors.d10_percent, errors.d50_percent, errors.d90_percent], expected - 100)
+
+
+def test_no_module_that_prints_sizes_has_a_definition_of_its_own():
+    package = Path(tio2.__file__).parent
+    for room in ("metrology", "reporting", "measuring", "evaluation"):
+        for module in (package / room).glob("*.py"):
+            assert not re.search(r"(?<!`)np\.(quantile|percentile)\(", module.read_text(encoding="utf-8")), module

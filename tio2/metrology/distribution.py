@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-PERCENTS = (10, 50, 90)
+from tio2.metrology.size_sample import weighted_quantiles
+
+D10_D50_D90 = (0.1, 0.5, 0.9)
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,13 @@ class DistributionErrors:
     kolmogorov: float
 
 
-def quantiles(sizes: np.ndarray) -> np.ndarray:
-    """D10, D50, D90 by number (ISO 9276-2: D10,0 …), (3,); NaN without particles; NaN sizes are left out."""
+def quantiles(sizes: np.ndarray, probabilities: Sequence[float] = D10_D50_D90) -> np.ndarray:
+    """Quantiles by number (ISO 9276-2: D10,0 …), (P,): `weighted_quantiles`, each particle counted once.
+
+    NaN without particles; NaN sizes are left out.
+    """
     sizes = _known(sizes)
-    return np.percentile(sizes, PERCENTS) if sizes.size else np.full(3, np.nan)
+    return weighted_quantiles(sizes, np.ones(len(sizes)), probabilities)
 
 
 def kolmogorov_distance(first: np.ndarray, second: np.ndarray) -> float:

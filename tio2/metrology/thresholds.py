@@ -60,8 +60,9 @@ class ThresholdCurve:
         useful_found: useful particles found, in number.
         useful: useful particles that are there; all particles where no state is known.
         false_positives: in number.
-        d50: median ECD by number of all that is found; nm if every pixel size is known, else px.
-        true_d50: of all true particles.
+        d50: median ECD by number of all that is found, but of what matches a truncated truth; nm if every pixel size
+            is known, else px.
+        true_d50: of all true particles that are not truncated.
     """
 
     scores: np.ndarray
@@ -124,9 +125,10 @@ def threshold_curve(
             matching = match(truth.masks, found.masks[kept], ignored_regions=truth.ignored)
             useful_found[step] += truth.members(group)[matching.truth].sum()
             false_positives[step] += len(matching.false_positives)
-            sizes.append(np.delete(ecd[kept], matching.ignored))
+            cut = matching.found[truth.truncated[matching.truth]]
+            sizes.append(np.delete(ecd[kept], np.concatenate([matching.ignored, cut])))
         d50[step] = quantiles(np.concatenate(sizes))[1]
-    true_sizes = [_ecd(truth.masks, truths, truth) for truth in truths]
+    true_sizes = [_ecd(truth.masks, truths, truth)[~truth.truncated] for truth in truths]
     return ThresholdCurve(
         scores=np.asarray(scores),
         useful_found=useful_found,

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from tio2.metrology import equivalent_circular_diameter
+from tio2.metrology.distribution import quantiles
 from tio2.reporting.detector_limits import DetectorLimits
 from tio2.reporting.tables import markdown_table
 from tio2.structures.pixel_size import PixelSize
@@ -156,5 +157,4 @@ def _grey_levels(images: Iterable[np.ndarray]) -> tuple[float, float]:
 
 
 def _percentile(values: np.ndarray, percentile: float) -> float:
-    values = values[np.isfinite(values)]
-    return float(np.percentile(values, percentile)) if values.size else float("nan")
+    return float(quantiles(values, (percentile / 100,))[0])

@@ -141,7 +141,7 @@ def _figure(width: float, height: float) -> Figure:
 def _histogram_pair(axes: Axes, true: np.ndarray, found: np.ndarray, title: str) -> None:
     both = np.concatenate([true, found])
     if both.size:
-        bins = np.linspace(0, np.percentile(both, 99.5) * 1.02, 41)
+        bins = np.linspace(0, quantiles(both, (0.995,))[0] * 1.02, 41)
         axes.hist(true, bins=bins, color=TRUE_COLOUR, alpha=0.55, label=f"reference ({len(true)})")
         axes.hist(
             found, bins=bins, histtype="step", linewidth=1.6, color=FOUND_COLOUR, label=f"measured ({len(found)})"

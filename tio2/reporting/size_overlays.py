@@ -9,6 +9,7 @@ import cv2
 import matplotlib
 import numpy as np
 
+from tio2.metrology.distribution import quantiles
 from tio2.reporting.legend import Colour, Entry
 from tio2.reporting.overlays import STATE_COLOURS, enlarged_rgb, fitting_scale, outline
 from tio2.structures.masks import CroppedMasks
@@ -37,7 +38,7 @@ class SizeColours:
     @classmethod
     def of(cls, sizes: np.ndarray, unit: str) -> SizeColours:
         """From the 2 % to the 98 % quantile of the sizes of all images."""
-        low, high = np.percentile(sizes, (2, 98)) if len(sizes) else (1.0, 2.0)
+        low, high = quantiles(sizes, (0.02, 0.98)) if len(sizes) else (1.0, 2.0)
         return cls(float(low), float(max(high, low * 1.01)), unit)
 
     def colours(self, sizes: np.ndarray) -> list[Colour]:
