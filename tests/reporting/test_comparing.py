@@ -1,5 +1,7 @@
 """Rows are what they are compared as: settings, starts, folds, seeds, and differences paired over images."""
 
+import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -9,6 +11,7 @@ from tested_runs import write_run
 from tio2.reporting.comparing import (
     Settings,
     comparison_cells,
+    comparison_chart,
     comparison_markdown,
     difference,
     fill_between_markers,
@@ -104,6 +107,56 @@ def test_one_seed_named_twice_is_refused(tmp_path):
     runs = [read_run(write_run(tmp_path / name, seed=5), "val") for name in ("one", "two")]
     with pytest.raises(RunError, match=r"one and .*two are trainings of the same settings and the same seed 5"):
         rows_of(runs, {})
+
+
+def folds_of_two_seeds(tmp_path):
+    """Two folds of seeds 1 and 2: of the first all are found but one an image, of the second all but four."""
+    return {
+        (seed, fold): read_run(
+            write_run(tmp_path / f"seed{seed}fold{fold}", 2, 1 if seed == 1 else 4, seed, first=10 * fold), "val"
+        )
+        for seed in (1, 2)
+        for fold in (0, 1)
+    }
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations([(1, 0), (1, 1), (2, 0), (2, 1)])))
+def test_folds_are_of_their_seed_in_whatever_order_they_are_named(tmp_path, order):
+    """Before, the folds of two seeds were mixed: the first that had room took the next."""
+    runs = folds_of_two_seeds(tmp_path)
+    (row,) = rows_of([runs[key] for key in order], {})
+    np.testing.assert_allclose(row.seed_figures("found, %"), [100 * 8 / 9, 100 * 5 / 9])
+    assert row.seed_std("found, %") == pytest.approx(100 * 3 / 9 / np.sqrt(2))
+
+
+def test_a_fold_named_twice_in_one_seed_is_refused(tmp_path):
+    runs = [
+        read_run(write_run(tmp_path / f"fold{k}", 2, seed=3, first=k), "val") for k in range(2)
+    ]  # both have image 2
+    with pytest.raises(
+        RunError, match=r"fold0 and .*fold1 are trainings .* same seed 3, and both were tested on 2\.png"
+    ):
+        rows_of(runs, {})
+
+
+def test_runs_that_do_not_tell_their_seed_are_joined_only_where_that_is_clear(tmp_path):
+    runs = [dataclasses.replace(run, run={}) for run in folds_of_two_seeds(tmp_path).values()]
+    (row,) = rows_of(runs[:2], {})  # two folds
+    assert (len(row.seeds), len(row.seeds[0])) == (1, 4)
+    (row,) = rows_of([runs[0], runs[2]], {})  # the same images twice
+    assert len(row.seeds) == 2
+    with pytest.raises(RunError, match=r"no run\.json tells which folds are of one seed"):
+        rows_of(runs, {})
+    told = list(folds_of_two_seeds(tmp_path / "told").values())
+    with pytest.raises(RunError, match=r"seed1fold0: no run\.json tells the training's seed"):
+        rows_of([runs[0], *told[1:]], {})
+
+
+def test_a_figure_that_is_not_defined_is_no_zero_in_the_chart(tmp_path, monkeypatch):
+    (row,) = rows_of([read_run(write_run(tmp_path / "one"), "val")], {})
+    monkeypatch.setattr(type(row), "figure", lambda _, name: float("nan") if name == "AP50" else 0.0)
+    labels = [[text.get_text() for text in axes.texts] for axes in comparison_chart([row]).axes]
+    assert labels == [["0"], ["–"], ["0"]]
 
 
 def test_the_spread_over_seeds_is_in_the_interval_of_two_rows_that_have_one(tmp_path):

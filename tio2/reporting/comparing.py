@@ -1,7 +1,6 @@
 """Runs side by side: a row a config and start, folds pooled, seeds averaged, and paired differences from a baseline.
 
-Runs of the same settings from the same weights are one row: those whose images differ are its folds, those on the same
-images its seeds.
+Runs of the same settings from the same weights are one row; those of one seed, by run.json, are its folds.
 """
 
 from __future__ import annotations
@@ -167,8 +166,10 @@ def comparison_chart(rows: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(10, 1.2 + 0.5 * len(rows)), dpi=110, layout="constrained")
     places = np.arange(len(rows))[::-1]
     for axes, name in zip(figure.subplots(1, len(CHART_FIGURES), sharey=True), CHART_FIGURES, strict=True):
-        bars = axes.barh(places, np.nan_to_num([row.figure(name) for row in rows]), color="#4477aa")
-        axes.bar_label(bars, fmt="%.3g", padding=2, fontsize=8)
+        values = [row.figure(name) for row in rows]
+        bars = axes.barh(places, np.nan_to_num(values), color="#4477aa")
+        labels = ["–" if np.isnan(value) else f"{value:.3g}" for value in values]
+        axes.bar_label(bars, labels, padding=2, fontsize=8)
         axes.set(title=name, xlim=(0, 115 if name.endswith("%") else 1.15))
         axes.set_yticks(places, [row.name for row in rows], fontsize=8)
     return figure
@@ -202,30 +203,45 @@ def _start_text(start: Start | None, *, is_alone: bool) -> str | None:
 
 
 def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, ImageResult], ...]:
-    """The folds of each seed joined: runs that share an image are different seeds.
+    """Each seed's images, by ascending seed; runs of one seed are its folds, in whatever order they are named.
+
+    Where no run's `run.json` tells its seed, runs that share no image are folds of one, and runs of the same images are
+    a seed each.
 
     Raises:
-        RunError: they are not, or the seeds' images differ.
+        RunError: some runs tell their seed and some don't, two of one seed share an image, folds cannot be told apart
+            by seed, or the seeds' images differ.
     """
-    seeds: list[dict[str, ImageResult]] = []
-    numbers: dict[tuple[int, frozenset], Path] = {}
-    for run in runs:
-        number = run.run.get("seed"), frozenset(run.images)
-        if number[0] is not None and number in numbers:
-            raise RunError(
-                f"{numbers[number]} and {run.folder} are trainings of the same settings and the same seed {number[0]}; "
-                "name one of them only"
-            )
-        numbers[number] = run.folder
-        home = next((seed for seed in seeds if not set(seed) & set(run.images)), None)
-        if home is None:
-            home = {}
-            seeds.append(home)
-        home |= run.images
-    if len({frozenset(seed) for seed in seeds}) > 1:
+    known = [run.run.get("seed") is not None for run in runs]
+    if any(known) and not all(known):
+        unknown = ", ".join(str(run.folder) for run, told in zip(runs, known, strict=True) if not told)
+        raise RunError(
+            f"{unknown}: no run.json tells the training's seed, as those beside it do; name runs that tell it"
+        )
+    if all(known):
+        numbers = [run.run["seed"] for run in runs]
+    elif len({image for run in runs for image in run.images}) == sum(len(run.images) for run in runs):
+        numbers = [0] * len(runs)
+    elif len({frozenset(run.images) for run in runs}) == 1:
+        numbers = list(range(len(runs)))
+    else:
+        folders = ", ".join(str(run.folder) for run in runs)
+        raise RunError(f"{folders}: no run.json tells which folds are of one seed; name one fold each, or whole runs")
+    seeds: dict[int, dict[str, ImageResult]] = {}
+    home: dict[tuple[int, str], Path] = {}
+    for number, run in sorted(zip(numbers, runs, strict=True), key=lambda pair: pair[0]):
+        for image in run.images:
+            other = home.setdefault((number, image), run.folder)
+            if other != run.folder:
+                raise RunError(
+                    f"{other} and {run.folder} are trainings of the same settings and the same seed {number}, and both "
+                    f"were tested on {image}; name one of them only"
+                )
+        seeds.setdefault(number, {}).update(run.images)
+    if len({frozenset(seed) for seed in seeds.values()}) > 1:
         folders = ", ".join(str(run.folder) for run in runs)
         raise RunError(f"{folders}: these seeds were not tested on the same images; test each on all of them")
-    return tuple(seeds)
+    return tuple(seeds.values())
 
 
 def _with_spread(row: Row, figure: str) -> str:
