@@ -57,7 +57,6 @@ only_test() {  # the base's weights
     for k in 0 1 2 3; do
         mkdir -p "$folder/cv/fold_$k/run"
         cp "$tested/cv/fold_$k/run/"{epoch_4.pth,run.json} "$folder/cv/fold_$k/run/"
-        realpath "$folder/cv/fold_$k/run/epoch_4.pth" > "$folder/cv/fold_$k/run/last_checkpoint"
     done
 }
 

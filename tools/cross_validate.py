@@ -33,14 +33,13 @@ def main() -> None:
         from tio2.engine import launch
         from tio2.engine.cross_validation import pooled_predictions, pooled_record, prepare_folds, run_fold
         from tio2.engine.data_sets import annotation_file, divided_set
-        from tio2.engine.stopping import TrainingStopped
         from tio2.engine.testing import write_record
         from tio2.evaluation import coco_figures, table1_figures
         from tio2.metrology import compare_split, figures_of_merit
         from tio2.reporting import draw_split, results_table, write_report
         from tio2.sem import read_grey
         from tio2.structures import AnnotationError, read_annotations, write_predictions
-    with one_line_errors(*launch.PEOPLE_ERRORS, AnnotationError, LibraryError, TrainingStopped):
+    with one_line_errors(*launch.PEOPLE_ERRORS, AnnotationError, LibraryError):
         config = launch.read_config(arguments)
         config.load_from = arguments.load_from or config.load_from
         launch.require_data(config, "train")

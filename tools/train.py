@@ -2,6 +2,9 @@
 
 python tools/train.py configs/tio2/light_stage1.py
 python tools/train.py configs/tio2/light_stage2.py --resume
+
+Exit code 0: trained to the end; 128 + the signal's number (143 SIGTERM, 138 SIGUSR1): stopped, the state is saved and
+--resume goes on; 1: an error.
 """
 
 import argparse

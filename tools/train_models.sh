@@ -35,7 +35,7 @@ stage() {  # CONFIG BATCH STEPS WARM_UP: train to the end, or on from where it s
 }
 
 publish() {  # CONFIG NAME: its last weights as they are shipped
-    "$python" tools/publish.py "$(cat "work_dirs/$1/last_checkpoint")" "work_dirs/$1/light_$2.pth"
+    "$python" tools/publish.py "work_dirs/$1" "work_dirs/$1/light_$2.pth"
 }
 
 case $processes in

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 
 from scenes import coco_truth, square_grid
@@ -14,6 +15,7 @@ from tio2.engine.cross_validation import Fold, pooled_record, prepare_folds, run
 from tio2.engine.data_sets import data_sets, divided_set
 from tio2.engine.stopping import TrainingStopped
 from tio2.structures.annotations import read_annotations, write_annotations
+from tio2.structures.whole_files import file_sha256
 
 TRAIN = """import json, sys
 from pathlib import Path
@@ -184,6 +186,37 @@ def test_what_is_done_is_left_alone_and_the_whole_is_recorded(data, tmp_path):
     assert record["seconds_per_image"] == {"median": 1.0, "mean": (2 * 2 * 2 + 2 * 3 * 3) / 10}
     whole = json.loads((tmp_path / "own" / "cv" / "run.json").read_text())
     assert (whole["seconds"], whole["folds"], whole["parameters"]) == (61.5, 4, 7)
+
+
+@pytest.mark.parametrize(("ends", "code"), [("raise SystemExit(143)", 143), ("os.kill(os.getpid(), 10)", 138)])
+def test_a_fold_that_a_signal_stopped_is_not_done_and_its_code_is_handed_on(tmp_path, ends, code):
+    (tmp_path / "train.py").write_text(f"import os\n{ends}")
+    (tmp_path / "test.py").write_text("raise SystemExit('half-trained weights are not tested')")
+    fold = Fold(2, tmp_path / "fold_2" / "own.py", 1, ())
+    with pytest.raises(
+        TrainingStopped, match=r"fold 2: .*train\.py .*was stopped by SIG.*; the same command goes on"
+    ) as e:
+        run_fold(fold, tmp_path)
+    assert e.value.exit_code == code
+    assert not fold.is_trained
+    assert not fold.is_tested
+
+
+def test_figures_of_weights_that_were_trained_on_since_are_not_the_fold_s(tmp_path):
+    """Such as a script left that went on to the test after a stopped training."""
+    run = tmp_path / "fold_0" / "run"
+    (run / "val").mkdir(parents=True)
+    fold = Fold(0, run.parent / "own.py", 1, ())
+    state = {"state_dict": {}, "optimizer": {}, "meta": {}, "message_hub": {}}
+    torch.save(state, run / "epoch_0_step_2.pth")
+    tested = {"checkpoint": {"sha256": file_sha256(run / "epoch_0_step_2.pth")}}
+    (run / "val" / "metrics.json").write_text(json.dumps(tested))
+    assert fold.is_tested
+    torch.save({**state, "meta": {"epoch": 1}}, run / "epoch_1.pth")
+    assert not fold.is_tested
+    tested["checkpoint"]["sha256"] = file_sha256(run / "epoch_1.pth")
+    (run / "val" / "metrics.json").write_text(json.dumps(tested))
+    assert fold.is_tested
 
 
 def test_a_program_that_fails_is_named(tmp_path):

@@ -9,8 +9,8 @@ import torch
 from mmengine.config import Config
 from toy_runs import toy_runner, weights_of
 
-from tio2.engine import CheckpointError, launch, resume_point
-from tio2.engine.resume import checkpoint_name, checkpoint_position, checkpoints_of
+from tio2.engine import CheckpointError, launch, newest_checkpoint, resume_point
+from tio2.engine.resume import checkpoint_name, checkpoint_position, checkpoints_of, newest_first
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,25 @@ def test_newest_means_written_last(copy):
     assert resume_point(copy).name == "epoch_3.pth"
     os.utime(copy / "epoch_2.pth")  # a second run in the folder has come this far
     assert resume_point(copy) == copy / "epoch_2.pth", "and last_checkpoint, which names another folder, is not asked"
+
+
+def test_what_is_tested_and_published_is_what_a_resumed_run_would_go_on_from(copy, capsys):
+    """Before, tools/test.py took the highest epoch, also where that was of an earlier run, or cut short."""
+    assert newest_checkpoint(copy) == resume_point(copy) == copy / "epoch_3.pth"
+    os.utime(copy / "epoch_2.pth")
+    assert newest_checkpoint(copy) == resume_point(copy) == copy / "epoch_2.pth"
+    (copy / "epoch_2.pth").write_bytes(b"cut short")
+    assert newest_checkpoint(copy) == resume_point(copy) == copy / "epoch_3.pth"
+    assert "passed over: checkpoint" in capsys.readouterr().err
+    shutil.copy(copy / "epoch_1.pth", copy / "epoch_3_step_13.pth")
+    assert newest_checkpoint(copy) == resume_point(copy) == copy / "epoch_3_step_13.pth"
+
+
+def test_of_files_written_in_one_moment_the_furthest_is_the_newest(tmp_path):
+    for name in ("epoch_9.pth", "epoch_10.pth", "epoch_10_step_400.pth", "best.pth", "epoch_x.pth"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, ns=(0, 0))
+    assert [path.name for path in newest_first(tmp_path)] == ["epoch_10_step_400.pth", "epoch_10.pth", "epoch_9.pth"]
 
 
 def test_cut_short_at_any_length_is_named_and_passed_over(copy, capsys):

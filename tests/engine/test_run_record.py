@@ -8,7 +8,7 @@ import torch
 from toy_runs import SignalAt, toy_runner
 
 from tio2.engine import TrainingStopped, resume_point
-from tio2.engine.checkpoints import file_sha256
+from tio2.structures.whole_files import file_sha256
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,13 @@ def test_a_checkpoint_that_does_not_tell_leaves_it_to_the_record(tmp_path, recor
     if record is not None:
         (tmp_path / "run.json").write_text(json.dumps(record))
     assert resume(tmp_path) == start
+
+
+def test_epochs_are_those_that_are_done(tmp_path):
+    """Before, a run that was stopped in its third epoch had 1 by its record."""
+    stop(tmp_path, 10)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert (record["epochs"], record["max_epochs"], record["steps"]) == (2, 3, 8)
 
 
 def test_resume_without_a_checkpoint_is_a_beginning(tmp_path):

@@ -8,9 +8,10 @@ import time
 import pytest
 import torch
 from mmengine.hooks import Hook
-from toy_runs import IMAGES, SignalAt, end_workers, toy_runner, validation, weights_of
+from toy_runs import IMAGES, SignalAt, end_workers, toy_config, toy_runner, validation, weights_of
 
-from tio2.engine import TrainingStopped, resume_point
+from tio2.cli import one_line_errors
+from tio2.engine import TrainingStopped, launch, resume_point
 
 
 class SignalInValidation(Hook):
@@ -39,8 +40,10 @@ def test_stopped_and_resumed_is_uninterrupted(tmp_path, uninterrupted, step, num
     loading = {"train_dataloader.num_workers": workers, "train_dataloader.persistent_workers": workers > 0}
     stopped = toy_runner(tmp_path, [SignalAt(step, number)], **loading)
     handler = signal.getsignal(number)
-    with pytest.raises(TrainingStopped, match=rf"stopped by {number.name} after step {step}; saved .*{name}.*--resume"):
+    message = rf"stopped by {number.name} after step {step}; saved .*{name}.*--resume"
+    with pytest.raises(TrainingStopped, match=message) as caught:
         stopped.train()
+    assert caught.value.exit_code == 128 + number
     assert signal.getsignal(number) == handler
     assert resume_point(tmp_path).name == name
     resumed = toy_runner(tmp_path, load_from=str(resume_point(tmp_path)), resume=True, **loading)
@@ -87,3 +90,15 @@ def test_a_signal_to_the_whole_job_does_not_take_the_workers_from_the_step(tmp_p
         worker.terminate()
         worker.join(timeout=5)
         assert not worker.is_alive()
+
+
+def test_a_program_ends_with_the_signal_s_code_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    """Before, a stopped training left with code 0, and scripts went on to the next stage."""
+    config = toy_config(tmp_path)
+    monkeypatch.setattr(launch, "build_runner", lambda _: toy_runner(tmp_path, [SignalAt(2, signal.SIGTERM)]))
+    with pytest.raises(SystemExit) as ended, one_line_errors(*launch.PEOPLE_ERRORS):
+        launch.train(config)
+    assert ended.value.code == 143
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("stopped by SIGTERM after step 2; saved ")
+    assert said.endswith("go on with --resume")

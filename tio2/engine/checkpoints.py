@@ -1,6 +1,5 @@
 """One function loads every checkpoint: plain data only, never code; the Runner's own included."""
 
-import hashlib
 import os
 import pickle
 import re
@@ -57,7 +56,7 @@ def find_checkpoint(path: str | Path) -> Path:
     """
     file = fetch(str(path)) if str(path).startswith(("http://", "https://")) else Path(path).expanduser()
     if not file.is_file():
-        raise CheckpointError(f"checkpoint {file} does not exist{_how_to_make(file)}")
+        raise CheckpointError(f"checkpoint {file} does not exist{how_to_make(file)}")
     return file
 
 
@@ -86,29 +85,7 @@ def fetch(url: str) -> Path:
     return target
 
 
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def newest_checkpoint(folder: str | Path) -> Path:
-    """The checkpoint of the highest epoch in a run's folder.
-
-    Raises:
-        CheckpointError: There is none.
-    """
-    numbered = [
-        (int(match.group(1)), path)
-        for path in Path(folder).glob("epoch_*.pth")
-        if (match := re.fullmatch(r"epoch_(\d+)", path.stem))
-    ]
-    if not numbered:
-        raise CheckpointError(f"no epoch_*.pth in {folder}{_how_to_make(Path(folder) / 'epoch_1.pth')}")
-    return max(numbered)[1]
-
-
-def _how_to_make(file: Path) -> str:
+def how_to_make(file: Path) -> str:
     """The command that makes work_dirs/<config>/epoch_N.pth, where such a config stands here."""
     configs = sorted(CONFIG_FOLDER.rglob(f"{file.parent.name}.py")) if file.stem.startswith("epoch_") else []
     return f"; make it with: python tools/train.py {configs[0]}" if configs else ""

@@ -17,6 +17,7 @@ import numpy as np
 from mmengine.config import Config
 
 from tio2.engine.data_sets import FOLD_MARK, annotation_file, divided_set
+from tio2.engine.resume import resume_point
 from tio2.engine.settings import ConfigError
 from tio2.engine.stopping import STOP_SIGNALS, TrainingStopped
 from tio2.engine.testing import operating_point
@@ -25,6 +26,7 @@ from tio2.metrology.folds import assign_folds
 from tio2.structures.annotations import read_annotations, write_annotations
 from tio2.structures.json_files import read_json, write_json
 from tio2.structures.predictions import read_predictions
+from tio2.structures.whole_files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,12 @@ class Fold:
 
     @property
     def is_tested(self) -> bool:
-        """Whether what it kept back was judged."""
-        return (self.run / "val" / "metrics.json").is_file()
+        """Whether what it kept back was judged, and by the run's newest checkpoint where one is left."""
+        file = self.run / "val" / "metrics.json"
+        if not file.is_file():
+            return False
+        newest = resume_point(self.run)
+        return newest is None or read_json(file, ConfigError)["checkpoint"]["sha256"] == file_sha256(newest)
 
 
 def prepare_folds(config: Config, folds: int, seed: int) -> list[Fold]:
@@ -110,7 +116,7 @@ def run_fold(fold: Fold, programs: Path) -> None:
 
     Raises:
         ConfigError: A process failed.
-        TrainingStopped: A signal ended the training.
+        TrainingStopped: A signal ended a process; a training's state is saved.
     """
     if not fold.is_trained:
         _run([sys.executable, str(programs / "train.py"), str(fold.config), "--resume"], fold)
@@ -217,5 +223,11 @@ def _run(words: list[str], fold: Fold) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    stopped = next((number for number in STOP_SIGNALS if code in (-number, 128 + number)), None)
+    if stopped is not None:
+        raise TrainingStopped(
+            f"fold {fold.number}: {' '.join(words[1:])} was stopped by {stopped.name}; the same command goes on",
+            stopped,
+        )
     if code:
         raise ConfigError(f"fold {fold.number}: {' '.join(words[1:])} ended with code {code}; see above")

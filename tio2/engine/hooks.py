@@ -16,8 +16,9 @@ from mmengine.hooks import Hook
 from tqdm import tqdm
 
 import tio2
-from tio2.engine.checkpoints import file_sha256, find_checkpoint
+from tio2.engine.checkpoints import find_checkpoint
 from tio2.structures.json_files import write_json
+from tio2.structures.whole_files import file_sha256
 
 PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "numpy", "opencv-python")
 
@@ -87,12 +88,12 @@ class RunRecordHook(Hook):
         self._peak = max(self._peak, peak_memory_mib())
 
     def after_train_epoch(self, runner) -> None:  # noqa: D102
-        self._write(runner)
+        self._write(runner, runner.epoch + 1)  # the loop counts it after its hooks
 
     def after_train(self, runner) -> None:  # noqa: D102
-        self._write(runner)
+        self._write(runner, runner.epoch)
 
-    def _write(self, runner) -> None:
+    def _write(self, runner, epochs: int) -> None:
         if not is_main_process():
             return
         parameters = list(runner.model.parameters())
@@ -102,7 +103,7 @@ class RunRecordHook(Hook):
                 "config": runner.cfg.filename,
                 "seed": runner.seed,
                 "start_weights": self._start,
-                "epochs": runner.epoch,
+                "epochs": epochs,
                 "max_epochs": runner.max_epochs,
                 "steps": runner.iter,
                 "processes": get_world_size(),

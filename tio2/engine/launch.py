@@ -1,7 +1,6 @@
 """From a config file and the command line's wishes to a Runner."""
 
 import argparse
-import contextlib
 import os
 import sys
 from pathlib import Path
@@ -123,9 +122,12 @@ def build_runner(config: Config) -> Runner:
 
 
 def train(config: Config) -> None:
-    """Train to the end, or until a signal asks to stop: the run's log says which."""
-    with contextlib.suppress(TrainingStopped):
-        build_runner(config).train()
+    """Train to the end.
+
+    Raises:
+        TrainingStopped: A signal asked to stop; the state is saved.
+    """
+    build_runner(config).train()
 
 
-PEOPLE_ERRORS = (CheckpointError, ConfigError, DistributionError, LossError)
+PEOPLE_ERRORS = (CheckpointError, ConfigError, DistributionError, LossError, TrainingStopped)

@@ -1,11 +1,11 @@
-"""Where an interrupted run goes on: its newest checkpoint that is whole."""
+"""The newest whole checkpoint of a run: what an interrupted run goes on from, and what is tested or published."""
 
 import re
 import sys
 import zipfile
 from pathlib import Path
 
-from tio2.engine.checkpoints import CheckpointError, load_checkpoint
+from tio2.engine.checkpoints import CheckpointError, how_to_make, load_checkpoint
 
 NAME = re.compile(r"epoch_(\d+)(?:_step_(\d+))?\.pth")
 
@@ -26,6 +26,25 @@ def checkpoints_of(folder: str | Path) -> list[Path]:
     return [path for path in Path(folder).glob("epoch_*.pth") if NAME.fullmatch(path.name)]
 
 
+def newest_first(folder: str | Path) -> list[Path]:
+    """Checkpoints of a run's folder, whole or not: the one that was written last first, of equals the further one."""
+    return sorted(
+        checkpoints_of(folder), key=lambda path: (path.stat().st_mtime_ns, checkpoint_position(path)), reverse=True
+    )
+
+
+def newest_checkpoint(folder: str | Path) -> Path:
+    """The checkpoint that `resume_point` takes, for programs that need one.
+
+    Raises:
+        CheckpointError: There is none, or none is whole.
+    """
+    newest = resume_point(folder)
+    if newest is None:
+        raise CheckpointError(f"no epoch_*.pth in {folder}{how_to_make(Path(folder) / 'epoch_1.pth')}")
+    return newest
+
+
 def resume_point(folder: str | Path) -> Path | None:
     """The checkpoint that was written last, of those that are whole; the others are named on stderr and passed over.
 
@@ -38,18 +57,16 @@ def resume_point(folder: str | Path) -> Path | None:
     Raises:
         CheckpointError: There are some, and none is whole.
     """
-    newest_first = sorted(
-        checkpoints_of(folder), key=lambda path: (path.stat().st_mtime_ns, checkpoint_position(path)), reverse=True
-    )
-    for path in newest_first:
+    candidates = newest_first(folder)
+    for path in candidates:
         try:
             require_whole(path)
         except CheckpointError as error:
             print(f"passed over: {error}", file=sys.stderr)
         else:
             return path
-    if newest_first:
-        names = ", ".join(path.name for path in newest_first)
+    if candidates:
+        names = ", ".join(path.name for path in candidates)
         raise CheckpointError(f"no checkpoint in {folder} is whole ({names}): move them away to start anew")
     return None
 

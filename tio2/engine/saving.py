@@ -11,7 +11,7 @@ from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner import Runner
 
 from tio2.engine.checkpoints import CheckpointError
-from tio2.engine.resume import checkpoint_position, checkpoints_of
+from tio2.engine.resume import checkpoint_position, checkpoints_of, newest_first
 
 WHOLE_FILES = {"backend": "whole_files"}
 MIB = 2**20
@@ -35,7 +35,7 @@ def write_whole(path: str | Path, data: bytes) -> None:
         _flush_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        kept = max(checkpoints_of(path.parent), key=checkpoint_position, default=None)
+        kept = next(iter(newest_first(path.parent)), None)
         raise CheckpointError(
             f"checkpoint {path} could not be written ({error.strerror}; it has {len(data) / MIB:.1f} MiB, the disk "
             f"{free_mib(path.parent):.1f} MiB free); nothing was replaced, and "

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGUSR1 (Slurm's warning): the step is ended, the state saved, and the program left without an error."""
+"""SIGTERM and SIGUSR1 (Slurm's warning) end the step, save the state, and leave the program by a code of their own."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmdet.registry import HOOKS
-from mmengine.dist import is_main_process
+from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -19,7 +19,15 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class TrainingStopped(Exception):
-    """A signal ended the run, and its state is saved; the message says how to go on."""
+    """A signal ended the run, and its state is saved; the message says how to go on.
+
+    Attributes:
+        exit_code: 128 + the signal's number, as a shell reports it, so that a script does not take the run for done.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGTERM):
+        super().__init__(message)
+        self.exit_code = 128 + number
 
 
 @dataclass(frozen=True)
@@ -87,12 +95,13 @@ class StopOnSignalHook(Hook):
     def _stop(self, runner: Runner, epoch: int, step: int, *, within_epoch: bool) -> None:
         name = checkpoint_name(epoch, step if within_epoch else None)
         path = save_checkpoint(runner, name, epoch, step)
+        barrier()  # a process that leaves with a code above 0 makes the launcher end the one that writes
         self._give_back()
         cause = self._received.name if self._received else "a signal to another process"
         message = f"stopped by {cause} after step {step}; saved {path}, go on with --resume"
         if is_main_process():
             runner.logger.info(message)
-        raise TrainingStopped(message)
+        raise TrainingStopped(message, self._received or signal.SIGTERM)
 
     def _give_back(self) -> None:
         for number, handler in self._before.items():

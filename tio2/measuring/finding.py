@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tio2.measuring.image_result import ImageResult
-from tio2.measuring.images import ImageFile, file_sha256
+from tio2.measuring.images import ImageFile
 from tio2.measuring.outlines import Find, Frame, NoOutlinesError, Outlines
 from tio2.measuring.results_folder import ResultsFolder
 from tio2.measuring.settings import Settings
@@ -19,6 +19,7 @@ from tio2.sem import SEMReadError, find_data_bar, read_grey, read_pixel_size
 from tio2.sem.contrast import particle_contrast
 from tio2.sem.statements import AGREEMENT
 from tio2.structures.pixel_size import PixelSize
+from tio2.structures.whole_files import file_sha256
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,16 +36,6 @@ class ImageFile:
         return f"{plain}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hex.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def find_images(inputs: Sequence[str | Path], leave_out: Path) -> list[ImageFile]:
     """The image files that files, folders and patterns name, in the order given, each once.
 

@@ -21,11 +21,12 @@ from tio2.exchange import (
     read_label_images,
 )
 from tio2.measuring.errors import InputError
-from tio2.measuring.images import ImageFile, file_sha256
+from tio2.measuring.images import ImageFile
 from tio2.structures.json_files import read_json
 from tio2.structures.masks import CroppedMasks
 from tio2.structures.pixel_size import PixelSize
 from tio2.structures.predictions import PredictionError, read_predictions
+from tio2.structures.whole_files import file_sha256
 
 
 class NoOutlinesError(ValueError):

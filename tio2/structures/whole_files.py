@@ -1,8 +1,15 @@
-"""Files that are whole or absent, whatever happens while they are written."""
+"""Files that are whole or absent, whatever happens while they are written; and which file one is, by its SHA-256."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file, in hex; OSError where it cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
