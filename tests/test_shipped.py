@@ -9,8 +9,8 @@ from mmengine.config import Config
 import tio2
 from tio2.measuring import measure_images
 from tio2.measuring.detector import shipped_source
-from tio2.measuring.images import file_sha256
 from tio2.shipped import ROOT, SHIPPED
+from tio2.structures.whole_files import file_sha256
 
 
 @pytest.mark.parametrize("name", SHIPPED)

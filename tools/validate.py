@@ -1,5 +1,9 @@
 r"""Make a model's validation record: what budget and warnings of a measurement need to know of it.
 
+The record holds for the weights, the test settings (scales, thresholds, views) and the precision with which
+tools/test.py made the predictions: it reads them from the metrics.json beside these. Another use of the same weights
+gets a record of its own in the same file.
+
 python tools/validate.py --pair data/bam-tio2-sem/annotations/val.json work_dirs/light_nc/val/predictions.json \
     --images data/bam-tio2-sem/images/val --checkpoint checkpoints/light_nc.pth
 
@@ -14,6 +18,7 @@ from typing import TYPE_CHECKING
 from tio2.cli import one_line_errors
 
 if TYPE_CHECKING:
+    from tio2.metrology import ModelUse, ModelValidation
     from tio2.metrology.model_validation import ComparedSet
 
 
@@ -33,7 +38,7 @@ def parse_arguments() -> argparse.Namespace:
         "--images", type=Path, action="append", default=[], help="folder of a pair's images; without: no contrast"
     )
     parser.add_argument("--checkpoint", type=Path, help="the model; the record is written beside it")
-    parser.add_argument("--out", type=Path, help="the record (default: <checkpoint>.validation.json)")
+    parser.add_argument("--out", type=Path, help="file of the records (default: <checkpoint>.validation.json)")
     parser.add_argument("--min-score", type=float, help="particles from this score on (default: the paper's 0.5)")
     arguments = parser.parse_args()
     if arguments.images and len(arguments.images) != len(arguments.pair):
@@ -46,10 +51,12 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Read, compare, write, print."""
     arguments = parse_arguments()
+    import numpy as np
+
     from tio2.metrology.comparison import OPERATING_SCORE
     from tio2.metrology.matching import MIN_DICE
     from tio2.metrology.model_validation import validate_model
-    from tio2.reporting.validation_file import validation_path, validation_tables, write_validation
+    from tio2.reporting.validation_file import validation_path, validation_tables, with_record, write_validations
     from tio2.sem import SEMReadError
     from tio2.structures import AnnotationError, PredictionError
 
@@ -57,12 +64,82 @@ def main() -> None:
     score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
     folders = arguments.images or [None] * len(arguments.pair)
     with one_line_errors(AnnotationError, PredictionError, SEMReadError, ValueError, OSError):
+        model = _model_of([predictions for _, predictions in arguments.pair], arguments.checkpoint)
+        before = _records_before(out)
         sets = [_compared(*pair, folder, score) for pair, folder in zip(arguments.pair, folders, strict=True)]
         name = arguments.checkpoint.name if arguments.checkpoint else None
-        validation = validate_model(sets, name, min_score=score, min_dice=MIN_DICE)
-        write_validation(out, validation)
+        rng = np.random.default_rng(0)
+        validation = validate_model(sets, name, model, min_score=score, min_dice=MIN_DICE, rng=rng)
+        records = with_record(before, validation)
+        write_validations(out, records)
     print(validation_tables(validation))
-    print(f"written: {out}")
+    _say_what_is_left_out(sets, validation)
+    if model is not None:
+        print(
+            f"holds for {model.engine}, {model.precision}, weights {model.sha256[:8]}…, particles from score {score:g}"
+        )
+    print(f"written: {out}, which holds {len(records)} of these")
+
+
+def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | None":
+    """The use of a model that made all predictions, by the metrics.json beside each; None without any and a checkpoint.
+
+    Raises:
+        ValidationError: the files don't tell, are of other predictions, or tell of several uses or of other weights.
+    """
+    from tio2.metrology import ValidationError
+    from tio2.reporting.validation_file import model_use_from_dict
+    from tio2.structures.json_files import read_json
+    from tio2.structures.whole_files import file_sha256
+
+    uses = {}
+    for file in predictions:
+        beside = file.with_name("metrics.json")
+        metrics = read_json(beside, ValidationError) if beside.is_file() else {}
+        if "model" in metrics:
+            if metrics.get("predictions_sha256") != file_sha256(file):
+                raise ValidationError(f"{beside}: is of other predictions than {file.name}; run tools/test.py again")
+            uses[file] = model_use_from_dict(metrics["model"], str(beside))
+        elif checkpoint is not None:
+            raise ValidationError(
+                f"{file}: no metrics.json beside it says with which weights and settings it was made; "
+                "make it anew with tools/test.py"
+            )
+    for file, use in uses.items():
+        first, other = next(iter(uses.items()))
+        differences = use.differences(other)
+        if differences:
+            raise ValidationError(f"{file} was made otherwise than {first}: {'; '.join(differences)}")
+        if checkpoint is not None and use.sha256 != file_sha256(checkpoint):
+            raise ValidationError(f"{file} was made by other weights than {checkpoint}; test these with tools/test.py")
+    if uses and len(uses) < len(predictions):
+        raise ValidationError("some of the predictions were made by a network and some not; give those of one method")
+    return next(iter(uses.values()), None)
+
+
+def _records_before(path: Path) -> "tuple[ModelValidation, ...]":
+    """Records that the file holds already; one that cannot be read, or is of before they were bound, is replaced."""
+    from tio2.metrology import ValidationError
+    from tio2.reporting.validation_file import read_validations
+
+    if not path.is_file():
+        return ()
+    try:
+        return read_validations(path)
+    except ValidationError as cause:
+        print(f"replaced: {cause}")
+        return ()
+
+
+def _say_what_is_left_out(sets: "list[ComparedSet]", validation: "ModelValidation") -> None:
+    images = [image for one in sets for image in one.images]
+    told = sum(any(state is not None for state in image.truth.states) for image in images)
+    used = sum(one.images for one in validation.occlusion)
+    if used < told:
+        print(
+            f"{told - used} of {told} images say nothing of the effect of occlusion: of each 5 particles must be found "
+            "and 5 fully imaged, and two images must be of one density, or nothing tells how images differ"
+        )
 
 
 def _compared(annotations: Path, predictions: Path, folder: Path | None, min_score: float) -> "ComparedSet":

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from tio2.engine.testing import select_split, split_files, split_folder, write_record
+from tio2.engine.testing import detection_settings, model_use, select_split, split_files, split_folder, write_record
+from tio2.metrology import ModelUse
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "tio2"
 
@@ -53,3 +54,59 @@ def test_what_is_undefined_is_null(tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text()) == {
         "a": None, "b": {"c": [1, None, "x"]}, "d": 0.5, "e": None
     }  # fmt: skip
+
+
+def settings_of(name, tile=None, **changes):
+    config = Config.fromfile(CONFIGS / name)
+    config.merge_from_dict(changes)
+    return detection_settings(config, tile)
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"model.test_cfg.rcnn.score_thr": 0.2}, {"model.test_cfg.rcnn.score_thr"}),
+        ({"model.test_cfg.flips": ["vertical"]}, {"model.test_cfg.flips"}),
+        ({"model.test_cfg.rcnn.max_per_img": 7}, {"model.test_cfg.rcnn.max_per_img"}),
+        ({"model.test_cfg.rcnn.refine_boxes": False}, {"model.test_cfg.rcnn.refine_boxes"}),
+        ({"test_dataloader.dataset.pipeline.1.scale_factor": 2.0}, {"pipeline"}),
+        (
+            {"model.rpn_head.anchor_generator.base_sizes": [1, 2, 3, 4, 5]},
+            {"model.rpn_head.anchor_generator.base_sizes"},
+        ),
+        ({"model.data_preprocessor.mean": [1.0] * 3}, {"model.data_preprocessor.mean"}),
+        ({"tile": (512, 128)}, {"tile"}),
+    ],
+)
+def test_what_decides_detections_is_a_setting_that_validation_is_bound_to(change, names):
+    before, after = settings_of("light_nc.py"), settings_of("light_nc.py", **change)
+    assert {name for name in {**before, **after} if before.get(name) != after.get(name)} == names
+
+
+def test_what_decides_nothing_is_no_such_setting():
+    before = settings_of("light_nc.py")
+    trained = {
+        "train_cfg.max_epochs": 3,
+        "model.train_cfg.rcnn.sampler.num": 9,
+        "work_dir": "x",
+        "model.precision": "float32",
+    }
+    assert settings_of("light_nc.py", **trained, **{"test_dataloader.dataset.data_root": "elsewhere/"}) == before
+    assert settings_of("light_nc.py")["pipeline"] == [{"type": "Resize", "scale_factor": 1.5}]
+    assert before["model.test_cfg.rcnn.nms.iou_threshold"] == 0.5
+
+
+def test_a_config_that_inherits_the_same_settings_under_another_name_is_the_same_use(tmp_path):
+    (tmp_path / "mine.py").write_text(f'_base_ = "{CONFIGS / "light_nc.py"}"\n')
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"abc")
+    one, other = (
+        ModelUse(**model_use(Config.fromfile(path), weights, "float32"))
+        for path in (CONFIGS / "light_nc.py", tmp_path / "mine.py")
+    )
+    assert one == other
+    assert one.sha256.startswith("ba7816bf")
+    flips = ModelUse(**model_use(Config.fromfile(CONFIGS / "light_nc_flips.py"), weights, "float32"))
+    assert flips.differences(one) == (
+        "model.test_cfg.flips is ['horizontal', 'vertical', 'diagonal'], validated ['horizontal']",
+    )

@@ -1,42 +1,54 @@
 """What a reader is warned of: each warning appears where it holds, and nowhere else."""
 
+from dataclasses import asdict, dataclass, replace
+
 import numpy as np
 import pytest
 from measured_scenes import BrightSource, scene, write_scenes, write_zeiss
 
 from tio2.measuring import Settings, measure_images
+from tio2.measuring.command import lines_of
+from tio2.measuring.images import find_images
+from tio2.measuring.outlines import outlines_from_coco
 from tio2.measuring.record import in_json, read_measurement, summary_of, warnings_of
+from tio2.metrology import ModelUse
 from tio2.metrology.validation import (
     ModelValidation,
     OcclusionClass,
     ResidualClass,
     ValidatedRanges,
-    validation_to_dict,
 )
+from tio2.reporting.validation_file import validation_to_dict
+
+USE = ModelUse("0", "torch", "float32", {"model.test_cfg.rcnn.score_thr": 0.05, "tile": None})
 
 VALIDATION = ModelValidation(
     checkpoint="disks.pth",
+    model=USE,
     min_score=0.5,
     min_dice=0.75,
     sources=(),
     residuals=(ResidualClass(0.0, None, 20.0, 0.05, 0.01, 0.02, 100, 6),),
-    occlusion=(OcclusionClass(0.0, 1.0, 6, 100, 80, -0.1),),
+    occlusion=(OcclusionClass(0.0, 1.0, 6, 100, 80, -0.1, 0.0, 0.0, 5),),
     ranges=ValidatedRanges((4.0, 6.0), (5.0, 60.0), (100.0, 200.0), (0.01, 0.9)),
 )
 
 
+@dataclass(frozen=True)
 class Model(BrightSource):
     """The stand-in as a model, which can be validated."""
 
+    use: ModelUse = USE
+
     def as_record(self):
-        return {**super().as_record(), "kind": "model", "licence": "free"}
+        return {**super().as_record(), "kind": "model", "licence": "free", "model": asdict(self.use)}
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     images = write_scenes(folder / "in", 7)
-    return measure_images(images, folder / "out", Model(), Settings(calibration_std=0.01), validation=VALIDATION)
+    return measure_images(images, folder / "out", Model(), Settings(calibration_std=0.01), validations=[VALIDATION])
 
 
 def warned(measured, **changes):
@@ -52,7 +64,7 @@ def test_the_model_s_residual_is_corrected_and_the_uncorrected_value_kept(measur
     assert by_source["model"].std == pytest.approx(budget.value * np.hypot(0.01, 0.02))
     assert by_source["calibration"].std == pytest.approx(0.01 * budget.value)
     assert by_source["occlusion"].std is None
-    assert budget.population_high == pytest.approx(budget.value / 0.9 + budget.expanded)
+    assert budget.population_high == pytest.approx((budget.value + budget.expanded) / 0.9)
     assert budget.population_low == pytest.approx(budget.value - budget.expanded)
     record, table = read_measurement(measured.folder)
     assert in_json(summary_of(record, table).numbers()) == record["results"]
@@ -67,10 +79,60 @@ def test_a_model_without_validation_is_said(measured):
     assert any("no validation record" in line for line in warned(measured, validation=None))
 
 
-def test_another_score_than_in_validation_is_said(measured):
-    record, _ = read_measurement(measured.folder)
+def test_another_score_than_in_validation_is_said_and_nothing_is_corrected(measured):
+    record, table = read_measurement(measured.folder)
     lines = warned(measured, settings={**record["settings"], "score": 0.4})
-    assert any("validated from a score of 0.5 on, not 0.4" in line for line in lines)
+    assert any("NOT VALIDATED: particles count from score 0.4, validated from 0.5" in line for line in lines)
+    record["settings"]["score"] = 0.4
+    assert summary_of(record, table).budgets["D50"].label == "model excluded"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sha256": "1"}, "the weights are others"),
+        ({"precision": "bfloat16"}, "precision is bfloat16, validated float32"),
+        ({"engine": "onnxruntime"}, "engine is onnxruntime, validated torch"),
+        ({"settings": {**USE.settings, "tile": [64, 16]}}, "tile is [64, 16], validated off"),
+    ],
+)
+def test_another_use_than_the_validated_gets_no_correction_and_screen_and_report_say_so(
+    tmp_path, measured, change, said
+):
+    """Before, any weights under the record's name were corrected by it."""
+    source = Model(use=replace(USE, **change))
+    done = measure_images([measured.folder.parent / "in"], tmp_path / "out", source, validations=[VALIDATION])
+    budget = done.summary.budgets["D50"]
+    assert budget.value == budget.uncorrected == measured.summary.budgets["D50"].uncorrected
+    assert {line.source: line.status for line in budget.lines}["model"] == "not given"
+    assert "model excluded" in budget.label
+    assert budget.population_high is None
+    warning = done.record["warnings"][0]
+    assert warning.startswith("NOT VALIDATED: ")
+    assert said in warning
+    assert f"WARNING: {warning}" in lines_of(done)
+    html = (done.folder / "report.html").read_text(encoding="utf-8")
+    assert "<strong>not validated</strong>" in html
+    assert html.count(said.replace("'", "&#39;")) == 2
+    assert "as found, without" not in html
+    record, table = read_measurement(done.folder)
+    assert in_json(summary_of(record, table).numbers()) == record["results"]
+
+
+def test_of_several_records_of_one_model_the_one_that_holds_is_applied(tmp_path, measured):
+    other = replace(VALIDATION, model=replace(USE, precision="bfloat16"), residuals=())
+    done = measure_images([measured.folder.parent / "in"], tmp_path / "out", Model(), validations=[other, VALIDATION])
+    assert done.summary.budgets["D50"].value == measured.summary.budgets["D50"].value
+    assert not done.record["not_validated"]
+
+
+def test_predictions_of_a_model_that_is_not_known_are_not_taken_for_drawn_ones(tmp_path, measured):
+    images = [measured.folder.parent / "in"]
+    files = find_images(images, tmp_path)
+    source = outlines_from_coco(measured.folder / "predictions.json", files)
+    done = measure_images(images, tmp_path / "out", source, Settings(calibration_std=0.01))
+    assert done.summary.budgets["D50"].label == "model excluded"
+    assert any("which model found these outlines" in line for line in done.record["warnings"])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ RESIDUALS = (
     ResidualClass(0.0, 20.0, 14.0, -0.02, 0.003, 0.004, 200, 6),
     ResidualClass(20.0, None, 30.0, 0.01, 0.006, 0.008, 300, 6),
 )
-OCCLUSION = OcclusionEffect(-0.1, 0.05, 0.1, inside=True)
+OCCLUSION = OcclusionEffect(-0.1, 0.05, 0.1, inside=True, log_std=0.05, dof=8.0)
 
 
 def interval(value=200.0, std=3.0, dof=5.0, scope=BETWEEN_IMAGES):
@@ -99,8 +99,12 @@ def test_occlusion_is_one_sided_and_withheld_where_not_known():
     line = known.lines[-1]
     assert (line.source, line.status, line.std) == ("occlusion", ONE_SIDED, None)
     assert known.combined_std == budget(effects).combined_std
+    assert "standard uncertainty 5.0%" in line.note
     assert known.population_low == pytest.approx(200 - known.expanded)
-    assert known.population_high == pytest.approx(200 / 0.9 + known.expanded)
+    relative = known.combined_std / 200
+    freed = 200 / 0.9 * np.hypot(relative, 0.05)  # the effect's own uncertainty counts where it is taken off
+    dof = (relative**2 + 0.05**2) ** 2 / (relative**4 / known.dof + 0.05**4 / 8)
+    assert known.population_high == pytest.approx(200 / 0.9 + coverage_factor(dof) * freed)
     for withheld in (
         budget(effects, states_known=False),
         budget(effects, states_known=False, occlusion=OCCLUSION, name="D90"),
@@ -108,6 +112,18 @@ def test_occlusion_is_one_sided_and_withheld_where_not_known():
         assert (withheld.population_low, withheld.population_high) == (None, None)
         assert "states are not known" in withheld.withheld
         assert withheld.lines[-1].status == "not given"
+
+
+def test_an_effect_that_may_be_none_widens_the_interval_on_both_sides():
+    """One of 0 by an image or two is not known to be 0."""
+    exact, vague = (
+        budget(SystematicEffects(7.344, 0.01), states_known=False, occlusion=OcclusionEffect(0.0, 0, 1, True, std, 3.0))
+        for std in (0.0, 0.1)
+    )
+    assert (exact.population_low, exact.population_high) == pytest.approx((200 - exact.expanded, 200 + exact.expanded))
+    assert vague.population_high - 200 == pytest.approx(200 - vague.population_low)
+    assert vague.population_high - 200 > 200 * 0.1 * coverage_factor(vague.dof + 3)
+    assert vague.expanded == exact.expanded
 
 
 def test_a_sample_without_an_uncertainty_has_none():

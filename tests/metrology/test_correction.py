@@ -41,11 +41,16 @@ def test_model_uncertainty_is_that_of_the_nearest_class():
 
 
 def test_occlusion_is_looked_up_by_density():
-    classes = (OcclusionClass(0.05, 0.1, 4, 1, 1, -0.11), OcclusionClass(0.2, 0.3, 2, 1, 1, -0.2))
+    classes = (
+        OcclusionClass(0.05, 0.1, 4, 1, 1, -0.11, 0.03, 0.04, 4),
+        OcclusionClass(0.2, 0.3, 1, 1, 1, -0.2, 0.06, 0.04, 4),
+    )
     assert occlusion_effect(classes, 0.07).effect == -0.11
     near = occlusion_effect(classes, 0.17)
     assert (near.effect, near.low, near.high, near.inside) == (-0.2, 0.2, 0.3, False)
     assert occlusion_effect(classes, 0.9).effect == -0.2
+    assert (occlusion_effect(classes, 0.07).log_std, near.log_std) == pytest.approx((0.05, np.hypot(0.06, 0.04)))
+    assert near.dof == 4
     assert occlusion_effect((), 0.1) is None
 
 

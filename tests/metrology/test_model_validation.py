@@ -15,9 +15,10 @@ from tio2.metrology.model_validation import (
     validate_model,
     validated_ranges,
 )
-from tio2.metrology.occlusion import occlusion_classes
+from tio2.metrology.occlusion import between_image_std, occlusion_classes
 from tio2.structures import CroppedMasks, PixelSize
 
+RNG = np.random.default_rng(0)
 FRAME = (400, 400)
 CENTRES = [(row, column) for row in range(25, 400, 50) for column in range(25, 400, 50)]
 
@@ -99,13 +100,15 @@ def test_occlusion_compares_all_finds_with_the_fully_imaged():
     radii = np.where(np.arange(64) % 3, 9.0, 15.0)
     states = ["masked" if n % 3 else "complete" for n in range(64)]
     dense, bare = image(radii, radii, states), image(radii, radii)
-    (found,) = occlusion_classes([[dense, bare]])
+    (found,) = occlusion_classes([[dense, bare, dense]], RNG)
     ecd = np.unique(dense.found_measurands.ecd_px)
     assert found.effect == pytest.approx(ecd[0] / ecd[1] - 1)  # two thirds are the small ones
-    assert (found.images, found.detected, found.fully_imaged) == (1, 64, 22)
+    assert (found.images, found.detected, found.fully_imaged) == (2, 128, 44)
     area = sum(dense.found.masks.areas) / 400**2
     assert found.low <= area < found.high
-    assert occlusion_classes([[bare]]) == ()
+    assert found.between_image_std == 0
+    assert found.dof == 1
+    assert occlusion_classes([[bare]], RNG) == ()
 
 
 def test_effects_of_sets_are_averaged_by_their_images():
@@ -113,9 +116,55 @@ def test_effects_of_sets_are_averaged_by_their_images():
     radii = np.where(np.arange(64) % 3, 13.0, 15.0)
     states = ["masked" if n % 3 else "complete" for n in range(64)]
     hidden, open_ = image(radii, radii, states), image(radii, radii, ["complete"] * 64)
-    (alone,), (joined,) = occlusion_classes([[hidden]]), occlusion_classes([[hidden], [open_] * 3])
+    (alone,) = occlusion_classes([[hidden] * 2], RNG)
+    (joined,) = occlusion_classes([[hidden], [open_] * 3], RNG)
     assert alone.effect < -0.1
     assert (joined.images, joined.effect) == (4, pytest.approx(alone.effect / 4))
+
+
+def test_a_class_of_one_image_has_the_spread_of_the_others_in_its_uncertainty():
+    """Before, one image's effect counted as exact."""
+    rng = np.random.default_rng(3)
+    states = ["masked" if n % 2 else "complete" for n in range(64)]
+
+    def scene(hidden, count=64):
+        """Masked particles are smaller by a share that differs between images."""
+        radii = rng.uniform(13, 15, count) * np.where(np.arange(count) % 2, 1 - hidden, 1)
+        return image(radii, radii, states[:count], centres=CENTRES[:count])
+
+    many = [scene(hidden) for hidden in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    one = scene(0.3, count=20)
+    classes = occlusion_classes([[*many, one]], RNG)
+    alone = classes[0]  # of the smallest area fraction
+    assert (alone.images, sum(found.images for found in classes)) == (1, 6)
+    assert {found.dof for found in classes} == {6 - len(classes)}
+    assert {found.between_image_std for found in classes} == {alone.between_image_std}
+    assert alone.between_image_std > 0.02
+    assert alone.standard_error > alone.between_image_std
+    assert all(found.standard_error < alone.standard_error for found in classes[1:])
+
+
+def test_images_of_too_few_particles_and_classes_that_nothing_tells_the_spread_of_say_nothing():
+    few = image([15.0] * 4, [15.0] * 4, ["complete"] * 4, centres=CENTRES[:4])
+    full = image([15.0] * 64, [15.0] * 64, ["complete"] * 64)
+    assert occlusion_classes([[few, few]], RNG) == ()
+    assert occlusion_classes([[full]], RNG) == ()  # a single image: how others differ is not known
+    (found,) = occlusion_classes([[full, full, few]], RNG)
+    assert found.images == 2
+
+
+def test_the_spread_between_images_of_equal_variances_is_the_textbook_s():
+    """DerSimonian and Laird's estimator is then that of the analysis of variance."""
+    effects = [np.array([-0.1, -0.2, -0.4]), np.array([0.0, -0.3])]
+    squares = sum(((one - one.mean()) ** 2).sum() for one in effects)
+    expected = np.sqrt(squares / 3 - 0.01)
+    assert between_image_std(effects, [[0.01] * 3, [0.01] * 2]) == pytest.approx(expected)
+    assert between_image_std(effects, [[1.0] * 3, [1.0] * 2]) == 0
+    assert between_image_std([[-0.1], [-0.4]], [[0.01], [0.01]]) == 0
+    rng = np.random.default_rng(0)
+    stds = rng.uniform(0.02, 0.2, (400, 5))
+    drawn = rng.normal(0, np.hypot(stds, 0.1))
+    assert between_image_std(drawn, stds**2) == pytest.approx(0.1, rel=0.05)
 
 
 def test_the_record_joins_its_sets():
@@ -125,13 +174,13 @@ def test_the_record_joins_its_sets():
         ComparedSet("val.json", "a.json", "annotated", images[:1], [80.0]),
         ComparedSet("r.json", "b.json", "rendered", images[1:], [float("nan")]),
     ]
-    record = validate_model(sets, "x.pth", min_score=0.5, min_dice=0.75)
+    record = validate_model(sets, "x.pth", None, min_score=0.5, min_dice=0.75, rng=RNG)
     assert [(one.kind, one.images, one.pairs) for one in record.sources] == [("annotated", 1, 64), ("rendered", 1, 64)]
     assert record.ranges.nm_per_px == (7.0, 7.0)
     assert record.ranges.contrast_levels == (80.0, 80.0)
     assert record.residuals == ()  # a single annotated image; the rendered one is no witness of residuals beside it
     assert record.occlusion[0].images == 2
-    rendered = validate_model([sets[1], sets[1]], "x.pth", min_score=0.5, min_dice=0.75)
+    rendered = validate_model([sets[1], sets[1]], "x.pth", None, min_score=0.5, min_dice=0.75, rng=RNG)
     assert (rendered.ranges.nm_per_px, rendered.residuals[0].particles) == ((3.5, 3.5), 128)
     bare = validated_ranges([], [], MatchedSizes(*np.empty((3, 0))))
     assert set(vars(bare).values()) == {None}

@@ -1,23 +1,27 @@
-"""The record goes through JSON unchanged, and anything else is refused in one line."""
+"""The record goes through JSON unchanged, anything else is refused in one line; it holds for one use of one model."""
 
 import copy
+import dataclasses
 import json
 
 import pytest
 
-from tio2.metrology import ValidationError
+from tio2.metrology import ModelUse, ValidationError
 from tio2.metrology.validation import (
     ModelValidation,
     OcclusionClass,
     ResidualClass,
     ValidatedRanges,
     ValidationSource,
-    validation_from_dict,
-    validation_to_dict,
+    nearest_validation,
 )
+from tio2.reporting.validation_file import validation_from_dict, validation_to_dict, validations_from_dict
+
+USE = ModelUse("a" * 64, "torch", "float32", {"model.test_cfg.rcnn.score_thr": 0.05, "tile": None})
 
 RECORD = ModelValidation(
     checkpoint="light.pth",
+    model=USE,
     min_score=0.5,
     min_dice=0.75,
     sources=(ValidationSource("val.json", "predictions.json", "annotated", 6, 589),),
@@ -25,7 +29,7 @@ RECORD = ModelValidation(
         ResidualClass(0.0, 23.0, 15.5, -0.01, 0.005, 0.002, 90, 6),
         ResidualClass(23.0, None, 30.0, 0.01, 0.004, 0.01, 200, 6),
     ),
-    occlusion=(OcclusionClass(0.05, 0.1, 4, 300, 190, -0.11),),
+    occlusion=(OcclusionClass(0.05, 0.1, 4, 300, 190, -0.11, 0.03, 0.05, 3),),
     ranges=ValidatedRanges((7.3, 7.4), (9.0, 50.0), None, (0.05, 0.2)),
 )
 
@@ -63,6 +67,9 @@ def changed(change):
         (lambda d: d["ranges"].update(ecd_px=[5]), r"ecd_px of ranges is \[5\], not \[low, high\]"),
         (lambda d: d["ranges"].update(ecd_px=[50, 5]), "ecd_px of ranges is reversed"),
         (lambda d: d["sources"][0].update(kind=None), "kind of source 1 is None, not a text"),
+        (lambda d: d["model"].pop("precision"), "the model lacks or has in excess: precision"),
+        (lambda d: d["model"].update(sha256=7), "sha256 is 7, not a text"),
+        (lambda d: d["model"].update(settings=[]), r"settings of the model are \[\], not names with values"),
     ],
 )
 def test_faults_are_named_in_one_line(change, message):
@@ -76,3 +83,53 @@ def test_faults_are_named_in_one_line(change, message):
 def test_what_is_no_record_is_refused(data):
     with pytest.raises(ValidationError, match="lacks or has in excess"):
         validation_from_dict(data, "x.json")
+
+
+@pytest.mark.parametrize("data", [[], {}, {"records": {}}, {"records": [], "x": 1}])
+def test_what_is_no_file_of_records_is_refused(data):
+    with pytest.raises(ValidationError, match=r"x\.json: the file holds no list of records; make it again"):
+        validations_from_dict(data, "x.json")
+
+
+def test_a_record_of_before_it_was_bound_is_refused_and_what_to_do_is_said():
+    old = as_json()
+    del old["model"]
+    said = r"x\.json: an old record .*make it anew with tools/validate\.py"
+    with pytest.raises(ValidationError, match=said) as caught:
+        validations_from_dict(old, "x.json")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sha256": "b" * 64}, "the weights are others (SHA-256 bbbbbbbb…, validated aaaaaaaa…)"),
+        ({"precision": "bfloat16"}, "precision is bfloat16, validated float32"),
+        ({"engine": "onnxruntime"}, "engine is onnxruntime, validated torch"),
+        ({"settings": {**USE.settings, "tile": [512, 128]}}, "tile is [512, 128], validated off"),
+        ({"settings": {"tile": None}}, "model.test_cfg.rcnn.score_thr is off, validated 0.05"),
+        ({"settings": {**USE.settings, "model.test_cfg.flips": ["horizontal"]}},
+         "model.test_cfg.flips is ['horizontal'], validated off"),
+    ],
+)  # fmt: skip
+def test_another_use_of_the_model_is_not_validated_and_what_differs_is_said(change, said):
+    assert RECORD.differences(dataclasses.replace(USE, **change), 0.5) == (said,)
+
+
+def test_switched_off_is_as_good_as_absent_and_zero_is_a_value():
+    off = {**USE.settings, "model.test_cfg.flips": [], "model.test_cfg.rcnn.mask_scores": False}
+    assert RECORD.differences(dataclasses.replace(USE, settings=off), 0.5) == ()
+    zero = {**USE.settings, "model.test_cfg.rcnn.score_thr": 0.0}
+    assert len(RECORD.differences(dataclasses.replace(USE, settings=zero), 0.5)) == 1
+    assert RECORD.differences(USE, 0.4) == ("particles count from score 0.4, validated from 0.5",)
+    assert dataclasses.replace(RECORD, model=None).differences(USE, 0.5) == ("the record is of no model",)
+
+
+def test_of_several_records_the_one_that_holds_is_taken_else_the_nearest():
+    reduced = dataclasses.replace(RECORD, model=dataclasses.replace(USE, precision="bfloat16"))
+    tiled = dataclasses.replace(RECORD, min_score=0.3, model=dataclasses.replace(USE, settings={"tile": [9, 3]}))
+    records = (tiled, reduced, RECORD)
+    assert nearest_validation(records, USE, 0.5) is RECORD
+    assert nearest_validation(records, reduced.model, 0.5) is reduced
+    assert nearest_validation(records, dataclasses.replace(USE, sha256="c"), 0.5) is RECORD
+    assert nearest_validation((), USE, 0.5) is None

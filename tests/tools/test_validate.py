@@ -1,6 +1,8 @@
 """tools/validate.py on closed-form disks, found too large by a known share."""
 
+import dataclasses
 import importlib.util
+import json
 from pathlib import Path
 
 import cv2
@@ -8,7 +10,8 @@ import numpy as np
 import pytest
 
 from scenes import coco_boxes, disks
-from tio2.reporting.validation_file import read_validation
+from tio2.metrology import ModelUse
+from tio2.reporting.validation_file import read_validations
 from tio2.structures import (
     dataset,
     image_record,
@@ -17,6 +20,7 @@ from tio2.structures import (
     write_annotations,
     write_predictions,
 )
+from tio2.structures.whole_files import file_sha256
 
 spec = importlib.util.spec_from_file_location("validate_tool", Path(__file__).parents[2] / "tools/validate.py")
 tool = importlib.util.module_from_spec(spec)
@@ -31,7 +35,7 @@ def folder(tmp_path):
     """Two images, truth and predictions; every other particle is masked."""
     images, particles, found = [], [], []
     for number in (1, 2):
-        truth, larger = (disks((400, 400), CENTRES, np.full(64, radius)) for radius in (15.0, 15.0 + 0.3 * number))
+        truth, larger = (disks((400, 400), CENTRES, np.full(64, radius)) for radius in (15.0, 15.0 + 0.1 * number))
         name = f"{number}.png"
         images.append(image_record(id=number, file_name=name, height=400, width=400, pixel_size_nm=7.0))
         for rle in truth.to_rles():
@@ -46,7 +50,22 @@ def folder(tmp_path):
         cv2.imwrite(str(tmp_path / name), grey)
     write_annotations(tmp_path / "truth.json", dataset(images, particles))
     write_predictions(tmp_path / "found.json", found)
+    (tmp_path / "model.pth").write_bytes(b"weights")
+    write_metrics(tmp_path)
     return tmp_path
+
+
+def use(folder, **changes):
+    """How the model of the folder was tested."""
+    whole = ModelUse(file_sha256(folder / "model.pth"), "torch", "float32", {"model.test_cfg.flips": ["horizontal"]})
+    return dataclasses.replace(whole, **changes)
+
+
+def write_metrics(folder, predictions="found.json", **changes):
+    """What tools/test.py leaves beside its predictions."""
+    tested = {"model": dataclasses.asdict(use(folder, **changes))}
+    tested["predictions_sha256"] = file_sha256(folder / predictions)
+    (folder / "metrics.json").write_text(json.dumps(tested))
 
 
 def run(monkeypatch, *words):
@@ -57,14 +76,14 @@ def run(monkeypatch, *words):
 def test_the_record_lies_beside_the_checkpoint(folder, monkeypatch, capsys):
     pair = ["--pair", folder / "truth.json", folder / "found.json", "--images", folder]
     run(monkeypatch, *pair, "--checkpoint", folder / "model.pth")
-    record = read_validation(folder / "model.validation.json")
-    assert record.checkpoint == "model.pth"
+    (record,) = read_validations(folder / "model.validation.json")
+    assert (record.checkpoint, record.model) == ("model.pth", use(folder))
     assert [(one.kind, one.images, one.pairs) for one in record.sources] == [("annotated", 2, 128)]
     (only,) = record.residuals
-    areas = [disks((400, 400), CENTRES[:1], [radius]).areas[0] for radius in (15.0, 15.3, 15.6)]
+    areas = [disks((400, 400), CENTRES[:1], [radius]).areas[0] for radius in (15.0, 15.1, 15.2)]
     first, second = np.sqrt(areas[1] / areas[0]) - 1, np.sqrt(areas[2] / areas[0]) - 1
     assert only.residual == pytest.approx((first + second) / 2)
-    assert [one.effect for one in record.occlusion] == pytest.approx([first, second])
+    assert [one.effect for one in record.occlusion] == pytest.approx([(first + second) / 2])
     assert record.ranges.contrast_levels == (LEVEL, LEVEL)
     assert record.ranges.nm_per_px == (7.0, 7.0)
     printed = capsys.readouterr().out
@@ -74,8 +93,63 @@ def test_the_record_lies_beside_the_checkpoint(folder, monkeypatch, capsys):
 
 def test_without_images_the_contrast_is_not_known(folder, monkeypatch):
     run(monkeypatch, "--pair", folder / "truth.json", folder / "found.json", "--out", folder / "x.json")
-    record = read_validation(folder / "x.json")
+    (record,) = read_validations(folder / "x.json")
     assert (record.ranges.contrast_levels, record.checkpoint) == (None, None)
+    assert record.model == use(folder)
+
+
+def failing(folder, monkeypatch, *words):
+    """The line that it ends with."""
+    pair = ["--pair", folder / "truth.json", folder / "found.json"]
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, *pair, "--checkpoint", folder / "model.pth", *words)
+    assert str(caught.value).startswith("error: ")
+    assert "\n" not in str(caught.value)
+    assert not (folder / "model.validation.json").exists()
+    return str(caught.value)
+
+
+def test_predictions_of_other_weights_or_of_nobody_knows_which_are_refused(folder, monkeypatch):
+    write_metrics(folder, sha256="b" * 64)
+    assert "made by other weights than" in failing(folder, monkeypatch)
+    (folder / "metrics.json").unlink()
+    assert "make it anew with tools/test.py" in failing(folder, monkeypatch)
+    write_metrics(folder)
+    found = json.loads((folder / "found.json").read_text())
+    write_predictions(folder / "found.json", found[1:])
+    assert "is of other predictions than found.json" in failing(folder, monkeypatch)
+
+
+def test_sets_that_were_looked_at_in_different_ways_make_no_record(folder, monkeypatch):
+    second = folder / "second"
+    second.mkdir()
+    (second / "found.json").write_bytes((folder / "found.json").read_bytes())
+    (second / "model.pth").write_bytes(b"weights")
+    write_metrics(second, precision="bfloat16")
+    line = failing(folder, monkeypatch, "--pair", folder / "truth.json", second / "found.json")
+    assert "precision is bfloat16, validated float32" in line
+
+
+def test_another_use_of_the_weights_gets_a_record_of_its_own_beside(folder, monkeypatch, capsys):
+    words = ["--pair", folder / "truth.json", folder / "found.json", "--checkpoint", folder / "model.pth"]
+    for precision in ("float32", "bfloat16", "float32"):
+        write_metrics(folder, precision=precision)
+        run(monkeypatch, *words)
+    records = read_validations(folder / "model.validation.json")
+    assert [record.model.precision for record in records] == ["bfloat16", "float32"]
+    assert "which holds 2 of these" in capsys.readouterr().out
+
+
+def test_an_old_record_is_replaced_and_this_is_said(folder, monkeypatch, capsys):
+    words = ["--pair", folder / "truth.json", folder / "found.json", "--checkpoint", folder / "model.pth"]
+    run(monkeypatch, *words)
+    file = folder / "model.validation.json"
+    old = json.loads(file.read_text())["records"][0]
+    del old["model"]
+    file.write_text(json.dumps(old))
+    run(monkeypatch, *words)
+    assert "replaced: " in capsys.readouterr().out
+    assert len(read_validations(file)) == 1
 
 
 @pytest.mark.parametrize("name", ["truth.json", "found.json", "2.png"])

@@ -1,8 +1,9 @@
 """What a test of one split needs besides MMEngine: which images, what is written, where."""
 
 import copy
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from tio2.engine.checkpoints import file_sha256
 from tio2.engine.data_sets import annotation_file, divided_set
 from tio2.engine.hooks import SecondsPerImageHook
 from tio2.structures.json_files import write_json
+from tio2.structures.whole_files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,70 @@ def operating_point(config: Config) -> dict[str, float]:
     }
 
 
-def tested_record(runner: Runner, metrics: dict[str, float], checkpoint: str | Path, split: str) -> dict:
-    """What `metrics.json` of a test holds."""
+DECIDING = (
+    "test_cfg",
+    "data_preprocessor",
+    "rpn_head.anchor_generator",
+    "rpn_head.bbox_coder",
+    "roi_head.bbox_head.bbox_coder",
+    "roi_head.bbox_roi_extractor.roi_layer",
+    "roi_head.mask_roi_extractor.roi_layer",
+)
+"""Parts of a config's model that decide detections and that no weights hold."""
+
+
+def detection_settings(config: Config, tile: Sequence[int] | None = None) -> dict[str, Any]:
+    """Dotted name to value, in JSON's terms, of what besides weights and precision decides detections.
+
+    These are the test pipeline between loading and packing (scales), `DECIDING` of the model (thresholds, caps, views,
+    anchors), and tiles; the names of files, folders and classes of the network are not among them.
+
+    Args:
+        config: With the test pipeline that is used.
+        tile: Size and overlap of tiles, px; None: whole images.
+    """
+    settings = {"tile": None if tile is None else list(tile)}
+    pipeline = config.test_dataloader.dataset.pipeline
+    settings["pipeline"] = [step for step in pipeline[1:] if step["type"] != "PackDetInputs"]
+    for place in DECIDING:
+        part = config.model
+        for key in place.split("."):
+            part = part.get(key) or {}
+        settings |= {f"model.{place}{name}": value for name, value in _leaves(part)}
+    return json.loads(json.dumps(settings, sort_keys=True, default=str))
+
+
+def _leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(node, Mapping):
+        yield place, node
+        return
+    for key, child in node.items():
+        yield from _leaves(child, f"{place}.{key}")
+
+
+def model_use(config: Config, checkpoint: str | Path, precision: str, tile: Sequence[int] | None = None) -> dict:
+    """What a validation record is bound to (`tio2.metrology.ModelUse`), in JSON's terms.
+
+    Args:
+        config: As for `detection_settings`.
+        checkpoint: File of the weights.
+        precision: In which the model computes where it runs.
+        tile: As for `detection_settings`.
+    """
+    settings = detection_settings(config, tile)
+    return {"sha256": file_sha256(checkpoint), "engine": "torch", "precision": precision, "settings": settings}
+
+
+def tested_record(
+    runner: Runner, metrics: dict[str, float], checkpoint: str | Path, split: str, precision: str, predictions: Path
+) -> dict:
+    """What `metrics.json` of a test holds; `predictions` is the file that the test wrote."""
     timing = next(hook for hook in runner.hooks if isinstance(hook, SecondsPerImageHook))
     return {
         "config": runner.cfg.filename,
         "checkpoint": {"path": str(checkpoint), "sha256": file_sha256(checkpoint)},
+        "model": model_use(runner.cfg, checkpoint, precision),
+        "predictions_sha256": file_sha256(predictions),
         "split": split,
         "images": len(runner.test_dataloader.dataset),
         "operating_point": operating_point(runner.cfg),

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from tio2.measuring.detector import DetectorSource, shipped_source, validation_beside
+from tio2.measuring.detector import DetectorSource, shipped_source, validations_beside
 from tio2.measuring.errors import SettingsError
 from tio2.measuring.images import ImageFile, find_images
 from tio2.measuring.measurement import Measurement, measure
@@ -31,8 +31,10 @@ def run(arguments: argparse.Namespace) -> int:
     settings, wishes = _settings(arguments), _wishes(arguments)
     with joined_ranks(arguments.launcher) as ranks:
         files = find_images(arguments.images, arguments.out)
-        source, validation = _source(arguments, files)
-        measurement = measure(files, arguments.out, source, settings, validation=validation, wishes=wishes, ranks=ranks)
+        source, validations = _source(arguments, files)
+        measurement = measure(
+            files, arguments.out, source, settings, validations=validations, wishes=wishes, ranks=ranks
+        )
     if measurement is None:
         return 0
     print("\n".join(lines_of(measurement)))
@@ -85,7 +87,9 @@ def _wishes(arguments: argparse.Namespace) -> Wishes:
     return Wishes(arguments.jobs, arguments.xlsx, arguments.rois, arguments.colour, command)
 
 
-def _source(arguments: argparse.Namespace, files: Sequence[ImageFile]) -> tuple[OutlineSource, ModelValidation | None]:
+def _source(
+    arguments: argparse.Namespace, files: Sequence[ImageFile]
+) -> tuple[OutlineSource, Sequence[ModelValidation]]:
     """Where outlines come from, and what is known of the model."""
     drawn = {
         "--from-coco": (arguments.from_coco, outlines_from_coco),
@@ -98,11 +102,11 @@ def _source(arguments: argparse.Namespace, files: Sequence[ImageFile]) -> tuple[
         raise SettingsError(f"{given[0]}: outlines come from one place; leave out --{(given[1:] + own)[0].lstrip('-')}")
     if given:
         path, read = drawn[given[0]]
-        return read(path, files), None
+        return read(path, files), ()
     return _detector(arguments)
 
 
-def _detector(arguments: argparse.Namespace) -> tuple[DetectorSource, ModelValidation | None]:
+def _detector(arguments: argparse.Namespace) -> tuple[DetectorSource, Sequence[ModelValidation]]:
     if (arguments.config is None) != (arguments.checkpoint is None):
         raise SettingsError("--config and --checkpoint belong together; give both, or --model")
     if arguments.config is not None and arguments.model is not None:
@@ -110,10 +114,10 @@ def _detector(arguments: argparse.Namespace) -> tuple[DetectorSource, ModelValid
     if arguments.overlap is not None and arguments.tile is None:
         raise SettingsError("--overlap is of tiles; give --tile SIZE too")
     if arguments.config is None:
-        source, validation = shipped_source(arguments.model)
+        source, validations = shipped_source(arguments.model)
     else:
         source = DetectorSource(arguments.config, arguments.checkpoint, "licence not known: weights of your own")
-        validation = validation_beside(arguments.checkpoint)
+        validations = validations_beside(arguments.checkpoint)
     tile = None
     if arguments.tile is not None:
         overlap = arguments.tile // 4 if arguments.overlap is None else arguments.overlap
@@ -121,4 +125,4 @@ def _detector(arguments: argparse.Namespace) -> tuple[DetectorSource, ModelValid
             raise SettingsError(f"tiles of {arguments.tile} px cannot share {overlap} px; give a smaller --overlap")
         tile = (arguments.tile, overlap)
     changes = {"device": device_of(arguments.device), "tile": tile, "batch_size": arguments.batch_size}
-    return dataclasses.replace(source, **changes), validation
+    return dataclasses.replace(source, **changes), validations

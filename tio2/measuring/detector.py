@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from tio2.cli import quiet_imports
 from tio2.measuring.errors import InputError
-from tio2.measuring.images import file_sha256
 from tio2.measuring.outlines import Find, Frame, Outlines
 from tio2.metrology import ModelValidation, ValidationError
-from tio2.reporting.validation_file import read_validation, validation_path
+from tio2.reporting.validation_file import read_validations, validation_path
 from tio2.shipped import ROOT, SHIPPED
+from tio2.structures.whole_files import file_sha256
 
 if TYPE_CHECKING:
     from tio2.inference import Detections
@@ -53,8 +53,7 @@ class DetectorSource:
             from tio2 import inference
             from tio2.engine import CheckpointError, ConfigError
         torch.set_num_threads(max(1, torch.get_num_threads() // processes))
-        if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise InputError(f"--device {self.device}: no GPU that torch can use is here; leave it out")
+        self._require_device()
         try:
             with quiet_imports():
                 detector = inference.read_detector(self.config, self.checkpoint, self.device)
@@ -77,17 +76,23 @@ class DetectorSource:
     def as_record(self) -> dict:
         """Config, weights and tiles, with SHA-256: of the config as resolved from all its bases.
 
+        `model` is what a validation record is bound to (`tio2.metrology.ModelUse`), in the precision of this device.
+
         Raises:
-            InputError: one of the files is missing.
+            InputError: one of the files is missing, or the device.
         """
         from mmengine.config import Config
 
         for what, path in (("config", self.config), ("checkpoint", self.checkpoint)):
             if not path.is_file():
                 raise InputError(f"{what} {path} does not exist; check --{what}")
+        self._require_device()
         with quiet_imports():  # of what the config names
-            settings = Config.fromfile(self.config).to_dict()
-        resolved = json.dumps(settings, sort_keys=True, default=str)
+            from tio2.engine.testing import model_use
+            from tio2.models.detector import precision_of
+
+            config = Config.fromfile(self.config)
+        resolved = json.dumps(config.to_dict(), sort_keys=True, default=str)
         return {
             "kind": "model",
             "path": str(self.checkpoint),
@@ -97,11 +102,19 @@ class DetectorSource:
             "licence": self.licence,
             "tile": None if self.tile is None else list(self.tile),
             "device": self.device,
+            "model": model_use(config, self.checkpoint, precision_of(config.model, self.device), self.tile),
         }
 
+    def _require_device(self) -> None:
+        if self.device.startswith("cuda"):
+            import torch
 
-def shipped_source(name: str | None = None) -> tuple[DetectorSource, ModelValidation | None]:
-    """A model of `tio2.shipped.SHIPPED`, the first one if none is named, and its validation record.
+            if not torch.cuda.is_available():
+                raise InputError(f"--device {self.device}: no GPU that torch can use is here; leave it out")
+
+
+def shipped_source(name: str | None = None) -> tuple[DetectorSource, tuple[ModelValidation, ...]]:
+    """A model of `tio2.shipped.SHIPPED`, the first one if none is named, and its validation records.
 
     Raises:
         InputError: there is no model of that name, or its files are not here.
@@ -115,18 +128,18 @@ def shipped_source(name: str | None = None) -> tuple[DetectorSource, ModelValida
         )
     model = SHIPPED[name]
     source = DetectorSource(ROOT / model.config, ROOT / model.checkpoint, model.licence)
-    return source, validation_beside(source.checkpoint)
+    return source, validations_beside(source.checkpoint)
 
 
-def validation_beside(checkpoint: Path) -> ModelValidation | None:
-    """The validation record that stands beside a checkpoint; None where there is none.
+def validations_beside(checkpoint: Path) -> tuple[ModelValidation, ...]:
+    """The validation records in the file beside a checkpoint; which of them holds, their contents decide.
 
     Raises:
-        InputError: it is damaged.
+        InputError: the file is damaged, or of before records said what they hold for.
     """
     path = validation_path(checkpoint)
     try:
-        return read_validation(path) if path.is_file() else None
+        return read_validations(path) if path.is_file() else ()
     except ValidationError as cause:
         raise InputError(str(cause)) from None
 

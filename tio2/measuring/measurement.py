@@ -14,10 +14,10 @@ from tqdm import tqdm
 from tio2.measuring.errors import InputError
 from tio2.measuring.exclusions import with_exclusions
 from tio2.measuring.image_result import ImageResult
-from tio2.measuring.images import ImageFile, file_sha256, find_images
+from tio2.measuring.images import ImageFile, find_images
 from tio2.measuring.outlines import OutlineSource
 from tio2.measuring.ranks import Ranks
-from tio2.measuring.record import image_entry, in_json, summary_of, versions, warnings_of
+from tio2.measuring.record import image_entry, in_json, summary_of, validity, versions, warnings_of
 from tio2.measuring.results_folder import ResultsFolder
 from tio2.measuring.running import find_all
 from tio2.measuring.settings import Settings, Wishes
@@ -25,9 +25,11 @@ from tio2.measuring.states_file import read_states, unmatched_states
 from tio2.measuring.summary import Summary
 from tio2.measuring.table import ParticleTable, make_table
 from tio2.measuring.writing import write_results
-from tio2.metrology import ModelValidation
-from tio2.metrology.validation import validation_to_dict
+from tio2.metrology import ModelUse, ModelValidation
+from tio2.metrology.validation import nearest_validation
+from tio2.reporting.validation_file import validation_to_dict
 from tio2.structures.json_files import write_json
+from tio2.structures.whole_files import file_sha256
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ def measure(
     source: OutlineSource,
     settings: Settings,
     *,
-    validation: ModelValidation | None = None,
+    validations: Sequence[ModelValidation] = (),
     wishes: Wishes | None = None,
     ranks: Ranks | None = None,
 ) -> Measurement | None:
@@ -69,7 +71,8 @@ def measure(
         out: the folder.
         source: where outlines come from.
         settings: what decides the numbers.
-        validation: of the model, if outlines come from one.
+        validations: records of the model, if outlines come from one; the one that holds for these weights, settings and
+            precision is applied, and none if none does.
         wishes: how to run, what else to write.
         ranks: which of several processes this is; each does its share, the first one joins them.
 
@@ -100,12 +103,13 @@ def measure(
         "settings": settings.as_record(),
         "states_sha256": settings.states_file and file_sha256(settings.states_file),
         "outlines": outlines,
-        "validation": validation and in_json(validation_to_dict(validation)),
+        "validation": _nearest(validations, outlines, settings),
         "images": [image_entry(result, settings) for result in results],
         "skipped": skipped,
         "notes": [*getattr(source, "notes", ()), *_unmatched(states, table)],
         "processes": ranks.world * wishes.jobs,
     }
+    record["not_validated"] = list(validity(record)[1])
     summary = summary_of(record, table)
     record |= {"warnings": warnings_of(record, summary, table), "results": in_json(summary.numbers())}
     write_results(folder, record, table, summary, results, settings, wishes)
@@ -120,7 +124,7 @@ def measure_images(
     source: OutlineSource | None = None,
     settings: Settings | None = None,
     *,
-    validation: ModelValidation | None = None,
+    validations: Sequence[ModelValidation] = (),
     wishes: Wishes | None = None,
 ) -> Measurement:
     """Measure the particles of SEM images: table, distribution, overlays and report, in the folder `out`.
@@ -130,7 +134,7 @@ def measure_images(
         out: a new folder, or that of the same measurement begun before.
         source: where outlines come from; None: the model that ships with the repository.
         settings: what decides the numbers.
-        validation: of the model in `source`; of the shipped model it is read from beside its weights.
+        validations: records of the model in `source`; of the shipped model they are read from beside its weights.
         wishes: how to run, what else to write.
 
     Raises:
@@ -139,9 +143,9 @@ def measure_images(
     if source is None:
         from tio2.measuring.detector import shipped_source
 
-        source, validation = shipped_source()
+        source, validations = shipped_source()
     files = find_images(images, Path(out))
-    return measure(files, out, source, settings or Settings(), validation=validation, wishes=wishes)
+    return measure(files, out, source, settings or Settings(), validations=validations, wishes=wishes)
 
 
 _PLACES = ("path", "config", "licence", "device")  # of outlines: where they come from, not what they are
@@ -154,6 +158,14 @@ def _decisive(settings: Settings, outlines: Mapping) -> dict:
         record["states_file"] = file_sha256(settings.states_file)
     kept = {name: value for name, value in outlines.items() if name not in _PLACES}
     return {"settings": record, "outlines": kept}
+
+
+def _nearest(records: Sequence[ModelValidation], outlines: Mapping, settings: Settings) -> dict | None:
+    """The record that holds for these outlines, else the one that nearly does: what it differs in is a warning."""
+    if "model" not in outlines:
+        return None
+    nearest = nearest_validation(records, ModelUse(**outlines["model"]), settings.score)
+    return nearest and in_json(validation_to_dict(nearest))
 
 
 def _find(

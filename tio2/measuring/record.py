@@ -16,12 +16,15 @@ from tio2.measuring.image_result import ImageResult
 from tio2.measuring.settings import Settings
 from tio2.measuring.summary import ImageFacts, Summary, summarise
 from tio2.measuring.table import ParticleTable, read_table
-from tio2.metrology import LARGE_WEIGHT, ModelValidation, area_fraction, range_warnings
+from tio2.metrology import LARGE_WEIGHT, ModelUse, ModelValidation, area_fraction, range_warnings
 from tio2.metrology.intervals import WITHIN_IMAGE
-from tio2.metrology.validation import validation_from_dict
+from tio2.reporting.validation_file import validation_from_dict
 from tio2.structures.json_files import read_json
 
 PACKAGES = ("numpy", "scipy", "opencv-python", "pycocotools", "tifffile", "matplotlib")
+FOUND_KINDS = ("model", "predictions")
+"""Kinds of outlines that a model found; others were drawn."""
+
 NETWORK_PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection")
 
 
@@ -57,10 +60,23 @@ def facts(entry: Mapping) -> ImageFacts:
 
 def summary_of(record: Mapping, table: ParticleTable) -> Summary:
     """All numbers, made from record and table alone."""
-    validation = record["validation"] and validation_from_dict(record["validation"], "record.json")
     images = [facts(entry) for entry in record["images"]]
-    drawn = record["outlines"]["kind"] != "model"
-    return summarise(table, images, Settings.from_record(record["settings"]), validation, drawn=drawn)
+    drawn = record["outlines"]["kind"] not in FOUND_KINDS
+    return summarise(table, images, Settings.from_record(record["settings"]), validity(record)[0], drawn=drawn)
+
+
+def validity(record: Mapping) -> tuple[ModelValidation | None, tuple[str, ...]]:
+    """The validation record that holds for a measurement; else None and, where a model found the outlines, why not."""
+    outlines = record["outlines"]
+    if outlines["kind"] not in FOUND_KINDS:
+        return None, ()
+    if "model" not in outlines:
+        return None, ("which model found these outlines, and how it was used, is not known",)
+    if record["validation"] is None:
+        return None, ("this model has no validation record (tools/validate.py makes one)",)
+    validation = validation_from_dict(record["validation"], "record.json")
+    reasons = validation.differences(ModelUse(**outlines["model"]), record["settings"]["score"])
+    return (None if reasons else validation), reasons
 
 
 def read_measurement(folder: str | Path) -> tuple[dict, ParticleTable]:
@@ -87,8 +103,8 @@ def warnings_of(record: Mapping, summary: Summary, table: ParticleTable) -> list
     """What a reader must know before using the numbers, the gravest first."""
     return [
         *_pixel_size_warnings(record["images"], table),
-        *_sample_warnings(summary),
         *_validity_warnings(record, table),
+        *_sample_warnings(summary),
         *_input_warnings(record),
     ]
 
@@ -139,18 +155,14 @@ def _sample_warnings(summary: Summary) -> Iterable[str]:
 
 
 def _validity_warnings(record: Mapping, table: ParticleTable) -> Iterable[str]:
-    if record["outlines"]["kind"] != "model":
-        return
-    if record["validation"] is None:
-        yield "this model has no validation record: nothing is corrected, and the model's share of U is missing"
-        return
-    validation: ModelValidation = validation_from_dict(record["validation"], "record.json")
-    score = record["settings"]["score"]
-    if score != validation.min_score:
+    validation, reasons = validity(record)
+    if reasons:
         yield (
-            f"the model was validated from a score of {validation.min_score:g} on, not {score:g}: its correction and "
-            "uncertainty may not hold"
+            f"NOT VALIDATED: {'; '.join(reasons)}. Nothing is corrected, and U is without the model's share and the "
+            "effect of hidden parts"
         )
+    if validation is None:
+        return
     images = [facts(entry) for entry in record["images"]]
     counted = (table["excluded"] != SCORE) & (table["excluded"] != TOO_SMALL)
     for line in range_warnings(

@@ -131,7 +131,7 @@ def summarise(
         table: of all particles.
         images: all that were measured, particles or not.
         settings: of the measurement.
-        validation: of the model; None where it has none, or none was used.
+        validation: of the model; None where it has none that holds for its use here, or none was used.
         drawn: outlines were drawn, not found by a model: there is no model to be uncertain of.
     """
     unit = unit_of(table)

@@ -44,7 +44,7 @@ from tio2.metrology.size_distribution import (
     size_distribution,
 )
 from tio2.metrology.size_sample import SizeSample, area_fraction, effective_number, weighted_quantiles
-from tio2.metrology.validation import ModelValidation, ValidationError
+from tio2.metrology.validation import ModelUse, ModelValidation, ValidationError
 
 __all__ = [
     "LARGE_WEIGHT",
@@ -63,6 +63,7 @@ __all__ = [
     "LogNormalFit",
     "Matching",
     "Measurands",
+    "ModelUse",
     "ModelValidation",
     "Moments",
     "OcclusionEffect",

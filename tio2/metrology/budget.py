@@ -67,7 +67,7 @@ class SystematicEffects:
         if self.residuals is None:
             return BudgetLine("model", "A", None, np.inf, NOT_APPLICABLE, "no model drew these outlines")
         if not self.residuals:
-            return BudgetLine("model", "A", None, np.inf, NOT_GIVEN, "the model has no validation record")
+            return BudgetLine("model", "A", None, np.inf, NOT_GIVEN, "not validated: no record of the model holds")
         model = model_uncertainty(self.residuals, size / (self.nm_per_px or 1.0))
         note = f"mean ECD residual at this size: standard error and spread between images, {model.relative_std:.2%}"
         return BudgetLine("model", "A", model.relative_std * size, model.dof, note=note)
@@ -198,8 +198,7 @@ def _budget(
     known = [line for line in summed if line.std is not None]
     std = float(np.sqrt(sum(line.std**2 for line in known)))
     dof = effective_dof([line.std for line in known], [line.dof for line in known])
-    half = coverage_factor(dof) * std
-    low, high, withheld = _population(name, interval.value, half, states_known, occlusion)
+    low, high, withheld = _population(name, interval.value, (std, dof), states_known, occlusion)
     return Budget(
         statistic=name,
         unit=effects.unit,
@@ -227,14 +226,30 @@ def _occlusion_line(name: str, occlusion: OcclusionEffect | None) -> BudgetLine:
     if occlusion is None or name != "D50":
         return BudgetLine("occlusion", "A", None, np.inf, NOT_GIVEN, "states are not known")
     where = f"area fraction {occlusion.low:.2g} to {occlusion.high:.2g}" + ("" if occlusion.inside else ", the nearest")
-    note = f"D50 of all detections is {occlusion.effect:+.1%} off that of fully imaged particles ({where})"
+    note = (
+        f"D50 of all detections is {occlusion.effect:+.1%} off that of fully imaged particles, standard uncertainty "
+        f"{occlusion.log_std:.1%} ({where})"
+    )
     return BudgetLine("occlusion", "A", None, np.inf, ONE_SIDED, note)
 
 
 def _population(
-    name: str, value: float, half: float, states_known: bool, occlusion: OcclusionEffect | None
+    name: str, value: float, own: tuple[float, float], states_known: bool, occlusion: OcclusionEffect | None
 ) -> tuple[float | None, float | None, str]:
-    """Ends of the interval of the fully imaged particles' value: widened on one side by an effect not corrected."""
+    """Ends of the interval of the fully imaged particles' value: widened on one side by an effect not corrected.
+
+    From the lower to the higher end of two intervals: of the value, and of the value freed of the effect, whose own
+    uncertainty counts there.
+
+    Args:
+        name: of the statistic.
+        value: of it.
+        own: the value's standard uncertainty and degrees of freedom.
+        states_known: whether it is that of fully imaged particles.
+        occlusion: what the record says.
+    """
+    std, dof = own
+    half = coverage_factor(dof) * std
     if states_known:
         return value - half, value + half, ""
     if name != "D50":
@@ -242,4 +257,6 @@ def _population(
     if occlusion is None:
         return None, None, "states are not known, and there is no record of the effect of occlusion"
     without = value / (1 + occlusion.effect)
-    return min(value, without) - half, max(value, without) + half, ""
+    relative = (std / value, occlusion.log_std)
+    half_without = coverage_factor(effective_dof(relative, (dof, occlusion.dof))) * float(np.hypot(*relative)) * without
+    return min(value - half, without - half_without), max(value + half, without + half_without), ""

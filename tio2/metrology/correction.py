@@ -30,12 +30,16 @@ class OcclusionEffect:
         low: lower end of the class of area fractions that those scenes are in.
         high: upper end.
         inside: whether the measurement's area fraction lies between; else it is the nearest class's effect.
+        log_std: standard uncertainty of ln(1 + effect) for other images: √(standard error² + spread between images²).
+        dof: its degrees of freedom.
     """
 
     effect: float
     low: float
     high: float
     inside: bool
+    log_std: float
+    dof: float
 
 
 def mean_residual(residuals: Sequence[ResidualClass], ecd_px: np.ndarray) -> np.ndarray:
@@ -73,7 +77,8 @@ def occlusion_effect(classes: Sequence[OcclusionClass], area_fraction: float) ->
         return None
     nearest = min(classes, key=lambda one: max(one.low - area_fraction, area_fraction - one.high, 0.0))
     inside = nearest.low <= area_fraction <= nearest.high
-    return OcclusionEffect(nearest.effect, nearest.low, nearest.high, inside)
+    log_std = float(np.hypot(nearest.standard_error, nearest.between_image_std))
+    return OcclusionEffect(nearest.effect, nearest.low, nearest.high, inside, log_std, float(nearest.dof))
 
 
 def range_warnings(

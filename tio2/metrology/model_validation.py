@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tio2.metrology.comparison import ImageComparison
+from tio2.metrology.distribution import quantiles
 from tio2.metrology.occlusion import found_fraction, inner, occlusion_classes
 from tio2.metrology.validation import (
+    ModelUse,
     ModelValidation,
     Range,
     ResidualClass,
@@ -62,7 +64,13 @@ class MatchedSizes:
 
 
 def validate_model(
-    sets: Sequence[ComparedSet], checkpoint: str | None, *, min_score: float, min_dice: float
+    sets: Sequence[ComparedSet],
+    checkpoint: str | None,
+    model: ModelUse | None,
+    *,
+    min_score: float,
+    min_dice: float,
+    rng: np.random.Generator,
 ) -> ModelValidation:
     """The record of a model.
 
@@ -73,14 +81,17 @@ def validate_model(
     Args:
         sets: images that it was neither trained nor tuned on.
         checkpoint: its file's name.
+        model: the use of it that found the sets' particles; None for a method that is no network.
         min_score: score from which the sets' particles were taken.
         min_dice: Dice coefficient from which they were matched.
+        rng: of `occlusion_classes`.
     """
     judged = [one for one in sets if one.kind == "annotated"] or sets
     images = [image for one in judged for image in one.images]
     sizes = matched_sizes(images)
     return ModelValidation(
         checkpoint=checkpoint,
+        model=model,
         min_score=min_score,
         min_dice=min_dice,
         sources=tuple(
@@ -90,7 +101,7 @@ def validate_model(
             for one in sets
         ),
         residuals=residual_classes(sizes),
-        occlusion=occlusion_classes([one.images for one in sets]),
+        occlusion=occlusion_classes([one.images for one in sets], rng),
         ranges=validated_ranges(images, [level for one in judged for level in one.contrast_levels], sizes),
     )
 
@@ -138,7 +149,7 @@ def validated_ranges(
     known = [level for level in contrast_levels if not np.isnan(level)]
     return ValidatedRanges(
         nm_per_px=_range(pixel_sizes),
-        ecd_px=_range(np.quantile(sizes.true_px, [0.01, 0.99])) if sizes.true_px.size else None,
+        ecd_px=_range(quantiles(sizes.true_px, (0.01, 0.99))) if sizes.true_px.size else None,
         contrast_levels=_range(known),
         area_fraction=_range([found_fraction(image) for image in images]),
     )

@@ -1,10 +1,9 @@
-"""What is known of a model's measurements from scenes of known truth: the record that budget and warnings read."""
+"""What is known of a model's measurements from scenes of known truth, and for which use of it: budget and warnings."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 Range = tuple[float, float]
@@ -12,6 +11,39 @@ Range = tuple[float, float]
 
 class ValidationError(ValueError):
     """A validation record is missing or not one; the message is one line that names the file."""
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """A model and how it is used: what must be the same for a validation record to hold.
+
+    Attributes:
+        sha256: of the file of its weights.
+        engine: what computes it, such as ``torch``.
+        precision: of its products: ``float32``, ``bfloat16``, ``float16``.
+        settings: dotted name to value, in JSON's terms, of what else decides detections: test pipeline (scales),
+            thresholds, caps, views, anchors, tiles. One that is absent, None, False or an empty list is switched off.
+    """
+
+    sha256: str
+    engine: str
+    precision: str
+    settings: Mapping[str, Any]
+
+    def differences(self, validated: ModelUse) -> tuple[str, ...]:
+        """What is not as it was validated, one phrase each; empty where all is the same."""
+        lines = []
+        if self.sha256 != validated.sha256:
+            lines.append(f"the weights are others (SHA-256 {self.sha256[:8]}…, validated {validated.sha256[:8]}…)")
+        for name in ("engine", "precision"):
+            here, there = getattr(self, name), getattr(validated, name)
+            if here != there:
+                lines.append(f"{name} is {here}, validated {there}")
+        for name in sorted({*self.settings, *validated.settings}):
+            here, there = self.settings.get(name), validated.settings.get(name)
+            if here != there and not (_is_off(here) and _is_off(there)):
+                lines.append(f"{name} is {_setting(here)}, validated {_setting(there)}")
+        return tuple(lines)
 
 
 @dataclass(frozen=True)
@@ -69,6 +101,9 @@ class OcclusionClass:
         detected: particles found, those at the border left out, weighted for D50.
         fully_imaged: true particles that are fully imaged, likewise.
         effect: D50 of all detections / D50 of the fully imaged truths - 1.
+        standard_error: of ln(1 + effect): from the particles of its images, and from how images differ.
+        between_image_std: standard deviation of ln(1 + effect) between images of one density, of all classes together.
+        dof: degrees of freedom of the two.
     """
 
     low: float
@@ -77,6 +112,9 @@ class OcclusionClass:
     detected: int
     fully_imaged: int
     effect: float
+    standard_error: float
+    between_image_std: float
+    dof: int
 
 
 @dataclass(frozen=True)
@@ -101,7 +139,8 @@ class ModelValidation:
     """A model's record; `tio2.metrology.model_validation` makes it, `tio2.metrology.correction` applies it.
 
     Attributes:
-        checkpoint: file name of the model; None for a method without one.
+        checkpoint: file name of the model, for people; None for a method without one.
+        model: what the record holds for; None for a method that is no network: the record holds for no model.
         min_score: score from which particles were taken.
         min_dice: Dice coefficient from which they were matched.
         sources: what it rests on.
@@ -111,6 +150,7 @@ class ModelValidation:
     """
 
     checkpoint: str | None
+    model: ModelUse | None
     min_score: float
     min_dice: float
     sources: tuple[ValidationSource, ...]
@@ -118,104 +158,22 @@ class ModelValidation:
     occlusion: tuple[OcclusionClass, ...]
     ranges: ValidatedRanges
 
-
-def validation_to_dict(validation: ModelValidation) -> dict[str, Any]:
-    """As JSON can hold it."""
-    return asdict(validation)
-
-
-def validation_from_dict(data: Any, origin: str) -> ModelValidation:
-    """The record of a JSON file's contents.
-
-    Args:
-        data: what the file holds.
-        origin: its name, for the message.
-
-    Raises:
-        ValidationError: a key is missing or unknown, a value of the wrong kind, classes overlap or a range is reversed.
-    """
-    read = _Reader(origin)
-    top = read.record(data, ModelValidation, "the file")
-    validation = ModelValidation(
-        checkpoint=read.text_or_none(top["checkpoint"], "checkpoint"),
-        min_score=read.number(top["min_score"], "min_score"),
-        min_dice=read.number(top["min_dice"], "min_dice"),
-        sources=tuple(read.flat(item, ValidationSource, f"source {n}") for n, item in read.items(top, "sources")),
-        residuals=tuple(
-            read.flat(item, ResidualClass, f"residual class {n}", optional=("high_px",))
-            for n, item in read.items(top, "residuals")
-        ),
-        occlusion=tuple(
-            read.flat(item, OcclusionClass, f"occlusion class {n}") for n, item in read.items(top, "occlusion")
-        ),
-        ranges=ValidatedRanges(
-            **{
-                name: read.range_or_none(value, name)
-                for name, value in read.record(top["ranges"], ValidatedRanges, "ranges").items()
-            }
-        ),
-    )
-    ends = [residual.high_px for residual in validation.residuals[:-1]]
-    if ends != [residual.low_px for residual in validation.residuals[1:]]:
-        raise read.error("residual classes do not adjoin")
-    return validation
+    def differences(self, use: ModelUse, min_score: float) -> tuple[str, ...]:
+        """Why the record does not hold for a model's use and a score from which particles count; empty if it does."""
+        if self.model is None:
+            return ("the record is of no model",)
+        score = f"particles count from score {min_score:g}, validated from {self.min_score:g}"
+        return (*use.differences(self.model), *((score,) if min_score != self.min_score else ()))
 
 
-class _Reader:
-    """Takes JSON values of the kinds that the record holds; every fault is one line with the file's name."""
+def nearest_validation(records: Sequence[ModelValidation], use: ModelUse, min_score: float) -> ModelValidation | None:
+    """The record that holds for a use of a model, else the one with the fewest differences; None without any."""
+    return min(records, key=lambda record: len(record.differences(use, min_score)), default=None)
 
-    def __init__(self, origin: str):
-        self.origin = origin
 
-    def error(self, what: str) -> ValidationError:
-        return ValidationError(f"{self.origin}: {what}; make it again with tools/validate.py")
+def _is_off(value: Any) -> bool:
+    return value is None or value is False or value == []
 
-    def record(self, value: Any, kind: type, name: str) -> Mapping[str, Any]:
-        expected = {field.name for field in fields(kind)}
-        given = set(value) if isinstance(value, dict) else set()
-        if given != expected:
-            wrong = sorted(map(str, given ^ expected))
-            raise self.error(f"{name} lacks or has in excess: {', '.join(wrong)}")
-        return value
 
-    def items(self, top: Mapping[str, Any], name: str) -> enumerate:
-        if not isinstance(top[name], list):
-            raise self.error(f"{name} is no list")
-        return enumerate(top[name], start=1)
-
-    def flat(self, value: Any, kind: type, name: str, optional: tuple[str, ...] = ()) -> Any:
-        """A record of numbers and texts, by the annotations of its fields."""
-        data = self.record(value, kind, name)
-        result = {}
-        for field in fields(kind):
-            item, where = data[field.name], f"{field.name} of {name}"
-            if item is None and field.name in optional:
-                result[field.name] = None
-            elif field.type == "str":
-                result[field.name] = self.text(item, where)
-            else:
-                result[field.name] = self.number(item, where, whole=field.type == "int")
-        return kind(**result)
-
-    def number(self, value: Any, name: str, *, whole: bool = False) -> float:
-        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not math.isfinite(value):
-            raise self.error(f"{name} is {value!r}, not a {'whole ' if whole else ''}number")
-        return value if whole else float(value)
-
-    def text(self, value: Any, name: str) -> str:
-        if not isinstance(value, str):
-            raise self.error(f"{name} is {value!r}, not a text")
-        return value
-
-    def text_or_none(self, value: Any, name: str) -> str | None:
-        return None if value is None else self.text(value, name)
-
-    def range_or_none(self, value: Any, name: str) -> Range | None:
-        if value is None:
-            return None
-        if not (isinstance(value, list) and len(value) == 2):
-            raise self.error(f"{name} of ranges is {value!r}, not [low, high]")
-        low, high = (self.number(end, f"{name} of ranges") for end in value)
-        if low > high:
-            raise self.error(f"{name} of ranges is reversed: {value}")
-        return low, high
+def _setting(value: Any) -> str:
+    return "off" if _is_off(value) else str(value)

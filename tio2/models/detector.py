@@ -23,6 +23,20 @@ def bfloat16_is_fast(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
+def precision_on(precision: str, device: torch.device) -> str:
+    """``bfloat16`` or ``float32``: what a model of a precision, of `PRECISIONS`, computes in on a device."""
+    if precision == "auto":
+        return "bfloat16" if bfloat16_is_fast(device) else "float32"
+    return precision
+
+
+def precision_of(model: ConfigDict, device: str | torch.device) -> str:
+    """What a config's model computes in on a device."""
+    if model.type != DenseMaskRCNN.__name__:
+        return "float32"
+    return precision_on(model.get("precision", "auto"), torch.device(device))
+
+
 @MODELS.register_module()
 class DenseMaskRCNN(MaskRCNN):
     """MaskRCNN whose convolutions and matrix products run in bfloat16, in training and in inference.
@@ -69,7 +83,7 @@ class DenseMaskRCNN(MaskRCNN):
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"):
         """Losses, predictions or raw outputs of a batch (N, 3, H, W), as MMDetection's detectors."""
-        reduced = self.precision == "bfloat16" or (self.precision == "auto" and bfloat16_is_fast(inputs.device))
+        reduced = precision_on(self.precision, inputs.device) == "bfloat16"
         if reduced and not self._said:
             print_log(f"bfloat16 on {inputs.device.type} (model.precision={self.precision})", "current", logging.INFO)
             self._said = True
