@@ -1,5 +1,7 @@
 """The models that ship: their files are here and are those that their checksums say."""
 
+import dataclasses
+
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -9,6 +11,9 @@ from mmengine.config import Config
 import tio2
 from tio2.measuring import measure_images
 from tio2.measuring.detector import shipped_source
+from tio2.measuring.settings import OPERATING_SCORE
+from tio2.metrology import ModelUse
+from tio2.metrology.validation import nearest_validation
 from tio2.shipped import ROOT, SHIPPED
 from tio2.structures.whole_files import file_sha256
 
@@ -22,9 +27,24 @@ def test_every_model_is_here_with_card_checksum_and_licence(name):
     stated = checkpoint.with_name(f"{checkpoint.name}.sha256").read_text(encoding="utf-8").split()[0]
     assert file_sha256(checkpoint) == stated
     assert model.licence
-    source, validation = shipped_source(name)
-    assert source.checkpoint == checkpoint
-    assert validation is None or validation.checkpoint == checkpoint.name
+    assert shipped_source(name)[0].checkpoint == checkpoint
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_records_of_a_shipped_model_hold_for_it_as_it_is_used(name, precision):
+    source, records = shipped_source(name)
+    here = source.as_record()["model"]
+    assert here["precision"] in ("float32", "bfloat16")
+    use = ModelUse(**{**here, "precision": precision})
+    record = nearest_validation(records, use, OPERATING_SCORE)
+    assert record.differences(use, OPERATING_SCORE) == ()
+    assert record.checkpoint == source.checkpoint.name
+    assert all(one.standard_error > 0 for one in record.occlusion)
+    tiled = dataclasses.replace(source, tile=(512, 128)).as_record()["model"]
+    assert record.differences(ModelUse(**{**tiled, "precision": precision}), OPERATING_SCORE) == (
+        "tile is [512, 128], validated off",
+    )
 
 
 def test_the_first_model_is_the_default():

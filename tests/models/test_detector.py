@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
 from scenes import disks
 from tio2.datasets.masks import InstanceCroppedMasks
+from tio2.models.detector import precision_of
 
 LAYERS = ("backbone.stem.relu", "rpn_head.rpn_cls", "roi_head.bbox_head.fc_cls", "roi_head.mask_head.convs.0")
 
@@ -95,3 +97,18 @@ def test_predictions_are_float32(build_model, batch):
 def test_an_unknown_precision_is_refused(build_model):
     with pytest.raises(ValueError, match=r"model\.precision is 'half': set it to one of auto, bfloat16, float32"):
         build_model(with_precision("half"))
+
+
+@pytest.mark.parametrize(
+    ("model", "fast", "expected"),
+    [
+        ({"type": "DenseMaskRCNN"}, True, "bfloat16"),
+        ({"type": "DenseMaskRCNN"}, False, "float32"),
+        ({"type": "DenseMaskRCNN", "precision": "bfloat16"}, False, "bfloat16"),
+        ({"type": "DenseMaskRCNN", "precision": "float32"}, True, "float32"),
+        ({"type": "MaskRCNN"}, True, "float32"),
+    ],
+)
+def test_the_precision_that_a_validation_is_bound_to_is_the_one_computed_in(monkeypatch, model, fast, expected):
+    monkeypatch.setattr("tio2.models.detector.bfloat16_is_fast", lambda _: fast)
+    assert precision_of(ConfigDict(model), "cpu") == expected
