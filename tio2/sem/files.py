@@ -1,6 +1,7 @@
 """Opening an SEM file, with errors that name it and no noise from the libraries beneath."""
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,20 @@ import tifffile
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _logger = logging.getLogger(__name__)
 
+_FOREIGN = (
+    ("Gatan DigitalMicrograph", (".dm3", ".dm4"), (b"\0\0\0\3", b"\0\0\0\4")),
+    ("HDF5", (".emd", ".hdf5", ".h5"), (b"\x89HDF\r\n\x1a\n",)),
+    ("FEI TIA", (".ser", ".emi"), (b"II\x97\1",)),
+    ("MRC", (".mrc",), ()),
+    ("TVIPS", (".tvips",), ()),
+    ("Bruker", (".bcf",), (b"AAMVHFSS",)),
+    ("Zeiss CZI", (".czi",), (b"ZISRAWFILE",)),
+    ("Leica LIF", (".lif",), ()),
+    ("Nikon ND2", (".nd2",), (b"\xda\xce\xbe\n",)),
+)
+FOREIGN_ENDINGS = tuple(ending for _, endings, _ in _FOREIGN for ending in endings)
+"""Endings of microscopes' own formats that are recognised but not read."""
+
 
 class SEMReadError(ValueError):
     """An SEM file cannot be read as one grey image; the message names it and says what to do, in one line."""
@@ -18,6 +33,14 @@ class SEMReadError(ValueError):
 def is_tiff(start: bytes) -> bool:
     """Whether a file that begins with these bytes (four suffice) is a TIFF or BigTIFF."""
     return start[:4] in _TIFF_MAGIC
+
+
+def foreign_format(path: str | Path, start: bytes) -> str | None:
+    """Name of the microscopes' format that a file has by its first bytes, or else by its ending; None: no such."""
+    ending = Path(path).suffix.lower()
+    by_start = (name for name, _, magics in _FOREIGN if magics and start.startswith(magics))
+    by_ending = (name for name, endings, _ in _FOREIGN if ending in endings)
+    return next(itertools.chain(by_start, by_ending), None)
 
 
 def read_bytes(path: str | Path, limit: int = -1) -> bytes:

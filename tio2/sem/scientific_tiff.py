@@ -2,72 +2,71 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from xml.etree import ElementTree
 
 import tifffile
 
 from tio2.sem.files import SEMReadError
-from tio2.sem.statements import square_pixel, stated_nm
-from tio2.structures.pixel_size import NM_OF_UNIT, PixelSize
+from tio2.sem.statements import Statements, entries, integer_or_none, length_nm, nm_of_unit, says_nothing
 
-_IMAGEJ_UNIT = re.compile(r"^unit=(.*)$", re.MULTILINE)
-_SPELT_OUT = dict.fromkeys(("micron", "microns", "micrometer", "micrometre", r"\u00B5m"), "um")
-_SPELT_OUT |= dict.fromkeys(("nanometer", "nanometre", "nanometers", "nanometres"), "nm")
-_NO_CALIBRATION = ("", "pixel", "pixels", "inch", "inches", "in", "cm")  # the last: a printer's dpi, handed on
+_PRINTED = ("inch", "inches", "in", "cm", "centimeter", "centimeters", "centimetre", "centimetres")
 _OME_DEFAULT_UNIT = "µm"
 
 
-def imagej_statements(tiff: tifffile.TiffFile, path: str | Path) -> list[PixelSize]:
+def imagej_statements(tiff: tifffile.TiffFile, stated: Statements) -> None:
     """ImageJ's pixel size: `unit` of the description, pixels per unit in XResolution and YResolution.
 
     The resolution of a TIFF without ImageJ's description, and ImageJ's own units of printing (inch, cm), count for
     nothing: they are some program's dots per inch.
 
     Raises:
-        SEMReadError: the unit is unknown, or the pixels are not square.
+        SEMReadError: the unit is unknown.
     """
     page = tiff.pages.first
     if not page.description.startswith("ImageJ="):
-        return []
-    found = _IMAGEJ_UNIT.search(page.description)
-    unit = found[1].strip() if found else ""
-    if unit.lower() in _NO_CALIBRATION:
-        return []
-    source = f"ImageJ, unit {unit} and resolution"
-    unit = _SPELT_OUT.get(unit, unit)
-    if unit not in NM_OF_UNIT:
-        raise SEMReadError(f"{path}: ImageJ's unit {unit} is not understood; declare the pixel size yourself")
-    width, height = (_unit_a_pixel(page, name) for name in ("XResolution", "YResolution"))
-    return square_pixel(width * NM_OF_UNIT[unit], height * NM_OF_UNIT[unit], source, path)
+        return
+    found = entries(page.description)
+    unit = found.get("unit", "")
+    if says_nothing(unit) or unit.lower() in _PRINTED:
+        return
+    units = [unit, found.get("yunit") or unit]
+    lengths = [nm_of_unit(name) for name in units]
+    for name, length in zip(units, lengths, strict=True):
+        if length is None:
+            raise SEMReadError(
+                f"{stated.path}: ImageJ's unit {name} is not understood; declare the pixel size yourself (--pixel-size)"
+            )
+    sides = (_unit_a_pixel(page, name) for name in ("XResolution", "YResolution"))
+    width, height = (side * length for side, length in zip(sides, lengths, strict=True))
+    stated.add(width, height, f"ImageJ, unit {unit} and resolution")
 
 
-def ome_statements(tiff: tifffile.TiffFile, path: str | Path) -> list[PixelSize]:
+def ome_statements(tiff: tifffile.TiffFile, stated: Statements) -> None:
     """PhysicalSizeX and PhysicalSizeY of the first image of an OME-XML description, µm where it names no unit.
 
     Raises:
-        SEMReadError: it is no XML, a statement cannot be understood, or the pixels are not square.
+        SEMReadError: it is no XML, a statement cannot be understood, or the picture has been resized since.
     """
     if tiff.ome_metadata is None:
-        return []
+        return
     try:
         pixels = ElementTree.fromstring(tiff.ome_metadata).find(".//{*}Pixels")
     except ElementTree.ParseError as cause:
-        raise SEMReadError(f"{path}: its OME-XML cannot be read ({cause}); export it again") from None
-    if pixels is None or "PhysicalSizeX" not in pixels.attrib:
-        return []
+        raise SEMReadError(f"{stated.path}: its OME-XML cannot be read ({cause}); export it again") from None
+    if pixels is None:
+        return
     source = "OME-XML PhysicalSizeX"
-    axes = "XY" if "PhysicalSizeY" in pixels.attrib else "XX"
-    sides = [
-        stated_nm(
-            pixels.attrib[f"PhysicalSize{axis}"],
+    width_nm, height_nm = (
+        length_nm(
+            pixels.get(f"PhysicalSize{axis}", ""),
+            f"{stated.path}: OME-XML PhysicalSize{axis}",
             pixels.get(f"PhysicalSize{axis}Unit", _OME_DEFAULT_UNIT),
-            f"{path}: {source}",
         )
-        for axis in axes
-    ]
-    return square_pixel(*sides, source, path)
+        for axis in "XY"
+    )
+    if width_nm:
+        stated.require_shape("OME-XML", *(integer_or_none(pixels.get(f"Size{axis}")) for axis in "XY"))
+    stated.add(width_nm, height_nm, source)
 
 
 def _unit_a_pixel(page: tifffile.TiffPage, name: str) -> float:

@@ -1,78 +1,66 @@
-"""Pixel sizes in the text files that Hitachi and JEOL instruments write beside an image of the same name."""
+"""Pixel sizes in the text files that Hitachi, JEOL and TESCAN instruments write beside an image of the same name."""
 
 from __future__ import annotations
 
-import codecs
-import re
+import functools
+import os
+import time
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
-from tio2.sem.files import SEMReadError, read_bytes
-from tio2.sem.reading import read_grey
-from tio2.sem.statements import square_pixel, stated_nm
-from tio2.structures.pixel_size import PixelSize
+from tio2.sem.files import read_bytes
+from tio2.sem.makers_texts import hitachi_text, jeol_text, tescan_text
+from tio2.sem.statements import Statements, decoded
 
 _LARGEST_BYTES = 1 << 20
-_HITACHI_MAGIC = "[SemImageFile]"
-_HITACHI_SIZE = re.compile(r"^PixelSize\s*=\s*(\S+)\s*$", re.MULTILINE)
-_HITACHI_EXTENT = re.compile(r"^DataSize\s*=\s*(\d+)\s*x\s*\d+\s*$", re.MULTILINE)
-_JEOL_BAR = re.compile(r"^\$\$SM_MICRON_BAR\s+(\S+)\s*$", re.MULTILINE)
-_JEOL_LENGTH = re.compile(r"^\$\$SM_MICRON_MARKER\s+([\d.]+)\s*(\S+)\s*$", re.MULTILINE)
-_JEOL_EXTENT = re.compile(r"^\$CM_FULL_SIZE\s+(\d+)\s+\d+\s*$", re.MULTILINE)
-_NOT_FULL_SIZE = "was written for an image {stated} px wide, but this one has {width}; declare the pixel size yourself"
+_SETTLED_NS = 5_000_000_000  # since a folder changed last, after which its listing is kept
 
 
-def side_car_statements(path: str | Path) -> list[PixelSize]:
-    """What the .txt file beside an image says, if it is Hitachi's or JEOL's; any other text file counts for nothing.
+def side_car_statements(stated: Statements) -> None:
+    """What the text files beside an image say, if a maker wrote them; any other text file counts for nothing.
 
-    Hitachi states nanometres a pixel. JEOL states the length of its scale bar and how many whole pixels it takes, so
-    that the quotient is uncertain by half a pixel of the bar.
+    Looked for are NAME.txt (Hitachi, JEOL) and NAME-tif.hdr (TESCAN) in any case.
 
     Raises:
-        SEMReadError: it cannot be read or understood, or the image has been resized since.
+        SEMReadError: one cannot be read or understood, or the image has been resized since.
     """
-    side_car = next((p for p in (Path(path).with_suffix(end) for end in (".txt", ".TXT")) if p.is_file()), None)
-    if side_car is None or side_car == Path(path):
-        return []
-    text = _decoded(read_bytes(side_car, _LARGEST_BYTES) if side_car.stat().st_size else b"")
-    if text.startswith(_HITACHI_MAGIC):
-        return _hitachi(text, side_car, path)
-    return _jeol(text, side_car, path) if _JEOL_BAR.search(text) else []
+    for side_car in _beside(stated.path):
+        text = decoded(read_bytes(side_car, _LARGEST_BYTES)) if side_car.stat().st_size else ""
+        name = side_car.name
+        if not hitachi_text(text, name, stated) and not jeol_text(text, name, stated):
+            tescan_text(text, name, stated)
 
 
-def _hitachi(text: str, side_car: Path, path: str | Path) -> list[PixelSize]:
-    stated = _HITACHI_SIZE.search(text)
-    if stated is None:
-        return []
-    _require_full_size(_HITACHI_EXTENT.search(text), side_car, path)
-    value_nm = stated_nm(stated[1], "nm", f"{side_car}: PixelSize")
-    return square_pixel(value_nm, value_nm, f"Hitachi {side_car.name}, PixelSize", path)
+def _beside(path: Path) -> Iterable[Path]:
+    """Text files that may belong to an image; names in another case only where no other image has just that name."""
+    ending = path.suffix[1:]
+    wanted = {_folded(f"{path.stem}{end}") for end in (".txt", f"{path.suffix}.txt", f"-{ending}.hdr", ".hdr")}
+    names = _names(path.parent)
+    found = sorted({name for folded in wanted for name in names.get(folded, ()) if name != path.name})
+    own = [name for name in found if name.startswith(path.stem)]
+    return [path.with_name(name) for name in own or found if own or not _belongs_to_another(name, path, names)]
 
 
-def _jeol(text: str, side_car: Path, path: str | Path) -> list[PixelSize]:
-    bar, length = _JEOL_BAR.search(text)[1], _JEOL_LENGTH.search(text)
-    if not bar.isdecimal() or int(bar) == 0 or length is None:
-        raise SEMReadError(f"{side_car}: its $$SM_MICRON_BAR cannot be understood; declare the pixel size yourself")
-    _require_full_size(_JEOL_EXTENT.search(text), side_car, path)
-    value_nm = stated_nm(*length.groups(), f"{side_car}: $$SM_MICRON_MARKER") / int(bar)
-    source = f"JEOL {side_car.name}, scale bar of {length[1]} {length[2]} in {bar} px"
-    return square_pixel(value_nm, value_nm, source, path)
+def _belongs_to_another(name: str, path: Path, names: dict[str, list[str]]) -> bool:
+    alike = names.get(_folded(path.name), ())
+    return any(other != path.name and name.startswith(Path(other).stem) for other in alike)
 
 
-def _require_full_size(extent: re.Match | None, side_car: Path, path: str | Path) -> None:
-    """Refuse a side-car that states another width of the image than the image has."""
-    if extent is not None:
-        width = read_grey(path, intensity_range=(0, 1)).shape[1]
-        if int(extent[1]) != width:
-            raise SEMReadError(f"{path}: {side_car.name} {_NOT_FULL_SIZE.format(stated=extent[1], width=width)}")
+def _names(folder: Path) -> dict[str, list[str]]:
+    changed = folder.stat().st_mtime_ns
+    now = time.time_ns()
+    return _listed(folder, changed if now - changed > _SETTLED_NS else now)
 
 
-def _decoded(raw: bytes) -> str:
-    """Text of a side-car: UTF-16 or UTF-8 with its mark, plain UTF-8, or else Windows-1252."""
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text = raw.decode("utf-16", errors="replace")
-    else:
-        try:
-            text = raw.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = raw.decode("cp1252", errors="replace")
-    return text.replace("\r\n", "\n")
+@functools.lru_cache(maxsize=2)
+def _listed(folder: Path, _changed: int) -> dict[str, list[str]]:
+    """Files of a folder by their names without case, so that many images cost one listing."""
+    names: dict[str, list[str]] = {}
+    for name in os.listdir(folder):
+        names.setdefault(_folded(name), []).append(name)
+    return names
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -9,8 +9,9 @@ import numpy as np
 
 Lengths = TypeVar("Lengths", float, np.ndarray)
 
-NM_OF_UNIT = {"fm": 1e-6, "pm": 1e-3, "nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "mm": 1e6, "m": 1e9}
-"""Nanometres in each unit of length that microscopes write; the µ of both code points."""
+NM_OF_UNIT = {"fm": 1e-6, "pm": 1e-3, "Å": 0.1, "A": 0.1, "nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3}
+NM_OF_UNIT |= {"mm": 1e6, "cm": 1e7, "m": 1e9}
+"""Nanometres in each unit of length that microscopes write; the µ of both code points, the ångström as A too."""
 
 _STATED = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S+)")
 _SPOKEN_UNITS = ("pm", "nm", "um", "µm", "μm", "mm")
