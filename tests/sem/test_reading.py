@@ -1,6 +1,7 @@
 """Every kind of file against the array that it was written from."""
 
 import io
+import struct
 import zlib
 
 import cv2
@@ -228,6 +229,24 @@ def flip_a_bit(data):
     return data[:100] + bytes([data[100] ^ 1]) + data[101:]
 
 
+def with_palette(count, index=255):
+    """A palette TIFF, 8 bits, whose map has room for `count` colours only."""
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.full((24, 33), index, np.uint8), photometric="palette", colormap=painted_ramp())
+    whole = struct.pack("<HHI", 320, 3, 3 * 256)
+    assert whole in stream.getvalue()
+    return stream.getvalue().replace(whole, struct.pack("<HHI", 320, 3, 3 * count))
+
+
+def with_width(width):
+    """A TIFF that claims to be so wide."""
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, NOISE, compression="deflate")
+    whole = struct.pack("<HHII", 256, 4, 1, NOISE.shape[1])
+    assert whole in stream.getvalue()
+    return stream.getvalue().replace(whole, struct.pack("<HHII", 256, 4, 1, width))
+
+
 def cmyk_jpeg(progressive=False):
     stream = io.BytesIO()
     Image.fromarray(np.dstack([NOISE] * 4), "CMYK").save(stream, "JPEG", progressive=progressive)
@@ -267,6 +286,19 @@ BAD = {
     "one bit": (lambda tmp: tiff_bytes(tmp, NOISE > 127), "1 bits a pixel"),
     "complex": (lambda tmp: tiff_bytes(tmp, NOISE.astype(np.complex64)), "complex64 are not grey levels"),
     "NaN": (lambda tmp: tiff_bytes(tmp, np.where(NOISE > 9, NOISE, np.nan)), "not numbers"),
+    "palette too short": (lambda _: with_palette(16), "its palette of 16 colours does not fit its pixels"),
+    "palette of nothing": (lambda _: with_palette(0), "not a readable TIFF"),
+    "a billion columns": (lambda _: with_width(1 << 30), "its pixels are incomplete"),
+    "palette PNG too short": (
+        lambda _: palette_png(RAMP, painted_ramp().T[:16] // 257),
+        "its palette of 16 colours does not fit its pixels",
+    ),
+    "DM4": (lambda _: b"\0\0\0\4" + bytes(60), "Gatan DigitalMicrograph files are not read; export it as TIFF"),
+    "HDF5": (
+        lambda _: b"\x89HDF\r\n\x1a\n" + bytes(60),
+        "HDF5 files are not read; export it as TIFF, and give --pixel",
+    ),
+    "TIA": (lambda _: b"II\x97\1" + bytes(60), "FEI TIA files are not read"),
     "flat 16-bit": (lambda tmp: tiff_bytes(tmp, np.full((9, 9), 7, np.uint16)), "declare its intensity_range"),
 }
 
@@ -284,6 +316,17 @@ def test_what_cannot_be_read_is_named_in_one_line_and_nothing_else_is_said(tmp_p
     assert "\n" not in text
     assert "Traceback" not in capfd.readouterr().err
     assert not recwarn.list
+
+
+def test_a_palette_whose_first_colours_are_enough_is_read(tmp_path):
+    (tmp_path / "a.tif").write_bytes(with_palette(16, index=15))
+    assert read_grey(tmp_path / "a.tif").shape == (24, 33)
+
+
+def test_foreign_files_are_told_by_their_ending_too(tmp_path):
+    (tmp_path / "a.MRC").write_bytes(bytes(1024))
+    with pytest.raises(SEMReadError, match="MRC files are not read; export it as TIFF, and give --pixel-size with it"):
+        read_grey(tmp_path / "a.MRC")
 
 
 @pytest.mark.parametrize("name", ["absent.tif", "."])

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tio2.sem.files import SEMReadError
+from tio2.sem.files import SEMReadError, foreign_format
 from tio2.sem.grey_levels import indices_to_grey, values_to_grey
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -33,6 +33,8 @@ def encoded_to_grey(data: bytes, path: str | Path, intensity_range: tuple[float,
     """
     if data.startswith(_PNG_MAGIC):
         chunks = dict(_png_chunks(data, path))
+        if len(chunks.get(b"IHDR", b"")) != 13:
+            raise SEMReadError(f"{path}: {_BROKEN.format(kind='PNG')}")
         if chunks[b"IHDR"][9] == 3:
             return _palette_png(data, chunks, path)
         kind = "PNG"
@@ -44,6 +46,9 @@ def encoded_to_grey(data: bytes, path: str | Path, intensity_range: tuple[float,
             raise SEMReadError(f"{path}: {_BROKEN.format(kind='BMP')}")
         kind = "BMP"
     else:
+        name = foreign_format(path, data)
+        if name is not None:
+            raise SEMReadError(f"{path}: {name} files are not read; export it as TIFF, and give --pixel-size with it")
         raise SEMReadError(f"{path}: not a TIFF, PNG, JPEG or BMP image; export it as one of these")
     return values_to_grey(_decode_with_opencv(data, kind, path), intensity_range)
 
@@ -75,12 +80,12 @@ def _png_chunks(data: bytes, path: str | Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _palette_png(data: bytes, chunks: dict[bytes, bytes], path: str | Path) -> np.ndarray:
-    """Grey levels of a palette PNG: decoded with a plain ramp in the palette's place, so that OpenCV gives indices."""
+    """Grey levels of a palette PNG: decoded with a whole ramp in the palette's place, so that OpenCV gives indices."""
     plte = chunks.get(b"PLTE", b"")
-    count = len(plte) // 3
-    if not 1 <= count <= 256 or len(plte) % 3:
+    depth = chunks[b"IHDR"][8]
+    if depth > 8 or not 3 <= len(plte) <= 3 << depth or len(plte) % 3:
         raise SEMReadError(f"{path}: {_BROKEN.format(kind='PNG')}")
-    ramp = np.repeat(np.arange(count, dtype=np.uint8), 3).tobytes()
+    ramp = np.repeat(np.arange(1 << depth, dtype=np.uint8), 3).tobytes()
     swapped = data.replace(_png_chunk(b"PLTE", plte), _png_chunk(b"PLTE", ramp), 1)
     if b"tRNS" in chunks:
         swapped = swapped.replace(_png_chunk(b"tRNS", chunks[b"tRNS"]), b"", 1)

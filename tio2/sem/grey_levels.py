@@ -27,7 +27,12 @@ def indices_to_grey(indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
     Args:
         indices: (H, W) integers below K.
         palette: (K, 3), 0-255, fractions allowed.
+
+    Raises:
+        ValueError: these are no indices of that palette; the message says what to do.
     """
+    if indices.ndim != 2 or indices.dtype.kind != "u" or indices.max(initial=0) >= len(palette):
+        raise ValueError(f"its palette of {len(palette)} colours does not fit its pixels; export it as grey")
     if is_painted_ramp(np.floor(palette)):
         return indices.astype(np.float32)
     return colour_to_grey(palette)[indices]

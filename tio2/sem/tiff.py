@@ -16,6 +16,7 @@ _COMPRESSION = tifffile.COMPRESSION
 _DECODED_BY_TIFFFILE = (
     *(_COMPRESSION.NONE, _COMPRESSION.DEFLATE, _COMPRESSION.ADOBE_DEFLATE, _COMPRESSION.PACKBITS, _COMPRESSION.LZMA),
 )
+_MOST_DENSE = 10_000  # times that any of these compressions makes data smaller
 
 
 def tiff_to_grey(path: str | Path, intensity_range: tuple[float, float] | None) -> np.ndarray:
@@ -53,7 +54,9 @@ def _only_page(tiff: tifffile.TiffFile, path: str | Path) -> tifffile.TiffPage:
         raise SEMReadError(f"{path}: holds {max(len(pages), len(tiff.series))} pages or a stack; save one image a file")
     page = pages[0]
     ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    if not ends or max(ends) > tiff.filehandle.size or page.size == 0:
+    stored_bits = 8 * sum(page.databytecounts) * (1 if page.compression == _COMPRESSION.NONE else _MOST_DENSE)
+    too_many = page.size * page.bitspersample > stored_bits
+    if not ends or max(ends) > tiff.filehandle.size or page.size == 0 or too_many:
         raise SEMReadError(f"{path}: the TIFF is cut off, its pixels are incomplete; copy it again from its source")
     return page
 
