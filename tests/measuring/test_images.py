@@ -36,6 +36,15 @@ def test_patterns_and_names_that_look_like_patterns(tree):
     assert names(tree, "b/[x] 2.bmp") == ["[x] 2.bmp"]
 
 
+def test_files_in_microscopes_own_formats_are_not_passed_over(tree):
+    for name in ("raw/1.dm4", "raw/2.EMD", "raw/3.ser", "raw/3.tif", "own/1.dm3"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_bytes(b"x")
+    assert names(tree, "raw") == ["3.tif", "1.dm4", "2.EMD"]
+    assert names(tree, "own") == ["1.dm3"]
+    assert names(tree, "raw/3.ser") == ["3.ser"]
+
+
 def test_equal_names_get_their_folders_and_an_image_given_twice_counts_once(tree):
     assert names(tree, "a/1.tif", "b/1.tif", "a/1.tif", "a/../a/1.tif") == ["a/1.tif", "b/1.tif"]
     keys = {file.key for file in find_images([tree / "a", tree / "b"], tree / "out")}

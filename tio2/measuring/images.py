@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tio2.exchange import ExchangeError, ImageFolder
 from tio2.measuring.errors import InputError
+from tio2.sem.files import FOREIGN_ENDINGS
 
 KEY_LENGTH = 60  # characters of a name that a file name made from it keeps
 
@@ -41,7 +42,8 @@ def find_images(inputs: Sequence[str | Path], leave_out: Path) -> list[ImageFile
 
     Args:
         inputs: files (any ending: what is no image is told when it is read), folders (searched to any depth for
-            images), or patterns such as ``scan/**/*.tif``.
+            images, and for files in microscopes' own formats, which are named when they are read), or patterns such
+            as ``scan/**/*.tif``.
         leave_out: a folder whose files are no input: that of the results.
 
     Raises:
@@ -60,10 +62,15 @@ def find_images(inputs: Sequence[str | Path], leave_out: Path) -> list[ImageFile
 def _expand(given: str, leave_out: Path) -> Iterable[tuple[Path, Path]]:
     path = Path(given)
     if path.is_dir():
+        foreign = _foreign_files(path, leave_out)
         try:
             files = ImageFolder(path, leave_out=[leave_out]).files
         except ExchangeError as cause:
-            raise InputError(str(cause)) from None
+            if not foreign:
+                raise InputError(str(cause)) from None
+            files = []
+        exported = {file.with_suffix("") for file in files}
+        files += [file for file in foreign if file.with_suffix("") not in exported]
         return [(file, file.relative_to(path)) for file in files]
     if path.exists():
         return [(path, Path(path.name))]
@@ -72,6 +79,15 @@ def _expand(given: str, leave_out: Path) -> Iterable[tuple[Path, Path]]:
         pattern = "no file matches this pattern" if glob.has_magic(given) else "no such file or folder"
         raise InputError(f"{given}: {pattern}; check the path")
     return [(Path(match), Path(match).name) for match in matches]
+
+
+def _foreign_files(folder: Path, leave_out: Path) -> list[Path]:
+    """Files in microscopes' own formats, which cannot be measured, but shall not be passed over."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in FOREIGN_ENDINGS and path.is_file() and not path.is_relative_to(leave_out)
+    )
 
 
 def _distinct_names(files: Sequence[tuple[Path, Path]]) -> list[str]:
