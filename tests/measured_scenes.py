@@ -53,10 +53,10 @@ def scene(seed: int = 0) -> np.ndarray:
     return grey
 
 
-def write_zeiss(path: Path, grey: np.ndarray, pixel_size_nm: float | None = 5.0) -> Path:
+def write_zeiss(path: Path, grey: np.ndarray, pixel_size_nm: float | None = 5.0, more: str = "") -> Path:
     """A TIFF with the text tag of Zeiss' instruments, or without."""
-    text = f"AP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = {pixel_size_nm} nm\r\n"
-    tags = [] if pixel_size_nm is None else [(34118, "s", 0, text, True)]
+    text = f"AP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = {pixel_size_nm} nm\r\n{more}".encode("cp1252")
+    tags = [] if pixel_size_nm is None else [(34118, 2, len(text) + 1, text + b"\0", True)]
     path.parent.mkdir(parents=True, exist_ok=True)
     tifffile.imwrite(path, grey, photometric="minisblack", metadata=None, extratags=tags)
     return path

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pytest
 from measured_scenes import BrightSource, scene, write_scenes, write_zeiss
+from vendor_files import hitachi_text, jeol_text
 
 from tio2.measuring import Settings, measure_images
 from tio2.measuring.command import lines_of
@@ -19,6 +20,7 @@ from tio2.metrology.validation import (
     ValidatedRanges,
 )
 from tio2.reporting.validation_file import validation_to_dict
+from tio2.structures.pixel_size import PixelSize
 
 USE = ModelUse("0", "torch", "float32", {"model.test_cfg.rcnn.score_thr": 0.05, "tile": None})
 
@@ -173,3 +175,52 @@ def test_particles_nearly_as_large_as_the_frame_are_said(tmp_path):
     assert done.summary.large_weights == 1
     assert done.summary.largest_weight == pytest.approx(1 / 0.35**2)
     assert any("1 particles count for more than 3 each (up to 8.16)" in line for line in done.record["warnings"])
+
+
+def said(folder, images, **settings):
+    done = measure_images(images, folder, BrightSource(), Settings(**settings))
+    return done, "\n".join([*done.record["warnings"], *done.skipped.values()])
+
+
+def test_a_scale_bar_s_whole_pixels_reach_the_calibration_line(tmp_path):
+    images = write_scenes(tmp_path / "in", 3, None)
+    for image in images:
+        image.with_suffix(".Txt").write_text(jeol_text("50", "100nm", "200 128"))
+    done, _ = said(tmp_path / "out", images)
+    entry = done.record["images"][0]
+    assert entry["pixel_size_nm"] == pytest.approx(100 / 50.5)
+    assert entry["pixel_size_std_nm"] == pytest.approx(100 / 50.5**2 / np.sqrt(12))
+    budget = done.summary.budgets["D50"]
+    line = next(line for line in budget.lines if line.source == "calibration")
+    assert line.std == pytest.approx(budget.value / 50.5 / np.sqrt(12))
+    assert budget.label.startswith("calibration excluded")
+    assert "only of a scale bar in whole pixels" in (done.folder / "report.html").read_text(encoding="utf-8")
+    calibrated, _ = said(tmp_path / "calibrated", images, calibration_std=0.01)
+    budget = calibrated.summary.budgets["D50"]
+    line = next(line for line in budget.lines if line.source == "calibration")
+    assert line.std == pytest.approx(budget.value * np.hypot(0.01, 1 / 50.5 / np.sqrt(12)))
+    assert "calibration" not in budget.label
+
+
+def test_what_is_odd_about_a_scale_is_said_on_the_screen_and_in_the_report(tmp_path):
+    tilted = write_zeiss(tmp_path / "tilted.tif", scene(0), more="Stage at T = 54.0 °\r\nTilt Corrn. = Off\r\n")
+    plain = write_zeiss(tmp_path / "plain.tif", scene(1), None)
+    plain.with_suffix(".txt").write_text(hitachi_text(""))
+    done, text = said(tmp_path / "out", [tilted, plain])
+    assert "tilted.tif: the stage was tilted by 54° and tilt correction is off" in text
+    assert "plain.txt is Hitachi's and states no pixel size" in text
+    assert "tilted by 54°" in (done.folder / "report.html").read_text(encoding="utf-8")
+    assert "WARNING: tilted.tif: the stage was tilted" in "\n".join(lines_of(done))
+
+
+def test_a_resized_picture_is_left_out_unless_its_size_is_declared(tmp_path):
+    images = [
+        write_zeiss(tmp_path / "half.tif", scene(0), more="Store resolution = 400 * 256\r\n"),
+        write_zeiss(tmp_path / "whole.tif", scene(1), more="Store resolution = 200 * 128\r\n"),
+    ]
+    done, text = said(tmp_path / "out", images)
+    assert list(done.skipped) == ["half.tif"]
+    assert "was written for an image 400 px wide, but this one has 200" in text
+    declared, text = said(tmp_path / "declared", images, pixel_size=PixelSize(10.0, source="--pixel-size"))
+    assert not declared.skipped
+    assert "whole.tif: states 5 nm a pixel (Zeiss tag 34118, Image Pixel Size), not the 10 nm declared" in text

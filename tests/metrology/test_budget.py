@@ -82,6 +82,15 @@ def test_what_is_not_given_is_labelled():
     assert all(bare.share(line) is None for line in bare.lines if line.std is None)
 
 
+def test_the_uncertainty_of_reading_a_scale_counts_and_is_no_calibration():
+    found = budget(SystematicEffects(7.344, 0.002, 0.5, RESIDUALS, calibrated=False))
+    line = next(line for line in found.lines if line.source == "calibration")
+    assert (line.std, line.status) == (pytest.approx(0.4), "not given")
+    assert "only of a scale bar in whole pixels, relative 0.20%; state --calibration-uncertainty" in line.note
+    assert found.label == "calibration excluded"
+    assert found.combined_std**2 == pytest.approx(sum(line.std**2 for line in found.lines))
+
+
 def test_pixels_need_no_calibration_and_hand_drawn_outlines_no_model():
     found = budget(SystematicEffects(None, reference_std_px=0.0, residuals=None), sampling=interval(27.0, 0.4))
     assert (found.unit, found.label, found.combined_std) == ("px", "", pytest.approx(0.4))

@@ -19,6 +19,7 @@ from tio2.measuring.table import ParticleTable, read_table
 from tio2.metrology import LARGE_WEIGHT, ModelUse, ModelValidation, area_fraction, range_warnings
 from tio2.metrology.intervals import WITHIN_IMAGE
 from tio2.reporting.validation_file import validation_from_dict
+from tio2.sem import SEMReadError, read_scale
 from tio2.structures.json_files import read_json
 
 PACKAGES = ("numpy", "scipy", "opencv-python", "pycocotools", "tifffile", "matplotlib")
@@ -47,7 +48,7 @@ def image_entry(result: ImageResult, settings: Settings) -> dict:
         "contrast": result.contrast,
         "area_fraction": area_fraction(counted, result.masks.image_shape),
         "seconds": result.seconds,
-        "notes": list(result.notes),
+        "notes": [*result.notes, *_scale_notes(result.file.path, settings)],
     }
 
 
@@ -116,6 +117,14 @@ def in_json(value: object) -> object:
     if isinstance(value, list | tuple):
         return [in_json(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _scale_notes(path: Path, settings: Settings) -> tuple[str, ...]:
+    """What must be said of an image's scale; why it cannot be read where its text file has changed since."""
+    try:
+        return read_scale(path, settings.pixel_size)[1]
+    except SEMReadError as cause:
+        return (str(cause),)
 
 
 def _pixel_size_warnings(images: Sequence[Mapping], table: ParticleTable) -> Iterable[str]:
@@ -189,6 +198,12 @@ def _input_warnings(record: Mapping) -> Iterable[str]:
     empty = [entry["image"] for entry in record["images"] if entry["particles"] == 0]
     if empty:
         yield f"no particle was found in {len(empty)} images: {_some(empty)}"
+    noted = defaultdict(list)
+    for entry in record["images"]:
+        for note in entry["notes"]:
+            noted[note].append(entry["image"])
+    for note, images in noted.items():
+        yield f"{_some(images)}: {note}"
     yield from record["notes"]
 
 

@@ -199,14 +199,24 @@ def summarise(
 def _effects(
     images: Sequence[ImageFacts], of_kept: np.ndarray, unit: str, settings: Settings, residuals: Sequence | None
 ) -> SystematicEffects:
-    """What shifts all sizes together; of several pixel sizes their mean over the particles, the least certain one."""
+    """What shifts all sizes together; of several pixel sizes their mean over the particles, the least certain one.
+
+    An uncertainty that a file's own statement leaves (a scale bar in whole pixels) is counted, but is no calibration.
+    """
     if unit == "px":
         return SystematicEffects(None, None, settings.reference_std_px, residuals)
     stds = [image.relative_std for image in images if image.nm_per_px is not None]
     sizes = np.array([image.nm_per_px or np.nan for image in images])
     mean = float(sizes[of_kept].mean()) if len(of_kept) else float(np.nanmean(sizes))
-    calibration = None if None in stds else max(stds)
-    return SystematicEffects(mean, calibration, settings.reference_std_px, residuals)
+    known = [std for std in stds if std is not None]
+    declared = settings.pixel_size is not None and settings.pixel_size.std_nm is not None
+    return SystematicEffects(
+        mean,
+        max(known, default=None),
+        settings.reference_std_px,
+        residuals,
+        calibrated=len(known) == len(stds) and (declared or settings.calibration_std is not None),
+    )
 
 
 def _area_fraction(images: Sequence[ImageFacts]) -> float:

@@ -31,12 +31,15 @@ class SystematicEffects:
         reference_std_px: standard uncertainty of a diameter from where the outlines of the truth lie; 0 for rendered
             truth.
         residuals: classes of the model's validation record; empty where it has none; None where no model was used.
+        calibrated: whether that uncertainty is one of a calibration; False: it is only that of reading the pixel size
+            off a scale bar, and the calibration's is missing.
     """
 
     nm_per_px: float | None
     calibration_relative_std: float | None = None
     reference_std_px: float = REFERENCE_STD_PX
     residuals: Sequence[ResidualClass] | None = ()
+    calibrated: bool = True
 
     @property
     def unit(self) -> str:
@@ -56,8 +59,12 @@ class SystematicEffects:
             return BudgetLine("calibration", "B", None, np.inf, NOT_APPLICABLE, "sizes are in pixels")
         if self.calibration_relative_std is None:
             return BudgetLine("calibration", "B", None, np.inf, NOT_GIVEN, "state --calibration-uncertainty")
-        note = f"pixel size, relative {self.calibration_relative_std:.2%}, common to all particles"
-        return BudgetLine("calibration", "B", self.calibration_relative_std * size, np.inf, note=note)
+        std, relative = self.calibration_relative_std * size, f"{self.calibration_relative_std:.2%}"
+        if not self.calibrated:
+            note = f"only of a scale bar in whole pixels, relative {relative}; state --calibration-uncertainty"
+            return BudgetLine("calibration", "B", std, np.inf, NOT_GIVEN, note)
+        note = f"pixel size, relative {relative}, common to all particles"
+        return BudgetLine("calibration", "B", std, np.inf, note=note)
 
     def _reference(self) -> BudgetLine:
         note = f"where the truth's outlines lie: {self.reference_std_px:.2g} px of a diameter"
