@@ -10,7 +10,7 @@ import numpy as np
 
 from tio2.exchange.particles import annotated_masks
 from tio2.exchange.source import Account, SourceImage
-from tio2.sem import SEMReadError, read_grey, read_pixel_size
+from tio2.sem import SEMReadError, read_grey, read_scale
 from tio2.sem.statements import AGREEMENT
 
 
@@ -113,7 +113,9 @@ def _pixel_size(image: SourceImage, declared_nm: float | None, account: Account)
     stated_nm = image.pixel_size_nm
     if stated_nm is None:
         try:
-            stated = read_pixel_size(image.path)
+            stated, notes = read_scale(image.path)
+            for note in notes:
+                account.note("images whose scale needs a look", f"{image.name} ({note})")
         except SEMReadError as error:
             stated = None
             if declared_nm is None:
