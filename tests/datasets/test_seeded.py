@@ -9,6 +9,8 @@ from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.runner import Runner
 
 from tio2.datasets import SeededDataset
+from tio2.datasets.sample_rng import sample_generator
+from tio2.datasets.seeded import shuffling
 
 COUNT = 5
 
@@ -91,6 +93,23 @@ def test_each_shuffling_takes_every_image_once_and_the_next_another_order():
     shufflings = [tuple(numbers[i : i + COUNT]) for i in range(0, len(numbers), COUNT)]
     assert all(sorted(shuffling) == list(range(COUNT)) for shuffling in shufflings)
     assert len(set(shufflings)) > 10
+
+
+def test_no_order_of_a_seed_is_another_seed_s():
+    """Eight images have 40,320 orders: among 2500 of different seeds and passes about 75 pairs are alike by chance."""
+    orders = {(seed, passes): tuple(shuffling(seed, passes, 8)) for seed in range(50) for passes in range(50)}
+    assert len(set(orders.values())) > 2350
+    for seed in range(49):
+        assert [orders[seed, passes + 1] for passes in range(49)] != [orders[seed + 1, passes] for passes in range(49)]
+        assert sum(orders[seed, passes + 1] == orders[seed + 1, passes] for passes in range(49)) < 3
+
+
+def test_orders_and_samples_draw_from_generators_of_their_own():
+    """NumPy fills up seeds with zeros: (seed, pass), (seed, k, 0) and (seed, k, 0, 0) would be one generator."""
+    results = {"sample_seed": (3, 2, 0)}
+    generators = [np.random.default_rng(results["sample_seed"]), sample_generator(results), sample_generator(results)]
+    permutations = [tuple(each.permutation(20)) for each in generators] + [tuple(shuffling(3, 2, 20))]
+    assert len(set(permutations)) == 4
 
 
 def test_an_image_is_augmented_anew_each_time_it_comes_round():

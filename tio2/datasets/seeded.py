@@ -52,8 +52,7 @@ class SeededDataset:
         if self.seed is None:
             raise ValueError("SeededDataset has no seed: use it with FixedLengthSampler, or give it one")
         passes, position = divmod(k, len(self))
-        index = int(np.random.default_rng(self.seed + passes).permutation(len(self))[position])
-        dataset, index = self._source(index)
+        dataset, index = self._source(int(shuffling(self.seed, passes, len(self))[position]))
         for attempt in range(MAX_TRIES):
             sample_seed = (self.seed, k, attempt)
             info = dataset.get_data_info(index)
@@ -72,6 +71,15 @@ class SeededDataset:
             part, index = dataset._get_ori_dataset_idx(index)
             dataset = dataset.datasets[part]
         return dataset, index
+
+
+def shuffling(seed: int, passes: int, images: int) -> np.ndarray:
+    """The order (images,) in which a run shows its images after so many passes; another in each pass of each seed.
+
+    NumPy fills up seeds of fewer than four numbers with zeros, so that (seed, pass) would also be the seed of sample
+    k = pass; a spawn key stands behind those four.
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(passes,))).permutation(images)
 
 
 @contextmanager
