@@ -13,7 +13,16 @@ def scene() -> dict:
     stack[0, 50:150, 100:250] = 1
     masks = InstanceCroppedMasks(CroppedMasks.from_full(stack))
     boxes = HorizontalBoxes(masks.cropped.boxes)
-    return {"img": stack[0, ..., None].repeat(3, 2), "img_shape": (200, 300), "gt_bboxes": boxes, "gt_masks": masks}
+    shown = {"img": stack[0, ..., None].repeat(3, 2), "img_shape": (200, 300)}
+    return shown | {"gt_bboxes": boxes, "gt_masks": masks, "gt_ignore_flags": np.zeros(1, bool)}
+
+
+def scene_of(masks: InstanceCroppedMasks, image=None, ignored=None) -> dict:
+    """A scene of these particles."""
+    flags = np.zeros(len(masks), bool) if ignored is None else ignored
+    image = scene()["img"] if image is None else image
+    boxes = HorizontalBoxes(masks.cropped.boxes)
+    return dict(scene(), img=image, gt_bboxes=boxes, gt_masks=masks, gt_ignore_flags=flags)
 
 
 def test_everything_is_scaled_by_one_factor_of_the_range():
@@ -55,9 +64,7 @@ def test_windows_with_focus_hold_a_particle_and_lie_all_around_it():
         found = []
         for _ in range(200):
             masks = InstanceCroppedMasks(CroppedMasks.from_full(stack))
-            given = dict(
-                scene(), img=stack[0, ..., None], gt_bboxes=HorizontalBoxes(masks.cropped.boxes), gt_masks=masks
-            )
+            given = scene_of(masks, stack[0, ..., None])
             cut = RandomScaledCrop((40, 60), (1.0, 1.0), focus=focus).transform(given)
             assert cut["img_shape"] == (40, 60)
             found.append((int(cut["gt_masks"].areas.sum()), *cut["gt_bboxes"].tensor.numpy()[:, :2].ravel()))
@@ -74,9 +81,25 @@ def test_windows_with_focus_hold_a_particle_and_lie_all_around_it():
 
 def test_an_image_without_particles_is_cut_anywhere():
     stack = np.zeros((0, 200, 300), np.uint8)
-    masks = InstanceCroppedMasks(CroppedMasks.from_full(stack))
-    given = dict(scene(), gt_bboxes=HorizontalBoxes(masks.cropped.boxes), gt_masks=masks)
+    given = scene_of(InstanceCroppedMasks(CroppedMasks.from_full(stack)))
     assert RandomScaledCrop((40, 60), (1.0, 1.0), focus=1.0).transform(given)["img_shape"] == (40, 60)
+
+
+@pytest.mark.parametrize("particles", [0, 1])
+def test_focus_lies_on_particles_and_never_on_ignored_regions(particles):
+    """Ignored regions crowd the right; the particle, if there is one, lies on the left."""
+    stack = np.zeros((21, 200, 300), np.uint8)
+    for number in range(20):
+        stack[number, 8 * number + 20 : 8 * number + 24, 280:284] = 1
+    stack[20, 20:24, 20:24] = 1
+    masks = InstanceCroppedMasks(CroppedMasks.from_full(stack[: 20 + particles]))
+    flags = np.arange(20 + particles) < 20
+    np.random.seed(0)  # noqa: NPY002 - as SeededDataset does
+    left = []
+    for _ in range(100):
+        given = scene_of(masks, np.arange(300)[None, :, None].repeat(200, 0), flags)
+        left.append(RandomScaledCrop((40, 40), (1.0, 1.0), focus=1.0).transform(given)["img"][0, 0])
+    assert max(left) <= 24 if particles else max(left) - min(left) > 200  # without a particle it lies anywhere
 
 
 def test_a_focus_that_is_no_share_is_refused():

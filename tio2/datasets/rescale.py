@@ -5,6 +5,7 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmdet.datasets.transforms import RandomCrop, Resize
 from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import HorizontalBoxes
 
 
 @TRANSFORMS.register_module()
@@ -42,8 +43,8 @@ class RandomScaledCrop(BaseTransform):
         crop_size: (h, w) of the result in pixels.
         ratio_range: Smallest and largest factor of enlargement, every factor's logarithm as likely.
         stretch: Largest ratio of the factors along the two directions, at least 1; 1 keeps the proportions.
-        focus: Share of the windows, 0 to 1, that are laid over a particle's centre, each particle as likely; the others
-            lie anywhere. Bunches are seen more often, the substrate less.
+        focus: Share of the windows, 0 to 1, that are laid over a particle's centre, each particle as likely, ignored
+            regions never; the others lie anywhere. Bunches are seen more often, the substrate less.
     """
 
     def __init__(
@@ -67,8 +68,8 @@ class RandomScaledCrop(BaseTransform):
         return float(np.exp(factor + ratio / 2)), float(np.exp(factor - ratio / 2))
 
     @cache_randomness
-    def draw_centre(self, boxes) -> np.ndarray | None:
-        """(y, x) of a particle that the window is to hold; None where it may lie anywhere."""
+    def draw_centre(self, boxes: HorizontalBoxes) -> np.ndarray | None:
+        """(y, x) of one of the particles, which the window is to hold; None where it may lie anywhere."""
         if not self.focus or not len(boxes) or np.random.uniform() >= self.focus:  # noqa: NPY002 - as above
             return None
         return boxes.centers[np.random.randint(len(boxes))].numpy()[::-1]  # noqa: NPY002
@@ -78,7 +79,8 @@ class RandomScaledCrop(BaseTransform):
         height, width = self.crop_size
         down, across = self.draw_factors()
         window = max(1, round(height / down)), max(1, round(width / across))
-        cut = CropOver(window[::-1], self.draw_centre(results["gt_bboxes"])).transform(results)
+        particles = results["gt_bboxes"][~np.asarray(results["gt_ignore_flags"], bool)]
+        cut = CropOver(window[::-1], self.draw_centre(particles)).transform(results)
         whole = cut["img_shape"]
         size = (
             width if whole[1] == window[1] else max(1, round(whole[1] * across)),
