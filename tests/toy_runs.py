@@ -49,8 +49,9 @@ class ToyPack:
 class ToyModel(BaseModel):
     """A regression with dropout, which draws from torch's generator; `spoil` makes the loss of sample k no number."""
 
-    def __init__(self, spoil: dict[int, float] | None = None):
+    def __init__(self, spoil: dict[int, float] | None = None, precision: str = "float32"):
         super().__init__()
+        self.precision_name = precision
         self.layer = torch.nn.Linear(3, 2, bias=False)
         self.spoil = spoil or {}
         self.seen = []
@@ -65,7 +66,9 @@ class ToyModel(BaseModel):
         numbers = [sample.k for sample in data_samples]
         self.seen += numbers
         spoilt = sum(self.spoil.get(k, 0.0) for k in numbers)
-        outputs = torch.nn.functional.dropout(self.layer(torch.stack(inputs)), 0.5)
+        with torch.autocast("cpu", getattr(torch, self.precision_name), enabled=self.precision_name != "float32"):
+            outputs = self.layer(torch.stack(inputs)).float()
+        outputs = torch.nn.functional.dropout(outputs, 0.5)
         return {"loss_toy": ((outputs - 1) ** 2).mean() * (1 + spoilt)}
 
 
@@ -98,7 +101,7 @@ def toy_config(work_dir, **changes) -> Config:
                 },
             },
             "optim_wrapper": {
-                "type": "OptimWrapper",
+                "type": "LossScalingOptimWrapper",
                 "optimizer": {"type": "SGD", "lr": 0.1, "momentum": 0.9},
                 "clip_grad": {"max_norm": 5.0},
             },

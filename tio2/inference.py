@@ -17,7 +17,7 @@ from mmengine.structures import InstanceData
 
 import tio2.datasets
 import tio2.models  # noqa: F401 - importing both registers what configs name
-from tio2.engine import CheckpointError, ConfigError, load_checkpoint
+from tio2.engine import CheckpointError, ConfigError, load_checkpoint, precision_name
 from tio2.engine.heap import keep_freed_memory
 from tio2.sem.reading import read_grey
 from tio2.structures.masks import CroppedMasks
@@ -95,6 +95,11 @@ class Detector:
                 f"checkpoint {checkpoint} does not fit {config.filename}; give the config that it was trained with"
             ) from error
         self.model.to(device).eval()
+
+    @property
+    def precision(self) -> str:
+        """What the model computes in on its device: `float32`, `bfloat16` or `float16`."""
+        return precision_name(self.model)
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Find the particles of a batch of images, each (H, W) float32 grey levels of 0-255."""

@@ -18,7 +18,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="configs/tio2/….py")
     add_run_arguments(parser)
-    parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
+    parser.add_argument("--amp", action="store_true", help="bfloat16, or float16 where that is slow (needs a GPU)")
     parser.add_argument(
         "--auto-scale-lr",
         action="store_true",

@@ -52,9 +52,10 @@ class SpoilGradient(Hook):
             runner.model.layer.weight.register_hook(lambda gradient: gradient * math.inf)
 
 
-def test_a_gradient_that_is_no_number_stops_at_its_own_step(tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_gradient_that_is_no_number_stops_at_its_own_step(tmp_path, precision):
     with pytest.raises(LossError, match=r"grad_norm (nan|inf) at step 4,"):
-        toy_runner(tmp_path, [SpoilGradient()]).train()
+        toy_runner(tmp_path, [SpoilGradient()], **{"model.precision": precision}).train()
     assert resume_point(tmp_path) is None, "the epoch's end came after it"
 
 

@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 from mmengine.config import Config
-from toy_runs import toy_runner
+from toy_runs import RUNTIME, toy_runner
 
 from tio2.engine import CheckpointError, launch
 
@@ -86,11 +86,23 @@ def test_auto_scale_lr_needs_a_base(config_file):
     assert config.auto_scale_lr.enable
 
 
-def test_amp_needs_a_gpu(config_file, monkeypatch):
-    config = launch.read_config(arguments(config_file))
+def test_amp_is_the_model_s_own_precision_and_needs_a_gpu(monkeypatch):
+    config = Config.fromfile(RUNTIME.parents[1] / "tio2" / "mask_rcnn_stage1.py")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(launch.ConfigError, match="--amp needs a GPU"):
         launch.enable_amp(config)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    wrapper = config.optim_wrapper.to_dict()
     launch.enable_amp(config)
-    assert config.optim_wrapper.type == "AmpOptimWrapper"
+    assert config.model.precision == "mixed"
+    assert config.optim_wrapper.to_dict() == wrapper
+    config.model.precision = "bfloat16"
+    launch.enable_amp(config)
+    assert config.model.precision == "bfloat16"
+    for changes, message in (
+        ({"precision": "float32"}, "says model.precision=float32"),
+        ({"type": "MaskRCNN"}, "no precision"),
+    ):
+        config.model.update(changes)
+        with pytest.raises(launch.ConfigError, match=message):
+            launch.enable_amp(config)

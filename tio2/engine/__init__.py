@@ -7,6 +7,7 @@ from tio2.engine.guards import LossError, LossGuardHook
 from tio2.engine.hooks import ProgressBarHook, RunRecordHook, SecondsPerImageHook
 from tio2.engine.launch import build_runner, run_folder
 from tio2.engine.loop import ResumableTrainLoop, StepSeedHook
+from tio2.engine.precision import LossScalingOptimWrapper, precision_name
 from tio2.engine.publishing import publish_checkpoint
 from tio2.engine.resume import newest_checkpoint, resume_point
 from tio2.engine.saving import WholeCheckpointHook
@@ -20,6 +21,7 @@ __all__ = [
     "DistributionError",
     "LossError",
     "LossGuardHook",
+    "LossScalingOptimWrapper",
     "ProgressBarHook",
     "ResumableTrainLoop",
     "RunRecordHook",
@@ -32,6 +34,7 @@ __all__ = [
     "find_checkpoint",
     "load_checkpoint",
     "newest_checkpoint",
+    "precision_name",
     "publish_checkpoint",
     "resume_point",
     "run_folder",

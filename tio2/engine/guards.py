@@ -12,6 +12,11 @@ from mmengine.runner import Runner
 
 from tio2.engine.distribution import DistributionError, on_any_process, same_on_all_processes
 from tio2.engine.loop import sample_numbers
+from tio2.engine.precision import LossScalingOptimWrapper, precision_name
+from tio2.engine.settings import ConfigError
+
+SMALLEST_SCALE = 1.0
+"""Of the loss in float16; a gradient that is not finite below it is not finite in itself."""
 
 
 class LossError(RuntimeError):
@@ -22,11 +27,14 @@ class LossError(RuntimeError):
 class LossGuardHook(Hook):
     """Stops all processes at a loss or gradient that is NaN or infinite, names the images and saves the batch.
 
-    It acts before the epoch's checkpoint is written, so that no checkpoint holds such weights.
+    It acts before the epoch's checkpoint is written, so that no checkpoint holds such weights. In float16 a step whose
+    gradient is not finite is left out and said (`LossScalingOptimWrapper`); the run stops once the scale of the loss
+    is not to blame.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Make sure that all processes begin at the same step."""
+        """Make sure that precision and optimizer go together, and that all processes begin at the same step."""
+        require_scaling(runner)
         if not same_on_all_processes(runner.iter, _device(runner)):
             raise DistributionError(
                 f"process {get_rank()} would begin at step {runner.iter}, another one elsewhere: "
@@ -37,7 +45,10 @@ class LossGuardHook(Hook):
         """Look at the losses and the gradient's norm, where one is taken (clip_grad)."""
         figures = {name: torch.as_tensor(value).item() for name, value in outputs.items() if "loss" in name}
         norm = runner.message_hub.log_scalars.get("train/grad_norm")
-        if norm is not None and not isinstance(runner.optim_wrapper, AmpOptimWrapper):  # amp leaves such steps out
+        left_out = getattr(runner.optim_wrapper, "left_out", False)
+        if left_out and runner.optim_wrapper.scale < SMALLEST_SCALE:
+            figures["grad_norm"] = math.nan
+        elif norm is not None and not left_out:
             figures["grad_norm"] = float(norm.current())
         wrong = [f"{name} {value}" for name, value in figures.items() if not math.isfinite(value)]
         if not on_any_process(bool(wrong), _device(runner)):
@@ -51,6 +62,21 @@ class LossGuardHook(Hook):
         raise LossError(
             f"{', '.join(wrong)} at step {step}, in the images {images}; the batch is saved as {path}, the last "
             "checkpoint is from before it: look at these images, or lower the learning rate, and go on with --resume"
+        )
+
+
+def require_scaling(runner: Runner) -> None:
+    """Make sure that float16 is trained with a scaled loss, and that nothing but the model sets a precision.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    kind, precision = type(runner.optim_wrapper).__name__, precision_name(runner.model)
+    scaled = isinstance(runner.optim_wrapper, LossScalingOptimWrapper)
+    if isinstance(runner.optim_wrapper, AmpOptimWrapper) or (precision == "float16" and not scaled):
+        raise ConfigError(
+            f"optim_wrapper.type={kind} does not go with the model, which computes in {precision}: set "
+            "optim_wrapper.type=LossScalingOptimWrapper, and for mixed precision model.precision=mixed (--amp)"
         )
 
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 import tio2
 from tio2.engine.checkpoints import find_checkpoint
+from tio2.engine.precision import precision_name
 from tio2.structures.json_files import write_json
 from tio2.structures.whole_files import file_sha256
 
@@ -112,7 +113,9 @@ class RunRecordHook(Hook):
                 "peak_memory_mib": self._peak,
                 "parameters": sum(p.numel() for p in parameters),
                 "parameters_trained": sum(p.numel() for p in parameters if p.requires_grad),
-                "device": str(next(runner.model.parameters()).device),
+                "device": str(parameters[0].device),
+                "precision": precision_name(runner.model),
+                "steps_left_out": getattr(runner.optim_wrapper, "steps_left_out", 0),
                 "versions": versions(),
             },
             indent=2,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mmdet.datasets  # noqa: F401 - it prints when imported: here, where the programs keep imports quiet
 import torch
+from mmdet.registry import MODELS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
@@ -18,7 +19,7 @@ from tio2.engine.distribution import DistributionError, join_processes
 from tio2.engine.guards import LossError
 from tio2.engine.heap import keep_freed_memory
 from tio2.engine.resume import resume_point
-from tio2.engine.settings import ConfigError, check_settings
+from tio2.engine.settings import ConfigError, check_settings, constructor_hints
 from tio2.engine.stopping import TrainingStopped
 
 
@@ -47,11 +48,24 @@ def parse_options(options: list[str] | None) -> dict:
 
 
 def enable_amp(config: Config) -> None:
-    """Switch the optimizer wrapper to mixed precision (a GPU is needed)."""
+    """Let the model compute in bfloat16, or in float16 on a GPU where bfloat16 is slow.
+
+    Raises:
+        ConfigError: There is no GPU, or the config says otherwise.
+    """
     if not torch.cuda.is_available():
-        raise ConfigError("--amp needs a GPU, and none is here; run without it")
-    config.optim_wrapper.type = "AmpOptimWrapper"
-    config.optim_wrapper.loss_scale = "dynamic"
+        raise ConfigError(
+            "--amp needs a GPU, and none is here: run without it; a processor that has bfloat16 uses it anyway"
+        )
+    kind = MODELS.get(config.model.type)
+    if kind is None or "precision" not in constructor_hints(kind):
+        raise ConfigError(
+            f"--amp: {config.model.type} has no precision to set; the project's detector is DenseMaskRCNN"
+        )
+    if config.model.get("precision") == "float32":
+        raise ConfigError(f"--amp, but {config.filename} says model.precision=float32: leave out one of them")
+    if config.model.get("precision", "auto") == "auto":
+        config.model.precision = "mixed"
 
 
 def enable_auto_scale_lr(config: Config) -> None:

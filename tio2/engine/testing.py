@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from tio2.engine.data_sets import annotation_file, divided_set
 from tio2.engine.hooks import SecondsPerImageHook
+from tio2.engine.precision import precision_name
 from tio2.structures.json_files import write_json
 from tio2.structures.whole_files import file_sha256
 
@@ -148,6 +149,7 @@ def tested_record(
         "predictions_sha256": file_sha256(predictions),
         "split": split,
         "images": len(runner.test_dataloader.dataset),
+        "precision": precision_name(runner.model),
         "operating_point": operating_point(runner.cfg),
         "seconds_per_image": timing.seconds_per_image,
         "metrics": metrics,

@@ -1,6 +1,7 @@
-"""The detector in bfloat16 where the processor has instructions for it; coordinates are computed in float32."""
+"""The detector, and the one place that decides in which precision it computes; coordinates are computed in float32."""
 
 import logging
+from typing import Literal, get_args
 
 import torch
 from mmdet.models.detectors import MaskRCNN
@@ -13,7 +14,18 @@ from torch import Tensor
 from tio2.models.flips import predict_flipped
 from tio2.models.roi_extractor import DenseRoIExtractor
 
-PRECISIONS = ("auto", "bfloat16", "float32")
+Precision = Literal["auto", "mixed", "float32", "bfloat16", "float16"]
+"""What a config may say: `auto`, bfloat16 where it is fast, else float32; `mixed` (--amp), the same, but float16 on a
+GPU where bfloat16 is slow; or one of the three."""
+
+
+def precision_on(device: torch.device, wanted: Precision) -> str:
+    """What a model computes in on a device: `float32`, `bfloat16` or `float16`."""
+    if wanted not in ("auto", "mixed"):
+        return wanted
+    if bfloat16_is_fast(device):
+        return "bfloat16"
+    return "float16" if wanted == "mixed" and device.type == "cuda" else "float32"
 
 
 def bfloat16_is_fast(device: torch.device) -> bool:
@@ -23,27 +35,20 @@ def bfloat16_is_fast(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def precision_on(precision: str, device: torch.device) -> str:
-    """``bfloat16`` or ``float32``: what a model of a precision, of `PRECISIONS`, computes in on a device."""
-    if precision == "auto":
-        return "bfloat16" if bfloat16_is_fast(device) else "float32"
-    return precision
-
-
 def precision_of(model: ConfigDict, device: str | torch.device) -> str:
     """What a config's model computes in on a device."""
     if model.type != DenseMaskRCNN.__name__:
         return "float32"
-    return precision_on(model.get("precision", "auto"), torch.device(device))
+    return precision_on(torch.device(device), model.get("precision", "auto"))
 
 
 @MODELS.register_module()
 class DenseMaskRCNN(MaskRCNN):
-    """MaskRCNN whose convolutions and matrix products run in bfloat16, in training and in inference.
+    """MaskRCNN whose convolutions and matrix products run in one precision, in training and in inference.
 
     Features, box deltas, scores and mask logits leave the layers that make them as float32 (here, and in `DenseRPNHead`
     and `DenseRoIHead`): MMCV's operators take nothing else, and coordinates in bfloat16 would be off by pixels.
-    Weights and their gradients are float32 throughout.
+    Weights and their gradients are float32 throughout. float16 trains with `LossScalingOptimWrapper` only.
 
     With `test_cfg.flips`, a list of `horizontal`, `vertical`, `diagonal`, the mirror images are looked at too, and what
     they show is fused (see `flips`).
@@ -57,7 +62,7 @@ class DenseMaskRCNN(MaskRCNN):
         neck: FPN.
         data_preprocessor: Normalisation, padding.
         init_cfg: Weights to start from.
-        precision: "auto", bfloat16 where it is fast; "bfloat16"; "float32".
+        precision: See `Precision`; what comes of it on the present device is `precision_name`.
 
     Raises:
         ValueError: There is no such precision.
@@ -73,21 +78,28 @@ class DenseMaskRCNN(MaskRCNN):
         neck: ConfigDict | None = None,
         data_preprocessor: ConfigDict | None = None,
         init_cfg: ConfigDict | None = None,
-        precision: str = "auto",
+        precision: Precision = "auto",
     ):
         super().__init__(backbone, rpn_head, roi_head, train_cfg, test_cfg, neck, data_preprocessor, init_cfg)
-        if precision not in PRECISIONS:
-            raise ValueError(f"model.precision is {precision!r}: set it to one of {', '.join(PRECISIONS)}")
+        if precision not in get_args(Precision):
+            raise ValueError(f"model.precision is {precision!r}: set it to one of {', '.join(get_args(Precision))}")
         self.precision = precision
-        self._said = False
+        self._said = ""
+
+    @property
+    def precision_name(self) -> str:
+        """What it computes in on the device where its weights are: `float32`, `bfloat16` or `float16`."""
+        return precision_on(next(self.parameters()).device, self.precision)
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"):
         """Losses, predictions or raw outputs of a batch (N, 3, H, W), as MMDetection's detectors."""
-        reduced = precision_on(self.precision, inputs.device) == "bfloat16"
-        if reduced and not self._said:
-            print_log(f"bfloat16 on {inputs.device.type} (model.precision={self.precision})", "current", logging.INFO)
-            self._said = True
-        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=reduced):
+        name, device = self.precision_name, inputs.device.type
+        if name not in ("float32", self._said):
+            print_log(f"{name} on {device} (model.precision={self.precision})", "current", logging.INFO)
+            self._said = name
+        with torch.autocast(
+            device, dtype=torch.float16 if name == "float16" else torch.bfloat16, enabled=name != "float32"
+        ):
             return super().forward(inputs, data_samples, mode)
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:

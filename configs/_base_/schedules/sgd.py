@@ -4,7 +4,7 @@ epochs = 42
 drop_after = 38
 
 optim_wrapper = dict(
-    type="OptimWrapper",
+    type="LossScalingOptimWrapper",  # OptimWrapper, but for a model that computes in float16
     optimizer=dict(type="SGD", lr=1e-3, momentum=0.9, weight_decay=1e-4),
     clip_grad=dict(max_norm=5.0, norm_type=2),
 )
