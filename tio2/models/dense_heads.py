@@ -67,13 +67,14 @@ class DenseRoIHead(StandardRoIHead):
     """
 
     def _bbox_forward(self, x: tuple[Tensor, ...], rois: Tensor) -> dict[str, Tensor]:
-        return {name: result.float() for name, result in super()._bbox_forward(x, rois).items()}
+        results = super()._bbox_forward(x, rois)
+        return results | {name: results[name].float() for name in ("cls_score", "bbox_pred")}
 
     def _mask_forward(
         self, x: tuple[Tensor, ...], rois: Tensor = None, pos_inds: Tensor = None, bbox_feats: Tensor = None
     ) -> dict[str, Tensor]:
         results = super()._mask_forward(x, rois, pos_inds, bbox_feats)
-        return {name: result.float() for name, result in results.items()}
+        return results | {"mask_preds": results["mask_preds"].float()}
 
     def predict_mask(
         self,
@@ -109,9 +110,10 @@ class DenseRoIHead(StandardRoIHead):
     ) -> dict[str, Any]:
         """Upstream's; with `train_cfg.refine_boxes` the positive boxes are changed first, in place."""
         if self.train_cfg.get("refine_boxes", False):
-            boxes = self.refined_boxes(x, [result.pos_priors for result in sampling_results])
+            with torch.no_grad():  # the box branch learns by its own loss, which was taken before
+                boxes = self.refined_boxes(x, [result.pos_priors for result in sampling_results])
             for result, refined in zip(sampling_results, boxes, strict=True):
-                result.pos_priors = refined.detach()
+                result.pos_priors = refined
         return super().mask_loss(x, sampling_results, bbox_feats, batch_gt_instances)
 
     def refined_boxes(
