@@ -19,6 +19,7 @@ import tio2.datasets
 import tio2.models  # noqa: F401 - importing both registers what configs name
 from tio2.engine import CheckpointError, ConfigError, load_checkpoint, precision_name
 from tio2.engine.heap import keep_freed_memory
+from tio2.engine.settings import check_settings
 from tio2.sem.reading import read_grey
 from tio2.structures.masks import CroppedMasks
 from tio2.structures.rle_batch import Rle
@@ -75,11 +76,12 @@ class Detector:
 
         Raises:
             CheckpointError: The weights cannot be loaded, or are not of this model.
-            ConfigError: The test pipeline does not begin by loading an SEM image.
+            ConfigError: A setting is unknown, or the test pipeline does not begin by loading an SEM image.
         """
         if torch.device(device).type == "cpu":
             keep_freed_memory()
         register_all_modules()
+        check_settings(config)
         pipeline = config.test_dataloader.dataset.pipeline
         if pipeline[0]["type"] != "LoadSEMImage":
             raise ConfigError(

@@ -9,7 +9,8 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from tio2.engine import ConfigError
-from tio2.engine.settings import check_settings, fits
+from tio2.engine.settings import check_options, check_settings
+from tio2.structures.typed_settings import fits
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -46,6 +47,14 @@ def test_our_own_configs_pass(path):
         ({"visualizer": {"type": "DenseDetVisualizer", "alpha": "much"}}, r"visualizer\.alpha = 'much' .*float"),
         ({"visualizer": {"type": "DenseDetVisualizer", "backends": []}}, r"visualizer\.backends is unknown"),
         ({"val_evaluator.ann_file": 3}, r"val_evaluator\.ann_file = 3 .*takes str"),
+        ({"model.test_cfg.rcnn.mask_score": True},
+         r"light_stage1\.py: model\.test_cfg\.rcnn\.mask_score is unknown: .*did you mean mask_scores\?"),
+        ({"model.test_cfg.rcnn.mask_scores": "yes"}, r"model\.test_cfg\.rcnn\.mask_scores = 'yes' .*bool"),
+        ({"model.test_cfg.flips": ["horizonal"]}, r"model\.test_cfg\.flips = \['horizonal'\] has the wrong type"),
+        ({"model.test_cfg.rcnn.nms.iou_thr": 0.3}, r"model\.test_cfg\.rcnn\.nms\.iou_thr is .*mean iou_threshold\?"),
+        ({"model.train_cfg.rpn.sampler.nums": 3}, r"model\.train_cfg\.rpn\.sampler\.nums is unknown.*mean num\?"),
+        ({"model.precision": "half"}, r"model\.precision = 'half' .*takes Literal"),
+        ({"optim_wrapper.clip_grads": None}, r"optim_wrapper\.clip_grads is unknown: .*mean clip_grad\?"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_named_with_its_place(changes, message):
@@ -60,6 +69,12 @@ def test_a_wrong_setting_is_named_with_its_place(changes, message):
         {"custom_hooks.0.priority": "LOW"},
         {"train_dataloader.dataset.dataset.pipeline.2.ratio_range": [1, 2]},
         {"train_dataloader.dataset.seed": None},
+        {
+            "optim_wrapper.paramwise_cfg": {"bias_lr_mult": 2.0},
+            "optim_wrapper.constructor": "DefaultOptimWrapperConstructor",
+        },
+        {"model.test_cfg.flips": ["vertical"], "model.test_cfg.rcnn.nms": {"type": "soft_nms", "iou_threshold": 0.5}},
+        {"model.train_cfg.rcnn.sampler.rng": 3},
         {"visualizer": {"type": "DenseDetVisualizer", "vis_backends": [{"type": "LocalVisBackend"}], "alpha": 0.5}},
     ],
 )
@@ -79,3 +94,16 @@ def test_what_is_allowed_passes(changes):
 )  # fmt: skip
 def test_types_as_a_config_writes_them(value, hint, expected):
     assert fits(value, hint) is expected
+
+
+def test_an_option_that_nothing_reads_is_refused():
+    config = config_with({})
+    check_options(
+        config, {"randomness.seed": 1, "find_unused_parameters": True, "param_scheduler.0.end": 3, "work_dir": "x"}
+    )
+    for option, meant in (("tran_cfg.max_epochs", "train_cfg"), ("modell.precision", "model"), ("seed", None)):
+        with pytest.raises(
+            ConfigError, match=rf"--cfg-options {option}: .*light_stage1\.py has no {option.split('.')[0]}"
+        ) as error:
+            check_options(config, {option: 1})
+        assert meant is None or f"did you mean {meant}?" in str(error.value)

@@ -19,8 +19,9 @@ from tio2.engine.distribution import DistributionError, join_processes
 from tio2.engine.guards import LossError
 from tio2.engine.heap import keep_freed_memory
 from tio2.engine.resume import resume_point
-from tio2.engine.settings import ConfigError, check_settings, constructor_hints
+from tio2.engine.settings import ConfigError, check_options, check_settings
 from tio2.engine.stopping import TrainingStopped
+from tio2.structures.typed_settings import constructor_hints
 
 
 def read_config(arguments: argparse.Namespace) -> Config:
@@ -28,7 +29,9 @@ def read_config(arguments: argparse.Namespace) -> Config:
     if not Path(arguments.config).is_file():
         raise ConfigError(f"config {arguments.config} does not exist; see configs/tio2 for those that do")
     config = Config.fromfile(arguments.config)
-    config.merge_from_dict(parse_options(arguments.cfg_options))
+    options = parse_options(arguments.cfg_options)
+    check_options(config, options)
+    config.merge_from_dict(options)
     config.launcher = arguments.launcher
     config.work_dir = str(run_folder(arguments.config, arguments.work_dir or config.get("work_dir")))
     check_settings(config)

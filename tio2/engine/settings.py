@@ -2,16 +2,24 @@
 
 import difflib
 import inspect
-import types
-import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmdet import registry
 from mmengine.config import Config
 from mmengine.registry import Registry
+from mmengine.runner import Runner
 
-PACKAGE = "tio2"
+from tio2.structures.typed_settings import SettingError, check_arguments, is_own
+
+TAKEN_BEFORE = {  # by MMEngine, before it builds the class
+    registry.HOOKS: {"priority": int | str},
+    registry.OPTIM_WRAPPERS: {"paramwise_cfg": dict | None, "constructor": str},
+}
+RUNNER_READS = {  # keys of a config besides the Runner's arguments
+    *("model_wrapper_cfg", "sync_bn", "find_unused_parameters", "activation_checkpointing", "efficient_conv_bn_eval"),
+    *("compile", "custom_imports"),
+}
 
 
 class ConfigError(ValueError):
@@ -21,14 +29,38 @@ class ConfigError(ValueError):
 def check_settings(config: Config) -> None:
     """Name the first unknown setting, or value of a wrong type, of a class of this package.
 
+    A class may have a static method `check_settings(settings, place)` for those that its constructor hands on.
+
     Raises:
         ConfigError: There is one.
     """
     own = own_classes()
     for place, settings in typed_dicts(config._cfg_dict):
         kind = own.get(settings["type"]) if isinstance(settings["type"], str) else None
-        if kind is not None:
-            check_arguments(kind, {k: v for k, v in settings.items() if k not in ("type", "_scope_")}, place, config)
+        if kind is None:
+            continue
+        try:
+            others = (hints for each, hints in TAKEN_BEFORE.items() if kind.__name__ in each.module_dict)
+            check_arguments(kind, settings, place, next(others, None))
+            if hasattr(kind, "check_settings"):
+                kind.check_settings(settings, place)
+        except SettingError as error:
+            raise ConfigError(f"{config.filename}: {error}") from None
+
+
+def check_options(config: Config, options: Mapping[str, Any]) -> None:
+    """Make sure that options set something: their first names must be a key of the config, or one that a Runner reads.
+
+    Raises:
+        ConfigError: One is neither.
+    """
+    known = {*config, *inspect.signature(Runner.__init__).parameters, *RUNNER_READS} - {"self", "cfg"}
+    for option in options:
+        first = option.split(".")[0]
+        if first not in known:
+            near = difflib.get_close_matches(first, known, n=1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            raise ConfigError(f"--cfg-options {option}: {config.filename} has no {first}{meant}")
 
 
 def own_classes() -> dict[str, type]:
@@ -36,18 +68,6 @@ def own_classes() -> dict[str, type]:
     registries = [value for value in vars(registry).values() if isinstance(value, Registry)]
     classes = {name: kind for each in registries for name, kind in each.module_dict.items()}
     return {name: kind for name, kind in classes.items() if is_own(kind)}
-
-
-def is_own(kind: type) -> bool:
-    """Whether a class is of this package."""
-    return kind.__module__.split(".")[0] == PACKAGE
-
-
-def is_plain(hint: Any) -> bool:
-    """Whether a type hint is of a number, a text or a truth value, or of one of several such."""
-    return hint in (int, float, str, bool, type(None)) or (
-        typing.get_origin(hint) in (typing.Union, types.UnionType) and all(map(is_plain, typing.get_args(hint)))
-    )
 
 
 def typed_dicts(node: Any, place: str = "") -> Iterator[tuple[str, Mapping]]:
@@ -62,88 +82,3 @@ def typed_dicts(node: Any, place: str = "") -> Iterator[tuple[str, Mapping]]:
         return
     for key, child in children:
         yield from typed_dicts(child, f"{place}.{key}" if place else str(key))
-
-
-def check_arguments(kind: type, settings: Mapping[str, Any], place: str, config: Config) -> None:
-    """Hold a class's settings against the signatures of its constructor and, where it hands them on, its parents'.
-
-    Hooks may have a priority, which MMEngine takes out of the settings before it builds them.
-
-    Raises:
-        ConfigError: A setting is unknown or has the wrong type.
-    """
-    hints = constructor_hints(kind)
-    if kind.__name__ in registry.HOOKS.module_dict:
-        hints = {**hints, "priority": int | str}
-    for name, value in settings.items():
-        where = f"{config.filename}: {place}.{name}" if place else f"{config.filename}: {name}"
-        if name not in hints:
-            near = difflib.get_close_matches(name, hints, n=1)
-            meant = f"did you mean {near[0]}?" if near else f"it has {', '.join(hints) or 'none'}"
-            raise ConfigError(f"{where} is unknown: {kind.__name__} has no such setting ({meant})")
-        if not fits(value, hints[name]):
-            raise ConfigError(f"{where} = {value!r} has the wrong type: {kind.__name__} takes {name_of(hints[name])}")
-
-
-def constructor_hints(kind: type) -> dict[str, Any]:
-    """Settings of a class with their types: its constructor's, and its parents' where it hands settings on.
-
-    Of parents in other packages only numbers, texts and truth values are believed: MMDetection's visualizer, say, calls
-    a list of backends a dict.
-    """
-    hints: dict[str, Any] = {}
-    for parent in kind.__mro__[:-1]:
-        if "__init__" not in vars(parent):
-            continue
-        constructor = parent.__init__
-        try:
-            types_of = typing.get_type_hints(constructor)
-        except (NameError, TypeError):  # names imported for type checkers only
-            types_of = {}
-        parameters = list(inspect.signature(constructor).parameters.values())[1:]
-        for parameter in parameters:
-            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                hint = types_of.get(parameter.name, Any)
-                hints.setdefault(parameter.name, hint if is_own(parent) or is_plain(hint) else Any)
-        if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
-            break
-    return hints
-
-
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a config's value can be what a type hint says. Objects of other classes are written as dicts."""
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if hint in (Any, inspect.Parameter.empty) or isinstance(hint, str | typing.TypeVar):
-        return True
-    if origin in (typing.Union, types.UnionType):
-        return any(fits(value, part) for part in parts)
-    if origin is typing.Literal:
-        return value in parts
-    if hint is None or hint is type(None):
-        return value is None
-    if hint in (int, float):  # a truth value is no number here
-        return isinstance(value, int | float if hint is float else int) and not isinstance(value, bool)
-    kind = origin or hint
-    if not isinstance(kind, type):
-        return True
-    if kind in (str, bool):
-        return isinstance(value, kind)
-    if issubclass(kind, Mapping):
-        return isinstance(value, Mapping)
-    if issubclass(kind, Sequence):
-        return _fits_sequence(value, kind, parts)
-    return isinstance(value, kind | Mapping)
-
-
-def _fits_sequence(value: Any, kind: type, parts: tuple) -> bool:
-    """Lists and tuples stand for one another, since a config's file and the command line write them differently."""
-    if not isinstance(value, list | tuple):
-        return False
-    if kind is tuple and parts and parts[-1] is not Ellipsis:
-        return len(value) == len(parts) and all(map(fits, value, parts))
-    return not parts or all(fits(item, parts[0]) for item in value)
-
-
-def name_of(hint: Any) -> str:
-    """A type hint as one reads it in the source."""
-    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")

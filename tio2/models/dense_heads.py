@@ -14,6 +14,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from tio2.models.head_settings import RoITest, RoITraining, settings_of
 from tio2.models.limits import warn_if_reached
 from tio2.models.mask_pasting import enlarged_boxes
 
@@ -94,7 +95,7 @@ class DenseRoIHead(StandardRoIHead):
         Returns:
             `results_list`, with `masks` a list of N RLE dicts.
         """
-        if self.test_cfg.get("refine_boxes", False):
+        if settings_of(RoITest, self.test_cfg).refine_boxes:
             frames = [meta["img_shape"] for meta in batch_img_metas]
             boxes = self.refined_boxes(x, [results.bboxes for results in results_list], frames)
             for results, refined in zip(results_list, boxes, strict=True):
@@ -109,7 +110,7 @@ class DenseRoIHead(StandardRoIHead):
         batch_gt_instances: InstanceList,
     ) -> dict[str, Any]:
         """Upstream's; with `train_cfg.refine_boxes` the positive boxes are changed first, in place."""
-        if self.train_cfg.get("refine_boxes", False):
+        if settings_of(RoITraining, self.train_cfg).refine_boxes:
             with torch.no_grad():  # the box branch learns by its own loss, which was taken before
                 boxes = self.refined_boxes(x, [result.pos_priors for result in sampling_results])
             for result, refined in zip(sampling_results, boxes, strict=True):
@@ -137,10 +138,12 @@ class DenseRoIHead(StandardRoIHead):
 
     def mask_logits(self, x: tuple[Tensor, ...], results_list: InstanceList) -> Tensor:
         """(total N, classes, S, S) logits of all images' boxes, which are in pixels of the network's input."""
-        scale = self.test_cfg.get("mask_box_scale", 1.0)
-        rois = bbox2roi([enlarged_boxes(results.bboxes, scale) for results in results_list])  # (total N, 5)
+        settings = settings_of(RoITest, self.test_cfg)
+        rois = bbox2roi(
+            [enlarged_boxes(results.bboxes, settings.mask_box_scale) for results in results_list]
+        )  # (total N, 5)
         usual = MASK_ROIS_PER_CPU_BATCH if rois.device.type == "cpu" else MASK_ROIS_PER_BATCH
-        batches = rois.split(self.test_cfg.get("mask_rois_per_batch", usual))
+        batches = rois.split(settings.mask_rois_per_batch or usual)
         return torch.cat([self._mask_forward(x, batch)["mask_preds"] for batch in batches])
 
     def paste_masks(

@@ -10,6 +10,7 @@ from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
 from torch import Tensor
 
+from tio2.models.head_settings import RoITest, settings_of
 from tio2.models.mask_pasting import PastedMasks, enlarged_boxes, paste_masks, paste_probabilities
 from tio2.models.overlaps import disjoint_crops
 from tio2.structures.rle_batch import encode_crops
@@ -25,11 +26,10 @@ class DenseFCNMaskHead(FCNMaskHead):
     `mask_origins`, (N, 2) int64, the (row, column) of each one's first pixel. Boxes are brought to the original image
     as upstream does: the box branch leaves that to the mask head.
 
-    More settings of `test_cfg.rcnn`, off by default (docs/dense.md has their effect): `resolve_overlaps=True` gives a
-    pixel that several masks claim to one of them (see `overlaps`); `mask_box_scale` predicts and draws masks in boxes
-    enlarged so many times, so that a box that is too small cuts none; `mask_scores=True` multiplies each score by the
-    mean probability of its mask's pixels, so that an unsure outline ranks below a sure one (maskness: Wang et al.,
-    SOLO, ECCV 2020, section 3.3, https://arxiv.org/abs/1912.04488), and leaves out what falls below `score_thr`.
+    More settings of `test_cfg.rcnn` (`head_settings.RoITest`; docs/dense.md has their effect): `resolve_overlaps`, see
+    `overlaps`; `mask_box_scale`, so that a box that is too small cuts no mask; `mask_scores`, so that an unsure
+    outline ranks below a sure one (maskness: Wang et al., SOLO, ECCV 2020, section 3.3,
+    https://arxiv.org/abs/1912.04488), which leaves out what falls below `score_thr`.
     """
 
     def predict_by_feat(
@@ -47,33 +47,33 @@ class DenseFCNMaskHead(FCNMaskHead):
             mask_preds: Per image (N, classes, S, S), one class where class-agnostic.
             results_list: Per image `bboxes` (N, 4) in pixels of the network's input, and `labels` (N,).
             batch_img_metas: Per image `ori_shape`, and `scale_factor` (w, h) where a step of the pipeline resized it.
-            rcnn_test_cfg: `mask_thr_binary`, and if they are wanted the settings of the class.
+            rcnn_test_cfg: `mask_thr_binary`, and if they are wanted others of `RoITest`.
             rescale: Boxes and masks in the original image instead of the network's input.
             activate_map: `mask_preds` are probabilities already.
 
         Returns:
             `results_list`, changed in place; with `mask_scores` its items are new.
         """
-        edge = rcnn_test_cfg.get("mask_edge", "fade")
+        settings = settings_of(RoITest, rcnn_test_cfg)
+        edge, threshold = settings.mask_edge, settings.mask_thr_binary
         for number, (predictions, image_meta) in enumerate(zip(mask_preds, batch_img_metas, strict=True)):
             results = results_list[number]
             logits = self._class_logits(predictions, results.labels)  # (N, S, S)
             if activate_map:
                 logits = logits.logit()
             image_shape = _set_frame(results, image_meta, rescale)
-            boxes = enlarged_boxes(results.bboxes, rcnn_test_cfg.get("mask_box_scale", 1.0))
-            threshold = rcnn_test_cfg.mask_thr_binary
-            if rcnn_test_cfg.get("resolve_overlaps", False):
+            boxes = enlarged_boxes(results.bboxes, settings.mask_box_scale)
+            if settings.resolve_overlaps:
                 pasted = _disjoint_masks(logits, boxes, results.scores, image_shape, threshold, edge)
             else:
                 pasted = paste_masks(logits, boxes, image_shape, threshold, edge)
             results.masks = pasted.rles
-            if rcnn_test_cfg.get("probability_crops", False):
+            if settings.probability_crops:
                 crops, origins = paste_probabilities(logits, boxes, image_shape, edge)
                 results.mask_probabilities = crops
                 results.mask_origins = origins
-            if rcnn_test_cfg.get("mask_scores", False):
-                results_list[number] = _scored_by_masks(results, pasted.certainties, rcnn_test_cfg.score_thr)
+            if settings.mask_scores:
+                results_list[number] = _scored_by_masks(results, pasted.certainties, settings.score_thr)
         return results_list
 
     def _class_logits(self, predictions: Tensor, labels: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from tio2.models.flips import predict_flipped
+from tio2.models.head_settings import DetectorTest, check_head_settings, settings_of
 from tio2.models.roi_extractor import DenseRoIExtractor
 
 Precision = Literal["auto", "mixed", "float32", "bfloat16", "float16"]
@@ -50,8 +51,8 @@ class DenseMaskRCNN(MaskRCNN):
     and `DenseRoIHead`): MMCV's operators take nothing else, and coordinates in bfloat16 would be off by pixels.
     Weights and their gradients are float32 throughout. float16 trains with `LossScalingOptimWrapper` only.
 
-    With `test_cfg.flips`, a list of `horizontal`, `vertical`, `diagonal`, the mirror images are looked at too, and what
-    they show is fused (see `flips`).
+    With `test_cfg.flips` mirror images are looked at too, and what they show is fused (see `flips`). What else
+    `train_cfg` and `test_cfg` may hold is in `head_settings`; other keys are refused.
 
     Args:
         backbone: As for MMDetection's MaskRCNN; so the others up to `init_cfg`.
@@ -65,8 +66,10 @@ class DenseMaskRCNN(MaskRCNN):
         precision: See `Precision`; what comes of it on the present device is `precision_name`.
 
     Raises:
-        ValueError: There is no such precision.
+        ValueError: There is no such precision, or `train_cfg` or `test_cfg` has a setting that nothing reads.
     """
+
+    check_settings = staticmethod(check_head_settings)
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class DenseMaskRCNN(MaskRCNN):
         init_cfg: ConfigDict | None = None,
         precision: Precision = "auto",
     ):
+        check_head_settings({"train_cfg": train_cfg, "test_cfg": test_cfg})
         super().__init__(backbone, rpn_head, roi_head, train_cfg, test_cfg, neck, data_preprocessor, init_cfg)
         if precision not in get_args(Precision):
             raise ValueError(f"model.precision is {precision!r}: set it to one of {', '.join(get_args(Precision))}")
@@ -104,7 +108,7 @@ class DenseMaskRCNN(MaskRCNN):
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
         """The data samples with what was found, as MMDetection's detectors; in mirror images too if they are wanted."""
-        if not self.test_cfg.get("flips"):
+        if not settings_of(DetectorTest, self.test_cfg).flips:
             return super().predict(batch_inputs, batch_data_samples, rescale)
         results = predict_flipped(self, batch_inputs, batch_data_samples, rescale)
         return self.add_pred_to_datasample(batch_data_samples, results)

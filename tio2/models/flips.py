@@ -16,6 +16,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from tio2.models.dense_heads import DenseRoIHead
+from tio2.models.head_settings import RoITest, settings_of
 
 DIMENSIONS = {"none": (), "horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
 """Flip, as mmdet names them, to the dimensions of (…, H, W) that are turned round."""
@@ -97,7 +98,7 @@ def predict_flipped(detector: MaskRCNN, inputs: Tensor, samples: SampleList, res
         views.append((flip, features))
         seen.append(_mirrored(found, flip, shapes))
     fused = [_fused([of_view[number] for of_view in seen], head.test_cfg) for number in range(len(samples))]
-    if head.test_cfg.get("refine_boxes", False):
+    if settings_of(RoITest, head.test_cfg).refine_boxes:
         _refine(fused, head, views, shapes)
     logits = sum(
         head.mask_logits(features, _mirrored(fused, flip, shapes)).flip(DIMENSIONS[flip]) for flip, features in views
