@@ -1,5 +1,6 @@
-"""Every config parses and builds; the two stages say what the paper says."""
+"""Every config parses and builds; the two stages say what the paper says; configs of one recipe have the same steps."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,49 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 
+from tio2.engine.data_sets import data_sets
+
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path for folder in ("tio2", "demo") for path in (ROOT / "configs" / folder).rglob("*.py"))
 STAGE1, STAGE2 = (ROOT / "configs" / "tio2" / f"mask_rcnn_stage{n}.py" for n in (1, 2))
 PAPER_RATES = {  # learning rate in the epochs of a stage, counted from 1
     STAGE1: {1: 1e-3, 38: 1e-3, 39: 1e-4, 42: 1e-4},
     STAGE2: {1: 1e-3, 28: 1e-3, 29: 1e-4, 35: 1e-4},
+}
+WINDOWS = ("RandomScaledCrop", "RandomTranspose", "RandomFlip")
+RECIPES = {  # steps between loading and FilterAnnotations, and the configs that claim them
+    ("RandomCrop", "RandomFlip", "PhotoMetricDistortion"): {  # the paper's network on real images
+        *(
+            "mask_rcnn_stage1",
+            "mask_rcnn_stage2",
+            "mask_rcnn_stage2_table1",
+            "mask_rcnn_r101",
+            "mask_rcnn_printed_rate",
+        ),
+    },
+    ("RandomRescale", "RandomCrop", "RandomFlip", "PhotoMetricDistortion"): {  # the light variant's two stages
+        *(
+            "light_stage1",
+            "light_stage2",
+            "own_data",
+            "demo_stage1",
+            "demo_stage2",
+            "light_scratch",
+            "light_single_stage",
+        ),
+    },
+    (*WINDOWS, "OneOrMoreOf"): {  # rendered scenes, whatever the network, and EMPS beside them; a row of light_base
+        *("light_rendered", "light_free", "light_emps", "mask_rcnn_rendered", "light_short", "mask_rcnn_short"),
+        *("light_sem", "light_simulated_sem"),
+    },
+    (*WINDOWS, "PhotoMetricDistortion"): {  # real images after rendered ones; light_base and its rows
+        *("light_nc", "light_nc_flips", "light_base", "mask_rcnn_short_stage1", "mask_rcnn_short_stage2"),
+        *("light_anchors_24", "light_anchors_coco", "light_box_nms_03", "light_ema", "light_frozen", "light_mask28"),
+        *("light_no_clipping", "light_no_pretraining", "light_refined_masks", "light_simulated"),
+        *("light_sampled_anchors_256", "light_sampled_anchors_1024"),
+    },
+    ("AgglomeratePaste", "AgglomeratePaste", *WINDOWS, "PhotoMetricDistortion"): {"light_paste"},
+    ("AgglomeratePaste", "AgglomeratePaste", *WINDOWS, "OneOrMoreOf"): {"light_paste_sem"},
 }
 
 
@@ -72,6 +110,43 @@ def test_mask_target_is_what_the_mask_head_gives(path):
     size = config.model.roi_head.mask_roi_extractor.roi_layer.output_size
     logits = head(torch.zeros(1, config.model.roi_head.mask_head.in_channels, size, size))
     assert logits.shape[-1] == config.model.train_cfg.rcnn.mask_size
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_configs_of_one_recipe_have_its_steps(path):
+    claimed = [steps for steps, names in RECIPES.items() if path.stem in names]
+    assert len(claimed) == 1, "a config belongs to one recipe: name it in RECIPES"
+    for dataset in data_sets(Config.fromfile(path).train_dataloader):
+        first, second, *steps, clean, last = (step["type"] for step in dataset.pipeline)
+        assert (first, second, clean, last) == (
+            *("LoadSEMImage", "LoadParticleAnnotations", "FilterAnnotations", "PackDetInputs"),
+        )
+        assert tuple(steps) == claimed[0]
+
+
+@pytest.mark.parametrize(
+    ("stem", "other"), [("mask_rcnn_rendered", "light_rendered"), ("mask_rcnn_short_stage1", "light_base")]
+)
+def test_the_paper_s_network_is_trained_as_the_light_one(stem, other):
+    """All settings of the steps too, the window's size included."""
+    paths = {path.stem: path for path in CONFIGS}
+    mine, its = (
+        [each.pipeline for each in data_sets(Config.fromfile(paths[name]).train_dataloader)] for name in (stem, other)
+    )
+    assert mine == its
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.py")), ids=lambda path: path.stem)
+def test_steps_are_taken_by_name_and_never_by_position(path):
+    """A list of another base has another step there, and no error tells: RandomFlip was lost so in four configs."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    taken = [node for node in ast.walk(tree) if isinstance(node, ast.Subscript) and not is_name(node.slice)]
+    assert not [ast.unparse(node) for node in taken]
+
+
+def is_name(index: ast.expr) -> bool:
+    """Whether a subscript is a text, as in `data["train"]`."""
+    return isinstance(index, ast.Constant) and isinstance(index.value, str)
 
 
 @pytest.mark.parametrize(("path", "steps"), [(STAGE1, 29_316), (STAGE2, 24_430)])

@@ -8,7 +8,7 @@ AP50 0.885, mAP 0.641 on the fifth kept back (docs/training-log.md). Yildirim an
 
 _base_ = "./light_free.py"
 
-test_pipeline = _base_.load[:1] + [dict(type="Resize", scale_factor=0.75)] + _base_.pack_test
+test_pipeline = [_base_.read, dict(_base_.scale_test, scale_factor=0.75), _base_.pack_test]
 train_dataloader = dict(dataset=dict(dataset=dict(datasets=[_base_.emps])))
 val_dataloader = dict(dataset=dict(data_root="data/emps/", pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(data_root="data/emps/", pipeline=test_pipeline))

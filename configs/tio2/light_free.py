@@ -9,8 +9,9 @@ larger (median 42 px across, in half of the images over 110), so they are enlarg
 
 _base_ = "./light_rendered.py"
 
-larger = [dict(_base_.window[0], ratio_range=(0.4, 1.4))] + _base_.window[1:]
-emps = dict(_base_.usual, data_root="data/emps/", pipeline=_base_.load + larger + _base_.after_window)
+larger = dict(_base_.window, ratio_range=(0.4, 1.4))
+pipeline = _base_.load + [larger, _base_.transpose, _base_.flip, _base_.sem] + _base_.pack
+emps = dict(_base_.usual, data_root="data/emps/", pipeline=pipeline)
 model = dict(test_cfg=_base_.test_as_shipped)
 # 1,500 scenes, and twice 293 images
 train_dataloader = dict(dataset=dict(dataset=dict(datasets=[_base_.usual, _base_.varied, emps, emps])))

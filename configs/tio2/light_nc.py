@@ -13,14 +13,15 @@ _base_ = "./light_stage2.py"
 batch_size = 8
 epochs = 25
 load_from = "work_dirs/light_rendered/epoch_10.pth"
-augment = [dict(_base_.window[0], crop_size=(448, 448))] + _base_.window[1:] + _base_.augment[2:]
+window = dict(_base_.window, crop_size=(448, 448))
+pipeline = _base_.load + [window, _base_.transpose, _base_.flip, _base_.brightness] + _base_.pack
 
 as_shipped = _base_.test_as_shipped
 model = dict(test_cfg=dict(as_shipped, rcnn=dict(as_shipped.rcnn, refine_boxes=True)))
 train_dataloader = dict(
     batch_size=batch_size,
     sampler=dict(num_batches=40, batch_size=batch_size),
-    dataset=dict(dataset=dict(pipeline=_base_.load + augment + _base_.pack)),
+    dataset=dict(dataset=dict(pipeline=pipeline)),
 )
 optim_wrapper = dict(optimizer=dict(lr=0.04))
 param_scheduler = [

@@ -11,11 +11,10 @@ _base_ = "./light_stage1.py"
 
 batch_size = 12
 epochs = 10
-after_window = _base_.augment[2:-1] + _base_.sem + _base_.pack
 usual = dict(
     _base_.train_dataloader.dataset.dataset,
     data_root="data/rendered/",
-    pipeline=_base_.load + _base_.window + after_window,
+    pipeline=_base_.load + [_base_.window, _base_.transpose, _base_.flip, _base_.sem] + _base_.pack,
 )
 varied = dict(usual, data_root="data/rendered-varied/")
 

@@ -14,16 +14,13 @@ _base_ = [
 ]
 
 epochs = 4
-augment = [
-    dict(type="RandomRescale", ratio_range=(1.2, 1.9)),
-    dict(type="RandomCrop", crop_size=(320, 320), crop_type="absolute", allow_negative_crop=True, recompute_bbox=True),
-] + _base_.augment[1:]
-test_pipeline = _base_.load[:1] + [dict(type="Resize", scale_factor=1.5)] + _base_.pack_test
+rescale = dict(type="RandomRescale", ratio_range=(1.2, 1.9))
+crop = dict(_base_.crop, crop_size=(320, 320))
+pipeline = _base_.load + [rescale, crop, _base_.flip, _base_.brightness] + _base_.pack
+test_pipeline = [_base_.read, dict(_base_.scale_test, scale_factor=1.5), _base_.pack_test]
 
 model = dict(backbone=dict(frozen_stages=4))
-train_dataloader = dict(
-    sampler=dict(num_batches=100), dataset=dict(dataset=dict(pipeline=_base_.load + augment + _base_.pack))
-)
+train_dataloader = dict(sampler=dict(num_batches=100), dataset=dict(dataset=dict(pipeline=pipeline)))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 

@@ -13,11 +13,10 @@ _base_ = "./mask_rcnn_stage1.py"
 
 batch_size = 12
 epochs = 10
-after_window = _base_.augment[2:] + _base_.sem + _base_.pack
 scenes = dict(
     _base_.train_dataloader.dataset.dataset,
     data_root="data/rendered/",
-    pipeline=_base_.load + _base_.window + after_window,
+    pipeline=_base_.load + [_base_.window, _base_.transpose, _base_.flip, _base_.sem] + _base_.pack,
 )
 load_from = None
 

@@ -1,6 +1,7 @@
 """The BAM TiO2 SEM images, as tools/dataset_converters/bam_tio2.py writes them.
 
-The pipelines are named pieces: a child that changes one writes `pipeline=_base_.load + its_own + _base_.pack`.
+Each step of the pipelines has a name, and a child takes what it wants by name: a step changed is
+`crop = dict(_base_.crop, crop_size=(320, 320))`, a pipeline `_base_.load + [crop, _base_.flip] + _base_.pack`.
 """
 
 data_root = "data/bam-tio2-sem/"
@@ -9,45 +10,37 @@ steps_per_epoch = 698  # §3.5: in both stages, whatever the set's size
 batch_size = 2
 num_workers = 2
 
-load = [dict(type="LoadSEMImage"), dict(type="LoadParticleAnnotations")]
-augment = [
-    dict(
-        type="RandomCrop", crop_size=(1024, 1024), crop_type="absolute", allow_negative_crop=True, recompute_bbox=True
-    ),
-    dict(type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"]),
-    dict(
-        type="PhotoMetricDistortion",
-        brightness_delta=16,
-        contrast_range=(0.8, 1.2),
-        hue_delta=0,
-        saturation_range=(1.0, 1.0),
-    ),
-]
-window = [  # large batches: enlarged over a wide range, stretched, and with the flips laid all eight ways
-    dict(type="RandomScaledCrop", crop_size=(512, 512), ratio_range=(1.0, 2.6), stretch=1.25),
-    dict(type="RandomTranspose"),
-]
-sem = [  # §3.2: one or several of them; a child may put them in place of PhotoMetricDistortion
-    dict(
-        type="OneOrMoreOf",
-        transforms=[
-            dict(type="SEMGaussianBlur", sigma_range=(0.0, 1.5)),
-            dict(type="SEMContrast", factor_range=(0.7, 1.4)),
-            dict(type="SEMGaussianNoise", std_range=(0.0, 8.0)),
-            dict(type="SEMMultiply", factor_range=(0.7, 1.3)),
-        ],
-        prob=0.75,
-    )
-]
-pack = [
-    # what a crop leaves of a particle must be more than a speck; an image without particles is kept
-    dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), by_mask=True, min_gt_mask_area=12, keep_empty=False),
-    dict(type="PackDetInputs"),
-]
-scale_test = [dict(type="Resize", scale_factor=1.0)]
-pack_test = [
-    dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
-]
+read = dict(type="LoadSEMImage")
+load = [read, dict(type="LoadParticleAnnotations")]
+crop = dict(
+    type="RandomCrop", crop_size=(1024, 1024), crop_type="absolute", allow_negative_crop=True, recompute_bbox=True
+)
+flip = dict(type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"])
+brightness = dict(
+    type="PhotoMetricDistortion",
+    brightness_delta=16,
+    contrast_range=(0.8, 1.2),
+    hue_delta=0,
+    saturation_range=(1.0, 1.0),
+)
+# in place of crop, for large batches: enlarged over a wide range and stretched; transpose and flip lay it all eight ways
+window = dict(type="RandomScaledCrop", crop_size=(512, 512), ratio_range=(1.0, 2.6), stretch=1.25)
+transpose = dict(type="RandomTranspose")
+sem = dict(  # §3.2: one or several of them, in place of brightness
+    type="OneOrMoreOf",
+    transforms=[
+        dict(type="SEMGaussianBlur", sigma_range=(0.0, 1.5)),
+        dict(type="SEMContrast", factor_range=(0.7, 1.4)),
+        dict(type="SEMGaussianNoise", std_range=(0.0, 8.0)),
+        dict(type="SEMMultiply", factor_range=(0.7, 1.3)),
+    ],
+    prob=0.75,
+)
+# what a crop leaves of a particle must be more than a speck; an image without particles is kept
+clean = dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), by_mask=True, min_gt_mask_area=12, keep_empty=False)
+pack = [clean, dict(type="PackDetInputs")]
+scale_test = dict(type="Resize", scale_factor=1.0)
+pack_test = dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"))
 
 train_dataloader = dict(
     batch_size=batch_size,
@@ -62,7 +55,7 @@ train_dataloader = dict(
             ann_file="annotations/train.json",
             data_prefix=dict(img="images/train/"),
             filter_cfg=dict(filter_empty_gt=False),
-            pipeline=load + augment + pack,
+            pipeline=load + [crop, flip, brightness] + pack,
         ),
     ),
 )
@@ -78,7 +71,7 @@ val_dataloader = dict(
         ann_file="annotations/val.json",
         data_prefix=dict(img="images/val/"),
         test_mode=True,
-        pipeline=load[:1] + scale_test + pack_test,
+        pipeline=[read, scale_test, pack_test],
     ),
 )
 test_dataloader = dict(
@@ -93,7 +86,7 @@ test_dataloader = dict(
         ann_file="annotations/test.json",
         data_prefix=dict(img="images/test/"),
         test_mode=True,
-        pipeline=load[:1] + scale_test + pack_test,
+        pipeline=[read, scale_test, pack_test],
     ),
 )
 val_evaluator = dict(type="DenseCocoMetric", ann_file=data_root + "annotations/val.json")

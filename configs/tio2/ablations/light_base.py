@@ -10,12 +10,13 @@ _base_ = "../light_nc.py"
 batch_size = 4
 epochs = 4
 model = dict(test_cfg=dict(flips=None, rcnn=dict(mask_scores=False, refine_boxes=False)))
-augment = [dict(_base_.augment[0], crop_size=(320, 320))] + _base_.augment[1:]
+window = dict(_base_.window, crop_size=(320, 320))
+pipeline = _base_.load + [window, _base_.transpose, _base_.flip, _base_.brightness] + _base_.pack
 
 train_dataloader = dict(
     batch_size=batch_size,
     sampler=dict(num_batches=40, batch_size=batch_size),
-    dataset=dict(dataset=dict(pipeline=_base_.load + augment + _base_.pack)),
+    dataset=dict(dataset=dict(pipeline=pipeline)),
 )
 optim_wrapper = dict(optimizer=dict(lr=0.02))
 param_scheduler = [

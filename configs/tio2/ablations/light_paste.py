@@ -19,4 +19,5 @@ paste = [
     ),
     dict(type="AgglomeratePaste", library="data/agglomerates/library.zip", mode="onto", prob=0.5, count_range=(1, 10)),
 ]
-train_dataloader = dict(dataset=dict(dataset=dict(pipeline=_base_.load + paste + _base_.augment + _base_.pack)))
+augment = [_base_.window, _base_.transpose, _base_.flip, _base_.brightness]
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=_base_.load + paste + augment + _base_.pack)))

@@ -8,5 +8,5 @@ Trained in four folds by tools/ablations.sh: docs/ablations.md.
 
 _base_ = "./light_paste.py"
 
-augment = _base_.augment[:-1] + _base_.sem
+augment = [_base_.window, _base_.transpose, _base_.flip, _base_.sem]
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=_base_.load + _base_.paste + augment + _base_.pack)))

@@ -7,5 +7,5 @@ Trained in four folds by tools/ablations.sh: docs/ablations.md.
 
 _base_ = "./light_base.py"
 
-augment = _base_.augment[:-1] + _base_.sem
-train_dataloader = dict(dataset=dict(dataset=dict(pipeline=_base_.load + augment + _base_.pack)))
+pipeline = _base_.load + [_base_.window, _base_.transpose, _base_.flip, _base_.sem] + _base_.pack
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=pipeline)))

@@ -9,8 +9,9 @@ _base_ = "../light_rendered.py"
 
 batch_size = 4
 epochs = 4
-window = [dict(_base_.window[0], crop_size=(320, 320))] + _base_.window[1:]
-scenes = dict(_base_.usual, data_root="data/rendered-short/", pipeline=_base_.load + window + _base_.after_window)
+window = dict(_base_.window, crop_size=(320, 320))
+pipeline = _base_.load + [window, _base_.transpose, _base_.flip, _base_.sem] + _base_.pack
+scenes = dict(_base_.usual, data_root="data/rendered-short/", pipeline=pipeline)
 
 train_dataloader = dict(
     batch_size=batch_size,

@@ -3,14 +3,16 @@
     python tools/train.py configs/tio2/ablations/mask_rcnn_short.py     # with its scenes and both stages: tools/ablations.sh resnet50
 
 10 epochs of 72 steps of 4 windows of 320 px: 52 minutes of one CPU core (OMP_NUM_THREADS=1), 9.8 GB; AP50 0.62, mAP 0.38 on
-rendered scenes kept back. Then mask_rcnn_short_stage1.py and mask_rcnn_short_stage2.py.
+rendered scenes kept back, by runs without RandomFlip (docs/training-log.md). Then mask_rcnn_short_stage1.py and
+mask_rcnn_short_stage2.py.
 """
 
 _base_ = "../mask_rcnn_rendered.py"
 
 batch_size = 4
-window = [dict(_base_.window[0], crop_size=(320, 320))] + _base_.window[1:]
-scenes = dict(_base_.scenes, data_root="data/rendered-short/", pipeline=_base_.load + window + _base_.after_window)
+window = dict(_base_.window, crop_size=(320, 320))
+pipeline = _base_.load + [window, _base_.transpose, _base_.flip, _base_.sem] + _base_.pack
+scenes = dict(_base_.scenes, data_root="data/rendered-short/", pipeline=pipeline)
 
 model = dict(
     train_cfg=dict(rpn_proposal=dict(nms_pre=1000, max_per_img=1000), rcnn=dict(sampler=dict(num=128))),
