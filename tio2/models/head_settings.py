@@ -105,7 +105,7 @@ class DetectorTest:
 
     rpn: Proposals | None = None
     rcnn: RoITest | None = None
-    flips: Sequence[Literal["horizontal", "vertical", "diagonal"]] = ()
+    flips: Sequence[Literal["horizontal", "vertical", "diagonal"]] | None = None
 
 
 def settings_of(kind: type[Settings], config: Mapping[str, Any]) -> Settings:
