@@ -42,7 +42,6 @@ def main() -> None:
         from tio2.engine import find_checkpoint, launch, newest_checkpoint, testing
         from tio2.evaluation import nms_ceiling
         from tio2.metrology import compare_split, figures_of_merit
-        from tio2.models.detector import precision_of
         from tio2.reporting import draw_split, results_table, write_report
         from tio2.sem import read_grey
         from tio2.structures import read_annotations, read_predictions
@@ -62,8 +61,7 @@ def main() -> None:
         predictions = read_predictions(folder / "predictions.json")
         figures = figures_of_merit(compare_split(truth, predictions, min_score=arguments.min_score))
         metrics |= {f"particles/{name}": value for name, value in figures.items()}
-        precision = precision_of(config.model, next(runner.model.parameters()).device)
-        record = testing.tested_record(runner, metrics, checkpoint, folder.name, precision, folder / "predictions.json")
+        record = testing.tested_record(runner, metrics, checkpoint, folder.name, folder / "predictions.json")
         record["counted_from_score"] = arguments.min_score
         print(results_table({Path(config.work_dir).name: record["metrics"]}))
         for iou in (0.3, 0.5):

@@ -138,10 +138,11 @@ def model_use(config: Config, checkpoint: str | Path, precision: str, tile: Sequ
 
 
 def tested_record(
-    runner: Runner, metrics: dict[str, float], checkpoint: str | Path, split: str, precision: str, predictions: Path
+    runner: Runner, metrics: dict[str, float], checkpoint: str | Path, split: str, predictions: Path
 ) -> dict:
     """What `metrics.json` of a test holds; `predictions` is the file that the test wrote."""
     timing = next(hook for hook in runner.hooks if isinstance(hook, SecondsPerImageHook))
+    precision = precision_name(runner.model)
     return {
         "config": runner.cfg.filename,
         "checkpoint": {"path": str(checkpoint), "sha256": file_sha256(checkpoint)},
@@ -149,7 +150,7 @@ def tested_record(
         "predictions_sha256": file_sha256(predictions),
         "split": split,
         "images": len(runner.test_dataloader.dataset),
-        "precision": precision_name(runner.model),
+        "precision": precision,
         "operating_point": operating_point(runner.cfg),
         "seconds_per_image": timing.seconds_per_image,
         "metrics": metrics,
