@@ -102,7 +102,7 @@ def test_the_limit_of_mini_masks_is_handed_on():
     [
         ({"size": [61, 80], "counts": [61 * 80]}, "RLE of size"),
         ({"size": list(SHAPE), "counts": [3]}, "add up to"),
-        ([[0.0, 1, 2, 3]], "three or more corners"),
+        ([[0.0, 1, 2, 3]], "fewer than three corners"),
     ],
 )
 def test_annotations_that_do_not_fit_name_the_image(mask, message):

@@ -10,7 +10,8 @@ from matplotlib.path import Path as Outline
 
 from tio2.exchange.crossings import crosses_itself
 from tio2.exchange.outlines import mask_outlines, ring_area, simple_outlines
-from tio2.exchange.shapes import Bitmap, Ellipse, Polygon, ShapeError, leaves, rasterise, rectangle, ring, union
+from tio2.exchange.shapes import Bitmap, Ellipse, Polygon, leaves, polygon_shapes, rasterise, rectangle, union
+from tio2.structures.polygons import ShapeError, points, ring
 
 FRAME = (30, 40)
 
@@ -184,7 +185,9 @@ def test_what_leaves_the_image_is_cut():
         (lambda: polygon((0, 0), (1, math.nan), (2, 2)), "no number"),
         (lambda: Polygon(()), "no outline"),
         (lambda: ring([1, 2, 3], [1, 2]), "two equally long lists"),
-        (lambda: ring(["a", 2, 3], [1, 2, 3]), "two equally long lists"),
+        (lambda: ring([[1, 2], [3, 4]], [[5, 6], [7, 8]]), "two equally long lists"),
+        (lambda: ring(5, 6), "two equally long lists"),
+        (lambda: ring(["a", 2, 3], [1, 2, 3]), "no number"),
         (lambda: Ellipse((0, 0), (0, 1)), "radius"),
         (lambda: Ellipse((0, math.inf), (1, 1)), "no number"),
     ],
@@ -199,3 +202,164 @@ def test_parts_make_one_particle():
     assert placed[0].shape == (11, 11)
     assert full(placed).sum() == 8
     assert union([rectangle(50, 50, 60, 60)], FRAME)[0].size == 0
+
+
+# --- nested lists -----------------------------------------------------------------------------------------------------
+
+RING = [(2, 2), (20, 4), (18, 20), (9, 23), (3, 18), (1, 9)]  # six corners: as many as make every form possible
+HOLE = [(8, 8), (12, 8), (12, 12), (8, 12)]
+ISLAND = [(30, 3), (36, 3), (36, 9), (30, 9)]
+
+
+def flat(ring):
+    return [value for corner in ring for value in corner]
+
+
+def pairs(ring):
+    return [list(corner) for corner in ring]
+
+
+def contour(ring):
+    """OpenCV's (K, 1, 2)."""
+    return [[list(corner)] for corner in ring]
+
+
+def named(ring):
+    return [{"x": x, "y": y} for x, y in ring]
+
+
+ONE_RING = {
+    "bare": flat(RING),
+    "COCO": [flat(RING)],
+    "a list too many": [[flat(RING)]],
+    "two lists too many": [[[flat(RING)]]],
+    "pairs": pairs(RING),
+    "pairs in a list": [pairs(RING)],
+    "pairs in two lists": [[pairs(RING)]],
+    "contour": contour(RING),
+    "contour in a list": [contour(RING)],
+    "contour in two lists": [[contour(RING)]],
+    "points of names": named(RING),
+    "points of names in a list": [named(RING)],
+    "x and y": {"x": [x for x, _ in RING], "y": [y for _, y in RING]},
+    "tuples": tuple(RING),
+    "numbers as text": [[str(value) for value in flat(RING)]],
+    "closed": [flat([*RING, RING[0]])],
+    "an odd number of pairs, closed": [pairs([*RING, RING[0]])],
+}
+RING_AND_HOLE = {
+    "flat": [[flat(RING), flat(HOLE)]],
+    "GeoJSON's polygon": [pairs(RING), pairs(HOLE)],
+    "GeoJSON's multipolygon": [[pairs(RING), pairs(HOLE)]],
+    "contours": [contour(RING), contour(HOLE)],
+    "points of names": [named(RING), named(HOLE)],
+}
+TWO_PIECES = {
+    "COCO": [flat(RING), flat(ISLAND)],
+    "COCO, equally long": [flat(ISLAND), flat(HOLE)],
+    "flat, a list too many": [[flat(RING), flat(ISLAND)]],
+    "flat, a list each": [[flat(RING)], [flat(ISLAND)]],
+    "pairs": [pairs(RING), pairs(ISLAND)],
+    "multipolygon": [[pairs(RING)], [pairs(ISLAND)]],
+    "contours": [contour(RING), contour(ISLAND)],
+}
+
+
+@pytest.mark.parametrize("form", ONE_RING)
+def test_one_outline_in_any_nesting_is_the_same_outline(form):
+    np.testing.assert_array_equal(pixels(*polygon_shapes(ONE_RING[form])), pixels(polygon(*RING)))
+
+
+@pytest.mark.parametrize("form", RING_AND_HOLE)
+def test_an_outline_with_its_hole(form):
+    expected = pixels(polygon(*RING)) - pixels(polygon(*HOLE))
+    np.testing.assert_array_equal(pixels(*polygon_shapes(RING_AND_HOLE[form])), expected)
+
+
+@pytest.mark.parametrize("form", TWO_PIECES)
+def test_two_pieces_of_a_particle(form):
+    first = HOLE if "equally" in form else RING
+    expected = pixels(polygon(*first)) | pixels(polygon(*ISLAND))
+    np.testing.assert_array_equal(pixels(*polygon_shapes(TWO_PIECES[form])), expected)
+
+
+circle = np.array([(20 + 9 * math.cos(t), 14 + 9 * math.sin(t)) for t in np.arange(24) * math.pi / 12])
+REFUSED = {
+    "nothing": ([], "a list of theirs is empty"),
+    "an empty piece": ([flat(RING), []], "a list of theirs is empty"),
+    "a text": ("[[1, 2, 3, 4, 5, 6]]", "no list"),
+    "a number": (5, "no list"),
+    "an odd number": ([flat(RING)[:-1]], "odd number"),
+    "points with a third number": ([(*corner, 2) for corner in RING[:5]], "odd number"),
+    "two corners": ([[1, 2, 3, 4]], "fewer than three corners"),
+    "two lists of four": ([[1, 2, 3, 4], [5, 6, 7, 8]], "fewer than three corners"),
+    "two pairs": ([[1, 2], [3, 4]], "fewer than three corners"),
+    "one pair among the rings": ([pairs(RING), [[3, 4]]], "fewer than three corners"),
+    "ragged": ([flat(RING), [flat(HOLE)]], "deeper in one place"),
+    "numbers beside lists": ([flat(RING), 7], "deeper in one place"),
+    "pairs beside flat": ([[1, 2], [3, 4, 5, 6, 7, 8]], "mix pairs and flat"),
+    "without end": ([[[[[[[[[[1, 2, 3, 4, 5, 6]]]]]]]]]], "nested more than"),
+    "flat, too deep": ([[[flat(RING)]], [[flat(HOLE)]]], "nested 4 deep"),
+    "NaN": ([[math.nan, *flat(RING)[1:]]], "no number"),
+    "infinite": ([[math.inf, *flat(RING)[1:]]], "no number"),
+    "null": ([[None, *flat(RING)[1:]]], "no number"),
+    "true": ([[True, *flat(RING)[1:]]], "no number"),
+    "a word": ([["x", *flat(RING)[1:]]], "no number"),
+    "endless digits": ([[10**400, *flat(RING)[1:]]], "no number"),
+    "far away": ([[1e300, *flat(RING)[1:]]], "far outside"),
+    "a hole that crosses": ([pairs(RING), pairs([(15, 8), (39, 8), (39, 12), (15, 12)])], "its hole cross"),
+    "all x, then all y": (circle.T.tolist(), "the x and the y of one"),
+    "an unknown record": ({"path": flat(RING)}, "no form that is known"),
+    "unknown points": ([{"lat": 1, "lon": 2}] * 4, "no form that is known"),
+    "x without y": ({"x": [1, 2, 3]}, "no form that is known"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_lists_that_are_no_outline_are_refused_with_the_reason(case):
+    value, message = REFUSED[case]
+    with pytest.raises(ShapeError, match=message):
+        polygon_shapes(value)
+
+
+nests = st.recursive(
+    st.one_of(st.integers(-5, 60), st.floats(-5, 60), st.none(), st.booleans(), st.text(max_size=2)),
+    lambda inner: st.lists(inner, max_size=6),
+    max_leaves=30,
+)
+
+
+@given(nests)
+def test_any_json_gives_an_outline_of_its_own_numbers_or_is_refused(value):
+    try:
+        found = polygon_shapes(value)
+    except ShapeError:
+        return
+    numbers = np.concatenate([ring.ravel() for shape in found for ring in shape.rings])
+    assert numbers.tolist() == [float(number) for number in leaves_of(value)], "each number once, in its order"
+
+
+def leaves_of(value):
+    return [leaf for child in value for leaf in leaves_of(child)] if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([[1, 2]], [[1, 2]]),
+        ([[1, 2], [3, 4]], [[1, 2], [3, 4]]),
+        ([1, 2, 3, 4], [[1, 2], [3, 4]]),
+        ([[1, 2, 3, 4]], [[1, 2], [3, 4]]),
+        ([[[1, 2]], [[3, 4]]], [[1, 2], [3, 4]]),
+        ([[[1, 2], [3, 4]]], [[1, 2], [3, 4]]),
+        ([{"x": 1, "y": 2}, {"x": 3, "y": 4}], [[1, 2], [3, 4]]),
+    ],
+)
+def test_points_of_one_line(value, expected):
+    assert points(value).tolist() == expected
+
+
+@pytest.mark.parametrize("value", [[[1, 2, 3], [4, 5, 6]], [[[1, 2], [3, 4]], [[5, 6], [7, 8]]], [[1, 2, 3]], []])
+def test_what_is_no_line_of_points_is_refused(value):
+    with pytest.raises(ShapeError):
+        points(value)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from strategies import noise_stacks
-from tio2.structures.rle import crop_to_rle, polygons_to_rles, rle_to_crop
+from tio2.structures.polygons import ShapeError, polygons_to_rles
+from tio2.structures.rle import crop_to_rle, rle_size, rle_to_crop
 from tio2.structures.rle_decoding import parse_counts
 
 
@@ -89,10 +90,51 @@ def test_polygons_of_a_particle_are_united_and_cut_by_the_frame():
     assert origin == (2, 0)
 
 
-@pytest.mark.parametrize("polygons", [[], [[0, 0, 1, 1]], [[0, 0, 4, 0, 4, 4, 0]]])
-def test_what_is_no_polygon_is_refused(polygons):
-    with pytest.raises(ValueError, match="three or more corners"):
+@pytest.mark.parametrize(
+    ("polygons", "message"),
+    [
+        ([], "is empty"),
+        ([[0, 0, 1, 1]], "fewer than three corners"),
+        ([[0, 0, 4, 0, 4, 4, 0]], "odd number"),
+        ([[[0, 0, 8, 0, 8, 8, 0, 8], [3, 3, 5, 3, 5, 5]]], "has holes"),
+        ([[0, 0, 4, 0, 4, 1e6]], "far beyond its image"),
+    ],
+)
+def test_what_is_no_polygon_is_refused(polygons, message):
+    with pytest.raises(ValueError, match=message):
         polygons_to_rles([polygons], (10, 10))
+
+
+RLES = {
+    "no counts": ({"size": [2, 3]}, "neither a list of polygons nor an RLE"),
+    "a list": ([2, 3], "neither a list of polygons nor an RLE"),
+    "three sides": ({"size": [2, 3, 1], "counts": [6]}, "two whole numbers above 0"),
+    "a side of 0": ({"size": [2, 0], "counts": []}, "two whole numbers above 0"),
+    "a side as text": ({"size": [2, "3"], "counts": [6]}, "two whole numbers above 0"),
+    "a side of true": ({"size": [6, True], "counts": [6]}, "two whole numbers above 0"),
+    "sides of 4e9": ({"size": [4_000_000_000, 4_000_000_000], "counts": [16 * 10**18]}, "that of no image"),
+    "counts too few": ({"size": [2, 3], "counts": [2, 3]}, "do not add up"),
+    "counts below 0": ({"size": [2, 3], "counts": [8, -2]}, "whole numbers from 0"),
+    "counts in parts": ({"size": [2, 3], "counts": [2.5, 3.5]}, "whole numbers from 0"),
+    "counts as text": ({"size": [2, 3], "counts": ["2", "4"]}, "whole numbers from 0"),
+    "endless counts": ({"size": [2, 3], "counts": [float("inf")]}, "whole numbers from 0"),
+    "a count": ({"size": [2, 3], "counts": 6}, "neither text nor a list"),
+}
+
+
+@pytest.mark.parametrize("case", RLES)
+def test_an_rle_from_a_file_is_checked_before_it_is_decoded(case):
+    rle, message = RLES[case]
+    with pytest.raises(ShapeError, match=message):
+        rle_size(rle)
+    assert rle_size({"size": [2, 3], "counts": [2, 4.0]}) == (2, 3)
+
+
+def test_compressed_counts_that_run_over_64_bits_are_refused():
+    with pytest.raises(ValueError, match="compressed form"):
+        rle_to_crop({"size": [2, 3], "counts": "o" * 40 + "0"})
+    with pytest.raises(ValueError, match="add up to"):
+        rle_to_crop({"size": [2, 3], "counts": ("o" * 11 + "7") * 2})
 
 
 def test_runs_that_do_not_fill_the_frame_are_refused():

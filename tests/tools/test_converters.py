@@ -1,6 +1,7 @@
 """The converters: round trips of rendered scenes and of EMPS, the split, states, pixel sizes, and bad input."""
 
 import base64
+import contextlib
 import importlib.util
 import json
 import subprocess
@@ -441,6 +442,7 @@ def test_bad_annotations_are_counted_and_named(tmp_path, capsys):
         poly([1, 2], [1, 2]),
         poly([1, 2, 3], [1, 2]),
         poly([1, None, 3], [1, 2, 3]),
+        poly([[1, 2], [3, 4]], [[1, 2], [3, 4]]),
         {"name": "circle", "cx": 5, "cy": 5, "r": 0},
         {"name": "blob"},
         {},
@@ -460,10 +462,10 @@ def test_bad_annotations_are_counted_and_named(tmp_path, capsys):
         "1 × annotations left out, empty: they cover no pixel centre: a.png: region 4",
         "1 × annotations whose outline crosses itself, filled wherever it winds round: look at them: a.png: region 5",
         "1 × annotations left out, they have fewer than three corners: a.png: region 6",
-        "1 × annotations left out, their coordinates are not two equally long lists of numbers: a.png: region 7",
-        "1 × annotations left out, a coordinate of theirs is no number: a.png: region 8",
-        "1 × annotations left out, their radius is not above 0: a.png: region 9",
-        "4 × annotations left out, not in the form of their format: a.png: region 10",
+        "2 × annotations left out, their coordinates are not two equally long lists of numbers: a.png: region 7, a.png",
+        "1 × annotations left out, a coordinate of theirs is no number, or far outside any image: a.png: region 8",
+        "1 × annotations left out, their radius is not above 0: a.png: region 10",
+        "4 × annotations left out, not in the form of their format: a.png: region 11",
         "1 × images left out with their annotations, no such file or several of that name: gone.png",
         "1 × images left out, no particle in them (--keep-empty keeps them as background): empty.png",
         "1 × images left out, their entry names no file: d",
@@ -472,7 +474,7 @@ def test_bad_annotations_are_counted_and_named(tmp_path, capsys):
         "1 × images left out, not in the annotation file: spare.png",
     ):
         assert line in text
-    assert "a.png: region 13" in (tmp_path / "out/conversion.txt").read_text()
+    assert "a.png: region 14" in (tmp_path / "out/conversion.txt").read_text()
 
 
 def test_bad_coco_annotations_are_counted_and_named(tmp_path, capsys):
@@ -508,7 +510,9 @@ def test_bad_coco_annotations_are_counted_and_named(tmp_path, capsys):
     text = capsys.readouterr().out
     for line in (
         "1 × annotations left out, they have a box at most, but no mask: sem/a.png: annotation 2",
-        "3 × annotations left out, not in the form of their format: entry 9, sem/a.png: annotation 3",
+        "1 × annotations left out, not in the form of their format: entry 9",
+        "1 × annotations left out, their RLE's counts are damaged, or do not add up to its size: sem/a.png: annotation",
+        "1 × annotations left out, their RLE's counts do not add up to its size: sem/a.png: annotation 4",
         "1 × annotations left out, their RLE is of another size than the image: sem/a.png: annotation 5",
         "1 × annotations left out, their image is not in the file: annotation 6 of image 99",
         "1 × annotations left out, they have fewer than three corners: sem/a.png: annotation 8",
@@ -527,7 +531,8 @@ def test_bad_labelme_and_imagej_files_are_named(tmp_path, capsys):
     write_json(tmp_path / "sem/c.json", {"something": "else"})
     run("labelme", tmp_path / "sem", "--val", 0, "--out", tmp_path / "out")
     text = capsys.readouterr().out
-    assert "2 × annotations left out, not in the form of their format: a.png: shape 2" in text
+    assert "1 × annotations left out, their outline is no list: a.png: shape 2" in text
+    assert "1 × annotations left out, not in the form of their format: a.png: shape 3" in text
     assert "1 × annotation files left out, they cannot be read: " in text
     assert "1 × JSON files left out, not LabelMe's: c.json" in text
     assert "2 × images left out, without an annotation file: b.png, c.png" in text
@@ -564,10 +569,101 @@ def test_bad_label_images_are_named(tmp_path, capsys):
     assert "1 × label images left out, no image or several of that name: f.tif" in text
 
 
+def corners_of(count=16):
+    """(count, 2) on a circle of radius 9 px, whose area is known."""
+    turn = np.arange(count) * 2 * np.pi / count
+    return np.stack([30 + 9 * np.cos(turn), 20 + 9 * np.sin(turn)], axis=1)
+
+
+FORMS = {  # of a segmentation; the eight of public reports, where odd and even numbers of corners differed
+    "flat": lambda p: [p.ravel().tolist()],
+    "bare": lambda p: p.ravel().tolist(),
+    "pairs": lambda p: p.tolist(),
+    "pairs in a list": lambda p: [p.tolist()],
+    "an odd number of pairs in a list": lambda p: [[*p.tolist(), p[0].tolist()]],
+    "too deep": lambda p: [[p.ravel().tolist()]],
+    "contour": lambda p: [p[:, None].tolist()],
+    "outline and hole": lambda p: [[p.ravel().tolist(), ((p - p.mean(0)) * 0.3 + p.mean(0)).ravel().tolist()]],
+    "an RLE without a size of the image": lambda _: rle_of_disk(),
+}
+
+
+def rle_of_disk():
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    disk = (np.hypot(rows - 20, columns - 30) < 9).astype(np.uint8)
+    rle = coco_mask.encode(np.asfortranarray(disk))
+    return {"size": rle["size"], "counts": rle["counts"].decode()}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_coco_polygons_in_every_nesting(tmp_path, form):
+    write_image(tmp_path / "sem/a.png")
+    corners = corners_of()
+    expected = 0.5 * 16 * 81 * np.sin(2 * np.pi / 16) * (1 - 0.09 * (form == "outline and hole"))
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": FORMS[form](corners)}
+    data = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [annotation]}
+    run(
+        "coco", write_json(tmp_path / "c.json", data), "--images", tmp_path / "sem", "--val", 0, "--out", tmp_path / "o"
+    )
+    (particle,) = read_annotations(tmp_path / "o/annotations/train.json")["annotations"]
+    assert particle["area"] == pytest.approx(expected, rel=0.05)
+
+
+def test_an_rle_of_another_size_than_the_file_is_left_out_though_the_image_states_none(tmp_path, capsys):
+    write_image(tmp_path / "sem/a.png", shape=(2 * HEIGHT, 2 * WIDTH))
+    write_image(tmp_path / "sem/b.png")
+    images = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}]
+    annotations = [{"id": n, "image_id": n, "category_id": 1, "segmentation": rle_of_disk()} for n in (1, 2)]
+    path = write_json(tmp_path / "c.json", {"images": images, "annotations": annotations})
+    run("coco", path, "--images", tmp_path / "sem", "--val", 0, "--out", tmp_path / "o")
+    assert "1 × images left out, annotated at another size than the file has: a.png (60 x 40 on 120 x 80)" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ([[2, 8, 8, 2, 5, 5], [3, 3, 9, 9, 3, 9]], "their points are not a list of pairs"),
+        ([[[2, 3], [8, 3], [8, 9]], [[2, 3], [8, 3], [8, 9]]], "their points are not a list of pairs"),
+    ],
+)
+def test_labelme_points_that_are_no_pairs_are_no_other_shape(tmp_path, capsys, points, message):
+    write_image(tmp_path / "sem/a.png")
+    good = {"label": "x", "points": [[2, 3], [8, 3], [8, 9], [2, 9]], "shape_type": "polygon"}
+    write_json(tmp_path / "sem/a.json", {"shapes": [good, good | {"points": points}], "imagePath": "a.png"})
+    run("labelme", tmp_path / "sem", "--val", 0, "--out", tmp_path / "out")
+    assert len(read_annotations(tmp_path / "out/annotations/train.json")["annotations"]) == 1
+    assert f"1 × annotations left out, {message}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("change", ["annotations", "categories", "image_id", "id", "category_id", "label", "name"])
+@pytest.mark.parametrize("value", [5, [1], {"a": 1}, None, True, "\ud800", 1e400])
+def test_other_types_in_coco_files_end_in_no_traceback(tmp_path, capsys, change, value):
+    write_image(tmp_path / "sem/a.png")
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": FORMS["flat"](corners_of()), "state": None}
+    data = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [annotation, annotation | {"id": 2}],
+        "categories": [{"id": 1, "name": "x"}],
+    }
+    places = {
+        "annotations": data, "categories": data, "image_id": annotation, "id": data["images"][0],
+        "category_id": annotation, "label": annotation, "name": data["categories"][0],
+    }  # fmt: skip
+    places[change]["state" if change == "label" else change] = value
+    path = write_json(tmp_path / "c.json", data)
+    with contextlib.suppress(SystemExit):  # the program's one line
+        run("coco", path, "--images", tmp_path / "sem", "--val", 0, "--out", tmp_path / "o")
+    capsys.readouterr().out.encode()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("via", "{ half", "not a JSON file"),
+        ("coco", "[" * 200_000, "not a JSON file"),
+        ("coco", '{"images": [], "annotations": 5}', "its annotations must be a list"),
         ("via", "[]", "not a VIA file"),
         ("via", '{"project": 1, "file": {}, "metadata": {}}', "VIA 3"),
         ("via", "{}", "not a VIA file"),

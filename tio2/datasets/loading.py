@@ -8,7 +8,7 @@ from mmdet.registry import TRANSFORMS
 from tio2.datasets.masks import InstanceCroppedMasks
 from tio2.sem.reading import read_grey
 from tio2.structures.masks import CroppedMasks
-from tio2.structures.rle import polygons_to_rles
+from tio2.structures.polygons import polygons_to_rles
 
 
 @TRANSFORMS.register_module()

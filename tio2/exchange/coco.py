@@ -1,17 +1,17 @@
 """COCO JSON of any tool: polygons, RLE of both kinds, crowds."""
 
+import contextlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tio2.exchange.shapes import Bitmap, Polygon, Shape, ShapeError, ring
+from tio2.exchange.shapes import Bitmap, Shape, polygon_shapes
 from tio2.exchange.source import Account, ExchangeError, ImageFolder, SourceImage, SourceParticle
 from tio2.structures.annotation_checks import CONFIGURATIONS
-from tio2.structures.json_files import read_json
-from tio2.structures.rle import rle_to_crop
+from tio2.structures.json_files import is_id, is_number, read_json
+from tio2.structures.polygons import ShapeError
+from tio2.structures.rle import rle_size, rle_to_crop
 
 STATE_KEY = "state"
 SEGMENTATION_KEY = "segmentation"
@@ -40,19 +40,19 @@ def read_coco(
     Raises:
         ExchangeError: it is no COCO file.
     """
-    data = read_json(path, ExchangeError)
-    if not (isinstance(data, Mapping) and isinstance(data.get("images"), list)):
-        raise ExchangeError(f"{path}: not a COCO file; it must hold a list of images")
-    categories = {entry.get("id"): entry.get("name") for entry in data.get("categories") or [] if _is_record(entry)}
+    data, categories = _content(path)
     annotations = _by_image(data.get("annotations") or [], account)
     listed = set()
     for number, record in enumerate(data["images"], start=1):
-        if not (_is_record(record) and isinstance(record.get("file_name"), str) and "id" in record):
+        if not (_is_record(record) and isinstance(record.get("file_name"), str) and is_id(record.get("id"))):
             account.note("images left out, their entry names no file", f"entry {number}")
             continue
         image = _image(record, images)
         listed.add(image.path)
-        for annotation in annotations.pop(record["id"], []):
+        of_image = annotations.pop(record["id"], [])
+        if image.size is None:  # then an RLE says it, and is compared with the file
+            image.size = _stated_size(annotation.get(segmentation_key) for annotation in of_image)
+        for annotation in of_image:
             place = f"annotation {annotation.get('id')}"
             with account.tolerate(f"{image.name}: {place}"):
                 shapes = coco_shapes(annotation.get(segmentation_key), image.size)
@@ -72,32 +72,55 @@ def coco_shapes(segmentation: Any, size: tuple[int, int] | None) -> tuple[Shape,
     """Shapes of a segmentation: polygons, or the pixels of an RLE.
 
     Args:
-        segmentation: list of flat polygons, or an RLE, compressed or not.
+        segmentation: an RLE, compressed or not, or polygons in any of the forms of `polygons`.
         size: (H, W) that the file gives for the image; an RLE must have it.
 
     Raises:
-        ShapeError: there is none, or it does not fit.
-        KeyError, ValueError, TypeError: it is not what COCO has.
+        ShapeError: there is none, it is in no known form, or it does not fit.
     """
-    if not segmentation:
+    if segmentation in (None, [], {}, ""):
         raise ShapeError("they have a box at most, but no mask")
-    if isinstance(segmentation, Mapping):
-        if size is not None and tuple(segmentation["size"]) != size:
+    if isinstance(segmentation, Mapping) and {"size", "counts"} & segmentation.keys():
+        stated = rle_size(segmentation)
+        if size is not None and stated != size:
             raise ShapeError("their RLE is of another size than the image")
-        return (Bitmap(*rle_to_crop(segmentation)),)
-    flats = segmentation if isinstance(segmentation[0], Sequence) else [segmentation]
-    return tuple(Polygon((ring(flat[0::2], flat[1::2]),)) for flat in flats)
+        try:
+            return (Bitmap(*rle_to_crop(segmentation)),)
+        except ValueError:
+            raise ShapeError("their RLE's counts are damaged, or do not add up to its size") from None
+    return polygon_shapes(segmentation)
+
+
+def _content(path: Path) -> tuple[Mapping[str, Any], dict[int | str, Any]]:
+    """What a COCO file holds, its sections being lists, and category id to name."""
+    data = read_json(path, ExchangeError)
+    if not (isinstance(data, Mapping) and isinstance(data.get("images"), list)):
+        raise ExchangeError(f"{path}: not a COCO file; it must hold a list of images")
+    for section in ("annotations", "categories"):
+        if not isinstance(data.get(section) or [], list):
+            raise ExchangeError(f"{path}: not a COCO file; its {section} must be a list")
+    entries = [entry for entry in data.get("categories") or [] if _is_record(entry) and is_id(entry.get("id"))]
+    return data, {entry["id"]: entry.get("name") for entry in entries}
+
+
+def _stated_size(segmentations: Iterable[Any]) -> tuple[int, int] | None:
+    """(H, W) of the first RLE that states one."""
+    for segmentation in segmentations:
+        if isinstance(segmentation, Mapping):
+            with contextlib.suppress(ShapeError):
+                return rle_size(segmentation)
+    return None
 
 
 def _image(record: Mapping[str, Any], images: ImageFolder) -> SourceImage:
     height, width = record.get("height"), record.get("width")
-    known = isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0
+    known = type(height) is int and type(width) is int and height > 0 and width > 0
     nm, configuration = record.get("pixel_size_nm"), record.get("configuration")
     return SourceImage(
         images.find(record["file_name"]),
         record["file_name"],
         size=(height, width) if known else None,
-        pixel_size_nm=float(nm) if isinstance(nm, int | float) and np.isfinite(nm) and nm > 0 else None,
+        pixel_size_nm=float(nm) if is_number(nm) and nm > 0 else None,
         configuration=configuration if configuration in CONFIGURATIONS else None,
     )
 
@@ -107,9 +130,9 @@ def _label(annotation: Mapping[str, Any], key: str, categories: Mapping[Any, str
     for label in (
         annotation.get(key),
         attributes.get(key) if isinstance(attributes, Mapping) else None,
-        categories.get(annotation.get("category_id")),
+        categories.get(category) if is_id(category := annotation.get("category_id")) else None,
     ):
-        if label not in (None, ""):
+        if isinstance(label, str | int | float) and label != "":
             return str(label)
     return None
 
@@ -117,8 +140,8 @@ def _label(annotation: Mapping[str, Any], key: str, categories: Mapping[Any, str
 def _by_image(annotations: Sequence[Any], account: Account) -> dict[Any, list[Mapping[str, Any]]]:
     groups = defaultdict(list)
     for number, annotation in enumerate(annotations, start=1):
-        if _is_record(annotation):
-            groups[annotation.get("image_id")].append(annotation)
+        if _is_record(annotation) and is_id(annotation.get("image_id")):
+            groups[annotation["image_id"]].append(annotation)
         else:
             account.note("annotations left out, not in the form of their format", f"entry {number}")
     return dict(groups)

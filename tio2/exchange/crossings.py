@@ -1,4 +1,4 @@
-"""Whether an outline crosses itself, which is a slip of the hand more often than a particle."""
+"""Whether outlines cross themselves or one another, which is a slip of the hand more often than a particle."""
 
 import numpy as np
 
@@ -21,6 +21,16 @@ def crosses_itself(corners: np.ndarray) -> bool:
         block = slice(first, first + _BLOCK)
         last = np.searchsorted(left, right[block].max(), side="right")
         if _any_cross(start[block, None], end[block, None], start[None, first:last], end[None, first:last]):
+            return True
+    return False
+
+
+def cross_each_other(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether an edge of a ring (K, 2) and one of another (L, 2), open or closed, cross at a point inside both."""
+    start, end = second, np.roll(second, -1, axis=0)
+    for low in range(0, len(first), _BLOCK):
+        edges = np.arange(low, min(low + _BLOCK, len(first)))
+        if _any_cross(first[edges, None], first[(edges + 1) % len(first), None], start[None], end[None]):
             return True
     return False
 

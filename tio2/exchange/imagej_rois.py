@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import roifile
 
 from tio2.exchange.outlines import mask_outlines
 from tio2.exchange.particles import IGNORE
-from tio2.exchange.shapes import Ellipse, Polygon, Shape, ShapeError, rectangle, ring
+from tio2.exchange.shapes import Ellipse, Polygon, Shape, rectangle
 from tio2.exchange.source import Account, ExchangeError, ImageFolder, SourceImage, SourceParticle
 from tio2.structures.masks import CroppedMasks
+from tio2.structures.polygons import ShapeError
 from tio2.structures.states import STATES
 
 GROUPS = (*STATES, IGNORE)
@@ -20,6 +22,9 @@ GROUPS = (*STATES, IGNORE)
 
 _TYPES = roifile.ROI_TYPE
 _OUTLINED = (_TYPES.POLYGON, _TYPES.FREEHAND, _TYPES.TRACED)
+_LARGEST_ROI_BYTES = 64 << 20
+# what Python's zipfile lets through: also of encrypted entries, unknown compression, cut streams and odd dates
+_ZIP_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
 _DECORATION = re.compile(r"(^rois?[-_ ]?(set)?[-_ ])|([-_ .]rois?[-_ ]?(set)?$)", re.IGNORECASE)
 _NUMBERING = re.compile(r"[-_ .]*\d[\d\-_ .]*$")
 
@@ -63,10 +68,10 @@ def roi_shape(roi: roifile.ImagejRoi) -> Shape | None:
         ShapeError: it cannot be drawn.
     """
     if roi.composite:
-        rings = tuple(ring(*part.T) for part in roi.coordinates(multi=True) if len(part) > 2)
+        rings = tuple(np.asarray(part, np.float64) for part in roi.coordinates(multi=True) if len(part) > 2)
         return Polygon(rings, with_holes=True)
     if roi.roitype in _OUTLINED:
-        return Polygon((ring(*np.asarray(roi.coordinates(), np.float64).T),))
+        return Polygon((np.asarray(roi.coordinates(), np.float64),))
     if roi.roitype in (_TYPES.RECT, _TYPES.OVAL):
         x, y, width, height = roi.left, roi.top, roi.right - roi.left, roi.bottom - roi.top
         if roi.subpixelrect:
@@ -139,17 +144,29 @@ def _particles(path: Path, name: str, account: Account) -> Iterator[SourcePartic
 
 
 def _rois(path: Path, account: Account) -> Iterator[tuple[str, bytes]]:
-    """Name and contents of each ROI of a file."""
+    """Name and contents of each ROI of a file; a damaged entry is noted, and the others are read."""
     try:
         if path.suffix == ".roi":
             yield path.stem, path.read_bytes()
             return
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.namelist():
-                if entry.lower().endswith(".roi"):
-                    yield Path(entry).stem, archive.read(entry)
-    except (OSError, zipfile.BadZipFile) as error:
+        archive = zipfile.ZipFile(path)
+    except _ZIP_ERRORS as error:
         account.note("ROI files left out, they cannot be read", f"{path.name} ({error})")
+        return
+    with archive:
+        for entry in archive.infolist():
+            if not entry.filename.lower().endswith(".roi"):
+                continue
+            try:
+                if entry.file_size > _LARGEST_ROI_BYTES:
+                    raise zipfile.BadZipFile(f"it would be {entry.file_size} bytes large")
+                data = archive.read(entry)
+            except _ZIP_ERRORS as error:
+                account.note(
+                    "annotations left out, their zip entry is damaged", f"{path.name}: {entry.filename} ({error})"
+                )
+            else:
+                yield Path(entry.filename).stem, data
 
 
 def _label(roi: roifile.ImagejRoi) -> str | None:

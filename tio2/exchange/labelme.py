@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 
 from tio2.exchange.outlines import simple_outlines
-from tio2.exchange.shapes import Bitmap, Ellipse, Polygon, Shape, rectangle, ring
+from tio2.exchange.shapes import Bitmap, Ellipse, Polygon, Shape, rectangle
 from tio2.exchange.source import Account, ExchangeError, ImageFolder, SourceImage, SourceParticle
 from tio2.structures.json_files import read_json
 from tio2.structures.masks import CroppedMasks
+from tio2.structures.polygons import ShapeError, points
 from tio2.structures.states import STATES
 
 _WITHOUT_AREA = ("point", "points", "line", "linestrip")
@@ -62,22 +63,40 @@ def labelme_shape(data: Mapping[str, Any]) -> Shape | None:
     kind = data.get("shape_type") or "polygon"
     if kind in _WITHOUT_AREA:
         return None
-    points = np.array(data["points"], np.float64).reshape(-1, 2)
-    if kind == "polygon" or (len(points) == 4 and kind in ("rectangle", "rotation")):
-        return Polygon((ring(points[:, 0], points[:, 1]),))
-    (x1, y1), (x2, y2) = points
+    corners = points(data["points"])
+    if kind == "polygon" or (len(corners) == 4 and kind in ("rectangle", "rotation")):
+        return Polygon((corners,))
+    if kind not in ("rectangle", "circle", "mask"):
+        raise ShapeError("their shape_type is none of LabelMe's")
+    if len(corners) != 2:
+        raise ShapeError(f"a {kind} has two points")
+    (x1, y1), (x2, y2) = corners
     if kind == "rectangle":
         return rectangle(x1, y1, x2, y2)
     if kind == "circle":  # the centre, and a point on the circle
         radius = math.hypot(x2 - x1, y2 - y1)
         return Ellipse((x1, y1), (radius, radius))
-    if kind == "mask":  # the first and the last pixel, and a PNG of what lies between
-        png = np.frombuffer(base64.b64decode(data["mask"]), np.uint8)
-        crop = cv2.imdecode(png, cv2.IMREAD_GRAYSCALE)
-        if crop is None:
-            raise ValueError("its mask is no PNG")
-        return Bitmap(crop, (round(min(y1, y2)), round(min(x1, x2))))
-    raise ValueError(f"shape_type {kind!r}")
+    return _mask(data.get("mask"), corners)
+
+
+def _mask(text: Any, corners: np.ndarray) -> Bitmap:
+    """Pixels of a PNG in base64 between the first and the last pixel that it covers."""
+    try:
+        png = base64.b64decode("".join(text.split()), validate=True)
+        width, height = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+    except (AttributeError, ValueError):
+        raise ShapeError("their mask is no PNG in base64") from None
+    extent = np.abs(corners[1] - corners[0])
+    if (np.abs(extent + 0.5 - (width, height)) > 1).any():  # programs count the last pixel in, or not
+        raise ShapeError("their mask is of another size than its box")
+    try:
+        crop = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except cv2.error:
+        crop = None
+    if crop is None or crop.shape != (height, width):
+        raise ShapeError("their mask is no PNG in base64")
+    x, y = corners.min(axis=0)
+    return Bitmap(crop, (round(y), round(x)))
 
 
 def labelme_file(record: Mapping[str, Any], masks: CroppedMasks, states: Sequence[str | None]) -> dict[str, Any]:
@@ -121,7 +140,7 @@ def _particles(entries: Sequence[Any], name: str, account: Account) -> list[Sour
             label = next((flag for flag in STATES if flags.get(flag) is True), label)
             part = SourceParticle(place, (shape,), None if label in (None, "") else str(label))
             group = entry.get("group_id")
-            groups.setdefault(place if group is None else (label, group), []).append(part)
+            groups.setdefault(place if group is None else (str(label), str(group)), []).append(part)
     return [
         SourceParticle(parts[0].name, sum((part.shapes for part in parts), ()), parts[0].label)
         for parts in groups.values()
@@ -130,4 +149,4 @@ def _particles(entries: Sequence[Any], name: str, account: Account) -> list[Sour
 
 def _size(data: Mapping[str, Any]) -> tuple[int, int] | None:
     height, width = data.get("imageHeight"), data.get("imageWidth")
-    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+    return (height, width) if type(height) is int and type(width) is int and height > 0 and width > 0 else None

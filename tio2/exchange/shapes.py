@@ -8,15 +8,16 @@ lies exactly on an outline belongs to the shape on its right and lower side, so 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 
+from tio2.exchange.crossings import cross_each_other, crosses_itself
+from tio2.structures.polygons import ShapeError, polygons
+
 Placed = tuple[np.ndarray, tuple[int, int]]
 """A crop (h, w) of uint8 0/1 and the (row, column) of its first pixel."""
-
-
-class ShapeError(ValueError):
-    """A shape that cannot be drawn; the message goes on from "annotations left out, "."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,17 +128,30 @@ def rectangle(x1: float, y1: float, x2: float, y2: float) -> Polygon:
     return Polygon((np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], np.float64),))
 
 
-def ring(x: Sequence[float], y: Sequence[float]) -> np.ndarray:
-    """Corners (K, 2) float64 from their coordinates.
+def polygon_shapes(value: Any) -> tuple[Polygon, ...]:
+    """One particle's polygons from a JSON value in any of the forms of `polygons`, holes included.
 
     Raises:
-        ShapeError: there are not as many x as y, or one is no number.
+        ShapeError: it cannot be read, or can be read in two ways.
     """
-    try:
-        corners = np.array([np.asarray(x, np.float64), np.asarray(y, np.float64)]).T
-    except (TypeError, ValueError):
-        raise ShapeError("their coordinates are not two equally long lists of numbers") from None
-    return corners.reshape(-1, 2)
+    found = polygons(value)
+    if any(cross_each_other(a, b) for rings in found for a, b in combinations(rings, 2)):
+        raise ShapeError("an outline and its hole cross")
+    if len(found) == 2 and len(found[0]) == len(found[1]) == 1 and _are_x_and_y(found[0][0], found[1][0]):
+        raise ShapeError("their two lists may be two outlines, or the x and the y of one")
+    return tuple(Polygon(tuple(rings), with_holes=len(rings) > 1) for rings in found)
+
+
+def _are_x_and_y(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two flat lists, read as pairs, rather hold all x and all y of one ring.
+
+    Neighbours in a list of x are alike, so that its pairs lie along the line x = y.
+    """
+    x, y = first.ravel(), second.ravel()
+    if len(x) != len(y):
+        return False
+    alike = (np.abs(np.diff(ring, axis=1)).max() <= 0.6 * np.ptp(ring) for ring in (first, second))
+    return all(alike) and not crosses_itself(np.stack([x, y], axis=1))
 
 
 def rasterise(shape: Shape, image_shape: tuple[int, int]) -> Placed:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from tio2.exchange.shapes import Shape, ShapeError
+from tio2.exchange.shapes import Shape
+from tio2.structures.polygons import ShapeError
 
 IMAGE_ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 
@@ -62,6 +63,7 @@ class Account:
 
     def note(self, kind: str, place: str) -> None:
         """Count one `place` (a file, or "file: region 3") under `kind`, which also says what is done about it."""
+        kind, place = (text.encode("utf-8", "backslashreplace").decode().replace("\n", " ") for text in (kind, place))
         self.places.setdefault(kind, []).append(place)
 
     @contextlib.contextmanager

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from tio2.exchange.outlines import simple_outlines
-from tio2.exchange.shapes import Ellipse, Polygon, Shape, rectangle, ring
+from tio2.exchange.shapes import Ellipse, Polygon, Shape, rectangle
 from tio2.exchange.source import Account, ExchangeError, ImageFolder, SourceImage, SourceParticle
 from tio2.structures.json_files import read_json
 from tio2.structures.masks import CroppedMasks
+from tio2.structures.polygons import number, ring
 
 STATE_ATTRIBUTE = "state"
 
@@ -45,9 +46,12 @@ def read_via(
         listed.add(image.path)
         regions = entry.get("regions") or []
         regions = list(regions.values()) if isinstance(regions, Mapping) else regions
+        if not isinstance(regions, list):
+            account.note("images whose regions are no list, read as without any", name)
+            regions = []
         groups: dict[Any, list[SourceParticle]] = {}
-        for number, region in enumerate(regions, start=1):
-            place = f"region {number}"
+        for position, region in enumerate(regions, start=1):
+            place = f"region {position}"
             with account.tolerate(f"{name}: {place}"):
                 attributes = region.get("region_attributes") or {}
                 shape = via_shape(region["shape_attributes"])
@@ -58,7 +62,7 @@ def read_via(
                 label = attributes.get(label_attribute)
                 particle = SourceParticle(place, (shape,), str(label) if label not in (None, "") else None)
                 shared = attributes.get(group) if group else None
-                groups.setdefault(place if shared in (None, "") else ("group", shared), []).append(particle)
+                groups.setdefault(place if shared in (None, "") else ("group", str(shared)), []).append(particle)
         for parts in groups.values():
             shapes = sum((part.shapes for part in parts), ())
             image.particles.append(SourceParticle(parts[0].name, shapes, parts[0].label))
@@ -78,14 +82,14 @@ def via_shape(attributes: Mapping[str, Any]) -> Shape | None:
     if kind in ("polygon", "polyline"):
         return Polygon((ring(attributes["all_points_x"], attributes["all_points_y"]),))
     if kind == "rect":
-        x, y, width, height = (float(attributes[key]) for key in ("x", "y", "width", "height"))
+        x, y, width, height = (number(attributes[key]) for key in ("x", "y", "width", "height"))
         return rectangle(x, y, x + width, y + height)
     if kind == "circle":
-        radius = float(attributes["r"])
-        return Ellipse((float(attributes["cx"]), float(attributes["cy"])), (radius, radius))
+        radius = number(attributes["r"])
+        return Ellipse((number(attributes["cx"]), number(attributes["cy"])), (radius, radius))
     if kind == "ellipse":
-        centre = float(attributes["cx"]), float(attributes["cy"])
-        return Ellipse(centre, (float(attributes["rx"]), float(attributes["ry"])), float(attributes.get("theta") or 0))
+        centre, semi_axes = ((number(attributes[a]), number(attributes[b])) for a, b in (("cx", "cy"), ("rx", "ry")))
+        return Ellipse(centre, semi_axes, number(attributes.get("theta") or 0))
     if kind in ("point", "line"):
         return None
     raise ValueError(f"shape {kind!r}")

@@ -1,10 +1,14 @@
 """JSON on disk that is either whole or absent, and read with an error that names the file."""
 
 import json
+import math
+import re
 from pathlib import Path
 from typing import Any
 
 from tio2.structures.whole_files import whole_file
+
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def write_json(path: str | Path, data: Any, *, indent: int | None = None) -> None:
@@ -30,9 +34,28 @@ def write_json(path: str | Path, data: Any, *, indent: int | None = None) -> Non
 def read_json(path: str | Path, error: type[ValueError]) -> Any:
     """Contents of a JSON file; raises `error`, in one line that names the file, if it is missing or not JSON."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        data = json.loads(text)
+        if _HALF_CHARACTER.search(text):
+            json.dumps(data, ensure_ascii=False).encode()  # raises where a half stands alone, which nobody could print
+        return data
     except OSError as cause:
         raise error(f"{path}: cannot be read ({cause.strerror}); check the path") from None
-    except ValueError as cause:  # not JSON, or not UTF-8
+    except (ValueError, RecursionError) as cause:  # not JSON, not UTF-8, or lists in lists without end
         reason = str(cause).splitlines()[0]
         raise error(f"{path}: not a JSON file ({reason}); write it again") from None
+
+
+def is_id(value: Any) -> bool:
+    """Whether a JSON value can name a record: a whole number or a text."""
+    return type(value) in (int, str)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a finite number; true and false are none."""
+    if type(value) not in (int, float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False

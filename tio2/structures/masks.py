@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from tio2.structures import mask_geometry as geometry
-from tio2.structures.rle import polygons_to_rles
+from tio2.structures.polygons import polygons_to_rles
 from tio2.structures.rle_batch import Rle, encode_crops
 from tio2.structures.rle_decoding import decode_rles
 

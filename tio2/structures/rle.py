@@ -1,17 +1,21 @@
-"""COCO run-length encoding of one cropped mask, without the full frame ever being made; and of polygons.
+"""COCO run-length encoding of one cropped mask, without the full frame ever being made.
 
 COCO counts runs down the columns: the pixel in row r and column c of an image of H rows has the position c * H + r.
 A crop's runs are therefore known from its own pixels, its origin and H alone.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
+from tio2.structures.polygons import ShapeError
 from tio2.structures.rle_batch import Rle, encode_crops
 from tio2.structures.rle_decoding import decode_rles
+
+MOST_PIXELS = 2**30
+"""Pixels of the largest image that is read."""
 
 
 def crop_to_rle(crop: np.ndarray, origin: Sequence[int], image_shape: tuple[int, int]) -> Rle:
@@ -47,23 +51,25 @@ def rle_to_crop(rle: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, int]]:
     return crop, (int(row), int(column))
 
 
-def polygons_to_rles(particles: Sequence[Sequence[Sequence[float]]], image_shape: tuple[int, int]) -> list[Rle]:
-    """RLE of each particle's polygons, joined, rasterised by COCO's rule.
-
-    Args:
-        particles: per particle its polygons, each flat [x0, y0, x1, y1, …] in pixels.
-        image_shape: (H, W).
+def rle_size(rle: Any) -> tuple[int, int]:
+    """(H, W) of an RLE from a file, after checking that it holds what an RLE holds.
 
     Raises:
-        ValueError: a particle has no polygon, or one with fewer than three corners.
+        ShapeError: it lacks size or counts, its size is that of no image, or its counts are neither text nor whole
+            numbers that add up to the size.
     """
-    if any(len(polygons) == 0 for polygons in particles):
-        raise ValueError("a mask of polygons needs at least one, each a flat list of three or more corners x, y")
-    flat = [list(map(float, polygon)) for polygons in particles for polygon in polygons]
-    if any(len(polygon) < 6 or len(polygon) % 2 for polygon in flat):
-        raise ValueError("a mask of polygons needs at least one, each a flat list of three or more corners x, y")
-    height, width = int(image_shape[0]), int(image_shape[1])
-    parts = iter(coco_mask.frPyObjects(flat, height, width) if flat else [])
-    rles = [[next(parts) for _ in polygons] for polygons in particles]
-    joined = [pieces[0] if len(pieces) == 1 else coco_mask.merge(pieces) for pieces in rles]
-    return [{"size": [height, width], "counts": rle["counts"].decode("ascii")} for rle in joined]
+    if not (isinstance(rle, Mapping) and {"size", "counts"} <= rle.keys()):
+        raise ShapeError("their mask is neither a list of polygons nor an RLE with size and counts")
+    size, counts = rle["size"], rle["counts"]
+    if not (isinstance(size, list | tuple) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)):
+        raise ShapeError("their RLE's size is not two whole numbers above 0")
+    if size[0] * size[1] > MOST_PIXELS:
+        raise ShapeError("their RLE's size is that of no image")
+    if isinstance(counts, list | tuple):
+        if not all(type(run) in (int, float) and 0 <= run < math.inf and run == int(run) for run in counts):
+            raise ShapeError("their RLE's counts are not whole numbers from 0")
+        if sum(counts) != size[0] * size[1]:
+            raise ShapeError("their RLE's counts do not add up to its size")
+    elif not isinstance(counts, str | bytes):
+        raise ShapeError("their RLE's counts are neither text nor a list")
+    return size[0], size[1]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tio2.structures.rle_batch import Runs
+from tio2.structures.rle_batch import MOST_GROUPS, Runs
 
 Counts = str | bytes | Sequence[int]
 
@@ -77,7 +77,7 @@ def foreground_runs(counts: np.ndarray, counts_per_mask: np.ndarray, image_shape
     totals = np.concatenate([[0], bounds])[ends] - before
     mask = np.repeat(np.arange(len(counts_per_mask)), counts_per_mask)
     is_wrong = totals != height * width
-    is_wrong[mask[counts < 0]] = True
+    is_wrong[mask[(counts < 0) | (counts > height * width)]] = True
     if is_wrong.any():
         total = totals[is_wrong][0]
         raise ValueError(f"RLE runs add up to {total} pixels, but its size {height} x {width} has {height * width}")
@@ -126,6 +126,8 @@ def _decompressed(counts: Sequence[str | bytes]) -> tuple[np.ndarray, np.ndarray
         raise ValueError("RLE counts are not in COCO's compressed form")
     last = np.flatnonzero(is_last)
     first = np.concatenate([[0], last[:-1] + 1])
+    if (last - first).max() >= MOST_GROUPS:
+        raise ValueError("RLE counts are not in COCO's compressed form")
     bits = 5 * (np.arange(len(groups)) - np.repeat(first, last - first + 1))
     lengths = np.add.reduceat((groups & 31) << bits, first)
     lengths -= np.where(groups[last] & 16, 1 << (5 * (last - first + 1)), 0)
