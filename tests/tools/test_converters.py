@@ -313,11 +313,13 @@ def test_masks_of_0_and_1_and_labels_above_a_data_bar(tmp_path, capsys):
     (tmp_path / "masks").mkdir()
     cv2.imwrite(str(tmp_path / "masks/a.png"), mask)
     words = ("label_images", "--images", tmp_path / "sem", "--labels", tmp_path / "masks", "--val", 0)
-    run(*words, "--out", tmp_path / "one")
-    text = capsys.readouterr().out
-    assert "1 × label images of one label in several pieces: if they are masks of 0 and 1, give --binary: a.png" in text
-    assert "1 × images annotated without their lowest rows, taken for a data bar: a.png (60 x 32 on 60 x 40)" in text
+    assert "no image with particles is left" in refused(*words, "--out", tmp_path / "one")
+    assert (
+        "a mask of 0 and 255, not labels; with --binary each connected piece is a particle" in capsys.readouterr().out
+    )
     run(*words, "--binary", "--out", tmp_path / "many")
+    text = capsys.readouterr().out
+    assert "1 × images annotated without their lowest rows, taken for a data bar: a.png (60 x 32 on 60 x 40)" in text
     data = read_annotations(tmp_path / "many/annotations/train.json")
     assert sorted(particle["area"] for particle in data["annotations"]) == [6, 20, 36]
     assert data["images"][0]["height"] == HEIGHT
@@ -564,9 +566,9 @@ def test_bad_label_images_are_named(tmp_path, capsys):
     tifffile.imwrite(tmp_path / "lab/f.tif", labels)
     run("label_images", "--images", tmp_path / "sem", "--labels", tmp_path / "lab", "--val", 0, "--out", tmp_path / "o")
     text = capsys.readouterr().out
-    assert "3 × images left out, their label images cannot be read: b.png (" in text
+    assert "3 × images left out, their label images cannot be used: b.png (" in text
     assert "1 × images left out, without a label image: e.png" in text
-    assert "1 × label images left out, no image or several of that name: f.tif" in text
+    assert "1 × label images left out, no image or several of that name (--suffix names the end): f.tif" in text
 
 
 def corners_of(count=16):

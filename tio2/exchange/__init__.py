@@ -3,7 +3,7 @@
 from tio2.exchange.bam_tio2_archive import AnnotatedImage, Archive, BamArchiveError, list_archive, unpack
 from tio2.exchange.coco import read_coco
 from tio2.exchange.imagej_rois import read_imagej, roi_zip
-from tio2.exchange.label_images import label_image, read_label_images
+from tio2.exchange.label_images import label_image, picture_stems, read_label_images
 from tio2.exchange.labelme import labelme_file, read_labelme
 from tio2.exchange.new_folder import FolderExistsError, new_folder
 from tio2.exchange.particles import AnnotatedMasks, annotated_masks, meaning_of
@@ -27,6 +27,7 @@ __all__ = [
     "list_archive",
     "meaning_of",
     "new_folder",
+    "picture_stems",
     "read_coco",
     "read_imagej",
     "read_label_images",

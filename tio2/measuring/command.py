@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tio2.measuring.detector import DetectorSource, shipped_source, validations_beside
 from tio2.measuring.errors import SettingsError
-from tio2.measuring.images import ImageFile, find_images
+from tio2.measuring.images import ImageFile, find_images, without_label_images
 from tio2.measuring.measurement import Measurement, measure
 from tio2.measuring.outlines import OutlineSource, outlines_from_coco, outlines_from_labels, outlines_from_rois
 from tio2.measuring.ranks import device_of, joined_ranks
@@ -31,6 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings, wishes = _settings(arguments), _wishes(arguments)
     with joined_ranks(arguments.launcher) as ranks:
         files = find_images(arguments.images, arguments.out)
+        if arguments.from_labels is not None:
+            files = without_label_images(files, arguments.from_labels, arguments.suffix)
         source, validations = _source(arguments, files)
         measurement = measure(
             files, arguments.out, source, settings, validations=validations, wishes=wishes, ranks=ranks
@@ -100,9 +102,12 @@ def _source(
     own = [name for name in ("model", "config", "checkpoint") if getattr(arguments, name) is not None]
     if len(given) > 1 or (given and own):
         raise SettingsError(f"{given[0]}: outlines come from one place; leave out --{(given[1:] + own)[0].lstrip('-')}")
+    of_labels = {"suffix": arguments.suffix, "binary": arguments.binary}
+    if any(of_labels.values()) and given != ["--from-labels"]:
+        raise SettingsError("--suffix and --binary are of label images; give --from-labels DIR")
     if given:
         path, read = drawn[given[0]]
-        return read(path, files), ()
+        return read(path, files, **(of_labels if given == ["--from-labels"] else {})), ()
     return _detector(arguments)
 
 

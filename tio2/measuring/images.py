@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tio2.exchange import ExchangeError, ImageFolder
+from tio2.exchange import ExchangeError, ImageFolder, picture_stems
 from tio2.measuring.errors import InputError
 from tio2.sem.files import FOREIGN_ENDINGS
 
@@ -57,6 +57,30 @@ def find_images(inputs: Sequence[str | Path], leave_out: Path) -> list[ImageFile
         raise InputError("no image was given; name image files, folders or patterns")
     names = _distinct_names([(path, relative) for path, relative in found.values()])
     return [ImageFile(path, name) for (path, _), name in zip(found.values(), names, strict=True)]
+
+
+def without_label_images(files: Sequence[ImageFile], folder: Path, suffix: str) -> list[ImageFile]:
+    """The pictures among files that lie together with label images.
+
+    Where some files lie outside the label images' folder, those within are label images; where all lie in it, those
+    are that are called like another file and an end of label images' names.
+
+    Args:
+        files: of `find_images`.
+        folder: that of the label images.
+        suffix: end of their names; "" for the usual ones.
+    """
+    root = folder.resolve()
+    places = {file: file.path.resolve() for file in files}
+    outside = [file for file, place in places.items() if not place.is_relative_to(root)]
+    if outside:
+        return outside
+    stems = {(place.parent, place.stem) for place in places.values()}
+    return [
+        file
+        for file, place in places.items()
+        if not any((place.parent, stem) in stems for stem in picture_stems(place.stem, suffix) if stem != place.stem)
+    ]
 
 
 def _expand(given: str, leave_out: Path) -> Iterable[tuple[Path, Path]]:

@@ -181,15 +181,24 @@ def outlines_from_coco(path: Path, files: Sequence[ImageFile]) -> OutlineSource:
     return _drawn(read_coco(path, images, account), record, account)
 
 
-def outlines_from_labels(folder: Path, files: Sequence[ImageFile]) -> OutlineSource:
-    """Outlines of label images, each of the name of its image.
+def outlines_from_labels(
+    folder: Path, files: Sequence[ImageFile], *, suffix: str = "", binary: bool = False
+) -> OutlineSource:
+    """Outlines of label images, or of masks, each of the name of its image.
+
+    Args:
+        folder: that of the label images.
+        files: the images to measure.
+        suffix: end of the label images' names.
+        binary: they are masks, whose connected pieces are the particles.
 
     Raises:
         ExchangeError: there are none.
     """
     account, images = Account(), ImageFolder.of_files([file.path for file in files])
-    read = read_label_images(images, ImageFolder(folder), account)
-    return _drawn(read, _folder_record("label images", folder), account)
+    read = read_label_images(images, ImageFolder(folder), account, suffix=suffix, binary=binary)
+    record = _folder_record("masks" if binary else "label images", folder)
+    return _drawn(read, {**record, "suffix": suffix} if suffix else record, account)
 
 
 def outlines_from_rois(folder: Path, files: Sequence[ImageFile]) -> OutlineSource:

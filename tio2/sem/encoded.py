@@ -3,6 +3,7 @@
 OpenCV fills up a truncated image, applies every palette and turns CMYK into colours without a word.
 """
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from tio2.sem.files import SEMReadError, foreign_format
 from tio2.sem.grey_levels import indices_to_grey, values_to_grey
@@ -33,10 +35,8 @@ def encoded_to_grey(data: bytes, path: str | Path, intensity_range: tuple[float,
     """
     if data.startswith(_PNG_MAGIC):
         chunks = dict(_png_chunks(data, path))
-        if len(chunks.get(b"IHDR", b"")) != 13:
-            raise SEMReadError(f"{path}: {_BROKEN.format(kind='PNG')}")
-        if chunks[b"IHDR"][9] == 3:
-            return _palette_png(data, chunks, path)
+        if _has_palette(chunks, path):
+            return indices_to_grey(*_palette_png(data, chunks, path))
         kind = "PNG"
     elif data.startswith(_JPEG_MAGIC):
         _check_jpeg(data, path)
@@ -51,6 +51,35 @@ def encoded_to_grey(data: bytes, path: str | Path, intensity_range: tuple[float,
             raise SEMReadError(f"{path}: {name} files are not read; export it as TIFF, and give --pixel-size with it")
         raise SEMReadError(f"{path}: not a TIFF, PNG, JPEG or BMP image; export it as one of these")
     return values_to_grey(_decode_with_opencv(data, kind, path), intensity_range)
+
+
+def stored_encoded(data: bytes, path: str | Path) -> np.ndarray:
+    """Values (H, W) or (H, W, C) of the contents of a PNG or BMP file as stored: of a palette image the indices.
+
+    Raises:
+        SEMReadError: another kind of file, a damaged one, or a JPEG, which does not keep values.
+    """
+    if data.startswith(_PNG_MAGIC):
+        chunks = dict(_png_chunks(data, path))
+        if _has_palette(chunks, path):
+            return _palette_png(data, chunks, path)[0]
+        return _decode_with_opencv(data, "PNG", path)
+    if data.startswith(_JPEG_MAGIC):
+        raise SEMReadError(f"{path}: a JPEG does not keep values as they were; save it as PNG or TIFF")
+    if not data.startswith(b"BM"):
+        raise SEMReadError(f"{path}: not a TIFF, PNG or BMP image; export it as one of these")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image)
+    except Exception:  # Pillow lets many kinds through
+        raise SEMReadError(f"{path}: {_BROKEN.format(kind='BMP')}") from None
+
+
+def _has_palette(chunks: dict[bytes, bytes], path: str | Path) -> bool:
+    header = chunks.get(b"IHDR", b"")
+    if len(header) != 13:
+        raise SEMReadError(f"{path}: {_BROKEN.format(kind='PNG')}")
+    return header[9] == 3
 
 
 def _decode_with_opencv(data: bytes, kind: str, path: str | Path) -> np.ndarray:
@@ -79,8 +108,8 @@ def _png_chunks(data: bytes, path: str | Path) -> Iterator[tuple[bytes, bytes]]:
         position = end + 4
 
 
-def _palette_png(data: bytes, chunks: dict[bytes, bytes], path: str | Path) -> np.ndarray:
-    """Grey levels of a palette PNG: decoded with a whole ramp in the palette's place, so that OpenCV gives indices."""
+def _palette_png(data: bytes, chunks: dict[bytes, bytes], path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (H, W) and colours (K, 3) of a palette PNG: OpenCV decodes it with a ramp in the palette's place."""
     plte = chunks.get(b"PLTE", b"")
     depth = chunks[b"IHDR"][8]
     if depth > 8 or not 3 <= len(plte) <= 3 << depth or len(plte) % 3:
@@ -91,7 +120,7 @@ def _palette_png(data: bytes, chunks: dict[bytes, bytes], path: str | Path) -> n
         swapped = swapped.replace(_png_chunk(b"tRNS", chunks[b"tRNS"]), b"", 1)
     decoded = _decode_with_opencv(swapped, "PNG", path)
     indices = decoded if decoded.ndim == 2 else decoded[..., 0]
-    return indices_to_grey(indices, np.frombuffer(plte, np.uint8).reshape(-1, 3))
+    return indices, np.frombuffer(plte, np.uint8).reshape(-1, 3)
 
 
 def _png_chunk(name: bytes, contents: bytes) -> bytes:

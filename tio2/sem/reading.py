@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tio2.sem.encoded import encoded_to_grey
+from tio2.sem.encoded import encoded_to_grey, stored_encoded
 from tio2.sem.files import SEMReadError, is_tiff, read_bytes
-from tio2.sem.tiff import tiff_to_grey
+from tio2.sem.tiff import stored_tiff, tiff_to_grey
 
 
 def read_grey(path: str | Path, *, intensity_range: tuple[float, float] | None = None) -> np.ndarray:
@@ -41,3 +41,15 @@ def read_grey(path: str | Path, *, intensity_range: tuple[float, float] | None =
         raise
     except ValueError as cause:
         raise SEMReadError(f"{path}: {cause}") from None
+
+
+def read_stored(path: str | Path) -> np.ndarray:
+    """Values of an image file as stored, for label images: no range, no palette, no orientation is applied.
+
+    Returns:
+        (H, W), or (H, W, C) with colours in the order R, G, B, alpha; indices where the file has a palette.
+
+    Raises:
+        SEMReadError: the file cannot be read, holds several pages, or is a JPEG, which does not keep values.
+    """
+    return stored_tiff(path) if is_tiff(read_bytes(path, 4)) else stored_encoded(read_bytes(path), path)

@@ -17,9 +17,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, required=True, help="folder of the images")
     parser.add_argument("--labels", type=Path, required=True, help="folder of the label images")
-    parser.add_argument("--suffix", default="", help="end of the label images' names, such as _mask (default: none)")
     parser.add_argument(
-        "--binary", action="store_true", help="masks of 0 and something: connected pieces are particles"
+        "--suffix", default="", help="end of the label images' names, such as _mask (default: the usual ones)"
+    )
+    parser.add_argument(
+        "--binary", action="store_true", help="label images are masks: their connected pieces are particles"
     )
     command.add_arguments(parser)
     return parser.parse_args(arguments)
