@@ -5,8 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from tio2.datasets import ParticleDataset, particles
-from tio2.structures import CroppedMasks, crop_to_rle, dataset, image_record, particle_record, write_annotations
+from tio2.datasets import ParticleDataset
+from tio2.structures import (
+    AnnotationError,
+    CroppedMasks,
+    crop_to_rle,
+    dataset,
+    image_record,
+    particle_record,
+    write_annotations,
+)
 
 SHAPE = (40, 50)
 
@@ -53,22 +61,24 @@ def test_what_the_file_says_is_kept(tmp_path):
     assert found.get_data_info(1)["instances"] == []
 
 
-def test_what_is_left_out_is_counted_and_logged(tmp_path, monkeypatch):
+def test_a_coco_file_of_any_program_is_a_data_set(tmp_path):
+    square = [[2.0, 2, 8, 2, 8, 8, 2, 8]]
+    data = {
+        "images": [{"id": 0, "file_name": "a.png", "height": 40, "width": 50}],
+        "categories": [{"id": 3, "name": "bead"}],
+        "annotations": [{"id": 0, "image_id": 0, "category_id": 3, "segmentation": square}],
+    }
+    found = opened(tmp_path, data).get_data_info(0)
+    (instance,) = found["instances"]
+    assert (instance["bbox"], instance["mask"], instance["bbox_label"]) == ([2, 2, 8, 8], rle_of(2), 0)
+    assert (found["pixel_size_nm"], instance["fields"]["state"], instance["ignore_flag"]) == (None, None, 0)
+
+
+def test_an_annotation_without_a_mask_is_refused_not_learned_as_background(tmp_path):
     data = scene()
-    data["categories"].append({"id": 2, "name": "crack"})
-    data["annotations"][0]["category_id"] = 2
-    data["annotations"][1].update(bbox=[50, 3, 4, 4])
-    data["annotations"][2].update(area=0)
     del data["annotations"][3]["segmentation"]
-    said = []
-    monkeypatch.setattr(particles, "print_log", lambda message, logger: said.append((message, logger)))
-    found = opened(tmp_path, data)
-    assert found.get_data_info(0)["instances"] == []
-    assert found.dropped == {"of another class": 1, "outside their image": 1, "empty": 1, "without a mask": 1}
-    ((message, logger),) = said
-    assert "1 empty, 1 of another class, 1 outside their image, 1 without a mask" in message
-    assert message.startswith(str(tmp_path / "particles.json"))
-    assert logger == "current"
+    with pytest.raises(AnnotationError, match=r"particles\.json: particle 9: has no mask"):
+        opened(tmp_path, data)
 
 
 def test_particles_of_a_single_pixel_are_kept(tmp_path):
@@ -86,10 +96,11 @@ def test_what_the_file_says_to_ignore_is_ignored_not_left_out(tmp_path):
     assert [instance["ignore_flag"] for instance in instances] == [1, 1, 0, 0]
 
 
-def test_a_file_without_the_class_is_refused(tmp_path):
+def test_a_file_of_several_classes_is_refused(tmp_path):
     data = scene()
-    data["categories"] = [{"id": 1, "name": "crack"}]
-    with pytest.raises(ValueError, match=r"particles\.json: none of its categories"):
+    data["categories"] = [{"id": 1, "name": "crack"}, {"id": 2, "name": "grain"}]
+    data["annotations"][0]["category_id"] = 2
+    with pytest.raises(ValueError, match=r"particles\.json: has annotations of several categories"):
         opened(tmp_path, data)
 
 

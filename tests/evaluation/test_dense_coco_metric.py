@@ -64,6 +64,33 @@ def test_equals_the_pure_function_for_rle_and_for_tensor_masks(truth_file, dense
     assert metrics["p/segm_AP90"] == 0.0
 
 
+def as_plain_coco(truth):
+    """The same truth as any other program writes it: none of our keys, ids from 0, a category of its own."""
+    keys = ("image_id", "segmentation")
+    return {
+        "images": [{key: image[key] for key in ("id", "file_name", "height", "width")} for image in truth["images"]],
+        "categories": [{"id": 5, "name": "bead"}],
+        "annotations": [
+            {"id": number, "category_id": 5, **{key: one[key] for key in keys}}
+            for number, one in enumerate(truth["annotations"])
+        ],
+    }
+
+
+def test_a_coco_file_of_another_program_is_the_same_truth(truth_file):
+    masks = square_grid(30, side_px=8)
+    found, scores = shifted(masks[3:], 0, 1), np.linspace(0.9, 0.6, 27)
+    metrics = []
+    for truth in (coco_truth([masks]), as_plain_coco(coco_truth([masks]))):
+        for kind in ("DenseCocoMetric", "ParticleMetric"):
+            metric = METRICS.build({"type": kind, "ann_file": truth_file(truth)})
+            metric.process(None, [data_sample(1, found, scores)])
+            metrics.append(metric.evaluate(size=1))
+    for ours, plain in ((metrics[0], metrics[2]), (metrics[1], metrics[3])):
+        np.testing.assert_equal(plain, ours)
+    assert metrics[2]["coco/segm_AP50"] == pytest.approx(0.9, abs=0.01)
+
+
 def test_no_detections_score_zero_and_the_next_evaluation_starts_afresh(truth_file):
     masks = square_grid(5)
     metric = DenseCocoMetric(truth_file(coco_truth([masks])))

@@ -16,6 +16,7 @@ from tio2.structures import (
     validate,
     write_annotations,
 )
+from tio2.structures.rle_decoding import parse_counts
 
 SHAPE = (30, 40)
 
@@ -95,7 +96,12 @@ PARTICLE = ("annotations", 0)
 FAULTS = {
     "no images": (lambda data: data.pop("images"), "must hold the lists"),
     "other category": (set_in("categories", 0, "name", "grain"), "categories must be exactly"),
-    "id 0": (set_in(*PARTICLE, "id", 0), "whole number from 1, got 0"),
+    "id below 0": (set_in(*PARTICLE, "id", -1), "whole number from 0, got -1"),
+    "id as text": (set_in(*PARTICLE, "id", "7"), "whole number from 0, got '7'"),
+    "image of no size": (set_in("images", 0, "height", 10**9), "is the size of no image"),
+    "a record that is none": (set_in("annotations", 1, 5), "entry 1 of annotations is no record"),
+    "a category that is none": (set_in("categories", 0, 5), "entry 0 of categories is no record"),
+    "a number for a list": (set_in("annotations", 5), "must hold the lists"),
     "id twice": (set_in(*PARTICLE, "id", 2), "particle 2: id occurs twice"),
     "image id twice": (lambda data: data["images"].append(data["images"][0]), "image 1: id occurs twice"),
     "no width": (delete("images", "width"), "image 1: lacks width"),
@@ -174,3 +180,110 @@ def test_five_thousand_particles_are_checked_within_two_seconds():
     validate(data, "many")
     assert len(particles) == 5000
     assert time.perf_counter() - start < 2
+
+
+# --- COCO files of other programs -------------------------------------------------------------------------------------
+
+SQUARE = [[3.0, 2, 11, 2, 11, 8, 3, 8]]
+
+
+def plain(**changes):
+    """What any program writes: one image, one square of 8 x 6 px, no key of ours."""
+    particle = {"id": 0, "image_id": 0, "category_id": 7, "segmentation": SQUARE, "bbox": [3, 2, 8, 6], "area": 48.0}
+    return {
+        "images": [{"id": 0, "file_name": "a.png", "height": 30, "width": 40}],
+        "categories": [{"id": 7, "name": "bead", "supercategory": ""}],
+        "annotations": [{**particle, **changes}],
+    }
+
+
+def read(tmp_path, data):
+    path = tmp_path / "plain.json"
+    path.write_text(json.dumps(data))
+    return read_annotations(path)
+
+
+def runs_of_square():
+    rle = CroppedMasks.from_polygons([SQUARE], SHAPE).to_rles()[0]
+    return {"size": rle["size"], "counts": parse_counts([rle["counts"]])[0].tolist()}
+
+
+SAME = {
+    "polygons": {},
+    "an uncompressed RLE": {"segmentation": runs_of_square()},
+    "a compressed RLE": {"segmentation": CroppedMasks.from_polygons([SQUARE], SHAPE).to_rles()[0]},
+    "pairs": {"segmentation": [[3, 2], [11, 2], [11, 8], [3, 8]]},
+    "no crowd": {"iscrowd": 0},
+    "no crowd, as text": {"iscrowd": "0"},
+    "no crowd, as a truth value": {"iscrowd": False},
+    "no box": {"bbox": []},
+    "a box of zeros": {"bbox": [0, 0, 0, 0]},
+    "a box to the last pixel": {"bbox": [3, 2, 7, 5]},
+    "another area": {"area": 1},
+    "further keys": {"attributes": {"occluded": False}, "score": 0.5},
+    "an id": {"id": 12},
+}
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_coco_files_without_our_keys_are_read(tmp_path, case):
+    data = read(tmp_path, plain(**SAME[case]))
+    (particle,), (image,) = data["annotations"], data["images"]
+    expected = CroppedMasks.from_polygons([SQUARE], SHAPE).to_rles()[0]
+    assert (particle["segmentation"], particle["area"], particle["bbox"]) == (expected, 48, [3, 2, 8, 6])
+    assert (particle["category_id"], particle["iscrowd"], particle["state"]) == (1, 0, None)
+    assert (image["pixel_size_nm"], image["source"], image["configuration"]) == (None, None, None)
+    assert data["categories"] == [{"id": 1, "name": "particle"}]
+    write_annotations(tmp_path / "again.json", data)
+    assert read_annotations(tmp_path / "again.json") == data
+
+
+def test_a_crowd_is_a_crowd_in_any_spelling(tmp_path):
+    for said in (1, True, "1"):
+        assert read(tmp_path, plain(iscrowd=said))["annotations"][0]["iscrowd"] == 1
+
+
+UNUSABLE = {
+    "a box without a mask": ({"segmentation": []}, "particle 0: has no mask"),
+    "no segmentation": ({"segmentation": None}, "particle 0: has no mask"),
+    "a hole": ({"segmentation": [[*SQUARE, [5, 4, 8, 4, 8, 6, 5, 6]]]}, "has holes; write it as RLE"),
+    "no polygon": ({"segmentation": [[1, 2, 3]]}, "cannot be read (they have an odd number of coordinates)"),
+    "another box": ({"bbox": [3, 2, 11, 8]}, "its bbox [3, 2, 11, 8] is not that of its mask"),
+    "a box of text": ({"bbox": "3 2 8 6"}, "bbox must be x, y, width and height"),
+    "an RLE of another size": (
+        {"segmentation": {"size": [15, 20], "counts": [299, 1]}},
+        "RLE size must be the image's",
+    ),
+    "a crowd of others": ({"iscrowd": 2}, "iscrowd must be 0 or 1"),
+    "an orphan": ({"image_id": 5}, "image_id 5 is no image of this file"),
+    "an image as a list": ({"image_id": [0]}, "is no image of this file"),
+    "a state of others": ({"state": "nice"}, "state must be one of"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_what_a_plain_file_cannot_mean_is_refused_in_one_line(tmp_path, case):
+    changes, message = UNUSABLE[case]
+    with pytest.raises(AnnotationError) as caught:
+        read(tmp_path, plain(**changes))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_categories_of_a_plain_file(tmp_path, caplog):
+    data = plain()
+    data["annotations"].append({**data["annotations"][0], "id": 1, "category_id": 8})
+    data["categories"].append({"id": 8, "name": "scale bar"})
+    with pytest.raises(AnnotationError, match=r"several categories \(bead, scale bar\); convert the file with tools"):
+        read(tmp_path, data)
+    data["categories"][0]["name"] = "particle"
+    assert [one["id"] for one in read(tmp_path, data)["annotations"]] == [0]
+    assert "1 annotations left out, of another category" in caplog.text
+    del data["categories"], data["annotations"][1]
+    assert len(read(tmp_path, data)["annotations"]) == 1
+
+
+def test_masks_without_a_pixel_are_left_out_and_said(tmp_path, caplog):
+    data = read(tmp_path, plain(segmentation=[[3.1, 2.1, 3.2, 2.1, 3.2, 2.2]], bbox=None))
+    assert data["annotations"] == []
+    assert "1 annotations left out, without a pixel" in caplog.text

@@ -196,7 +196,8 @@ def convert_via(tmp_path, data, *words, images=("a.png",)):
         write_image(tmp_path / "sem" / name, seed=number)
     project = write_json(tmp_path / "project.json", data)
     run("via", project, "--images", tmp_path / "sem", "--out", tmp_path / "out", *words)
-    return read_annotations(tmp_path / "out/annotations/train.json")
+    train = tmp_path / "out/annotations/train.json"
+    return read_annotations(train) if train.exists() else None
 
 
 def test_via_shapes_of_both_versions_and_both_kinds_of_file(tmp_path, capsys):
@@ -361,11 +362,26 @@ def test_split_by_lists(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "words", [["--test", 1], ["--test", 1, "--val", 0], ["--test-list"], ["--val", 0, "--test", 1.0]]
+)
+def test_a_set_may_be_a_test_only(tmp_path, capsys, words):
+    if words == ["--test-list"]:
+        (tmp_path / "all.txt").write_text("\n".join(TEN))
+        words.append(tmp_path / "all.txt")
+    assert {split: len(names) for split, names in splits(tmp_path, *words).items()} == {"test": 10}
+    assert "no image is left to train on: a set to validate or test a model on" in capsys.readouterr().out
+
+
+def test_a_set_may_be_all_val_and_test(tmp_path):
+    found = splits(tmp_path, "--val", 0.7, "--test", 0.3)
+    assert {split: len(names) for split, names in found.items()} == {"val": 7, "test": 3}
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("z\n", "z names 0 of the images"),
         ("a\na\n", "a was listed before"),
-        ("\n".join("abcdefghij"), "no image to train"),
     ],
 )
 def test_wrong_lists(tmp_path, content, message):
@@ -688,8 +704,10 @@ def test_what_is_no_annotation_file_is_refused_in_one_line(tmp_path, name, conte
     [
         (["--label", "x=nothing"], "--label x=nothing: give NAME=MEANING"),
         (["--pixel-size", "0"], "--pixel-size must be above 0"),
-        (["--val", "1"], "leave nothing to train on"),
+        (["--val", "0.5", "--test", "0.6"], "are more than 1 in all"),
+        (["--val", "nan"], "do not lie in 0 to 1"),
         (["--val", "0.5"], "1 images are too few for val and test"),
+        (["--val", "0.5", "--test", "0.5"], "1 images are too few for val and test"),
     ],
 )
 def test_wrong_options_are_refused_in_one_line(tmp_path, words, message):

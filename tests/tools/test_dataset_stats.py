@@ -1,6 +1,7 @@
 """tools/dataset_stats.py on scenes in closed form, and the real data where it is here."""
 
 import importlib.util
+import json
 import math
 import re
 from dataclasses import replace
@@ -183,3 +184,20 @@ def test_errors_are_one_line(words, message):
 def test_grey_mean_of_the_configs_is_that_of_the_training_images(tmp_path, capsys):
     tool.main([str(BAM / "annotations/train.json"), "--out", str(tmp_path / "stats.png")])
     assert re.search(r"^\| grey mean +\| +41\.5 \|$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_coco_file_of_another_program_is_counted(tmp_path, capsys):
+    square = [[2, 2, 22, 2, 22, 22, 2, 22]]
+    data = {
+        "images": [{"id": 0, "file_name": "a.png", "height": 40, "width": 50}],
+        "categories": [{"id": 5, "name": "bead"}],
+        "annotations": [{"id": 0, "image_id": 0, "category_id": 5, "segmentation": square}],
+    }
+    (tmp_path / "images/plain").mkdir(parents=True)
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/plain.json").write_text(json.dumps(data))
+    cv2.imwrite(str(tmp_path / "images/plain/a.png"), np.full((40, 50), 9, np.uint8))
+    tool.main([str(tmp_path / "annotations/plain.json"), "--out", str(tmp_path / "stats.png")])
+    text = capsys.readouterr().out
+    assert re.search(r"diameter, 50 %, px +\| +22\.6 ", text), text
+    assert re.search(r"state unknown +\| +1", text)

@@ -21,6 +21,7 @@ from tio2.engine.heap import keep_freed_memory
 from tio2.engine.resume import resume_point
 from tio2.engine.settings import ConfigError, check_options, check_settings
 from tio2.engine.stopping import TrainingStopped
+from tio2.structures.annotations import AnnotationError
 from tio2.structures.typed_settings import constructor_hints
 
 
@@ -147,4 +148,4 @@ def train(config: Config) -> None:
     build_runner(config).train()
 
 
-PEOPLE_ERRORS = (CheckpointError, ConfigError, DistributionError, LossError, TrainingStopped)
+PEOPLE_ERRORS = (AnnotationError, CheckpointError, ConfigError, DistributionError, LossError, TrainingStopped)

@@ -22,8 +22,12 @@ _PLACES_PRINTED = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of every converter."""
     parser.add_argument("--out", type=Path, required=True, help="folder; gets images/<split>, annotations/<split>.json")
-    parser.add_argument("--val", type=float, default=0.2, help="share of images to validate on (default: %(default)s)")
-    parser.add_argument("--test", type=float, default=0.0, help="share of images to test on (default: %(default)s)")
+    parser.add_argument(
+        "--val", type=float, metavar="SHARE", help="of images to validate on (default: 0.2; none with --test 1)"
+    )
+    parser.add_argument(
+        "--test", type=float, default=0.0, metavar="SHARE", help="of images to test on; 1: all (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the split (default: %(default)s)")
     parser.add_argument("--val-list", type=Path, metavar="FILE", help="images to validate on, a name a line")
     parser.add_argument("--test-list", type=Path, metavar="FILE", help="images to test on; all others train")
@@ -68,6 +72,8 @@ def convert(options: argparse.Namespace, images: Iterable[SourceImage], account:
     split = _split(options, converted)
     table = _table(converted, split)
     notes = _notes(converted, strange_labels)
+    if "train" not in split.values():
+        notes.append("no image is left to train on: a set to validate or test a model on")
     full = "\n".join([f"converted from {source}", table, *notes, *account.lines()])
     write_dataset(options.out, converted, split, source, f"{full}\n")
     print("\n".join([table, *notes, *account.lines(_PLACES_PRINTED)]))
@@ -92,7 +98,8 @@ def _split(options: argparse.Namespace, images: Sequence[ConvertedImage]) -> dic
     lists = {part: path for part, path in lists.items() if path is not None}
     if lists:
         return split_by_lists(names, lists)
-    return split_by_share(names, options.val, options.test, options.seed)
+    val = options.val if options.val is not None else 0.2 if options.test < 1 else 0.0
+    return split_by_share(names, val, options.test, options.seed)
 
 
 def _table(images: Sequence[ConvertedImage], split: Mapping[str, str]) -> str:

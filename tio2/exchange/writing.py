@@ -55,9 +55,10 @@ def is_ours(folder: Path) -> bool:
     if not files or {path.name for path in folder.iterdir()} != {"images", "annotations", ACCOUNT_FILE}:
         return False
     try:
-        return all(read_annotations(path).get("info", {}).get("contributor") == CONTRIBUTOR for path in files)
+        infos = [read_annotations(path).get("info") for path in files]
     except AnnotationError:
         return False
+    return all(isinstance(info, Mapping) and info.get("contributor") == CONTRIBUTOR for info in infos)
 
 
 def _copy(images: Sequence[ConvertedImage], folder: Path) -> tuple[list[dict], list[dict]]:
