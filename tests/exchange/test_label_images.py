@@ -13,7 +13,9 @@ from PIL import Image
 from scenes import disks
 from tio2.exchange import Account, ExchangeError, ImageFolder, label_image, picture_stems, read_label_images
 from tio2.exchange.label_images import label_particles, read_labels
-from tio2.measuring.images import ImageFile, without_label_images
+from tio2.measuring import InputError, measure_images
+from tio2.measuring.images import ImageFile, find_images, without_label_images
+from tio2.measuring.outlines import outlines_from_labels
 
 SHAPE = (64, 90)
 LABELS = label_image(disks(SHAPE, [(15, 15), (40, 30), (30, 70), (50, 60)], [6.0, 9.0, 12.0, 5.0])).astype(np.int64)
@@ -247,6 +249,27 @@ def test_cellposes_names_in_a_folder_of_their_own_and_among_the_pictures(tmp_pat
         assert image.path == tmp_path / images / "s0.tif"
         assert areas(image.particles) == TRUE_AREAS
         assert not list(account.lines())
+
+
+def test_measuring_says_why_label_images_gave_nothing(tmp_path):
+    write(tmp_path / "images/s0.tif", 50 + LABELS)
+    for name, values, reason in (
+        ("masks/s0.png", MASK, r"s0\.tif: .*s0\.png: a mask of 0 and 255, not labels; with --binary"),
+        ("inverted/s0.png", 255 - MASK, r"s0\.tif: .*s0\.png: a mask whose white takes \d+ % of the frame"),
+        (
+            "strange/s0_wrong.png",
+            LABELS,
+            r"no outlines for this image in .*; 1 × label images left out, no image .*wrong",
+        ),
+    ):
+        write(tmp_path / name, values)
+        files = find_images([tmp_path / "images"], tmp_path / "out")
+        source = outlines_from_labels((tmp_path / name).parent, files)
+        with pytest.raises(InputError, match=f"none of 1 images could be measured; the first: .*{reason}"):
+            measure_images([tmp_path / "images"], tmp_path / "out", source)
+    source = outlines_from_labels(tmp_path / "masks", files, binary=True)
+    done = measure_images([tmp_path / "images"], tmp_path / "out", source)
+    assert sorted(done.table["area_px"].tolist()) == TRUE_AREAS
 
 
 def test_names_that_fit_no_picture_are_said(tmp_path):

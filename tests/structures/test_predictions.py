@@ -71,3 +71,30 @@ def test_unreadable_files_are_named(tmp_path, content, message):
     with pytest.raises(PredictionError, match=rf"predictions\.json: .*{message}") as caught:
         read_predictions(path)
     assert "\n" not in str(caught.value)
+
+
+FAULTS = {
+    "image_id": (True, "image_id must be a whole number"),
+    "image": (7, "image must name a file"),
+    "score": (95, "score must lie in 0 to 1"),
+    "bbox": ([1, 2, 3], "bbox must be x, y, width and height"),
+    "segmentation": ([[1, 2, 3, 4, 5, 6]], "its mask is neither a list of polygons nor an RLE"),
+}
+
+
+@pytest.mark.parametrize("key", FAULTS)
+def test_values_that_no_prediction_has_are_named(tmp_path, key):
+    value, message = FAULTS[key]
+    (tmp_path / "p.json").write_text(json.dumps([record(), {**record(), key: value}]))
+    with pytest.raises(PredictionError, match=rf"p\.json: prediction 1: {message}"):
+        read_predictions(tmp_path / "p.json")
+
+
+@pytest.mark.parametrize("counts", ["???", "11", "\x7f", [5, 3], [-1, 601], ["a"]])
+@pytest.mark.parametrize("position", [0, 3, 6])
+def test_the_damaged_rle_is_named(tmp_path, counts, position):
+    records = [record() for _ in range(7)]
+    records[position]["segmentation"]["counts"] = counts
+    (tmp_path / "p.json").write_text(json.dumps(records))
+    with pytest.raises(PredictionError, match=rf"p\.json: prediction {position}: its RLE"):
+        read_predictions(tmp_path / "p.json")

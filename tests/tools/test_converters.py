@@ -582,7 +582,7 @@ def test_bad_label_images_are_named(tmp_path, capsys):
     tifffile.imwrite(tmp_path / "lab/f.tif", labels)
     run("label_images", "--images", tmp_path / "sem", "--labels", tmp_path / "lab", "--val", 0, "--out", tmp_path / "o")
     text = capsys.readouterr().out
-    assert "3 × images left out, their label images cannot be used: b.png (" in text
+    assert "3 × images left out with their annotations: b.png (" in text
     assert "1 × images left out, without a label image: e.png" in text
     assert "1 × label images left out, no image or several of that name (--suffix names the end): f.tif" in text
 

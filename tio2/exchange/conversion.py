@@ -91,6 +91,9 @@ def convert_images(
 
 def _image_size(image: SourceImage, account: Account) -> tuple[int, int] | None:
     """(H, W) of the image file; None, and a note, where it cannot be used."""
+    if image.trouble is not None:
+        account.note("images left out with their annotations", f"{image.name} ({image.trouble})")
+        return None
     if image.path is None:
         account.note("images left out with their annotations, no such file or several of that name", image.name)
         return None

@@ -31,6 +31,8 @@ def read_label_images(
 ) -> Iterator[SourceImage]:
     """Pair images with label images of the same name, up to the ending and `suffix`.
 
+    What is no label image, or cannot be read, is the trouble of its picture.
+
     Args:
         images: the images.
         labels: the label images; may be the same folder, where the ends of names tell which is which.
@@ -53,13 +55,13 @@ def read_label_images(
             continue
         paired |= {path, image}
         name = images.name_of(image)
+        source = SourceImage(image, name)
         try:
             values = read_labels(path)
-            particles = label_particles(values, path, binary, name, account)
+            source.particles, source.size = label_particles(values, path, binary, name, account), values.shape
         except ExchangeError as error:
-            account.note("images left out, their label images cannot be used", f"{name} ({error})")
-            continue
-        yield SourceImage(image, name, particles, size=values.shape)
+            source.trouble = str(error)
+        yield source
     for image in sorted(set(images.files) - paired):
         account.note("images left out, without a label image", images.name_of(image))
 

@@ -45,6 +45,7 @@ class SourceImage:
         size: (H, W) that the annotations were drawn on, where the source says so.
         pixel_size_nm: where the source says so.
         configuration: where the source says so.
+        trouble: why its outlines must not be used, in a clause; None where nothing speaks against it.
     """
 
     path: Path | None
@@ -53,6 +54,7 @@ class SourceImage:
     size: tuple[int, int] | None = None
     pixel_size_nm: float | None = None
     configuration: str | None = None
+    trouble: str | None = None
 
 
 class Account:
@@ -63,8 +65,7 @@ class Account:
 
     def note(self, kind: str, place: str) -> None:
         """Count one `place` (a file, or "file: region 3") under `kind`, which also says what is done about it."""
-        kind, place = (text.encode("utf-8", "backslashreplace").decode().replace("\n", " ") for text in (kind, place))
-        self.places.setdefault(kind, []).append(place)
+        self.places.setdefault(_printable(kind), []).append(_printable(place))
 
     @contextlib.contextmanager
     def tolerate(self, place: str) -> Iterator[None]:
@@ -82,6 +83,12 @@ class Account:
             shown = places[:limit]
             more = "" if len(shown) == len(places) else f" and {len(places) - len(shown)} more"
             yield f"{len(places)} × {kind}: {', '.join(shown)}{more}"
+
+
+def _printable(text: str) -> str:
+    """A text from a file in one line, bytes that are no text spelt out."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 class ImageFolder:

@@ -104,5 +104,5 @@ class ImageResult:
                 notes=tuple(data["notes"]),
                 seconds=data["seconds"],
             )
-        except (KeyError, TypeError, ValueError) as cause:
+        except (KeyError, TypeError, ValueError, OverflowError) as cause:
             raise PartError(f"{file.name}: its result is damaged ({cause!r})") from None

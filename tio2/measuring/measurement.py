@@ -93,7 +93,7 @@ def measure(
     ranks.wait()
     if not ranks.first:
         return None
-    results, skipped = _collect(files, folder)
+    results, skipped = _collect(files, folder, getattr(source, "notes", ()))
     table = with_exclusions(make_table(results, states), settings)
     record = {
         "program": "tio2 tools/measure.py",
@@ -186,7 +186,9 @@ def _find(
     )
 
 
-def _collect(files: Sequence[ImageFile], folder: ResultsFolder) -> tuple[list[ImageResult], list[dict]]:
+def _collect(
+    files: Sequence[ImageFile], folder: ResultsFolder, notes: Sequence[str]
+) -> tuple[list[ImageResult], list[dict]]:
     results, skipped = [], []
     for file in files:
         result = folder.read_result(file)
@@ -195,7 +197,8 @@ def _collect(files: Sequence[ImageFile], folder: ResultsFolder) -> tuple[list[Im
         else:
             results.append(result)
     if not results:
-        raise InputError(f"none of {len(files)} images could be measured; the first: {skipped[0]['error']}")
+        reasons = "; ".join([skipped[0]["error"], *notes])
+        raise InputError(f"none of {len(files)} images could be measured; the first: {reasons}")
     return results, skipped
 
 

@@ -93,11 +93,13 @@ class DrawnOutlines:
         images: image file to what its source says of it.
         record: what the source is.
         notes: what was odd in the source.
+        doubts: image file to why its outlines cannot be used.
     """
 
     images: Mapping[Path, SourceImage]
     record: dict
     notes: tuple[str, ...] = ()
+    doubts: Mapping[Path, str] = field(default_factory=dict)
     batch_size: int = 1
 
     def open(self, processes: int) -> Find:  # noqa: ARG002 - a detector asks for it
@@ -111,7 +113,8 @@ class DrawnOutlines:
     def _of(self, frame: Frame) -> Outlines:
         image = self.images.get(frame.file.path)
         if image is None:
-            raise NoOutlinesError(f"{frame.file.path}: no outlines for this image in {self.record['path']}")
+            why = self.doubts.get(frame.file.path, f"no outlines for this image in {self.record['path']}")
+            raise NoOutlinesError(f"{frame.file.path}: {why}")
         account = Account()
         drawn = annotated_masks(image, (frame.file_rows, frame.grey.shape[1]), account)
         kept = ~drawn.ignored
@@ -220,8 +223,10 @@ def _folder_record(kind: str, folder: Path) -> dict:
 
 
 def _drawn(read: Iterable[SourceImage], record: dict, account: Account) -> DrawnOutlines:
-    images = {image.path: image for image in read if image.path is not None}
-    return DrawnOutlines(images, record, tuple(account.lines(3)))
+    found = [image for image in read if image.path is not None]
+    images = {image.path: image for image in found if image.trouble is None}
+    doubts = {image.path: image.trouble for image in found if image.trouble is not None}
+    return DrawnOutlines(images, record, tuple(account.lines(3)), doubts)
 
 
 def _predicted(path: Path, images: ImageFolder, files: Sequence[ImageFile], record: dict) -> PredictedOutlines:

@@ -4,7 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tio2.structures.json_files import read_json, write_json
+from tio2.structures.json_files import is_number, read_json, write_json
+from tio2.structures.polygons import FARTHEST_PX, ShapeError
+from tio2.structures.rle import rle_size
+from tio2.structures.rle_decoding import first_damaged
 
 _KEYS = {"image_id", "image", "category_id", "bbox", "score", "segmentation"}
 
@@ -49,7 +52,7 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
     """Records of a predictions file, in its order.
 
     Raises:
-        PredictionError: the file is missing, not JSON, or an entry lacks a key.
+        PredictionError: the file is missing, not JSON, or an entry lacks a key or holds what no prediction holds.
     """
     records = read_json(path, PredictionError)
     if not isinstance(records, list):
@@ -58,4 +61,28 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
         missing = _KEYS - record.keys() if isinstance(record, dict) else _KEYS
         if missing:
             raise PredictionError(f"{path}: prediction {position} lacks {', '.join(sorted(missing))}; write it again")
+        fault = _fault(record)
+        if fault is not None:
+            raise PredictionError(f"{path}: prediction {position}: {fault}; write the file again")
+    damaged = first_damaged([record["segmentation"] for record in records]) if records else None
+    if damaged is not None:
+        raise PredictionError(f"{path}: prediction {damaged}: its RLE is damaged; write the file again")
     return records
+
+
+def _fault(record: Mapping[str, Any]) -> str | None:
+    """What is wrong with the values of a record that has all keys, its RLE's runs apart."""
+    if type(record["image_id"]) is not int:
+        return f"image_id must be a whole number, got {record['image_id']!r}"
+    if not (isinstance(record["image"], str) and record["image"]):
+        return f"image must name a file, got {record['image']!r}"
+    if not (is_number(record["score"]) and 0 <= record["score"] <= 1):
+        return f"score must lie in 0 to 1, got {record['score']!r}"
+    box = record["bbox"]
+    if not (isinstance(box, list) and len(box) == 4 and all(is_number(x) and abs(x) <= FARTHEST_PX for x in box)):
+        return f"bbox must be x, y, width and height, got {box!r}"
+    try:
+        rle_size(record["segmentation"])
+    except ShapeError as error:
+        return str(error).replace("their", "its")
+    return None

@@ -68,6 +68,28 @@ def parse_counts(counts: Sequence[Counts]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(plain), np.array([len(each) for each in plain], np.int64)
 
 
+def first_damaged(rles: Sequence[Mapping[str, Any]]) -> int | None:
+    """Position of the first of N RLEs whose run lengths do not fill its frame exactly; None where there is none.
+
+    Args:
+        rles: of frames of any sizes, each checked by `rle.rle_size`.
+    """
+    try:
+        counts, counts_per_mask = parse_counts([rle["counts"] for rle in rles])
+    except ValueError:
+        if len(rles) == 1:
+            return 0
+        middle = len(rles) // 2
+        first = first_damaged(rles[:middle])
+        return first if first is not None else middle + first_damaged(rles[middle:])
+    frames = np.array([rle["size"][0] * rle["size"][1] for rle in rles], np.int64)
+    mask = np.repeat(np.arange(len(rles)), counts_per_mask)
+    is_wrong = np.zeros(len(rles), bool)
+    is_wrong[mask[(counts < 0) | (counts > frames[mask])]] = True
+    is_wrong |= np.bincount(mask, np.where(is_wrong[mask], 0, counts), len(rles)) != frames
+    return int(is_wrong.argmax()) if is_wrong.any() else None
+
+
 def foreground_runs(counts: np.ndarray, counts_per_mask: np.ndarray, image_shape: tuple[int, int]) -> Runs:
     """The runs of foreground pixels of the masks whose counts these are (arguments as `parse_counts` returns them)."""
     height, width = image_shape
