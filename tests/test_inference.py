@@ -66,6 +66,15 @@ def images(tmp_path_factory):
     return paths
 
 
+def test_a_detector_says_its_precision_and_a_config_s_misspelt_setting_is_named(detector, tmp_path):
+    detect, config = detector
+    assert detect.precision == "float32"
+    misspelt = tmp_path / "misspelt.py"
+    misspelt.write_text(f'_base_ = "{config}"\nmodel = dict(test_cfg=dict(rcnn=dict(mask_score=True)))\n')
+    with pytest.raises(ConfigError, match=r"misspelt\.py: model\.test_cfg\.rcnn\.mask_score is .*mean mask_scores\?"):
+        read_detector(misspelt, "none.pth")
+
+
 def test_predictions_are_those_of_mmdetection_s_inference(detector, images):
     detect, config = detector
     from mmengine.config import Config
