@@ -655,6 +655,26 @@ def test_labelme_points_that_are_no_pairs_are_no_other_shape(tmp_path, capsys, p
     assert f"1 × annotations left out, {message}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("mask", "points", "message"),
+    [
+        (b"no PNG at all, but long enough", [[4, 5], [6, 6]], "their mask is of another size than its box"),
+        (None, [[4, 5], [9, 12]], "their mask is of another size than its box"),
+        ("*", [[4, 5], [6, 6]], "their mask is no PNG in base64"),
+        (None, [[4, 5], [6, 6], [7, 7]], "a mask has two points"),
+    ],
+)
+def test_labelme_masks_that_are_not_those_of_their_box(tmp_path, capsys, mask, points, message):
+    write_image(tmp_path / "sem/a.png")
+    png = cv2.imencode(".png", np.ones((2, 3), np.uint8))[1].tobytes() if mask is None else mask
+    good = {"label": "x", "points": [[2, 3], [8, 3], [8, 9], [2, 9]], "shape_type": "polygon"}
+    bad = {"label": "x", "points": points, "shape_type": "mask"}
+    bad["mask"] = png if isinstance(png, str) else base64.b64encode(png).decode()
+    write_json(tmp_path / "sem/a.json", {"shapes": [good, bad], "imagePath": "a.png"})
+    run("labelme", tmp_path / "sem", "--val", 0, "--out", tmp_path / "out")
+    assert f"1 × annotations left out, {message}: a.png: shape 2" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("change", ["annotations", "categories", "image_id", "id", "category_id", "label", "name"])
 @pytest.mark.parametrize("value", [5, [1], {"a": 1}, None, True, "\ud800", 1e400])
 def test_other_types_in_coco_files_end_in_no_traceback(tmp_path, capsys, change, value):

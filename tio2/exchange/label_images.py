@@ -218,7 +218,8 @@ def _refuse_pictures(labels: np.ndarray, path: Path) -> None:
 
 
 def _touches_all_sides(mask: np.ndarray) -> bool:
-    return bool(mask[0].any() and mask[-1].any() and mask[:, 0].any() and mask[:, -1].any())
+    """Whether a mask reaches all four sides, of a frame that has an inside."""
+    return min(mask.shape) > 2 and bool(mask[0].any() and mask[-1].any() and mask[:, 0].any() and mask[:, -1].any())
 
 
 def _pieces(mask: np.ndarray) -> int:
