@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,16 @@ class BrightSource:
 
     def as_record(self) -> dict:
         return {"kind": "bright disks", "path": "none", "sha256": "0"}
+
+
+@dataclass(frozen=True)
+class DoubtfulSource(BrightSource):
+    """Finds the same, every second one with a score of 0.1."""
+
+    def outlines(self, frame) -> Outlines:
+        found = super().outlines(frame)
+        scores = np.where(np.arange(len(found.masks)) % 2, 0.1, found.scores).astype(np.float32)
+        return dataclasses.replace(found, scores=scores)
 
 
 def scene(seed: int = 0) -> np.ndarray:

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import openpyxl
 import pytest
-from measured_scenes import RADII, SHAPE, BrightSource, scene, write_scenes, write_zeiss
+import roifile
+from measured_scenes import RADII, SHAPE, BrightSource, DoubtfulSource, scene, write_scenes, write_zeiss
 
 from tio2.measuring import InputError, OutputError, Settings, Wishes, measure_images
 from tio2.measuring.images import find_images
@@ -189,6 +190,23 @@ def test_images_without_pixel_size_among_others_are_left_out_of_the_distribution
     assert "no pixel size is known for 1 of 3 images (no size.tif): their 6 particles" in done.record["warnings"][0]
     first = done.summary.exclusions[0]
     assert (first.reason, first.count) == ("no pixel size", 6)
+
+
+def test_candidates_below_the_score_are_nobody_s_particles_in_a_mixed_folder(tmp_path):
+    images = [*write_scenes(tmp_path / "in", 1), write_zeiss(tmp_path / "in" / "no size.tif", scene(9), None)]
+    wishes = Wishes(rois=True)
+    done = measure_images(images, tmp_path / "out", DoubtfulSource(), wishes=wishes)
+    faint = done.table["score"] < 0.5
+    assert faint.sum() == 6
+    assert (done.table["excluded"][faint] == "score").all()
+    assert done.summary.detected == 6
+    counts = {one.reason: one.count for one in done.summary.exclusions}
+    assert counts == {"score": 6, "no pixel size": 3, "border": 1}
+    assert any("(no size.tif): their 3 particles are left out" in line for line in done.record["warnings"])
+    for name in ("scan 0", "no size"):
+        assert len(roifile.roiread(tmp_path / "out" / "rois" / f"{name}.tif.zip")) == 3
+    record, table = read_measurement(done.folder)
+    assert in_json(summary_of(record, table).numbers()) == record["results"]
 
 
 def test_the_user_s_pixel_size_goes_before_the_file_s(tmp_path):

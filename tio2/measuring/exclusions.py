@@ -10,8 +10,10 @@ from tio2.metrology import population
 
 SCORE, BORDER, TOO_SMALL, NO_PIXEL_SIZE = "score", "border", "too small", "no pixel size"
 NOT_FULLY_IMAGED, STATE_UNKNOWN = "not fully imaged", "state unknown"
-REASONS = (NO_PIXEL_SIZE, SCORE, BORDER, TOO_SMALL, NOT_FULLY_IMAGED, STATE_UNKNOWN)
-"""What the column `excluded` of the table says, in the order in which reasons are asked."""
+REASONS = (SCORE, NO_PIXEL_SIZE, BORDER, TOO_SMALL, NOT_FULLY_IMAGED, STATE_UNKNOWN)
+"""What the column `excluded` of the table says, in the order in which reasons are asked.
+
+The score is asked first: whatever is excluded for another reason, or not at all, was detected."""
 
 
 def with_exclusions(table: ParticleTable, settings: Settings) -> ParticleTable:
@@ -30,8 +32,8 @@ def with_exclusions(table: ParticleTable, settings: Settings) -> ParticleTable:
 def single_reasons(table: ParticleTable, settings: Settings) -> dict[str, np.ndarray]:
     """Reason to (N,) bool, of those that need no other particle; states come after them."""
     return {
-        NO_PIXEL_SIZE: np.isnan(table["ecd_nm"]) & (unit_of(table) == "nm"),
         SCORE: table["score"] < settings.score,
+        NO_PIXEL_SIZE: np.isnan(table["ecd_nm"]) & (unit_of(table) == "nm"),
         BORDER: table["touches_border"] == 1,
         TOO_SMALL: table["ecd_px"] < settings.min_size_px,
     }
@@ -40,6 +42,11 @@ def single_reasons(table: ParticleTable, settings: Settings) -> dict[str, np.nda
 def unit_of(table: ParticleTable) -> str:
     """``nm`` if the pixel size of any particle is known, else ``px``."""
     return "px" if np.isnan(table["ecd_nm"]).all() else "nm"
+
+
+def is_detected(table: ParticleTable) -> np.ndarray:
+    """(N,) bool: from the score threshold on, counted or excluded for whatever other reason."""
+    return table["excluded"] != SCORE
 
 
 def excluded_for(table: ParticleTable) -> dict[str, np.ndarray]:

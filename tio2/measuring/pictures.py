@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tio2.measuring.exclusions import NOT_FULLY_IMAGED, SCORE, STATE_UNKNOWN
+from tio2.measuring.exclusions import NOT_FULLY_IMAGED, STATE_UNKNOWN, is_detected
 from tio2.measuring.images import ImageFile
 from tio2.measuring.results_folder import ResultsFolder
 from tio2.measuring.running import processes_for, quiet_process
@@ -68,7 +68,7 @@ def draw_picture(
 ) -> tuple[str, bytes]:
     """One overlay, without what lies below the score threshold; see `draw_pictures`. No `colours`: states decide."""
     masks = folder.read_result(file).masks
-    counted = table["excluded"] != SCORE
+    counted = is_detected(table)
     masks, table = masks[counted], table_part(table, counted)
     grey = read_grey(file.path, intensity_range=settings.intensity_range)
     kept = table["excluded"] == ""

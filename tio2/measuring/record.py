@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tio2 import __version__
 from tio2.measuring.errors import InputError
-from tio2.measuring.exclusions import NO_PIXEL_SIZE, SCORE, TOO_SMALL, unit_of
+from tio2.measuring.exclusions import NO_PIXEL_SIZE, TOO_SMALL, is_detected, unit_of
 from tio2.measuring.image_result import ImageResult
 from tio2.measuring.settings import Settings
 from tio2.measuring.summary import ImageFacts, Summary, summarise
@@ -173,7 +173,7 @@ def _validity_warnings(record: Mapping, table: ParticleTable) -> Iterable[str]:
     if validation is None:
         return
     images = [facts(entry) for entry in record["images"]]
-    counted = (table["excluded"] != SCORE) & (table["excluded"] != TOO_SMALL)
+    counted = is_detected(table) & (table["excluded"] != TOO_SMALL)
     for line in range_warnings(
         validation.ranges,
         [image.name for image in images],

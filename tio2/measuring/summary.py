@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import numpy as np
 
-from tio2.measuring.exclusions import NO_PIXEL_SIZE, NOT_FULLY_IMAGED, SCORE, excluded_for, unit_of
+from tio2.measuring.exclusions import NOT_FULLY_IMAGED, excluded_for, is_detected, unit_of
 from tio2.measuring.settings import Settings
 from tio2.measuring.table import ParticleTable
 from tio2.metrology import (
@@ -176,7 +177,7 @@ def summarise(
         unit=unit,
         quantity=split.quantity,
         states_known=split.states_known,
-        detected=int((table["excluded"] != SCORE).sum()),
+        detected=int(is_detected(table).sum()),
         kept=int(kept.sum()),
         images=len(images),
         sample=reported,
@@ -235,14 +236,16 @@ def _measurands(table: ParticleTable, kept: np.ndarray, unit: str, of_image: np.
 
 
 def _exclusions(table: ParticleTable) -> list[Exclusion]:
-    """Each reason's effect on the D50 reported; of particles without a pixel size there is none to tell."""
+    """Each reason's effect on the D50 reported; particles without a pixel size are counted and have none."""
     reasons = excluded_for(table)
-    unknown = int(reasons.pop(NO_PIXEL_SIZE).sum())
-    known = table["excluded"] != NO_PIXEL_SIZE
-    told = {reason: applies[known] for reason, applies in reasons.items()}
-    effects = exclusion_effects(table["reported"][known], table["weight"][known], told)
-    nothing = Exclusion(NO_PIXEL_SIZE, unknown, effects[0].d50, float("nan"))
-    return [one for one in (nothing, *effects) if one.count]
+    sized = ~np.isnan(table["reported"])
+    told = {reason: applies[sized] for reason, applies in reasons.items()}
+    effects = exclusion_effects(table["reported"][sized], table["weight"][sized], told)
+    return [
+        replace(effect, count=int(reasons[effect.reason].sum()), d50_with=effect.d50_with if effect.count else math.nan)
+        for effect in effects
+        if reasons[effect.reason].any()
+    ]
 
 
 def _plain(value: object) -> object:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tqdm import tqdm
 
 from tio2.exchange import roi_zip
-from tio2.measuring.exclusions import SCORE, unit_of
+from tio2.measuring.exclusions import is_detected, unit_of
 from tio2.measuring.image_result import ImageResult
 from tio2.measuring.pictures import draw_pictures
 from tio2.measuring.results_folder import ResultsFolder
@@ -52,12 +52,12 @@ def write_results(
 
 def _write_rois(folder: ResultsFolder, results: Sequence[ImageResult], table: ParticleTable) -> None:
     """rois/<image>.zip, outlines at the size of its file; those below the score threshold are left out."""
-    states, excluded = table.states, table["excluded"]
+    states, detected = table.states, is_detected(table)
     start = 0
     for result in results:
         rows = range(start, start + len(result.masks))
         start += len(result.masks)
-        kept = [row - rows.start for row in rows if excluded[row] != SCORE]
+        kept = [row - rows.start for row in rows if detected[row]]
         masks = result.masks.pad(result.file_shape)[kept]
         of_kept = [states[rows.start + index] for index in kept]
         path = folder.rois / f"{result.file.name}.zip"
