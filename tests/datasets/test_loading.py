@@ -46,6 +46,17 @@ def test_a_declared_range_of_16_bits_keeps_fractions_of_levels(tmp_path):
     assert len(np.unique(img)) == 1024
 
 
+def test_a_bar_s_white_does_not_set_the_range_of_16_bits(tmp_path):
+    specimen = np.random.default_rng(1).integers(2800, 40_000, (174, 200)).astype(np.uint16)
+    bar = np.full((26, 200), 13_621, np.uint16)
+    bar[8:16, 20:60:3] = 65_535
+    tifffile.imwrite(tmp_path / "bare.tif", specimen)
+    tifffile.imwrite(tmp_path / "barred.tif", np.concatenate([specimen, bar]))
+    bare, barred = (LoadSEMImage().transform({"img_path": str(tmp_path / f"{n}.tif")}) for n in ("bare", "barred"))
+    assert barred["ori_shape"] == (200, 200)  # as the annotations' masks
+    np.testing.assert_array_equal(barred["img"][:174], bare["img"])
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no image at all"])
 def test_a_bad_file_is_named(tmp_path, content):
     path = tmp_path / "bad.png"

@@ -3,11 +3,12 @@
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tio2.sem import find_data_bar, read_grey
+from tio2.sem import find_data_bar, read_grey, read_image
 from tio2.synthesis import RenderSettings, render_image
 from tio2.synthesis.data_bar import add_data_bar
 
@@ -107,3 +108,62 @@ def test_the_real_images_show_the_specimen_above_row_712(raw_images):
         assert find_data_bar(grey) == 712
         assert find_data_bar(jpeg(grey.astype(np.uint8), 60)) == 712
         assert find_data_bar(grey[:712]) is None
+
+
+DEEP = {  # stored levels of the specimen's black and white, of the bar's ground and of its texts
+    "TESCAN": (2800, 40_000, 13_621, 65_535),
+    "ten bits in sixteen": (0, 1023, 0, 65_535),
+    "white bar": (2800, 40_000, 65_535, 0),
+    "all of the bar brighter than the specimen": (100, 20_000, 40_000, 65_535),
+    "all of the bar darker than the specimen": (30_000, 60_000, 0, 25_000),
+}
+
+
+def deep(frame, kind, dtype, *, on_top):
+    """A frame as deep levels, and the same with a bar of texts at its foot or head."""
+    black, white, ground, ink = DEEP[kind]
+    specimen = np.rint(black + frame * ((white - black) / 255)).astype(dtype)
+    bar = add_data_bar(frame, 7.344)[len(frame) + 2 :] > 128  # without the white line on top
+    bar = np.where(bar, ink, ground).astype(dtype)
+    return specimen, np.concatenate([bar, specimen] if on_top else [specimen, bar])
+
+
+@pytest.mark.parametrize("on_top", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize("kind", DEEP)
+def test_a_deep_image_s_levels_are_those_of_its_specimen(frames, tmp_path, kind, dtype, on_top):
+    for frame in frames[::2]:
+        specimen, barred = deep(frame, kind, dtype, on_top=on_top)
+        tifffile.imwrite(tmp_path / "bare.tif", specimen)
+        tifffile.imwrite(tmp_path / "barred.tif", barred)
+        image, expected = read_image(tmp_path / "barred.tif"), read_grey(tmp_path / "bare.tif")
+        rows = len(barred) - len(specimen)
+        assert (image.top, image.bottom) == ((rows, len(barred)) if on_top else (0, len(specimen)))
+        np.testing.assert_array_equal(image.specimen, expected)
+        whole = read_grey(tmp_path / "barred.tif")
+        assert whole.shape == barred.shape
+        np.testing.assert_array_equal(whole[image.top : image.bottom], expected)
+
+
+def test_rows_cropped_by_hand_count_for_nothing_in_the_levels(frames, tmp_path):
+    specimen = frames[0].astype(np.uint16) * 9
+    strip = np.full((20, specimen.shape[1]), 60_000, np.uint16)  # no texts: no bar
+    tifffile.imwrite(tmp_path / "bare.tif", specimen)
+    tifffile.imwrite(tmp_path / "strips.tif", np.concatenate([strip, specimen, strip]))
+    image = read_image(tmp_path / "strips.tif", crop_top=20, crop_rows=20)
+    np.testing.assert_array_equal(image.specimen, read_grey(tmp_path / "bare.tif"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bar_on_top_is_found_and_none_where_there_is_none(frames, tmp_path, kind):
+    for frame in frames:
+        shown = changed(frame, kind)
+        if kind not in ("substrate clipped to black", "compressed and black"):  # no step where black meets black
+            barred = add_data_bar(shown, 7.344)
+            barred = np.concatenate([barred[len(frame) :][::-1], shown])
+            cv2.imwrite(str(tmp_path / "a.png"), barred)
+            image = read_image(tmp_path / "a.png")
+            assert (image.top, image.bottom) == (len(barred) - len(frame), len(barred))
+        cv2.imwrite(str(tmp_path / "a.png"), shown[::-1])
+        image = read_image(tmp_path / "a.png")
+        assert (image.top, image.bottom) == (0, len(frame))

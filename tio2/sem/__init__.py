@@ -3,6 +3,15 @@
 from tio2.sem.data_bar import find_data_bar
 from tio2.sem.files import SEMReadError
 from tio2.sem.pixel_size import read_pixel_size, read_scale
-from tio2.sem.reading import read_grey, read_stored
+from tio2.sem.reading import SEMImage, read_grey, read_image, read_stored
 
-__all__ = ["SEMReadError", "find_data_bar", "read_grey", "read_pixel_size", "read_scale", "read_stored"]
+__all__ = [
+    "SEMImage",
+    "SEMReadError",
+    "find_data_bar",
+    "read_grey",
+    "read_image",
+    "read_pixel_size",
+    "read_scale",
+    "read_stored",
+]

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tio2.sem.files import SEMReadError, foreign_format
-from tio2.sem.grey_levels import indices_to_grey, values_to_grey
+from tio2.sem.grey_levels import StoredLevels, indices_to_grey, stored_levels
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MAGIC = b"\xff\xd8\xff"
@@ -24,19 +24,19 @@ _JPEG_SCAN_MARKER = 0xDA
 _BROKEN = "the {kind} is cut off or damaged; copy or export it again"
 
 
-def encoded_to_grey(data: bytes, path: str | Path, intensity_range: tuple[float, float] | None) -> np.ndarray:
-    """Grey levels (H, W) float32, 0-255, of the contents of a PNG, JPEG or BMP file.
+def read_encoded(data: bytes, path: str | Path) -> StoredLevels:
+    """Levels of the contents of a PNG, JPEG or BMP file.
 
     A PNG's palette is read by `indices_to_grey`; a BMP's palette is applied.
 
     Raises:
         SEMReadError: another kind of file, a damaged one, or CMYK.
-        ValueError: see `values_to_grey`.
+        ValueError: see `stored_levels`.
     """
     if data.startswith(_PNG_MAGIC):
         chunks = dict(_png_chunks(data, path))
         if _has_palette(chunks, path):
-            return indices_to_grey(*_palette_png(data, chunks, path))
+            return StoredLevels(indices_to_grey(*_palette_png(data, chunks, path)), in_range=True)
         kind = "PNG"
     elif data.startswith(_JPEG_MAGIC):
         _check_jpeg(data, path)
@@ -50,7 +50,7 @@ def encoded_to_grey(data: bytes, path: str | Path, intensity_range: tuple[float,
         if name is not None:
             raise SEMReadError(f"{path}: {name} files are not read; export it as TIFF, and give --pixel-size with it")
         raise SEMReadError(f"{path}: not a TIFF, PNG, JPEG or BMP image; export it as one of these")
-    return values_to_grey(_decode_with_opencv(data, kind, path), intensity_range)
+    return stored_levels(_decode_with_opencv(data, kind, path))
 
 
 def stored_encoded(data: bytes, path: str | Path) -> np.ndarray:

@@ -1,5 +1,7 @@
 """From stored values to grey levels 0-255: palettes, colours and the range of 16-bit and float images."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 LOWER_PERCENTILE = 0.1
@@ -46,12 +48,43 @@ def colour_to_grey(rgb: np.ndarray) -> np.ndarray:
     return np.where(equal, rgb[..., 0], rgb @ _LUMA).astype(np.float32)
 
 
-def values_to_grey(values: np.ndarray, intensity_range: tuple[float, float] | None) -> np.ndarray:
-    """Grey levels (H, W) float32, 0-255, of the values of an image without a palette.
+@dataclass(frozen=True, eq=False)
+class StoredLevels:
+    """An image's values before they become grey levels.
+
+    Attributes:
+        values: (H, W), finite.
+        in_range: they are grey levels of 0-255 already; others have to be stretched.
+        white_is_zero: the file counts from white to black.
+    """
+
+    values: np.ndarray
+    in_range: bool
+    white_is_zero: bool = False
+
+    def to_grey(self, intensity_range: tuple[float, float] | None, specimen: slice) -> np.ndarray:
+        """Grey levels (H, W) float32, 0-255.
+
+        Args:
+            intensity_range: the values of black and white; None takes `percentile_range` of the specimen. Values that
+                are in range stay as they are.
+            specimen: rows without data bars, whose texts may be brighter than anything in the specimen.
+
+        Raises:
+            ValueError: the specimen has no range.
+        """
+        if self.in_range:
+            grey = self.values.astype(np.float32)
+        else:
+            grey = scale_to_grey(self.values, intensity_range or percentile_range(self.values[specimen]))
+        return 255 - grey if self.white_is_zero else grey
+
+
+def stored_levels(values: np.ndarray) -> StoredLevels:
+    """The levels of an image without a palette.
 
     Args:
-        values: (H, W) or (H, W, C) with grey, grey and alpha, RGB, or RGB and alpha; 8-bit values stay as they are.
-        intensity_range: for other types, the values of black and white; None takes `percentile_range`.
+        values: (H, W) or (H, W, C) with grey, grey and alpha, RGB, or RGB and alpha; those of 8 bits are in range.
 
     Raises:
         ValueError: this is no such image; the message says what to do.
@@ -60,14 +93,12 @@ def values_to_grey(values: np.ndarray, intensity_range: tuple[float, float] | No
         raise ValueError(f"values of type {values.dtype} are not grey levels; export it with 8 or 16 bits")
     if values.size == 0 or values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] > 4):
         raise ValueError(f"shape {values.shape} is not that of one grey or RGB image; export it as such")
-    stored_in_range = values.dtype == np.uint8
+    in_range = values.dtype == np.uint8
     if values.ndim == 3:  # luma is float32, in which 16-bit integers are exact
         values = values[..., 0] if values.shape[2] < 3 else colour_to_grey(values[..., :3])
-    if stored_in_range:
-        return values.astype(np.float32)
-    if not np.isfinite(values).all():
+    if not in_range and not np.isfinite(values).all():
         raise ValueError("holds values that are not numbers (NaN or infinite); replace them first")
-    return scale_to_grey(values, intensity_range or percentile_range(values))
+    return StoredLevels(values, in_range)
 
 
 def percentile_range(values: np.ndarray) -> tuple[float, float]:

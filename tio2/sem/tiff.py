@@ -1,7 +1,8 @@
-"""One page of a TIFF to grey levels, or to its values as stored."""
+"""One page of a TIFF to its levels, or to its values as stored."""
 
 import io
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from tio2.sem.files import SEMReadError, open_tiff, read_bytes
-from tio2.sem.grey_levels import indices_to_grey, values_to_grey
+from tio2.sem.grey_levels import StoredLevels, indices_to_grey, stored_levels
 
 _PHOTOMETRIC = tifffile.PHOTOMETRIC
 _READ_KINDS = (_PHOTOMETRIC.MINISBLACK, _PHOTOMETRIC.MINISWHITE, _PHOTOMETRIC.RGB, _PHOTOMETRIC.PALETTE)
@@ -21,12 +22,12 @@ _DECODED_BY_TIFFFILE = (
 _MOST_DENSE = 10_000  # times that any of these compressions makes data smaller
 
 
-def tiff_to_grey(path: str | Path, intensity_range: tuple[float, float] | None) -> np.ndarray:
-    """Grey levels (H, W) float32, 0-255, of a TIFF's only page.
+def read_tiff(path: str | Path) -> StoredLevels:
+    """Levels of a TIFF's only page.
 
     Raises:
         SEMReadError: it is damaged, or not one grey, palette or RGB page.
-        ValueError: see `values_to_grey`.
+        ValueError: see `stored_levels`.
     """
     with open_tiff(path) as tiff:
         page = _only_page(tiff, path)
@@ -35,9 +36,8 @@ def tiff_to_grey(path: str | Path, intensity_range: tuple[float, float] | None) 
             raise SEMReadError(f"{path}: {page.bitspersample} bits a pixel are too few; export it with 8 or 16 bits")
         values = _stored_values(tiff, page, path)
     if palette is not None:
-        return indices_to_grey(values, palette)
-    grey = values_to_grey(values, intensity_range)
-    return 255 - grey if page.photometric == _PHOTOMETRIC.MINISWHITE else grey
+        return StoredLevels(indices_to_grey(values, palette), in_range=True)
+    return replace(stored_levels(values), white_is_zero=page.photometric == _PHOTOMETRIC.MINISWHITE)
 
 
 def stored_tiff(path: str | Path) -> np.ndarray:
