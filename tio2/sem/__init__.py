@@ -1,5 +1,6 @@
 """An SEM file read to grey levels and pixel size, its data bar, and what a microscope does to a picture."""
 
+from tio2.sem.captions import find_captions
 from tio2.sem.data_bar import find_data_bar
 from tio2.sem.files import SEMReadError
 from tio2.sem.pixel_size import read_pixel_size, read_scale
@@ -8,6 +9,7 @@ from tio2.sem.reading import SEMImage, read_grey, read_image, read_stored
 __all__ = [
     "SEMImage",
     "SEMReadError",
+    "find_captions",
     "find_data_bar",
     "read_grey",
     "read_image",
