@@ -4,6 +4,9 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Iterator
+from typing import Any, TextIO
+
+NOISE = ("Could not import OneDL",)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +32,37 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Send what mmdet prints while it is imported to stderr, so that a program's output stays its own."""
-    with contextlib.redirect_stdout(sys.stderr):
+    """Send what is printed during imports to stderr, so that a program's output stays its own.
+
+    What mmdet says at each import of a data set service that nobody here uses is left out.
+    """
+    stream = _Filtered(sys.stderr)
+    with contextlib.redirect_stdout(stream):
         yield
+    stream.end_line()
+
+
+class _Filtered:
+    """A text stream without the lines of `NOISE`; all else goes on to another stream, line by line."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+        self._line = ""
+
+    def write(self, text: str) -> int:
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            if not any(noise in line for noise in NOISE):
+                self._stream.write(f"{line}\n")
+        return len(text)
+
+    def end_line(self) -> None:
+        """Hand on a line that was not ended."""
+        self._stream.write(self._line)
+        self._line = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextlib.contextmanager

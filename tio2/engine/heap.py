@@ -1,8 +1,9 @@
-"""Memory that tensors give back stays with the process: fetching it anew from the system takes as long as computing."""
+"""This process's memory: what tensors give back stays with it, since fetching it anew takes as long as computing."""
 
 import ctypes
 import sys
 
+MIB = 2**20
 M_TRIM_THRESHOLD = -1
 M_MMAP_MAX = -4
 
@@ -23,3 +24,15 @@ def keep_freed_memory() -> bool:
     if not hasattr(library, "mallopt"):
         return False
     return bool(library.mallopt(M_MMAP_MAX, 0) and library.mallopt(M_TRIM_THRESHOLD, -1))
+
+
+def peak_resident_mib() -> float:
+    """Most memory that this process has held so far, in MiB."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / MIB
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB

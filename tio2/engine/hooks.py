@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 import platform
-import resource
 import statistics
 import sys
 import time
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 import tio2
 from tio2.engine.checkpoints import find_checkpoint
+from tio2.engine.heap import MIB, peak_resident_mib
 from tio2.engine.precision import precision_name
 from tio2.structures.json_files import write_json
 from tio2.structures.whole_files import file_sha256
@@ -33,9 +33,8 @@ def versions() -> dict[str, str]:
 def peak_memory_mib() -> float:
     """Peak memory of this process: of the GPU where one is used, else resident, in MiB."""
     if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+        return torch.cuda.max_memory_allocated() / MIB
+    return peak_resident_mib()
 
 
 def start_weights(load_from: str | None) -> dict | None:

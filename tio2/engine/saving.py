@@ -44,7 +44,9 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a rename outlast a power cut."""
+    """Make a rename outlast a power cut; Windows cannot open folders, and does without."""
+    if os.name == "nt":
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

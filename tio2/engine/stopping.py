@@ -15,7 +15,8 @@ from tio2.engine.distribution import on_any_process
 from tio2.engine.resume import checkpoint_name
 from tio2.engine.saving import save_checkpoint
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
+"""Those of them that the system has: Windows has no SIGUSR1."""
 
 
 class TrainingStopped(Exception):
@@ -40,6 +41,8 @@ class ShieldedWorker:
         """Called by the loader in the new worker."""
         if self.start is not None:
             self.start(worker_id)
+        if not hasattr(signal, "pthread_sigmask"):  # Windows: nobody sends signals to all processes of a job
+            return
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         threading.Thread(target=_end_when_the_parent_says, daemon=True).start()
 

@@ -11,7 +11,6 @@ one run that does not count, then the repeats; medians. For Linux.
 import argparse
 import multiprocessing
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -36,6 +35,7 @@ with quiet_imports():
     from mmengine.dataset import pseudo_collate
     from torch import Tensor
 
+    from tio2.engine.heap import peak_resident_mib
     from tio2.inference import Detector, predict
     from tio2.models import HighResFCNMaskHead
 
@@ -124,7 +124,7 @@ def measure(side: str, config: str, checkpoint: Path, image: Path, threads: int,
         clock.append(time.perf_counter() - start)
         after = os.times()
         cpu.append(after.user - before.user + after.system - before.system)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    peak = peak_resident_mib() / 1024
     return Cost(statistics.median(cpu), statistics.median(clock), peak, masks)
 
 

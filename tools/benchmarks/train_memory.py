@@ -5,7 +5,6 @@ python tools/benchmarks/train_memory.py configs/tio2/mask_rcnn_stage2.py --parti
 """
 
 import argparse
-import resource
 import time
 
 import numpy as np
@@ -24,6 +23,7 @@ with quiet_imports():
     from mmengine.structures import InstanceData
 
     from tio2.datasets import InstanceCroppedMasks
+    from tio2.engine.heap import peak_resident_mib
 
 IMAGE_SHAPE = (1536, 2048)
 CORNERS = 24
@@ -31,7 +31,7 @@ CORNERS = 24
 
 def peak_gb() -> float:
     """Most memory that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    return peak_resident_mib() / 1024
 
 
 def sample(particles: int) -> dict:
