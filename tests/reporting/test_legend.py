@@ -1,9 +1,14 @@
 """The legend keeps the picture, its width, and every colour."""
 
+import warnings
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from matplotlib.font_manager import findfont
 
-from tio2.reporting.legend import FILL_OPACITY, STRIP_COLOUR, Entry, add_legend
+from tio2.reporting import legend
+from tio2.reporting.legend import FILL_OPACITY, STRIP_COLOUR, Entry, add_legend, drawable
 
 ENTRIES = [Entry("one", (255, 0, 0)), Entry("another, with a longer label", (0, 255, 0), filled=True)] * 2
 
@@ -29,3 +34,44 @@ def test_a_narrow_picture_gets_more_rows_and_a_very_narrow_one_is_widened():
     assert widened.shape[1] > 100
     assert (widened[:10, :30] == 200).all()
     assert (widened[:10, 30:] == STRIP_COLOUR).all()
+
+
+@pytest.fixture
+def fonts(monkeypatch):
+    """Sets which fonts are installed besides the default one."""
+    default = findfont("DejaVu Sans")
+
+    def install(*names):
+        installed = [SimpleNamespace(name=name, fname=default, style="normal", weight=400) for name in names]
+        monkeypatch.setattr(legend, "fontManager", SimpleNamespace(ttflist=installed))
+        legend._family_with.cache_clear()
+
+    yield install
+    legend._family_with.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "name", ["sample-１_600倍(x600).tif", "試料 $1$ 再結晶.tif", "a\U0001f52c.tif", "Grüße µm.tif"]
+)
+def test_any_name_is_drawn_without_a_warning(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        add_legend(np.zeros((10, 600, 3), np.uint8), ENTRIES, caption=name)
+
+
+def test_what_no_font_has_is_written_so_that_names_differ(fonts):
+    fonts("Last Resort High-Efficiency")
+    assert drawable("試料1 µm.tif")[0] == "\\u8a66\\u65991 µm.tif"
+    assert drawable("測料1 µm.tif")[0] != drawable("試料1 µm.tif")[0]
+
+
+def test_a_font_that_has_the_characters_is_taken(fonts, monkeypatch):
+    fonts("Adobe Blank", "Gothic")
+    whole = legend._characters
+    monkeypatch.setattr(legend, "_characters", lambda path: whole(path) - {ord("y")} if not asked else whole(path))
+    asked = []
+    missing = frozenset({ord("y")})
+    assert legend._family_with(missing) is None
+    asked.append(1)
+    legend._family_with.cache_clear()
+    assert legend._family_with(missing) == "Gothic"
