@@ -23,7 +23,7 @@ from tio2.engine.settings import check_settings
 from tio2.sem.reading import read_grey
 from tio2.structures.masks import CroppedMasks
 from tio2.structures.rle_batch import Rle
-from tio2.structures.tiling import merge_tiles, tile_grid
+from tio2.structures.tiling import check_tiles, merge_tiles, tile_grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +53,17 @@ class Detections:
 
 @dataclass(frozen=True)
 class Tiling:
-    """How large images are looked at: tiles of ``size`` px that share at least ``overlap`` px, the largest particle."""
+    """How large images are looked at: tiles of ``size`` px that share at least ``overlap`` px, the largest particle.
+
+    Raises:
+        ValueError: Tiles of this size cannot share so much.
+    """
 
     size: int
     overlap: int
+
+    def __post_init__(self):
+        check_tiles(self.size, self.overlap)
 
 
 Detect = Callable[[Sequence[np.ndarray]], list[Detections]]

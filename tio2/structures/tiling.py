@@ -71,15 +71,28 @@ def tile_grid(image_shape: tuple[int, int], size: int, overlap: int) -> list[Til
     Raises:
         ValueError: the overlap is negative, or more than half of a tile is shared.
     """
+    check_tiles(size, overlap)
     shared = overlap + 2 * FREE_PX
-    if overlap < 0 or size < 2 * shared:
-        raise ValueError(
-            f"tiles of {size} px with an overlap of {overlap} px: the overlap must not be negative, and a tile at "
-            f"least twice as large as the overlap and {2 * FREE_PX} px; take tiles of {2 * max(shared, 0)} px or more"
-        )
     rows, columns = (_starts(length, size, shared) for length in image_shape)
     height, width = (min(size, length) for length in image_shape)
     return [Tile(top, left, top + height, left + width) for top, left in itertools.product(rows, columns)]
+
+
+def check_tiles(size: int, overlap: int) -> None:
+    """Make sure that tiles can have an overlap: no more than half of a tile is shared, free pixels included.
+
+    Raises:
+        ValueError: they cannot; one line that says which can.
+    """
+    shared = overlap + 2 * FREE_PX
+    if overlap < 0 or size < 2 * shared:
+        largest = size // 2 - 2 * FREE_PX
+        cure = f"take an overlap of 0 to {largest} px" if largest >= 0 else "take larger tiles"
+        more = f", or tiles of {2 * shared} px or more" if overlap >= 0 and largest >= 0 else ""
+        raise ValueError(
+            f"tiles of {size} px cannot share {overlap} px: the overlap is not negative, and a tile at least twice as "
+            f"large as the overlap and {2 * FREE_PX} px; {cure}{more}"
+        )
 
 
 def merge_tiles(tiles: Sequence[Tile], found: Sequence[CroppedMasks], image_shape: tuple[int, int]) -> MergedTiles:
