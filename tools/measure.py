@@ -28,6 +28,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--calibration-factor", type=float, default=1.0, metavar="F", help="true length / stated (default: 1)")
     add("--calibration-uncertainty", metavar="0.8%", help="standard uncertainty (k = 1) of the pixel size")
     add("--crop-rows", type=int, metavar="N", help="rows of data bar at the bottom; 0: none (default: found)")
+    add("--crop-top", type=int, metavar="N", help="rows of data bar at the top; 0: none (default: found)")
     add("--intensity-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="black and white of 16-bit images")
     group = parser.add_argument_group("detection (default: the model that ships with the repository)")
     add = group.add_argument

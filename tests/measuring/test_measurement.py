@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import weakref
 from itertools import zip_longest
 
 import cv2
@@ -16,6 +17,7 @@ from tio2.measuring import InputError, OutputError, Settings, Wishes, measure_im
 from tio2.measuring.images import find_images
 from tio2.measuring.outlines import outlines_from_coco, outlines_from_labels, outlines_from_rois
 from tio2.measuring.record import in_json, read_measurement, summary_of
+from tio2.measuring.results_folder import ResultsFolder
 from tio2.reporting.size_figures import size_figures
 from tio2.reporting.size_report import size_report
 from tio2.structures.masks import CroppedMasks
@@ -153,11 +155,152 @@ def test_an_interrupted_measurement_goes_on_and_a_changed_image_is_measured_agai
     assert third.summary.distribution.mean != first.summary.distribution.mean
 
 
-def test_other_settings_are_refused_and_named(tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"crop_rows": 30}, r"settings.crop_rows: None, now 30"),
+        ({"crop_top": 3}, r"settings.crop_top: None, now 3"),
+        ({"intensity_range": (0.0, 9.0)}, r"settings.intensity_range: None, now \[0.0, 9.0\]"),
+    ],
+)
+def test_settings_that_change_what_is_found_are_refused_and_named(tmp_path, changes, named):
     images = write_scenes(tmp_path / "in", 1)
     measure_images(images, tmp_path / "out", BrightSource())
-    with pytest.raises(OutputError, match=r"other settings \(settings.score: 0.5, now 0.6\)"):
-        measure_images(images, tmp_path / "out", BrightSource(), Settings(score=0.6))
+    with pytest.raises(OutputError, match=rf"other settings \({named}\)"):
+        measure_images(images, tmp_path / "out", BrightSource(), Settings(**changes))
+
+
+def without_times(record):
+    images = [{**entry, "seconds": 0} for entry in record["images"]]
+    return {**record, "images": images, "date": "", "seconds": 0}
+
+
+def test_settings_that_change_nothing_of_what_is_found_need_no_second_detection(tmp_path):
+    images = [*write_scenes(tmp_path / "in", 3), write_zeiss(tmp_path / "in" / "no size.tif", scene(9), None)]
+    (tmp_path / "states.csv").write_text("image,id,state\nscan 0.tif,1,isolated\n", encoding="utf-8")
+    source = DoubtfulSource(tmp_path / "log")
+    measure_images(images, tmp_path / "out", source)
+    for changes in (
+        {"score": 0.05, "min_size_px": 18.0, "pixel_size": PixelSize(9.0), "seed": 3},
+        {"score": 0.93, "calibration_factor": 1.1, "calibration_std": 0.02, "reference_std_px": 0.1,
+         "target_percent": 9.0, "states_file": tmp_path / "states.csv"},
+        {},
+    ):  # fmt: skip
+        again = measure_images(images, tmp_path / "out", source, Settings(**changes))
+        fresh = measure_images(images, tmp_path / f"fresh {len(changes)}", DoubtfulSource(), Settings(**changes))
+        assert without_times(again.record) == without_times(fresh.record)
+        for name in ("particles.csv", "predictions.json"):
+            assert (again.folder / name).read_bytes() == (fresh.folder / name).read_bytes()
+        for picture in fresh.folder.glob("overlays/*"):
+            assert (again.folder / "overlays" / picture.name).read_bytes() == picture.read_bytes()
+    assert len((tmp_path / "log").read_text().splitlines()) == len(images)
+
+
+def test_the_contrast_is_that_of_the_particles_counted(tmp_path):
+    grey = np.full(SHAPE, 40, np.uint8)
+    grey[20:40, 20:40], grey[60:90, 60:90] = 160, 240  # the second one has a score of 0.1
+    image = write_zeiss(tmp_path / "a.tif", grey)
+    contrasts = [
+        measure_images([image], tmp_path / "out", DoubtfulSource(), Settings(score=score)).record["images"][0][
+            "contrast"
+        ]
+        for score in (0.5, 0.05, 0.99)
+    ]
+    assert contrasts == [120, 200, None]
+
+
+def test_a_folder_of_a_former_version_is_refused_in_one_line(tmp_path):
+    images = write_scenes(tmp_path / "in", 1)
+    measure_images(images, tmp_path / "out", BrightSource())
+    settings = tmp_path / "out" / "parts" / "settings.json"
+    content = json.loads(settings.read_text(encoding="utf-8"))
+    settings.write_text(json.dumps({name: content[name] for name in ("settings", "outlines")}), encoding="utf-8")
+    with pytest.raises(OutputError, match="measured by another version of this program") as refused:
+        measure_images(images, tmp_path / "out", BrightSource())
+    assert "\n" not in str(refused.value)
+
+
+def test_a_pixel_size_that_a_text_beside_the_image_states_later_is_taken_up(tmp_path):
+    image = write_zeiss(tmp_path / "in" / "a.tif", scene(0), None)
+    source = BrightSource(tmp_path / "log")
+    assert measure_images([image], tmp_path / "out", source).summary.unit == "px"
+    image.with_suffix(".txt").write_text(f"[SemImageFile]\nDataSize={SHAPE[1]}x{SHAPE[0]}\nPixelSize=4.0\n")
+    assert measure_images([image], tmp_path / "out", source).record["images"][0]["pixel_size_nm"] == 4
+    assert len((tmp_path / "log").read_text().splitlines()) == 1
+
+
+def test_results_are_held_one_at_a_time(tmp_path, monkeypatch):
+    images = write_scenes(tmp_path / "in", 6)
+    alive, most, read = weakref.WeakSet(), [], ResultsFolder.read_result
+
+    def counted(folder, file):
+        result = read(folder, file)
+        if result is not None:
+            alive.add(result)
+        most.append(len(alive))
+        return result
+
+    monkeypatch.setattr(ResultsFolder, "read_result", counted)
+    measure_images(images, tmp_path / "out", BrightSource(), wishes=Wishes(rois=True, xlsx=True))
+    assert max(most) <= 2  # the one at hand, and the one before it
+
+
+def test_files_of_an_earlier_start_that_are_not_made_anew_are_named(tmp_path):
+    images = write_scenes(tmp_path / "in", 2)
+    measure_images(images, tmp_path / "out", BrightSource(), wishes=Wishes(rois=True, xlsx=True))
+    done = measure_images(images, tmp_path / "out", BrightSource(), Settings(score=0.93))
+    for name in ("rois", "particles.xlsx"):
+        assert any(line.startswith(f"{name} was not written anew") for line in done.record["warnings"])
+
+
+def test_what_lies_on_a_text_or_scale_bar_is_left_out_and_counted(tmp_path):
+    rng = np.random.default_rng(0)
+    grey = np.full((300, 400), 40.0)
+    grey[:128, :200] = scene(0)
+    grey = np.clip(cv2.GaussianBlur(grey, (0, 0), 0.8) + rng.normal(0, 4, grey.shape), 0, 240).astype(np.uint8)
+    cv2.circle(grey, (250, 60), 15, 200, -1)
+    bare = measure_images([write_zeiss(tmp_path / "bare" / "a.tif", grey)], tmp_path / "out 1", BrightSource())
+    cv2.putText(grey, "SU3500 10.0kV", (20, 280), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 2)
+    cv2.rectangle(grey, (260, 270), (380, 275), 255, -1)
+    image = write_zeiss(tmp_path / "written on" / "a.tif", grey)
+    wishes = Wishes(rois=True)
+    done = measure_images([image], tmp_path / "out 2", BrightSource(), Settings(min_size_px=0), wishes=wishes)
+    on = done.table["excluded"] == "caption"
+    assert on.sum() >= 12  # letters, the zeros' insides apart, and the bar
+    assert (done.table["y_px"][on] > 250).all()
+    fresh = measure_images([tmp_path / "bare"], tmp_path / "out 3", BrightSource(), Settings(min_size_px=0))
+    np.testing.assert_array_equal(done.table["area_px"][~on], fresh.table["area_px"])
+    assert done.summary.kept == fresh.summary.kept
+    assert done.record["images"][0]["contrast"] == pytest.approx(fresh.record["images"][0]["contrast"], abs=1)
+    said = f"texts or scale bars are drawn into 1 of 1 images (a.tif): {on.sum()} particles found on them are left out"
+    assert said in done.record["warnings"]
+    assert "on a text or scale bar drawn into the picture" in (done.folder / "report.html").read_text(encoding="utf-8")
+    assert not any("texts or scale bars" in line for line in bare.record["warnings"])
+
+
+def test_a_bar_on_top_shifts_nothing(tmp_path):
+    """What is found below a bar is what is found without it, so many rows further down, and comes back so."""
+    bar = np.zeros((24, SHAPE[1]), np.uint8)
+    cv2.putText(bar, "HV 10 kV", (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 255, 1)
+    rng = np.random.default_rng(0)
+    grey = np.clip(scene(0) + rng.normal(0, 3, SHAPE), 0, 250).astype(np.uint8)
+    bare = measure_images([write_zeiss(tmp_path / "bare" / "a.tif", grey)], tmp_path / "out 1", BrightSource())
+    image = write_zeiss(tmp_path / "barred" / "a.tif", np.concatenate([bar, grey]))
+    barred = measure_images([image], tmp_path / "out 2", BrightSource(), wishes=Wishes(rois=True))
+    (entry,) = barred.record["images"]
+    assert (entry["rows"], entry["top"], entry["frame_rows"]) == (SHAPE[0] + 24, 24, SHAPE[0])
+    back = outlines_from_rois(tmp_path / "out 2" / "rois", find_images([image], tmp_path))
+    again = measure_images([image], tmp_path / "out 3", back)
+    predicted = outlines_from_coco(tmp_path / "out 2" / "predictions.json", find_images([image], tmp_path))
+    third = measure_images([image], tmp_path / "out 4", predicted)
+    by_hand = measure_images([image], tmp_path / "out 5", BrightSource(), Settings(crop_top=24, crop_rows=0))
+    for done in (barred, again, third, by_hand):
+        for name in ("area_px", "x_px", "weight", "touches_border", "excluded"):
+            np.testing.assert_array_equal(done.table[name], bare.table[name])
+        np.testing.assert_allclose(done.table["y_px"], bare.table["y_px"] + 24)
+    assert (tmp_path / "out 2" / "predictions.json").read_bytes() == (
+        tmp_path / "out 4" / "predictions.json"
+    ).read_bytes()
 
 
 def test_two_processes_measure_as_one(measured, tmp_path):

@@ -46,6 +46,14 @@ class Model(BrightSource):
         return {**super().as_record(), "kind": "model", "licence": "free", "model": asdict(self.use)}
 
 
+class DarkModel(Model):
+    """Finds dark particles where the ground is bright."""
+
+    def outlines(self, frame):
+        turned = 255 - frame.grey if np.median(frame.grey) > 128 else frame.grey
+        return super().outlines(replace(frame, grey=turned))
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
@@ -151,6 +159,18 @@ def test_what_lies_outside_the_validated_ranges_is_said(measured, what, limits, 
     validation["ranges"] = {**validation["ranges"], what: limits}
     lines = warned(measured, validation=validation)
     assert any(line.startswith(f"outside what the model was validated for: {message}") for line in lines)
+
+
+def test_dark_particles_on_bright_ground_are_told_by_the_sign(tmp_path):
+    dark = write_zeiss(tmp_path / "in" / "dark.tif", 255 - scene(0))
+    images = [dark, write_zeiss(tmp_path / "in" / "bright.tif", scene(1))]
+    for validations in ([], [VALIDATION]):
+        done = measure_images(images, tmp_path / f"{len(validations)}", DarkModel(), validations=validations)
+        (line,) = [line for line in done.record["warnings"] if "DARKER than their surroundings" in line]
+        assert "in 1 of 2 images (dark.tif; -160 grey levels)" in line
+    ranges = replace(VALIDATION.ranges, contrast_levels=(-200.0, -100.0))
+    lines = warned(done, validation=in_json(validation_to_dict(replace(VALIDATION, ranges=ranges))))
+    assert not any("DARKER" in line for line in lines)
 
 
 def test_one_image_few_images_and_several_magnifications_are_said(tmp_path):

@@ -171,6 +171,8 @@ WRONG = {
     "a model that there is not": (["in", "--model", "perfect"], "no model 'perfect' ships"),
     "an overlap of nothing": (["in", "--overlap", "20"], "--overlap is of tiles"),
     "tiles within tiles": (["in", "--tile", "100", "--overlap", "100"], "cannot share 100 px"),
+    "more than half of a tile is shared": (["in", "--tile", "512", "--overlap", "300"], "overlap of 0 to 254 px"),
+    "tiles that are none": (["in", "--tile", "-5"], "take larger tiles"),
     "annotations that are none": (["in", "--from-coco", "in/scan 0.tif"], "not a JSON file"),
     "no processes": (["in", "--jobs", "0", "--from-labels", "labels"], "--jobs and --batch-size are 1 or more"),
     "a launcher that did not start it": (["in", "--launcher", "pytorch"], "start with python -m torch.distributed.run"),

@@ -17,6 +17,7 @@ from tio2.measuring.ranks import device_of, joined_ranks
 from tio2.measuring.settings import Settings, Wishes, parse_percent
 from tio2.metrology import ModelValidation
 from tio2.structures.pixel_size import PixelSize
+from tio2.structures.tiling import check_tiles
 
 SOME_LEFT_OUT = 3
 """Exit code where images were left out and the others measured; 1 is for errors, 2 for a wrong command line."""
@@ -29,11 +30,12 @@ def run(arguments: argparse.Namespace) -> int:
         MeasuringError, ExchangeError, OSError: it cannot be done; one line.
     """
     settings, wishes = _settings(arguments), _wishes(arguments)
+    tile = _tile(arguments)
     with joined_ranks(arguments.launcher) as ranks:
         files = find_images(arguments.images, arguments.out)
         if arguments.from_labels is not None:
             files = without_label_images(files, arguments.from_labels, arguments.suffix)
-        source, validations = _source(arguments, files)
+        source, validations = _source(arguments, files, tile)
         measurement = measure(
             files, arguments.out, source, settings, validations=validations, wishes=wishes, ranks=ranks
         )
@@ -72,6 +74,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         score=arguments.score,
         min_size_px=arguments.min_size,
         crop_rows=arguments.crop_rows,
+        crop_top=arguments.crop_top,
         intensity_range=None if arguments.intensity_range is None else tuple(arguments.intensity_range),
         pixel_size=declared,
         calibration_factor=arguments.calibration_factor,
@@ -89,8 +92,22 @@ def _wishes(arguments: argparse.Namespace) -> Wishes:
     return Wishes(arguments.jobs, arguments.xlsx, arguments.rois, arguments.colour, command)
 
 
+def _tile(arguments: argparse.Namespace) -> tuple[int, int] | None:
+    """Size and overlap of tiles, px; None looks at whole images."""
+    if arguments.tile is None:
+        if arguments.overlap is not None:
+            raise SettingsError("--overlap is of tiles; give --tile SIZE too")
+        return None
+    overlap = arguments.tile // 4 if arguments.overlap is None else arguments.overlap
+    try:
+        check_tiles(arguments.tile, overlap)
+    except ValueError as cause:
+        raise SettingsError(f"--tile, --overlap: {cause}") from None
+    return arguments.tile, overlap
+
+
 def _source(
-    arguments: argparse.Namespace, files: Sequence[ImageFile]
+    arguments: argparse.Namespace, files: Sequence[ImageFile], tile: tuple[int, int] | None
 ) -> tuple[OutlineSource, Sequence[ModelValidation]]:
     """Where outlines come from, and what is known of the model."""
     drawn = {
@@ -108,26 +125,20 @@ def _source(
     if given:
         path, read = drawn[given[0]]
         return read(path, files, **(of_labels if given == ["--from-labels"] else {})), ()
-    return _detector(arguments)
+    return _detector(arguments, tile)
 
 
-def _detector(arguments: argparse.Namespace) -> tuple[DetectorSource, Sequence[ModelValidation]]:
+def _detector(
+    arguments: argparse.Namespace, tile: tuple[int, int] | None
+) -> tuple[DetectorSource, Sequence[ModelValidation]]:
     if (arguments.config is None) != (arguments.checkpoint is None):
         raise SettingsError("--config and --checkpoint belong together; give both, or --model")
     if arguments.config is not None and arguments.model is not None:
         raise SettingsError("give --model, or --config and --checkpoint, not both")
-    if arguments.overlap is not None and arguments.tile is None:
-        raise SettingsError("--overlap is of tiles; give --tile SIZE too")
     if arguments.config is None:
         source, validations = shipped_source(arguments.model)
     else:
         source = DetectorSource(arguments.config, arguments.checkpoint, "licence not known: weights of your own")
         validations = validations_beside(arguments.checkpoint)
-    tile = None
-    if arguments.tile is not None:
-        overlap = arguments.tile // 4 if arguments.overlap is None else arguments.overlap
-        if not 0 < overlap < arguments.tile:
-            raise SettingsError(f"tiles of {arguments.tile} px cannot share {overlap} px; give a smaller --overlap")
-        tile = (arguments.tile, overlap)
     changes = {"device": device_of(arguments.device), "tile": tile, "batch_size": arguments.batch_size}
     return dataclasses.replace(source, **changes), validations

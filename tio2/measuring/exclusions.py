@@ -8,16 +8,16 @@ from tio2.measuring.settings import Settings
 from tio2.measuring.table import ParticleTable
 from tio2.metrology import population
 
-SCORE, BORDER, TOO_SMALL, NO_PIXEL_SIZE = "score", "border", "too small", "no pixel size"
+SCORE, CAPTION, BORDER, TOO_SMALL, NO_PIXEL_SIZE = "score", "caption", "border", "too small", "no pixel size"
 NOT_FULLY_IMAGED, STATE_UNKNOWN = "not fully imaged", "state unknown"
-REASONS = (SCORE, NO_PIXEL_SIZE, BORDER, TOO_SMALL, NOT_FULLY_IMAGED, STATE_UNKNOWN)
+REASONS = (SCORE, CAPTION, NO_PIXEL_SIZE, BORDER, TOO_SMALL, NOT_FULLY_IMAGED, STATE_UNKNOWN)
 """What the column `excluded` of the table says, in the order in which reasons are asked.
 
 The score is asked first: whatever is excluded for another reason, or not at all, was detected."""
 
 
 def with_exclusions(table: ParticleTable, settings: Settings) -> ParticleTable:
-    """The table with its column `excluded` filled in."""
+    """A table of `make_table` with its column `excluded` filled in."""
     reasons = np.full(len(table), "", object)
     for reason, applies in single_reasons(table, settings).items():
         reasons[(reasons == "") & applies] = reason
@@ -33,6 +33,7 @@ def single_reasons(table: ParticleTable, settings: Settings) -> dict[str, np.nda
     """Reason to (N,) bool, of those that need no other particle; states come after them."""
     return {
         SCORE: table["score"] < settings.score,
+        CAPTION: table["on_caption"] == 1,
         NO_PIXEL_SIZE: np.isnan(table["ecd_nm"]) & (unit_of(table) == "nm"),
         BORDER: table["touches_border"] == 1,
         TOO_SMALL: table["ecd_px"] < settings.min_size_px,

@@ -1,4 +1,4 @@
-"""Images to their results: read, cut off the data bar, find the particles, keep what was found."""
+"""Images to their results: read, cut off data bars, find the particles, keep what was found."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from tio2.measuring.images import ImageFile
 from tio2.measuring.outlines import Find, Frame, NoOutlinesError, Outlines
 from tio2.measuring.results_folder import ResultsFolder
 from tio2.measuring.settings import Settings
-from tio2.sem import SEMReadError, find_data_bar, read_grey, read_pixel_size
-from tio2.sem.contrast import particle_contrast
+from tio2.sem import SEMReadError, find_captions, read_scale
 from tio2.sem.statements import AGREEMENT
 from tio2.structures.pixel_size import PixelSize
 from tio2.structures.whole_files import file_sha256
@@ -24,10 +23,9 @@ from tio2.structures.whole_files import file_sha256
 
 @dataclass(frozen=True, eq=False)
 class LoadedImage:
-    """An image file that could be read: its frame, pixel size as declared or stated, and SHA-256."""
+    """An image file that could be read: its frame and SHA-256."""
 
     frame: Frame
-    pixel_size: PixelSize | None
     sha256: str
 
 
@@ -55,24 +53,39 @@ def measure_files(files: Sequence[ImageFile], find: Find, settings: Settings, fo
 
 
 def load(file: ImageFile, settings: Settings) -> LoadedImage:
-    """Read an image, its pixel size and where its data bar begins.
+    """Read an image between its data bars.
 
     Raises:
-        SEMReadError: it cannot be read, states two pixel sizes, or has no row left above the data bar.
+        SEMReadError: it cannot be read, states two pixel sizes, or has no row left between data bars.
     """
     digest = file_sha256(file.path)
-    grey = read_grey(file.path, intensity_range=settings.intensity_range)
-    size = settings.pixel_size if settings.pixel_size is not None else read_pixel_size(file.path)
-    rows = len(grey)
-    if settings.crop_rows is None:
-        bar = find_data_bar(grey)
-        rows = len(grey) if bar is None else bar
-    elif settings.crop_rows < rows:
-        rows -= settings.crop_rows
-    else:
-        raise SEMReadError(f"{file.path}: has {rows} rows, {settings.crop_rows} are to be cropped; lower --crop-rows")
-    frame = Frame(file, grey[:rows], len(grey))
-    return LoadedImage(frame, size, digest)
+    image = settings.read(file.path)
+    scale_of(file, None, settings)  # before anything is looked for in it
+    return LoadedImage(Frame(file, image.specimen, len(image.grey), image.top), digest)
+
+
+def scale_of(file: ImageFile, other: PixelSize | None, settings: Settings) -> tuple[PixelSize | None, tuple[str, ...]]:
+    """The pixel size that is declared, else the file's, else that of the outlines' source; and what is odd about it.
+
+    Args:
+        file: the image.
+        other: what the source of outlines states.
+        settings: of the measurement.
+
+    Returns:
+        Calibrated; None where nothing is stated. Notes in words.
+
+    Raises:
+        SEMReadError: what the file states cannot be understood, or file and source contradict each other.
+    """
+    size, notes = read_scale(file.path, settings.pixel_size)
+    both = settings.pixel_size is None and size is not None and other is not None
+    if both and abs(size.value_nm / other.value_nm - 1) > AGREEMENT:
+        raise SEMReadError(
+            f"{file.path}: two pixel sizes, {size.value_nm:g} nm ({size.source}) and {other.value_nm:g} nm "
+            f"({other.source}); find out which holds and give --pixel-size"
+        )
+    return settings.calibrated(size or other), notes
 
 
 def _measure_alike(
@@ -88,51 +101,36 @@ def _measure_alike(
         return
     seconds = (time.monotonic() - began) / len(images)
     for image, outlines in zip(images, found, strict=True):
-        try:
-            result = _result(image, outlines, settings, seconds)
-        except SEMReadError as cause:
-            folder.write_failure(image.frame.file, str(cause))
-            yield 0
-        else:
-            folder.write_result(result)
-            yield result.counted(settings.score)
+        result = _result(image, outlines, seconds)
+        folder.write_result(result)
+        yield result.counted(settings.score)
 
 
-def _result(image: LoadedImage, outlines: Outlines, settings: Settings, seconds: float) -> ImageResult:
+def _result(image: LoadedImage, outlines: Outlines, seconds: float) -> ImageResult:
     frame = image.frame
     filled = outlines.masks.areas > 0
     notes = list(outlines.notes)
     if not filled.all():
         notes.append(f"{int((~filled).sum())} outlines without a pixel in the frame are not measured")
     masks = outlines.masks[filled]
-    contrast = particle_contrast(frame.grey, masks[outlines.scores[filled] >= settings.score])
+    captions = find_captions(frame.grey)
+    file_shape = (frame.file_rows, frame.grey.shape[1])
     return ImageResult(
         file=frame.file,
         sha256=image.sha256,
-        file_shape=(frame.file_rows, frame.grey.shape[1]),
+        file_shape=file_shape,
+        top=frame.top,
         frame_rows=masks.image_shape[0],
-        pixel_size=settings.calibrated(_agreed_size(image, outlines.pixel_size, settings)),
-        masks=masks,
+        rles=masks.expand(file_shape, frame.top, 0).to_rles(),
         scores=outlines.scores[filled],
-        boxes=outlines.boxes[filled],
+        boxes=outlines.boxes[filled] + np.float32((0, frame.top, 0, frame.top)),
         states=tuple(state for state, keep in zip(outlines.states, filled, strict=True) if keep),
-        contrast=contrast if np.isfinite(contrast) else None,
+        on_caption=masks.touched_by(captions),
+        caption_px=int(captions.sum()),
+        pixel_size=outlines.pixel_size,
         notes=tuple(notes),
         seconds=seconds,
     )
-
-
-def _agreed_size(image: LoadedImage, other: PixelSize | None, settings: Settings) -> PixelSize | None:
-    """The pixel size that was declared or the file states, else that of the outlines' source; both must agree."""
-    size = image.pixel_size
-    if settings.pixel_size is not None or size is None or other is None:
-        return size or other
-    if abs(size.value_nm / other.value_nm - 1) > AGREEMENT:
-        raise SEMReadError(
-            f"{image.frame.file.path}: two pixel sizes, {size.value_nm:g} nm ({size.source}) and {other.value_nm:g} nm "
-            f"({other.source}); find out which holds and give --pixel-size"
-        )
-    return size
 
 
 def _shape(image: LoadedImage) -> tuple[int, int]:

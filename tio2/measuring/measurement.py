@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from tio2.measuring.errors import InputError
 from tio2.measuring.exclusions import with_exclusions
+from tio2.measuring.finding import scale_of
 from tio2.measuring.image_result import ImageResult
 from tio2.measuring.images import ImageFile, find_images
 from tio2.measuring.outlines import OutlineSource
@@ -24,11 +25,13 @@ from tio2.measuring.settings import Settings, Wishes
 from tio2.measuring.states_file import read_states, unmatched_states
 from tio2.measuring.summary import Summary
 from tio2.measuring.table import ParticleTable, make_table
-from tio2.measuring.writing import write_results
+from tio2.measuring.writing import write_particles, write_pictures, write_report
 from tio2.metrology import ModelUse, ModelValidation
 from tio2.metrology.validation import nearest_validation
 from tio2.reporting.validation_file import validation_to_dict
+from tio2.sem import SEMReadError
 from tio2.structures.json_files import write_json
+from tio2.structures.pixel_size import PixelSize
 from tio2.structures.whole_files import file_sha256
 
 
@@ -66,6 +69,9 @@ def measure(
 ) -> Measurement | None:
     """Measure images into a folder; started again on the same folder, it goes on where it stopped.
 
+    The folder keeps what was found in each image. Settings that change none of it may be others at each start: table,
+    numbers, overlays and report are made anew from what was found.
+
     Args:
         files: of `find_images`.
         out: the folder.
@@ -93,8 +99,9 @@ def measure(
     ranks.wait()
     if not ranks.first:
         return None
-    results, skipped = _collect(files, folder, getattr(source, "notes", ()))
-    table = with_exclusions(make_table(results, states), settings)
+    notes = getattr(source, "notes", ())
+    table, entries, skipped = _evaluate(files, folder, settings, states, notes)
+    measured = [file for file in files if file.name in {entry["image"] for entry in entries}]
     record = {
         "program": "tio2 tools/measure.py",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -104,15 +111,19 @@ def measure(
         "states_sha256": settings.states_file and file_sha256(settings.states_file),
         "outlines": outlines,
         "validation": _nearest(validations, outlines, settings),
-        "images": [image_entry(result, settings) for result in results],
+        "images": entries,
         "skipped": skipped,
-        "notes": [*getattr(source, "notes", ()), *_unmatched(states, table)],
+        "notes": [*notes, *_unmatched(states, table), *folder.left_from_before(wishes)],
         "processes": ranks.world * wishes.jobs,
     }
     record["not_validated"] = list(validity(record)[1])
     summary = summary_of(record, table)
+    drawn = write_pictures(folder, measured, table, settings, wishes, states_known=summary.states_known)
+    for entry in entries:
+        entry["contrast"] = drawn[entry["image"]].contrast
     record |= {"warnings": warnings_of(record, summary, table), "results": in_json(summary.numbers())}
-    write_results(folder, record, table, summary, results, settings, wishes)
+    write_particles(folder, measured, table, wishes)
+    write_report(folder, record, summary, measured, drawn)
     record["seconds"] = time.monotonic() - began
     write_json(folder.path / "record.json", record, indent=1)
     return Measurement(folder.path, table, summary, record)
@@ -152,12 +163,9 @@ _PLACES = ("path", "config", "licence", "device")  # of outlines: where they com
 
 
 def _decisive(settings: Settings, outlines: Mapping) -> dict:
-    """What must be the same for two starts to be one measurement; the place of a file is not, its contents are."""
-    record = settings.as_record()
-    if settings.states_file is not None:
-        record["states_file"] = file_sha256(settings.states_file)
+    """What must be the same for two starts to find the same; the place of a file is not, its contents are."""
     kept = {name: value for name, value in outlines.items() if name not in _PLACES}
-    return {"settings": record, "outlines": kept}
+    return {"settings": settings.of_detection(), "outlines": kept}
 
 
 def _nearest(records: Sequence[ModelValidation], outlines: Mapping, settings: Settings) -> dict | None:
@@ -186,20 +194,38 @@ def _find(
     )
 
 
-def _collect(
-    files: Sequence[ImageFile], folder: ResultsFolder, notes: Sequence[str]
-) -> tuple[list[ImageResult], list[dict]]:
-    results, skipped = [], []
-    for file in files:
-        result = folder.read_result(file)
-        if result is None:
-            skipped.append({"image": file.name, "error": folder.read_failure(file) or "not measured"})
-        else:
-            results.append(result)
-    if not results:
+def _evaluate(
+    files: Sequence[ImageFile],
+    folder: ResultsFolder,
+    settings: Settings,
+    states: Mapping[tuple[str, int], str],
+    notes: Sequence[str],
+) -> tuple[ParticleTable, list[dict], list[dict]]:
+    """Table with exclusions, entries of the record, and which images are left out; holds one image's masks at a time.
+
+    Raises:
+        InputError: no image could be measured.
+    """
+    entries, skipped = [], []
+
+    def kept() -> Iterator[tuple[ImageResult, PixelSize | None]]:
+        for file in files:
+            result = folder.read_result(file)
+            try:
+                if result is None:
+                    raise SEMReadError(folder.read_failure(file) or "not measured")
+                size, odd = scale_of(file, result.pixel_size, settings)
+            except (SEMReadError, OSError) as cause:
+                skipped.append({"image": file.name, "error": str(cause).splitlines()[0]})
+                continue
+            entries.append(image_entry(result, size, odd, settings))
+            yield result, size
+
+    table = make_table(kept(), states)
+    if not entries:
         reasons = "; ".join([skipped[0]["error"], *notes])
         raise InputError(f"none of {len(files)} images could be measured; the first: {reasons}")
-    return results, skipped
+    return with_exclusions(table, settings), entries, skipped
 
 
 def _unmatched(states: Mapping[tuple[str, int], str], table: ParticleTable) -> Iterable[str]:

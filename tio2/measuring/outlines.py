@@ -39,13 +39,20 @@ class Frame:
 
     Attributes:
         file: where it came from.
-        grey: (H, W) float32 grey levels, the data bar cut off.
-        file_rows: rows of the file, data bar included.
+        grey: (H, W) float32 grey levels, data bars cut off.
+        file_rows: rows of the file, data bars included.
+        top: rows of the file above the frame.
     """
 
     file: ImageFile
     grey: np.ndarray
     file_rows: int
+    top: int = 0
+
+    @property
+    def bottom(self) -> int:
+        """Row of the file below the frame."""
+        return self.top + len(self.grey)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +125,8 @@ class DrawnOutlines:
         account = Account()
         drawn = annotated_masks(image, (frame.file_rows, frame.grey.shape[1]), account)
         kept = ~drawn.ignored
-        rows = len(frame.grey) if image.size is None else min(len(frame.grey), image.size[0])
-        masks = in_frame(drawn.masks[kept], (rows, frame.grey.shape[1]))
+        bottom = frame.bottom if image.size is None else min(frame.bottom, image.size[0])
+        masks = in_frame(drawn.masks[kept], frame, bottom)
         states = tuple(state for state, keep in zip(drawn.states, kept, strict=True) if keep)
         notes = list(account.lines(3))
         if drawn.ignored.any():
@@ -160,13 +167,15 @@ class PredictedOutlines:
         scores = np.array([record["score"] for record in records], np.float32)
         corners = np.array([record["bbox"] for record in records], np.float32).reshape(-1, 4)
         corners[:, 2:] += corners[:, :2]
-        masks = in_frame(masks, (min(shape[0], len(frame.grey)), shape[1]))
+        corners[:, 1::2] -= frame.top
+        masks = in_frame(masks, frame, min(shape[0], frame.bottom))
         return Outlines(masks, scores, corners, (None,) * len(masks))
 
 
-def in_frame(masks: CroppedMasks, frame_shape: tuple[int, int]) -> CroppedMasks:
-    """Masks of a file, or of its upper rows, in the frame (H, W) without data bar; what lies in the bar is cut off."""
-    return CroppedMasks.from_crops(list(masks), frame_shape)
+def in_frame(masks: CroppedMasks, frame: Frame, bottom: int) -> CroppedMasks:
+    """Masks of a file, or of its upper rows, in the frame down to a row of the file; what lies in bars is cut off."""
+    moved = ((crop, (row - frame.top, column)) for crop, (row, column) in masks)
+    return CroppedMasks.from_crops(moved, (bottom - frame.top, frame.grey.shape[1]))
 
 
 def outlines_from_coco(path: Path, files: Sequence[ImageFile]) -> OutlineSource:

@@ -1,26 +1,43 @@
-"""Overlays of all images, and their thumbnails for the report: drawn from the results, by several processes."""
+"""Overlays, ROI sets and thumbnails of all images: made from the results, one image at a time, by several processes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from tio2.measuring.exclusions import NOT_FULLY_IMAGED, STATE_UNKNOWN, is_detected
+from tio2.exchange import roi_zip
+from tio2.measuring.exclusions import CAPTION, NOT_FULLY_IMAGED, STATE_UNKNOWN, is_detected
 from tio2.measuring.images import ImageFile
 from tio2.measuring.results_folder import ResultsFolder
 from tio2.measuring.running import processes_for, quiet_process
-from tio2.measuring.settings import Settings
+from tio2.measuring.settings import Settings, Wishes
 from tio2.measuring.table import ParticleTable
 from tio2.reporting.legend import Entry, add_legend
 from tio2.reporting.overlays import png_bytes
 from tio2.reporting.size_overlays import LEFT_OUT, SizeColours, draw_numbered, jpeg_thumbnail, state_colours
-from tio2.sem import read_grey
-from tio2.structures.whole_files import write_whole
+from tio2.sem.contrast import particle_contrast
+from tio2.structures.whole_files import whole_file, write_whole
 
 THUMBNAIL_SIDE_PX = 560
 THUMBNAILS_BYTES = 12_000_000  # of all together: in base64 16 MB of the report's 20
 _MOST_BYTES = 60_000  # of one
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is known of an image once it has been drawn.
+
+    Attributes:
+        name: of the image.
+        thumbnail: JPEG.
+        contrast: grey levels between detected particles and what lies around them; None where there is no such pair.
+    """
+
+    name: str
+    thumbnail: bytes
+    contrast: float | None
 
 
 def draw_pictures(
@@ -30,9 +47,9 @@ def draw_pictures(
     settings: Settings,
     folder: ResultsFolder,
     colour: str,
-    jobs: int,
-) -> Iterator[tuple[str, bytes]]:
-    """Write overlays/<key>.png of each image; yields (image's name, JPEG thumbnail) in any order.
+    wishes: Wishes,
+) -> Iterator[Drawn]:
+    """Write overlays/<key>.png of each image, and rois/<image>.zip if wished; yields them in any order.
 
     Args:
         files: measured images.
@@ -41,19 +58,18 @@ def draw_pictures(
         settings: for reading.
         folder: where the pictures go.
         colour: ``size``, or ``state``.
-        jobs: processes.
+        wishes: how many processes, and whether ROI sets.
     """
     colours = SizeColours.of(table[f"ecd_{unit}"][table["excluded"] == ""], unit)
     most_bytes = min(_MOST_BYTES, THUMBNAILS_BYTES // max(len(files), 1))
     rows = _rows_of(table)
-    tasks = []
-    for file in files:
-        of_image = table_part(table, rows.get(file.name, slice(0)))
-        tasks.append((file, of_image, unit, settings, folder, colours if colour == "size" else None, most_bytes))
-    if jobs == 1 or len(tasks) < 2:
+    shared = (unit, settings, folder, colours if colour == "size" else None, most_bytes, wishes.rois)
+    tasks = ((file, table_part(table, rows.get(file.name, slice(0))), *shared) for file in files)
+    jobs = min(wishes.jobs, len(files))
+    if jobs < 2:
         yield from (draw_picture(*task) for task in tasks)
         return
-    with processes_for(min(jobs, len(tasks)), quiet_process) as run:
+    with processes_for(jobs, quiet_process) as run:
         yield from run(draw_picture, tasks)
 
 
@@ -65,12 +81,16 @@ def draw_picture(
     folder: ResultsFolder,
     colours: SizeColours | None,
     most_bytes: int,
-) -> tuple[str, bytes]:
+    rois: bool,
+) -> Drawn:
     """One overlay, without what lies below the score threshold; see `draw_pictures`. No `colours`: states decide."""
-    masks = folder.read_result(file).masks
-    counted = is_detected(table)
-    masks, table = masks[counted], table_part(table, counted)
-    grey = read_grey(file.path, intensity_range=settings.intensity_range)
+    result, image = folder.read_result(file), settings.read(file.path)
+    detected = is_detected(table)
+    on_particles = result.masks[detected & (table["excluded"] != CAPTION)]
+    contrast = particle_contrast(image.grey[result.top :], on_particles)
+    masks, table = result.file_masks[detected], table_part(table, detected)
+    if rois:
+        whole_file(folder.rois / f"{file.name}.zip", lambda part: roi_zip(part, masks, table.states))
     kept = table["excluded"] == ""
     if colours is None:
         of_particles, entries = state_colours(table.states)
@@ -78,11 +98,12 @@ def draw_picture(
     else:
         sizes = table[f"ecd_{unit}"]
         of_particles, entries = colours.colours(np.where(np.isnan(sizes), colours.low, sizes)), colours.entries()
-    canvas = draw_numbered(grey, masks, of_particles, kept, table["id"])
+    canvas = draw_numbered(image.grey, masks, of_particles, kept, table["id"])
     entries = [*entries, Entry(f"left out: {int((~kept).sum())}", LEFT_OUT)]
     caption = f"{file.name}: {int(kept.sum())} particles"
     write_whole(folder.overlays / f"{file.key}.png", png_bytes(add_legend(canvas, entries, caption)))
-    return file.name, jpeg_thumbnail(canvas, THUMBNAIL_SIDE_PX, most_bytes)
+    thumbnail = jpeg_thumbnail(canvas, THUMBNAIL_SIDE_PX, most_bytes)
+    return Drawn(file.name, thumbnail, contrast if np.isfinite(contrast) else None)
 
 
 def table_part(table: ParticleTable, rows: slice | np.ndarray) -> ParticleTable:

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+
 from tio2 import __version__
 from tio2.measuring.errors import InputError
-from tio2.measuring.exclusions import NO_PIXEL_SIZE, TOO_SMALL, is_detected, unit_of
+from tio2.measuring.exclusions import CAPTION, NO_PIXEL_SIZE, TOO_SMALL, is_detected, unit_of
 from tio2.measuring.image_result import ImageResult
 from tio2.measuring.settings import Settings
 from tio2.measuring.summary import ImageFacts, Summary, summarise
@@ -19,8 +21,8 @@ from tio2.measuring.table import ParticleTable, read_table
 from tio2.metrology import LARGE_WEIGHT, ModelUse, ModelValidation, area_fraction, range_warnings
 from tio2.metrology.intervals import WITHIN_IMAGE
 from tio2.reporting.validation_file import validation_from_dict
-from tio2.sem import SEMReadError, read_scale
 from tio2.structures.json_files import read_json
+from tio2.structures.pixel_size import PixelSize
 
 PACKAGES = ("numpy", "scipy", "opencv-python", "pycocotools", "tifffile", "matplotlib")
 FOUND_KINDS = ("model", "predictions")
@@ -29,26 +31,34 @@ FOUND_KINDS = ("model", "predictions")
 NETWORK_PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection")
 
 
-def image_entry(result: ImageResult, settings: Settings) -> dict:
-    """What the record says of an image."""
-    size = result.pixel_size
-    counted = result.masks[result.scores >= settings.score]
+def image_entry(result: ImageResult, size: PixelSize | None, notes: Sequence[str], settings: Settings) -> dict:
+    """What the record says of an image; its contrast is filled in when the image has been drawn.
+
+    Args:
+        result: what was found.
+        size: its pixel size, calibrated; None where not known.
+        notes: what is odd about its scale.
+        settings: of the measurement.
+    """
+    counted = result.masks[(result.scores >= settings.score) & ~result.on_caption]
     return {
         "image": result.file.name,
         "path": str(result.file.path),
         "sha256": result.sha256,
         "rows": result.file_shape[0],
         "columns": result.file_shape[1],
+        "top": result.top,
         "frame_rows": result.frame_rows,
         "pixel_size_nm": None if size is None else size.value_nm,
         "pixel_size_std_nm": None if size is None else size.std_nm,
         "pixel_size_source": None if size is None else size.source,
-        "detections": len(result.masks),
+        "detections": len(result.scores),
         "particles": result.counted(settings.score),
-        "contrast": result.contrast,
+        "caption_px": result.caption_px,
+        "contrast": None,
         "area_fraction": area_fraction(counted, result.masks.image_shape),
         "seconds": result.seconds,
-        "notes": [*result.notes, *_scale_notes(result.file.path, settings)],
+        "notes": [*result.notes, *notes],
     }
 
 
@@ -104,6 +114,7 @@ def warnings_of(record: Mapping, summary: Summary, table: ParticleTable) -> list
     """What a reader must know before using the numbers, the gravest first."""
     return [
         *_pixel_size_warnings(record["images"], table),
+        *_caption_warnings(record["images"], table),
         *_validity_warnings(record, table),
         *_sample_warnings(summary),
         *_input_warnings(record),
@@ -119,14 +130,6 @@ def in_json(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _scale_notes(path: Path, settings: Settings) -> tuple[str, ...]:
-    """What must be said of an image's scale; why it cannot be read where its text file has changed since."""
-    try:
-        return read_scale(path, settings.pixel_size)[1]
-    except SEMReadError as cause:
-        return (str(cause),)
-
-
 def _pixel_size_warnings(images: Sequence[Mapping], table: ParticleTable) -> Iterable[str]:
     unknown = [entry["image"] for entry in images if entry["pixel_size_nm"] is None]
     if len(unknown) == len(images):
@@ -140,6 +143,16 @@ def _pixel_size_warnings(images: Sequence[Mapping], table: ParticleTable) -> Ite
     sizes = sorted({entry["pixel_size_nm"] for entry in images if entry["pixel_size_nm"] is not None})
     if len(sizes) > 1 and sizes[-1] > 1.01 * sizes[0]:
         yield f"images of different magnification are taken together: {sizes[0]:.4g} to {sizes[-1]:.4g} nm a pixel"
+
+
+def _caption_warnings(images: Sequence[Mapping], table: ParticleTable) -> Iterable[str]:
+    written_on = [entry["image"] for entry in images if entry["caption_px"]]
+    if written_on:
+        count = int((table["excluded"] == CAPTION).sum())
+        yield (
+            f"texts or scale bars are drawn into {len(written_on)} of {len(images)} images ({_some(written_on)}): "
+            f"{count} particles found on them are left out"
+        )
 
 
 def _sample_warnings(summary: Summary) -> Iterable[str]:
@@ -164,6 +177,8 @@ def _sample_warnings(summary: Summary) -> Iterable[str]:
 
 
 def _validity_warnings(record: Mapping, table: ParticleTable) -> Iterable[str]:
+    if record["outlines"]["kind"] in FOUND_KINDS:
+        yield from _contrast_warnings(record)
     validation, reasons = validity(record)
     if reasons:
         yield (
@@ -173,7 +188,7 @@ def _validity_warnings(record: Mapping, table: ParticleTable) -> Iterable[str]:
     if validation is None:
         return
     images = [facts(entry) for entry in record["images"]]
-    counted = is_detected(table) & (table["excluded"] != TOO_SMALL)
+    counted = is_detected(table) & ~np.isin(table["excluded"].astype(str), (TOO_SMALL, CAPTION))
     for line in range_warnings(
         validation.ranges,
         [image.name for image in images],
@@ -183,6 +198,21 @@ def _validity_warnings(record: Mapping, table: ParticleTable) -> Iterable[str]:
         area_fraction=[image.area_fraction for image in images],
     ):
         yield f"outside what the model was validated for: {line}"
+
+
+def _contrast_warnings(record: Mapping) -> Iterable[str]:
+    """Dark particles on bright ground are told apart from bright ones of another contrast."""
+    validation, _ = validity(record)
+    known = validation and validation.ranges.contrast_levels
+    if known and known[0] < 0:
+        return
+    dark = {entry["image"]: entry["contrast"] for entry in record["images"] if (entry["contrast"] or 0) < 0}
+    if dark:
+        yield (
+            f"particles are DARKER than their surroundings in {len(dark)} of {len(record['images'])} images "
+            f"({_some(list(dark))}; {min(dark.values()):.0f} grey levels): models that learned bright particles on "
+            "dark ground do not know such images; invert them, or check the overlays"
+        )
 
 
 def _input_warnings(record: Mapping) -> Iterable[str]:

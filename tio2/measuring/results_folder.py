@@ -1,7 +1,8 @@
-"""The folder of a measurement: what stands in it, and the results of single images that a restart goes on from.
+"""The folder of a measurement: what stands in it, and what was found in single images, which a restart goes on from.
 
 OUT/particles.csv, predictions.json, record.json, report.html, overlays/, rois/ are written at the end, each whole;
-OUT/parts/ holds one file an image from the moment that it is measured, and the settings that all of them share.
+OUT/parts/ holds one file an image from the moment that it is looked at, with what was found in it and nothing that
+other settings would change, and the settings of detection that all of them share.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tio2.measuring.errors import OutputError
-from tio2.measuring.image_result import ImageResult, PartError
+from tio2.measuring.image_result import PART_FORMAT, ImageResult, PartError
 from tio2.measuring.images import ImageFile
+from tio2.measuring.settings import Wishes
 from tio2.structures.json_files import read_json, write_json
 
 
@@ -30,17 +32,23 @@ class ResultsFolder:
         """Make the folder, or take up the measurement that stands in it.
 
         Args:
-            settings: all that decides an image's result, in JSON's terms.
+            settings: all that decides what is found in an image, in JSON's terms.
 
         Raises:
             OutputError: it cannot be made, holds somebody else's files, or was measured with other settings.
         """
-        settings = json.loads(json.dumps(settings))
+        settings = json.loads(json.dumps({"format": PART_FORMAT, **settings}))
         file = self.parts / "settings.json"
-        differing = _differences(read_json(file, OutputError), settings) if file.is_file() else []
-        if differing and self._any_result():
+        before = read_json(file, OutputError) if file.is_file() and self._any_result() else settings
+        if before.get("format") != PART_FORMAT:
             raise OutputError(
-                f"{self.path}: was begun with other settings ({'; '.join(differing)}); give these, or another --out"
+                f"{self.path}: was measured by another version of this program, whose parts/ cannot be read; give "
+                "another --out"
+            )
+        if differing := _differences(before, settings):
+            raise OutputError(
+                f"{self.path}: was begun with other settings ({'; '.join(differing)}), and these decide what is found; "
+                "give the former, or another --out"
             )
         for left in self.parts.glob(".*.part"):
             left.unlink(missing_ok=True)
@@ -56,6 +64,14 @@ class ResultsFolder:
         """Whether any image has been measured; until then settings may change."""
         names = {path.name for path in self.parts.glob("*.json")} - {"settings.json"}
         return any(not name.endswith(".failed.json") for name in names)
+
+    def left_from_before(self, wishes: Wishes) -> list[str]:
+        """Which files of an earlier start this one leaves as they are; they may be of other settings."""
+        left = [] if wishes.rois else [path for path in (self.rois,) if path.is_dir()]
+        left += [] if wishes.xlsx else [path for path in (self.path / "particles.xlsx",) if path.is_file()]
+        return [
+            f"{path.name} was not written anew: it is of an earlier start, maybe with other settings" for path in left
+        ]
 
     def part(self, file: ImageFile) -> Path:
         """Where an image's result stands."""

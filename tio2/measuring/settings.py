@@ -9,6 +9,7 @@ from typing import Any
 
 from tio2.measuring.errors import SettingsError
 from tio2.metrology import REFERENCE_STD_PX
+from tio2.sem import SEMImage, read_image
 from tio2.structures.pixel_size import PixelSize
 
 OPERATING_SCORE = 0.5
@@ -22,7 +23,8 @@ class Settings:
     Attributes:
         score: detections below it are left out of the distribution; outlines drawn by hand score 1.
         min_size_px: resolution limit: particles of a smaller equivalent circular diameter are left out.
-        crop_rows: rows of data bar at the lower edge of each image; None finds them, 0 takes the whole image.
+        crop_rows: rows of data bar at the lower edge of each image; None finds them, 0: there are none.
+        crop_top: rows of data bar at the upper edge; None finds them, 0: there are none.
         intensity_range: stored levels that mean black and white, for 16-bit files.
         pixel_size: of all images, whatever the files say; None asks the files.
         calibration_factor: true length / length by the pixel size, from a calibration of the magnification.
@@ -36,6 +38,7 @@ class Settings:
     score: float = OPERATING_SCORE
     min_size_px: float = SMALLEST_SIZE_PX
     crop_rows: int | None = None
+    crop_top: int | None = None
     intensity_range: tuple[float, float] | None = None
     pixel_size: PixelSize | None = None
     calibration_factor: float = 1.0
@@ -48,7 +51,8 @@ class Settings:
     def __post_init__(self):
         _require(0 <= self.score <= 1, f"the score threshold lies in 0 to 1, not {self.score:g}")
         _require(self.min_size_px >= 0, f"the smallest size is 0 px or more, not {self.min_size_px:g}")
-        _require(self.crop_rows is None or self.crop_rows >= 0, f"rows to crop are 0 or more, not {self.crop_rows}")
+        for rows in (self.crop_rows, self.crop_top):
+            _require(rows is None or rows >= 0, f"rows to crop are 0 or more, not {rows}")
         _require(0.1 <= self.calibration_factor <= 10, f"a calibration factor of {self.calibration_factor:g} is a slip")
         inside = self.calibration_std is None or 0 <= self.calibration_std < 1
         _require(inside, f"a calibration uncertainty of {self.calibration_std} is not below 100 %")
@@ -64,6 +68,19 @@ class Settings:
         if size is None:
             return None
         return size.calibrated(self.calibration_factor, self.calibration_std)
+
+    def read(self, path: Path) -> SEMImage:
+        """An image file, read as these settings ask.
+
+        Raises:
+            SEMReadError: it cannot be read, or no row is left between the data bars.
+        """
+        return read_image(path, intensity_range=self.intensity_range, crop_top=self.crop_top, crop_rows=self.crop_rows)
+
+    def of_detection(self) -> dict:
+        """Those that decide what is found in an image, in JSON's terms; all others act on what was found."""
+        record = self.as_record()
+        return {name: record[name] for name in ("crop_rows", "crop_top", "intensity_range")}
 
     def as_record(self) -> dict:
         """All settings in JSON's terms."""

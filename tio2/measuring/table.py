@@ -17,13 +17,14 @@ from tio2.measuring.image_result import ImageResult
 from tio2.metrology import border_weights, measure
 from tio2.metrology.comparison import ImageFound
 from tio2.reporting.csv_files import PARTICLE_COLUMNS, found_rows, write_csv
+from tio2.structures.pixel_size import PixelSize
 
 MEASURED_COLUMNS = (*PARTICLE_COLUMNS, "weight", "excluded")
 """`particles.csv` of a measurement: the columns that it has everywhere, the border weight, and why a particle is left
 out of the distribution (empty: it is in)."""
 
 _TEXTS = ("image", "state", "excluded")
-_WHOLE = ("id", "touches_border")
+_WHOLE = ("id", "touches_border", "on_caption")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,22 +64,28 @@ class ParticleTable:
         return (dict(zip(MEASURED_COLUMNS, row, strict=True)) for row in zip(*values, strict=True))
 
 
-def make_table(results: Iterable[ImageResult], states: Mapping[tuple[str, int], str]) -> ParticleTable:
+def make_table(
+    results: Iterable[tuple[ImageResult, PixelSize | None]], states: Mapping[tuple[str, int], str]
+) -> ParticleTable:
     """The table of measured images, in their order; nobody is excluded yet.
 
+    It has a column more than the file, ``on_caption``, 1 for particles that touch a text or scale bar in the picture.
+
     Args:
-        results: of the images.
+        results: of the images, with their pixel sizes; each is let go before the next one is asked for.
         states: (image, id) to a state that somebody gave by hand; goes before the result's own.
     """
-    columns: dict[str, list] = {name: [] for name in MEASURED_COLUMNS}
-    for result in results:
-        measurands = measure(result.masks, result.pixel_size)
+    columns: dict[str, list] = {name: [] for name in (*MEASURED_COLUMNS, "on_caption")}
+    for result, pixel_size in results:
+        measurands = measure(result.masks, pixel_size)
         weights = border_weights(result.masks.boxes, result.masks.image_shape).weights
         found = found_rows(result.file.name, ImageFound(result.masks, result.scores), measurands)
-        for row, weight, state in zip(found, weights, result.states, strict=True):
+        for row, weight, state, on in zip(found, weights, result.states, result.on_caption, strict=True):
             row |= {"weight": weight, "state": states.get((row["image"], row["id"]), state), "excluded": ""}
-            for name in MEASURED_COLUMNS:
-                columns[name].append(row[name])
+            row |= {"y_px": row["y_px"] + result.top, "on_caption": int(on)}
+            for name, values in columns.items():
+                values.append(row[name])
+        del result
     return ParticleTable({name: _as_written(name, values) for name, values in columns.items()})
 
 

@@ -1,15 +1,17 @@
-"""The files of a measurement: table, predictions, ROIs, overlays, report; each appears whole or not at all."""
+"""The files of a measurement: table, predictions, ROIs, overlays, report; each appears whole or not at all.
+
+What is large, masks and pictures, is read from the results folder and written image by image.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tqdm import tqdm
 
-from tio2.exchange import roi_zip
-from tio2.measuring.exclusions import is_detected, unit_of
-from tio2.measuring.image_result import ImageResult
-from tio2.measuring.pictures import draw_pictures
+from tio2.measuring.exclusions import unit_of
+from tio2.measuring.images import ImageFile
+from tio2.measuring.pictures import Drawn, draw_pictures
 from tio2.measuring.results_folder import ResultsFolder
 from tio2.measuring.settings import Settings, Wishes
 from tio2.measuring.summary import Summary
@@ -18,47 +20,41 @@ from tio2.reporting.size_figures import size_figures
 from tio2.reporting.size_report import Picture, size_report
 from tio2.reporting.workbook import write_workbook
 from tio2.structures.predictions import write_predictions
-from tio2.structures.whole_files import whole_file, write_whole
+from tio2.structures.whole_files import write_whole
 
 
-def write_results(
-    folder: ResultsFolder,
-    record: Mapping,
-    table: ParticleTable,
-    summary: Summary,
-    results: Sequence[ImageResult],
-    settings: Settings,
-    wishes: Wishes,
-) -> None:
-    """Write all files of a measurement but its record, each whole."""
+def write_particles(folder: ResultsFolder, files: Sequence[ImageFile], table: ParticleTable, wishes: Wishes) -> None:
+    """Write particles.csv, particles.xlsx if wished, and predictions.json of the images measured."""
     table.write(folder.path / "particles.csv")
     if wishes.xlsx:
         write_workbook(folder.path / "particles.xlsx", MEASURED_COLUMNS, table.rows())
-    predictions = (one for number, result in enumerate(results, start=1) for one in result.predictions(number))
-    write_predictions(folder.path / "predictions.json", predictions)
-    if wishes.rois:
-        _write_rois(folder, results, table)
-    colour = wishes.colour if wishes.colour != "auto" else ("state" if summary.states_known else "size")
-    drawn = draw_pictures(
-        [result.file for result in results], table, unit_of(table), settings, folder, colour, wishes.jobs
-    )
-    thumbnails = dict(tqdm(drawn, total=len(results), desc="drawing", unit="image", disable=None))
-    pictures = [
-        Picture(result.file.name, f"overlays/{result.file.key}.png", thumbnails[result.file.name]) for result in results
-    ]
+    write_predictions(folder.path / "predictions.json", _predictions(folder, files))
+
+
+def write_pictures(
+    folder: ResultsFolder,
+    files: Sequence[ImageFile],
+    table: ParticleTable,
+    settings: Settings,
+    wishes: Wishes,
+    *,
+    states_known: bool,
+) -> dict[str, Drawn]:
+    """Write overlays/ and, if wished, rois/; gives what was drawn by the images' names."""
+    colour = wishes.colour if wishes.colour != "auto" else ("state" if states_known else "size")
+    drawn = draw_pictures(files, table, unit_of(table), settings, folder, colour, wishes)
+    return {one.name: one for one in tqdm(drawn, total=len(files), desc="drawing", unit="image", disable=None)}
+
+
+def write_report(
+    folder: ResultsFolder, record: Mapping, summary: Summary, files: Sequence[ImageFile], drawn: Mapping[str, Drawn]
+) -> None:
+    """Write report.html."""
+    pictures = [Picture(file.name, f"overlays/{file.key}.png", drawn[file.name].thumbnail) for file in files]
     figures = size_figures(summary.sample, summary.distribution, summary.unit)
     write_whole(folder.path / "report.html", size_report(record, figures, pictures).encode())
 
 
-def _write_rois(folder: ResultsFolder, results: Sequence[ImageResult], table: ParticleTable) -> None:
-    """rois/<image>.zip, outlines at the size of its file; those below the score threshold are left out."""
-    states, detected = table.states, is_detected(table)
-    start = 0
-    for result in results:
-        rows = range(start, start + len(result.masks))
-        start += len(result.masks)
-        kept = [row - rows.start for row in rows if detected[row]]
-        masks = result.masks.pad(result.file_shape)[kept]
-        of_kept = [states[rows.start + index] for index in kept]
-        path = folder.rois / f"{result.file.name}.zip"
-        whole_file(path, lambda part, masks=masks, of_kept=of_kept: roi_zip(part, masks, of_kept))
+def _predictions(folder: ResultsFolder, files: Sequence[ImageFile]) -> Iterator[dict]:
+    for number, file in enumerate(files, start=1):
+        yield from folder.read_result(file).predictions(number)

@@ -156,6 +156,12 @@ class CroppedMasks:
             frame[row : row + crop.shape[0], column : column + crop.shape[1]] |= crop > 0
         return frame
 
+    def touched_by(self, region: np.ndarray) -> np.ndarray:
+        """(N,) bool: masks that share a pixel with a region (H or more, W) of bools."""
+        return np.array(
+            [(region[r : r + crop.shape[0], c : c + crop.shape[1]] & (crop > 0)).any() for crop, (r, c) in self], bool
+        )
+
     def flip(self, direction: str) -> Self:
         """Mirror the image: ``horizontal`` (left to right), ``vertical`` (upside down) or ``diagonal`` (both)."""
         if direction not in FLIP_AXES:

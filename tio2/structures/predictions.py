@@ -1,13 +1,15 @@
 """Found particles on disk: COCO's results form, with the file name of the image beside its id."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tio2.structures.json_files import is_number, read_json, write_json
+from tio2.structures.json_files import is_number, read_json
 from tio2.structures.polygons import FARTHEST_PX, ShapeError
 from tio2.structures.rle import rle_size
 from tio2.structures.rle_decoding import first_damaged
+from tio2.structures.whole_files import whole_file
 
 _KEYS = {"image_id", "image", "category_id", "bbox", "score", "segmentation"}
 
@@ -44,8 +46,21 @@ def prediction_record(
 
 
 def write_predictions(path: str | Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write records made by `prediction_record`; the file appears whole or not at all."""
-    write_json(path, list(records))
+    """Write records made by `prediction_record`, each as it comes; the file appears whole or not at all.
+
+    Raises:
+        ValueError: a record holds NaN or infinity, which JSON has no word for.
+    """
+
+    def write(part: Path) -> None:
+        with part.open("w", encoding="utf-8") as stream:
+            stream.write("[")
+            for position, record in enumerate(records):
+                text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+                stream.write(f",{text}" if position else text)
+            stream.write("]")
+
+    whole_file(path, write)
 
 
 def read_predictions(path: str | Path) -> list[dict[str, Any]]:

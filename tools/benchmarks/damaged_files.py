@@ -61,6 +61,7 @@ from tio2.metrology.comparison import image_truths
 from tio2.sem import SEMReadError, read_grey, read_pixel_size
 from tio2.structures import AnnotationError, CroppedMasks, dataset, image_record, particle_record, read_annotations
 from tio2.structures.json_files import read_json
+from tio2.structures.pixel_size import PixelSize
 from tio2.structures.predictions import prediction_record
 
 SHAPE = (40, 52)
@@ -196,7 +197,11 @@ def part() -> dict[str, Any]:
     """The result of one image in a results folder."""
     file = ImageFile(Path("a.png"), "a.png")
     scores = np.full(5, 0.9, np.float32)
-    result = ImageResult(file, "0" * 64, SHAPE, SHAPE[0], None, MASKS, scores, MASKS.boxes, (None,) * 5, 9.0, (), 0.1)
+    result = ImageResult(
+        file=file, sha256="0" * 64, file_shape=SHAPE, top=0, frame_rows=SHAPE[0], rles=MASKS.to_rles(), scores=scores,
+        boxes=MASKS.boxes, states=(None,) * 5, on_caption=np.zeros(5, bool), caption_px=0, pixel_size=PixelSize(5.0),
+        notes=(), seconds=0.1,
+    )  # fmt: skip
     return result.as_json()
 
 
