@@ -47,14 +47,17 @@ def parse_arguments() -> argparse.Namespace:
     group = parser.add_argument_group("outlines made elsewhere, measured by the same code")
     add = group.add_argument
     add("--from-coco", type=Path, metavar="FILE", help="COCO JSON, or a predictions.json")
-    add("--from-labels", type=Path, metavar="DIR", help="label images of the images' names")
+    add("--crowds-as-particles", action="store_true", help="measure what a COCO file marks as crowds (iscrowd) too")
+    add("--from-labels", type=Path, metavar="DIR", help="label images of the images' names and folders")
     add("--suffix", default="", metavar="END", help="of label images' names, such as _mask (default: the usual ones)")
     add(
         "--binary",
         action="store_true",
         help="label images are masks: their connected pieces are particles",
     )
-    add("--from-rois", type=Path, metavar="DIR", help="ImageJ ROI sets of the images' names; groups carry states")
+    add(
+        "--from-rois", type=Path, metavar="DIR", help="ImageJ ROI sets of the images' names and folders; groups: states"
+    )
     add("--states", type=Path, metavar="FILE", help="CSV with the columns image, id, state")
     group = parser.add_argument_group("what counts")
     add = group.add_argument

@@ -49,6 +49,7 @@ def test_5000_outlines_come_back_identical_with_their_states(tmp_path):
 @settings(max_examples=40, deadline=None)
 @given(noise_stacks(), st.data())
 def test_masks_of_any_pixels_come_back_identical(tmp_path_factory, stack, data):
+    stack = np.unique(stack, axis=0) if len(stack) else stack  # what is drawn twice is taken once
     masks = CroppedMasks.from_full(stack) if len(stack) else CroppedMasks.empty((5, 5))
     masks = masks[masks.areas > 0]
     states = data.draw(st.lists(st.sampled_from([*STATES, None]), min_size=len(masks), max_size=len(masks)))

@@ -6,7 +6,6 @@ import pytest
 
 from tio2.exchange import (
     Account,
-    ExchangeError,
     ImageFolder,
     annotated_masks,
     label_image,
@@ -56,15 +55,3 @@ def test_label_images_come_back_identical(tmp_path):
     np.testing.assert_array_equal(found.masks.to_full(), masks.to_full())
     assert found.states == (None, None, None)
     assert not found.ignored.any()
-
-
-def test_files_from_anywhere_are_found_by_path_and_by_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    paths = [tmp_path / "x" / "a.tif", tmp_path / "y" / "a.tif", tmp_path / "y" / "z" / "b.tif"]
-    images = ImageFolder.of_files([path.relative_to(tmp_path) for path in paths])
-    assert images.find("x/a.tif").resolve() == paths[0]
-    assert images.find("y\\z\\b.tif").resolve() == images.find("b.tif").resolve() == images.find_stem("b").resolve()
-    assert images.find("a.tif") is None
-    assert [images.name_of(path) for path in images.files] == ["x/a.tif", "y/a.tif", "y/z/b.tif"]
-    with pytest.raises(ExchangeError, match="no image files are given"):
-        ImageFolder.of_files([])

@@ -223,6 +223,11 @@ def drop_images(archive):
     next(archive.rglob("SEM")).rename(archive / "elsewhere")
 
 
+def two_of_one_name(archive):
+    path = next(archive.rglob("1908248.tif"))
+    path.with_suffix(".TIFF").write_bytes(path.read_bytes())
+
+
 def double_images(archive):
     (archive / "copy/Electron Microscopy Images/SEM").mkdir(parents=True)
 
@@ -244,6 +249,7 @@ def store_16_bits(archive):
         (drop_masks, "holds no files in Electron Microscopy Image Masks/TiO2_Masks_Manual_4connected"),
         (drop_images, "holds no files in Electron Microscopy Images/SEM"),
         (double_images, "holds Electron Microscopy Images/SEM twice"),
+        (two_of_one_name, "holds 1908248.TIFF and 1908248.tif of one image; keep one of them"),
         (store_16_bits, "1908248.tif: not an 8-bit image"),
     ],
 )

@@ -213,8 +213,9 @@ def test_via_shapes_of_both_versions_and_both_kinds_of_file(tmp_path, capsys):
 
 def test_states_come_from_labels(tmp_path, capsys):
     regions = []
-    for label in ("Touch-complete", "masked", "bead", "speck", "scalebar", ""):
-        regions += via_entry("a.png", SQUARE, attributes={"state": label})["regions"]
+    for number, label in enumerate(("Touch-complete", "masked", "bead", "speck", "scalebar", "")):
+        shape = SQUARE | {"all_points_x": [x + 7 * number for x in SQUARE["all_points_x"]]}
+        regions += via_entry("a.png", shape, attributes={"state": label})["regions"]
     data = {"a": via_entry("a.png") | {"regions": regions}}
     words = ("--val", 0, "--label", "speck=ignore", "--label", "scalebar=drop")
     found = convert_via(tmp_path, data, *words)["annotations"]
@@ -228,9 +229,11 @@ def test_states_come_from_labels(tmp_path, capsys):
     text = capsys.readouterr().out
     assert "labels that are no state, kept as source_state (--label says what one means): bead (1)" in text
     assert "1 × annotations left out, labelled scalebar: a.png: region 5" in text
-    found = convert_via(tmp_path, data, *words, "--label", "bead=isolated", "--min-area", 37)["annotations"]
-    assert [particle["state"] for particle in found] == ["touch_complete", "masked", "isolated", None, None]
-    assert all(particle["iscrowd"] for particle in found), "36 px are specks now"
+    data["b"] = via_entry("b.png", poly([1, 30, 30, 1], [1, 1, 30, 30]))
+    words = (*words, "--label", "bead=isolated", "--min-area", 37)
+    found = convert_via(tmp_path, data, *words, images=("a.png", "b.png"))["annotations"]
+    assert [particle["state"] for particle in found] == ["touch_complete", "masked", "isolated", None, None, None]
+    assert [particle["iscrowd"] for particle in found] == [1, 1, 1, 1, 1, 0], "36 px are specks now"
 
 
 def test_labelme_shapes_groups_flags_and_masks(tmp_path):
@@ -435,7 +438,7 @@ def test_the_output_may_lie_among_the_images(tmp_path):
 
 def test_an_earlier_conversion_is_replaced_and_nothing_else(tmp_path):
     convert_via(tmp_path, {"a": via_entry("a.png", SQUARE)}, "--val", 0)
-    convert_via(tmp_path, {"a": via_entry("a.png", SQUARE, SQUARE)}, "--val", 0)
+    convert_via(tmp_path, {"a": via_entry("a.png", SQUARE, poly([20, 30, 30], [3, 3, 9]))}, "--val", 0)
     (tmp_path / "out/notes.txt").write_text("mine")
     with pytest.raises(SystemExit, match="exists and was not written by this program"):
         convert_via(tmp_path, {"a": via_entry("a.png", SQUARE)}, "--val", 0)
@@ -467,10 +470,11 @@ def test_bad_annotations_are_counted_and_named(tmp_path, capsys):
     )["regions"]
     data = {"a": via_entry("a.png") | {"regions": [*regions, None, {"region_attributes": {}}]}}
     data |= {"b": via_entry("gone.png", SQUARE), "c": via_entry("empty.png"), "d": {"regions": []}}
-    data |= {"e": via_entry("broken.png", SQUARE), "f": via_entry("a.png", SQUARE)}
+    data |= {"e": via_entry("broken.png", SQUARE), "f": via_entry("spare.png", SQUARE)}
+    data |= {"g": via_entry("spare.png", poly([20, 30, 30], [3, 3, 9]))}
     (tmp_path / "sem").mkdir()
     (tmp_path / "sem/broken.png").write_bytes(b"\x89PNG\r\n\x1a\nhalf")
-    found = convert_via(tmp_path, data, "--val", 0, images=("a.png", "empty.png", "spare.png"))
+    found = convert_via(tmp_path, data, "--val", 0, images=("a.png", "empty.png", "spare.png", "unlisted.png"))
     assert [particle["area"] for particle in found["annotations"]][:2] == [36, 30]
     assert len(found["annotations"]) == 3
     text = capsys.readouterr().out
@@ -484,12 +488,12 @@ def test_bad_annotations_are_counted_and_named(tmp_path, capsys):
         "1 × annotations left out, a coordinate of theirs is no number, or far outside any image: a.png: region 8",
         "1 × annotations left out, their radius is not above 0: a.png: region 10",
         "4 × annotations left out, not in the form of their format: a.png: region 11",
-        "1 × images left out with their annotations, no such file or several of that name: gone.png",
+        "1 × images left out with their annotations, no such file: gone.png",
         "1 × images left out, no particle in them (--keep-empty keeps them as background): empty.png",
         "1 × images left out, their entry names no file: d",
         "1 × images left out, they cannot be read: broken.png (",
-        "1 × images annotated more than once, only the first time counts: a.png",
-        "1 × images left out, not in the annotation file: spare.png",
+        "1 × images left out with their annotations: spare.png (2 entries are of it, with different regions: keep the",
+        "1 × images left out, not in the annotation file: unlisted.png",
     ):
         assert line in text
     assert "a.png: region 14" in (tmp_path / "out/conversion.txt").read_text()
@@ -506,7 +510,8 @@ def test_bad_coco_annotations_are_counted_and_named(tmp_path, capsys):
         good | {"id": 4, "segmentation": {"size": [HEIGHT, WIDTH], "counts": [0, 5]}},
         good | {"id": 5, "segmentation": {"size": [3, 3], "counts": [0, 9]}},
         good | {"id": 6, "image_id": 99},
-        good | {"id": 7, "iscrowd": 1, "attributes": {"state": "masked"}},
+        good
+        | {"id": 7, "iscrowd": 1, "attributes": {"state": "masked"}, "segmentation": [[20, 3, 26, 3, 26, 9, 20, 9]]},
         good | {"id": 8, "segmentation": [[2, 3, 8, 3]]},
         "nonsense",
     ]
@@ -540,6 +545,57 @@ def test_bad_coco_annotations_are_counted_and_named(tmp_path, capsys):
         assert line in text
 
 
+def test_a_set_without_a_particle_is_an_error_that_says_why(tmp_path, capsys):
+    for name in ("a.png", "b.png"):
+        write_image(tmp_path / "sem" / name)
+    images = [{"id": n, "file_name": f"{name}.png", "height": HEIGHT, "width": WIDTH} for n, name in enumerate("ab")]
+    square = {"category_id": 1, "segmentation": [[2, 3, 8, 3, 8, 9, 2, 9]], "iscrowd": "1"}
+    crowds = [square | {"id": n, "image_id": n} for n in range(2)]
+    path = write_json(tmp_path / "c.json", {"images": images, "annotations": crowds})
+    words = ("coco", path, "--images", tmp_path / "sem", "--val", 0, "--out", tmp_path / "out")
+    assert "not one particle in 2 images, but 2 regions to ignore" in refused(*words)
+    text = capsys.readouterr().out
+    assert "files with ALL annotations marked as crowds (iscrowd), regions to ignore: --crowds-as-particles" in text
+    assert not (tmp_path / "out").exists()
+    run(*words, "--crowds-as-particles")
+    assert len(read_annotations(tmp_path / "out/annotations/train.json")["annotations"]) == 2
+    path = write_json(tmp_path / "c.json", {"images": images, "annotations": []})
+    assert "not one particle in 2 images, but 0 regions to ignore" in refused(*words, "--keep-empty")
+
+
+def test_splits_without_a_particle_are_said(tmp_path, capsys):
+    for name in ("a.png", "b.png"):
+        write_image(tmp_path / "sem" / name)
+    project = write_json(tmp_path / "p.json", {"a": via_entry("a.png", SQUARE), "b": via_entry("b.png")})
+    (tmp_path / "a.txt").write_text("a", encoding="utf-8-sig")
+    (tmp_path / "b.txt").write_text("b")
+    words = ("via", project, "--images", tmp_path / "sem", "--keep-empty", "--out", tmp_path / "out")
+    run(*words, "--val-list", tmp_path / "b.txt")
+    assert "WARNING: not one particle is in the 1 images of val" in capsys.readouterr().out
+    assert "no particle is in the 1 images to train on" in refused(*words, "--val-list", tmp_path / "a.txt")
+
+
+def test_what_cannot_be_read_does_not_become_background(tmp_path, capsys):
+    for name in ("a.png", "b.png"):
+        write_image(tmp_path / "sem" / name)
+    project = {"a": via_entry("a.png", SQUARE), "b": via_entry("b.png", {"name": "point", "cx": 3, "cy": 3})}
+    found = convert_via(tmp_path, project, "--val", 0, "--keep-empty", images=())
+    assert [image["file_name"] for image in found["images"]] == ["a.png"]
+    assert "images left out, none of their annotations can be used: b.png (1)" in capsys.readouterr().out
+
+
+def test_too_long_a_name_is_shortened(tmp_path):
+    names = [f"{'x' * 120}/{'y' * 120}{number}.png" for number in range(2)]
+    for number, name in enumerate(names):
+        write_image(tmp_path / "sem" / name, seed=number)
+    data = {name: via_entry(name, SQUARE) for name in names}
+    found = convert_via(tmp_path, data, "--val", 0, images=())
+    files = [image["file_name"] for image in found["images"]]
+    assert len(set(files)) == 2
+    assert all((tmp_path / "out/images/train" / name).is_file() for name in files)
+    assert [image["source"] for image in found["images"]] == names
+
+
 def test_bad_labelme_and_imagej_files_are_named(tmp_path, capsys):
     for name in ("a.png", "b.png", "c.png"):
         write_image(tmp_path / "sem" / name)
@@ -564,8 +620,8 @@ def test_bad_labelme_and_imagej_files_are_named(tmp_path, capsys):
     run("imagej_rois", tmp_path / "sem", "--val", 0, "--out", tmp_path / "out")
     text = capsys.readouterr().out
     assert "1 × annotations left out, not in the form of their format: a.png: bad" in text
-    assert "1 × ROI files left out, they cannot be read: b.zip" in text
-    assert "1 × ROI files left out, no image or several of that name: nobody.roi" in text
+    assert "1 × images left out with their annotations: b.png (b.zip cannot be read (" in text
+    assert "1 × ROI files left out, no image of that name: nobody.roi" in text
     assert "1 × images left out, without a ROI file: c.png" in text
 
 
@@ -584,7 +640,7 @@ def test_bad_label_images_are_named(tmp_path, capsys):
     text = capsys.readouterr().out
     assert "3 × images left out with their annotations: b.png (" in text
     assert "1 × images left out, without a label image: e.png" in text
-    assert "1 × label images left out, no image or several of that name (--suffix names the end): f.tif" in text
+    assert "1 × label images left out, no image of that name (--suffix names the end): f.tif" in text
 
 
 def corners_of(count=16):

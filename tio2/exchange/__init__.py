@@ -1,14 +1,16 @@
 """Other people's particle annotations to and from this project's structures."""
 
 from tio2.exchange.bam_tio2_archive import AnnotatedImage, Archive, BamArchiveError, list_archive, unpack
-from tio2.exchange.coco import read_coco
+from tio2.exchange.coco import crowd_flag, read_coco
 from tio2.exchange.imagej_rois import read_imagej, roi_zip
 from tio2.exchange.label_images import label_image, picture_stems, read_label_images
 from tio2.exchange.labelme import labelme_file, read_labelme
 from tio2.exchange.new_folder import FolderExistsError, new_folder
-from tio2.exchange.particles import AnnotatedMasks, annotated_masks, meaning_of
-from tio2.exchange.source import Account, ExchangeError, ImageFolder, SourceImage, SourceParticle
+from tio2.exchange.particles import AnnotatedMasks, annotated_masks, meaning_of, misfit, size_trouble
+from tio2.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, files_below, short_name
+from tio2.exchange.stated_names import Stated
 from tio2.exchange.via import read_via, via_project
+from tio2.exchange.which_picture import ImageFolder, Match
 
 __all__ = [
     "Account",
@@ -19,13 +21,18 @@ __all__ = [
     "ExchangeError",
     "FolderExistsError",
     "ImageFolder",
+    "Match",
     "SourceImage",
     "SourceParticle",
+    "Stated",
     "annotated_masks",
+    "crowd_flag",
+    "files_below",
     "label_image",
     "labelme_file",
     "list_archive",
     "meaning_of",
+    "misfit",
     "new_folder",
     "picture_stems",
     "read_coco",
@@ -34,6 +41,8 @@ __all__ = [
     "read_labelme",
     "read_via",
     "roi_zip",
+    "short_name",
+    "size_trouble",
     "unpack",
     "via_project",
 ]

@@ -129,6 +129,15 @@ def _is_tiff(path: PurePosixPath | Path) -> bool:
 
 
 def _tiffs(folder: Path, ending: str) -> dict[str, Path]:
-    """TIFF files of a folder by their name without `ending`."""
-    files = [path for path in sorted(folder.iterdir()) if _is_tiff(path) and path.stem.endswith(ending)]
-    return {path.stem.removesuffix(ending): path for path in files}
+    """TIFF files of a folder by their name without `ending`.
+
+    Raises:
+        BamArchiveError: two have the same name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if _is_tiff(path) and path.stem.endswith(ending):
+            other = found.setdefault(path.stem.removesuffix(ending), path)
+            if other != path:
+                raise BamArchiveError(f"{folder}: holds {other.name} and {path.name} of one image; keep one of them")
+    return found

@@ -69,9 +69,17 @@ def convert(options: argparse.Namespace, images: Iterable[SourceImage], account:
     if not converted:
         print("\n".join(account.lines(_PLACES_PRINTED)))
         raise ExchangeError(f"{source}: no image with particles is left to write; the lines above say why")
+    particles = [sum(not one["iscrowd"] for one in image.particles) for image in converted]
+    if not any(particles):
+        print("\n".join(account.lines(_PLACES_PRINTED)))
+        ignored = sum(len(image.particles) for image in converted)
+        raise ExchangeError(
+            f"{source}: not one particle in {len(converted)} images, but {ignored} regions to ignore; the lines above "
+            "say why"
+        )
     split = _split(options, converted)
     table = _table(converted, split)
-    notes = _notes(converted, strange_labels)
+    notes = [*_empty_splits(converted, particles, split), *_notes(converted, strange_labels)]
     if "train" not in split.values():
         notes.append("no image is left to train on: a set to validate or test a model on")
     full = "\n".join([f"converted from {source}", table, *notes, *account.lines()])
@@ -116,6 +124,24 @@ def _table(images: Sequence[ConvertedImage], split: Mapping[str, str]) -> str:
         if chosen:
             lines.append(f"{part:5}  " + "  ".join(f"{counts[name]:>{max(9, len(name))}}" for name in columns))
     return "\n".join([*lines, "most: particles in the fullest image; ignored: specks, crowds, regions to ignore"])
+
+
+def _empty_splits(
+    images: Sequence[ConvertedImage], particles: Sequence[int], split: Mapping[str, str]
+) -> Iterable[str]:
+    """A warning for each split that has images and no particle.
+
+    Raises:
+        ExchangeError: there is none to train on.
+    """
+    counts, sizes = Counter(), Counter(split[image.name] for image in images)
+    for image, count in zip(images, particles, strict=True):
+        counts[split[image.name]] += count
+    if sizes["train"] and not counts["train"]:
+        raise ExchangeError(f"no particle is in the {sizes['train']} images to train on; split them otherwise (--seed)")
+    for part in SPLITS:
+        if sizes[part] and not counts[part]:
+            yield f"WARNING: not one particle is in the {sizes[part]} images of {part}"
 
 
 def _notes(images: Sequence[ConvertedImage], strange_labels: Counter[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tio2.exchange.particles import annotated_masks
+from tio2.exchange.particles import annotated_masks, size_trouble
 from tio2.exchange.source import Account, SourceImage
 from tio2.sem import SEMReadError, read_grey, read_scale
 from tio2.sem.statements import AGREEMENT
@@ -60,12 +60,8 @@ def convert_images(
     Returns:
         The images, and how often each label occurred that means no state.
     """
-    converted, strange_labels, seen = [], Counter(), set()
+    converted, strange_labels = [], Counter()
     for image in images:
-        if image.path is not None and image.path in seen:
-            account.note("images annotated more than once, only the first time counts", image.name)
-            continue
-        seen.add(image.path)
         size = _image_size(image, account)
         if size is None:
             continue
@@ -79,6 +75,9 @@ def convert_images(
         ]
         strange = zip(found.labels, found.states, ignored, strict=True)
         strange_labels.update(label for label, state, ignore in strange if label and not state and not ignore)
+        if not particles and found.lost:
+            account.note("images left out, none of their annotations can be used", f"{image.name} ({found.lost})")
+            continue
         if not particles and not settings.keep_empty:
             account.note("images left out, no particle in them (--keep-empty keeps them as background)", image.name)
             continue
@@ -95,19 +94,17 @@ def _image_size(image: SourceImage, account: Account) -> tuple[int, int] | None:
         account.note("images left out with their annotations", f"{image.name} ({image.trouble})")
         return None
     if image.path is None:
-        account.note("images left out with their annotations, no such file or several of that name", image.name)
+        account.note("images left out with their annotations, no such file", image.name)
         return None
     try:
         height, width = read_grey(image.path).shape
     except SEMReadError as error:
         account.note("images left out, they cannot be read", f"{image.name} ({error})")
         return None
-    if image.size is not None and image.size != (height, width):
-        drawn = f"{image.name} ({image.size[1]} x {image.size[0]} on {width} x {height})"
-        if image.size[1] != width or image.size[0] > height:
-            account.note("images left out, annotated at another size than the file has", drawn)
-            return None
-        account.note("images annotated without their lowest rows, taken for a data bar", drawn)
+    sizes = size_trouble(image, (height, width), account)
+    if sizes is not None:
+        account.note("images left out, annotated at another size than the file has", f"{image.name} ({sizes})")
+        return None
     return height, width
 
 

@@ -12,7 +12,9 @@ import roifile
 from tio2.exchange.outlines import mask_outlines
 from tio2.exchange.particles import IGNORE
 from tio2.exchange.shapes import Ellipse, Polygon, Shape, rectangle
-from tio2.exchange.source import Account, ExchangeError, ImageFolder, SourceImage, SourceParticle
+from tio2.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, files_below
+from tio2.exchange.stated_names import Stated
+from tio2.exchange.which_picture import ImageFolder, rivals
 from tio2.structures.masks import CroppedMasks
 from tio2.structures.polygons import ShapeError
 from tio2.structures.states import STATES
@@ -30,35 +32,37 @@ _NUMBERING = re.compile(r"[-_ .]*\d[\d\-_ .]*$")
 
 
 def read_imagej(folder: Path, images: ImageFolder, account: Account) -> Iterator[SourceImage]:
-    """Images with the areas of the ROI file of their name.
+    """Images with the areas of the ROI file of their name, in a folder of the same name; each image once.
 
-    `A.zip`, `A.roi`, `A.tif.zip`, `A_RoiSet.zip` and `RoiSet_A.zip` belong to the image A.tif. The label is that of the
-    ROI's group (see GROUPS), else its property `state`, else its name without the number at its end.
+    `A.zip`, `A.roi`, `A.tif.zip`, `A_RoiSet.zip` and `RoiSet_A.zip` belong to the image A.tif; an image that has two of
+    them carries that as its trouble. The label is that of the ROI's group (see GROUPS), else its property `state`, else
+    its name without the number at its end.
 
     Raises:
         ExchangeError: the folder holds no ROI file.
     """
-    files = [path for ending in ("zip", "roi") for path in sorted(folder.rglob(f"*.{ending}"))]
-    files = [path for path in files if not path.name.startswith(".")]
+    files = [path for path in files_below(folder, (".zip", ".roi")) if not _is_other_archive(path, account)]
     if not files:
         raise ExchangeError(f"{folder}: holds no .zip or .roi files; give the folder that does")
-    paired = set()
-    for path in files:
-        image = find_image(path, images)
-        if image is None:
-            account.note("ROI files left out, no image or several of that name", path.name)
+    stated = [Stated.of_file(path, folder, [path.stem, _DECORATION.sub("", path.stem)], on_disk=True) for path in files]
+    matches = images.match(stated, account)
+    doubts = rivals(matches, [one.text for one in stated])
+    paired, done = set(), set()
+    for path, one, match, doubt in zip(files, stated, matches, doubts, strict=True):
+        paired |= {match.path, *match.candidates}
+        if match.path is None and match.trouble is None:
+            account.note("ROI files left out, no image of that name", one.text)
             continue
-        paired.add(image)
-        name = images.name_of(image)
-        yield SourceImage(image, name, list(_particles(path, name, account)))
+        if match.path is not None and match.path in done:
+            continue
+        done.add(match.path)
+        name = one.text if match.path is None else images.name_of(match.path)
+        image = SourceImage(match.path, name, trouble=doubt or match.trouble, candidates=match.candidates)
+        if image.trouble is None:
+            image.particles.extend(_particles(path, image, account))
+        yield image
     for path in sorted(set(images.files) - paired):
         account.note("images left out, without a ROI file", images.name_of(path))
-
-
-def find_image(path: Path, images: ImageFolder) -> Path | None:
-    """The image that a ROI file belongs to by its name."""
-    plain = _DECORATION.sub("", path.stem)
-    return images.find(path.stem) or images.find_stem(path.stem) or images.find(plain) or images.find_stem(plain)
 
 
 def roi_shape(roi: roifile.ImagejRoi) -> Shape | None:
@@ -125,48 +129,71 @@ def _composite(outlines: Sequence[np.ndarray], name: str) -> roifile.ImagejRoi:
     )
 
 
-def _particles(path: Path, name: str, account: Account) -> Iterator[SourceParticle]:
-    for entry, data in _rois(path, account):
-        place = f"{name}: {entry}"
+def _particles(path: Path, image: SourceImage, account: Account) -> Iterator[SourceParticle]:
+    for entry, data in _rois(path, image, account):
+        place = f"{image.name}: {entry}"
         try:
             roi = roifile.ImagejRoi.frombytes(data)
             shape = roi_shape(roi)
         except ShapeError as error:
+            image.unread.append(str(error))
             account.note(f"annotations left out, {error}", place)
             continue
         except Exception as error:  # roifile lets struct.error, assertions and others through
+            image.unread.append("they are not in the form of their format")
             account.note("annotations left out, not in the form of their format", f"{place} ({error!r})")
             continue
         if shape is None:
+            image.unread.append("they have no area")
             account.note(f"annotations left out, a {roi.roitype.name.lower()} has no area", place)
             continue
         yield SourceParticle(entry, (shape,), _label(roi))
 
 
-def _rois(path: Path, account: Account) -> Iterator[tuple[str, bytes]]:
-    """Name and contents of each ROI of a file; a damaged entry is noted, and the others are read."""
+def _rois(path: Path, image: SourceImage, account: Account) -> Iterator[tuple[str, bytes]]:
+    """Name and contents of each ROI of a file, equal names included.
+
+    A damaged entry is noted, and the others are read; a file that cannot be read at all is the image's trouble.
+    """
     try:
-        if path.suffix == ".roi":
+        if path.suffix.lower() == ".roi":
             yield path.stem, path.read_bytes()
             return
         archive = zipfile.ZipFile(path)
     except _ZIP_ERRORS as error:
-        account.note("ROI files left out, they cannot be read", f"{path.name} ({error})")
+        image.trouble = f"{path.name} cannot be read ({error}): save it again"
         return
     with archive:
-        for entry in archive.infolist():
-            if not entry.filename.lower().endswith(".roi"):
-                continue
+        for entry in filter(_is_roi, archive.infolist()):
             try:
                 if entry.file_size > _LARGEST_ROI_BYTES:
                     raise zipfile.BadZipFile(f"it would be {entry.file_size} bytes large")
                 data = archive.read(entry)
             except _ZIP_ERRORS as error:
+                image.unread.append("their zip entry is damaged")
                 account.note(
                     "annotations left out, their zip entry is damaged", f"{path.name}: {entry.filename} ({error})"
                 )
             else:
                 yield Path(entry.filename).stem, data
+
+
+def _is_roi(entry: zipfile.ZipInfo) -> bool:
+    parts = Path(entry.filename).parts
+    return entry.filename.lower().endswith(".roi") and "__MACOSX" not in parts and not parts[-1].startswith("._")
+
+
+def _is_other_archive(path: Path, account: Account) -> bool:
+    """Whether a zip holds other files than ROIs; one without any file is an empty set."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except _ZIP_ERRORS:  # a single ROI, or what its image will be told of
+        return False
+    if not entries or any(map(_is_roi, entries)):
+        return False
+    account.note("zips left out, they hold other files than ROIs", path.name)
+    return True
 
 
 def _label(roi: roifile.ImagejRoi) -> str | None:

@@ -13,7 +13,9 @@ import numpy as np
 from scipy import ndimage
 
 from tio2.exchange.shapes import Bitmap
-from tio2.exchange.source import Account, ExchangeError, ImageFolder, SourceImage, SourceParticle
+from tio2.exchange.source import Account, ExchangeError, SourceImage, SourceParticle
+from tio2.exchange.stated_names import Stated
+from tio2.exchange.which_picture import ImageFolder, rivals
 from tio2.sem import SEMReadError, read_stored
 from tio2.structures.masks import CroppedMasks
 
@@ -29,7 +31,9 @@ _BOXES_OF_LABELS = 30  # times the image's pixels that the boxes of its labels t
 def read_label_images(
     images: ImageFolder, labels: ImageFolder, account: Account, *, suffix: str = "", binary: bool = False
 ) -> Iterator[SourceImage]:
-    """Pair images with label images of the same name, up to the ending and `suffix`.
+    """Pair images with label images of the same name, up to the ending and `suffix`, in a folder of the same name.
+
+    Each image comes once; one that has two label images, or one that cannot be read, carries that as its trouble.
 
     What is no label image, or cannot be read, is the trouble of its picture.
 
@@ -44,24 +48,37 @@ def read_label_images(
     label_files = [path for path in labels.files if path.stem.endswith(suffix)]
     for path in sorted(set(labels.files) - set(label_files) - set(images.files)):
         account.note(f"label images left out, their names don't end in {suffix}", path.name)
-    paired = set()
-    for path in label_files:
-        found = [one for one in map(images.find_stem, picture_stems(path.stem, suffix)) if one is not None]
-        image = next((one for one in found if one != path), None)
-        if image is None and found:  # a picture among the label images
+    stated = [
+        Stated.of_file(
+            path,
+            labels.root,
+            [f"{stem}{end}" for stem in picture_stems(path.stem, suffix) for end in (path.suffix, "")],
+            on_disk=False,
+        )
+        for path in label_files
+    ]
+    matches = images.match(stated, account)
+    doubts = rivals(matches, [one.text for one in stated])
+    given, paired, done = set(images.files), set(), set()
+    for path, one, match, doubt in zip(label_files, stated, matches, doubts, strict=True):
+        if match.path is None and path in given:  # a picture among the label images
             continue
-        if image is None:
-            account.note("label images left out, no image or several of that name (--suffix names the end)", path.name)
+        if match.path is None and match.trouble is None:
+            account.note("label images left out, no image of that name (--suffix names the end)", one.text)
             continue
-        paired |= {path, image}
-        name = images.name_of(image)
-        source = SourceImage(image, name)
-        try:
-            values = read_labels(path)
-            source.particles, source.size = label_particles(values, path, binary, name, account), values.shape
-        except ExchangeError as error:
-            source.trouble = str(error)
-        yield source
+        paired |= {path, match.path, *match.candidates}
+        if match.path is not None and match.path in done:
+            continue
+        done.add(match.path)
+        name = one.text if match.path is None else images.name_of(match.path)
+        image = SourceImage(match.path, name, trouble=doubt or match.trouble, candidates=match.candidates)
+        if image.trouble is None:
+            try:
+                values = read_labels(path)
+                image.particles, image.size = label_particles(values, path, binary, name, account), values.shape
+            except ExchangeError as error:
+                image.trouble = str(error)
+        yield image
     for image in sorted(set(images.files) - paired):
         account.note("images left out, without a label image", images.name_of(image))
 

@@ -1,6 +1,7 @@
 """LabelMe: one JSON file an image, beside it or in a folder of its own."""
 
 import base64
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,12 +12,16 @@ import numpy as np
 
 from tio2.exchange.outlines import simple_outlines
 from tio2.exchange.shapes import Bitmap, Ellipse, Polygon, Shape, rectangle
-from tio2.exchange.source import Account, ExchangeError, ImageFolder, SourceImage, SourceParticle
+from tio2.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, files_below, stated_size
+from tio2.exchange.stated_names import Stated
+from tio2.exchange.which_picture import ImageFolder, Match, rivals
+from tio2.sem import SEMReadError, read_grey
 from tio2.structures.json_files import read_json
 from tio2.structures.masks import CroppedMasks
 from tio2.structures.polygons import ShapeError, points
 from tio2.structures.states import STATES
 
+ALIKE_LEVELS = 4  # mean difference of grey levels up to which a picture is the one in LabelMe's file, saved as JPEG
 _WITHOUT_AREA = ("point", "points", "line", "linestrip")
 
 
@@ -26,12 +31,14 @@ def read_labelme(folder: Path, images: ImageFolder, account: Account) -> Iterato
     Shapes of one label and one group_id make one particle. The state comes from the label, or from a flag of a state's
     name that is set.
 
+    The image is that of `imagePath`, or that of the JSON file's own name. Where these are two, as after renaming, the
+    stated size or the picture inside the JSON file decides; else the file is left out with both names.
+
     Raises:
         ExchangeError: the folder holds no LabelMe file.
     """
-    files = [path for path in sorted(folder.rglob("*.json")) if not path.name.startswith(".")]
-    listed, read = set(), 0
-    for path in files:
+    read: list[tuple[Path, Mapping[str, Any]]] = []
+    for path in files_below(folder, (".json",)):
         try:
             data = read_json(path, ExchangeError)
         except ExchangeError as error:
@@ -40,15 +47,20 @@ def read_labelme(folder: Path, images: ImageFolder, account: Account) -> Iterato
         if not (isinstance(data, Mapping) and isinstance(data.get("shapes"), list)):
             account.note("JSON files left out, not LabelMe's", path.name)
             continue
-        read += 1
-        name = str(data.get("imagePath") or path.with_suffix("").name)
-        found = images.find(name) or images.find_stem(path.stem)
-        image = SourceImage(found, images.name_of(found) if found else name, size=_size(data))
-        image.particles.extend(_particles(data["shapes"], image.name, account))
-        listed.add(found)
-        yield image
+        read.append((path, data))
     if not read:
         raise ExchangeError(f"{folder}: holds no LabelMe file; give the folder of the JSON files")
+    matches = _matches(read, folder, images, account)
+    doubts = rivals(matches, [path.relative_to(folder).as_posix() for path, _ in read])
+    listed = set()
+    for (path, data), match, doubt in zip(read, matches, doubts, strict=True):
+        name = images.name_of(match.path) if match.path else str(data.get("imagePath") or path.stem)
+        image = SourceImage(match.path, name, size=stated_size(data.get("imageHeight"), data.get("imageWidth")))
+        image.trouble, image.candidates = doubt or match.trouble, match.candidates
+        if image.trouble is None:
+            image.particles.extend(_particles(data["shapes"], image, account))
+        listed |= {image.path, *image.candidates}
+        yield image
     for path in sorted(set(images.files) - listed):
         account.note("images left out, without an annotation file", images.name_of(path))
 
@@ -127,13 +139,59 @@ def labelme_file(record: Mapping[str, Any], masks: CroppedMasks, states: Sequenc
     }
 
 
-def _particles(entries: Sequence[Any], name: str, account: Account) -> list[SourceParticle]:
+def _matches(
+    read: Sequence[tuple[Path, Mapping[str, Any]]], folder: Path, images: ImageFolder, account: Account
+) -> list[Match]:
+    """The images of LabelMe's files, by what they state and by what they are called."""
+    labels = [path.relative_to(folder).as_posix() for path, _ in read]
+    stated = [
+        Stated.in_text(str(data.get("imagePath") or f"{path.stem}{path.suffix}"), path.parent, folder, beside=True)
+        for path, data in read
+    ]
+    stated = [dataclasses.replace(one, text=label) for one, label in zip(stated, labels, strict=True)]
+    called = [Stated.of_file(path, folder, [path.stem], on_disk=True) for path, _ in read]
+    matches = []
+    for (path, data), by_path, by_name in zip(
+        read, images.match(stated, account), images.match(called, account), strict=True
+    ):
+        if by_path.path is None or by_name.path is None or by_path.path == by_name.path:
+            matches.append(by_name if by_path.path is None and by_name.path is not None else by_path)
+            continue
+        certain = [match for match in (by_path, by_name) if _is_drawn_on(data, match.path)]
+        if len(certain) != 1:
+            names = f"{images.name_of(by_path.path)} and its own name says {images.name_of(by_name.path)}"
+            by_path.candidates = (by_name.path,)
+            by_path.fail(f"{path.relative_to(folder)} says {names}: correct imagePath")
+        matches.append(certain[0] if len(certain) == 1 else by_path)
+    return matches
+
+
+def _is_drawn_on(data: Mapping[str, Any], path: Path) -> bool:
+    """Whether a picture can be the one that was drawn on: of the stated size, and like the one inside the file."""
+    try:
+        grey = read_grey(path, intensity_range=(0, 255))
+    except SEMReadError:
+        return False
+    size = stated_size(data.get("imageHeight"), data.get("imageWidth"))
+    if size is not None and size != grey.shape:
+        return False
+    try:
+        picture = np.frombuffer(base64.b64decode(data.get("imageData") or ""), np.uint8)
+        drawn_on = cv2.imdecode(picture, cv2.IMREAD_GRAYSCALE) if picture.size else None
+    except (TypeError, ValueError, cv2.error):
+        drawn_on = None
+    return drawn_on is None or (drawn_on.shape == grey.shape and abs(drawn_on - grey).mean() < ALIKE_LEVELS)
+
+
+def _particles(entries: Sequence[Any], image: SourceImage, account: Account) -> list[SourceParticle]:
+    name = image.name
     groups: dict[Any, list[SourceParticle]] = {}
     for number, entry in enumerate(entries, start=1):
         place = f"shape {number}"
-        with account.tolerate(f"{name}: {place}"):
+        with account.tolerate(f"{name}: {place}", image):
             shape, label = labelme_shape(entry), entry.get("label")
             if shape is None:
+                image.unread.append("they have no area")
                 account.note(f"annotations left out, a {entry['shape_type']} has no area", f"{name}: {place}")
                 continue
             flags = entry.get("flags") or {}
@@ -145,8 +203,3 @@ def _particles(entries: Sequence[Any], name: str, account: Account) -> list[Sour
         SourceParticle(parts[0].name, sum((part.shapes for part in parts), ()), parts[0].label)
         for parts in groups.values()
     ]
-
-
-def _size(data: Mapping[str, Any]) -> tuple[int, int] | None:
-    height, width = data.get("imageHeight"), data.get("imageWidth")
-    return (height, width) if type(height) is int and type(width) is int and height > 0 and width > 0 else None

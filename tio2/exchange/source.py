@@ -1,16 +1,18 @@
 """What a reader gives of each image, whatever the format: shapes, labels, and an account of what was wrong."""
 
 import contextlib
+import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any
 
 from tio2.exchange.shapes import Shape
 from tio2.structures.polygons import ShapeError
 
 IMAGE_ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+LONGEST_NAME = 200  # bytes of a file name made here: file systems take 255, and endings and marks are added to it
 
 
 class ExchangeError(ValueError):
@@ -39,13 +41,15 @@ class SourceImage:
     """One annotated image.
 
     Attributes:
-        path: the image file; None where it was not found.
+        path: the image file; None where it was not found, or is not certain.
         name: what the source calls it.
         particles: in the source's order.
         size: (H, W) that the annotations were drawn on, where the source says so.
         pixel_size_nm: where the source says so.
         configuration: where the source says so.
         trouble: why its outlines must not be used, in a clause; None where nothing speaks against it.
+        candidates: image files that the outlines may be of, where `path` is None.
+        unread: why an annotation of it could not be read, for each of those.
     """
 
     path: Path | None
@@ -55,6 +59,8 @@ class SourceImage:
     pixel_size_nm: float | None = None
     configuration: str | None = None
     trouble: str | None = None
+    candidates: tuple[Path, ...] = ()
+    unread: list[str] = field(default_factory=list)
 
 
 class Account:
@@ -68,13 +74,15 @@ class Account:
         self.places.setdefault(_printable(kind), []).append(_printable(place))
 
     @contextlib.contextmanager
-    def tolerate(self, place: str) -> Iterator[None]:
-        """Leave out the annotation that is read in the body if it is malformed, and count it; nothing else stops."""
+    def tolerate(self, place: str, image: SourceImage) -> Iterator[None]:
+        """Leave out the annotation of `image` that is read in the body if it is malformed, and count it."""
         try:
             yield
         except ShapeError as error:
+            image.unread.append(str(error))
             self.note(f"annotations left out, {error}", place)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
+            image.unread.append("they are not in the form of their format")
             self.note("annotations left out, not in the form of their format", f"{place} ({error!r})")
 
     def lines(self, limit: int | None = None) -> Iterator[str]:
@@ -91,73 +99,34 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-class ImageFolder:
-    """Image files, of a folder or listed, found by the names that annotation files use for them."""
-
-    def __init__(self, folder: Path, leave_out: Sequence[Path] = ()):
-        """Look through `folder`, except what lies in the folders `leave_out`.
-
-        Raises:
-            ExchangeError: it is no folder or holds no images.
-        """
-        if not folder.is_dir():
-            raise ExchangeError(f"{folder}: no such folder; give the one that holds the images")
-        files = [
-            path
-            for path in sorted(folder.rglob("*"))
-            if path.suffix.lower() in IMAGE_ENDINGS
-            and not path.name.startswith(".")
-            and "__MACOSX" not in path.parts
-            and not any(path.is_relative_to(other) for other in leave_out)
-        ]
-        if not files:
-            raise ExchangeError(f"{folder}: holds no images ({' '.join(IMAGE_ENDINGS)}); give the folder that does")
-        self._index({path: path.relative_to(folder).as_posix() for path in files})
-
-    @classmethod
-    def of_files(cls, files: Sequence[Path]) -> Self:
-        """These image files, wherever they lie.
-
-        Raises:
-            ExchangeError: there are none.
-        """
-        if not files:
-            raise ExchangeError("no image files are given; name one at least")
-        places = {path: os.path.abspath(path) for path in files}
-        common = os.path.commonpath([os.path.dirname(place) for place in places.values()])
-        images = cls.__new__(cls)
-        images._index({path: Path(place).relative_to(common).as_posix() for path, place in places.items()})
-        return images
-
-    def _index(self, names: Mapping[Path, str]) -> None:
-        """Take up the files, and their names relative to a folder that all lie in."""
-        self.files = list(names)
-        self._names = dict(names)
-        self._by_relative = {name: path for path, name in names.items()}
-        self._by_name = _grouped({path: path.name for path in self.files})
-        self._by_stem = _grouped({path: path.stem for path in self.files})
-
-    def name_of(self, path: Path) -> str:
-        """Relative path of one of the files."""
-        return self._names[path]
-
-    def find(self, name: str) -> Path | None:
-        """The file of this relative path, else the only one of this file name; None where there is none, or several."""
-        plain = name.replace("\\", "/")
-        return self._by_relative.get(plain) or _only(self._by_name, plain.rpartition("/")[2])
-
-    def find_stem(self, stem: str) -> Path | None:
-        """The only file of this name without ending; None where there is none, or several."""
-        return _only(self._by_stem, stem)
+def stated_size(height: Any, width: Any) -> tuple[int, int] | None:
+    """(H, W) as a source states it, in numbers or as text; None where it does not."""
+    try:
+        sides = float(str(height)), float(str(width))
+    except ValueError:
+        return None
+    return (int(sides[0]), int(sides[1])) if all(side > 0 and side.is_integer() for side in sides) else None
 
 
-def _grouped(names: Mapping[Path, str]) -> dict[str, list[Path]]:
-    groups: dict[str, list[Path]] = {}
-    for path, name in names.items():
-        groups.setdefault(name, []).append(path)
-    return groups
+def files_below(folder: Path, endings: Sequence[str], leave_out: Sequence[Path] = ()) -> list[Path]:
+    """Files of these endings, in any case, at any depth, sorted, but not those in the folders `leave_out`.
+
+    Hidden files and what macOS adds do not count.
+    """
+    apart = [Path(os.path.abspath(other)) for other in leave_out]
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in endings
+        and not path.name.startswith(".")
+        and "__MACOSX" not in path.parts
+        and not any(Path(os.path.abspath(path)).is_relative_to(other) for other in apart)
+    ]
 
 
-def _only(groups: Mapping[str, list[Path]], name: str) -> Path | None:
-    found = groups.get(name, [])
-    return found[0] if len(found) == 1 else None
+def short_name(name: str) -> str:
+    """A file name that leaves room for an ending on every file system: as it is, or its beginning and a hash of it."""
+    data = name.encode("utf-8", "surrogateescape")
+    if len(data) <= LONGEST_NAME:
+        return name
+    return f"{data[: LONGEST_NAME - 13].decode('utf-8', 'ignore')}~{hashlib.sha256(data).hexdigest()[:12]}"

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tio2.exchange.source import ExchangeError
+from tio2.exchange.stated_names import fold
 
 SPLITS = ("train", "val", "test")
 
@@ -47,11 +48,11 @@ def split_by_lists(names: Sequence[str], lists: Mapping[str, Path]) -> dict[str,
     split = dict.fromkeys(names, "train")
     of_stem: dict[str, list[str]] = {}
     for name in names:
-        for key in {name, Path(name).name, Path(name).stem}:
+        for key in {fold(key) for key in (name, Path(name).name, Path(name).stem)}:
             of_stem.setdefault(key, []).append(name)
     for part, path in lists.items():
         for listed in _lines(path):
-            found = of_stem.get(listed, [])
+            found = of_stem.get(fold(listed.replace("\\", "/")), [])
             if len(found) != 1:
                 raise ExchangeError(f"{path}: {listed} names {len(found)} of the images to write; correct the list")
             if split[found[0]] != "train":
@@ -62,6 +63,6 @@ def split_by_lists(names: Sequence[str], lists: Mapping[str, Path]) -> dict[str,
 
 def _lines(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as cause:
         raise ExchangeError(f"{path}: cannot be read as a list of names ({cause}); check the path") from None

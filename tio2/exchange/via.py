@@ -1,5 +1,7 @@
 """VGG Image Annotator, versions 1 and 2: a project file, or its export of annotations as JSON."""
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,9 @@ import numpy as np
 
 from tio2.exchange.outlines import simple_outlines
 from tio2.exchange.shapes import Ellipse, Polygon, Shape, rectangle
-from tio2.exchange.source import Account, ExchangeError, ImageFolder, SourceImage, SourceParticle
+from tio2.exchange.source import Account, ExchangeError, SourceImage, SourceParticle
+from tio2.exchange.stated_names import Stated
+from tio2.exchange.which_picture import ImageFolder
 from tio2.structures.json_files import read_json
 from tio2.structures.masks import CroppedMasks
 from tio2.structures.polygons import number, ring
@@ -24,7 +28,9 @@ def read_via(
     label_attribute: str = STATE_ATTRIBUTE,
     group: str | None = None,
 ) -> Iterator[SourceImage]:
-    """Images of a VIA file with their polygons, polylines (closed), circles, ellipses and rectangles.
+    """Images of a VIA file with their polygons, polylines (closed), circles, ellipses and rectangles, each image once.
+
+    A browser tells VIA no folders: where several images have one name, their sizes in bytes tell which is meant.
 
     Args:
         path: the JSON file.
@@ -36,36 +42,28 @@ def read_via(
     Raises:
         ExchangeError: it is no VIA file of these versions.
     """
-    listed = set()
-    for key, entry in _entries(read_json(path, ExchangeError), path):
-        name = entry.get("filename") if isinstance(entry, Mapping) else None
-        if not isinstance(name, str):
+    data = read_json(path, ExchangeError)
+    named = []
+    for key, entry in _entries(data, path):
+        if isinstance(entry.get("filename"), str) and entry["filename"]:
+            named.append(entry)
+        else:
             account.note("images left out, their entry names no file", str(key))
-            continue
-        image = SourceImage(images.find(name), name)
-        listed.add(image.path)
-        regions = entry.get("regions") or []
-        regions = list(regions.values()) if isinstance(regions, Mapping) else regions
-        if not isinstance(regions, list):
-            account.note("images whose regions are no list, read as without any", name)
+    folder = _image_folder(data)
+    stated = [_stated(entry, folder, path.parent) for entry in named]
+    doubles, listed = defaultdict(list), set()
+    for entry, match in zip(named, images.match(stated, account), strict=True):
+        image = SourceImage(match.path, entry["filename"], trouble=match.trouble, candidates=match.candidates)
+        listed |= {image.path, *image.candidates}
+        doubles[image.path or id(image)].append((image, _regions(entry, account)))
+    for entries in doubles.values():
+        image, regions = next((one for one in entries if one[1]), entries[0])
+        if any(others and others != regions for _, others in entries):
+            image.trouble = f"{len(entries)} entries are of it, with different regions: keep the one that is its own"
             regions = []
-        groups: dict[Any, list[SourceParticle]] = {}
-        for position, region in enumerate(regions, start=1):
-            place = f"region {position}"
-            with account.tolerate(f"{name}: {place}"):
-                attributes = region.get("region_attributes") or {}
-                shape = via_shape(region["shape_attributes"])
-                if shape is None:
-                    kind = region["shape_attributes"]["name"]
-                    account.note(f"annotations left out, a {kind} has no area", f"{name}: {place}")
-                    continue
-                label = attributes.get(label_attribute)
-                particle = SourceParticle(place, (shape,), str(label) if label not in (None, "") else None)
-                shared = attributes.get(group) if group else None
-                groups.setdefault(place if shared in (None, "") else ("group", str(shared)), []).append(particle)
-        for parts in groups.values():
-            shapes = sum((part.shapes for part in parts), ())
-            image.particles.append(SourceParticle(parts[0].name, shapes, parts[0].label))
+        elif len(entries) > 1:
+            account.note("images listed more than once, taken once", image.name)
+        image.particles.extend(_particles(regions, image, account, label_attribute, group))
         yield image
     for path_left in sorted(set(images.files) - listed):
         account.note("images left out, not in the annotation file", images.name_of(path_left))
@@ -114,6 +112,60 @@ def via_project(images: Sequence[tuple[Mapping[str, Any], CroppedMasks, Sequence
         entry = {"filename": record["file_name"], "size": -1, "regions": regions, "file_attributes": {}}
         project[f"{record['file_name']}-1"] = entry
     return project
+
+
+def _particles(
+    regions: Sequence[Any], image: SourceImage, account: Account, label_attribute: str, group: str | None
+) -> list[SourceParticle]:
+    """Particles of an entry's regions; see `read_via`."""
+    name = image.name
+    groups: dict[Any, list[SourceParticle]] = {}
+    for position, region in enumerate(regions, start=1):
+        place = f"region {position}"
+        with account.tolerate(f"{name}: {place}", image):
+            attributes = region.get("region_attributes") or {}
+            shape = via_shape(region["shape_attributes"])
+            if shape is None:
+                image.unread.append("they have no area")
+                kind = region["shape_attributes"]["name"]
+                account.note(f"annotations left out, a {kind} has no area", f"{name}: {place}")
+                continue
+            label = attributes.get(label_attribute)
+            particle = SourceParticle(place, (shape,), str(label) if label not in (None, "") else None)
+            shared = attributes.get(group) if group else None
+            groups.setdefault(place if shared in (None, "") else ("group", str(shared)), []).append(particle)
+    return [
+        SourceParticle(parts[0].name, sum((part.shapes for part in parts), ()), parts[0].label)
+        for parts in groups.values()
+    ]
+
+
+def _regions(entry: Mapping[str, Any], account: Account) -> list[Any]:
+    """The regions of an entry, which version 1 numbers."""
+    regions = entry.get("regions") or []
+    regions = list(regions.values()) if isinstance(regions, Mapping) else regions
+    if not isinstance(regions, list):
+        account.note("images whose regions are no list, read as without any", entry["filename"])
+        return []
+    return regions
+
+
+def _stated(entry: Mapping[str, Any], image_folder: str, folder: Path) -> Stated:
+    """The image of an entry; VIA shows what lies in its project's own image folder, if that is set."""
+    size = entry.get("size")
+    known = type(size) is int and size > 0
+    name = entry["filename"]
+    whole = re.match(r"[/\\]|[A-Za-z]:|\w+://", name) is not None
+    return Stated.in_text(name if whole else image_folder + name, folder, byte_size=size if known else None)
+
+
+def _image_folder(data: Any) -> str:
+    """What a project's settings put in front of file names; empty where nothing."""
+    try:
+        folder = data["_via_settings"]["core"]["default_filepath"]
+    except (KeyError, TypeError):
+        return ""
+    return folder if isinstance(folder, str) else ""
 
 
 def _region(outline: np.ndarray, attributes: Mapping[str, str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tio2.exchange.conversion import ConvertedImage
 from tio2.exchange.new_folder import new_folder
+from tio2.exchange.source import short_name
 from tio2.exchange.splitting import SPLITS
 from tio2.structures.annotations import (
     AnnotationError,
@@ -87,7 +88,7 @@ def _copy(images: Sequence[ConvertedImage], folder: Path) -> tuple[list[dict], l
 def _new_name(image: ConvertedImage, stems: set[str]) -> str:
     """A file name that no other of the split has, whatever its ending: pictures of results go by the stem."""
     parts = [part for part in Path(image.name.replace("\\", "/")).with_suffix("").parts if part not in ("..", "/")]
-    plain = stem = "_".join(parts)
+    plain = stem = short_name("_".join(parts))
     number = 1
     while stem.lower() in stems:
         number += 1

@@ -117,6 +117,8 @@ def _source(
     }
     given = [name for name, (path, _) in drawn.items() if path is not None]
     own = [name for name in ("model", "config", "checkpoint") if getattr(arguments, name) is not None]
+    if arguments.crowds_as_particles and given != ["--from-coco"]:
+        raise SettingsError("--crowds-as-particles is of COCO files; give --from-coco FILE too")
     if len(given) > 1 or (given and own):
         raise SettingsError(f"{given[0]}: outlines come from one place; leave out --{(given[1:] + own)[0].lstrip('-')}")
     of_labels = {"suffix": arguments.suffix, "binary": arguments.binary}
@@ -124,7 +126,10 @@ def _source(
         raise SettingsError("--suffix and --binary are of label images; give --from-labels DIR")
     if given:
         path, read = drawn[given[0]]
-        return read(path, files, **(of_labels if given == ["--from-labels"] else {})), ()
+        options = of_labels if given == ["--from-labels"] else {}
+        if arguments.crowds_as_particles:
+            options = {"crowds_as_particles": True}
+        return read(path, files, **options), ()
     return _detector(arguments, tile)
 
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tio2.exchange import ExchangeError, ImageFolder, picture_stems
+from tio2.exchange import ExchangeError, ImageFolder, files_below, picture_stems
 from tio2.measuring.errors import InputError
 from tio2.sem.files import FOREIGN_ENDINGS
 
-KEY_LENGTH = 60  # characters of a name that a file name made from it keeps
+KEY_LENGTH, KEY_BYTES = 60, 180  # characters, and bytes, of a name that a file name made from it keeps
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class ImageFile:
     def key(self) -> str:
         """Name of files made for this image, without ending: unique, and legal on every file system."""
         plain = re.sub(r"[^\w.-]+", "_", str(Path(self.name).with_suffix("")))[-KEY_LENGTH:]
+        plain = plain.encode()[-KEY_BYTES:].decode(errors="ignore")
         return f"{plain}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
 
 
@@ -107,11 +108,7 @@ def _expand(given: str, leave_out: Path) -> Iterable[tuple[Path, Path]]:
 
 def _foreign_files(folder: Path, leave_out: Path) -> list[Path]:
     """Files in microscopes' own formats, which cannot be measured, but shall not be passed over."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in FOREIGN_ENDINGS and path.is_file() and not path.is_relative_to(leave_out)
-    )
+    return [path for path in files_below(folder, FOREIGN_ENDINGS, [leave_out]) if path.is_file()]
 
 
 def _distinct_names(files: Sequence[tuple[Path, Path]]) -> list[str]:

@@ -90,7 +90,7 @@ def draw_picture(
     contrast = particle_contrast(image.grey[result.top :], on_particles)
     masks, table = result.file_masks[detected], table_part(table, detected)
     if rois:
-        whole_file(folder.rois / f"{file.name}.zip", lambda part: roi_zip(part, masks, table.states))
+        whole_file(folder.roi_set(file), lambda part: roi_zip(part, masks, table.states))
     kept = table["excluded"] == ""
     if colours is None:
         of_particles, entries = state_colours(table.states)

@@ -25,10 +25,10 @@ from tio2.structures.json_files import read_json
 from tio2.structures.pixel_size import PixelSize
 
 PACKAGES = ("numpy", "scipy", "opencv-python", "pycocotools", "tifffile", "matplotlib")
+NETWORK_PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection")
+NOTES_SHOWN = 12  # on single images, among the warnings
 FOUND_KINDS = ("model", "predictions")
 """Kinds of outlines that a model found; others were drawn."""
-
-NETWORK_PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection")
 
 
 def image_entry(result: ImageResult, size: PixelSize | None, notes: Sequence[str], settings: Settings) -> dict:
@@ -113,6 +113,7 @@ def versions(*, with_network: bool) -> dict[str, str]:
 def warnings_of(record: Mapping, summary: Summary, table: ParticleTable) -> list[str]:
     """What a reader must know before using the numbers, the gravest first."""
     return [
+        *_nothing_measured(record),
         *_pixel_size_warnings(record["images"], table),
         *_caption_warnings(record["images"], table),
         *_validity_warnings(record, table),
@@ -128,6 +129,11 @@ def in_json(value: object) -> object:
     if isinstance(value, list | tuple):
         return [in_json(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _nothing_measured(record: Mapping) -> Iterable[str]:
+    if record["outlines"]["kind"] not in FOUND_KINDS and not any(entry["detections"] for entry in record["images"]):
+        yield f"NOT ONE OUTLINE IS THERE TO MEASURE in {len(record['images'])} images: the lines below say why"
 
 
 def _pixel_size_warnings(images: Sequence[Mapping], table: ParticleTable) -> Iterable[str]:
@@ -232,8 +238,10 @@ def _input_warnings(record: Mapping) -> Iterable[str]:
     for entry in record["images"]:
         for note in entry["notes"]:
             noted[note].append(entry["image"])
-    for note, images in noted.items():
+    for note, images in list(noted.items())[:NOTES_SHOWN]:
         yield f"{_some(images)}: {note}"
+    if len(noted) > NOTES_SHOWN:
+        yield f"{len(noted) - NOTES_SHOWN} more notes on single images stand in the report, under Images"
     yield from record["notes"]
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from tio2.exchange import short_name
 from tio2.measuring.errors import OutputError
 from tio2.measuring.image_result import PART_FORMAT, ImageResult, PartError
 from tio2.measuring.images import ImageFile
@@ -76,6 +77,11 @@ class ResultsFolder:
     def part(self, file: ImageFile) -> Path:
         """Where an image's result stands."""
         return self.parts / f"{file.key}.json"
+
+    def roi_set(self, file: ImageFile) -> Path:
+        """Where its ROI set stands: too long a name is shortened so that the set is found again by the image's name."""
+        *folders, last = PurePosixPath(file.name.lstrip("/")).parts
+        return self.rois.joinpath(*folders, f"{short_name(last)}.zip")
 
     def failure(self, file: ImageFile) -> Path:
         """Where it stands why an image was left out."""

@@ -4,13 +4,14 @@ from tio2.sem.captions import find_captions
 from tio2.sem.data_bar import find_data_bar
 from tio2.sem.files import SEMReadError
 from tio2.sem.pixel_size import read_pixel_size, read_scale
-from tio2.sem.reading import SEMImage, read_grey, read_image, read_stored
+from tio2.sem.reading import SEMImage, orientation_tag, read_grey, read_image, read_stored
 
 __all__ = [
     "SEMImage",
     "SEMReadError",
     "find_captions",
     "find_data_bar",
+    "orientation_tag",
     "read_grey",
     "read_image",
     "read_pixel_size",

@@ -1,15 +1,29 @@
 """An SEM image file read to grey levels, and which of its rows show the specimen."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+from PIL.ExifTags import Base
 
 from tio2.sem.data_bar import specimen_rows
 from tio2.sem.encoded import read_encoded, stored_encoded
 from tio2.sem.files import SEMReadError, is_tiff, read_bytes
 from tio2.sem.grey_levels import StoredLevels
 from tio2.sem.tiff import read_tiff, stored_tiff
+
+
+def orientation_tag(path: str | Path) -> int:
+    """How an image asks viewers to turn it (EXIF and TIFF tag 274): 1 as stored, up to 8; 1 where it does not say."""
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")
+            value = image.getexif().get(Base.Orientation, 1)
+    except Exception:  # Pillow lets many kinds through; read_grey says what is wrong with the file
+        return 1
+    return value if value in range(1, 9) else 1
 
 
 @dataclass(frozen=True, eq=False)

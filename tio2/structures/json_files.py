@@ -32,16 +32,21 @@ def write_json(path: str | Path, data: Any, *, indent: int | None = None) -> Non
 
 
 def read_json(path: str | Path, error: type[ValueError]) -> Any:
-    """Contents of a JSON file; raises `error`, in one line that names the file, if it is missing or not JSON."""
+    """Contents of a JSON file in any Unicode encoding, with or without its mark.
+
+    Raises:
+        error: it is missing or not JSON; in one line that names the file.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        raw = Path(path).read_bytes()
+        text = raw.decode(json.detect_encoding(raw))
         data = json.loads(text)
         if _HALF_CHARACTER.search(text):
             json.dumps(data, ensure_ascii=False).encode()  # raises where a half stands alone, which nobody could print
         return data
     except OSError as cause:
         raise error(f"{path}: cannot be read ({cause.strerror}); check the path") from None
-    except (ValueError, RecursionError) as cause:  # not JSON, not UTF-8, or lists in lists without end
+    except (ValueError, RecursionError) as cause:  # not JSON, no text, or lists in lists without end
         reason = str(cause).splitlines()[0]
         raise error(f"{path}: not a JSON file ({reason}); write it again") from None
 

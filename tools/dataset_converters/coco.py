@@ -22,6 +22,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         default="state",
         help="key of an annotation, or of its attributes, with the state (default: %(default)s)",
     )
+    parser.add_argument(
+        "--crowds-as-particles",
+        action="store_true",
+        help="take annotations marked as crowds (iscrowd) as the others, for tools that mark every mask so",
+    )
     command.add_arguments(parser)
     return parser.parse_args(arguments)
 
@@ -32,7 +37,13 @@ def main(arguments: list[str] | None = None) -> None:
     with one_line_errors(*command.PEOPLE_ERRORS):
         account = Account()
         images = ImageFolder(options.images or options.annotations.parent, leave_out=[options.out])
-        found = read_coco(options.annotations, images, account, label_key=options.key)
+        found = read_coco(
+            options.annotations,
+            images,
+            account,
+            label_key=options.key,
+            crowds_as_particles=options.crowds_as_particles,
+        )
         command.convert(options, found, account, f"COCO's {options.annotations}")
 
 
