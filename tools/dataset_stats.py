@@ -64,6 +64,8 @@ def main(arguments: list[str] | None = None) -> None:
         for path in options.annotations:
             folder = options.images or path.parent.parent / "images" / path.stem
             data = read_annotations(path)
+            if not data["images"]:
+                raise AnnotationError(f"{path}: lists no image; convert the set again")
             with tqdm(total=len(data["images"]), desc=path.stem, unit="image", disable=None) as bar:
 
                 def read(name: str, folder=folder, bar=bar):
@@ -73,6 +75,10 @@ def main(arguments: list[str] | None = None) -> None:
                 found.append(statistics.dataset_statistics(path.stem, data, read))
         print(statistics.statistics_table(found))
         for one in found:
+            if not len(one.boxes_px):
+                images = len(one.particles_per_image)
+                print(f"warning: {one.name}: NOT ONE PARTICLE in {images} images, {one.ignored} regions to ignore")
+                continue
             print(good_anchors_line(one.name, one.boxes_px, limits))
             for line in warnings(one.name, one.boxes_px, int(one.particles_per_image.max()), limits):
                 print(f"warning: {line}")

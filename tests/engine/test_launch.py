@@ -44,7 +44,7 @@ def test_missing_config_data_and_start_are_one_line(config_file, tmp_path):
     for stage, name in (("train", "a.json"), ("val", "b.json")):
         with pytest.raises(launch.ConfigError, match=name):
             launch.require_data(config, stage)
-        (tmp_path / name).touch()
+        (tmp_path / name).write_text('{"annotations": [{"iscrowd": 0}]}')
         launch.require_data(config, stage)
     config.train_dataloader.dataset.dataset.ann_file = "fold_{fold}.json"
     launch.require_data(config, "train")  # each fold's own training looks for its file
@@ -52,6 +52,16 @@ def test_missing_config_data_and_start_are_one_line(config_file, tmp_path):
     config.load_from = "none.pth"
     with pytest.raises(CheckpointError, match=r"none\.pth does not exist"):
         launch.require_start(config)
+
+
+def test_a_training_set_without_a_particle_is_refused(config_file, tmp_path):
+    config = launch.read_config(arguments(config_file))
+    for annotations in ("[]", '[{"iscrowd": 1}, {"iscrowd": "1"}]'):
+        (tmp_path / "a.json").write_text(f'{{"annotations": {annotations}}}')
+        with pytest.raises(launch.ConfigError, match=r"a\.json: not one particle to train on"):
+            launch.require_data(config, "train")
+    (tmp_path / "a.json").write_text('{"annotations": [{"iscrowd": 1}, {"id": 2}]}')
+    launch.require_data(config, "train")
 
 
 def test_a_checkpoint_to_resume_from_is_taken_as_named(tmp_path):

@@ -201,3 +201,16 @@ def test_a_coco_file_of_another_program_is_counted(tmp_path, capsys):
     text = capsys.readouterr().out
     assert re.search(r"diameter, 50 %, px +\| +22\.6 ", text), text
     assert re.search(r"state unknown +\| +1", text)
+
+
+def test_a_set_without_a_particle_is_warned_of(tmp_path, capsys):
+    (tmp_path / "images" / "train").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "images" / "train" / "1.png"), np.zeros((40, 60), np.uint8))
+    image = image_record(id=1, file_name="1.png", height=40, width=60)
+    write_annotations(tmp_path / "annotations" / "train.json", dataset([image], []))
+    words = [str(tmp_path / "annotations" / "train.json"), "--config", str(ROOT / "configs/tio2/own_data.py")]
+    tool.main([*words, "--out", str(tmp_path / "stats.png")])
+    assert "warning: train: NOT ONE PARTICLE in 1 images, 0 regions to ignore" in capsys.readouterr().out
+    write_annotations(tmp_path / "annotations" / "train.json", dataset([], []))
+    with pytest.raises(SystemExit, match="lists no image"):
+        tool.main(words)

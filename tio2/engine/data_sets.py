@@ -7,6 +7,8 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from tio2.engine.settings import ConfigError
+from tio2.exchange import crowd_flag
+from tio2.structures.json_files import read_json
 
 FOLD_MARK = "{fold}"
 """Stands for a fold's number in a setting."""
@@ -24,6 +26,30 @@ def data_sets(node: Any) -> Iterator[ConfigDict]:
 def annotation_file(dataset: ConfigDict) -> Path:
     """A data set's annotation file."""
     return Path(dataset.data_root) / dataset.ann_file
+
+
+def require_particles(config: Config) -> None:
+    """Make sure that there is a particle to train on, in one of the training sets that exist.
+
+    Raises:
+        ConfigError: All of them hold regions to ignore at most, or nothing.
+    """
+    files = [file for file in map(annotation_file, data_sets(config.train_dataloader)) if file.is_file()]
+    for file in files:
+        data = read_json(file, ConfigError)
+        annotations = data.get("annotations") if isinstance(data, Mapping) else None
+        if not isinstance(annotations, list) or any(_is_particle(one) for one in annotations):
+            return  # what is no annotation file, the data set that reads it names
+    if files:
+        names = ", ".join(map(str, files))
+        raise ConfigError(f"{names}: not one particle to train on, regions to ignore apart; convert the set again")
+
+
+def _is_particle(annotation: Any) -> bool:
+    try:
+        return not crowd_flag(annotation.get("iscrowd", 0))
+    except (AttributeError, ValueError):
+        return True
 
 
 def divided_set(config: Config) -> ConfigDict:

@@ -14,7 +14,7 @@ from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from tio2.engine.checkpoints import CheckpointError, find_checkpoint
-from tio2.engine.data_sets import FOLD_MARK, annotation_file, data_sets
+from tio2.engine.data_sets import FOLD_MARK, annotation_file, data_sets, require_particles
 from tio2.engine.distribution import DistributionError, join_processes
 from tio2.engine.guards import LossError
 from tio2.engine.heap import keep_freed_memory
@@ -106,17 +106,19 @@ def set_resume(config: Config, resume: str | None) -> None:
 
 
 def require_data(config: Config, stage: str) -> None:
-    """Make sure that the annotation files of `stage` ('train', 'val' or 'test') stand where the config says.
+    """Make sure that the annotation files of `stage` ('train', 'val' or 'test') are there, and a particle to train on.
 
     Those that each fold of a cross-validation has of its own are left to the fold's training.
 
     Raises:
-        ConfigError: One does not.
+        ConfigError: One is not, or there is none.
     """
     for dataset in data_sets(config[f"{stage}_dataloader"]):
         file = annotation_file(dataset)
         if not file.is_file() and FOLD_MARK not in str(file):
             raise ConfigError(f'{file} does not exist; README, "Train and test", names the command that makes it')
+    if stage == "train":
+        require_particles(config)
 
 
 def require_start(config: Config) -> None:

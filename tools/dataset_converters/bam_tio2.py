@@ -93,6 +93,10 @@ def main(arguments: list[str] | None = None) -> None:
             archive = list_archive(unpack(options.source, Path(scratch)))
             present = [split for split in SPLITS if any(entry.split == split for entry in archive.images)]
             counts = {split: convert_split(archive, split, folder, options.min_area) for split in present}
+            if not any(count["particles"] for count in counts.values()):
+                raise BamArchiveError(
+                    f"{options.source}: not one particle is in its masks; take the archive's own files"
+                )
         print(summary(counts, archive))
         print(f"written: {options.out}")
 
