@@ -34,7 +34,7 @@ from tio2.exchange.label_images import read_labels
 from tio2.structures.json_files import read_json
 from tio2.structures.masks import CroppedMasks
 
-TOOLS = Path(tio2.__file__).parents[1] / "tools"
+ROOT = Path(tio2.__file__).parents[1]
 PLACE_PX, SIZE_PX, SIZE_SHARE = 3.0, 1.0, 0.02
 """How far a particle's centre may lie from its disc's, and how far its diameter may be from the disc's."""
 PATIENCE_S = 600
@@ -103,7 +103,8 @@ def run(command: str, out: str, folder: Path, known: set[str]) -> Outcome:
         known: which of several equal pictures is meant.
     """
     tool, *words = shlex.split(command)
-    words = [str(TOOLS / tool), *words, *(["--out", f"out/{out}"] if out else [])]
+    words = [str(ROOT / word) if word.startswith("configs/") else word for word in words]
+    words = [str(ROOT / "tools" / tool), *words, *(["--out", f"out/{out}"] if out else [])]
     with contextlib.chdir(folder):
         if tool == "train.py":
             ended = subprocess.run(
