@@ -154,7 +154,7 @@ def _name_cases(scene: Scene, stitched: Sequence[Disc]) -> Iterator[Check]:
     yield Check("13", "and back", f"{MEASURE} in/images --from-rois out/there/rois {options}", "back", right=scan)
 
     picture = {"images/A.png": scene(seed=260)}
-    twice = "more than once|twice|several|two |both|A.zip.*A.roi|A.roi.*A.zip|double"
+    twice = "more than once|twice|several|two |both|A.zip.*A.roi|A.roi.*A.zip|double|ids 1, 51"
     for kind, said in (("rois", twice), ("doubled", "")):
         command = f"{CONVERT}imagej_rois.py in/{kind} --images in/images --val 0"
         yield Check("26", f"{kind}, converter", command, f"converted-{kind}", picture, said=said, refused=twice)

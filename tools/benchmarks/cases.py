@@ -162,11 +162,8 @@ def _read_converted(results: Path, outcome: Outcome, known: set[str]) -> None:
         data = read_json(file, ValueError)
         for image in data["images"]:
             path = originals[_sha256(results / "images" / file.stem / image["file_name"])]
-            kept = [
-                one["segmentation"]
-                for one in data["annotations"]
-                if one["image_id"] == image["id"] and not one["iscrowd"]
-            ]
+            own = [one for one in data["annotations"] if one["image_id"] == image["id"] and not one["iscrowd"]]
+            kept = [one["segmentation"] for one in own]
             outcome.found[path] = discs_of(CroppedMasks.from_rles(kept, (image["height"], image["width"])))
             outcome.nm[path] = image.get("pixel_size_nm")
 
@@ -180,8 +177,8 @@ def discs_of(masks: CroppedMasks) -> list[Disc]:
     discs = []
     for crop, (row, column) in masks:
         rows, columns = np.nonzero(crop)
-        diameter = float(np.sqrt(4 * len(rows) / np.pi))
-        discs.append((float(columns.mean() + column + 0.5), float(rows.mean() + row + 0.5), diameter))
+        centre = float(columns.mean() + column + 0.5), float(rows.mean() + row + 0.5)
+        discs.append((*centre, float(np.sqrt(4 * len(rows) / np.pi))))
     return discs
 
 
