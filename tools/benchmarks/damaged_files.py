@@ -140,12 +140,12 @@ def encoded(levels: np.ndarray) -> Iterator[bytes]:
 
 
 def coco() -> dict[str, Any]:
-    """Polygons, RLE of both kinds, a crowd, states and attributes."""
+    """Polygons, RLE of both kinds, states and attributes."""
     rles = MASKS.to_rles()
     runs = {"size": list(SHAPE), "counts": [5, 3, SHAPE[0] * SHAPE[1] - 8]}
     forms = [[[3, 2, 11, 2, 11, 8, 3, 8]], rles[0], runs, [[[3, 2], [11, 2], [11, 8]]], rles[2]]
     annotations = [
-        {"id": n, "image_id": 1, "category_id": 1, "segmentation": form, "bbox": [3, 2, 8, 6], "iscrowd": n // 5}
+        {"id": n, "image_id": 1, "category_id": 1, "segmentation": form, "bbox": [3, 2, 8, 6], "iscrowd": 0}
         for n, form in enumerate(forms, start=1)
     ]
     annotations[0] |= {"state": "complete", "attributes": {"state": "masked", "occluded": False}}
@@ -364,7 +364,7 @@ def _found(path: Path) -> bool:
     """What measure.py does with outlines of another measurement."""
     picture = path.with_name("a.png")
     source = outlines_from_coco(path, [ImageFile(picture, "a.png")])
-    for records in source.predictions.values():
+    for records in filter(None, source.images.values()):
         CroppedMasks.from_rles([one["segmentation"] for one in records], tuple(records[0]["segmentation"]["size"]))
     return bool(source.notes)
 
