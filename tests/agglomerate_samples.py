@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from scenes import disks
+from semsize.structures import CroppedMasks
+from semsize.structures.annotations import dataset, image_record, particle_record, write_annotations
 from tio2.agglomerates import Agglomerate, AgglomerateLibrary
-from tio2.structures import CroppedMasks
-from tio2.structures.annotations import dataset, image_record, particle_record, write_annotations
 
 
 def drawn(masks: CroppedMasks, seed: int = 0, level: float = 40.0, particle: float = 120.0) -> np.ndarray:

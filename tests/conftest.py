@@ -2,7 +2,7 @@
 
 import pytest
 
-from tio2.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
+from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
 
 
 @pytest.fixture(scope="session")

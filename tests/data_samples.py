@@ -8,7 +8,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
-from tio2.structures.masks import CroppedMasks
+from semsize.structures.masks import CroppedMasks
 
 
 def data_sample(image_id: int, masks: CroppedMasks, scores: Sequence[float], *, dense: bool = True) -> dict:

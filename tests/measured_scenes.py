@@ -11,8 +11,8 @@ import numpy as np
 import tifffile
 
 from scenes import disks
-from tio2.measuring.outlines import Outlines
-from tio2.structures.masks import CroppedMasks
+from semsize.measuring.outlines import Outlines
+from semsize.structures.masks import CroppedMasks
 
 CENTRES = [(40, 40), (40, 110), (95, 60), (90, 150), (30, 178), (117, 100)]
 RADII = [9.0, 12.0, 15.0, 7.0, 10.0, 2.2]

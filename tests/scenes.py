@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tio2.structures.annotations import dataset, image_record, particle_record
-from tio2.structures.masks import CroppedMasks
+from semsize.structures.annotations import dataset, image_record, particle_record
+from semsize.structures.masks import CroppedMasks
 
 
 def disks(

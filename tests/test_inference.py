@@ -11,10 +11,10 @@ from scipy.ndimage import find_objects
 
 import tio2.inference
 from scenes import disks
+from semsize.structures.masks import CroppedMasks
 from tio2.engine import CheckpointError, ConfigError
 from tio2.inference import Detections, Tiling, detect_tiled, predict, read_detector
 from tio2.models.dense_inferencer import DenseDetInferencer
-from tio2.structures.masks import CroppedMasks
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SMALL = """

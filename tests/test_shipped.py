@@ -9,13 +9,13 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 import tio2
-from tio2.measuring import measure_images
-from tio2.measuring.detector import shipped_source
-from tio2.measuring.settings import OPERATING_SCORE
-from tio2.metrology import ModelUse
-from tio2.metrology.validation import nearest_validation
+from semsize.measuring import measure_images
+from semsize.measuring.settings import OPERATING_SCORE
+from semsize.metrology import ModelUse
+from semsize.metrology.validation import nearest_validation
+from semsize.structures.whole_files import file_sha256
+from tio2.detector_source import shipped_source
 from tio2.shipped import ROOT, SHIPPED
-from tio2.structures.whole_files import file_sha256
 
 
 @pytest.mark.parametrize("name", SHIPPED)

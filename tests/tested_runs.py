@@ -5,8 +5,8 @@ import json
 import numpy as np
 
 from scenes import coco_found, coco_truth, shifted, square_grid
-from tio2.metrology import figures_of_merit
-from tio2.metrology.comparison import compare_image, found_by_image, image_truths
+from semsize.metrology import figures_of_merit
+from semsize.metrology.comparison import compare_image, found_by_image, image_truths
 from tio2.reporting.report import write_csvs
 
 

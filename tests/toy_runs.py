@@ -14,8 +14,8 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
+from semsize.structures.masks import CroppedMasks
 from tio2.datasets import InstanceCroppedMasks
-from tio2.structures.masks import CroppedMasks
 
 RUNTIME = Path(__file__).parents[1] / "configs" / "_base_" / "runtime.py"
 IMAGES = 5

@@ -17,13 +17,13 @@ from mmengine.structures import InstanceData
 
 import tio2.datasets
 import tio2.models  # noqa: F401 - importing both registers what configs name
+from semsize.sem.reading import read_grey
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.rle_batch import Rle
+from semsize.structures.tiling import check_tiles, merge_tiles, tile_grid
 from tio2.engine import CheckpointError, ConfigError, load_checkpoint, precision_name
 from tio2.engine.heap import keep_freed_memory
 from tio2.engine.settings import check_settings
-from tio2.sem.reading import read_grey
-from tio2.structures.masks import CroppedMasks
-from tio2.structures.rle_batch import Rle
-from tio2.structures.tiling import check_tiles, merge_tiles, tile_grid
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,9 +31,9 @@ def main(arguments: list[str] | None = None) -> None:
         from mmdet.registry import DATASETS
         from mmdet.utils import register_all_modules
 
+        from semsize.measuring.overlays import draw_annotations, write_png
+        from semsize.sem import SEMReadError
         from tio2.engine import launch
-        from tio2.reporting.overlays import draw_annotations, write_png
-        from tio2.sem import SEMReadError
     with one_line_errors(*launch.PEOPLE_ERRORS, SEMReadError):
         config = launch.read_config(options)
         launch.require_data(config, "train")

@@ -28,9 +28,9 @@ def main() -> None:
     """Read, group, compare, write."""
     arguments = parse_arguments()
     with quiet_imports():
+        from semsize.measuring.csv_files import write_csv
         from tio2.engine.config_changes import config_changes, effective_settings, initial_weights
         from tio2.reporting import comparing
-        from tio2.reporting.csv_files import write_csv
         from tio2.reporting.figures import write_figure
         from tio2.reporting.runs import RunError, read_run, run_config
     with one_line_errors(RunError):

@@ -29,16 +29,16 @@ def main() -> None:
     """Divide, train and test each fold, pool, write."""
     arguments = parse_arguments()
     with quiet_imports():
+        from semsize.metrology import compare_split, figures_of_merit
+        from semsize.sem import read_grey
+        from semsize.structures import AnnotationError, read_annotations, write_predictions
         from tio2.agglomerates import LibraryError
         from tio2.engine import launch
         from tio2.engine.cross_validation import pooled_predictions, pooled_record, prepare_folds, run_fold
         from tio2.engine.data_sets import annotation_file, divided_set
         from tio2.engine.testing import write_record
         from tio2.evaluation import coco_figures, table1_figures
-        from tio2.metrology import compare_split, figures_of_merit
         from tio2.reporting import draw_split, results_table, write_report
-        from tio2.sem import read_grey
-        from tio2.structures import AnnotationError, read_annotations, write_predictions
     with one_line_errors(*launch.PEOPLE_ERRORS, AnnotationError, LibraryError):
         config = launch.read_config(arguments)
         config.load_from = arguments.load_from or config.load_from

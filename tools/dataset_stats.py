@@ -53,10 +53,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     from tqdm import tqdm
 
+    from semsize.sem import SEMReadError, read_grey
+    from semsize.structures import AnnotationError, read_annotations
     from tio2.reporting import dataset_statistics as statistics
     from tio2.reporting.detector_limits import good_anchors_line, warnings
-    from tio2.sem import SEMReadError, read_grey
-    from tio2.structures import AnnotationError, read_annotations
 
     with one_line_errors(AnnotationError, SEMReadError, ValueError, OSError):
         limits = read_limits(options.config)

@@ -44,7 +44,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """List, fetch, check, unpack, say whose it is."""
     options = parse_arguments(arguments)
-    from tio2.exchange import download
+    from semsize.exchange import download
 
     base = (options.base_url or BASES[options.name]).rstrip("/")
     folder = options.out / "downloads" / options.name

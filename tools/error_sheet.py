@@ -35,16 +35,16 @@ def main() -> None:
     with quiet_imports():
         from mmengine.config import Config
 
+        from semsize.measuring.csv_files import write_csv
+        from semsize.measuring.overlays import write_png
+        from semsize.metrology.comparison import compare_image, found_by_image, image_truths
+        from semsize.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, image_errors
+        from semsize.sem import SEMReadError, read_grey
+        from semsize.structures import AnnotationError, PredictionError, read_annotations, read_predictions
         from tio2.engine import launch, testing
-        from tio2.metrology.comparison import compare_image, found_by_image, image_truths
-        from tio2.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, image_errors
-        from tio2.reporting.csv_files import write_csv
         from tio2.reporting.error_sheet import Drawn, draw_sheet, false_examples, miss_examples
         from tio2.reporting.error_tables import ERROR_COLUMNS, error_rows, errors_markdown
-        from tio2.reporting.overlays import write_png
         from tio2.reporting.runs import RunError, run_config
-        from tio2.sem import SEMReadError, read_grey
-        from tio2.structures import AnnotationError, PredictionError, read_annotations, read_predictions
     folder = arguments.run / arguments.split
     kinds = (*launch.PEOPLE_ERRORS, AnnotationError, PredictionError, RunError, SEMReadError)
     with one_line_errors(*kinds):

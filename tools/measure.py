@@ -78,9 +78,9 @@ def main() -> None:
     arguments = parse_arguments()
     os.environ.setdefault("LOCAL_RANK", str(arguments.local_rank))
     with quiet_imports():
-        from tio2.exchange import ExchangeError
-        from tio2.measuring.command import run
-        from tio2.measuring.errors import MeasuringError
+        from semsize.exchange import ExchangeError
+        from semsize.measuring.command import run
+        from semsize.measuring.errors import MeasuringError
     with one_line_errors(MeasuringError, ExchangeError, OSError):
         try:
             code = run(arguments)

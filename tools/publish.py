@@ -22,8 +22,8 @@ def main() -> None:
     """Load, strip, halve, write, hash."""
     arguments = parse_arguments()
     with quiet_imports():
+        from semsize.structures.whole_files import file_sha256
         from tio2.engine import CheckpointError, newest_checkpoint, publish_checkpoint
-        from tio2.structures.whole_files import file_sha256
     with one_line_errors(CheckpointError, OSError):
         source = newest_checkpoint(arguments.checkpoint) if arguments.checkpoint.is_dir() else arguments.checkpoint
         publish_checkpoint(source, arguments.out)

@@ -83,7 +83,7 @@ def main() -> None:
     arguments = parse_arguments()
     from tqdm import tqdm
 
-    from tio2.synthesis import (
+    from semsize.synthesis import (
         DatasetPlan,
         RenderedDatasetError,
         RenderSettings,

@@ -121,12 +121,12 @@ def render_matrix(folder: Path, shape: tuple[int, int], seed: int) -> None:
 
     import numpy as np
 
+    from semsize.synthesis.imaging import take_image
+    from semsize.synthesis.populations import SPHERES
+    from semsize.synthesis.presets import REFERENCE_AREA_PX, Preset, draw_microscope
+    from semsize.synthesis.scenes import build_scene
     from tio2.agglomerates.archive import encode_grey
     from tio2.agglomerates.preparation import write_whole
-    from tio2.synthesis.imaging import take_image
-    from tio2.synthesis.populations import SPHERES
-    from tio2.synthesis.presets import REFERENCE_AREA_PX, Preset, draw_microscope
-    from tio2.synthesis.scenes import build_scene
 
     folder.mkdir(parents=True, exist_ok=True)
     preset = Preset("matrix", (1, 1), (5, 100), (0.1, 0.2, 0.5, 0.2))

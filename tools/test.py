@@ -39,12 +39,12 @@ def main() -> None:
     with quiet_imports():
         from mmengine.dist import is_main_process
 
+        from semsize.metrology import compare_split, figures_of_merit
+        from semsize.sem import read_grey
+        from semsize.structures import read_annotations, read_predictions
         from tio2.engine import find_checkpoint, launch, newest_checkpoint, testing
         from tio2.evaluation import nms_ceiling
-        from tio2.metrology import compare_split, figures_of_merit
         from tio2.reporting import draw_split, results_table, write_report
-        from tio2.sem import read_grey
-        from tio2.structures import read_annotations, read_predictions
     with one_line_errors(*launch.PEOPLE_ERRORS):
         config = launch.read_config(arguments)
         folder = testing.split_folder(config, arguments.split, arguments.data)

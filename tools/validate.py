@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from tio2.cli import one_line_errors
 
 if TYPE_CHECKING:
-    from tio2.metrology import ModelUse, ModelValidation
-    from tio2.metrology.model_validation import ComparedSet
+    from semsize.metrology import ModelUse, ModelValidation
+    from semsize.metrology.model_validation import ComparedSet
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -53,12 +53,12 @@ def main() -> None:
     arguments = parse_arguments()
     import numpy as np
 
-    from tio2.metrology.comparison import OPERATING_SCORE
-    from tio2.metrology.matching import MIN_DICE
-    from tio2.metrology.model_validation import validate_model
-    from tio2.reporting.validation_file import validation_path, validation_tables, with_record, write_validations
-    from tio2.sem import SEMReadError
-    from tio2.structures import AnnotationError, PredictionError
+    from semsize.measuring.validation_file import validation_path, validation_tables, with_record, write_validations
+    from semsize.metrology.comparison import OPERATING_SCORE
+    from semsize.metrology.matching import MIN_DICE
+    from semsize.metrology.model_validation import validate_model
+    from semsize.sem import SEMReadError
+    from semsize.structures import AnnotationError, PredictionError
 
     out = arguments.out or validation_path(arguments.checkpoint)
     score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
@@ -87,10 +87,10 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
     Raises:
         ValidationError: the files don't tell, are of other predictions, or tell of several uses or of other weights.
     """
-    from tio2.metrology import ValidationError
-    from tio2.reporting.validation_file import model_use_from_dict
-    from tio2.structures.json_files import read_json
-    from tio2.structures.whole_files import file_sha256
+    from semsize.measuring.validation_file import model_use_from_dict
+    from semsize.metrology import ValidationError
+    from semsize.structures.json_files import read_json
+    from semsize.structures.whole_files import file_sha256
 
     uses = {}
     for file in predictions:
@@ -119,8 +119,8 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
 
 def _records_before(path: Path) -> "tuple[ModelValidation, ...]":
     """Records that the file holds already; one that cannot be read, or is of before they were bound, is replaced."""
-    from tio2.metrology import ValidationError
-    from tio2.reporting.validation_file import read_validations
+    from semsize.measuring.validation_file import read_validations
+    from semsize.metrology import ValidationError
 
     if not path.is_file():
         return ()
@@ -144,11 +144,11 @@ def _say_what_is_left_out(sets: "list[ComparedSet]", validation: "ModelValidatio
 
 def _compared(annotations: Path, predictions: Path, folder: Path | None, min_score: float) -> "ComparedSet":
     """One pair of files, its images matched and their contrast measured."""
-    from tio2.metrology import compare_split
-    from tio2.metrology.model_validation import ComparedSet
-    from tio2.sem import read_grey
-    from tio2.sem.contrast import particle_contrast
-    from tio2.structures import read_annotations, read_predictions
+    from semsize.metrology import compare_split
+    from semsize.metrology.model_validation import ComparedSet
+    from semsize.sem import read_grey
+    from semsize.sem.contrast import particle_contrast
+    from semsize.structures import read_annotations, read_predictions
 
     truth = read_annotations(annotations)
     images = compare_split(truth, read_predictions(predictions), min_score=min_score)

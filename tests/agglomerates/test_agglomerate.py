@@ -7,8 +7,8 @@ from agglomerate_samples import agglomerate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semsize.structures import CroppedMasks
 from tio2.agglomerates.agglomerate import FLIPS, Agglomerate, turned_masks, turning_matrix
-from tio2.structures import CroppedMasks
 
 SAMPLE = agglomerate((7, 5, 3))
 

@@ -7,11 +7,11 @@ import pytest
 from agglomerate_samples import agglomerate, drawn, library, write_dataset
 
 from scenes import disks, squares
+from semsize.structures import CroppedMasks
 from tio2.agglomerates import AgglomerateLibrary, LibraryError
 from tio2.agglomerates.archive import decode_grey, encode_grey
 from tio2.agglomerates.cutting import CUT_BY_DATA_BAR, CUT_BY_EDGE, ONLY_SPECKS, cut_agglomerates
 from tio2.agglomerates.library import file_hash
-from tio2.structures import CroppedMasks
 
 SHAPE = (120, 160)
 SCENE = disks(SHAPE, [(40, 40), (40, 53), (2, 100), (90, 90), (113, 120)], [6, 6, 5, 4, 5])

@@ -11,6 +11,7 @@ import pytest
 from agglomerate_samples import drawn, library
 
 from scenes import disks
+from semsize.structures import CroppedMasks, read_annotations
 from tio2.agglomerates import AgglomerateLibrary, LibraryError, PasteSettings
 from tio2.agglomerates.library import file_hash
 from tio2.agglomerates.preparation import folder_hash
@@ -24,7 +25,6 @@ from tio2.agglomerates.simulated_dataset import (
     missing_numbers,
     simulate_missing,
 )
-from tio2.structures import CroppedMasks, read_annotations
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from agglomerate_samples import library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semsize.structures.states import has_neighbour_within
 from tio2.agglomerates import PasteSettings, Seam, paste_agglomerates
-from tio2.structures.states import has_neighbour_within
 
 LIBRARY = library()
 SEAM = Seam()

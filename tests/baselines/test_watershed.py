@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from scenes import disks
+from semsize.metrology import match
 from tio2.baselines import THRESHOLDS, Example, Parameters, contrast_scores, search, segment
 from tio2.baselines.search import central_part, f1
 from tio2.baselines.thresholds import gmm_limits, kmeans_limits
-from tio2.metrology import match
 
 SHAPE = (160, 200)
 CENTRES = [(30, 30), (30, 100), (30, 160), (110, 60), (110, 94)]

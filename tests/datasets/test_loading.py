@@ -6,9 +6,9 @@ import pytest
 import tifffile
 from hypothesis import given
 
+from semsize.structures import CroppedMasks
 from strategies import ellipse_stacks
 from tio2.datasets import InstanceCroppedMasks, LoadParticleAnnotations, LoadSEMImage
-from tio2.structures import CroppedMasks
 
 SHAPE = (60, 80)
 

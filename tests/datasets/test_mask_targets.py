@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from mmdet.structures.mask import BitmapMasks, mask_target
 from mmengine.config import Config
 
+from semsize.structures.masks import CroppedMasks
 from strategies import ellipse_stacks
 from tio2.datasets import mask_targets
 from tio2.datasets.masks import InstanceCroppedMasks
-from tio2.structures.masks import CroppedMasks
 
 HEIGHT, WIDTH = 60, 80
 

@@ -10,9 +10,9 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
+from semsize.structures.masks import CroppedMasks
 from strategies import ellipse_stacks, image_shapes, indices, noise_stacks
 from tio2.datasets.masks import InstanceCroppedMasks
-from tio2.structures.masks import CroppedMasks
 
 angles = st.floats(-180, 180)
 interpolations = st.sampled_from(["nearest", "bilinear"])

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tio2.datasets import ParticleDataset
-from tio2.structures import (
+from semsize.structures import (
     AnnotationError,
     CroppedMasks,
     crop_to_rle,
@@ -15,6 +14,7 @@ from tio2.structures import (
     particle_record,
     write_annotations,
 )
+from tio2.datasets import ParticleDataset
 
 SHAPE = (40, 50)
 

@@ -12,8 +12,8 @@ from mmdet.registry import MODELS, TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 from mmdet.utils import register_all_modules
 
+from semsize.structures import CroppedMasks
 from tio2.datasets import LoadParticleAnnotations
-from tio2.structures import CroppedMasks
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools under numpy 2
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from mmdet.structures.bbox import HorizontalBoxes
 
+from semsize.structures import CroppedMasks
 from tio2.datasets import InstanceCroppedMasks, RandomTranspose
-from tio2.structures import CroppedMasks
 
 
 def scene() -> dict:

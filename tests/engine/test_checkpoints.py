@@ -10,9 +10,9 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.runner.checkpoint import load_checkpoint as mmengine_load
 
+from semsize.structures.whole_files import file_sha256
 from tio2.engine import CheckpointError, load_checkpoint, newest_checkpoint
 from tio2.engine import checkpoints as module
-from tio2.structures.whole_files import file_sha256
 
 
 @pytest.fixture

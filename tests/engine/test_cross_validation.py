@@ -9,13 +9,13 @@ import torch
 from mmengine.config import Config
 
 from scenes import coco_truth, square_grid
+from semsize.structures.annotations import read_annotations, write_annotations
+from semsize.structures.whole_files import file_sha256
 from tio2.agglomerates import Agglomerate, AgglomerateLibrary
 from tio2.engine import ConfigError
 from tio2.engine.cross_validation import Fold, pooled_record, prepare_folds, run_fold
 from tio2.engine.data_sets import data_sets, divided_set
 from tio2.engine.stopping import TrainingStopped
-from tio2.structures.annotations import read_annotations, write_annotations
-from tio2.structures.whole_files import file_sha256
 
 TRAIN = """import json, sys
 from pathlib import Path

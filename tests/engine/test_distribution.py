@@ -8,9 +8,9 @@ import sys
 import pytest
 from processes import CONFIG, ROOT, SMALL, data_options, finish, largest_difference, loading, start, weights
 
+from semsize.structures import annotations
 from tio2.engine import DistributionError
 from tio2.engine.distribution import process_variables
-from tio2.structures import annotations
 
 SRUN = """#!/usr/bin/env bash
 # Starts the tasks of a Slurm job step on this machine, as far as our scripts need it.

@@ -7,8 +7,8 @@ import pytest
 import torch
 from toy_runs import SignalAt, toy_runner
 
+from semsize.structures.whole_files import file_sha256
 from tio2.engine import TrainingStopped, resume_point
-from tio2.structures.whole_files import file_sha256
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from tio2.engine import ConfigError
 from tio2.engine.settings import check_options, check_settings
-from tio2.structures.typed_settings import fits
+from tio2.typed_settings import fits
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

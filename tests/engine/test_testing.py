@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from semsize.metrology import ModelUse
 from tio2.engine.testing import detection_settings, model_use, select_split, split_files, split_folder, write_record
-from tio2.metrology import ModelUse
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "tio2"
 

@@ -11,8 +11,8 @@ import pytest
 import tifffile
 
 from scenes import coco_truth, square_grid, squares
+from semsize.structures.masks import CroppedMasks
 from tio2.evaluation.box_nms import nms_ceiling
-from tio2.structures.masks import CroppedMasks
 
 VALIDATION_SPLIT = (1908260, 1908272, 1908286, 1908300, 1908314, 1908324)
 

@@ -13,9 +13,9 @@ from data_samples import data_sample
 from mmdet.registry import METRICS
 
 from scenes import coco_found, coco_truth, shifted, square_grid
+from semsize.structures.predictions import read_predictions
 from tio2.evaluation import DenseCocoMetric
 from tio2.evaluation.coco_ap import average_precision
-from tio2.structures.predictions import read_predictions
 
 TESTS = Path(__file__).parents[1]
 

@@ -7,8 +7,8 @@ from data_samples import data_sample
 from mmdet.registry import METRICS
 
 from scenes import coco_found, coco_truth, shifted, square_grid
-from tio2.metrology.comparison import compare_split
-from tio2.metrology.figures_of_merit import HEADLINES, figures_of_merit
+from semsize.metrology.comparison import compare_split
+from semsize.metrology.figures_of_merit import HEADLINES, figures_of_merit
 
 
 @pytest.fixture

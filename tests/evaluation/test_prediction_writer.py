@@ -5,8 +5,8 @@ from data_samples import data_sample
 from mmdet.registry import METRICS
 
 from scenes import disks, square_grid
-from tio2.structures.masks import CroppedMasks
-from tio2.structures.predictions import read_predictions
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.predictions import read_predictions
 
 
 def test_what_was_found_is_read_back(tmp_path):

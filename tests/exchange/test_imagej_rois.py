@@ -8,9 +8,9 @@ import roifile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semsize.exchange import Account, ImageFolder, annotated_masks, read_imagej, roi_zip
+from semsize.structures import STATES, CroppedMasks
 from strategies import noise_stacks
-from tio2.exchange import Account, ImageFolder, annotated_masks, read_imagej, roi_zip
-from tio2.structures import STATES, CroppedMasks
 
 
 def read_back(folder, shape, name="a.tif"):

@@ -1,6 +1,6 @@
 import pytest
 
-from tio2.exchange import FolderExistsError, new_folder
+from semsize.exchange import FolderExistsError, new_folder
 
 
 def test_appears_whole_or_not_at_all(tmp_path):

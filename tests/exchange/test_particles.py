@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tio2.exchange import (
+from semsize.exchange import (
     Account,
     ImageFolder,
     annotated_masks,
@@ -12,7 +12,7 @@ from tio2.exchange import (
     read_coco,
     read_label_images,
 )
-from tio2.structures import CroppedMasks, read_annotations
+from semsize.structures import CroppedMasks, read_annotations
 
 
 def folder_masks(data, key="segmentation"):

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from matplotlib.path import Path as Outline
 
-from tio2.exchange.crossings import crosses_itself
-from tio2.exchange.outlines import mask_outlines, ring_area, simple_outlines
-from tio2.exchange.shapes import Bitmap, Ellipse, Polygon, leaves, polygon_shapes, rasterise, rectangle, union
-from tio2.structures.polygons import ShapeError, points, ring
+from semsize.exchange.crossings import crosses_itself
+from semsize.exchange.outlines import mask_outlines, ring_area, simple_outlines
+from semsize.exchange.shapes import Bitmap, Ellipse, Polygon, leaves, polygon_shapes, rasterise, rectangle, union
+from semsize.structures.polygons import ShapeError, points, ring
 
 FRAME = (30, 40)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from scenes import squares
-from tio2.exchange import (
+from semsize.exchange import (
     Account,
     ExchangeError,
     ImageFolder,

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from tio2.measuring.errors import InputError
-from tio2.measuring.images import find_images
+from semsize.measuring.errors import InputError
+from semsize.measuring.images import find_images
 
 
 @pytest.fixture

@@ -13,16 +13,16 @@ import pytest
 import roifile
 from measured_scenes import RADII, SHAPE, BrightSource, DoubtfulSource, scene, write_scenes, write_zeiss
 
-from tio2.measuring import InputError, OutputError, Settings, Wishes, measure_images
-from tio2.measuring.images import find_images
-from tio2.measuring.outlines import outlines_from_coco, outlines_from_labels, outlines_from_rois
-from tio2.measuring.record import in_json, read_measurement, summary_of
-from tio2.measuring.results_folder import ResultsFolder
-from tio2.reporting.size_figures import size_figures
-from tio2.reporting.size_report import size_report
-from tio2.structures.masks import CroppedMasks
-from tio2.structures.pixel_size import PixelSize
-from tio2.structures.predictions import read_predictions
+from semsize.measuring import InputError, OutputError, Settings, Wishes, measure_images
+from semsize.measuring.images import find_images
+from semsize.measuring.outlines import outlines_from_coco, outlines_from_labels, outlines_from_rois
+from semsize.measuring.record import in_json, read_measurement, summary_of
+from semsize.measuring.results_folder import ResultsFolder
+from semsize.measuring.size_figures import size_figures
+from semsize.measuring.size_report import size_report
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.pixel_size import PixelSize
+from semsize.structures.predictions import read_predictions
 
 
 def rows_of(folder):

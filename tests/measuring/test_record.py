@@ -7,20 +7,20 @@ import pytest
 from measured_scenes import BrightSource, scene, write_scenes, write_zeiss
 from vendor_files import hitachi_text, jeol_text
 
-from tio2.measuring import Settings, measure_images
-from tio2.measuring.command import lines_of
-from tio2.measuring.images import find_images
-from tio2.measuring.outlines import outlines_from_coco
-from tio2.measuring.record import in_json, read_measurement, summary_of, warnings_of
-from tio2.metrology import ModelUse
-from tio2.metrology.validation import (
+from semsize.measuring import Settings, measure_images
+from semsize.measuring.command import lines_of
+from semsize.measuring.images import find_images
+from semsize.measuring.outlines import outlines_from_coco
+from semsize.measuring.record import in_json, read_measurement, summary_of, warnings_of
+from semsize.measuring.validation_file import validation_to_dict
+from semsize.metrology import ModelUse
+from semsize.metrology.validation import (
     ModelValidation,
     OcclusionClass,
     ResidualClass,
     ValidatedRanges,
 )
-from tio2.reporting.validation_file import validation_to_dict
-from tio2.structures.pixel_size import PixelSize
+from semsize.structures.pixel_size import PixelSize
 
 USE = ModelUse("0", "torch", "float32", {"model.test_cfg.rcnn.score_thr": 0.05, "tile": None})
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tio2.measuring.errors import SettingsError
-from tio2.measuring.settings import Settings, parse_percent
-from tio2.structures.pixel_size import PixelSize
+from semsize.measuring.errors import SettingsError
+from semsize.measuring.settings import Settings, parse_percent
+from semsize.structures.pixel_size import PixelSize
 
 
 @pytest.mark.parametrize(

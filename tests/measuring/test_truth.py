@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from tio2.measuring import Settings, measure_images
-from tio2.measuring.images import find_images
-from tio2.measuring.outlines import outlines_from_coco
-from tio2.structures.annotations import dataset, particle_record, read_annotations, write_annotations
-from tio2.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
-from tio2.synthesis.populations import Population
+from semsize.measuring import Settings, measure_images
+from semsize.measuring.images import find_images
+from semsize.measuring.outlines import outlines_from_coco
+from semsize.structures.annotations import dataset, particle_record, read_annotations, write_annotations
+from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
+from semsize.synthesis.populations import Population
 
 IMAGES = 8
 MEDIAN_NM = 300.0

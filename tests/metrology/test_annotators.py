@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scenes import disks, square_grid, squares
-from tio2.metrology.annotators import (
+from semsize.metrology.annotators import (
     CORRELATION_PX,
     AnnotatorErrors,
     annotated,
@@ -17,7 +17,7 @@ from tio2.metrology.annotators import (
     windows_of,
     with_gaps,
 )
-from tio2.metrology.comparison import ImageTruth
+from semsize.metrology.comparison import ImageTruth
 
 SHAPE = (60, 80)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from scenes import squares
-from tio2.metrology.appearance import CIRCUMSTANCES, appearance
-from tio2.structures.masks import CroppedMasks
+from semsize.metrology.appearance import CIRCUMSTANCES, appearance
+from semsize.structures.masks import CroppedMasks
 
 SHAPE = (60, 80)
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenes import disks
-from tio2.metrology import border_weights, measure_sizes, weighted_quantiles
-from tio2.structures import CroppedMasks
+from semsize.metrology import border_weights, measure_sizes, weighted_quantiles
+from semsize.structures import CroppedMasks
 
 FRAME = (64, 96)  # H, W
 

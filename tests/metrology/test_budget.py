@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tio2.metrology import (
+from semsize.metrology import (
     QUANTITY_FULLY_IMAGED,
     QUANTITY_VISIBLE,
     STATISTICS,
@@ -13,9 +13,9 @@ from tio2.metrology import (
     SystematicEffects,
     size_budgets,
 )
-from tio2.metrology.budget import ONE_SIDED, coverage_factor, effective_dof
-from tio2.metrology.intervals import BETWEEN_IMAGES, WITHIN_IMAGE, SamplingInterval
-from tio2.metrology.validation import ResidualClass
+from semsize.metrology.budget import ONE_SIDED, coverage_factor, effective_dof
+from semsize.metrology.intervals import BETWEEN_IMAGES, WITHIN_IMAGE, SamplingInterval
+from semsize.metrology.validation import ResidualClass
 
 RESIDUALS = (
     ResidualClass(0.0, 20.0, 14.0, -0.02, 0.003, 0.004, 200, 6),

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from scenes import coco_found, coco_truth, disks, shifted, square_grid, squares
-from tio2.metrology import compare_split, figures_of_merit, summaries
-from tio2.metrology.comparison import found_by_image, image_truths
-from tio2.metrology.distribution import distribution_errors, kolmogorov_distance, quantiles
-from tio2.metrology.thresholds import threshold_curve
-from tio2.structures.masks import CroppedMasks
+from semsize.metrology import compare_split, figures_of_merit, summaries
+from semsize.metrology.comparison import found_by_image, image_truths
+from semsize.metrology.distribution import distribution_errors, kolmogorov_distance, quantiles
+from semsize.metrology.thresholds import threshold_curve
+from semsize.structures.masks import CroppedMasks
 
 STATES = ["isolated", "complete", "touch_complete", "masked", "unusable", None]
 

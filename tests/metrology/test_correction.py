@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tio2.metrology import correct_sizes, mean_residual, model_uncertainty, occlusion_effect, range_warnings
-from tio2.metrology.validation import OcclusionClass, ResidualClass, ValidatedRanges
+from semsize.metrology import correct_sizes, mean_residual, model_uncertainty, occlusion_effect, range_warnings
+from semsize.metrology.validation import OcclusionClass, ResidualClass, ValidatedRanges
 
 RESIDUALS = (
     ResidualClass(0.0, 20.0, 10.0, -0.02, 0.003, 0.004, 200, 6),

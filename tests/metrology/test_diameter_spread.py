@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from scenes import squares
-from tio2.metrology.comparison import ImageFound, ImageTruth, compare_image
-from tio2.metrology.diameter_spread import diameter_differences, diameter_spread
-from tio2.structures.masks import CroppedMasks
+from semsize.metrology.comparison import ImageFound, ImageTruth, compare_image
+from semsize.metrology.diameter_spread import diameter_differences, diameter_spread
+from semsize.structures.masks import CroppedMasks
 
 SHAPE = (60, 80)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from scenes import shifted, squares
-from tio2.metrology.comparison import ImageFound, ImageTruth, compare_image
-from tio2.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, image_errors, overlap_tables
-from tio2.structures.masks import CroppedMasks
+from semsize.metrology.comparison import ImageFound, ImageTruth, compare_image
+from semsize.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, image_errors, overlap_tables
+from semsize.structures.masks import CroppedMasks
 
 SHAPE = (60, 90)
 SUBSTRATE, PARTICLE = 20.0, 120.0

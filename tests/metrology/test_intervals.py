@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tio2.metrology import STATISTICS, SizeSample, size_intervals, statistics
-from tio2.metrology.intervals import BETWEEN_IMAGES, WITHIN_IMAGE, resampled_statistics
+from semsize.metrology import STATISTICS, SizeSample, size_intervals, statistics
+from semsize.metrology.intervals import BETWEEN_IMAGES, WITHIN_IMAGE, resampled_statistics
 
 
 def simulated(images, rng, between=0.1, particles=40):

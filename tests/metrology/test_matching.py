@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenes import disks, shifted, square_grid, squares
-from tio2.metrology.matching import match, overlaps
-from tio2.structures.masks import CroppedMasks
+from semsize.metrology.matching import match, overlaps
+from semsize.structures.masks import CroppedMasks
 
 FRAME = (60, 60)
 

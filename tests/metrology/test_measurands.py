@@ -8,9 +8,9 @@ from skimage.measure import regionprops
 from skimage.morphology import convex_hull_image
 
 from scenes import disks
+from semsize.metrology import areas_px, equivalent_circular_diameter, measure, measure_moments, measure_sizes
+from semsize.structures import CroppedMasks, PixelSize
 from strategies import ellipse_stacks, noise_stacks
-from tio2.metrology import areas_px, equivalent_circular_diameter, measure, measure_moments, measure_sizes
-from tio2.structures import CroppedMasks, PixelSize
 
 
 def centred_disks(*radii):

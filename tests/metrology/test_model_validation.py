@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 from scenes import disks
-from tio2.metrology import measure
-from tio2.metrology.comparison import ImageFound, ImageTruth, compare_image
-from tio2.metrology.model_validation import (
+from semsize.metrology import measure
+from semsize.metrology.comparison import ImageFound, ImageTruth, compare_image
+from semsize.metrology.model_validation import (
     ComparedSet,
     MatchedSizes,
     matched_sizes,
@@ -15,8 +15,8 @@ from tio2.metrology.model_validation import (
     validate_model,
     validated_ranges,
 )
-from tio2.metrology.occlusion import between_image_std, occlusion_classes
-from tio2.structures import CroppedMasks, PixelSize
+from semsize.metrology.occlusion import between_image_std, occlusion_classes
+from semsize.structures import CroppedMasks, PixelSize
 
 RNG = np.random.default_rng(0)
 FRAME = (400, 400)

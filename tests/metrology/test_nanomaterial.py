@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tio2.metrology import NANO_LIMIT_NM, SizeSample, share_below
+from semsize.metrology import NANO_LIMIT_NM, SizeSample, share_below
 
 
 def sample(small, large, images=1, weights=None):

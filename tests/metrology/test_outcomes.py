@@ -6,8 +6,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from scenes import coco_found, coco_truth, shifted, square_grid
-from tio2.metrology.outcomes import outcomes, pooled_average_precision
-from tio2.structures.masks import CroppedMasks
+from semsize.metrology.outcomes import outcomes, pooled_average_precision
+from semsize.structures.masks import CroppedMasks
 
 
 def random_image(rng, count):

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tio2.metrology import STATISTICS, SystematicEffects, particles_needed, size_budgets
-from tio2.metrology.intervals import BETWEEN_IMAGES, WITHIN_IMAGE, SamplingInterval
+from semsize.metrology import STATISTICS, SystematicEffects, particles_needed, size_budgets
+from semsize.metrology.intervals import BETWEEN_IMAGES, WITHIN_IMAGE, SamplingInterval
 
 
 def budget(std=8.0, images=6, reference_px=0.0, scope=BETWEEN_IMAGES, particles=600):

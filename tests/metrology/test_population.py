@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tio2.metrology import QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE, exclusion_effects, population
-from tio2.structures import STATES
+from semsize.metrology import QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE, exclusion_effects, population
+from semsize.structures import STATES
 
 
 @given(st.lists(st.sampled_from([*STATES, None]), max_size=20))

@@ -4,10 +4,10 @@ from functools import cache
 
 import numpy as np
 
-from tio2.metrology import SizeSample, border_weights, measure, size_distribution, size_intervals
-from tio2.metrology.intervals import STATISTICS
-from tio2.structures import PixelSize
-from tio2.synthesis import Population, RenderSettings, render_image
+from semsize.metrology import SizeSample, border_weights, measure, size_distribution, size_intervals
+from semsize.metrology.intervals import STATISTICS
+from semsize.structures import PixelSize
+from semsize.synthesis import Population, RenderSettings, render_image
 
 POPULATION = Population(ecd_median_nm=330.0, ecd_gsd=1.25)
 NM_PER_PX = 7.344

@@ -11,9 +11,9 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 
 import tio2
-from tio2.metrology import SizeSample, cumulative, quantile_points, size_distribution, statistics
-from tio2.metrology.distribution import distribution_errors, quantiles
-from tio2.metrology.size_distribution import LogNormalFit, fit_log_normal
+from semsize.metrology import SizeSample, cumulative, quantile_points, size_distribution, statistics
+from semsize.metrology.distribution import distribution_errors, quantiles
+from semsize.metrology.size_distribution import LogNormalFit, fit_log_normal
 
 SPREAD = np.log(1.4)
 

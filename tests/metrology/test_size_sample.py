@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from scenes import squares
-from tio2.metrology import SizeSample, area_fraction, effective_number, weighted_quantiles
+from semsize.metrology import SizeSample, area_fraction, effective_number, weighted_quantiles
 
 PROBABILITIES = (0.1, 0.25, 0.5, 0.9)
 sizes = arrays.arrays(float, st.integers(1, 30), elements=st.floats(0.5, 500))

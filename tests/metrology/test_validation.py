@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from tio2.metrology import ModelUse, ValidationError
-from tio2.metrology.validation import (
+from semsize.measuring.validation_file import validation_from_dict, validation_to_dict, validations_from_dict
+from semsize.metrology import ModelUse, ValidationError
+from semsize.metrology.validation import (
     ModelValidation,
     OcclusionClass,
     ResidualClass,
@@ -15,7 +16,6 @@ from tio2.metrology.validation import (
     ValidationSource,
     nearest_validation,
 )
-from tio2.reporting.validation_file import validation_from_dict, validation_to_dict, validations_from_dict
 
 USE = ModelUse("a" * 64, "torch", "float32", {"model.test_cfg.rcnn.score_thr": 0.05, "tile": None})
 

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semsize.structures.masks import CroppedMasks
 from tio2.models.flips import DIMENSIONS, fuse_views, mirrored_boxes, mirrored_inputs
-from tio2.structures.masks import CroppedMasks
 
 FLIPS = ["horizontal", "vertical", "diagonal"]
 

@@ -15,7 +15,7 @@ from mmdet.structures.mask import mask_target
 
 from tio2.models import head_settings
 from tio2.models.head_settings import Proposals, RoITest, RoITraining, RPNTraining, Suppression, settings_of
-from tio2.structures.typed_settings import SettingError
+from tio2.typed_settings import SettingError
 
 OWN = {
     "refine_boxes",

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semsize.structures.masks import CroppedMasks
 from tio2.models.mask_pasting import ProbabilityCrops, enlarged_boxes, paste_probabilities, paste_rles
 from tio2.models.overlaps import disjoint_crops
-from tio2.structures.masks import CroppedMasks
 
 SHAPE = (40, 60)
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from scenes import squares
-from tio2.metrology.comparison import ImageFound, ImageTruth, compare_image
-from tio2.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, image_errors
+from semsize.measuring.overlays import FALSE_POSITIVE, MISSED, TRUE_OUTLINE
+from semsize.metrology.comparison import ImageFound, ImageTruth, compare_image
+from semsize.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, image_errors
+from semsize.structures.masks import CroppedMasks
 from tio2.reporting.error_sheet import FOUND_OUTLINE, Drawn, draw_sheet, false_examples, miss_examples
 from tio2.reporting.error_tables import ERROR_COLUMNS, NOTHING, error_rows, errors_markdown, share_found_right
-from tio2.reporting.overlays import FALSE_POSITIVE, MISSED, TRUE_OUTLINE
-from tio2.structures.masks import CroppedMasks
 
 SHAPE = (80, 120)
 STATES = ("complete", "masked", "unusable", "complete")

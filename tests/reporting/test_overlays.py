@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from scenes import shifted, square_grid, squares
-from tio2.metrology.matching import match
-from tio2.reporting.overlays import (
+from semsize.measuring.overlays import (
     FALSE_POSITIVE,
     IGNORED,
     MISSED,
@@ -15,7 +14,8 @@ from tio2.reporting.overlays import (
     draw_overlay,
     write_png,
 )
-from tio2.structures.masks import CroppedMasks
+from semsize.metrology.matching import match
+from semsize.structures.masks import CroppedMasks
 
 FRAME = (60, 90)
 GREY = np.full(FRAME, 100.0)

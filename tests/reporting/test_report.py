@@ -5,9 +5,9 @@ import re
 
 from tested_runs import scene
 
-from tio2.metrology import compare_split, figures_of_merit
+from semsize.measuring.csv_files import PARTICLE_COLUMNS, TRUTH_COLUMNS
+from semsize.metrology import compare_split, figures_of_merit
 from tio2.reporting import write_report
-from tio2.reporting.csv_files import PARTICLE_COLUMNS, TRUTH_COLUMNS
 
 
 def test_files_of_a_split(tmp_path):

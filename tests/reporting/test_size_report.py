@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from measured_scenes import BrightSource, scene, write_zeiss
 
-from tio2.measuring import Settings, Wishes, measure_images
-from tio2.measuring.pictures import THUMBNAIL_SIDE_PX, THUMBNAILS_BYTES
-from tio2.reporting.size_overlays import SizeColours, jpeg_thumbnail
-from tio2.reporting.size_report import number, uncertain, uncertainty
+from semsize.measuring import Settings, Wishes, measure_images
+from semsize.measuring.pictures import THUMBNAIL_SIDE_PX, THUMBNAILS_BYTES
+from semsize.measuring.size_overlays import SizeColours, jpeg_thumbnail
+from semsize.measuring.size_report import number, uncertain, uncertainty
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""

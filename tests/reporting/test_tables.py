@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tio2.reporting.tables import RESULT_COLUMNS, markdown_table, results_table
+from semsize.measuring.tables import RESULT_COLUMNS, markdown_table, results_table
 
 
 def test_a_table_as_it_is_read():

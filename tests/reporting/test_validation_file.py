@@ -5,14 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from tio2.metrology import ModelUse, ValidationError
-from tio2.metrology.validation import ModelValidation, OcclusionClass, ResidualClass, ValidatedRanges, ValidationSource
-from tio2.reporting.validation_file import (
+from semsize.measuring.validation_file import (
     read_validations,
     validation_path,
     validation_tables,
     with_record,
     write_validations,
+)
+from semsize.metrology import ModelUse, ValidationError
+from semsize.metrology.validation import (
+    ModelValidation,
+    OcclusionClass,
+    ResidualClass,
+    ValidatedRanges,
+    ValidationSource,
 )
 
 USE = ModelUse("a" * 64, "torch", "float32", {"tile": None, "pipeline": [{"type": "Resize", "scale_factor": 1.5}]})

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from scenes import disks
-from tio2.sem import find_captions
-from tio2.synthesis import RenderSettings, render_image
+from semsize.sem import find_captions
+from semsize.synthesis import RenderSettings, render_image
 
 SHAPE = (352, 512)
 TEXT = "SU3500 10.0kV x100 500um"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from scenes import squares
-from tio2.sem.contrast import particle_contrast
-from tio2.structures import CroppedMasks
+from semsize.sem.contrast import particle_contrast
+from semsize.structures import CroppedMasks
 
 
 def test_contrast_of_flat_squares_is_the_step_and_the_data_bar_does_not_count():

@@ -23,7 +23,7 @@ from vendor_files import (
     zeiss_file,
 )
 
-from tio2.sem import SEMReadError, read_grey, read_scale
+from semsize.sem import SEMReadError, read_grey, read_scale
 
 MAKERS_FILES = [
     zeiss_file(zeiss_block() + zeiss_entry("Image Pixel Size", "7 nm") + zeiss_entry("Stage at T", "54 °")),

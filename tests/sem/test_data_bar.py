@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tio2.sem import find_data_bar, read_grey, read_image
-from tio2.synthesis import RenderSettings, render_image
-from tio2.synthesis.data_bar import add_data_bar
+from semsize.sem import find_data_bar, read_grey, read_image
+from semsize.synthesis import RenderSettings, render_image
+from semsize.synthesis.data_bar import add_data_bar
 
 PRESETS = ("scattered", "agglomerated", "matrix")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tio2.sem.degradation import (
+from semsize.sem.degradation import (
     add_gaussian_noise,
     add_poisson_gaussian_noise,
     adjust_contrast,

@@ -26,8 +26,8 @@ from vendor_files import (
     zeiss_file,
 )
 
-from tio2.sem import SEMReadError, read_pixel_size, read_scale
-from tio2.structures import PixelSize
+from semsize.sem import SEMReadError, read_pixel_size, read_scale
+from semsize.structures import PixelSize
 
 
 @pytest.fixture

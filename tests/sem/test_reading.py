@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from tio2.sem import SEMReadError, read_grey
+from semsize.sem import SEMReadError, read_grey
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 33), dtype=np.uint8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from tio2.structures import (
+from semsize.structures import (
     AnnotationError,
     CroppedMasks,
     dataset,
@@ -16,7 +16,7 @@ from tio2.structures import (
     validate,
     write_annotations,
 )
-from tio2.structures.rle_decoding import parse_counts
+from semsize.structures.rle_decoding import parse_counts
 
 SHAPE = (30, 40)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semsize.structures.mask_geometry import clip, nearest_sources, shrink, tighten
 from strategies import noise_stacks
-from tio2.structures.mask_geometry import clip, nearest_sources, shrink, tighten
 
 
 @given(noise_stacks(), st.integers(-9, 9), st.integers(-9, 9))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semsize.structures.masks import CroppedMasks
 from strategies import ellipse_stacks, image_shapes, indices, noise_stacks
-from tio2.structures.masks import CroppedMasks
 
 
 def assert_holds(masks: CroppedMasks, stack: np.ndarray) -> None:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tio2.structures import PixelSize
+from semsize.structures import PixelSize
 
 SIZES = st.floats(1e-3, 1e4)
 

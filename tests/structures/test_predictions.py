@@ -5,7 +5,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from tio2.structures import (
+from semsize.structures import (
     CroppedMasks,
     PredictionError,
     dataset,

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
+from semsize.structures.polygons import ShapeError, polygons_to_rles
+from semsize.structures.rle import crop_to_rle, rle_size, rle_to_crop
+from semsize.structures.rle_decoding import parse_counts
 from strategies import noise_stacks
-from tio2.structures.polygons import ShapeError, polygons_to_rles
-from tio2.structures.rle import crop_to_rle, rle_size, rle_to_crop
-from tio2.structures.rle_decoding import parse_counts
 
 
 def pycocotools_rle(mask: np.ndarray) -> dict:

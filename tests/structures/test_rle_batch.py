@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 
-from tio2.structures.rle import crop_to_rle
-from tio2.structures.rle_batch import compress_counts, encode_crops
-from tio2.structures.rle_decoding import parse_counts
+from semsize.structures.rle import crop_to_rle
+from semsize.structures.rle_batch import compress_counts, encode_crops
+from semsize.structures.rle_decoding import parse_counts
 
 
 @st.composite

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.rle import rle_to_crop
+from semsize.structures.rle_batch import encode_crops
+from semsize.structures.rle_decoding import decode_rles, parse_counts
 from strategies import ellipse_stacks, noise_stacks
-from tio2.structures.masks import CroppedMasks
-from tio2.structures.rle import rle_to_crop
-from tio2.structures.rle_batch import encode_crops
-from tio2.structures.rle_decoding import decode_rles, parse_counts
 
 
 def encoded(stack):

@@ -5,8 +5,15 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 import scenes
-from tio2.structures import STATES, USEFUL_STATES, CroppedMasks, assign_states, has_neighbour_within, visibility_class
-from tio2.structures.states import neighbour_pairs
+from semsize.structures import (
+    STATES,
+    USEFUL_STATES,
+    CroppedMasks,
+    assign_states,
+    has_neighbour_within,
+    visibility_class,
+)
+from semsize.structures.states import neighbour_pairs
 
 
 def squares(*corners):

@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scenes import disks
-from tio2.structures.masks import CroppedMasks
-from tio2.structures.tiling import Tile, merge_tiles, tile_grid
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.tiling import Tile, merge_tiles, tile_grid
 
 
 @st.composite

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tio2.synthesis.bodies import Body, ellipsoid, rounded_polyhedron, superellipsoid, surfaces
-from tio2.synthesis.populations import draw_faces, uniform_rotation
+from semsize.synthesis.bodies import Body, ellipsoid, rounded_polyhedron, superellipsoid, surfaces
+from semsize.synthesis.populations import draw_faces, uniform_rotation
 
 AXES = st.tuples(*[st.floats(0.4, 3.0)] * 3)
 SEEDS = st.integers(0, 2**32 - 1)

@@ -8,8 +8,8 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tio2.structures.annotations import read_annotations
-from tio2.synthesis import (
+from semsize.structures.annotations import read_annotations
+from semsize.synthesis import (
     DatasetPlan,
     RenderedDatasetError,
     RenderSettings,
@@ -18,7 +18,7 @@ from tio2.synthesis import (
     missing_numbers,
     render_missing,
 )
-from tio2.synthesis.dataset import encode_image
+from semsize.synthesis.dataset import encode_image
 
 PLAN = DatasetPlan(RenderSettings(seed=5, shape=(96, 128), particles=12), 5, (3, 1, 1))
 
@@ -94,5 +94,5 @@ def test_a_tiff_carries_the_pixel_size(tmp_path):
         numerator, denominator = tags["XResolution"].value
         assert 1e7 * denominator / numerator == pytest.approx(7.344, rel=1e-5)
         assert tiff.sem_metadata["ap_image_pixel_size"][1:] == (7.344, "nm")
-    sem_pixel_size = pytest.importorskip("tio2.sem.pixel_size")
+    sem_pixel_size = pytest.importorskip("semsize.sem.pixel_size")
     assert sem_pixel_size.read_pixel_size(tmp_path / "a.tif").value_nm == pytest.approx(7.344)

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tio2.synthesis.bodies import ellipsoid
-from tio2.synthesis.depth import DepthBuffer
-from tio2.synthesis.outlines import outline_of
-from tio2.synthesis.patches import rasterise
-from tio2.synthesis.populations import Lobe, Particle, Population, draw_particle
+from semsize.synthesis.bodies import ellipsoid
+from semsize.synthesis.depth import DepthBuffer
+from semsize.synthesis.outlines import outline_of
+from semsize.synthesis.patches import rasterise
+from semsize.synthesis.populations import Lobe, Particle, Population, draw_particle
 
 
 def sphere(radius_px):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tio2.synthesis.data_bar import add_data_bar, round_length
-from tio2.synthesis.formation import (
+from semsize.synthesis.data_bar import add_data_bar, round_length
+from semsize.synthesis.formation import (
     charging_bands,
     compress_highlights,
     debris,

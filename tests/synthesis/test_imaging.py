@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from tio2.synthesis import RenderSettings, render_image
-from tio2.synthesis.depth import DepthBuffer
-from tio2.synthesis.imaging import blend_edges, body_levels
-from tio2.synthesis.patches import rasterise
-from tio2.synthesis.populations import Population, draw_particle
-from tio2.synthesis.presets import MICROSCOPE_RANGES, PRESETS, draw_microscope
-from tio2.synthesis.scenes import build_scene
+from semsize.synthesis import RenderSettings, render_image
+from semsize.synthesis.depth import DepthBuffer
+from semsize.synthesis.imaging import blend_edges, body_levels
+from semsize.synthesis.patches import rasterise
+from semsize.synthesis.populations import Population, draw_particle
+from semsize.synthesis.presets import MICROSCOPE_RANGES, PRESETS, draw_microscope
+from semsize.synthesis.scenes import build_scene
 
 
 def test_shares_of_pixels_sum_to_the_area_of_the_outline():

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tio2.synthesis.bodies import ellipsoid, rounded_polyhedron, superellipsoid
-from tio2.synthesis.outlines import outline_of
-from tio2.synthesis.populations import draw_faces, uniform_rotation
+from semsize.synthesis.bodies import ellipsoid, rounded_polyhedron, superellipsoid
+from semsize.synthesis.outlines import outline_of
+from semsize.synthesis.populations import draw_faces, uniform_rotation
 
 AXES = st.tuples(*[st.floats(0.4, 3.0)] * 3)
 SEEDS = st.integers(0, 2**32 - 1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tio2.synthesis.populations import (
+from semsize.synthesis.populations import (
     Population,
     draw_body,
     draw_ecds,
@@ -13,8 +13,8 @@ from tio2.synthesis.populations import (
     uniform_rotation,
     vary_population,
 )
-from tio2.synthesis.presets import PRESETS
-from tio2.synthesis.scenes import build_scene
+from semsize.synthesis.presets import PRESETS
+from semsize.synthesis.scenes import build_scene
 
 
 def test_every_outline_has_exactly_the_ecd_that_was_drawn():

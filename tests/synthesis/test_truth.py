@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tio2.structures.annotations import dataset, image_record, validate
-from tio2.synthesis.populations import Population
-from tio2.synthesis.presets import PRESETS
-from tio2.synthesis.scenes import build_scene
-from tio2.synthesis.truth import SPECK_PX, particle_records, truth_of
+from semsize.structures.annotations import dataset, image_record, validate
+from semsize.synthesis.populations import Population
+from semsize.synthesis.presets import PRESETS
+from semsize.synthesis.scenes import build_scene
+from semsize.synthesis.truth import SPECK_PX, particle_records, truth_of
 
 
 @pytest.fixture(scope="module", params=["scattered", "agglomerated", "matrix"])

@@ -12,10 +12,10 @@ import pytest
 import tifffile
 
 from scenes import coco_truth, disks, square_grid
-from tio2.metrology.annotators import AnnotatorErrors, scene_of
-from tio2.metrology.comparison import image_truths
-from tio2.structures import write_annotations
-from tio2.structures.masks import CroppedMasks
+from semsize.metrology.annotators import AnnotatorErrors, scene_of
+from semsize.metrology.comparison import image_truths
+from semsize.structures import write_annotations
+from semsize.structures.masks import CroppedMasks
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "tools" / "benchmarks" / "annotation_ceiling.py"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from tio2.structures import CroppedMasks, read_annotations
+from semsize.structures import CroppedMasks, read_annotations
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools/dataset_converters/bam_tio2.py"

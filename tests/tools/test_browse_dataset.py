@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from scenes import squares
-from tio2.reporting.overlays import IGNORED, STATE_COLOURS, draw_annotations
+from semsize.measuring.overlays import IGNORED, STATE_COLOURS, draw_annotations
 
 ROOT = Path(__file__).parents[2]
 

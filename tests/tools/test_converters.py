@@ -16,9 +16,9 @@ import roifile
 import tifffile
 from pycocotools import mask as coco_mask
 
-from tio2.exchange.outlines import simple_outlines
-from tio2.structures import CroppedMasks, read_annotations
-from tio2.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
+from semsize.exchange.outlines import simple_outlines
+from semsize.structures import CroppedMasks, read_annotations
+from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tools/dataset_converters"

@@ -15,10 +15,10 @@ from mmdet.models.task_modules import AnchorGenerator
 from mmdet.structures.bbox import bbox_overlaps
 
 from scenes import square_grid
+from semsize.structures import dataset, image_record, particle_record, write_annotations
 from tio2.reporting import detector_limits
 from tio2.reporting.dataset_statistics import dataset_statistics, statistics_table
 from tio2.reporting.detector_limits import DetectorLimits, best_overlaps, good_anchors, good_anchors_line
-from tio2.structures import dataset, image_record, particle_record, write_annotations
 
 ROOT = Path(__file__).parents[2]
 BAM = ROOT / "data/bam-tio2-sem"

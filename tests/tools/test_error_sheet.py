@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from scenes import coco_found, coco_truth, squares
-from tio2.structures import write_annotations, write_predictions
-from tio2.structures.masks import CroppedMasks
+from semsize.structures import write_annotations, write_predictions
+from semsize.structures.masks import CroppedMasks
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (60, 90)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tio2.structures.masks import CroppedMasks
+from semsize.structures.masks import CroppedMasks
 
 PROGRAM = Path(__file__).parents[2] / "tools" / "benchmarks" / "overlaps.py"
 

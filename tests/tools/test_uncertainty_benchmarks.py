@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from tio2.metrology import SizeSample
-from tio2.metrology.intervals import resampled_statistics, statistics
+from semsize.metrology import SizeSample
+from semsize.metrology.intervals import resampled_statistics, statistics
 
 
 def load(name):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from scenes import coco_boxes, disks
-from tio2.metrology import ModelUse
-from tio2.reporting.validation_file import read_validations
-from tio2.structures import (
+from semsize.measuring.validation_file import read_validations
+from semsize.metrology import ModelUse
+from semsize.structures import (
     dataset,
     image_record,
     particle_record,
@@ -20,7 +20,7 @@ from tio2.structures import (
     write_annotations,
     write_predictions,
 )
-from tio2.structures.whole_files import file_sha256
+from semsize.structures.whole_files import file_sha256
 
 spec = importlib.util.spec_from_file_location("validate_tool", Path(__file__).parents[2] / "tools/validate.py")
 tool = importlib.util.module_from_spec(spec)

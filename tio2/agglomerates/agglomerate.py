@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tio2.structures.masks import FLIP_AXES, CroppedMasks
+from semsize.structures.masks import FLIP_AXES, CroppedMasks
 
 PARTICLE_KEYS = (
     "state",

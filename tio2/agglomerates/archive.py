@@ -14,8 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from semsize.structures.masks import CroppedMasks
 from tio2.agglomerates.agglomerate import Agglomerate
-from tio2.structures.masks import CroppedMasks
 
 FORMAT = "agglomerates 1"
 _STEPS_16_BIT = 257  # 65535 / 255: what 8-bit grey levels become in a 16-bit PNG

@@ -5,10 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from semsize.sem.reading import read_grey
+from semsize.structures.masks import CroppedMasks
 from tio2.agglomerates.archive import LibraryError
 from tio2.agglomerates.texture import SEAM_PX, TILE_PX, blend_grain, lay_grain, smooth_field
-from tio2.sem.reading import read_grey
-from tio2.structures.masks import CroppedMasks
 
 HALO_PX = 24  # around a particle its bright fringe and the depth of its shadow hide the background's texture
 SHADOW_PX = 150  # beyond the halo; where shadows end

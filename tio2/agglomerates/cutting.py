@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from semsize.sem.reading import read_grey
+from semsize.structures.annotations import read_annotations
+from semsize.structures.masks import CroppedMasks
 from tio2.agglomerates.agglomerate import PARTICLE_KEYS, Agglomerate
 from tio2.agglomerates.grouping import JOIN_PX, touching_groups
-from tio2.sem.reading import read_grey
-from tio2.structures.annotations import read_annotations
-from tio2.structures.masks import CroppedMasks
 
 MARGIN_PX = 6
 """Kept around the particles: their diffuse border, and what rotation needs beyond it."""

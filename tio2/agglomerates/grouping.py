@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tio2.structures.masks import CroppedMasks
-from tio2.structures.states import neighbour_pairs
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.states import neighbour_pairs
 
 JOIN_PX = 4.0
 """Annotators leave one empty pixel between touching particles; two more close the particles' diffuse borders."""

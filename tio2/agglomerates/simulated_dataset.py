@@ -14,12 +14,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from semsize.structures.annotations import dataset, image_record, particle_record, write_annotations
 from tio2.agglomerates.archive import LibraryError, encode_grey
 from tio2.agglomerates.backgrounds import Backgrounds
 from tio2.agglomerates.library import AgglomerateLibrary
 from tio2.agglomerates.preparation import write_whole
 from tio2.agglomerates.simulation import Pasted, PasteSettings, paste_agglomerates
-from tio2.structures.annotations import dataset, image_record, particle_record, write_annotations
 
 PAPER_MATRIX_SHARE = 23 / 699
 

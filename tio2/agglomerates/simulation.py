@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from semsize.structures.masks import CroppedMasks
 from tio2.agglomerates.agglomerate import FLIPS, Agglomerate
 from tio2.agglomerates.compositing import Cutout, Seam, composite, cut_out
 from tio2.agglomerates.library import AgglomerateLibrary
 from tio2.agglomerates.placement import Box, FreeSpace
-from tio2.structures.masks import CroppedMasks
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from semsize.sem.reading import read_grey
+from semsize.structures.annotations import read_annotations
+from semsize.structures.json_files import read_json, write_json
+from semsize.structures.masks import CroppedMasks
 from tio2.baselines.search import Example, ScoredSet, search
 from tio2.baselines.watershed import Parameters
-from tio2.sem.reading import read_grey
-from tio2.structures.annotations import read_annotations
-from tio2.structures.json_files import read_json, write_json
-from tio2.structures.masks import CroppedMasks
 
 
 class SearchError(ValueError):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from semsize.metrology.matching import match
+from semsize.structures.masks import CroppedMasks
 from tio2.baselines.watershed import Parameters, segment
-from tio2.metrology.matching import match
-from tio2.structures.masks import CroppedMasks
 
 DICE_AT_IOU_50 = 2 / 3
 

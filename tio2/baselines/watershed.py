@@ -10,8 +10,8 @@ from scipy import ndimage
 from skimage.morphology import reconstruction
 from skimage.segmentation import watershed
 
+from semsize.structures.masks import CroppedMasks
 from tio2.baselines.thresholds import THRESHOLDS
-from tio2.structures.masks import CroppedMasks
 
 BAND_PX = 2
 """Width of the bands inside and outside an outline between which the contrast is taken."""

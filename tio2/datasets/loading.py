@@ -5,10 +5,10 @@ from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.registry import TRANSFORMS
 
+from semsize.sem.reading import read_grey
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.polygons import polygons_to_rles
 from tio2.datasets.masks import InstanceCroppedMasks
-from tio2.sem.reading import read_grey
-from tio2.structures.masks import CroppedMasks
-from tio2.structures.polygons import polygons_to_rles
 
 
 @TRANSFORMS.register_module()

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from mmcv.ops import roi_align
 
-from tio2.structures.mask_geometry import shrink
-from tio2.structures.masks import CroppedMasks
+from semsize.structures.mask_geometry import shrink
+from semsize.structures.masks import CroppedMasks
 
 BATCH_PIXELS = 4_000_000
 """At most this many pixels of crops are resampled at a time: 16 MB."""

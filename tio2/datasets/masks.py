@@ -7,8 +7,8 @@ import torch
 from mmdet.structures.bbox import get_box_type
 from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks
 
+from semsize.structures.masks import CroppedMasks, chosen_positions
 from tio2.datasets.mask_targets import mask_targets
-from tio2.structures.masks import CroppedMasks, chosen_positions
 
 
 class InstanceCroppedMasks(BaseInstanceMasks):

@@ -1,6 +1,6 @@
 """What varies between SEM images, as random transforms (paper §3.2): blur, contrast, noise, brightness.
 
-Each draws one value from its range and calls its function in `tio2/sem/degradation.py`. Images are float32 0-255, or 8
+Each draws one value from its range and calls its function in `semsize/sem/degradation.py`. Images are float32 0-255, or 8
 or 16 bits; masks and boxes stay as they are.
 """
 
@@ -10,14 +10,14 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
-from tio2.datasets.sample_rng import sample_generator
-from tio2.sem.degradation import (
+from semsize.sem.degradation import (
     add_gaussian_noise,
     change_contrast,
     gaussian_blur,
     in_grey_levels,
     multiply,
 )
+from tio2.datasets.sample_rng import sample_generator
 
 
 class _SEMTransform(BaseTransform):

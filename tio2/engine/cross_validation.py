@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
+from semsize.metrology.folds import assign_folds
+from semsize.structures.annotations import read_annotations, write_annotations
+from semsize.structures.json_files import read_json, write_json
+from semsize.structures.predictions import read_predictions
+from semsize.structures.whole_files import file_sha256
 from tio2.engine.data_sets import FOLD_MARK, annotation_file, divided_set
 from tio2.engine.resume import resume_point
 from tio2.engine.settings import ConfigError
 from tio2.engine.stopping import STOP_SIGNALS, TrainingStopped
 from tio2.engine.testing import operating_point
 from tio2.engine.unseen import require_unseen_libraries, start_of_fold
-from tio2.metrology.folds import assign_folds
-from tio2.structures.annotations import read_annotations, write_annotations
-from tio2.structures.json_files import read_json, write_json
-from tio2.structures.predictions import read_predictions
-from tio2.structures.whole_files import file_sha256
 
 
 @dataclass(frozen=True)

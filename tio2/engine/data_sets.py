@@ -6,9 +6,9 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from semsize.exchange import crowd_flag
+from semsize.structures.json_files import read_json
 from tio2.engine.settings import ConfigError
-from tio2.exchange import crowd_flag
-from tio2.structures.json_files import read_json
 
 FOLD_MARK = "{fold}"
 """Stands for a fold's number in a setting."""

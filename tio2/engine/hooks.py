@@ -15,11 +15,11 @@ from mmengine.hooks import Hook
 from tqdm import tqdm
 
 import tio2
+from semsize.structures.json_files import write_json
+from semsize.structures.whole_files import file_sha256
 from tio2.engine.checkpoints import find_checkpoint
 from tio2.engine.heap import MIB, peak_resident_mib
 from tio2.engine.precision import precision_name
-from tio2.structures.json_files import write_json
-from tio2.structures.whole_files import file_sha256
 
 PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "numpy", "opencv-python")
 

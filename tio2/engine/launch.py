@@ -13,6 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
+from semsize.structures.annotations import AnnotationError
 from tio2.engine.checkpoints import CheckpointError, find_checkpoint
 from tio2.engine.data_sets import FOLD_MARK, annotation_file, data_sets, require_particles
 from tio2.engine.distribution import DistributionError, join_processes
@@ -21,8 +22,7 @@ from tio2.engine.heap import keep_freed_memory
 from tio2.engine.resume import resume_point
 from tio2.engine.settings import ConfigError, check_options, check_settings
 from tio2.engine.stopping import TrainingStopped
-from tio2.structures.annotations import AnnotationError
-from tio2.structures.typed_settings import constructor_hints
+from tio2.typed_settings import constructor_hints
 
 
 def read_config(arguments: argparse.Namespace) -> Config:

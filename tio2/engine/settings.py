@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
-from tio2.structures.typed_settings import SettingError, check_arguments, is_own
+from tio2.typed_settings import SettingError, check_arguments, is_own
 
 TAKEN_BEFORE = {  # by MMEngine, before it builds the class
     registry.HOOKS: {"priority": int | str},

@@ -12,11 +12,11 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from semsize.structures.json_files import write_json
+from semsize.structures.whole_files import file_sha256
 from tio2.engine.data_sets import annotation_file, divided_set
 from tio2.engine.hooks import SecondsPerImageHook
 from tio2.engine.precision import precision_name
-from tio2.structures.json_files import write_json
-from tio2.structures.whole_files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def model_use(config: Config, checkpoint: str | Path, precision: str, tile: Sequence[int] | None = None) -> dict:
-    """What a validation record is bound to (`tio2.metrology.ModelUse`), in JSON's terms.
+    """What a validation record is bound to (`semsize.metrology.ModelUse`), in JSON's terms.
 
     Args:
         config: As for `detection_settings`.

@@ -6,11 +6,11 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from semsize.structures.annotations import read_annotations
+from semsize.structures.json_files import read_json
 from tio2.agglomerates import AgglomerateLibrary
 from tio2.engine.data_sets import FOLD_MARK, annotation_file, data_sets, divided_set
 from tio2.engine.settings import ConfigError
-from tio2.structures.annotations import read_annotations
-from tio2.structures.json_files import read_json
 
 
 def start_of_fold(config: Config, number: int, kept_back: Sequence[str]) -> str | None:

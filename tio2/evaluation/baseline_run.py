@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from semsize.metrology import compare_split, figures_of_merit
+from semsize.sem.reading import read_grey
+from semsize.structures.annotations import read_annotations
+from semsize.structures.json_files import write_json
+from semsize.structures.predictions import prediction_record, write_predictions
 from tio2.baselines import SearchResult, contrast_scores, segment
 from tio2.evaluation.coco_figures import coco_figures
-from tio2.metrology import compare_split, figures_of_merit
 from tio2.reporting import draw_split, write_report
-from tio2.sem.reading import read_grey
-from tio2.structures.annotations import read_annotations
-from tio2.structures.json_files import write_json
-from tio2.structures.predictions import prediction_record, write_predictions
 
 
 def write_baseline(folder: Path, name: str, data: Path, split: str, found: SearchResult) -> None:

@@ -7,9 +7,9 @@ import logging
 from mmdet.registry import METRICS
 from mmengine.logging import print_log
 
+from semsize.structures.annotations import read_annotations
 from tio2.evaluation.coco_figures import coco_figures, table1_figures
 from tio2.evaluation.records import ImageRecord, RecordMetric, once_per_image
-from tio2.structures.annotations import read_annotations
 
 
 @METRICS.register_module()

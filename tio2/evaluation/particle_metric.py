@@ -1,4 +1,4 @@
-"""The registered shell over `tio2.metrology`: the paper's tables for every visibility state and configuration."""
+"""The registered shell over `semsize.metrology`: the paper's tables for every visibility state and configuration."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Sequence
 
 from mmdet.registry import METRICS
 
-from tio2.evaluation.records import ImageRecord, RecordMetric, once_per_image
-from tio2.metrology.comparison import (
+from semsize.metrology.comparison import (
     OPERATING_SCORE,
     ImageComparison,
     compare_image,
     found_by_image,
     image_truths,
 )
-from tio2.metrology.figures_of_merit import HEADLINES, figures_of_merit
-from tio2.metrology.matching import MIN_DICE
-from tio2.structures.annotations import read_annotations
+from semsize.metrology.figures_of_merit import HEADLINES, figures_of_merit
+from semsize.metrology.matching import MIN_DICE
+from semsize.structures.annotations import read_annotations
+from tio2.evaluation.records import ImageRecord, RecordMetric, once_per_image
 
 
 @METRICS.register_module()
 class ParticleMetric(RecordMetric):
     """Particles found, false positives, overlap, residuals of the size, error of the size distribution.
 
-    Reports the `HEADLINES` of `tio2.metrology.figures_of_merit`, since a log has no room for them all; the test program
+    Reports the `HEADLINES` of `semsize.metrology.figures_of_merit`, since a log has no room for them all; the test program
     writes them all, for each state and configuration, from the predictions. Only images that were predicted count.
     ``iscrowd`` truth counts for and against nobody.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mmdet.registry import METRICS
 
+from semsize.structures.predictions import write_predictions
 from tio2.evaluation.records import ImageRecord, RecordMetric, once_per_image
-from tio2.structures.predictions import write_predictions
 
 
 @METRICS.register_module()

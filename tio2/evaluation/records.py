@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 
-from tio2.structures.masks import CroppedMasks
-from tio2.structures.predictions import prediction_record
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.predictions import prediction_record
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from mmdet.registry import VISUALIZERS
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
 
-from tio2.structures.masks import CroppedMasks
+from semsize.structures.masks import CroppedMasks
 
 HUES = 12
 FILL_OPACITY = 0.35

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from mmdet.registry import TASK_UTILS
 
 from tio2.models.mask_pasting import Edge
-from tio2.structures.typed_settings import check_arguments
+from tio2.typed_settings import check_arguments
 
 Settings = TypeVar("Settings")
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from tio2.metrology.comparison import OPERATING_SCORE
-from tio2.metrology.paired import PairedDifference, paired_difference
+from semsize.measuring.tables import markdown_table
+from semsize.metrology.comparison import OPERATING_SCORE
+from semsize.metrology.paired import PairedDifference, paired_difference
 from tio2.reporting.runs import FIGURES, ImageResult, RunError, Start, TestedRun, start_of
-from tio2.reporting.tables import markdown_table
 
 CHART_FIGURES = ("mAP", "AP50", "useful found, %")
 DIFFERENCE_FIGURES = ("mAP", "AP50", "Dice", "useful found, %", "ECD bias, %")

@@ -10,12 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from tio2.metrology import equivalent_circular_diameter
-from tio2.metrology.distribution import quantiles
+from semsize.measuring.tables import markdown_table
+from semsize.metrology import equivalent_circular_diameter
+from semsize.metrology.distribution import quantiles
+from semsize.structures.pixel_size import PixelSize
+from semsize.structures.states import STATES
 from tio2.reporting.detector_limits import DetectorLimits
-from tio2.reporting.tables import markdown_table
-from tio2.structures.pixel_size import PixelSize
-from tio2.structures.states import STATES
 
 PERCENTILES = (1, 50, 99)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tio2.metrology.comparison import ImageComparison
-from tio2.metrology.error_causes import ImageErrors
-from tio2.reporting.legend import STRIP_COLOUR, Colour, Entry, add_legend
-from tio2.reporting.overlays import FALSE_POSITIVE, MISSED, TRUE_OUTLINE, enlarged_rgb, outline
-from tio2.structures.masks import CroppedMasks
+from semsize.measuring.legend import STRIP_COLOUR, Colour, Entry, add_legend
+from semsize.measuring.overlays import FALSE_POSITIVE, MISSED, TRUE_OUTLINE, enlarged_rgb, outline
+from semsize.metrology.comparison import ImageComparison
+from semsize.metrology.error_causes import ImageErrors
+from semsize.structures.masks import CroppedMasks
 
 FOUND_OUTLINE: Colour = (0, 215, 120)
 MARGIN_PX = 11

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tio2.metrology.appearance import CIRCUMSTANCES
-from tio2.metrology.comparison import ImageComparison
-from tio2.metrology.diameter_spread import diameter_differences, diameter_spread
-from tio2.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, ImageErrors
-from tio2.metrology.measurands import equivalent_circular_diameter
-from tio2.reporting.tables import markdown_table
+from semsize.measuring.tables import markdown_table
+from semsize.metrology.appearance import CIRCUMSTANCES
+from semsize.metrology.comparison import ImageComparison
+from semsize.metrology.diameter_spread import diameter_differences, diameter_spread
+from semsize.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, ImageErrors
+from semsize.metrology.measurands import equivalent_circular_diameter
 
 NOTHING = "on no particle"
 

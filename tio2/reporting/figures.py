@@ -10,16 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tio2.metrology.comparison import STATE_GROUPS, ImageComparison
-from tio2.metrology.distribution import quantiles
-from tio2.metrology.summaries import (
+from semsize.metrology.comparison import STATE_GROUPS, ImageComparison
+from semsize.metrology.distribution import quantiles
+from semsize.metrology.summaries import (
     RESIDUAL_MEASURANDS,
     measured_sizes,
     residual_values,
     size_measurand,
     true_sizes,
 )
-from tio2.metrology.thresholds import ThresholdCurve
+from semsize.metrology.thresholds import ThresholdCurve
 
 TRUE_COLOUR, FOUND_COLOUR = "#4477aa", "#ee6677"
 GROUP_COLOURS = dict(zip(STATE_GROUPS, ("#228833", "#88aa22", "#ccaa33", "#aa7755"), strict=True))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tio2.metrology import summaries
-from tio2.metrology.comparison import (
+from semsize.measuring.tables import markdown_table
+from semsize.metrology import summaries
+from semsize.metrology.comparison import (
     GROUPS,
     OPERATING_SCORE,
     ImageComparison,
@@ -18,11 +19,10 @@ from tio2.metrology.comparison import (
     found_by_image,
     image_truths,
 )
-from tio2.metrology.figures_of_merit import CONFIGURATIONS
-from tio2.metrology.matching import MIN_DICE
-from tio2.metrology.thresholds import PLATEAU, ThresholdCurve, threshold_curve
+from semsize.metrology.figures_of_merit import CONFIGURATIONS
+from semsize.metrology.matching import MIN_DICE
+from semsize.metrology.thresholds import PLATEAU, ThresholdCurve, threshold_curve
 from tio2.reporting import csv_files, figures
-from tio2.reporting.tables import markdown_table
 
 FIGURES = {
     "sizes": "Equivalent circular diameters, reference and measured",

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tio2.metrology.outcomes import NOT_COUNTED, RIGHT, WRONG, pooled_average_precision
-from tio2.structures.json_files import read_json
-from tio2.structures.states import USEFUL_STATES
+from semsize.metrology.outcomes import NOT_COUNTED, RIGHT, WRONG, pooled_average_precision
+from semsize.structures.json_files import read_json
+from semsize.structures.states import USEFUL_STATES
 
 OUTCOME_OF = {"1": RIGHT, "0": WRONG, "-": NOT_COUNTED}
 
@@ -34,7 +34,7 @@ class ImageResult:
         dice: (K,) of the matched particles.
         ecd_residuals: (K,) percent.
         scores: (M,) of all detections.
-        outcomes: (M, 10), see `tio2.metrology.outcomes`.
+        outcomes: (M, 10), see `semsize.metrology.outcomes`.
     """
 
     particles: int

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tio2.metrology.matching import match
-from tio2.reporting.overlays import draw_overlay, write_png
-from tio2.structures.masks import CroppedMasks
+from semsize.measuring.overlays import draw_overlay, write_png
+from semsize.metrology.matching import match
+from semsize.structures.masks import CroppedMasks
 
 SCORE_DRAWN = 0.5
 """Predictions below it are not drawn: the paper's threshold (Table 1). Average precision counts them all."""

@@ -63,9 +63,9 @@ def main() -> None:
     with quiet_imports():
         from tqdm import tqdm
 
+        from semsize.structures import AnnotationError
         from tio2.baselines import Parameters, read_search, run_search
         from tio2.evaluation.baseline_run import write_baseline
-        from tio2.structures import AnnotationError
 
     folder = arguments.work_dir or Path("work_dirs") / arguments.family
     combinations = list(itertools.product(*CHOICES.values(), FAMILIES[arguments.family]))

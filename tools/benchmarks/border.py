@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from tio2.metrology import border_weights, measure_sizes, weighted_quantiles
-from tio2.metrology.size_distribution import PROBABILITIES
-from tio2.reporting.tables import markdown_table
-from tio2.synthesis import RenderSettings, render_image
+from semsize.measuring.tables import markdown_table
+from semsize.metrology import border_weights, measure_sizes, weighted_quantiles
+from semsize.metrology.size_distribution import PROBABILITIES
+from semsize.synthesis import RenderSettings, render_image
 
 BATCHES = 10
 COLUMNS = ("D10", "D50", "D90", "mean")

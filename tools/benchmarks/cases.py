@@ -30,9 +30,9 @@ import tifffile
 from case_results import Check, Disc, checks
 
 import tio2
-from tio2.exchange.label_images import read_labels
-from tio2.structures.json_files import read_json
-from tio2.structures.masks import CroppedMasks
+from semsize.exchange.label_images import read_labels
+from semsize.structures.json_files import read_json
+from semsize.structures.masks import CroppedMasks
 
 ROOT = Path(tio2.__file__).parents[1]
 PLACE_PX, SIZE_PX, SIZE_SHARE = 3.0, 1.0, 0.02

@@ -39,7 +39,7 @@ import tifffile
 from PIL import Image
 from tqdm import tqdm
 
-from tio2.exchange import (
+from semsize.exchange import (
     Account,
     ExchangeError,
     ImageFolder,
@@ -52,17 +52,17 @@ from tio2.exchange import (
     roi_zip,
     via_project,
 )
-from tio2.exchange.labelme import labelme_file
-from tio2.measuring.errors import MeasuringError
-from tio2.measuring.image_result import ImageResult, PartError
-from tio2.measuring.images import ImageFile
-from tio2.measuring.outlines import outlines_from_coco
-from tio2.metrology.comparison import image_truths
-from tio2.sem import SEMReadError, read_grey, read_pixel_size
-from tio2.structures import AnnotationError, CroppedMasks, dataset, image_record, particle_record, read_annotations
-from tio2.structures.json_files import read_json
-from tio2.structures.pixel_size import PixelSize
-from tio2.structures.predictions import prediction_record
+from semsize.exchange.labelme import labelme_file
+from semsize.measuring.errors import MeasuringError
+from semsize.measuring.image_result import ImageResult, PartError
+from semsize.measuring.images import ImageFile
+from semsize.measuring.outlines import outlines_from_coco
+from semsize.metrology.comparison import image_truths
+from semsize.sem import SEMReadError, read_grey, read_pixel_size
+from semsize.structures import AnnotationError, CroppedMasks, dataset, image_record, particle_record, read_annotations
+from semsize.structures.json_files import read_json
+from semsize.structures.pixel_size import PixelSize
+from semsize.structures.predictions import prediction_record
 
 SHAPE = (40, 52)
 MOST_BYTES = 2 << 30

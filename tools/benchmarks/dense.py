@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from semsize.measuring.tables import markdown_table
+from semsize.structures.masks import CroppedMasks
 from tio2.cli import quiet_imports
-from tio2.reporting.tables import markdown_table
-from tio2.structures.masks import CroppedMasks
 
 with quiet_imports():
     import torch

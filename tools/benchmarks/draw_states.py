@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tio2.structures.states import STATES
-from tio2.synthesis import RenderedImage, RenderSettings, render_image
+from semsize.structures.states import STATES
+from semsize.synthesis import RenderedImage, RenderSettings, render_image
 
 TILE_PX = 120  # of the image, around the particle
 ZOOM = 2

@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tio2.metrology import match, measure
-from tio2.metrology.moments import measure_moments
-from tio2.reporting.tables import markdown_table
-from tio2.structures.masks import CroppedMasks
+from semsize.measuring.tables import markdown_table
+from semsize.metrology import match, measure
+from semsize.metrology.moments import measure_moments
+from semsize.structures.masks import CroppedMasks
 
 REGION = ("area", "equivalent_diameter_area", "feret_diameter_max", "perimeter_crofton", "solidity")
 REGION += ("centroid", "moments_central")

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from semsize.measuring.overlays import write_png
+from semsize.measuring.tables import markdown_table
+from semsize.structures.masks import CroppedMasks
+from semsize.synthesis.rendering import RenderSettings, render_image
 from tio2.cli import quiet_imports
-from tio2.reporting.overlays import write_png
-from tio2.reporting.tables import markdown_table
-from tio2.structures.masks import CroppedMasks
-from tio2.synthesis.rendering import RenderSettings, render_image
 
 with quiet_imports():
     import torch

@@ -14,11 +14,11 @@ import numpy as np
 from scipy import stats
 from tqdm import tqdm
 
-from tio2.metrology.intervals import STATISTICS, resampled_statistics, statistics, student_intervals
-from tio2.metrology.nanomaterial import share_below
-from tio2.metrology.size_distribution import PROBABILITIES
-from tio2.metrology.size_sample import SizeSample
-from tio2.reporting.tables import markdown_table
+from semsize.measuring.tables import markdown_table
+from semsize.metrology.intervals import STATISTICS, resampled_statistics, statistics, student_intervals
+from semsize.metrology.nanomaterial import share_below
+from semsize.metrology.size_distribution import PROBABILITIES
+from semsize.metrology.size_sample import SizeSample
 
 MEDIAN, LOG_SPREAD = 203.0, np.log(1.4)
 PARTICLES, VARIATION = 60, 0.6

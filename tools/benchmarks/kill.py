@@ -19,8 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from semsize.measuring.tables import markdown_table
 from tio2.cli import quiet_imports
-from tio2.reporting.tables import markdown_table
 
 CONFIG = "configs/demo/demo_stage1.py"
 

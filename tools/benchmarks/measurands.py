@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tio2.metrology.atlas import atlases
-from tio2.metrology.measurands import Measurands, measure
-from tio2.metrology.perimeter import perimeters
-from tio2.reporting.tables import markdown_table
-from tio2.structures.masks import CroppedMasks
+from semsize.measuring.tables import markdown_table
+from semsize.metrology.atlas import atlases
+from semsize.metrology.measurands import Measurands, measure
+from semsize.metrology.perimeter import perimeters
+from semsize.structures.masks import CroppedMasks
 
 SIZES_PX = (10, 14, 20, 30, 50, 70, 100)
 ASPECT_RATIOS = {"disk": (1.0,), "ellipse": (0.8, 0.5), "rectangle": (0.6, 0.4), "square": (1.0,)}

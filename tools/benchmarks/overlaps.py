@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from semsize.structures.masks import CroppedMasks
 from tio2.cli import one_line_errors, quiet_imports
-from tio2.structures.masks import CroppedMasks
 
 SETTINGS = {
     "as_it_is": {},
@@ -83,14 +83,14 @@ def main() -> None:
     with quiet_imports():
         from tqdm import tqdm
 
+        from semsize.metrology.comparison import OPERATING_SCORE, compare_image, found_by_image, image_truths
+        from semsize.sem import read_grey
+        from semsize.structures import prediction_record, read_annotations
+        from semsize.structures.json_files import write_json
         from tio2.engine import CheckpointError, ConfigError
         from tio2.inference import read_detector
-        from tio2.metrology.comparison import OPERATING_SCORE, compare_image, found_by_image, image_truths
         from tio2.reporting import markdown_table
         from tio2.reporting.report import write_csvs
-        from tio2.sem import read_grey
-        from tio2.structures import prediction_record, read_annotations
-        from tio2.structures.json_files import write_json
     with one_line_errors(CheckpointError, ConfigError, ValueError):
         detector = read_detector(arguments.config, arguments.checkpoint)
         truth = read_annotations(arguments.ann)

@@ -36,7 +36,7 @@ def main() -> None:
 
 def render(folder: Path) -> Path:
     """An annotation file of a few rendered scenes."""
-    from tio2.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
+    from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
 
     plan = DatasetPlan(RenderSettings(seed=0, shape=(704, 1024), preset="agglomerated", particles=120), 4, (1, 0, 0))
     claim_folder(plan, folder)
@@ -110,8 +110,8 @@ def empty(k: int) -> dict:
     import torch
     from mmdet.structures.bbox import HorizontalBoxes
 
+    from semsize.structures import CroppedMasks
     from tio2.datasets import InstanceCroppedMasks
-    from tio2.structures import CroppedMasks
 
     return {
         "img": np.zeros((*SHAPE, 3), np.float32),

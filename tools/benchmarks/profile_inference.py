@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from semsize.measuring.overlays import write_png
+from semsize.measuring.tables import markdown_table
 from tio2.cli import quiet_imports
-from tio2.reporting.overlays import write_png
-from tio2.reporting.tables import markdown_table
 
 with quiet_imports():
     import torch

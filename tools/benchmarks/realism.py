@@ -20,10 +20,10 @@ from scipy.optimize import minimize
 from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 
+from semsize.sem import read_grey
+from semsize.structures.annotations import AnnotationError, read_annotations
+from semsize.structures.masks import CroppedMasks
 from tio2.cli import one_line_errors
-from tio2.sem import read_grey
-from tio2.structures.annotations import AnnotationError, read_annotations
-from tio2.structures.masks import CroppedMasks
 
 PATCH = 64
 HALVINGS = 10

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tio2.reporting.tables import markdown_table
+from semsize.measuring.tables import markdown_table
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -9,8 +9,8 @@ import time
 
 import numpy as np
 
+from semsize.structures.masks import CroppedMasks
 from tio2.cli import quiet_imports
-from tio2.structures.masks import CroppedMasks
 
 with quiet_imports():
     import torch

@@ -8,8 +8,8 @@ Categories become labels: --label bead=complete says what one means, --label sca
 import argparse
 from pathlib import Path
 
+from semsize.exchange import Account, ImageFolder, command, read_coco
 from tio2.cli import one_line_errors
-from tio2.exchange import Account, ImageFolder, command, read_coco
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

@@ -1,0 +1,253 @@
+"""COCO JSON of any tool: polygons, RLE of both kinds, crowds."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semsize.exchange.shapes import Bitmap, Shape, polygon_shapes
+from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, stated_size
+from semsize.exchange.stated_names import Stated
+from semsize.exchange.which_picture import ImageFolder, Match
+from semsize.structures.annotation_checks import CONFIGURATIONS
+from semsize.structures.json_files import is_number, read_json
+from semsize.structures.polygons import ShapeError
+from semsize.structures.rle import rle_size, rle_to_crop
+
+STATE_KEY = "state"
+SEGMENTATION_KEY = "segmentation"
+
+
+def read_coco(
+    path: Path,
+    images: ImageFolder,
+    account: Account,
+    *,
+    label_key: str = STATE_KEY,
+    segmentation_key: str = SEGMENTATION_KEY,
+    crowds_as_particles: bool = False,
+) -> Iterator[SourceImage]:
+    """Images of a COCO file with their particles, each image once.
+
+    The label is the annotation's own `label_key`, or that of its `attributes` (as CVAT writes them), else the name of
+    its category. Pixel size and configuration are taken where an image has them, as this project's files do.
+
+    Images that share an id, and an image that is listed twice with different annotations, carry their trouble.
+
+    Args:
+        path: the JSON file.
+        images: where its images are.
+        account: takes what cannot be read.
+        label_key: see above.
+        segmentation_key: `amodal_segmentation` takes the full outlines of rendered truths, hidden parts included.
+        crowds_as_particles: take annotations marked `iscrowd` as the others, for tools that mark every mask so.
+
+    Raises:
+        ExchangeError: it is no COCO file.
+    """
+    data, categories = _content(path)
+    annotations = _by_image(data.get("annotations") or [], account)
+    records = []
+    for number, record in enumerate(data["images"], start=1):
+        if _is_record(record) and isinstance(record.get("file_name"), str) and _id(record.get("id")) is not None:
+            records.append(record)
+        else:
+            account.note("images left out, their entry names no file", f"entry {number}")
+    found = images.match([Stated.in_text(record["file_name"], path.parent) for record in records], account)
+    entries = [
+        _image(record, match, annotations.get(_id(record["id"]), []), segmentation_key)
+        for record, match in zip(records, found, strict=True)
+    ]
+    listed, crowds, particles = set(), 0, 0
+    for image, of_image in _once_each(records, entries, annotations, account):
+        listed |= {image.path, *image.candidates}
+        for annotation in of_image if image.trouble is None else ():
+            place = f"annotation {annotation.get('id')}"
+            with account.tolerate(f"{image.name}: {place}", image):
+                shapes = coco_shapes(annotation.get(segmentation_key), image.size)
+                label = _label(annotation, label_key, categories)
+                crowd = crowd_flag(annotation.get("iscrowd", 0))
+                crowds, particles = crowds + crowd, particles + 1
+                crowd = crowd and not crowds_as_particles
+                image.particles.append(SourceParticle(place, shapes, label, crowd))
+        yield image
+    _note_crowds(crowds, particles, crowds_as_particles, path.name, account)
+    ids = {_id(record["id"]) for record in records}
+    for orphan in (one for image_id, group in annotations.items() if image_id not in ids for one in group):
+        place = f"annotation {orphan.get('id')} of image {orphan['image_id']}"
+        account.note("annotations left out, their image is not in the file", place)
+    for left in sorted(set(images.files) - listed):
+        account.note("images left out, not in the annotation file", images.name_of(left))
+
+
+def crowd_flag(value: Any) -> bool:
+    """What `iscrowd` says: a number, a truth value, or one of them as text.
+
+    Raises:
+        ValueError: it says neither.
+    """
+    text = str(value if value is not None else 0).strip().lower()
+    if text in ("1", "1.0", "true", "yes"):
+        return True
+    if text in ("", "0", "0.0", "false", "no"):
+        return False
+    raise ValueError(f"iscrowd {value!r} is neither 0 nor 1")
+
+
+def _note_crowds(crowds: int, particles: int, as_particles: bool, name: str, account: Account) -> None:
+    if crowds and as_particles:
+        account.note("files with annotations marked as crowds (iscrowd), taken as particles", f"{name} ({crowds})")
+    elif crowds:
+        what = "ALL annotations" if crowds == particles else "annotations"
+        account.note(
+            f"files with {what} marked as crowds (iscrowd), regions to ignore: --crowds-as-particles takes them as "
+            "particles",
+            f"{name} ({crowds} of {particles})",
+        )
+
+
+def coco_shapes(segmentation: Any, size: tuple[int, int] | None) -> tuple[Shape, ...]:
+    """Shapes of a segmentation: polygons, or the pixels of an RLE.
+
+    Args:
+        segmentation: an RLE, compressed or not, or polygons in any of the forms of `polygons`.
+        size: (H, W) that the file gives for the image; an RLE must have it.
+
+    Raises:
+        ShapeError: there is none, it is in no known form, or it does not fit.
+    """
+    if segmentation in (None, [], {}, ""):
+        raise ShapeError("they have a box at most, but no mask")
+    if isinstance(segmentation, Mapping) and {"size", "counts"} & segmentation.keys():
+        stated = rle_size(segmentation)
+        if size is not None and stated != size:
+            raise ShapeError("their RLE is of another size than the image")
+        try:
+            return (Bitmap(*rle_to_crop(segmentation)),)
+        except ValueError:
+            raise ShapeError("their RLE's counts are damaged, or do not add up to its size") from None
+    return polygon_shapes(segmentation)
+
+
+def _content(path: Path) -> tuple[Mapping[str, Any], dict[int | str | None, Any]]:
+    """What a COCO file holds, its sections being lists, and category id to name."""
+    data = read_json(path, ExchangeError)
+    if not (isinstance(data, Mapping) and isinstance(data.get("images"), list)):
+        raise ExchangeError(f"{path}: not a COCO file; it must hold a list of images")
+    for section in ("annotations", "categories"):
+        if not isinstance(data.get(section) or [], list):
+            raise ExchangeError(f"{path}: not a COCO file; its {section} must be a list")
+    entries = filter(_is_record, data.get("categories") or [])
+    return data, {_id(entry.get("id")): entry.get("name") for entry in entries}
+
+
+def _image(
+    record: Mapping[str, Any], match: Match, annotations: Sequence[Mapping[str, Any]], segmentation_key: str
+) -> SourceImage:
+    nm, configuration = record.get("pixel_size_nm"), record.get("configuration")
+    size = stated_size(record.get("height"), record.get("width"))
+    if size is None:
+        masks = [one.get(segmentation_key) for one in annotations]
+        sizes = {stated_size(*mask["size"]) for mask in masks if _is_sized(mask)}
+        size = next(iter(sizes)) if len(sizes) == 1 else None
+    return SourceImage(
+        match.path,
+        record["file_name"],
+        size=size,
+        pixel_size_nm=float(nm) if is_number(nm) and nm > 0 else None,
+        configuration=configuration if configuration in CONFIGURATIONS else None,
+        trouble=match.trouble,
+        candidates=match.candidates,
+    )
+
+
+def _once_each(
+    records: Sequence[Mapping[str, Any]],
+    entries: Sequence[SourceImage],
+    annotations: Mapping[Any, Sequence[Mapping[str, Any]]],
+    account: Account,
+) -> Iterator[tuple[SourceImage, Sequence[Mapping[str, Any]]]]:
+    """Each image with its annotations; one listed several times once, where all its entries say the same."""
+    of_id, of_path = defaultdict(list), defaultdict(list)
+    for record, image in zip(records, entries, strict=True):
+        of_id[_id(record["id"])].append(image)
+        if image.path is not None and image.trouble is None:
+            of_path[image.path].append((_id(record["id"]), image))
+    for image_id, sharing in of_id.items():
+        names = list(dict.fromkeys(image.name for image in sharing))
+        if len({image.path or image.name for image in sharing}) > 1 and annotations.get(image_id):
+            for image in sharing:
+                others = ", ".join(name for name in names if name != image.name)
+                image.trouble = image.trouble or f"it shares the id {image_id} with {others}: number the images anew"
+    done = set()
+    for record, image in zip(records, entries, strict=True):
+        of_image = annotations.get(_id(record["id"]), [])
+        doubles = of_path.get(image.path, [])
+        if len(doubles) > 1 and image.trouble is None:
+            if image.path in done:
+                continue
+            done.add(image.path)
+            ids = list(dict.fromkeys(image_id for image_id, _ in doubles))
+            drawn = [(number, annotations[number]) for number in ids if annotations.get(number)]
+            if any(_outlines(other) != _outlines(drawn[0][1]) for _, other in drawn[1:]):
+                image.trouble = (
+                    f"it is listed under the ids {', '.join(str(number) for number, _ in drawn)} with different "
+                    "annotations: keep those that are its own"
+                )
+            else:
+                account.note("images listed more than once, taken once", image.name)
+                of_image = drawn[0][1] if drawn else []
+        yield image, of_image
+
+
+def _outlines(annotations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What two lists of annotations of one image must have in common to be one."""
+    return sorted(repr(annotation.get("segmentation")) for annotation in annotations)
+
+
+def _label(annotation: Mapping[str, Any], key: str, categories: Mapping[Any, str]) -> str | None:
+    attributes = annotation.get("attributes")
+    for label in (
+        annotation.get(key),
+        attributes.get(key) if isinstance(attributes, Mapping) else None,
+        categories.get(_id(annotation.get("category_id"))),
+    ):
+        if isinstance(label, str | int | float) and label != "":
+            return str(label)
+    return None
+
+
+def _by_image(annotations: Sequence[Any], account: Account) -> dict[Any, list[Mapping[str, Any]]]:
+    groups, ids, doubled = defaultdict(list), set(), []
+    for number, annotation in enumerate(annotations, start=1):
+        if not _is_record(annotation) or _id(annotation.get("image_id")) is None:
+            account.note("annotations left out, not in the form of their format", f"entry {number}")
+            continue
+        groups[_id(annotation["image_id"])].append(annotation)
+        own = _id(annotation.get("id"))
+        if own is not None and own in ids:
+            doubled.append(own)
+        ids.add(own)
+    if doubled:
+        names = ", ".join(map(str, dict.fromkeys(doubled[:5])))
+        account.note("annotations have an id that another has too; each is read", f"{names} ({len(doubled)} in all)")
+    return dict(groups)
+
+
+def _id(value: Any) -> int | str | None:
+    """An id, by which "7", 7 and 7.0 are one; None where it is none."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        return int(value) if re.fullmatch("0|-?[1-9][0-9]{0,18}", value) else value
+    return value if isinstance(value, int) else None
+
+
+def _is_sized(segmentation: Any) -> bool:
+    size = segmentation.get("size") if isinstance(segmentation, Mapping) else None
+    return isinstance(size, list) and len(size) == 2
+
+
+def _is_record(entry: Any) -> bool:
+    return isinstance(entry, Mapping)

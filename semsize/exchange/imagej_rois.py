@@ -1,0 +1,202 @@
+"""ImageJ's regions of interest: a .zip of the ROI manager, or a single .roi, for each image."""
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import roifile
+
+from semsize.exchange.outlines import mask_outlines
+from semsize.exchange.particles import IGNORE
+from semsize.exchange.shapes import Ellipse, Polygon, Shape, rectangle
+from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, files_below
+from semsize.exchange.stated_names import Stated
+from semsize.exchange.which_picture import ImageFolder, rivals
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.polygons import ShapeError
+from semsize.structures.states import STATES
+
+GROUPS = (*STATES, IGNORE)
+"""What ImageJ's ROI groups mean, from 1 on."""
+
+_TYPES = roifile.ROI_TYPE
+_OUTLINED = (_TYPES.POLYGON, _TYPES.FREEHAND, _TYPES.TRACED)
+_LARGEST_ROI_BYTES = 64 << 20
+# what Python's zipfile lets through: also of encrypted entries, unknown compression, cut streams and odd dates
+_ZIP_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
+_DECORATION = re.compile(r"(^rois?[-_ ]?(set)?[-_ ])|([-_ .]rois?[-_ ]?(set)?$)", re.IGNORECASE)
+_NUMBERING = re.compile(r"[-_ .]*\d[\d\-_ .]*$")
+
+
+def read_imagej(folder: Path, images: ImageFolder, account: Account) -> Iterator[SourceImage]:
+    """Images with the areas of the ROI file of their name, in a folder of the same name; each image once.
+
+    `A.zip`, `A.roi`, `A.tif.zip`, `A_RoiSet.zip` and `RoiSet_A.zip` belong to the image A.tif; an image that has two of
+    them carries that as its trouble. The label is that of the ROI's group (see GROUPS), else its property `state`, else
+    its name without the number at its end.
+
+    Raises:
+        ExchangeError: the folder holds no ROI file.
+    """
+    files = [path for path in files_below(folder, (".zip", ".roi")) if not _is_other_archive(path, account)]
+    if not files:
+        raise ExchangeError(f"{folder}: holds no .zip or .roi files; give the folder that does")
+    stated = [Stated.of_file(path, folder, [path.stem, _DECORATION.sub("", path.stem)], on_disk=True) for path in files]
+    matches = images.match(stated, account)
+    doubts = rivals(matches, [one.text for one in stated])
+    paired, done = set(), set()
+    for path, one, match, doubt in zip(files, stated, matches, doubts, strict=True):
+        paired |= {match.path, *match.candidates}
+        if match.path is None and match.trouble is None:
+            account.note("ROI files left out, no image of that name", one.text)
+            continue
+        if match.path is not None and match.path in done:
+            continue
+        done.add(match.path)
+        name = one.text if match.path is None else images.name_of(match.path)
+        image = SourceImage(match.path, name, trouble=doubt or match.trouble, candidates=match.candidates)
+        if image.trouble is None:
+            image.particles.extend(_particles(path, image, account))
+        yield image
+    for path in sorted(set(images.files) - paired):
+        account.note("images left out, without a ROI file", images.name_of(path))
+
+
+def roi_shape(roi: roifile.ImagejRoi) -> Shape | None:
+    """Shape of a ROI; None where it has no area.
+
+    Raises:
+        ShapeError: it cannot be drawn.
+    """
+    if roi.composite:
+        rings = tuple(np.asarray(part, np.float64) for part in roi.coordinates(multi=True) if len(part) > 2)
+        return Polygon(rings, with_holes=True)
+    if roi.roitype in _OUTLINED:
+        return Polygon((np.asarray(roi.coordinates(), np.float64),))
+    if roi.roitype in (_TYPES.RECT, _TYPES.OVAL):
+        x, y, width, height = roi.left, roi.top, roi.right - roi.left, roi.bottom - roi.top
+        if roi.subpixelrect:
+            x, y, width, height = roi.xd, roi.yd, roi.widthd, roi.heightd
+        if roi.roitype == _TYPES.RECT:
+            return rectangle(x, y, x + width, y + height)
+        return Ellipse((x + width / 2, y + height / 2), (width / 2, height / 2))
+    return None
+
+
+def roi_zip(path: Path, masks: CroppedMasks, states: Sequence[str | None]) -> None:
+    """Write N masks as a zip of ROIs, exact with holes and pieces, named after their states and numbered.
+
+    The states, and `ignore`, are groups too (see GROUPS), which ImageJ shows in colours and changes with a click.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, ((crop, origin), state) in enumerate(zip(masks, states, strict=True), start=1):
+            outlines = mask_outlines(crop, origin)
+            name = f"{state or 'particle'}-{number:04d}"
+            if len(outlines) == 1:
+                roi = roifile.ImagejRoi.frompoints(outlines[0].astype(np.float32), name=name)
+            elif outlines:
+                roi = _composite(outlines, name)
+            else:
+                continue
+            roi.group = GROUPS.index(state) + 1 if state in GROUPS else 0
+            archive.writestr(f"{name}.roi", roi.tobytes())
+
+
+def _composite(outlines: Sequence[np.ndarray], name: str) -> roifile.ImagejRoi:
+    """Several outlines as ImageJ's ShapeRoi: move to, line to …, close."""
+    path = []
+    for outline in outlines:
+        path += [0.0, *outline[0]]
+        for corner in outline[1:]:
+            path += [1.0, *corner]
+        path.append(4.0)
+    (left, top), (right, bottom) = (extreme(np.concatenate(outlines), axis=0) for extreme in (np.min, np.max))
+    return roifile.ImagejRoi(
+        roitype=_TYPES.RECT,
+        name=name,
+        left=int(left),
+        top=int(top),
+        right=int(right),
+        bottom=int(bottom),
+        shape_roi_size=len(path),
+        multi_coordinates=np.array(path, np.float32),
+    )
+
+
+def _particles(path: Path, image: SourceImage, account: Account) -> Iterator[SourceParticle]:
+    for entry, data in _rois(path, image, account):
+        place = f"{image.name}: {entry}"
+        try:
+            roi = roifile.ImagejRoi.frombytes(data)
+            shape = roi_shape(roi)
+        except ShapeError as error:
+            image.unread.append(str(error))
+            account.note(f"annotations left out, {error}", place)
+            continue
+        except Exception as error:  # roifile lets struct.error, assertions and others through
+            image.unread.append("they are not in the form of their format")
+            account.note("annotations left out, not in the form of their format", f"{place} ({error!r})")
+            continue
+        if shape is None:
+            image.unread.append("they have no area")
+            account.note(f"annotations left out, a {roi.roitype.name.lower()} has no area", place)
+            continue
+        yield SourceParticle(entry, (shape,), _label(roi))
+
+
+def _rois(path: Path, image: SourceImage, account: Account) -> Iterator[tuple[str, bytes]]:
+    """Name and contents of each ROI of a file, equal names included.
+
+    A damaged entry is noted, and the others are read; a file that cannot be read at all is the image's trouble.
+    """
+    try:
+        if path.suffix.lower() == ".roi":
+            yield path.stem, path.read_bytes()
+            return
+        archive = zipfile.ZipFile(path)
+    except _ZIP_ERRORS as error:
+        image.trouble = f"{path.name} cannot be read ({error}): save it again"
+        return
+    with archive:
+        for entry in filter(_is_roi, archive.infolist()):
+            try:
+                if entry.file_size > _LARGEST_ROI_BYTES:
+                    raise zipfile.BadZipFile(f"it would be {entry.file_size} bytes large")
+                data = archive.read(entry)
+            except _ZIP_ERRORS as error:
+                image.unread.append("their zip entry is damaged")
+                account.note(
+                    "annotations left out, their zip entry is damaged", f"{path.name}: {entry.filename} ({error})"
+                )
+            else:
+                yield Path(entry.filename).stem, data
+
+
+def _is_roi(entry: zipfile.ZipInfo) -> bool:
+    parts = Path(entry.filename).parts
+    return entry.filename.lower().endswith(".roi") and "__MACOSX" not in parts and not parts[-1].startswith("._")
+
+
+def _is_other_archive(path: Path, account: Account) -> bool:
+    """Whether a zip holds other files than ROIs; one without any file is an empty set."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except _ZIP_ERRORS:  # a single ROI, or what its image will be told of
+        return False
+    if not entries or any(map(_is_roi, entries)):
+        return False
+    account.note("zips left out, they hold other files than ROIs", path.name)
+    return True
+
+
+def _label(roi: roifile.ImagejRoi) -> str | None:
+    if 1 <= roi.group <= len(GROUPS):
+        return GROUPS[roi.group - 1]
+    return roi.properties.get("state") or _NUMBERING.sub("", roi.name) or None

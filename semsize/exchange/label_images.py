@@ -1,0 +1,243 @@
+"""Label images: one particle a positive value, 0 is background; any bits, palettes' indices, PNG, TIFF or BMP.
+
+What else is found in their place is told from labels, named, and not taken for particles: masks of 0 and 255, masks in
+which the particles are 0, pictures; and a label of the ground, which watersheds write, is left out.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from semsize.exchange.shapes import Bitmap
+from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle
+from semsize.exchange.stated_names import Stated
+from semsize.exchange.which_picture import ImageFolder, rivals
+from semsize.sem import SEMReadError, read_stored
+from semsize.structures.masks import CroppedMasks
+
+_KNOWN_ENDING = re.compile(
+    r"[-_. ](cp_masks?|masks?|seg(map|mentation)?s?|labels?([-_ ]?images?)?|lbl|instances?|objects?|gt)$", re.IGNORECASE
+)
+_GROUND_GAPS = 0.1  # share of the labelled window that is 0 where a label is the ground: lines between particles
+_SOFT_SHARE = 0.95  # of what is not 0 in a smoothed mask that hangs together with its white: all but specks
+_LARGEST_COUNTED = 1 << 20  # labels up to which pixels are counted in one table, which is quicker than sorting them
+_BOXES_OF_LABELS = 30  # times the image's pixels that the boxes of its labels take at most; a picture's take more
+
+
+def read_label_images(
+    images: ImageFolder, labels: ImageFolder, account: Account, *, suffix: str = "", binary: bool = False
+) -> Iterator[SourceImage]:
+    """Pair images with label images of the same name, up to the ending and `suffix`, in a folder of the same name.
+
+    Each image comes once; one that has two label images, or one that cannot be read, carries that as its trouble.
+
+    What is no label image, or cannot be read, is the trouble of its picture.
+
+    Args:
+        images: the images.
+        labels: the label images; may be the same folder, where the ends of names tell which is which.
+        account: takes what is missing or odd.
+        suffix: end of the label images' names, such as `_mask`; without it the usual ones are known (`_cp_masks`,
+            `_masks`, `_seg`, `_labels` and so on), and names without any.
+        binary: the files are masks: whatever is not 0 is particle, and its 4-connected components are the particles.
+    """
+    label_files = [path for path in labels.files if path.stem.endswith(suffix)]
+    for path in sorted(set(labels.files) - set(label_files) - set(images.files)):
+        account.note(f"label images left out, their names don't end in {suffix}", path.name)
+    stated = [
+        Stated.of_file(
+            path,
+            labels.root,
+            [f"{stem}{end}" for stem in picture_stems(path.stem, suffix) for end in (path.suffix, "")],
+            on_disk=False,
+        )
+        for path in label_files
+    ]
+    matches = images.match(stated, account)
+    doubts = rivals(matches, [one.text for one in stated])
+    given, paired, done = set(images.files), set(), set()
+    for path, one, match, doubt in zip(label_files, stated, matches, doubts, strict=True):
+        if match.path is None and path in given:  # a picture among the label images
+            continue
+        if match.path is None and match.trouble is None:
+            account.note("label images left out, no image of that name (--suffix names the end)", one.text)
+            continue
+        paired |= {path, match.path, *match.candidates}
+        if match.path is not None and match.path in done:
+            continue
+        done.add(match.path)
+        name = one.text if match.path is None else images.name_of(match.path)
+        image = SourceImage(match.path, name, trouble=doubt or match.trouble, candidates=match.candidates)
+        if image.trouble is None:
+            try:
+                values = read_labels(path)
+                image.particles, image.size = label_particles(values, path, binary, name, account), values.shape
+            except ExchangeError as error:
+                image.trouble = str(error)
+        yield image
+    for image in sorted(set(images.files) - paired):
+        account.note("images left out, without a label image", images.name_of(image))
+
+
+def picture_stems(stem: str, suffix: str) -> list[str]:
+    """What the picture of a label image may be called, without ending: without `suffix`, or without a usual one."""
+    if suffix:
+        return [stem.removesuffix(suffix)] if stem.endswith(suffix) else []
+    plain = _KNOWN_ENDING.sub("", stem)
+    return [stem] if plain in ("", stem) else [stem, plain]
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """Labels (H, W) int64 of a file.
+
+    Raises:
+        ExchangeError: it cannot be read, has colours, or holds values that are no whole numbers from 0.
+    """
+    try:
+        values = read_stored(path)
+    except SEMReadError as error:
+        raise ExchangeError(str(error)) from None
+    if values.ndim == 3 and (values.shape[2] == 2 or (values[..., :3] == values[..., :1]).all()):
+        values = values[..., 0]
+    if values.ndim != 2:
+        raise ExchangeError(f"{path}: has colours; save the labels as one channel of whole numbers")
+    with np.errstate(invalid="ignore"):
+        labels = values.astype(np.int64)
+    if not np.array_equal(labels, values):
+        raise ExchangeError(f"{path}: labels must be whole numbers; export them as 8, 16 or 32-bit integers")
+    if labels.min(initial=0) < 0:
+        raise ExchangeError(
+            f"{path}: holds labels below 0 ({labels.min()}; -1 is a watershed's boundary): set them to 0 and save it"
+        )
+    return labels
+
+
+def label_particles(labels: np.ndarray, path: Path, binary: bool, name: str, account: Account) -> list[SourceParticle]:
+    """The particles of a label image or, where `binary`, of a mask; named after their labels.
+
+    Args:
+        labels: (H, W) int64 from 0.
+        path: of the file, for messages.
+        binary: see `read_label_images`.
+        name: of the picture, for the account.
+        account: takes a label of the ground, and labels in several pieces.
+
+    Raises:
+        ExchangeError: the file holds a mask and not labels, or labels and not a mask, or a picture.
+    """
+    labels = _without_ground(labels, name, account)
+    values, _ = _areas(labels)
+    if len(values) == 0:
+        return []
+    _refuse_pictures(labels, path)
+    largest, is_mask = values[-1], len(values) == 1 or _has_soft_edges(labels)
+    if binary and not is_mask:
+        raise ExchangeError(f"{path}: holds {len(values)} values, labels and not a mask: leave --binary out")
+    mask = labels >= (largest + 1) // 2
+    if binary and len(values) > 1:
+        account.note("masks of more than two values, taken from half of the largest one on", name)
+    if binary or len(values) == 1:
+        _refuse_inverted(mask, path)
+    if binary:
+        return _as_particles(cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1])
+    if is_mask and (len(values) == 1 or largest in (255, 65535)) and _pieces(mask) > 1:
+        raise ExchangeError(
+            f"{path}: a mask of 0 and {largest}, not labels; with --binary each connected piece is a particle"
+        )
+    particles = _as_particles(labels)
+    for particle in particles:
+        if _pieces(particle.shapes[0].crop) > 1:
+            account.note("labels in several pieces, kept as one particle", f"{name}: {particle.name}")
+    return particles
+
+
+def label_image(masks: CroppedMasks) -> np.ndarray:
+    """Labels (H, W) uint16 of N masks, from 1 on; where masks overlap the later one shows."""
+    if len(masks) >= 2**16:
+        raise ExchangeError(f"{len(masks)} masks do not fit into 16 bits; split the image")
+    labels = np.zeros(masks.image_shape, np.uint16)
+    for number, (crop, (row, column)) in enumerate(masks, start=1):
+        labels[row : row + crop.shape[0], column : column + crop.shape[1]][crop > 0] = number
+    return labels
+
+
+def _as_particles(labels: np.ndarray) -> list[SourceParticle]:
+    """One particle a positive label, named after it."""
+    numbers = _areas(labels)[0].tolist()
+    masks = CroppedMasks.from_label_image(labels)
+    return [
+        SourceParticle(f"label {number}", (Bitmap(crop, origin),))
+        for number, (crop, origin) in zip(numbers, masks, strict=True)
+    ]
+
+
+def _areas(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The labels above 0, ascending, and how many pixels each has."""
+    if labels.max(initial=0) > _LARGEST_COUNTED:
+        return np.unique(labels[labels > 0], return_counts=True)
+    counts = np.bincount(labels.ravel())
+    values = 1 + np.flatnonzero(counts[1:])
+    return values, counts[values]
+
+
+def _without_ground(labels: np.ndarray, name: str, account: Account) -> np.ndarray:
+    """Labels with that of the ground, if there is one, set to 0.
+
+    The ground is the largest of several labels, reaches all four sides of the window that is labelled at all, and
+    next to nothing in that window is 0: where 0 is the ground, much is.
+    """
+    rows, columns = np.flatnonzero(labels.any(axis=1)), np.flatnonzero(labels.any(axis=0))
+    if len(rows) == 0:
+        return labels
+    window = labels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    values, counts = _areas(window)
+    ground = values[counts.argmax()]
+    is_ground = window == ground
+    if len(values) < 2 or not _touches_all_sides(is_ground) or counts.sum() < (1 - _GROUND_GAPS) * window.size:
+        return labels
+    share = 100 * is_ground.sum() / labels.size
+    account.note("labels of the ground, which no particle is, left out", f"{name}: label {ground} ({share:.0f} %)")
+    return np.where(labels == ground, 0, labels)
+
+
+def _has_soft_edges(labels: np.ndarray) -> bool:
+    """Whether nearly all that is not 0 hangs together with the largest value, as in a mask that was smoothed."""
+    pieces = cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[1]
+    with_largest = np.zeros(pieces.max() + 1, bool)
+    with_largest[pieces[labels == labels.max()]] = True
+    return np.count_nonzero(with_largest[pieces]) >= _SOFT_SHARE * np.count_nonzero(pieces)
+
+
+def _refuse_inverted(mask: np.ndarray, path: Path) -> None:
+    """Refuse a mask (H, W) of which one piece takes half the frame and touches its four sides: that is the ground."""
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    share = stats[largest, cv2.CC_STAT_AREA] / mask.size
+    if share >= 0.5 and _touches_all_sides(pieces == largest):
+        raise ExchangeError(
+            f"{path}: a mask whose white takes {100 * share:.0f} % of the frame and touches its four sides, which is "
+            "the ground and no particle; if the particles are its black, invert it and give --binary"
+        )
+
+
+def _refuse_pictures(labels: np.ndarray, path: Path) -> None:
+    """Refuse values that are scattered all over the frame, as grey levels are."""
+    if labels.max() > _LARGEST_COUNTED:
+        labels = np.searchsorted(np.append(0, _areas(labels)[0]), labels)
+    boxes = [box for box in ndimage.find_objects(labels) if box is not None]
+    area = sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in boxes)
+    if area > _BOXES_OF_LABELS * labels.size:
+        raise ExchangeError(f"{path}: its {len(boxes)} values are scattered all over it: a picture and no labels")
+
+
+def _touches_all_sides(mask: np.ndarray) -> bool:
+    """Whether a mask reaches all four sides, of a frame that has an inside."""
+    return min(mask.shape) > 2 and bool(mask[0].any() and mask[-1].any() and mask[:, 0].any() and mask[:, -1].any())
+
+
+def _pieces(mask: np.ndarray) -> int:
+    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] - 1

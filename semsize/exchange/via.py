@@ -1,0 +1,185 @@
+"""VGG Image Annotator, versions 1 and 2: a project file, or its export of annotations as JSON."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semsize.exchange.outlines import simple_outlines
+from semsize.exchange.shapes import Ellipse, Polygon, Shape, rectangle
+from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle
+from semsize.exchange.stated_names import Stated
+from semsize.exchange.which_picture import ImageFolder
+from semsize.structures.json_files import read_json
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.polygons import number, ring
+
+STATE_ATTRIBUTE = "state"
+
+
+def read_via(
+    path: Path,
+    images: ImageFolder,
+    account: Account,
+    *,
+    label_attribute: str = STATE_ATTRIBUTE,
+    group: str | None = None,
+) -> Iterator[SourceImage]:
+    """Images of a VIA file with their polygons, polylines (closed), circles, ellipses and rectangles, each image once.
+
+    A browser tells VIA no folders: where several images have one name, their sizes in bytes tell which is meant.
+
+    Args:
+        path: the JSON file.
+        images: where its images are.
+        account: takes what cannot be read.
+        label_attribute: the region attribute that holds the state or class.
+        group: the region attribute that regions of one particle share; None: each region is a particle.
+
+    Raises:
+        ExchangeError: it is no VIA file of these versions.
+    """
+    data = read_json(path, ExchangeError)
+    named = []
+    for key, entry in _entries(data, path):
+        if isinstance(entry.get("filename"), str) and entry["filename"]:
+            named.append(entry)
+        else:
+            account.note("images left out, their entry names no file", str(key))
+    folder = _image_folder(data)
+    stated = [_stated(entry, folder, path.parent) for entry in named]
+    doubles, listed = defaultdict(list), set()
+    for entry, match in zip(named, images.match(stated, account), strict=True):
+        image = SourceImage(match.path, entry["filename"], trouble=match.trouble, candidates=match.candidates)
+        listed |= {image.path, *image.candidates}
+        doubles[image.path or id(image)].append((image, _regions(entry, account)))
+    for entries in doubles.values():
+        image, regions = next((one for one in entries if one[1]), entries[0])
+        if any(others and others != regions for _, others in entries):
+            image.trouble = f"{len(entries)} entries are of it, with different regions: keep the one that is its own"
+            regions = []
+        elif len(entries) > 1:
+            account.note("images listed more than once, taken once", image.name)
+        image.particles.extend(_particles(regions, image, account, label_attribute, group))
+        yield image
+    for path_left in sorted(set(images.files) - listed):
+        account.note("images left out, not in the annotation file", images.name_of(path_left))
+
+
+def via_shape(attributes: Mapping[str, Any]) -> Shape | None:
+    """Shape of a region; None where it has no area.
+
+    Raises:
+        ShapeError: it cannot be drawn.
+        KeyError, ValueError, TypeError: it is not what VIA writes.
+    """
+    kind = attributes["name"]
+    if kind in ("polygon", "polyline"):
+        return Polygon((ring(attributes["all_points_x"], attributes["all_points_y"]),))
+    if kind == "rect":
+        x, y, width, height = (number(attributes[key]) for key in ("x", "y", "width", "height"))
+        return rectangle(x, y, x + width, y + height)
+    if kind == "circle":
+        radius = number(attributes["r"])
+        return Ellipse((number(attributes["cx"]), number(attributes["cy"])), (radius, radius))
+    if kind == "ellipse":
+        centre, semi_axes = ((number(attributes[a]), number(attributes[b])) for a, b in (("cx", "cy"), ("rx", "ry")))
+        return Ellipse(centre, semi_axes, number(attributes.get("theta") or 0))
+    if kind in ("point", "line"):
+        return None
+    raise ValueError(f"shape {kind!r}")
+
+
+def via_project(images: Sequence[tuple[Mapping[str, Any], CroppedMasks, Sequence[str | None]]]) -> dict[str, Any]:
+    """Annotations in the form of VIA 2's export, to look at and correct there.
+
+    Each piece of a particle is a polygon along its pixels' edges, holes cut open by a slit; the region attribute
+    `particle` numbers the particles, so that pieces of one can be found again.
+
+    Args:
+        images: per image its record, its N masks, and their N states.
+    """
+    project = {}
+    for record, masks, states in images:
+        regions = [
+            _region(outline, {"particle": str(number), STATE_ATTRIBUTE: state or ""})
+            for number, ((crop, origin), state) in enumerate(zip(masks, states, strict=True), start=1)
+            for outline in simple_outlines(crop, origin)
+        ]
+        entry = {"filename": record["file_name"], "size": -1, "regions": regions, "file_attributes": {}}
+        project[f"{record['file_name']}-1"] = entry
+    return project
+
+
+def _particles(
+    regions: Sequence[Any], image: SourceImage, account: Account, label_attribute: str, group: str | None
+) -> list[SourceParticle]:
+    """Particles of an entry's regions; see `read_via`."""
+    name = image.name
+    groups: dict[Any, list[SourceParticle]] = {}
+    for position, region in enumerate(regions, start=1):
+        place = f"region {position}"
+        with account.tolerate(f"{name}: {place}", image):
+            attributes = region.get("region_attributes") or {}
+            shape = via_shape(region["shape_attributes"])
+            if shape is None:
+                image.unread.append("they have no area")
+                kind = region["shape_attributes"]["name"]
+                account.note(f"annotations left out, a {kind} has no area", f"{name}: {place}")
+                continue
+            label = attributes.get(label_attribute)
+            particle = SourceParticle(place, (shape,), str(label) if label not in (None, "") else None)
+            shared = attributes.get(group) if group else None
+            groups.setdefault(place if shared in (None, "") else ("group", str(shared)), []).append(particle)
+    return [
+        SourceParticle(parts[0].name, sum((part.shapes for part in parts), ()), parts[0].label)
+        for parts in groups.values()
+    ]
+
+
+def _regions(entry: Mapping[str, Any], account: Account) -> list[Any]:
+    """The regions of an entry, which version 1 numbers."""
+    regions = entry.get("regions") or []
+    regions = list(regions.values()) if isinstance(regions, Mapping) else regions
+    if not isinstance(regions, list):
+        account.note("images whose regions are no list, read as without any", entry["filename"])
+        return []
+    return regions
+
+
+def _stated(entry: Mapping[str, Any], image_folder: str, folder: Path) -> Stated:
+    """The image of an entry; VIA shows what lies in its project's own image folder, if that is set."""
+    size = entry.get("size")
+    known = type(size) is int and size > 0
+    name = entry["filename"]
+    whole = re.match(r"[/\\]|[A-Za-z]:|\w+://", name) is not None
+    return Stated.in_text(name if whole else image_folder + name, folder, byte_size=size if known else None)
+
+
+def _image_folder(data: Any) -> str:
+    """What a project's settings put in front of file names; empty where nothing."""
+    try:
+        folder = data["_via_settings"]["core"]["default_filepath"]
+    except (KeyError, TypeError):
+        return ""
+    return folder if isinstance(folder, str) else ""
+
+
+def _region(outline: np.ndarray, attributes: Mapping[str, str]) -> dict[str, Any]:
+    x, y = outline.astype(int).T.tolist()
+    shape = {"name": "polygon", "all_points_x": x, "all_points_y": y}
+    return {"shape_attributes": shape, "region_attributes": dict(attributes)}
+
+
+def _entries(data: Any, path: Path) -> list[tuple[str, Any]]:
+    """The images' entries of a project or an export."""
+    if isinstance(data, Mapping):
+        if {"project", "file", "metadata"} <= data.keys():
+            raise ExchangeError(f"{path}: a project of VIA 3; draw in VIA 2, whose regions this reads")
+        data = data.get("_via_img_metadata", data)
+        if isinstance(data, Mapping) and data and all(isinstance(e, Mapping) and "regions" in e for e in data.values()):
+            return list(data.items())
+    raise ExchangeError(f"{path}: not a VIA file; give a project's JSON, or its annotations exported as JSON")

@@ -1,0 +1,261 @@
+"""Which picture an annotation is of: the image files given, and the one rule that finds them by what a source states.
+
+A stated name is followed from the folder of the file that states it; an absolute path is followed as it is. Where that
+leads to no picture given, the longest common end of the paths decides. A picture is left out, and both candidates are
+named, where two fit equally well, and where a stated folder or another file on disk contradicts.
+"""
+
+import filecmp
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from semsize.exchange.source import IMAGE_ENDINGS, Account, ExchangeError, files_below, short_name
+from semsize.exchange.stated_names import Parts, Stated, fold, folded, parts_of
+
+
+@dataclass(eq=False)
+class Match:
+    """The picture of a stated name.
+
+    Attributes:
+        path: the picture; None where there is none, or it is not certain.
+        trouble: why it is not certain, in a clause that names the candidates; None otherwise.
+        candidates: pictures that it may be.
+        parts: the path that led to the picture, folded.
+        depth: how many of them the source states.
+        common: how many parts at the ends of both paths are the same.
+        by_root: the name is what the picture is called below the folder that was given.
+    """
+
+    path: Path | None = None
+    trouble: str | None = None
+    candidates: tuple[Path, ...] = ()
+    parts: Parts = field(default=(), repr=False)
+    depth: int = field(default=0, repr=False)
+    common: int = field(default=0, repr=False)
+    by_root: bool = field(default=False, repr=False)
+
+    def fail(self, trouble: str) -> None:
+        """Take the picture back."""
+        if self.path is not None:
+            self.candidates = (self.path, *self.candidates)
+        self.path, self.trouble = None, trouble
+
+
+class ImageFolder:
+    """Image files, of a folder or listed, found by the names that annotation files use for them."""
+
+    def __init__(self, folder: Path, leave_out: Sequence[Path] = ()):
+        """Look through `folder`, except what lies in the folders `leave_out`.
+
+        Raises:
+            ExchangeError: it is no folder or holds no images.
+        """
+        if not folder.is_dir():
+            raise ExchangeError(f"{folder}: no such folder; give the one that holds the images")
+        files = files_below(folder, IMAGE_ENDINGS, leave_out)
+        if not files:
+            raise ExchangeError(f"{folder}: holds no images ({' '.join(IMAGE_ENDINGS)}); give the folder that does")
+        self.root = folder
+        self._index(files, [path.relative_to(folder).as_posix() for path in files])
+
+    @classmethod
+    def of_files(cls, files: Sequence[Path], names: Sequence[str] | None = None) -> Self:
+        """These image files, wherever they lie.
+
+        Args:
+            files: the files.
+            names: what each is called; None: its path below the folder that all lie in.
+
+        Raises:
+            ExchangeError: there are none.
+        """
+        if not files:
+            raise ExchangeError("no image files are given; name one at least")
+        places = [Path(os.path.abspath(path)) for path in files]
+        images = cls.__new__(cls)
+        images.root = Path(os.path.commonpath([place.parent for place in places]))
+        images._index(files, names or [place.relative_to(images.root).as_posix() for place in places])
+        return images
+
+    def _index(self, files: Sequence[Path], names: Sequence[str]) -> None:
+        """Take up the files, under every end of their paths, with and without their own endings."""
+        self.files = list(files)
+        self._names = dict(zip(files, names, strict=True))
+        self._by_place = {parts_of(path): path for path in files}
+        self._places = {path: folded(place) for place, path in self._by_place.items()}
+        self._by_end: dict[Parts, list[Path]] = defaultdict(list)
+        self._by_endless: dict[Parts, list[Path]] = defaultdict(list)
+        for path, (*folders, last) in self._places.items():
+            whole = {last, fold(short_name(path.name))}
+            for index, ends in ((self._by_end, whole), (self._by_endless, whole | {fold(path.stem)})):
+                for end in ends:
+                    parts = (*folders, end)
+                    for count in range(1, len(parts) + 1):
+                        index[parts[-count:]].append(path)
+        self._folders = {place[:-1] for place in self._places.values()}
+        self._folder_names = {folder[-1] for folder in self._folders}
+
+    def name_of(self, path: Path) -> str:
+        """Relative path of one of the files."""
+        return self._names[path]
+
+    def match(self, stated: Sequence[Stated], account: Account) -> list[Match]:
+        """The pictures of all names that one source, or a folder of sources, states; they are weighed together.
+
+        Equal names are given the same picture: what stands behind them only the reader can compare.
+        """
+        matches = [self._candidate(one) for one in stated]
+        pairs = list(zip(stated, matches, strict=True))
+        self._fail_namesakes([(one, match) for one, match in pairs if match.path is not None])
+        self._fail_outdone([(one, match) for one, match in pairs if match.path is not None])
+        for one, match in pairs:
+            if match.path is not None and match.common == 1 and match.depth > 1:
+                account.note(
+                    "images found by their file name alone, in another folder than stated: make sure they are the same",
+                    f"{one.text} is taken for {self.name_of(match.path)}",
+                )
+        return matches
+
+    def _candidate(self, stated: Stated) -> Match:
+        """The picture whose path has the longest end in common with the stated one."""
+        index = self._by_endless if stated.endless else self._by_end
+        own = self._by_place.get(parts_of(stated.own)) if stated.own is not None else None
+        common, parts, depth, spelling = 0, (), 0, ()
+        for given, stated_depth in stated.spellings:
+            path = folded(given)
+            ends = (count for count in range(len(path), 0, -1) if set(index.get(path[-count:], ())) - {own})
+            longest = next(ends, 0)
+            if longest > common:
+                common, parts, depth, spelling = longest, path, stated_depth, given
+        if not common:
+            return Match()
+        found = [path for path in index[parts[-common:]] if path != own]
+        of_root = [path for path in found if parts[-depth:] in self._root_names(path, stated.endless)]
+        of_size = [path for path in found if stated.byte_size and path.stat().st_size == stated.byte_size]
+        exact = [path for path in found if _spelt(path, stated.endless)[-common:] == spelling[-common:]]
+        for choice in (of_size, of_root, exact):
+            kept = [path for path in found if path in choice]
+            found = kept or found
+        match = Match(found[0], None, tuple(found[1:]), parts, depth, common, found[0] in of_root)
+        if len(found) > 1:
+            match.fail(f"{_both(map(self.name_of, found))} fit it equally well")
+        elif stated.on_disk and common < len(parts):
+            other = _existing(Path(*spelling), stated.endless)
+            if other is not None and not _same(other, match.path):
+                match.fail(f"it is of {other}, which is not among the images given, not of {self.name_of(match.path)}")
+        return match
+
+    def _fail_namesakes(self, pairs: Sequence[tuple[Stated, Match]]) -> None:
+        """Fail what was found by its file name alone, where other names or files say that it is a namesake."""
+        bases = defaultdict(set)  # a folder in the sources' terms: the folders of pictures that it has turned out to be
+        for _, match in pairs:
+            if match.common > 1:
+                count = min(match.common, match.depth)
+                bases[match.parts[:-count]].add(self._places[match.path][:-count])
+        doubtful = [(one, match) for one, match in pairs if match.common == 1 < len(match.parts)]
+        for one, match in doubtful:
+            named, folder = self.name_of(match.path), match.parts[-2]
+            if match.depth > 1 and folder in self._folder_names:
+                match.fail(f"the folder {folder} is there and does not hold it, {named} is a namesake")
+            elif one.beside and match.parts[:-1] in self._folders:
+                match.fail(f"its folder holds images and not this one, {named} is a namesake")
+            elif not match.by_root and self._belongs_elsewhere(match, bases):
+                match.fail(f"by the folders of the other names {named} is a namesake")
+        self._fail_files_on_disk([(one, match) for one, match in doubtful if match.path is not None])
+
+    def _fail_files_on_disk(self, doubtful: Sequence[tuple[Stated, Match]]) -> None:
+        """Fail what leads, from a folder above the picture, to another file that is not among the pictures given."""
+        bases = defaultdict(set)
+        for one, match in doubtful:
+            if match.depth > 1 and (found := _file_above(one, match)):
+                base, other = found
+                bases[match.parts[:-2]].add(base)
+                match.fail(f"it is of {other}, which is not among the images given, not of {self.name_of(match.path)}")
+        for _, match in doubtful:
+            others = (base / match.path.name for base in bases[match.parts[:-1]]) if match.path is not None else ()
+            if other := next((one for one in others if one.is_file() and not _same(one, match.path)), None):
+                match.fail(f"by the other names it is of {other}, not of {self.name_of(match.path)}")
+
+    def _fail_outdone(self, pairs: Sequence[tuple[Stated, Match]]) -> None:
+        """Fail the names of a picture that another name fits better, and different names that fit it equally."""
+        claims = defaultdict(list)
+        for one, match in pairs:
+            claims[match.path].append((one, match))
+        for path, of_path in claims.items():
+            best = max(match.common for _, match in of_path)
+            rivals = {match.parts: one.text for one, match in of_path if match.common == best}
+            of_size = [match for one, match in of_path if one.byte_size and one.byte_size == path.stat().st_size]
+            for one, match in of_path:
+                if match.common < best:
+                    match.fail(f"{self.name_of(path)} is that of {next(iter(rivals.values()))}")
+                elif len(rivals) > 1:
+                    match.fail(f"{_both(rivals.values())} fit {self.name_of(path)} equally well")
+                elif of_size and one.byte_size and not any(match is fit for fit in of_size):
+                    match.fail(f"{self.name_of(path)} has {path.stat().st_size} bytes, not {one.byte_size}")
+
+    def _root_names(self, path: Path, endless: bool) -> set[Parts]:
+        """What a picture is called below the folder that was given."""
+        *folders, last = Path(self._names[path]).parts
+        lasts = {last, short_name(last)} | ({Path(last).stem} if endless else set())
+        return {folded((*folders, one)) for one in lasts}
+
+    def _belongs_elsewhere(self, match: Match, bases: Mapping[Parts, set[Parts]]) -> bool:
+        """Whether the other names have shown where a name's folder is, and its picture lies elsewhere in that."""
+        place = self._places[match.path]
+        for count in range(1, len(match.parts)):
+            for base in bases.get(match.parts[:-count], ()):
+                below = place[len(base) :]
+                if place[: len(base)] == base and below[:-1] != match.parts[-count:-1]:
+                    return True
+        return False
+
+
+def rivals(matches: Sequence[Match], names: Sequence[str]) -> list[str | None]:
+    """For each of several files why it cannot be used: another is of the same picture; None where there is no other."""
+    of_path = defaultdict(list)
+    for match, name in zip(matches, names, strict=True):
+        of_path[match.path].append(name)
+    return [
+        f"{_both(of_path[match.path])} are of it: keep one" if match.path and len(of_path[match.path]) > 1 else None
+        for match in matches
+    ]
+
+
+def _spelt(path: Path, endless: bool) -> Parts:
+    return (*parts_of(path)[:-1], path.stem if endless else path.name)
+
+
+def _existing(path: Path, endless: bool) -> Path | None:
+    """The file of this path, or of this path and an ending of an image."""
+    endings = [one for end in IMAGE_ENDINGS for one in (end, end.upper(), end.title())] if endless else []
+    try:
+        return next((one for one in (path, *(Path(f"{path}{end}") for end in endings)) if one.is_file()), None)
+    except (OSError, ValueError):  # a name that no file can have
+        return None
+
+
+def _file_above(stated: Stated, match: Match) -> tuple[Path, Path] | None:
+    """A folder above a picture, and the other file that the end of the stated path leads to from there."""
+    for base in Path(os.path.abspath(match.path)).parents:
+        for spelling, _ in stated.spellings:
+            other = _existing(base.joinpath(*spelling[-2:]), stated.endless)
+            if other is not None and not _same(other, match.path):
+                return base, other
+    return None
+
+
+def _same(path: Path, other: Path) -> bool:
+    """Whether two files are one, or copies."""
+    return os.path.samefile(path, other) or filecmp.cmp(path, other, shallow=False)
+
+
+def _both(names: Iterable[str]) -> str:
+    """Names in words, the first three of them."""
+    first, *others = dict.fromkeys(names)
+    listed = [first, *others[:2], *([f"{len(others) - 2} more"] if len(others) > 2 else [])]
+    return " and ".join(listed) if len(listed) < 3 else f"{', '.join(listed[:-1])} and {listed[-1]}"

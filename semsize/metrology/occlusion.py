@@ -1,0 +1,188 @@
+"""What hidden parts and overlooked particles do to D50, in images of known truth, and how well that is known.
+
+Legend: an effect is ln(D50 of all that is found / D50 of the fully imaged truths); U units of an image: found
+particles, each with the truth that it matches, and fully imaged truths that nothing matches.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from semsize.metrology.border import border_weights
+from semsize.metrology.comparison import ImageComparison
+from semsize.metrology.population import FULLY_IMAGED_STATES
+from semsize.metrology.size_sample import area_fraction, sorted_quantiles, weighted_quantiles
+from semsize.metrology.validation import OcclusionClass
+from semsize.structures.masks import CroppedMasks
+
+FRACTION_EDGES = (0, 0.05, 0.1, 0.2, 0.3, 0.45, 1)
+"""Ends of the classes of an image's area fraction."""
+
+FEWEST_PARTICLES = 5
+"""Found and fully imaged particles, each, of an image that tells of occlusion."""
+
+RESAMPLES = 400
+SMALLEST_VARIANCE = 1e-10
+"""Of an image's effect: where all particles are of one size it would be 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Sizes:
+    """Particles of an image off its border.
+
+    Attributes:
+        ecd: (K,) px, ascending.
+        weights: (K,) against the border effect.
+        units: (K,) number of each one's unit.
+    """
+
+    ecd: np.ndarray
+    weights: np.ndarray
+    units: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _ImageEffect:
+    """What an image tells: all that was found, the fully imaged truths, its own effect and that one's variance."""
+
+    found: _Sizes
+    full: _Sizes
+    effect: float
+    variance: float
+
+
+def occlusion_classes(
+    sets: Sequence[Sequence[ImageComparison]], rng: np.random.Generator
+) -> tuple[OcclusionClass, ...]:
+    """D50 of all that is found against D50 of the fully imaged truths, by density; of images whose truth tells states.
+
+    The effects of several sets, whose particles differ in size, are averaged by their images. An image counts if
+    `FEWEST_PARTICLES` of it are found and as many truths fully imaged. How images of one density differ is estimated
+    from all classes together, so that a class of one image has a standard error too; where no class has two images,
+    nothing tells how images differ, and there are no classes.
+
+    Args:
+        sets: images of each set, compared.
+        rng: draws particles anew, for the variance of an image's effect.
+    """
+    members: dict[int, list[list[_ImageEffect]]] = defaultdict(list)  # class to its images, set by set
+    for images in sets:
+        of_set = defaultdict(list)
+        for image in images:
+            effect = _image_effect(image, rng)
+            if effect is not None:
+                place = np.searchsorted(FRACTION_EDGES, found_fraction(image), side="right") - 1
+                of_set[int(np.clip(place, 0, len(FRACTION_EDGES) - 2))].append(effect)
+        for number, effects in of_set.items():
+            members[number].append(effects)
+    flat = {number: [effect for effects in of_sets for effect in effects] for number, of_sets in members.items()}
+    dof = sum(len(effects) - 1 for effects in flat.values())
+    if dof == 0:
+        return ()
+    between = between_image_std(
+        [[one.effect for one in effects] for effects in flat.values()],
+        [[one.variance for one in effects] for effects in flat.values()],
+    )
+    return tuple(_class(number, members[number], between, dof) for number in sorted(members))
+
+
+def between_image_std(effects: Sequence[Sequence[float]], variances: Sequence[Sequence[float]]) -> float:
+    """Standard deviation of images' true effects about their class's, pooled over C classes; at least 0.
+
+    DerSimonian and Laird's estimator (1986) with a mean for each class: what the effects differ by more than their own
+    variances explain. A class of one image tells nothing.
+
+    Args:
+        effects: of each class (m,) effects of its images.
+        variances: of each class (m,) of these effects, positive.
+    """
+    excess = scale = 0.0
+    for values, of_values in zip(effects, variances, strict=True):
+        weights = 1 / np.asarray(of_values, np.float64)
+        deviations = np.asarray(values) - np.average(values, weights=weights)
+        excess += float(weights @ deviations**2) - (len(weights) - 1)
+        scale += float(weights.sum() - (weights**2).sum() / weights.sum())
+    return float(np.sqrt(max(excess, 0.0) / scale)) if scale > 0 else 0.0
+
+
+def found_fraction(image: ImageComparison) -> float:
+    """Area fraction of what was found in an image."""
+    return area_fraction(image.found.masks, image.truth.masks.image_shape)
+
+
+def inner(masks: CroppedMasks, frame_shape: tuple[int, int]) -> np.ndarray:
+    """(N,) bool: not empty, and whole within the frame without touching its border."""
+    result = (masks.areas > 0) & (masks.boxes[:, 3] <= frame_shape[0])  # none in a data bar
+    result[result] = ~border_weights(masks.boxes[result], frame_shape).touches
+    return result
+
+
+def _class(number: int, of_sets: Sequence[Sequence[_ImageEffect]], between: float, dof: int) -> OcclusionClass:
+    effects = [_d50([one.found for one in images]) / _d50([one.full for one in images]) - 1 for images in of_sets]
+    images = [one for images in of_sets for one in images]
+    return OcclusionClass(
+        low=float(FRACTION_EDGES[number]),
+        high=float(FRACTION_EDGES[number + 1]),
+        images=len(images),
+        detected=sum(len(one.found.ecd) for one in images),
+        fully_imaged=sum(len(one.full.ecd) for one in images),
+        effect=float(np.average(effects, weights=[len(images) for images in of_sets])),
+        standard_error=float(np.sqrt(sum(one.variance + between**2 for one in images)) / len(images)),
+        between_image_std=between,
+        dof=dof,
+    )
+
+
+def _d50(parts: Sequence[_Sizes]) -> float:
+    ecd, weights = (np.concatenate([getattr(part, name) for part in parts]) for name in ("ecd", "weights"))
+    return float(weighted_quantiles(ecd, weights, (0.5,))[0])
+
+
+def _image_effect(image: ImageComparison, rng: np.random.Generator) -> _ImageEffect | None:
+    """None where states are not known or particles too few."""
+    if all(state is None for state in image.truth.states):
+        return None
+    partner = len(image.found.masks) + np.arange(len(image.truth.masks))
+    partner[image.matching.truth] = image.matching.found
+    found = _sizes(
+        image.found.masks, image.found_measurands.ecd_px, _counted(image), np.arange(len(image.found.masks)), image
+    )
+    full = _sizes(image.truth.masks, image.true_measurands.ecd_px, _fully_imaged(image), partner, image)
+    if min(len(found.ecd), len(full.ecd)) < FEWEST_PARTICLES:
+        return None
+    units, places = np.unique(np.concatenate([found.units, full.units]), return_inverse=True)
+    times = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), RESAMPLES)  # (B, U)
+    drawn = [times[:, places[: len(found.ecd)]] * found.weights, times[:, places[len(found.ecd) :]] * full.weights]
+    usable = (drawn[0].sum(axis=1) > 0) & (drawn[1].sum(axis=1) > 0)
+    medians = [
+        sorted_quantiles(sizes.ecd, weights[usable], (0.5,))[:, 0]
+        for sizes, weights in zip((found, full), drawn, strict=True)
+    ]
+    variance = max(float(np.log(medians[0] / medians[1]).var()), SMALLEST_VARIANCE)
+    return _ImageEffect(found, full, float(np.log(_d50([found]) / _d50([full]))), variance)
+
+
+def _counted(image: ImageComparison) -> np.ndarray:
+    """(M,) bool: found particles that count: not those on specks."""
+    counted = np.ones(len(image.found.masks), bool)
+    counted[image.matching.ignored] = False
+    return counted
+
+
+def _fully_imaged(image: ImageComparison) -> np.ndarray:
+    """(N,) bool: truths in a fully imaged state that the frame does not cut."""
+    return np.array([state in FULLY_IMAGED_STATES for state in image.truth.states], bool) & ~image.truth.truncated
+
+
+def _sizes(
+    masks: CroppedMasks, ecd_px: np.ndarray, chosen: np.ndarray, units: np.ndarray, image: ImageComparison
+) -> _Sizes:
+    """Of the chosen particles that don't touch the border; `units` are those of all masks."""
+    frame = image.truth.masks.image_shape
+    kept = np.flatnonzero(chosen & inner(masks, frame))
+    kept = kept[np.argsort(ecd_px[kept], kind="stable")]
+    return _Sizes(ecd_px[kept], border_weights(masks.boxes[kept], frame).weights, units[kept])

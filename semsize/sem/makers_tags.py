@@ -1,0 +1,176 @@
+"""Which private tags of a TIFF hold a maker's pixel size, and the tags that hold no plain text."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import struct
+from xml.etree import ElementTree
+
+import tifffile
+
+from semsize.sem.files import SEMReadError
+from semsize.sem.makers_texts import fei_text, hitachi_text, jeol_text, tescan_text, zeiss_rank, zeiss_text
+from semsize.sem.statements import Statements, decoded, integer_or_none, length_nm, number_or_none
+
+_ZEISS_TAGS = (34118, 34119)  # the same text twice: Windows-1252 and UTF-16
+_FEI_TAGS = {34680: "SFEG", 34682: "Helios", 34683: "XML"}
+_TESCAN_TAG, _TESCAN_TEXTS = 50431, (2, 3)
+_FIBICS_TAG = 51023
+_HITACHI_TAG = 40092
+_SIS_TAG, _SIS_PAGES = 33560, 4
+_EXIF_TAG = 34665
+_GATAN_TAGS = (65003, 65009)  # unit and scale
+_TVIPS_TAG = 37706
+_PHENOM_XML = re.compile(rb"<FeiImage\b.*?</FeiImage>", re.DOTALL)
+
+
+def makers_statements(tiff: tifffile.TiffFile, stated: Statements) -> None:
+    """All that makers' tags state.
+
+    Raises:
+        SEMReadError: a tag is cut off, a statement cannot be understood, or the picture has been resized since.
+    """
+    for code in _ZEISS_TAGS:
+        zeiss_text(_tag_text(tiff, code), f"Zeiss tag {code}", stated)
+    stated.sizes.sort(key=lambda size: zeiss_rank(size.source))
+    for code, name in _FEI_TAGS.items():
+        raw = _tag_bytes(tiff, code)
+        if raw.lstrip().startswith(b"<"):
+            fei_xml(raw, f"FEI tag {code} (XML)", stated)
+        else:
+            fei_text(decoded(raw), f"FEI tag {code} ({name})", stated)
+    tescan_text(_tescan_chunks(_tag_bytes(tiff, _TESCAN_TAG)), f"tag {_TESCAN_TAG}", stated)
+    _jeol_maker_note(tiff, stated)
+    hitachi_text(_tag_text(tiff, _HITACHI_TAG), f"tag {_HITACHI_TAG}", stated)
+    _fibics(tiff, stated)
+    _olympus(tiff, stated)
+    _unread(tiff, stated)
+
+
+def fei_xml(raw: bytes, source: str, stated: Statements) -> None:
+    """ThermoFisher's XML: `PixelSize/X` and `Y`, or a Phenom's `pixelWidth` and `pixelHeight`, each with its unit.
+
+    Raises:
+        SEMReadError: it is no XML, a size cannot be understood, or the picture has been resized since.
+    """
+    tree = _xml(raw, source, stated)
+    alpha = number_or_none(tree.findtext(".//{*}StagePosition/{*}Tilt/{*}Alpha", ""))
+    if alpha is not None:
+        stated.tilt(math.degrees(alpha), tree.findtext(".//{*}SampleTiltCorrectionOn"))
+    sides = [tree.find(f".//{{*}}PixelSize/{{*}}{axis}") for axis in "XY"]
+    name = "PixelSize"
+    if sides[0] is None:
+        sides = [tree.find(f".//{{*}}{side}") for side in ("pixelWidth", "pixelHeight")]
+        name = "pixelWidth"
+    width_nm, height_nm = (_xml_length(side, f"{stated.path}: {source}, {name}", "m") for side in sides)
+    if width_nm:
+        size = (integer_or_none(tree.findtext(f".//{{*}}ImageSize/{{*}}{axis}")) for axis in "XY")
+        stated.require_shape(source, *size)
+    stated.add(width_nm, height_nm, f"{source}, {name}")
+
+
+def phenom_statements(data: bytes, stated: Statements) -> None:
+    """The pixel size in the XML that Phenoms write into their JPEGs, where there is one.
+
+    Raises:
+        SEMReadError: see `fei_xml`.
+    """
+    found = _PHENOM_XML.search(data)
+    if found is not None:
+        fei_xml(found[0], "Phenom's XML", stated)
+
+
+def _tescan_chunks(raw: bytes) -> str:
+    """The text chunks of TESCAN's tag: length, type, contents; the length counts the type."""
+    texts, place = [], 0
+    while place + 6 <= len(raw):
+        length, kind = struct.unpack_from("<IH", raw, place)
+        if length < 2 or kind == 0:
+            break
+        if kind in _TESCAN_TEXTS:
+            texts.append(decoded(raw[place + 6 : place + 4 + length]))
+        place += 4 + length
+    return "\n".join(texts)
+
+
+def _jeol_maker_note(tiff: tifffile.TiffFile, stated: Statements) -> None:
+    """The MakerNote of newer JEOLs, in the EXIF directory: `UNICODE`, then UTF-16."""
+    tag = tiff.pages.first.tags.get(_EXIF_TAG)
+    exif = tag.value if tag is not None and isinstance(tag.value, dict) else {}
+    note = exif.get("MakerNote", b"")
+    if isinstance(note, bytes | tuple):
+        jeol_text(decoded(bytes(note).removeprefix(b"UNICODE\0")), "MakerNote", stated)
+
+
+def _fibics(tiff: tifffile.TiffFile, stated: Statements) -> None:
+    """Fibics Atlas: the vectors of a step to the right and of a step down, in micrometres, else the field of view."""
+    raw = _tag_bytes(tiff, _FIBICS_TAG)
+    if not raw:
+        return
+    source = f"Fibics tag {_FIBICS_TAG}"
+    tree = _xml(raw, source, stated)
+    width, height = (integer_or_none(tree.findtext(f".//{{*}}Image/{{*}}{side}")) for side in ("Width", "Height"))
+    where = f"{stated.path}: {source}"
+    steps = [_xml_step(tree, name, where) for name in ("U", "V")]
+    if not steps[0] and width:
+        fov = tree.find(".//{*}Scan/{*}FOV_X")
+        steps = [_xml_length(fov, f"{where}, FOV_X", "um") / width, 0.0]
+    if steps[0]:
+        stated.require_shape(source, width, height)
+    stated.add(*steps, f"{source}, Ux and Uy")
+
+
+def _xml_step(tree: ElementTree.Element, name: str, where: str) -> float:
+    """Length in nm of a vector in µm, 0 where it is not stated; its components may be negative."""
+    parts = [tree.findtext(f".//{{*}}Scan/{{*}}{name}{axis}", "").strip() for axis in "xy"]
+    return math.hypot(*(length_nm(part.removeprefix("-"), f"{where}, {name}", "um") for part in parts))
+
+
+def _olympus(tiff: tifffile.TiffFile, stated: Statements) -> None:
+    """Olympus' (SIS', analySIS') structure, on one of the first pages, in metres."""
+    for page in itertools.islice(tiff.pages, _SIS_PAGES):
+        value = page.tags.valueof(_SIS_TAG)
+        if isinstance(value, dict):
+            sides = [f"{value.get(f'pixelsize{axis}', '')}" for axis in "xy"]
+            source = f"Olympus tag {_SIS_TAG}, pixelsizex"
+            stated.add(*(length_nm(side, f"{stated.path}: {source}", "m") for side in sides), source)
+
+
+def _unread(tiff: tifffile.TiffFile, stated: Statements) -> None:
+    """Note where a size stands in a form that is recognised and not read."""
+    page = tiff.pages.first
+    if _TVIPS_TAG in page.tags:
+        stated.unread.append(f"TVIPS (EM-MENU) wrote its pixel size into tag {_TVIPS_TAG}, which is not read")
+    if any(code in page.tags for code in _GATAN_TAGS):
+        stated.unread.append("Gatan DigitalMicrograph wrote its pixel size into tags 65003 ff., which are not read")
+    if page.description.lstrip().startswith("{") and '"pixel_size"' in page.description:
+        stated.unread.append("its pixel size stands in the description's JSON (as of fibsem-OS), which is not read")
+
+
+def _xml(raw: bytes, source: str, stated: Statements) -> ElementTree.Element:
+    try:
+        return ElementTree.fromstring(raw.strip(b"\0 \r\n\t"))
+    except (ElementTree.ParseError, ValueError, LookupError) as cause:
+        raise SEMReadError(f"{stated.path}: {source} cannot be read ({cause}); give --pixel-size") from None
+
+
+def _xml_length(element: ElementTree.Element | None, where: str, unit: str) -> float:
+    return 0.0 if element is None else length_nm(element.text or "", where, element.get("unit", unit))
+
+
+def _tag_text(tiff: tifffile.TiffFile, code: int) -> str:
+    return decoded(_tag_bytes(tiff, code))
+
+
+def _tag_bytes(tiff: tifffile.TiffFile, code: int) -> bytes:
+    """A tag's value as stored, empty where there is none; tifffile would take Zeiss' UTF-16 one for ASCII."""
+    tag = tiff.pages.first.tags.get(code)
+    if tag is None:
+        return b""
+    tiff.filehandle.seek(tag.valueoffset)
+    raw = tiff.filehandle.read(tag.valuebytecount)
+    if len(raw) != tag.valuebytecount:
+        raise SEMReadError(f"{tiff.filehandle.path}: tag {code} is cut off; copy the file again from its source")
+    return raw

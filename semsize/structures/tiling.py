@@ -1,0 +1,194 @@
+"""Images of any size in overlapping tiles: where the tiles lie, and what was found in them merged, each particle once.
+
+Neighbouring tiles share more than the largest particle, so that each particle is whole, and free of the tile's edges,
+in at least one tile. What touches an edge that is not the image's is cut there and left out, and so is a piece of a
+particle that another tile shows to reach beyond. What several tiles found whole is recognised by its pixels, and taken
+from the tile that has it deepest inside.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from semsize.structures.masks import CroppedMasks
+
+FREE_PX = 1
+"""A whole particle leaves this much between itself and a tile's inner edge."""
+
+SAME_SHARE = 0.5
+"""Share of the smaller of two masks from different tiles that lies in the other, from which both are one particle."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A window of an image, half-open: rows ``top`` to ``bottom``, columns ``left`` to ``right``."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """The window's pixels (a view)."""
+        return image[self.top : self.bottom, self.left : self.right]
+
+    def shared(self, other: "Tile") -> "Tile | None":
+        """The window that both tiles show, None if there is none."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
+        return Tile(top, left, bottom, right) if bottom > top and right > left else None
+
+
+@dataclass(frozen=True, eq=False)
+class MergedTiles:
+    """The particles of an image that was looked at in tiles.
+
+    Attributes:
+        masks: K masks in the whole image.
+        tile: (K,) which tile each was taken from.
+        index: (K,) its number among those found in that tile.
+        left_out: masks cut by a tile's edge that no other tile shows whole: particles larger than the overlap, or ones
+            that only one of two tiles found.
+    """
+
+    masks: CroppedMasks
+    tile: np.ndarray
+    index: np.ndarray
+    left_out: int
+
+
+def tile_grid(image_shape: tuple[int, int], size: int, overlap: int) -> list[Tile]:
+    """Tiles of one size that cover an image evenly, row by row; an image side shorter than ``size`` takes one.
+
+    Args:
+        image_shape: (H, W).
+        size: side of a tile in pixels.
+        overlap: largest extent of a particle in pixels; neighbours share this and a free pixel on both sides at least.
+
+    Raises:
+        ValueError: the overlap is negative, or more than half of a tile is shared.
+    """
+    check_tiles(size, overlap)
+    shared = overlap + 2 * FREE_PX
+    rows, columns = (_starts(length, size, shared) for length in image_shape)
+    height, width = (min(size, length) for length in image_shape)
+    return [Tile(top, left, top + height, left + width) for top, left in itertools.product(rows, columns)]
+
+
+def check_tiles(size: int, overlap: int) -> None:
+    """Make sure that tiles can have an overlap: no more than half of a tile is shared, free pixels included.
+
+    Raises:
+        ValueError: they cannot; one line that says which can.
+    """
+    shared = overlap + 2 * FREE_PX
+    if overlap < 0 or size < 2 * shared:
+        largest = size // 2 - 2 * FREE_PX
+        cure = f"take an overlap of 0 to {largest} px" if largest >= 0 else "take larger tiles"
+        more = f", or tiles of {2 * shared} px or more" if overlap >= 0 and largest >= 0 else ""
+        raise ValueError(
+            f"tiles of {size} px cannot share {overlap} px: the overlap is not negative, and a tile at least twice as "
+            f"large as the overlap and {2 * FREE_PX} px; {cure}{more}"
+        )
+
+
+def merge_tiles(tiles: Sequence[Tile], found: Sequence[CroppedMasks], image_shape: tuple[int, int]) -> MergedTiles:
+    """Put what was found in tiles together, each particle once and whole.
+
+    Args:
+        tiles: T windows of one image.
+        found: T sets of masks, each in the coordinates of its tile.
+        image_shape: (H, W) of the image.
+    """
+    placed = CroppedMasks.cat(
+        [CroppedMasks.empty(image_shape)]
+        + [masks.expand(image_shape, tile.top, tile.left) for tile, masks in zip(tiles, found, strict=True)]
+    )
+    counts = [len(masks) for masks in found]
+    tile = np.repeat(np.arange(len(tiles)), counts)
+    index = np.concatenate([np.zeros(0, np.int64), *map(np.arange, counts)])
+    depth = _depths(placed, [tiles[number] for number in tile], image_shape)  # (N,) pixels to the nearest inner edge
+    whole = (depth >= FREE_PX) & placed.sizes.all(axis=1)
+    pairs = _same_particles(placed, tile, tiles)
+    whole[_pieces(placed, whole, tile, tiles, pairs, image_shape)] = False
+
+    partner_of = [[] for _ in range(len(placed))]
+    for a, b in pairs:
+        partner_of[a].append(b)
+        partner_of[b].append(a)
+    kept = np.zeros(len(placed), bool)
+    for number in np.argsort(-depth, kind="stable"):
+        kept[number] = whole[number] and not kept[partner_of[number]].any()
+    cut = np.flatnonzero(~whole & placed.sizes.all(axis=1))
+    left_out = sum(not kept[partner_of[number]].any() for number in cut)
+    return MergedTiles(placed[kept], tile[kept], index[kept], left_out)
+
+
+def _starts(length: int, size: int, shared: int) -> list[int]:
+    """First pixels of evenly spaced tiles along a side."""
+    if length <= size:
+        return [0]
+    count = math.ceil((length - shared) / (size - shared))
+    return [(length - size) * number // (count - 1) for number in range(count)]
+
+
+def _depths(masks: CroppedMasks, tiles: Sequence[Tile], image_shape: tuple[int, int]) -> np.ndarray:
+    """Pixels between each mask and the nearest edge of its tile that is not the image's, (N,); infinite without any."""
+    edges = np.array([(t.top, t.left, t.bottom, t.right) for t in tiles], np.float64).reshape(-1, 4)
+    edges[:, :2][edges[:, :2] == 0] = -np.inf
+    edges[:, 2:][edges[:, 2:] == image_shape] = np.inf
+    before, after = masks.origins - edges[:, :2], edges[:, 2:] - (masks.origins + masks.sizes)
+    return np.minimum(before, after).min(axis=1)
+
+
+def _same_particles(masks: CroppedMasks, tile: np.ndarray, tiles: Sequence[Tile]) -> list[tuple[int, int]]:
+    """Pairs of masks of different tiles that show the same particle."""
+    low, high = masks.origins, masks.origins + masks.sizes
+    areas = masks.areas
+    pairs = []
+    for first, second in itertools.combinations(range(len(tiles)), 2):
+        window = tiles[first].shared(tiles[second])
+        if window is None:
+            continue
+        seen = (low < (window.bottom, window.right)).all(axis=1) & (high > (window.top, window.left)).all(axis=1)
+        a, b = np.flatnonzero(seen & (tile == first)), np.flatnonzero(seen & (tile == second))
+        meet = (low[a, None] < high[None, b]).all(axis=2) & (low[None, b] < high[a, None]).all(axis=2)
+        for i, j in zip(a[np.nonzero(meet)[0]].tolist(), b[np.nonzero(meet)[1]].tolist(), strict=True):
+            if _common_pixels(masks, i, j) >= SAME_SHARE * min(areas[i], areas[j]):
+                pairs.append((i, j))
+    return pairs
+
+
+def _pieces(
+    masks: CroppedMasks,
+    whole: np.ndarray,
+    tile: np.ndarray,
+    tiles: Sequence[Tile],
+    pairs: Sequence[tuple[int, int]],
+    image_shape: tuple[int, int],
+) -> np.ndarray:
+    """Numbers of masks whose particle, as another tile shows it whole, is not free of the edges of their own tile.
+
+    What hides a particle's middle may leave a piece of it that lies inside a tile, and the rest beyond.
+    """
+    both = np.array([*pairs, *(pair[::-1] for pair in pairs)], np.int64).reshape(-1, 2)
+    piece, particle = both[whole[both[:, 1]]].T
+    depth = _depths(masks[particle], [tiles[number] for number in tile[piece]], image_shape)
+    return piece[depth < FREE_PX]
+
+
+def _common_pixels(masks: CroppedMasks, first: int, second: int) -> int:
+    """Pixels that two masks share whose boxes meet."""
+    chosen = [first, second]
+    low = masks.origins[chosen].max(axis=0)
+    high = (masks.origins[chosen] + masks.sizes[chosen]).min(axis=0)
+    a, b = (
+        masks.crops[i][
+            tuple(slice(*ends) for ends in zip(low - masks.origins[i], high - masks.origins[i], strict=True))
+        ]
+        for i in chosen
+    )
+    return np.count_nonzero(a & b)

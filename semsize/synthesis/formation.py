@@ -1,0 +1,178 @@
+"""SEM image formation, from geometry to detector signal; each function is one effect.
+
+Signals are relative to a flat, untilted TiO2 face, which gives 1. References: Seiler, J. Appl. Phys. 54, R1 (1983),
+doi:10.1063/1.332840; Goldstein et al., Scanning Electron Microscopy and X-Ray Microanalysis, 4th ed. (2018),
+doi:10.1007/978-1-4939-6676-9; Reimer, Scanning Electron Microscopy, 2nd ed. (1998), doi:10.1007/978-3-540-38967-5.
+"""
+
+import cv2
+import numpy as np
+
+from semsize.sem.degradation import gaussian_blur
+
+SKIRT_PX = 1.6
+
+
+def tilt_yield(cosines: np.ndarray, exponent: float, ceiling: float) -> np.ndarray:
+    """Secondary-electron yield growing with tilt, min(cos ** -exponent, ceiling): bright edges (Seiler 1983).
+
+    Args:
+        cosines: cosine of the surface's tilt against the beam, 0-1, any shape.
+        exponent: about 1.1 for light, 0.8 for heavy elements.
+        ceiling: the greatest yield, that of an edge as wide as the electrons' escape depth.
+    """
+    floor = np.float32(ceiling ** (-1 / exponent))
+    return np.maximum(cosines, floor) ** np.float32(-exponent)
+
+
+def edge_effect(depths: np.ndarray, width_px: float) -> np.ndarray:
+    """Extra electrons near a free edge, exp(-d / width): backscattered ones release them through its side, too.
+
+    Args:
+        depths: (H, W) distance within the outline of the body that is seen, px; inf where there is none.
+        width_px: range of those backscattered electrons (Reimer 1998).
+
+    Returns:
+        (H, W) float32, 1 on the outline, 0 far from it.
+    """
+    return np.exp(np.maximum(depths, 0) * np.float32(-1 / width_px))
+
+
+def shadowing(heights: np.ndarray, range_px: float, strength: float) -> np.ndarray:
+    """Share of the electrons that leave a gap: exp(-(strength d / range) ^ 2), d = depth below the mean surface around.
+
+    Args:
+        heights: (H, W) surface in px.
+        range_px: distance over which walls take electrons up (Reimer 1998).
+        strength: attenuation per depth of one range.
+
+    Returns:
+        (H, W) float32, 1 on open ground and on tops.
+    """
+    quarter = cv2.resize(heights, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    around = cv2.GaussianBlur(quarter, (0, 0), range_px / 4)
+    around = cv2.resize(around, heights.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.exp(-np.square(np.float32(strength / range_px) * np.maximum(around - heights, 0)))
+
+
+def compress_highlights(level: np.ndarray, knee: float, ceiling: float) -> np.ndarray:
+    """Emission that limits itself: the identity up to `knee`, then bending smoothly towards `ceiling`.
+
+    An insulator that emits more than it receives charges positively and draws slow electrons back (Reimer 1998).
+    """
+    room = np.float32(max(ceiling - knee, 1))
+    return np.where(level <= knee, level, ceiling - room * np.exp(np.minimum(np.float32(knee) - level, 0) / room))
+
+
+def probe_blur(level: np.ndarray, sigma_px: float, skirt: float) -> np.ndarray:
+    """Blur by a probe with a skirt: electrons scattered out of it release secondaries a little way off (Reimer 1998).
+
+    Args:
+        level: (H, W) signal.
+        sigma_px: standard deviation of the probe; the skirt's is SKIRT_PX.
+        skirt: share of the signal that comes from it.
+    """
+    wide = gaussian_blur(level, SKIRT_PX)
+    return gaussian_blur(level, sigma_px) * np.float32(1 - skirt) + wide * np.float32(skirt)
+
+
+def line_streaks(shape: tuple[int, int], length_px: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise of unit variance that runs along scan lines, as a charging specimen's potential changes from line to line.
+
+    Args:
+        shape: (H, W).
+        length_px: correlation length along a line.
+        rng: draws the noise.
+    """
+    coarse = rng.standard_normal((shape[0], max(2, int(np.ceil(shape[1] / length_px)) + 1)), dtype=np.float32)
+    return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_LINEAR) * np.float32(1.2)
+
+
+def charging_bands(count: int, rows: int, length_px: float, rng: np.random.Generator) -> np.ndarray:
+    """Jumps of a charged body's brightness from one scan line on, as it charges up and discharges (Reimer 1998).
+
+    Args:
+        count: number of different courses.
+        rows: H, the number of scan lines.
+        length_px: mean number of lines between two jumps.
+        rng: draws the jumps.
+
+    Returns:
+        (count, rows) float32 of zero mean and unit variance, constant between jumps.
+    """
+    jumps = rng.random((count, rows)) < 1 / length_px
+    segment = np.cumsum(jumps.ravel()).reshape(count, rows)
+    return rng.standard_normal(count * rows + 1, dtype=np.float32)[segment]
+
+
+def fractal_slopes(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Slopes (2, H, W) float32 along x and y of a rough surface, relief at 1 to 8 px in equal shares; unit variance."""
+    slopes = np.zeros((2, *shape), dtype=np.float32)
+    for scale in (1.0, 2.5, 6.0):
+        height = smooth_noise(shape, scale, rng)
+        along = [cv2.Sobel(height, cv2.CV_32F, x, 1 - x, scale=1 / 8) for x in (1, 0)]
+        slopes += np.stack(along) / np.float32(along[0].std())
+    return slopes / np.float32(np.sqrt(3))
+
+
+def debris(shape: tuple[int, int], count: int, rng: np.random.Generator) -> np.ndarray:
+    """Crumbs on a substrate: irregular grainy flakes of 2 to 9 px radius.
+
+    Args:
+        shape: (H, W).
+        count: number of flakes.
+        rng: draws them.
+
+    Returns:
+        (H, W) float32, 0 on bare ground and of the order of 1 on flakes.
+    """
+    field = np.zeros(shape, dtype=np.float32)
+    for _ in range(count):
+        radius = rng.uniform(2, 9)
+        half = int(1.6 * radius) + 2
+        row, column = (int(rng.integers(0, max(1, n - 2 * half))) for n in shape)
+        y, x = np.mgrid[-half:half, -half:half].astype(np.float32) / np.float32(radius)
+        grain = cv2.GaussianBlur(rng.standard_normal(x.shape, dtype=np.float32), (0, 0), 1.0) * np.float32(2.5)
+        flake = np.clip(grain + 1 - 2 * (x**2 + y**2), 0, 1.5) * np.float32(rng.uniform(0.3, 1.0))
+        window = field[row : row + 2 * half, column : column + 2 * half]
+        np.maximum(window, flake[: window.shape[0], : window.shape[1]], out=window)
+    return field
+
+
+def smooth_noise(shape: tuple[int, int], scale_px: float, rng: np.random.Generator) -> np.ndarray:
+    """(H, W) float32 isotropic noise of zero mean and unit variance, correlated over `scale_px` (at least 1)."""
+    step = max(1, int(scale_px // 2))
+    small = (max(4, shape[0] // step + 2), max(4, shape[1] // step + 2))
+    noise = cv2.GaussianBlur(rng.standard_normal(small, dtype=np.float32), (0, 0), scale_px / step)
+    noise *= np.float32(1 / max(noise.std(), 1e-6))
+    return cv2.resize(noise, shape[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def membrane(shape: tuple[int, int], scale_px: float, azimuth: float, rng: np.random.Generator) -> np.ndarray:
+    """Relief of a wrinkled carbon membrane: broken rims of shallow blisters, lit from one side, and a fine unevenness.
+
+    Args:
+        shape: (H, W).
+        scale_px: size of the blisters.
+        azimuth: direction from which they are lit, radians from x towards y.
+        rng: draws them.
+
+    Returns:
+        (H, W) float32, about zero between the rims and of the order of 1 on them.
+    """
+    relief = np.float32(0.8) * lit_rims(smooth_noise(shape, scale_px, rng), azimuth)
+    relief += np.float32(0.6) * lit_rims(smooth_noise(shape, 1.8 * scale_px, rng), azimuth)
+    relief *= np.maximum(smooth_noise(shape, 2 * scale_px, rng) + np.float32(0.3), 0)
+    slopes = fractal_slopes(shape, rng)
+    lit = slopes[0] * np.float32(np.cos(azimuth)) + slopes[1] * np.float32(np.sin(azimuth))
+    return relief + np.float32(0.06) * lit
+
+
+def lit_rims(height: np.ndarray, azimuth: float) -> np.ndarray:
+    """Contour lines of a landscape (H, W) at 1.2 of its spread, about 2 px wide, brighter on the lit side."""
+    level = height - np.float32(1.2)
+    along_x, along_y = cv2.Sobel(level, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(level, cv2.CV_32F, 0, 1, scale=1 / 8)
+    steepness = np.sqrt(along_x**2 + along_y**2) + np.float32(1e-4)
+    rim = np.exp(-np.square(level / steepness * np.float32(1.0)))  # of the distance to the contour line, px
+    lit = (along_x * np.float32(np.cos(azimuth)) + along_y * np.float32(np.sin(azimuth))) / steepness
+    return rim * (np.float32(0.35) + np.float32(0.65) * lit)

@@ -1,0 +1,150 @@
+"""Puts the effects of image formation together: from a scene and a microscope's settings to 8-bit grey levels."""
+
+import cv2
+import numpy as np
+
+from semsize.sem.degradation import add_poisson_gaussian_noise, adjust_contrast, jitter_lines
+from semsize.synthesis.depth import DepthBuffer, Edges
+from semsize.synthesis.formation import (
+    charging_bands,
+    compress_highlights,
+    debris,
+    edge_effect,
+    fractal_slopes,
+    line_streaks,
+    lit_rims,
+    membrane,
+    probe_blur,
+    shadowing,
+    smooth_noise,
+    tilt_yield,
+)
+from semsize.synthesis.presets import REFERENCE_AREA_PX, Microscope
+from semsize.synthesis.scenes import Scene
+
+TILT_CEILING = 1.75  # greatest yield of a tilted face, away from edges
+CEILING = 300.0  # grey level that no emission exceeds
+RIM_SPREAD = np.float32(0.55)  # of the logarithm of a rim's brightness along it
+RIM_SHADOW = 4.0  # how much faster than in gaps a rim fades where neighbours stand close
+RIM_LOSS = np.float32(0.5)  # exponent by which rims of charged bodies, which draw slow electrons back, stand out less
+COURSES = 61  # different courses of charging in an image
+
+
+def take_image(scene: Scene, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
+    """The image of a scene, (H, W) uint8."""
+    level = detector_signal(scene, microscope, rng)
+    level = jitter_lines(probe_blur(level, microscope.probe_px, microscope.skirt), microscope.jitter_px, rng)
+    level = adjust_contrast(level, gamma=microscope.gamma)
+    level = add_poisson_gaussian_noise(
+        level, microscope.electrons_per_level, microscope.read_noise, rng, microscope.noise_correlation_px
+    )
+    return np.rint(level).astype(np.uint8)
+
+
+def detector_signal(scene: Scene, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
+    """Signal before blur and noise, (H, W) float32 in grey levels, not clipped."""
+    ids = scene.buffer.ids
+    levels = body_levels(scene, microscope, rng)
+    radius = scene.median_radius_px
+    rims = rim_yields(scene.buffer.heights, radius, microscope, rng)
+    suppressed = np.maximum(levels / np.float32(microscope.particle_level), 1) ** -RIM_LOSS
+    level = levels[ids] * relief(scene.buffer, rims * suppressed[ids], microscope)  # (H, W)
+    level *= 1 + body_roughness(scene, microscope, rng)[ids] * face_texture(ids.shape, microscope, rng)
+    charged = np.maximum(levels / np.float32(microscope.particle_level) - 1, 0)[ids]
+    bands = charging_bands(COURSES, len(ids), 14, rng)[ids % COURSES, np.arange(len(ids))[:, None]]
+    bands += np.float32(0.5) * line_streaks(ids.shape, 25, rng)
+    level *= np.exp(np.float32(microscope.streaks) * charged * bands)
+    level += substrate_relief(ids.shape, microscope, rng) * (ids == 0)
+    level = compress_highlights(level, microscope.highlight_knee, CEILING)
+    fringes = TILT_CEILING + rims * suppressed[scene.buffer.edges.fringe_ids]
+    level = blend_edges(level, levels, fringes, scene.buffer.edges, microscope)
+    level *= shadowing(scene.buffer.heights, 1.5 * radius, microscope.shadow_strength)
+    return level * shadowing(scene.buffer.heights, 0.5 * radius, microscope.gap_strength)
+
+
+def rim_yields(heights: np.ndarray, radius: float, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
+    """Yield that an outline at each pixel has beyond that of a steep face, (H, W) float32.
+
+    It fades where neighbours stand close and take the electrons up, and varies along an outline.
+    """
+    free = shadowing(cv2.dilate(heights, np.ones((3, 3), np.uint8)), radius, RIM_SHADOW)
+    uneven = np.exp(RIM_SPREAD * smooth_noise(heights.shape, 5, rng))
+    return np.float32(microscope.edge_yield - TILT_CEILING) * free * uneven
+
+
+def relief(buffer: DepthBuffer, rims: np.ndarray, microscope: Microscope) -> np.ndarray:
+    """Signal relative to a flat face, (H, W) float32.
+
+    It grows with tilt, near free edges, towards the detector's side, and where a covered edge shines through.
+
+    Args:
+        buffer: what is seen.
+        rims: (H, W) additional yield on an outline.
+        microscope: gives the rest.
+    """
+    toward = np.array([np.cos(microscope.azimuth), np.sin(microscope.azimuth)], dtype=np.float32)
+    side = toward[0] * buffer.normals[0] + toward[1] * buffer.normals[1]
+    signal = tilt_yield(buffer.normals[2], microscope.tilt_exponent, TILT_CEILING)
+    rim = rims * edge_effect(buffer.edges.depths, microscope.edge_px)
+    signal += rim * (1 + np.float32(microscope.asymmetry) * side)
+    signal *= 1 + np.float32(microscope.asymmetry) * side
+    below = tilt_yield(buffer.edges.covered_cosines, microscope.tilt_exponent, TILT_CEILING) - 1
+    return signal + np.float32(microscope.translucency) * below
+
+
+def face_texture(shape: tuple[int, int], microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
+    """Unevenness of the particles' faces, (H, W) float32 of about unit spread: a rough surface, lit, and its ridges."""
+    slopes = fractal_slopes(shape, rng)
+    lit = slopes[0] * np.float32(np.cos(microscope.azimuth)) + slopes[1] * np.float32(np.sin(microscope.azimuth))
+    steep = np.sqrt(slopes[0] ** 2 + slopes[1] ** 2) - np.float32(1.25)
+    return np.float32(0.7) * lit + np.float32(0.5) * steep + lit_rims(smooth_noise(shape, 5, rng), microscope.azimuth)
+
+
+def substrate_relief(shape: tuple[int, int], microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
+    """Membrane and crumbs, (H, W) float32 in grey levels to be added."""
+    wrinkles = np.float32(microscope.texture * microscope.substrate_level) * membrane(
+        shape, microscope.wrinkle_px, microscope.azimuth, rng
+    )
+    flakes = rng.poisson(microscope.debris * shape[0] * shape[1] / REFERENCE_AREA_PX)
+    return wrinkles + np.float32(0.5 * microscope.particle_level) * debris(shape, flakes, rng)
+
+
+def blend_edges(
+    level: np.ndarray, levels: np.ndarray, fringes: np.ndarray, edges: Edges, microscope: Microscope
+) -> np.ndarray:
+    """Mixes the signals of the two bodies that share a pixel on an outline by the areas that they cover in it.
+
+    Args:
+        level: (H, W) signal of the body that holds the pixel's centre.
+        levels: (N + 1,) signal of each id's flat faces.
+        fringes: (H, W) yield on the outline of the body that covers less than half of a pixel.
+        edges: the pixels on outlines.
+        microscope: gives the yields.
+
+    Returns:
+        (H, W) float32.
+    """
+    below = tilt_yield(edges.covered_cosines, microscope.tilt_exponent, TILT_CEILING)
+    level = edges.coverages * level + (1 - edges.coverages) * levels[edges.covered_ids] * below
+    rim = compress_highlights(fringes * levels[edges.fringe_ids], microscope.highlight_knee, CEILING)
+    return level + edges.fringes * (rim - level)
+
+
+def body_levels(scene: Scene, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
+    """Grey level of a flat face for each id: (N + 1,) float32, the substrate's first.
+
+    A particle high in the heap is poorly grounded and charges: its level grows with its height over its own size.
+    """
+    groups = np.array([p.agglomerate for p in scene.placed])
+    lift = np.array([p.height * scene.pixel_size_nm / p.particle.outline.ecd for p in scene.placed])
+    own = 0.7 * rng.standard_normal(len(groups)) + np.clip(lift - 0.6, -0.4, 2)
+    charge = microscope.charging_std * (rng.standard_normal(groups.max() + 1)[groups] + own)
+    levels = microscope.particle_level * np.exp(np.clip(charge, -0.7, 0.9))
+    levels *= np.where(scene.is_matrix, microscope.matrix_contrast, 1)
+    return np.concatenate([[microscope.substrate_level], levels]).astype(np.float32)
+
+
+def body_roughness(scene: Scene, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
+    """Relative unevenness of the signal for each id, (N + 1,) float32: none on the substrate, strong on a few."""
+    rough = microscope.roughness * np.exp(0.7 * rng.standard_normal(len(scene.placed)))
+    return np.concatenate([[0], np.minimum(rough, 0.25)]).astype(np.float32)

@@ -1,0 +1,163 @@
+"""Draws particles: log-normal sizes, aspect ratios, body shapes and orientations."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from semsize.synthesis.bodies import Body, even_directions, rounded_polyhedron, superellipsoid
+from semsize.synthesis.outlines import Outline, outline_of, union_outline
+
+
+@dataclass(frozen=True)
+class Population:
+    """Size and shape distributions of a powder; the defaults are fitted to images of TiO2 (docs/rendering.md)."""
+
+    ecd_median_nm: float = 203.0  # ECD of the full projected outline
+    ecd_gsd: float = 1.40  # geometric standard deviation
+    elongation_median: float = 0.32  # of (longest / middle axis) - 1, log-normal
+    elongation_gsd: float = 2.1
+    flatness_median: float = 0.15  # of (middle / shortest axis) - 1, log-normal
+    flatness_gsd: float = 2.0
+    polyhedron_share: float = 0.8  # the rest are superellipsoids
+    superellipsoid_exponents: tuple[int, ...] = (2, 3)  # drawn evenly; 2 is the ellipsoid
+    twin_share: float = 0.3  # two bodies grown into one another, one particle
+    knob_share: float = 0.1  # three to five bodies grown into one another: concave, lumpy particles
+    notch_median: float = 0.005  # relative depth of the notches in an outline, log-normal
+    notch_gsd: float = 2.2
+
+
+SPHERES = Population(
+    200.0,
+    1.06,
+    elongation_median=0.02,
+    elongation_gsd=1.5,
+    flatness_median=0.02,
+    flatness_gsd=1.5,
+    polyhedron_share=0.0,
+    superellipsoid_exponents=(2,),
+    twin_share=0.0,
+    knob_share=0.0,
+    notch_median=0.0,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Lobe:
+    """One convex body of a particle, oriented; lengths in the particle's unit."""
+
+    body: Body
+    outline: Outline  # of the body alone, around its own centre
+    centre: np.ndarray  # (3,) x, y, z in the particle
+
+    def scaled(self, factor: float) -> "Lobe":
+        """The same lobe in a particle `factor` times as large."""
+        return Lobe(self.body.scaled(factor), self.outline.scaled(factor), self.centre * factor)
+
+
+@dataclass(frozen=True, eq=False)
+class Particle:
+    """One body or a few grown into one another, oriented, in nm; the origin lies within all of them."""
+
+    lobes: tuple[Lobe, ...]
+    outline: Outline  # of the whole
+
+    def scaled(self, factor: float) -> "Particle":
+        """The same particle, `factor` times as large."""
+        return Particle(tuple(lobe.scaled(factor) for lobe in self.lobes), self.outline.scaled(factor))
+
+
+def vary_population(population: Population, variety: float, rng: np.random.Generator) -> Population:
+    """The powder of one image: at a variety of 1 the given one, above it another median, more spread, longer bodies."""
+    beyond = variety - 1
+    if beyond <= 0:
+        return population
+    return replace(
+        population,
+        ecd_median_nm=population.ecd_median_nm * np.exp(0.25 * beyond * rng.uniform(-1, 1)),
+        ecd_gsd=population.ecd_gsd ** (1 + 0.5 * beyond * rng.uniform()),
+        elongation_median=population.elongation_median * (1 + beyond * rng.uniform()),
+        twin_share=population.twin_share * rng.uniform(),
+        knob_share=population.knob_share * rng.uniform(),
+    )
+
+
+def draw_ecds(population: Population, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) equivalent circular diameters in nm, log-normal (ISO 9276-5)."""
+    return population.ecd_median_nm * np.exp(np.log(population.ecd_gsd) * rng.standard_normal(count))
+
+
+def draw_particle(population: Population, ecd_nm: float, rng: np.random.Generator) -> Particle:
+    """A particle of random shape and orientation, scaled after it is oriented: its outline has exactly this ECD."""
+    bodies = [draw_body(population, rng)]
+    kind = rng.random()
+    if kind < population.twin_share + population.knob_share:
+        others = 1 if kind < population.twin_share else int(rng.integers(2, 5))
+        bodies += [draw_body(population, rng).scaled(rng.uniform(0.5, 1.0)) for _ in range(others)]
+    notches = population.notch_median * population.notch_gsd ** rng.standard_normal()
+    particle = join(bodies, min(notches, 0.06), rng)
+    return particle.scaled(ecd_nm / particle.outline.ecd)
+
+
+def draw_body(population: Population, rng: np.random.Generator) -> Body:
+    """A convex body of about unit radius, oriented."""
+    semi_axes = draw_semi_axes(population, rng)
+    rotation = draw_rotation(semi_axes, rng)
+    if rng.random() < population.polyhedron_share:
+        return rounded_polyhedron(draw_faces(rng), semi_axes, rotation, int(rng.choice((3, 5, 9), p=(0.25, 0.5, 0.25))))
+    return superellipsoid(semi_axes, rotation, int(rng.choice(population.superellipsoid_exponents)))
+
+
+def join(bodies: list[Body], notches: float, rng: np.random.Generator) -> Particle:
+    """A particle of one body, or of several that overlap, moved apart along directions near the substrate's plane.
+
+    Args:
+        bodies: oriented, each around the origin.
+        notches: relative depth of the notches in their outlines; where the body is cut off, its side stands upright.
+        rng: draws the directions and the notches.
+    """
+    outlines = [outline_of(body).notched(notches, rng) if notches > 0 else outline_of(body) for body in bodies]
+    if len(bodies) == 1:
+        return Particle((Lobe(bodies[0], outlines[0], np.zeros(3)),), outlines[0])
+    turns = (np.arange(len(bodies)) + rng.uniform(-0.25, 0.25, len(bodies)) * (len(bodies) > 2)) / len(bodies)
+    angles = 2 * np.pi * (turns + rng.random())
+    slopes = rng.normal(0, 0.3) * np.cos(2 * np.pi * turns)
+    directions = np.stack([np.cos(angles), np.sin(angles), slopes], axis=1)
+    shares = rng.uniform(0.4, 0.85, len(bodies))  # below 1: the origin stays within all
+    centres = [s * o.radii.min() * d for s, o, d in zip(shares, outlines, directions, strict=True)]
+    lobes = tuple(Lobe(*parts) for parts in zip(bodies, outlines, centres, strict=True))
+    return Particle(lobes, union_outline(outlines, np.array(centres)[:, :2]))
+
+
+def draw_semi_axes(population: Population, rng: np.random.Generator) -> np.ndarray:
+    """(3,) semi-axes in falling order, the middle one 1."""
+    excess = rng.standard_normal(2)
+    elongation = population.elongation_median * population.elongation_gsd ** excess[0]
+    flatness = population.flatness_median * population.flatness_gsd ** excess[1]
+    return np.array([1 + min(elongation, 1.8), 1.0, 1 / (1 + min(flatness, 1.0))])
+
+
+def draw_faces(rng: np.random.Generator) -> np.ndarray:
+    """(K, 3) face normals over distances of an irregular polyhedron of 10 to 18 faces around the origin."""
+    count = int(rng.integers(10, 19))
+    normals = even_directions(count) @ uniform_rotation(rng).T
+    normals = normals + rng.normal(0, 0.12, normals.shape)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return normals / rng.uniform(0.9, 1.1, (count, 1))
+
+
+def draw_rotation(semi_axes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rotation of a body at rest: of three uniform ones that in which an ellipsoid of these axes stands lowest."""
+    rotations = [uniform_rotation(rng) for _ in range(3)]
+    return min(rotations, key=lambda rotation: float(np.sum((rotation[2] * semi_axes) ** 2)))
+
+
+def uniform_rotation(rng: np.random.Generator) -> np.ndarray:
+    """(3, 3) rotation matrix uniform over all rotations, from a random unit quaternion."""
+    w, x, y, z = (quaternion := rng.standard_normal(4)) / np.linalg.norm(quaternion)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
