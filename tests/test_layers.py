@@ -7,20 +7,24 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "tio2"
+ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "mmcv", "mmdet", "mmengine", "torchvision"}
-GROUND = {  # room: rooms below it that it may import
+SEMSIZE = {  # room: rooms of semsize that it may import
     "structures": set(),
     "sem": {"structures"},
     "exchange": {"structures", "sem"},
     "metrology": {"structures"},
-    "agglomerates": {"structures", "sem"},
     "synthesis": {"structures", "sem"},
-    "reporting": {"structures", "metrology"},
-    "baselines": {"structures", "sem", "metrology"},
+    "measuring": {"structures", "sem", "exchange", "metrology", "cli"},
 }
-FIRST = {"datasets", "models", "evaluation", "engine"}
-TOP = {"measuring"}  # may import all; the network's packages only where they are used
+PLAIN = {"agglomerates": set(), "baselines": set(), "reporting": set()}  # rooms of tio2 without torch
+REGISTERED = {
+    "datasets": {"agglomerates"},
+    "models": set(),
+    "evaluation": {"baselines", "reporting"},
+    "engine": {"agglomerates"},
+}
+SHARED = {"cli", "typed_settings", "shipped"}  # modules of tio2 that any of its rooms may import
 
 
 def imported(path):
@@ -35,47 +39,51 @@ def imported(path):
     return names
 
 
-def rooms(path):
-    """Rooms of the package that a module imports."""
-    return {name.split(".")[1] for name in imported(path) if name.startswith("tio2.")}
+def rooms(path, package):
+    """Rooms and modules of a package that a module imports."""
+    return {name.split(".")[1] for name in imported(path) if name.startswith(f"{package}.")} - {"__version__"}
 
 
-def modules(room):
-    return sorted((PACKAGE / room).glob("**/*.py"))
+def modules(package, room=""):
+    return sorted((ROOT / package / room).rglob("*.py"))
 
 
-def test_every_room_is_known():
-    found = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert found <= set(GROUND) | FIRST | TOP
+@pytest.mark.parametrize(("package", "known"), [("semsize", set(SEMSIZE)), ("tio2", set(PLAIN) | set(REGISTERED))])
+def test_every_room_is_known(package, known):
+    folders = {path.name for path in (ROOT / package).iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == known
 
 
-@pytest.mark.parametrize("room", sorted(GROUND))
-def test_ground_floor_imports_neither_torch_nor_mm_nor_rooms_above(room):
-    for path in modules(room):
+def test_semsize_imports_neither_tio2_nor_torch_nor_mm_anywhere():
+    for path in modules("semsize"):
+        assert not {name.split(".")[0] for name in imported(path)} & (HEAVY | {"tio2"}), path
+
+
+@pytest.mark.parametrize("room", SEMSIZE)
+def test_a_room_of_semsize_imports_those_below_it(room):
+    for path in modules("semsize", room):
+        assert rooms(path, "semsize") <= SEMSIZE[room] | {room}, path
+
+
+@pytest.mark.parametrize("room", PLAIN | REGISTERED)
+def test_rooms_of_tio2_do_not_import_one_another(room):
+    for path in modules("tio2", room):
+        assert rooms(path, "tio2") <= (PLAIN | REGISTERED)[room] | {room} | SHARED, path
+
+
+@pytest.mark.parametrize("room", PLAIN)
+def test_plain_rooms_of_tio2_import_no_torch(room):
+    for path in modules("tio2", room):
         assert not {name.split(".")[0] for name in imported(path)} & HEAVY, path
-        assert rooms(path) <= GROUND[room] | {room}, path
 
 
-@pytest.mark.parametrize("room", sorted(FIRST))
-def test_first_floor_rooms_do_not_import_one_another(room):
-    for path in modules(room):
-        assert rooms(path) <= set(GROUND) | {room, "__version__"}, path
-
-
-@pytest.mark.parametrize("room", sorted(set(GROUND) | FIRST))
-def test_nothing_below_imports_the_top(room):
-    for path in modules(room):
-        assert not rooms(path) & TOP, path
-
-
-def test_ground_floor_and_top_leave_torch_unimported_when_run():
-    names = [f"tio2.{room}" for room in (*GROUND, *TOP) if (PACKAGE / room / "__init__.py").exists()]
-    assert names
+def test_semsize_and_the_plain_rooms_leave_torch_unimported_when_run():
+    names = [*(f"semsize.{room}" for room in SEMSIZE), *(f"tio2.{room}" for room in PLAIN), "tio2.cli"]
     code = f"import sys, {', '.join(names)}; print(sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_tools_are_not_imported():
-    for path in [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "tools").rglob("*.py")]:
+    for path in [*modules("semsize"), *modules("tio2"), *modules("tools")]:
         assert not any(name == "tools" or name.startswith("tools.") for name in imported(path)), path

@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
-import tio2
+import semsize
 from semsize.measuring import measure_images
 from semsize.measuring.settings import OPERATING_SCORE
 from semsize.metrology import ModelUse
@@ -53,9 +53,9 @@ def test_the_first_model_is_the_default():
 
 
 def test_the_package_offers_the_measurement_and_nothing_that_is_not_there():
-    assert tio2.measure_images is measure_images
+    assert semsize.measure is measure_images
     with pytest.raises(AttributeError, match="no attribute 'measure_pictures'"):
-        _ = tio2.measure_pictures
+        _ = semsize.measure_pictures
 
 
 @pytest.mark.parametrize("name", SHIPPED)

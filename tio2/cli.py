@@ -1,4 +1,4 @@
-"""Shared by the programs in tools/: MMDetection's arguments, one-line errors. Imports no detector: --help is quick."""
+"""Shared by the programs in tools/ that use MMDetection: its arguments, quiet imports. Imports no detector itself."""
 
 import argparse
 import contextlib
@@ -63,18 +63,3 @@ class _Filtered:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-@contextlib.contextmanager
-def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
-    """End the program with one line and exit code 1 on errors meant for people; others keep their traceback.
-
-    An error with an `exit_code` of its own is a stop that was asked for: a signal's is 128 + its number.
-    """
-    try:
-        yield
-    except kinds as error:
-        if not hasattr(error, "exit_code"):
-            sys.exit(f"error: {error}")
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)

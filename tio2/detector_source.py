@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semsize.measuring.detectors import DetectorRequest
 from semsize.measuring.errors import InputError
 from semsize.measuring.outlines import Find, Frame, Outlines
 from semsize.measuring.validation_file import read_validations, validation_path
@@ -111,6 +113,21 @@ class DetectorSource:
 
             if not torch.cuda.is_available():
                 raise InputError(f"--device {self.device}: no GPU that torch can use is here; leave it out")
+
+
+def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[ModelValidation]]:
+    """The entry point of `semsize.detectors`: a model that ships, or one of the user's own, with its records.
+
+    Raises:
+        InputError: there is no model of that name, its files are not here, or its records are damaged.
+    """
+    if request.config is None:
+        source, validations = shipped_source(request.model)
+    else:
+        source = DetectorSource(request.config, request.checkpoint, "licence not known: weights of your own")
+        validations = validations_beside(request.checkpoint)
+    changes = {"device": request.device, "tile": request.tile, "batch_size": request.batch_size}
+    return dataclasses.replace(source, **changes), validations
 
 
 def shipped_source(name: str | None = None) -> tuple[DetectorSource, tuple[ModelValidation, ...]]:

@@ -8,7 +8,8 @@ The samples are those that a training with this seed sees first, in the same ord
 import argparse
 from pathlib import Path
 
-from tio2.cli import one_line_errors, quiet_imports
+from semsize.cli import one_line_errors
+from tio2.cli import quiet_imports
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

@@ -9,7 +9,7 @@ are as restricted as the images themselves: mind the licence of the data set bef
 import argparse
 from pathlib import Path
 
-from tio2.cli import one_line_errors
+from semsize.cli import one_line_errors
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -8,7 +8,8 @@ python tools/compare.py work_dirs/* --split cv --baseline work_dirs/light_stage2
 import argparse
 from pathlib import Path
 
-from tio2.cli import one_line_errors, quiet_imports
+from semsize.cli import one_line_errors
+from tio2.cli import quiet_imports
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -10,7 +10,8 @@ Begun again with the same arguments it goes on where it stopped. docs/evaluation
 import argparse
 from pathlib import Path
 
-from tio2.cli import add_config_arguments, one_line_errors, quiet_imports
+from semsize.cli import one_line_errors
+from tio2.cli import add_config_arguments, quiet_imports
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -29,6 +30,7 @@ def main() -> None:
     """Divide, train and test each fold, pool, write."""
     arguments = parse_arguments()
     with quiet_imports():
+        from semsize.measuring.tables import results_table
         from semsize.metrology import compare_split, figures_of_merit
         from semsize.sem import read_grey
         from semsize.structures import AnnotationError, read_annotations, write_predictions
@@ -38,7 +40,7 @@ def main() -> None:
         from tio2.engine.data_sets import annotation_file, divided_set
         from tio2.engine.testing import write_record
         from tio2.evaluation import coco_figures, table1_figures
-        from tio2.reporting import draw_split, results_table, write_report
+        from tio2.reporting import draw_split, write_report
     with one_line_errors(*launch.PEOPLE_ERRORS, AnnotationError, LibraryError):
         config = launch.read_config(arguments)
         config.load_from = arguments.load_from or config.load_from

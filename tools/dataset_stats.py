@@ -9,7 +9,7 @@ Images are looked for in ../images/<name of the file> of each annotation file.
 import argparse
 from pathlib import Path
 
-from tio2.cli import one_line_errors
+from semsize.cli import one_line_errors
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

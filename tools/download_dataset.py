@@ -11,7 +11,7 @@ import argparse
 import os
 from pathlib import Path
 
-from tio2.cli import one_line_errors
+from semsize.cli import one_line_errors
 
 RECORD = 4563942
 BASES = {"bam-tio2-sem": "https://zenodo.org", "emps": "https://github.com"}

@@ -7,7 +7,7 @@ python tools/draw_placement.py --library data/agglomerates/library.zip --backgro
 import argparse
 from pathlib import Path
 
-from tio2.cli import one_line_errors
+from semsize.cli import one_line_errors
 
 FRAME, BOX = (80, 220, 255), (90, 90, 255)  # yellow, red; BGR
 

@@ -11,7 +11,8 @@ false_positives.png (the surest first). --random draws at random instead, to see
 import argparse
 from pathlib import Path
 
-from tio2.cli import one_line_errors, quiet_imports
+from semsize.cli import one_line_errors
+from tio2.cli import quiet_imports
 
 
 def parse_arguments() -> argparse.Namespace:

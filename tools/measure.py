@@ -13,7 +13,8 @@ import os
 import sys
 from pathlib import Path
 
-from tio2.cli import one_line_errors, quiet_imports
+from semsize.cli import one_line_errors
+from tio2.cli import quiet_imports
 
 
 def parse_arguments() -> argparse.Namespace:

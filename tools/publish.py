@@ -7,7 +7,8 @@ python tools/publish.py work_dirs/light_nc checkpoints/light_nc.pth    # the run
 import argparse
 from pathlib import Path
 
-from tio2.cli import one_line_errors, quiet_imports
+from semsize.cli import one_line_errors
+from tio2.cli import quiet_imports
 
 
 def parse_arguments() -> argparse.Namespace:

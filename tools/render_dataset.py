@@ -9,7 +9,7 @@ Begun again with the same arguments it renders what is missing. The same seed gi
 import argparse
 from pathlib import Path
 
-from tio2.cli import one_line_errors
+from semsize.cli import one_line_errors
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -10,7 +10,7 @@ made from images is as restricted as the images themselves: mind the licence of 
 import argparse
 from pathlib import Path
 
-from tio2.cli import one_line_errors
+from semsize.cli import one_line_errors
 
 MATRIX_IMAGES = 4  # rendered where no folder of them is given
 SPHERES_A_FRAME = 500  # of 1024 x 704 px
@@ -58,7 +58,7 @@ def main() -> None:
     import numpy as np
     from tqdm import tqdm
 
-    from tio2 import __version__
+    from semsize import __version__
     from tio2.agglomerates import PasteSettings, Seam
     from tio2.agglomerates.library import file_hash
     from tio2.agglomerates.preparation import folder_hash

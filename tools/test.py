@@ -9,7 +9,8 @@ import argparse
 import os
 from pathlib import Path
 
-from tio2.cli import add_run_arguments, one_line_errors, quiet_imports
+from semsize.cli import one_line_errors
+from tio2.cli import add_run_arguments, quiet_imports
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -39,12 +40,13 @@ def main() -> None:
     with quiet_imports():
         from mmengine.dist import is_main_process
 
+        from semsize.measuring.tables import results_table
         from semsize.metrology import compare_split, figures_of_merit
         from semsize.sem import read_grey
         from semsize.structures import read_annotations, read_predictions
         from tio2.engine import find_checkpoint, launch, newest_checkpoint, testing
         from tio2.evaluation import nms_ceiling
-        from tio2.reporting import draw_split, results_table, write_report
+        from tio2.reporting import draw_split, write_report
     with one_line_errors(*launch.PEOPLE_ERRORS):
         config = launch.read_config(arguments)
         folder = testing.split_folder(config, arguments.split, arguments.data)

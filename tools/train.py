@@ -10,7 +10,8 @@ Exit code 0: trained to the end; 128 + the signal's number (143 SIGTERM, 138 SIG
 import argparse
 import os
 
-from tio2.cli import add_run_arguments, one_line_errors, quiet_imports
+from semsize.cli import one_line_errors
+from tio2.cli import add_run_arguments, quiet_imports
 
 
 def parse_arguments() -> argparse.Namespace:

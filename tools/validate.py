@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tio2.cli import one_line_errors
+from semsize.cli import one_line_errors
 
 if TYPE_CHECKING:
     from semsize.metrology import ModelUse, ModelValidation

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
 
+from semsize.measuring.detectors import DetectorRequest, find_detector
 from semsize.measuring.errors import SettingsError
 from semsize.measuring.images import ImageFile, find_images, without_label_images
 from semsize.measuring.measurement import Measurement, measure
 from semsize.measuring.outlines import OutlineSource, outlines_from_coco, outlines_from_labels, outlines_from_rois
-from semsize.measuring.ranks import device_of, joined_ranks
+from semsize.measuring.ranks import device_of, ranks_of
 from semsize.measuring.settings import Settings, Wishes, parse_percent
 from semsize.metrology import ModelValidation
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.tiling import check_tiles
-from tio2.detector_source import DetectorSource, shipped_source, validations_beside
 
 SOME_LEFT_OUT = 3
 """Exit code where images were left out and the others measured; 1 is for errors, 2 for a wrong command line."""
@@ -31,14 +30,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     settings, wishes = _settings(arguments), _wishes(arguments)
     tile = _tile(arguments)
-    with joined_ranks(arguments.launcher) as ranks:
-        files = find_images(arguments.images, arguments.out)
-        if arguments.from_labels is not None:
-            files = without_label_images(files, arguments.from_labels, arguments.suffix)
-        source, validations = _source(arguments, files, tile)
-        measurement = measure(
-            files, arguments.out, source, settings, validations=validations, wishes=wishes, ranks=ranks
-        )
+    ranks, files = ranks_of(arguments.launcher), find_images(arguments.images, arguments.out)
+    if arguments.from_labels is not None:
+        files = without_label_images(files, arguments.from_labels, arguments.suffix)
+    source, validations = _source(arguments, files, tile)
+    measurement = measure(files, arguments.out, source, settings, validations=validations, wishes=wishes, ranks=ranks)
     if measurement is None:
         return 0
     print("\n".join(lines_of(measurement)))
@@ -135,15 +131,12 @@ def _source(
 
 def _detector(
     arguments: argparse.Namespace, tile: tuple[int, int] | None
-) -> tuple[DetectorSource, Sequence[ModelValidation]]:
+) -> tuple[OutlineSource, Sequence[ModelValidation]]:
     if (arguments.config is None) != (arguments.checkpoint is None):
         raise SettingsError("--config and --checkpoint belong together; give both, or --model")
     if arguments.config is not None and arguments.model is not None:
         raise SettingsError("give --model, or --config and --checkpoint, not both")
-    if arguments.config is None:
-        source, validations = shipped_source(arguments.model)
-    else:
-        source = DetectorSource(arguments.config, arguments.checkpoint, "licence not known: weights of your own")
-        validations = validations_beside(arguments.checkpoint)
-    changes = {"device": device_of(arguments.device), "tile": tile, "batch_size": arguments.batch_size}
-    return dataclasses.replace(source, **changes), validations
+    device = device_of(arguments.device)
+    return find_detector(
+        DetectorRequest(arguments.model, arguments.config, arguments.checkpoint, device, tile, arguments.batch_size)
+    )

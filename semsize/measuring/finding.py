@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 
@@ -39,8 +38,8 @@ def measure_files(files: Sequence[ImageFile], find: Find, settings: Settings, fo
     """
     todo = []
     for file in files:
-        done = folder.read_result(file)
-        if done is not None and done.sha256 == _sha256_or_none(file.path):
+        done = folder.read_current(file)
+        if done is not None:
             yield done.counted(settings.score)
             continue
         try:
@@ -135,13 +134,6 @@ def _result(image: LoadedImage, outlines: Outlines, seconds: float) -> ImageResu
 
 def _shape(image: LoadedImage) -> tuple[int, int]:
     return image.frame.grey.shape
-
-
-def _sha256_or_none(path: Path) -> str | None:
-    try:
-        return file_sha256(path)
-    except OSError:
-        return None
 
 
 def _one_line(cause: Exception) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from semsize.measuring.detectors import DetectorRequest, find_detector
 from semsize.measuring.errors import InputError
 from semsize.measuring.exclusions import with_exclusions
 from semsize.measuring.finding import scale_of
@@ -92,13 +93,13 @@ def measure(
     wishes, ranks, folder = wishes or Wishes(), ranks or Ranks(), ResultsFolder(out)
     states = read_states(settings.states_file) if settings.states_file else {}
     began, outlines = time.monotonic(), source.as_record()
-    if ranks.first:
-        folder.claim(_decisive(settings, outlines))
-    ranks.wait()
-    _find(files[ranks.rank :: ranks.world], source, settings, folder, wishes.jobs)
-    ranks.wait()
+    if not ranks.first:
+        ranks.wait_for_folder(folder)
+    folder.claim(_decisive(settings, outlines), alone=ranks.world == 1)
+    _find(ranks.share(files), source, settings, folder, wishes.jobs)
     if not ranks.first:
         return None
+    ranks.wait_for_others(files, folder)
     notes = getattr(source, "notes", ())
     table, entries, skipped = _evaluate(files, folder, settings, states, notes)
     measured = [file for file in files if file.name in {entry["image"] for entry in entries}]
@@ -143,7 +144,7 @@ def measure_images(
     Args:
         images: files, folders, patterns.
         out: a new folder, or that of the same measurement begun before.
-        source: where outlines come from; None: the model that ships with the repository.
+        source: where outlines come from; None: the first model of the detector that is installed.
         settings: what decides the numbers.
         validations: records of the model in `source`; of the shipped model they are read from beside its weights.
         wishes: how to run, what else to write.
@@ -152,9 +153,7 @@ def measure_images(
         MeasuringError: nothing can be measured, or not there; one line.
     """
     if source is None:
-        from tio2.detector_source import shipped_source
-
-        source, validations = shipped_source()
+        source, validations = find_detector(DetectorRequest())
     files = find_images(images, Path(out))
     return measure(files, out, source, settings or Settings(), validations=validations, wishes=wishes)
 

@@ -1,17 +1,31 @@
-"""Several processes that a launcher started: each measures its share of the images, the first one joins them."""
+"""Several processes that a launcher started: each measures its share of the images, the first one joins them.
+
+The launcher's variables say which process this is. Nothing passes between the processes but the results folder's files.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import datetime
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from semsize.measuring.errors import InputError
-from tio2.cli import quiet_imports
+from tqdm import tqdm
 
-PATIENCE = datetime.timedelta(days=7)  # what the first process waits for the last one
+from semsize.measuring.errors import InputError
+from semsize.measuring.images import ImageFile
+from semsize.measuring.results_folder import ResultsFolder
+
+LAUNCHERS = {  # whose variables say which process this is, under torchrun's names
+    "pytorch": {"RANK": "RANK", "WORLD_SIZE": "WORLD_SIZE", "LOCAL_RANK": "LOCAL_RANK"},
+    "slurm": {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"},
+    "mpi": {
+        "RANK": "OMPI_COMM_WORLD_RANK",
+        "WORLD_SIZE": "OMPI_COMM_WORLD_SIZE",
+        "LOCAL_RANK": "OMPI_COMM_WORLD_LOCAL_RANK",
+    },
+}
+_PAUSE_S = 0.2  # between two looks at the folder
 
 
 @dataclass(frozen=True)
@@ -26,43 +40,47 @@ class Ranks:
         """Whether this process writes what is written once."""
         return self.rank == 0
 
-    def wait(self) -> None:
-        """Wait until all processes are here."""
-        if self.world > 1:
-            import torch
+    def share(self, files: Sequence[ImageFile]) -> Sequence[ImageFile]:
+        """The images that this process measures."""
+        return files[self.rank :: self.world]
 
-            torch.distributed.barrier()
+    def wait_for_folder(self, folder: ResultsFolder) -> None:
+        """Wait until the first process has made the results folder."""
+        while not folder.is_claimed():
+            time.sleep(_PAUSE_S)
+
+    def wait_for_others(self, files: Sequence[ImageFile], folder: ResultsFolder) -> None:
+        """Wait until the other processes have kept a result, or a reason to leave it out, of each of their images."""
+        missing = [file for number, file in enumerate(files) if number % self.world != self.rank]
+        with tqdm(total=len(missing), desc="other processes", unit="image", disable=None) as bar:
+            while missing := [file for file in missing if not folder.is_done(file)]:
+                bar.n = bar.total - len(missing)
+                bar.refresh()
+                time.sleep(_PAUSE_S)
+            bar.n = bar.total
 
 
-@contextlib.contextmanager
-def joined_ranks(launcher: str) -> Iterator[Ranks]:
-    """Join the processes of a launcher for the time of the body; `none`: this one is alone.
-
-    Nothing but "I am done" passes between them, so they talk over gloo, with and without GPUs.
+def ranks_of(launcher: str) -> Ranks:
+    """Which process of a launcher this is; `none`: it is alone.
 
     Raises:
         InputError: the launcher did not start this process.
     """
     if launcher == "none":
-        yield Ranks()
-        return
-    with quiet_imports():
-        import torch
-
-        from tio2.engine.distribution import DistributionError, process_variables
+        return Ranks()
     try:
-        os.environ.update(process_variables(launcher))
-    except DistributionError as cause:
-        message = str(cause).partition(":")[0]
-        raise InputError(f"{message}: start with python -m torch.distributed.run, or srun") from None
-    torch.distributed.init_process_group("gloo", timeout=PATIENCE)
-    try:
-        yield Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size())
-    finally:
-        torch.distributed.destroy_process_group()
+        rank, world = (int(os.environ[LAUNCHERS[launcher][name]]) for name in ("RANK", "WORLD_SIZE"))
+    except (KeyError, ValueError):
+        names = " and ".join(LAUNCHERS[launcher][name] for name in ("RANK", "WORLD_SIZE"))
+        raise InputError(
+            f"--launcher {launcher} was given, but {names} are not set: start with python -m torch.distributed.run, "
+            "or srun"
+        ) from None
+    return Ranks(rank, world)
 
 
 def device_of(device: str) -> str:
     """The device for this process: `cuda` becomes the GPU of its number on this machine."""
-    local = os.environ.get("LOCAL_RANK", "0")
+    names = [variables["LOCAL_RANK"] for variables in LAUNCHERS.values()]
+    local = next((os.environ[name] for name in names if name in os.environ), "0")
     return f"cuda:{local}" if device == "cuda" else device

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from semsize import __version__
 from semsize.measuring.errors import InputError
 from semsize.measuring.exclusions import CAPTION, NO_PIXEL_SIZE, TOO_SMALL, is_detected, unit_of
 from semsize.measuring.image_result import ImageResult
@@ -22,7 +23,6 @@ from semsize.metrology import LARGE_WEIGHT, ModelUse, ModelValidation, area_frac
 from semsize.metrology.intervals import WITHIN_IMAGE
 from semsize.structures.json_files import read_json
 from semsize.structures.pixel_size import PixelSize
-from tio2 import __version__
 
 PACKAGES = ("numpy", "scipy", "opencv-python", "pycocotools", "tifffile", "matplotlib")
 NETWORK_PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection")

@@ -18,6 +18,7 @@ from semsize.measuring.image_result import PART_FORMAT, ImageResult, PartError
 from semsize.measuring.images import ImageFile
 from semsize.measuring.settings import Wishes
 from semsize.structures.json_files import read_json, write_json
+from semsize.structures.whole_files import file_sha256
 
 
 class ResultsFolder:
@@ -29,11 +30,12 @@ class ResultsFolder:
         self.overlays = self.path / "overlays"
         self.rois = self.path / "rois"
 
-    def claim(self, settings: Mapping) -> None:
+    def claim(self, settings: Mapping, *, alone: bool = True) -> None:
         """Make the folder, or take up the measurement that stands in it.
 
         Args:
             settings: all that decides what is found in an image, in JSON's terms.
+            alone: no other process writes here now, so that unfinished files are left-overs and are deleted.
 
         Raises:
             OutputError: it cannot be made, holds somebody else's files, or was measured with other settings.
@@ -51,7 +53,7 @@ class ResultsFolder:
                 f"{self.path}: was begun with other settings ({'; '.join(differing)}), and these decide what is found; "
                 "give the former, or another --out"
             )
-        for left in self.parts.glob(".*.part"):
+        for left in self.parts.glob(".*.part") if alone else ():
             left.unlink(missing_ok=True)
         try:
             if not file.is_file() and any(path.is_file() for path in self.path.rglob("*")):
@@ -60,6 +62,10 @@ class ResultsFolder:
             write_json(file, settings, indent=2)
         except OSError as cause:
             raise _unwritable(self.path, cause) from None
+
+    def is_claimed(self) -> bool:
+        """Whether a measurement stands in the folder."""
+        return (self.parts / "settings.json").is_file()
 
     def _any_result(self) -> bool:
         """Whether any image has been measured; until then settings may change."""
@@ -103,6 +109,18 @@ class ResultsFolder:
             return ImageResult.from_json(file, read_json(self.part(file), PartError))
         except PartError:
             return None
+
+    def read_current(self, file: ImageFile) -> ImageResult | None:
+        """An image's result, if it is of the file's present contents."""
+        result = self.read_result(file)
+        try:
+            return result if result is not None and result.sha256 == file_sha256(file.path) else None
+        except OSError:
+            return None
+
+    def is_done(self, file: ImageFile) -> bool:
+        """Whether a result of the file as it is now stands here, or why there is none."""
+        return self.failure(file).is_file() or self.read_current(file) is not None
 
     def read_failure(self, file: ImageFile) -> str | None:
         """Why an image was left out; None if it was not."""

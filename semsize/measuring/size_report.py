@@ -43,7 +43,7 @@ def size_report(record: Mapping, figures: Mapping[str, bytes], pictures: Sequenc
         pictures: of the images, in their order.
     """
     environment = Environment(
-        loader=PackageLoader("tio2.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("semsize.measuring"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True
     )  # fmt: skip
     environment.filters |= {

@@ -10,7 +10,7 @@ import torch
 from mmengine.hooks import Hook
 from toy_runs import IMAGES, SignalAt, end_workers, toy_config, toy_runner, validation, weights_of
 
-from tio2.cli import one_line_errors
+from semsize.cli import one_line_errors
 from tio2.engine import TrainingStopped, launch, resume_point
 
 

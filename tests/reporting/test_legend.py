@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.font_manager import findfont
 
+from semsize.measuring import legend
 from semsize.measuring.legend import FILL_OPACITY, STRIP_COLOUR, Entry, add_legend, drawable
-from tio2.reporting import legend
 
 ENTRIES = [Entry("one", (255, 0, 0)), Entry("another, with a longer label", (0, 255, 0), filled=True)] * 2
 

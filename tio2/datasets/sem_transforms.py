@@ -1,7 +1,7 @@
 """What varies between SEM images, as random transforms (paper §3.2): blur, contrast, noise, brightness.
 
-Each draws one value from its range and calls its function in `semsize/sem/degradation.py`. Images are float32 0-255, or 8
-or 16 bits; masks and boxes stay as they are.
+Each draws one value from its range and calls its function in `semsize/sem/degradation.py`. Images are float32 0-255,
+or 8 or 16 bits; masks and boxes stay as they are.
 """
 
 from abc import abstractmethod

@@ -7,15 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import all_reduce, get_world_size, is_distributed
 
-LAUNCHERS = {  # whose variables say which process this is, under torchrun's names
-    "pytorch": {"RANK": "RANK", "WORLD_SIZE": "WORLD_SIZE", "LOCAL_RANK": "LOCAL_RANK"},
-    "slurm": {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"},
-    "mpi": {
-        "RANK": "OMPI_COMM_WORLD_RANK",
-        "WORLD_SIZE": "OMPI_COMM_WORLD_SIZE",
-        "LOCAL_RANK": "OMPI_COMM_WORLD_LOCAL_RANK",
-    },
-}
+from semsize.measuring.ranks import LAUNCHERS
+
 DEFAULT_PORT = "29500"
 
 

@@ -23,8 +23,8 @@ from tio2.evaluation.records import ImageRecord, RecordMetric, once_per_image
 class ParticleMetric(RecordMetric):
     """Particles found, false positives, overlap, residuals of the size, error of the size distribution.
 
-    Reports the `HEADLINES` of `semsize.metrology.figures_of_merit`, since a log has no room for them all; the test program
-    writes them all, for each state and configuration, from the predictions. Only images that were predicted count.
+    Reports the `HEADLINES` of `semsize.metrology.figures_of_merit`, since a log has no room for them all; the test
+    program writes them all, for each state and configuration, from the predictions. Only predicted images count.
     ``iscrowd`` truth counts for and against nobody.
 
     Args:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from semsize.measuring import csv_files
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import summaries
 from semsize.metrology.comparison import (
@@ -22,7 +23,7 @@ from semsize.metrology.comparison import (
 from semsize.metrology.figures_of_merit import CONFIGURATIONS
 from semsize.metrology.matching import MIN_DICE
 from semsize.metrology.thresholds import PLATEAU, ThresholdCurve, threshold_curve
-from tio2.reporting import csv_files, figures
+from tio2.reporting import figures
 
 FIGURES = {
     "sizes": "Equivalent circular diameters, reference and measured",

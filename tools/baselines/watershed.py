@@ -13,7 +13,8 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
-from tio2.cli import one_line_errors, quiet_imports
+from semsize.cli import one_line_errors
+from tio2.cli import quiet_imports
 
 FAMILIES = {
     "watershed": [

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from semsize.cli import one_line_errors
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import summaries
 from semsize.metrology.annotators import MARGIN_PX, AnnotatorErrors, annotated, exact, scene_of, windows_of
@@ -28,7 +29,6 @@ from semsize.metrology.population import FULLY_IMAGED_STATES
 from semsize.sem import SEMReadError, read_grey
 from semsize.structures import AnnotationError, read_annotations
 from semsize.structures.masks import CroppedMasks
-from tio2.cli import one_line_errors
 
 LEAST_AREA_PX = 200
 LEAST_POINTS = {"substrate": 20, "another particle": 8}

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from semsize.cli import one_line_errors
 from semsize.structures.masks import CroppedMasks
-from tio2.cli import one_line_errors, quiet_imports
+from tio2.cli import quiet_imports
 
 SETTINGS = {
     "as_it_is": {},
@@ -83,13 +84,13 @@ def main() -> None:
     with quiet_imports():
         from tqdm import tqdm
 
+        from semsize.measuring.tables import markdown_table
         from semsize.metrology.comparison import OPERATING_SCORE, compare_image, found_by_image, image_truths
         from semsize.sem import read_grey
         from semsize.structures import prediction_record, read_annotations
         from semsize.structures.json_files import write_json
         from tio2.engine import CheckpointError, ConfigError
         from tio2.inference import read_detector
-        from tio2.reporting import markdown_table
         from tio2.reporting.report import write_csvs
     with one_line_errors(CheckpointError, ConfigError, ValueError):
         detector = read_detector(arguments.config, arguments.checkpoint)

@@ -12,7 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tio2.cli import one_line_errors, quiet_imports
+from semsize.cli import one_line_errors
+from tio2.cli import quiet_imports
 
 SHAPE = (1536, 2048)
 MASKS = 300

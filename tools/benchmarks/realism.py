@@ -20,10 +20,10 @@ from scipy.optimize import minimize
 from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 
+from semsize.cli import one_line_errors
 from semsize.sem import read_grey
 from semsize.structures.annotations import AnnotationError, read_annotations
 from semsize.structures.masks import CroppedMasks
-from tio2.cli import one_line_errors
 
 PATCH = 64
 HALVINGS = 10

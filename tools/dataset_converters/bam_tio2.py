@@ -14,10 +14,10 @@ from pathlib import Path
 
 import cv2
 
+from semsize.cli import one_line_errors
 from semsize.exchange import Archive, BamArchiveError, FolderExistsError, bam_tio2, list_archive, new_folder, unpack
 from semsize.sem import SEMReadError
 from semsize.structures import STATES, AnnotationError, dataset, read_annotations, write_annotations
-from tio2.cli import one_line_errors
 
 SPLITS = ("train", "val", "test")
 

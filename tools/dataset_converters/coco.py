@@ -8,8 +8,8 @@ Categories become labels: --label bead=complete says what one means, --label sca
 import argparse
 from pathlib import Path
 
+from semsize.cli import one_line_errors
 from semsize.exchange import Account, ImageFolder, command, read_coco
-from tio2.cli import one_line_errors
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

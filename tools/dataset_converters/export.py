@@ -13,10 +13,10 @@ from pathlib import Path
 
 import cv2
 
+from semsize.cli import one_line_errors
 from semsize.exchange import FolderExistsError, label_image, labelme_file, new_folder, roi_zip, via_project
 from semsize.structures import AnnotationError, CroppedMasks, read_annotations
 from semsize.structures.json_files import write_json
-from tio2.cli import one_line_errors
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

@@ -8,8 +8,8 @@ A.zip, A.roi, A_RoiSet.zip and RoiSet_A.zip belong to A.tif. Lines and points ha
 import argparse
 from pathlib import Path
 
+from semsize.cli import one_line_errors
 from semsize.exchange import Account, ImageFolder, command, read_imagej
-from tio2.cli import one_line_errors
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

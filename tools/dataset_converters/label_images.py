@@ -8,8 +8,8 @@ Images and label images are paired by name; images are copied as they are.
 import argparse
 from pathlib import Path
 
+from semsize.cli import one_line_errors
 from semsize.exchange import Account, ImageFolder, command, read_label_images
-from tio2.cli import one_line_errors
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

@@ -8,8 +8,8 @@ Reads every JSON file below the folder: polygons, rectangles, circles, masks; sh
 import argparse
 from pathlib import Path
 
+from semsize.cli import one_line_errors
 from semsize.exchange import Account, ImageFolder, command, read_labelme
-from tio2.cli import one_line_errors
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

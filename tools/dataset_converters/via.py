@@ -8,8 +8,8 @@ Reads a project file, or its annotations exported as JSON: polygons, polylines (
 import argparse
 from pathlib import Path
 
+from semsize.cli import one_line_errors
 from semsize.exchange import Account, ImageFolder, command, read_via
-from tio2.cli import one_line_errors
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
