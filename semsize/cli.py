@@ -1,8 +1,50 @@
-"""Shared by all programs: errors for people are one line."""
+"""The command `semsize`, and what all programs share: errors for people are one line."""
 
 import contextlib
+import importlib
 import sys
 from collections.abc import Iterator
+
+USAGE = """semsize: particle sizes from SEM images, with their uncertainty
+
+semsize measure scans/*.tif --out results         measure images: table, size distribution, overlays, report
+semsize convert coco instances.json --out data    annotations of another tool to this project's; also label_images,
+                                                  labelme, via, imagej_rois
+semsize export train.json --format via --out via  this project's annotations to a tool's: via, labelme, imagej,
+                                                  label_images
+semsize render --num 10 --out data/rendered       scenes with exact truth
+
+semsize measure --help (and so on) lists the options."""
+
+PROGRAMS = {  # words of the command line to module and function
+    "measure": "semsize.measuring.command:main",
+    "render": "semsize.synthesis.command:main",
+    "export": "semsize.exchange.programs:export",
+    "convert coco": "semsize.exchange.programs:coco",
+    "convert label_images": "semsize.exchange.programs:label_images",
+    "convert labelme": "semsize.exchange.programs:labelme",
+    "convert via": "semsize.exchange.programs:via",
+    "convert imagej_rois": "semsize.exchange.programs:imagej_rois",
+}
+
+
+def main() -> None:
+    """Run the program that the first words of the command line name."""
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE)
+        return
+    for count in (1, 2):
+        name = " ".join(words[:count])
+        if name in PROGRAMS:
+            module, _, function = PROGRAMS[name].partition(":")
+            sys.argv = [f"semsize {name}", *words[count:]]  # argparse and the record of a measurement name the program
+            getattr(importlib.import_module(module), function)()
+            return
+    formats = ", ".join(name.removeprefix("convert ") for name in PROGRAMS if name.startswith("convert "))
+    if words[0] == "convert":
+        sys.exit(f"error: semsize convert takes one of {formats}; semsize --help shows examples")
+    sys.exit(f"error: semsize has no program {words[0]!r}; semsize --help lists them")
 
 
 @contextlib.contextmanager

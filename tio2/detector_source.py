@@ -119,8 +119,12 @@ def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[Mo
     """The entry point of `semsize.detectors`: a model that ships, or one of the user's own, with its records.
 
     Raises:
+        ImportError: torch or MMDetection is not installed.
         InputError: there is no model of that name, its files are not here, or its records are damaged.
     """
+    with quiet_imports():
+        import mmengine  # noqa: F401
+        import torch  # noqa: F401
     if request.config is None:
         source, validations = shipped_source(request.model)
     else:

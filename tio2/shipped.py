@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+
+def _root() -> Path:
+    """Folder of configs/ and checkpoints/: the repository, or where an installed package keeps its data files."""
+    repository = Path(__file__).parents[1]
+    if (repository / "configs" / "tio2").is_dir():
+        return repository
+    return Path(sysconfig.get_path("data")) / "share" / "tio2"
+
+
+ROOT = _root()
 
 
 @dataclass(frozen=True)
@@ -13,8 +23,8 @@ class ShippedModel:
     """A model in checkpoints/.
 
     Attributes:
-        config: its config file, below the repository.
-        checkpoint: its weights, likewise; a card and a SHA-256 stand beside them.
+        config: its config file, below ROOT.
+        checkpoint: its weights, below ROOT; a card and a SHA-256 stand beside them.
         licence: what the weights may be used for, in one line.
     """
 

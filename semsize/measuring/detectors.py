@@ -50,10 +50,9 @@ def find_detector(request: DetectorRequest) -> tuple[OutlineSource, Sequence[Mod
             "elsewhere (--from-coco, --from-labels, --from-rois)"
         )
     try:
-        open_detector = found[0].load()
+        return found[0].load()(request)
     except ImportError as cause:
         raise InputError(
             f"the detector {found[0].name} cannot be loaded ({cause}); install it with pip install 'tio2[train]', or "
             "measure outlines made elsewhere (--from-coco, --from-labels, --from-rois)"
         ) from None
-    return open_detector(request)

@@ -24,7 +24,7 @@ from semsize.metrology.intervals import WITHIN_IMAGE
 from semsize.structures.json_files import read_json
 from semsize.structures.pixel_size import PixelSize
 
-PACKAGES = ("numpy", "scipy", "opencv-python", "pycocotools", "tifffile", "matplotlib")
+PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pycocotools", "tifffile", "matplotlib")
 NETWORK_PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection")
 NOTES_SHOWN = 12  # on single images, among the warnings
 FOUND_KINDS = ("model", "predictions")

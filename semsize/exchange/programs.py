@@ -1,0 +1,194 @@
+"""The converters as programs: each reads its command line, converts, writes, and says what it did."""
+
+import argparse
+import inspect
+from collections import defaultdict
+from pathlib import Path
+
+import cv2
+
+from semsize.cli import one_line_errors
+from semsize.exchange.coco import read_coco
+from semsize.exchange.command import PEOPLE_ERRORS, add_arguments, convert
+from semsize.exchange.imagej_rois import read_imagej, roi_zip
+from semsize.exchange.label_images import label_image, read_label_images
+from semsize.exchange.labelme import labelme_file, read_labelme
+from semsize.exchange.new_folder import FolderExistsError, new_folder
+from semsize.exchange.source import Account
+from semsize.exchange.via import read_via, via_project
+from semsize.exchange.which_picture import ImageFolder
+from semsize.structures import AnnotationError, CroppedMasks, read_annotations
+from semsize.structures.json_files import write_json
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def coco(arguments: list[str] | None = None) -> None:
+    """Convert a COCO JSON of any tool (polygons, RLE, crowds) to the project's annotations.
+
+    python tools/dataset_converters/coco.py instances.json --images sem/ --out data/own
+
+    Categories become labels: --label bead=complete says what one means, --label scalebar=drop leaves one out.
+    """
+    parser = _parser(inspect.cleandoc(coco.__doc__))
+    parser.add_argument("annotations", type=Path, metavar="JSON", help="the COCO file")
+    parser.add_argument("--images", type=Path, help="folder of the images (default: that of JSON)")
+    parser.add_argument(
+        "--key",
+        default="state",
+        help="key of an annotation, or of its attributes, with the state (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--crowds-as-particles",
+        action="store_true",
+        help="take annotations marked as crowds (iscrowd) as the others, for tools that mark every mask so",
+    )
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    with one_line_errors(*PEOPLE_ERRORS):
+        account = Account()
+        images = ImageFolder(options.images or options.annotations.parent, leave_out=[options.out])
+        found = read_coco(
+            options.annotations,
+            images,
+            account,
+            label_key=options.key,
+            crowds_as_particles=options.crowds_as_particles,
+        )
+        convert(options, found, account, f"COCO's {options.annotations}")
+
+
+def label_images(arguments: list[str] | None = None) -> None:
+    """Convert label images (one value a particle, 0 background; 8, 16 or 32 bits) to the project's annotations.
+
+    python tools/dataset_converters/label_images.py --images emps/images --labels emps/segmaps --out data/emps
+
+    Images and label images are paired by name; images are copied as they are.
+    """
+    parser = _parser(inspect.cleandoc(label_images.__doc__))
+    parser.add_argument("--images", type=Path, required=True, help="folder of the images")
+    parser.add_argument("--labels", type=Path, required=True, help="folder of the label images")
+    parser.add_argument(
+        "--suffix", default="", help="end of the label images' names, such as _mask (default: the usual ones)"
+    )
+    parser.add_argument(
+        "--binary", action="store_true", help="label images are masks: their connected pieces are particles"
+    )
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    with one_line_errors(*PEOPLE_ERRORS):
+        account = Account()
+        apart = [options.out] if options.labels == options.images else [options.out, options.labels]
+        images, labels = ImageFolder(options.images, apart), ImageFolder(options.labels, [options.out])
+        found = read_label_images(images, labels, account, suffix=options.suffix, binary=options.binary)
+        convert(options, found, account, f"label images in {options.labels}")
+
+
+def labelme(arguments: list[str] | None = None) -> None:
+    """Convert LabelMe's annotations to the project's.
+
+    python tools/dataset_converters/labelme.py sem/ --out data/own
+
+    Reads every JSON file below the folder: polygons, rectangles, circles, masks; shapes of one group_id are one
+    particle.
+    """
+    parser = _parser(inspect.cleandoc(labelme.__doc__))
+    parser.add_argument("annotations", type=Path, metavar="FOLDER", help="folder of the JSON files")
+    parser.add_argument("--images", type=Path, help="folder of the images (default: FOLDER)")
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    with one_line_errors(*PEOPLE_ERRORS):
+        account = Account()
+        images = ImageFolder(options.images or options.annotations, leave_out=[options.out])
+        found = read_labelme(options.annotations, images, account)
+        convert(options, found, account, f"LabelMe's files in {options.annotations}")
+
+
+def via(arguments: list[str] | None = None) -> None:
+    """Convert annotations of the VGG Image Annotator (VIA 1 and 2) to the project's annotations.
+
+    python tools/dataset_converters/via.py project.json --images sem/ --out data/own
+
+    Reads a project file, or its annotations exported as JSON: polygons, polylines (closed), circles, ellipses,
+    rectangles.
+    """
+    parser = _parser(inspect.cleandoc(via.__doc__))
+    parser.add_argument("annotations", type=Path, metavar="JSON", help="VIA's project, or its exported annotations")
+    parser.add_argument("--images", type=Path, help="folder of the images (default: that of JSON)")
+    parser.add_argument(
+        "--attribute", default="state", help="region attribute that holds the state or class (default: %(default)s)"
+    )
+    parser.add_argument("--group", metavar="ATTRIBUTE", help="region attribute that the parts of one particle share")
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    with one_line_errors(*PEOPLE_ERRORS):
+        account = Account()
+        images = ImageFolder(options.images or options.annotations.parent, leave_out=[options.out])
+        found = read_via(options.annotations, images, account, label_attribute=options.attribute, group=options.group)
+        convert(options, found, account, f"VIA's {options.annotations}")
+
+
+def imagej_rois(arguments: list[str] | None = None) -> None:
+    """Convert ImageJ's ROIs (a .zip of the ROI manager for each image, next to it) to the project's annotations.
+
+    python tools/dataset_converters/imagej_rois.py sem/ --out data/own
+
+    A.zip, A.roi, A_RoiSet.zip and RoiSet_A.zip belong to A.tif. Lines and points have no area and are left out.
+    """
+    parser = _parser(inspect.cleandoc(imagej_rois.__doc__))
+    parser.add_argument("rois", type=Path, metavar="FOLDER", help="folder of the ROI files")
+    parser.add_argument("--images", type=Path, help="folder of the images (default: FOLDER)")
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    with one_line_errors(*PEOPLE_ERRORS):
+        account = Account()
+        images = ImageFolder(options.images or options.rois, leave_out=[options.out])
+        convert(options, read_imagej(options.rois, images, account), account, f"ImageJ's ROIs in {options.rois}")
+
+
+def export(arguments: list[str] | None = None) -> None:
+    """Write annotations in the form of an annotation tool, to look at and correct there, and convert back.
+
+    python tools/dataset_converters/export.py data/own/annotations/train.json --format via --out train-via
+    python tools/dataset_converters/via.py train-via/via.json --images data/own/images/train --group particle --out new
+
+    via: one via.json; labelme: a JSON an image; imagej: a zip of ROIs an image; label_images: a 16-bit PNG an image.
+    VIA and LabelMe know no holes: a slit opens them. Where particles overlap, a label image shows the later one.
+    """
+    parser = _parser(inspect.cleandoc(export.__doc__))
+    parser.add_argument("annotations", type=Path, metavar="ANN", help="the project's annotation file")
+    parser.add_argument("--format", choices=["via", "labelme", "imagej", "label_images"], required=True)
+    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+    options = parser.parse_args(arguments)
+    with one_line_errors(AnnotationError, FolderExistsError, OSError):
+        data = read_annotations(options.annotations)
+        particles = defaultdict(list)
+        for particle in data["annotations"]:
+            particles[particle["image_id"]].append(particle)
+        images = []
+        for record in data["images"]:
+            whole = particles[record["id"]]
+            rles = [particle["segmentation"] for particle in whole]
+            masks = CroppedMasks.from_rles(rles, (record["height"], record["width"]))
+            states = ["ignore" if particle["iscrowd"] else particle["state"] for particle in whole]
+            images.append((record, masks, states))
+        with new_folder(options.out, is_ours=lambda _: False) as folder:
+            _write_export(folder, options.format, images)
+    print(f"written: {sum(map(len, particles.values()))} particles of {len(images)} images in {options.out}")
+
+
+def _write_export(folder: Path, form: str, images: list) -> None:
+    """Write (image record, masks, states) of every image into `folder`."""
+    if form == "via":
+        write_json(folder / "via.json", via_project(images))
+        return
+    for record, masks, states in images:
+        stem = Path(record["file_name"]).stem
+        if form == "labelme":
+            write_json(folder / f"{stem}.json", labelme_file(record, masks, states))
+        elif form == "imagej":
+            roi_zip(folder / f"{stem}.zip", masks, states)
+        else:
+            (folder / f"{stem}.png").write_bytes(cv2.imencode(".png", label_image(masks))[1])

@@ -1,0 +1,85 @@
+"""What is installed: dependencies that the pinned environment satisfies, the command, a word where torch is missing."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from semsize import cli
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PINS = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(encoding="utf-8"), flags=re.M))
+
+
+@pytest.mark.parametrize(
+    "stated", [*PROJECT["dependencies"], *(one for some in PROJECT["optional-dependencies"].values() for one in some)]
+)
+def test_the_pinned_environment_satisfies_each_dependency(stated):
+    requirement = Requirement(stated)
+    assert requirement.specifier.contains(PINS[requirement.name])
+
+
+def test_every_pin_is_somebody_s_dependency_or_builds_mmcv():
+    stated = [*PROJECT["dependencies"], *(one for some in PROJECT["optional-dependencies"].values() for one in some)]
+    builds = {"setuptools", "wheel", "ninja", "packaging"}
+    assert set(PINS) == {Requirement(one).name for one in stated} | builds
+
+
+def test_the_instrument_needs_neither_torch_nor_tools_for_tests():
+    names = {Requirement(one).name for one in PROJECT["dependencies"]}
+    assert not names & {"torch", "pytest", "ruff", "hypothesis"}
+    assert not {name for name in names if name.startswith("onedl")}
+
+
+def test_mmdetection_s_detector_is_found_by_its_entry_point():
+    assert "mmdetection" in {point.name for point in entry_points(group="semsize.detectors")}
+
+
+@pytest.mark.parametrize("name", cli.PROGRAMS)
+def test_the_command_starts_each_program(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["semsize", *name.split(), "--help"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert f"usage: semsize {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["melt"], ["convert"], ["convert", "melt"]])
+def test_another_word_is_refused_in_one_line(words, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["semsize", *words])
+    with pytest.raises(SystemExit, match=r"^error: [^\n]*semsize --help[^\n]*$"):
+        cli.main()
+
+
+def test_without_a_word_the_command_shows_examples(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["semsize"])
+    cli.main()
+    assert "semsize measure scans" in capsys.readouterr().out
+
+
+def test_where_torch_is_missing_measuring_with_a_model_is_one_line(tmp_path):
+    code = f"""
+import sys
+class Missing:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in {{"torch", "mmengine", "mmcv", "mmdet"}}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+from semsize.measuring.command import main
+main([{str(tmp_path)!r}, "--out", {str(tmp_path / "out")!r}])
+"""
+    import cv2
+    import numpy as np
+
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 50), np.uint8))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "tio2[train]" in done.stderr
+    assert done.stderr.count("\n") == 1
