@@ -164,6 +164,10 @@ class ImageFolder:
                 match.fail(f"the folder {folder} is there and does not hold it, {named} is a namesake")
             elif one.beside and match.parts[:-1] in self._folders:
                 match.fail(f"its folder holds images and not this one, {named} is a namesake")
+            elif one.beside and match.depth > 1 and len(Path(named).parts) > 1:
+                match.fail(
+                    f"its folder is {folder}, {named} is a namesake; if it is the one, give the folders of both alone"
+                )
             elif not match.by_root and self._belongs_elsewhere(match, bases):
                 match.fail(f"by the folders of the other names {named} is a namesake")
         self._fail_files_on_disk([(one, match) for one, match in doubtful if match.path is not None])
@@ -182,21 +186,26 @@ class ImageFolder:
                 match.fail(f"by the other names it is of {other}, not of {self.name_of(match.path)}")
 
     def _fail_outdone(self, pairs: Sequence[tuple[Stated, Match]]) -> None:
-        """Fail the names of a picture that another name fits better, and different names that fit it equally."""
+        """Fail the names of a picture that another name fits better, or that its size in bytes contradicts."""
         claims = defaultdict(list)
         for one, match in pairs:
             claims[match.path].append((one, match))
         for path, of_path in claims.items():
             best = max(match.common for _, match in of_path)
             rivals = {match.parts: one.text for one, match in of_path if match.common == best}
-            of_size = [match for one, match in of_path if one.byte_size and one.byte_size == path.stat().st_size]
+            sizes = {one.byte_size for one, match in of_path if match.common == best} - {None}
+            actual = path.stat().st_size if sizes else None
             for one, match in of_path:
                 if match.common < best:
                     match.fail(f"{self.name_of(path)} is that of {next(iter(rivals.values()))}")
                 elif len(rivals) > 1:
                     match.fail(f"{_both(rivals.values())} fit {self.name_of(path)} equally well")
-                elif of_size and one.byte_size and not any(match is fit for fit in of_size):
-                    match.fail(f"{self.name_of(path)} has {path.stat().st_size} bytes, not {one.byte_size}")
+                elif one.byte_size not in (None, actual) or (sizes and actual not in sizes):
+                    other = one.byte_size or next(iter(sizes))
+                    match.fail(
+                        f"{self.name_of(path)} has {actual} bytes, not {other}: another picture, or saved anew; if it "
+                        "is the one, set its size to -1"
+                    )
 
     def _root_names(self, path: Path, endless: bool) -> set[Parts]:
         """What a picture is called below the folder that was given."""

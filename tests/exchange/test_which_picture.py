@@ -169,6 +169,14 @@ def test_the_size_in_bytes_tells_pictures_of_one_name_apart(tmp_path):
     size = (tmp_path / "sem/B/001.png").stat().st_size
     (match,) = images.match([Stated.in_text("001.png", tmp_path, byte_size=size)], Account())
     assert images.name_of(match.path) == "B/001.png"
+    only = ImageFolder(tmp_path / "sem/A")
+    (match,) = only.match([Stated.in_text("001.png", tmp_path, byte_size=size)], Account())
+    assert match.path is None
+    actual = (tmp_path / "sem/A/001.png").stat().st_size
+    assert f"001.png has {actual} bytes, not {size}: another picture" in match.trouble
+    stated = [Stated.in_text("001.png", tmp_path, byte_size=one) for one in (None, actual, size)]
+    assert [one.path is not None for one in only.match(stated, Account())] == [True, True, False]
+    assert not any(one.path for one in only.match(stated[::2], Account()))
 
 
 folders = st.lists(st.sampled_from("ABC"), max_size=3).map("/".join)
@@ -316,6 +324,10 @@ def test_a_labelme_file_of_a_picture_that_is_gone_takes_no_namesake(tmp_path):
     images = pictures(tmp_path, "new.png", "sub/old.png")
     renamed(tmp_path, "old", "old.png")
     assert "its folder holds images" in counts(read_labelme(tmp_path, images, Account()), images)["sub/old.png"]
+    write_labelme(tmp_path / "other", "B/001.png", 2)
+    images = pictures(tmp_path / "other", "A/001.png")
+    trouble = counts(read_labelme(tmp_path / "other", images, Account()), images)["A/001.png"]
+    assert trouble.startswith("its folder is b, A/001.png is a namesake")
 
 
 def test_two_files_of_one_picture_are_both_named(tmp_path):
