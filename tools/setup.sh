@@ -36,7 +36,7 @@ else
   export FORCE_CUDA=0
   say "installing $torch, the CPU build"
   if [ "$(uname -s)" != Linux ] || ! pip install -q "$torch+cpu" 2>.venv/torch-cpu.log; then
-    say "$torch+cpu is not in your package indexes (README, Set-up, says how to name PyTorch's); taking the default build, which may be several GB"
+    say "$torch+cpu is not in your package indexes (README, Two commands, says how to name PyTorch's); taking the default build, which may be several GB"
     pip install -q "$torch"
   fi
 fi
