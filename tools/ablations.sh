@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One row of the ablation table (docs/ablations.md): four folds of the real training images by ablations/light_base.py; begun again it goes on.
+# One row of the ablation table (docs/notebook/ablations.md): four folds of the real training images by ablations/light_base.py; begun again it goes on.
 #
 #   tools/ablations.sh base              # also: from_free from_emps no_pretraining frozen sem ema refined_masks anchors_late anchors_24_late
 #                                        # focus simulated paste

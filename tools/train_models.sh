@@ -6,7 +6,7 @@
 #   tools/train_models.sh nc       # `nc`: rendered scenes, then the real images of data/bam-tio2-sem
 #   tools/train_models.sh resnet50 # the paper's network: rendered scenes in place of COCO, then its two stages; a GPU (on a CPU: tools/ablations.sh resnet50)
 #
-# On a GPU some 10 minutes each (resnet50: hours), on one CPU core 2 to 4 hours, by the times of their steps (docs/training-log.md). Without a GPU batches are taken in parts of 2,
+# On a GPU some 10 minutes each (resnet50: hours), on one CPU core 2 to 4 hours, by the times of their steps (docs/notebook/training-log.md). Without a GPU batches are taken in parts of 2,
 # whose gradients add up: a batch of 8 as a whole takes 19 GiB, in parts 10. JOBS: processes that render (default: 2). PROCESSES=2: where there is
 # no GPU two processes train, each on one image of every part.
 set -euo pipefail

@@ -4,7 +4,7 @@
     python tools/train.py configs/tio2/light_rendered.py
 
 Everything trains at once. 10 epochs of 72 steps of 12 windows of 512 px, enlarged ×1 to ×2.6, stretched and turned. 7 minutes
-of a GPU beside two other trainings, 5 GB; real val AP50 0.75, mAP 0.44 (docs/training-log.md).
+of a GPU beside two other trainings, 5 GB; real val AP50 0.75, mAP 0.44 (docs/notebook/training-log.md).
 """
 
 _base_ = "./light_stage1.py"

@@ -6,7 +6,7 @@
 
 A frozen backbone of random weights learns nothing, so everything trains, batch norms too; in both stages their statistics
 stay. 10 epochs of 72 steps of 12 windows of 512 px, as light_rendered.py. Needs a GPU; not trained by us so far. What ablations/
-mask_rcnn_short.py, the same in small, came to on one CPU core: docs/training-log.md.
+mask_rcnn_short.py, the same in small, came to on one CPU core: docs/notebook/training-log.md.
 """
 
 _base_ = "./mask_rcnn_stage1.py"

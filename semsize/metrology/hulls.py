@@ -18,7 +18,7 @@ FURTHEST_PX = 0.71
 CUT_EDGE_PX, CUT_SIDE_PX, CUT_REACH_PX = 2.3, 2.5, 1.25
 CUT_TURN = np.radians(75)
 """A corner that fell between pixels: an edge up to 2.3 px long between sides of 2.5 px at least, which turn by 75° or
-more and meet within 1.25 px of the edge's middle. Found by measured error (docs/measurands.md)."""
+more and meet within 1.25 px of the edge's middle. Found by measured error (docs/notebook/measurands.md)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What is measured on a particle's mask; the estimators were chosen by measured bias (docs/measurands.md)."""
+"""What is measured on a particle's mask; the estimators were chosen by measured bias (docs/notebook/measurands.md)."""
 
 from __future__ import annotations
 

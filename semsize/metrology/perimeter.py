@@ -13,7 +13,7 @@ STEPS = {
 """Steps (rows, columns) along lattice lines, by number of directions."""
 
 DIRECTIONS = 8
-"""Chosen by measured bias (docs/measurands.md): on straight edges four are off by up to 5 %, eight by 2 %."""
+"""Chosen by measured bias (docs/notebook/measurands.md): on straight edges four are off by up to 5 %, eight by 2 %."""
 
 
 def perimeters(atlas: Atlas, directions: int = DIRECTIONS) -> np.ndarray:

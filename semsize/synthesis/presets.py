@@ -90,7 +90,7 @@ MICROSCOPE_RANGES = {
     "streaks": (0.02, 0.08),
     "gamma": (0.96, 1.04),
 }
-"""Lowest and highest setting seen in real images (docs/rendering.md)."""
+"""Lowest and highest setting seen in real images (docs/notebook/rendering.md)."""
 
 
 def draw_microscope(rng: np.random.Generator, variety: float = 1.0) -> Microscope:

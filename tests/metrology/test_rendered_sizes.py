@@ -36,7 +36,7 @@ def test_the_mean_bias_of_ecd_is_below_two_thousandths_and_ferets_are_within_the
     assert inner.sum() > 120
     assert abs(np.mean(found[inner] / true[inner] - 1)) < 0.002
     assert abs(found[inner].mean() / true[inner].mean() - 1) < 0.002
-    assert abs(feret_min[inner].mean()) < 0.5  # docs/measurands.md
+    assert abs(feret_min[inner].mean()) < 0.5  # docs/notebook/measurands.md
     assert abs(feret_max[inner].mean()) < 0.5
     assert max(abs(feret_min[inner]).max(), abs(feret_max[inner]).max()) < 1.75
 

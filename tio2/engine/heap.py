@@ -13,7 +13,7 @@ def keep_freed_memory() -> bool:
 
     By default glibc takes each large array from the system and returns it when it is freed. The system clears every
     page of it again: nearly half of the CPU time of a whole-image inference. Kept, memory fragments: the peak of such
-    an inference rises by a third (docs/dense.md).
+    an inference rises by a third (docs/notebook/dense.md).
 
     Returns:
         Whether the C library can do so; glibc can, others leave all as it is.

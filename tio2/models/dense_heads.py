@@ -64,7 +64,7 @@ class DenseRoIHead(StandardRoIHead):
     left, and masks are drawn in what it makes of them (iterative localization: Gidaris and Komodakis, ICCV 2015,
     section 5, arXiv 1505.01749); scores stay. With `train_cfg.rcnn.refine_boxes=True` the mask branch learns in boxes
     as good: the positive proposals as the box branch corrects them, instead of as the RPN proposes them. Both are off
-    by default; docs/ablations.md has the effect.
+    by default; docs/notebook/ablations.md has the effect.
     """
 
     def _bbox_forward(self, x: tuple[Tensor, ...], rois: Tensor) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ python tools/benchmarks/annotation_ceiling.py data/bam-tio2-sem/annotations/val.
 
 The outlines' errors are measured: an edge's place varies more along annotated outlines than along exact ones, of
 rendered images. Then each particle is taken as it is by the detector, and with such errors by the annotator
-(docs/errors.md). --dilate judges the annotations, one pixel larger on every side, against themselves.
+(docs/notebook/errors.md). --dilate judges the annotations, one pixel larger on every side, against themselves.
 """
 
 import argparse
@@ -34,7 +34,7 @@ LEAST_AREA_PX = 200
 LEAST_POINTS = {"substrate": 20, "another particle": 8}
 SHARES = {"low": (0.003, 0.015), "middle": (0.005, 0.025), "high": (0.01, 0.04)}
 """Particles that nobody annotated; particles annotated as one with a neighbour or as two, half of them each. By eye,
-from a model's errors: docs/errors.md."""
+from a model's errors: docs/notebook/errors.md."""
 INNER = {"low": 1.0, "middle": 1.25, "high": 2.0}
 """How much larger the outline's error is beside another particle: none; as where a valley is seen; where none is."""
 

@@ -1,4 +1,4 @@
-"""Time and memory of the dense-image engine beside MMDetection's own, as docs/dense.md publishes them.
+"""Time and memory of the dense-image engine beside MMDetection's own, as docs/notebook/dense.md publishes them.
 
 Time is the processor's, of one thread: what a clock shows on an idle machine, and the same on a busy one. For Linux.
 

@@ -1,4 +1,4 @@
-"""Draw an example of each state from rendered scenes: the picture of docs/rendering.md.
+"""Draw an example of each state from rendered scenes: the picture of docs/notebook/rendering.md.
 
 python tools/benchmarks/draw_states.py docs/figures/states.png
 """

@@ -1,4 +1,4 @@
-"""Bias of the estimators of every measurand on shapes in closed form, as docs/measurands.md publishes it.
+"""Bias of the estimators of every measurand on shapes in closed form, as docs/notebook/measurands.md publishes it.
 
 python tools/benchmarks/measurands.py
 python tools/benchmarks/measurands.py --sizes 10 11 12 14 16 20 25 30 40 60 80 100

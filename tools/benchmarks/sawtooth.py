@@ -1,4 +1,4 @@
-"""How far masks of 28 and 56 cells stray from the outline that they sample, as docs/dense.md publishes it.
+"""How far masks of 28 and 56 cells stray from the outline that they sample, as docs/notebook/dense.md publishes it.
 
 python tools/benchmarks/sawtooth.py --figure docs/figures/dense_sawtooth.png
 

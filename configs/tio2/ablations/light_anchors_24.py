@@ -4,7 +4,7 @@
     BACKEND=gloo tools/dist_train.sh configs/tio2/ablations/light_anchors_24.py 2 --cfg-options train_dataloader.batch_size=1 \
         train_dataloader.sampler.batch_size=1 train_dataloader.sampler.num_batches=160 optim_wrapper.accumulative_counts=4 param_scheduler.0.end=200
 
-The second is for two CPU cores: 97 minutes beside other work. A candidate for `nc` that was not taken: docs/training-log.md.
+The second is for two CPU cores: 97 minutes beside other work. A candidate for `nc` that was not taken: docs/notebook/training-log.md.
 """
 
 _base_ = "../light_nc.py"

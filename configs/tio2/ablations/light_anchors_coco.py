@@ -4,7 +4,7 @@
         --cfg-options model.rpn_head.anchor_generator.base_sizes=[32,64,128,256,512]
     python tools/train.py configs/tio2/ablations/light_anchors_coco.py
 
-Trained in four folds by tools/ablations.sh, from a shorter pre-training: docs/ablations.md.
+Trained in four folds by tools/ablations.sh, from a shorter pre-training: docs/notebook/ablations.md.
 """
 
 _base_ = "./light_base.py"

@@ -2,7 +2,7 @@
 
     python tools/train.py configs/tio2/ablations/light_base.py      # in four folds: tools/ablations.sh base
 
-4 epochs of 40 steps of 4 windows of 320 px a fold. docs/ablations.md holds the table, tools/ablations.sh makes it.
+4 epochs of 40 steps of 4 windows of 320 px a fold. docs/notebook/ablations.md holds the table, tools/ablations.sh makes it.
 """
 
 _base_ = "../light_nc.py"

@@ -4,7 +4,7 @@
         --cfg-options model.roi_head.mask_head.type=DenseFCNMaskHead model.train_cfg.rcnn.mask_size=28
     python tools/train.py configs/tio2/ablations/light_mask28.py
 
-Trained in four folds by tools/ablations.sh, from a shorter pre-training: docs/ablations.md.
+Trained in four folds by tools/ablations.sh, from a shorter pre-training: docs/notebook/ablations.md.
 """
 
 _base_ = "./light_base.py"

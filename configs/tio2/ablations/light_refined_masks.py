@@ -2,7 +2,7 @@
 
     python tools/train.py configs/tio2/ablations/light_refined_masks.py
 
-One fold of four was trained: docs/ablations.md, "Begun".
+One fold of four was trained: docs/notebook/ablations.md, "Begun".
 """
 
 _base_ = "./light_base.py"

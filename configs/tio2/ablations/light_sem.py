@@ -2,7 +2,7 @@
 
     python tools/train.py configs/tio2/ablations/light_sem.py
 
-Trained in four folds by tools/ablations.sh: docs/ablations.md.
+Trained in four folds by tools/ablations.sh: docs/notebook/ablations.md.
 """
 
 _base_ = "./light_base.py"

@@ -3,7 +3,7 @@
     python tools/train.py configs/tio2/ablations/mask_rcnn_short.py     # with its scenes and both stages: tools/ablations.sh resnet50
 
 10 epochs of 72 steps of 4 windows of 320 px: 52 minutes of one CPU core (OMP_NUM_THREADS=1), 9.8 GB; AP50 0.62, mAP 0.38 on
-rendered scenes kept back, by runs without RandomFlip (docs/training-log.md). Then mask_rcnn_short_stage1.py and
+rendered scenes kept back, by runs without RandomFlip (docs/notebook/training-log.md). Then mask_rcnn_short_stage1.py and
 mask_rcnn_short_stage2.py.
 """
 

@@ -3,7 +3,7 @@
     python tools/train.py configs/tio2/ablations/mask_rcnn_short_stage1.py
 
 2 epochs of 50 steps of 4 windows of 320 px, enlarged as light_nc.py's: 6 minutes of one CPU core, 5.8 GB; val AP50 0.56,
-mAP 0.28, by runs without RandomFlip (docs/training-log.md). The paper's 29,316 steps need a GPU.
+mAP 0.28, by runs without RandomFlip (docs/notebook/training-log.md). The paper's 29,316 steps need a GPU.
 """
 
 _base_ = "../mask_rcnn_stage1.py"

@@ -3,7 +3,7 @@
     python tools/train.py configs/tio2/ablations/mask_rcnn_short_stage2.py
 
 6 epochs of 50 steps of 4 windows of 320 px: 16 minutes of one CPU core, 8.7 GB; val AP50 0.65, mAP 0.36, by runs
-without RandomFlip (docs/training-log.md). The paper's 24,430 steps need a GPU.
+without RandomFlip (docs/notebook/training-log.md). The paper's 24,430 steps need a GPU.
 """
 
 _base_ = "./mask_rcnn_short_stage1.py"
