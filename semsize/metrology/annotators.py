@@ -17,7 +17,7 @@ NEAR_PX = 3
 FAR_PX = 99.0
 GAP_PX = 1.0  # a pixel as near as this to two outlines lies between touching particles
 CORRELATION_PX = 4.0
-"""Distance along an outline over which the correlation of an annotator's error falls to 1/e (docs/notebook/errors.md)."""
+"""Length of outline over which the correlation of an annotator's error falls to 1/e (docs/notebook/errors.md)."""
 
 
 @dataclass(frozen=True)

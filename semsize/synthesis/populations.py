@@ -10,7 +10,7 @@ from semsize.synthesis.outlines import Outline, outline_of, union_outline
 
 @dataclass(frozen=True)
 class Population:
-    """Size and shape distributions of a powder; the defaults are fitted to images of TiO2 (docs/notebook/rendering.md)."""
+    """Size and shape distributions of a powder; defaults are fitted to images of TiO2 (docs/notebook/rendering.md)."""
 
     ecd_median_nm: float = 203.0  # ECD of the full projected outline
     ecd_gsd: float = 1.40  # geometric standard deviation

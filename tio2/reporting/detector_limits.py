@@ -10,7 +10,7 @@ OFFSETS = 64
 """Distances of two centres over which `good_anchors` integrates."""
 
 ENOUGH = 0.5
-"""Good anchors a particle, below which others are advised: docs/notebook/ablations.md has what 0.1, 0.9 and 1.4 gave."""
+"""Good anchors a particle, below which others are advised (docs/notebook/ablations.md: what 0.1, 0.9, 1.4 gave)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What disjoint masks, and masks predicted on enlarged boxes, change on annotated images, as docs/notebook/dense.md tells it.
+"""What disjoint masks, and masks predicted on enlarged boxes, change on annotated images (docs/notebook/dense.md).
 
 python tools/benchmarks/overlaps.py configs/tio2/light_nc.py checkpoints/light_nc.pth \
     --ann data/bam-tio2-sem/annotations/train.json
