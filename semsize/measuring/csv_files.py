@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from semsize.metrology.comparison import ImageComparison, ImageFound, ImageTruth
-from semsize.metrology.measurands import MEASURANDS, Measurands
-from semsize.metrology.moments import measure_moments
-from semsize.metrology.outcomes import NOT_COUNTED, RIGHT, WRONG, outcomes
+from semsize.metrology.comparison import NOT_COUNTED, RIGHT, WRONG, ImageComparison, ImageFound, ImageTruth, outcomes
+from semsize.metrology.measurands import MEASURANDS, Measurands, measure_moments
 from semsize.metrology.summaries import RESIDUAL_MEASURANDS
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.whole_files import whole_file

@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from semsize.measuring.detectors import DetectorRequest, find_detector
 from semsize.measuring.errors import InputError
-from semsize.measuring.exclusions import with_exclusions
 from semsize.measuring.finding import scale_of
 from semsize.measuring.image_result import ImageResult
 from semsize.measuring.images import ImageFile, find_images
@@ -23,9 +22,8 @@ from semsize.measuring.record import image_entry, in_json, summary_of, validity,
 from semsize.measuring.results_folder import ResultsFolder
 from semsize.measuring.running import find_all
 from semsize.measuring.settings import Settings, Wishes
-from semsize.measuring.states_file import read_states, unmatched_states
 from semsize.measuring.summary import Summary
-from semsize.measuring.table import ParticleTable, make_table
+from semsize.measuring.table import ParticleTable, make_table, read_states, unmatched_states, with_exclusions
 from semsize.measuring.validation_file import validation_to_dict
 from semsize.measuring.writing import write_particles, write_pictures, write_report
 from semsize.metrology import ModelUse, ModelValidation

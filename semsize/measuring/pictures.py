@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from semsize.exchange import roi_zip
-from semsize.measuring.exclusions import CAPTION, NOT_FULLY_IMAGED, STATE_UNKNOWN, is_detected
 from semsize.measuring.images import ImageFile
 from semsize.measuring.legend import Entry, add_legend
 from semsize.measuring.overlays import png_bytes
@@ -16,7 +15,7 @@ from semsize.measuring.results_folder import ResultsFolder
 from semsize.measuring.running import processes_for, quiet_process
 from semsize.measuring.settings import Settings, Wishes
 from semsize.measuring.size_overlays import LEFT_OUT, SizeColours, draw_numbered, jpeg_thumbnail, state_colours
-from semsize.measuring.table import ParticleTable
+from semsize.measuring.table import CAPTION, NOT_FULLY_IMAGED, STATE_UNKNOWN, ParticleTable, is_detected
 from semsize.sem.contrast import particle_contrast
 from semsize.structures.whole_files import whole_file, write_whole
 

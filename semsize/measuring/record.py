@@ -13,11 +13,10 @@ import numpy as np
 
 from semsize import __version__
 from semsize.measuring.errors import InputError
-from semsize.measuring.exclusions import CAPTION, NO_PIXEL_SIZE, TOO_SMALL, is_detected, unit_of
 from semsize.measuring.image_result import ImageResult
 from semsize.measuring.settings import Settings
 from semsize.measuring.summary import ImageFacts, Summary, summarise
-from semsize.measuring.table import ParticleTable, read_table
+from semsize.measuring.table import CAPTION, NO_PIXEL_SIZE, TOO_SMALL, ParticleTable, is_detected, read_table, unit_of
 from semsize.measuring.validation_file import validation_from_dict
 from semsize.metrology import LARGE_WEIGHT, ModelUse, ModelValidation, area_fraction, range_warnings
 from semsize.metrology.intervals import WITHIN_IMAGE

@@ -8,9 +8,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 
 import numpy as np
 
-from semsize.measuring.exclusions import NOT_FULLY_IMAGED, excluded_for, is_detected, unit_of
 from semsize.measuring.settings import Settings
-from semsize.measuring.table import ParticleTable
+from semsize.measuring.table import NOT_FULLY_IMAGED, ParticleTable, excluded_for, is_detected, unit_of
 from semsize.metrology import (
     LARGE_WEIGHT,
     NANO_LIMIT_NM,

@@ -1,7 +1,4 @@
-"""The particle table: one row a particle, columns of one length; what `particles.csv` holds and all numbers come from.
-
-Values are those that stand in the file, nine digits: what is computed from the table can be computed again from it.
-"""
+"""The table of particles: its columns, states from a file, and which particles the distribution leaves out."""
 
 from __future__ import annotations
 
@@ -12,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from semsize.exchange import meaning_of
 from semsize.measuring.csv_files import PARTICLE_COLUMNS, found_rows, write_csv
 from semsize.measuring.errors import InputError
 from semsize.measuring.image_result import ImageResult
-from semsize.metrology import border_weights, measure
+from semsize.measuring.settings import Settings
+from semsize.metrology import border_weights, measure, population
 from semsize.metrology.comparison import ImageFound
 from semsize.structures.pixel_size import PixelSize
+from semsize.structures.states import STATES
 
 MEASURED_COLUMNS = (*PARTICLE_COLUMNS, "weight", "excluded")
 """`particles.csv` of a measurement: the columns that it has everywhere, the border weight, and why a particle is left
@@ -118,3 +118,98 @@ def _parsed(name: str, texts: Sequence[str]) -> np.ndarray:
     if name in _WHOLE:
         return np.array(texts, np.int64) if texts else np.zeros(0, np.int64)
     return np.array([float(text) if text else np.nan for text in texts], np.float64)
+
+
+_COLUMNS = ("image", "id", "state")
+
+
+def read_states(path: Path) -> dict[tuple[str, int], str]:
+    """(image, id) to state.
+
+    States' names are understood in any case, with blanks or hyphens for underscores; rows without a state say nothing.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, or a row makes no sense; names the line.
+    """
+    states = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            sample = stream.read(4096)
+            stream.seek(0)
+            reader = csv.DictReader(stream, delimiter=";" if sample.count(";") > sample.count(",") else ",")
+            missing = set(_COLUMNS) - set(reader.fieldnames or ())
+            if missing:
+                raise InputError(f"{path}: lacks the column {', '.join(sorted(missing))}; give image, id and state")
+            for row in reader:
+                if (row["state"] or "").strip():
+                    states[_particle(row, path, reader.line_num)] = _state(row["state"], path, reader.line_num)
+    except (OSError, UnicodeDecodeError, csv.Error) as cause:
+        raise InputError(f"{path}: cannot be read ({cause}); give a CSV in UTF-8") from None
+    return states
+
+
+def unmatched_states(states: Mapping[tuple[str, int], str], table: ParticleTable) -> list[str]:
+    """Particles of a states file that are not in the table, as words."""
+    there = set(zip(table["image"].tolist(), table["id"].tolist(), strict=True))
+    return [f"{image}: {number}" for image, number in states if (image, number) not in there]
+
+
+def _particle(row: Mapping[str, str], path: Path, line: int) -> tuple[str, int]:
+    try:
+        return row["image"], int(row["id"])
+    except (TypeError, ValueError):
+        raise InputError(f"{path}, line {line}: {row['id']!r} is no particle's number") from None
+
+
+def _state(text: str, path: Path, line: int) -> str:
+    state = meaning_of(text, {})
+    if state not in STATES:
+        raise InputError(f"{path}, line {line}: {text!r} is no state; give one of {', '.join(STATES)}")
+    return state
+
+
+SCORE, CAPTION, BORDER, TOO_SMALL, NO_PIXEL_SIZE = "score", "caption", "border", "too small", "no pixel size"
+NOT_FULLY_IMAGED, STATE_UNKNOWN = "not fully imaged", "state unknown"
+REASONS = (SCORE, CAPTION, NO_PIXEL_SIZE, BORDER, TOO_SMALL, NOT_FULLY_IMAGED, STATE_UNKNOWN)
+"""What the column `excluded` of the table says, in the order in which reasons are asked.
+
+The score is asked first: whatever is excluded for another reason, or not at all, was detected."""
+
+
+def with_exclusions(table: ParticleTable, settings: Settings) -> ParticleTable:
+    """A table of `make_table` with its column `excluded` filled in."""
+    reasons = np.full(len(table), "", object)
+    for reason, applies in single_reasons(table, settings).items():
+        reasons[(reasons == "") & applies] = reason
+    kept = np.flatnonzero(reasons == "")
+    states = table.states
+    split = population([states[index] for index in kept])
+    reasons[kept[split.rest]] = NOT_FULLY_IMAGED
+    reasons[kept[split.unknown]] = STATE_UNKNOWN
+    return table.with_column("excluded", reasons)
+
+
+def single_reasons(table: ParticleTable, settings: Settings) -> dict[str, np.ndarray]:
+    """Reason to (N,) bool, of those that need no other particle; states come after them."""
+    return {
+        SCORE: table["score"] < settings.score,
+        CAPTION: table["on_caption"] == 1,
+        NO_PIXEL_SIZE: np.isnan(table["ecd_nm"]) & (unit_of(table) == "nm"),
+        BORDER: table["touches_border"] == 1,
+        TOO_SMALL: table["ecd_px"] < settings.min_size_px,
+    }
+
+
+def unit_of(table: ParticleTable) -> str:
+    """``nm`` if the pixel size of any particle is known, else ``px``."""
+    return "px" if np.isnan(table["ecd_nm"]).all() else "nm"
+
+
+def is_detected(table: ParticleTable) -> np.ndarray:
+    """(N,) bool: from the score threshold on, counted or excluded for whatever other reason."""
+    return table["excluded"] != SCORE
+
+
+def excluded_for(table: ParticleTable) -> dict[str, np.ndarray]:
+    """Each of `REASONS` to (N,) bool: which particles are left out for it."""
+    return {reason: table["excluded"] == reason for reason in REASONS}

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tqdm import tqdm
 
-from semsize.measuring.exclusions import unit_of
 from semsize.measuring.images import ImageFile
 from semsize.measuring.pictures import Drawn, draw_pictures
 from semsize.measuring.results_folder import ResultsFolder
@@ -17,7 +16,7 @@ from semsize.measuring.settings import Settings, Wishes
 from semsize.measuring.size_figures import size_figures
 from semsize.measuring.size_report import Picture, size_report
 from semsize.measuring.summary import Summary
-from semsize.measuring.table import MEASURED_COLUMNS, ParticleTable
+from semsize.measuring.table import MEASURED_COLUMNS, ParticleTable, unit_of
 from semsize.measuring.workbook import write_workbook
 from semsize.structures.predictions import write_predictions
 from semsize.structures.whole_files import write_whole

@@ -17,13 +17,14 @@ from semsize.metrology.matching import Matching, match
 from semsize.metrology.measurands import (
     MEASURANDS,
     Measurands,
+    Moments,
     SizeMeasurands,
     areas_px,
     equivalent_circular_diameter,
     measure,
+    measure_moments,
     measure_sizes,
 )
-from semsize.metrology.moments import Moments, measure_moments
 from semsize.metrology.nanomaterial import NANO_LIMIT_NM, NANO_SHARE, ShareBelow, share_below
 from semsize.metrology.planning import ParticlesNeeded, particles_needed
 from semsize.metrology.population import (

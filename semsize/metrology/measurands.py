@@ -1,4 +1,4 @@
-"""What is measured on a particle's mask; the estimators were chosen by measured bias (docs/notebook/measurands.md)."""
+"""Size and shape of single particles: equivalent circle diameter, Feret diameters, ellipse, perimeter."""
 
 from __future__ import annotations
 
@@ -6,11 +6,94 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from semsize.metrology.atlas import atlases
+from semsize.metrology.atlas import MARGIN_PX, Atlas, atlases
 from semsize.metrology.hulls import convex_hulls, feret_diameters, hull_pixels
-from semsize.metrology.perimeter import perimeters
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Of N masks; NaN where one is empty.
+
+    Attributes:
+        centroid_px: (N, 2) row, column in the image, pixel centres at integers + 0.5.
+        covariance_px2: (N, 2, 2) second central moments of the pixel centres over the area, in (row, column).
+    """
+
+    centroid_px: np.ndarray
+    covariance_px2: np.ndarray
+
+
+def measure_moments(masks: CroppedMasks) -> Moments:
+    """Centroid and second central moments of N masks."""
+    centroid = np.full((len(masks), 2), np.nan)
+    covariance = np.full((len(masks), 2, 2), np.nan)
+    for atlas in atlases(masks):
+        centre, spread = _of_atlas(atlas)
+        centroid[atlas.index] = centre + masks.origins[atlas.index] + 0.5
+        covariance[atlas.index] = spread
+    return Moments(centroid, covariance)
+
+
+def _of_atlas(atlas: Atlas) -> tuple[np.ndarray, np.ndarray]:
+    """Centre within the crop, pixel centres at integers, (M, 2), and covariance (M, 2, 2); exact sums of integers."""
+    height, width = atlas.pixels.shape
+    row = np.arange(height, dtype=np.float64) - MARGIN_PX
+    strip = np.searchsorted(atlas.starts, np.arange(width), side="right") - 1
+    column = np.arange(width, dtype=np.float64) - atlas.starts[strip] - MARGIN_PX
+    count, rows, squares = np.stack([np.ones(height), row, row**2]) @ atlas.pixels.astype(np.float64)  # (W,) each
+    area = atlas.sums(count)
+    area[area == 0] = np.nan
+    first = np.stack([atlas.sums(rows), atlas.sums(column * count)])  # (2, M)
+    mixed = atlas.sums(column * rows)
+    second = np.array([[atlas.sums(squares), mixed], [mixed, atlas.sums(column**2 * count)]])  # (2, 2, M)
+    centre = first / area
+    return centre.T, np.moveaxis(second / area - centre[:, None] * centre[None], 2, 0)
+
+
+STEPS = {
+    4: ((0, 1), (1, 1), (1, 0), (1, -1)),
+    8: ((0, 1), (1, 2), (1, 1), (2, 1), (1, 0), (2, -1), (1, -1), (1, -2)),
+}
+"""Steps (rows, columns) along lattice lines, by number of directions."""
+
+DIRECTIONS = 8
+"""Chosen by measured bias (docs/notebook/measurands.md): on straight edges four are off by up to 5 %, eight by 2 %."""
+
+
+def perimeters(atlas: Atlas, directions: int = DIRECTIONS) -> np.ndarray:
+    """Length of the outlines, those of holes included, of the M masks of an atlas, (M,) float64 px; 0 for an empty one.
+
+    Perimeter = half the integral over all directions of the number of crossings with parallel lines a unit apart.
+    Directions are weighted by the angle nearer to them than to any other.
+
+    Source: Legland, Kiêu, Devaux, Image Analysis & Stereology 26 (2007) 83, doi:10.5566/ias.v26.p83-92.
+    """
+    steps = STEPS[directions]
+    crossings = np.stack([atlas.sums(_changes(atlas.pixels, *step)) for step in steps])  # (D, M)
+    angles = np.array([np.arctan2(rows, columns) % np.pi for rows, columns in steps])
+    spacings = 1 / np.array([np.hypot(*step) for step in steps])  # between the lattice lines of a direction
+    return (_angular_shares(angles) * spacings) @ crossings / 2
+
+
+def _changes(pixels: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """(W,) how many pixels of each column differ from the one a step further; strips are padded, so none is lost."""
+    height, width = pixels.shape
+    first = pixels[: height - rows, max(0, -columns) : width - max(0, columns)]
+    second = pixels[rows:, max(0, columns) : width - max(0, -columns)]
+    changes = np.zeros(width, np.int64)
+    changes[max(0, -columns) : width - max(0, columns)] = (first != second).view(np.uint8).sum(axis=0, dtype=np.uint32)
+    return changes
+
+
+def _angular_shares(angles: np.ndarray) -> np.ndarray:
+    """(D,) radians, π in all: the half circle divided among the directions, each taking what is nearest."""
+    order = np.argsort(angles)
+    gaps = np.diff(angles[order], append=angles[order][0] + np.pi)
+    shares = np.empty_like(angles)
+    shares[order] = (gaps + np.roll(gaps, 1)) / 2
+    return shares
 
 
 @dataclass(frozen=True, eq=False)

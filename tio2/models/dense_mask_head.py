@@ -28,8 +28,8 @@ class DenseFCNMaskHead(FCNMaskHead):
 
     More settings of `test_cfg.rcnn` (`head_settings.RoITest`; docs/notebook/dense.md has their effect):
     `resolve_overlaps`, see `overlaps`; `mask_box_scale`, so that a box that is too small cuts no mask;
-    `mask_scores`, so that an unsure outline ranks below a sure one (maskness: Wang et al., SOLO, ECCV 2020, section 3.3,
-    https://arxiv.org/abs/1912.04488), which leaves out what falls below `score_thr`.
+    `mask_scores`, so that an unsure outline ranks below a sure one (maskness: Wang et al., SOLO, ECCV 2020,
+    section 3.3, https://arxiv.org/abs/1912.04488), which leaves out what falls below `score_thr`.
     """
 
     def predict_by_feat(

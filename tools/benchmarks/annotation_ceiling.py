@@ -21,9 +21,15 @@ from semsize.cli import one_line_errors
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import summaries
 from semsize.metrology.annotators import MARGIN_PX, AnnotatorErrors, annotated, exact, scene_of, windows_of
-from semsize.metrology.comparison import ImageFound, ImageTruth, compare_image, image_truths
+from semsize.metrology.comparison import (
+    ImageFound,
+    ImageTruth,
+    compare_image,
+    image_truths,
+    outcomes,
+    pooled_average_precision,
+)
 from semsize.metrology.diameter_spread import diameter_differences, diameter_spread
-from semsize.metrology.outcomes import outcomes, pooled_average_precision
 from semsize.metrology.outline_offsets import OffsetSpread, edge_offsets, offset_spread, valley_offsets
 from semsize.metrology.population import FULLY_IMAGED_STATES
 from semsize.sem import SEMReadError, read_grey

@@ -15,7 +15,7 @@ import numpy as np
 
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import match, measure
-from semsize.metrology.moments import measure_moments
+from semsize.metrology.measurands import measure_moments
 from semsize.structures.masks import CroppedMasks
 
 REGION = ("area", "equivalent_diameter_area", "feret_diameter_max", "perimeter_crofton", "solidity")

@@ -12,8 +12,7 @@ import numpy as np
 
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.atlas import atlases
-from semsize.metrology.measurands import Measurands, measure
-from semsize.metrology.perimeter import perimeters
+from semsize.metrology.measurands import Measurands, measure, perimeters
 from semsize.structures.masks import CroppedMasks
 
 SIZES_PX = (10, 14, 20, 30, 50, 70, 100)
