@@ -23,6 +23,8 @@ _KNOWN_ENDING = re.compile(
     r"[-_. ](cp_masks?|masks?|seg(map|mentation)?s?|labels?([-_ ]?images?)?|lbl|instances?|objects?|gt)$", re.IGNORECASE
 )
 _GROUND_GAPS = 0.1  # share of the labelled window that is 0 where a label is the ground: lines between particles
+_FRAME_SHARE = 0.02  # of a side that the line of a frame round the picture takes at most; 3 px in small pictures
+_SPECK_SHARE = 0.01  # of the largest piece's area, below which pieces don't tell labels from classes
 _SOFT_SHARE = 0.95  # of what is not 0 in a smoothed mask that hangs together with its white: all but specks
 _LARGEST_COUNTED = 1 << 20  # labels up to which pixels are counted in one table, which is quicker than sorting them
 _BOXES_OF_LABELS = 30  # times the image's pixels that the boxes of its labels take at most; a picture's take more
@@ -129,7 +131,7 @@ def label_particles(labels: np.ndarray, path: Path, binary: bool, name: str, acc
     Raises:
         ExchangeError: the file holds a mask and not labels, or labels and not a mask, or a picture.
     """
-    labels = _without_ground(labels, name, account)
+    labels = _without_frame(_without_ground(labels, name, account), name, account)
     values, _ = _areas(labels)
     if len(values) == 0:
         return []
@@ -148,6 +150,7 @@ def label_particles(labels: np.ndarray, path: Path, binary: bool, name: str, acc
         raise ExchangeError(
             f"{path}: a mask of 0 and {largest}, not labels; with --binary each connected piece is a particle"
         )
+    _refuse_classes(labels, len(values), path)
     particles = _as_particles(labels)
     for particle in particles:
         if _pieces(particle.shapes[0].crop) > 1:
@@ -204,6 +207,18 @@ def _without_ground(labels: np.ndarray, name: str, account: Account) -> np.ndarr
     return np.where(labels == ground, 0, labels)
 
 
+def _without_frame(labels: np.ndarray, name: str, account: Account) -> np.ndarray:
+    """Labels with that of a line round the picture, if there is one, set to 0."""
+    rows, columns = (max(3, round(_FRAME_SHARE * side)) for side in labels.shape)
+    inside = labels[rows:-rows, columns:-columns]
+    for label in np.unique(labels[0][labels[0] > 0]):
+        is_label = labels == label
+        if inside.size and _touches_all_sides(is_label) and not (inside == label).any():
+            account.note("labels of a frame round the picture, left out", f"{name}: label {label}")
+            labels = np.where(is_label, 0, labels)
+    return labels
+
+
 def _has_soft_edges(labels: np.ndarray) -> bool:
     """Whether nearly all that is not 0 hangs together with the largest value, as in a mask that was smoothed."""
     pieces = cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[1]
@@ -221,6 +236,17 @@ def _refuse_inverted(mask: np.ndarray, path: Path) -> None:
         raise ExchangeError(
             f"{path}: a mask whose white takes {100 * share:.0f} % of the frame and touches its four sides, which is "
             "the ground and no particle; if the particles are its black, invert it and give --binary"
+        )
+
+
+def _refuse_classes(labels: np.ndarray, values: int, path: Path) -> None:
+    """Refuse few values on many pieces that do not touch: the number of a class, or a mask, and not of a particle."""
+    areas = _areas(cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[1])[1]
+    pieces = int((areas >= _SPECK_SHARE * areas.max()).sum())
+    if values > 1 and pieces >= 2 * values:
+        raise ExchangeError(
+            f"{path}: {values} values on {pieces} pieces that do not touch: classes and not labels; number the "
+            "particles, or save one class as a mask of 0 and 255 and give --binary"
         )
 
 

@@ -199,6 +199,23 @@ def test_a_mask_of_1_and_2_has_a_ground_too():
     assert areas(particles_of(1 + (LABELS > 0), binary=True)) == TRUE_AREAS
 
 
+@pytest.mark.parametrize("width", [1, 3])
+def test_a_label_of_a_frame_round_the_picture_is_said_and_is_no_particle(width):
+    account, framed = Account(), np.pad(LABELS[width:-width, width:-width], width, constant_values=99)
+    assert areas(particles_of(framed, account=account)) == TRUE_AREAS
+    assert list(account.lines()) == ["1 × labels of a frame round the picture, left out: a: label 99"]
+
+
+def test_classes_are_no_labels():
+    for classes in (np.where(LABELS > 0, 1 + LABELS % 2, 0), np.select([LABELS == 1, LABELS > 1], [2, 1])):
+        with pytest.raises(ExchangeError, match="2 values on 4 pieces that do not touch: classes and not labels"):
+            particles_of(classes)
+    specks = LABELS.copy()
+    specks[::9, :4][specks[::9, :4] == 0] = 1
+    assert len(particles_of(specks, account=(account := Account()))) == 4
+    assert "1 × labels in several pieces, kept as one particle: a: label 1" in list(account.lines())
+
+
 def test_particles_that_fill_the_frame_are_no_ground():
     grains = 1 + np.arange(8)[:, None].repeat(8, 0).repeat(90, 1) * 6 + np.arange(90)[None, :] // 15
     account = Account()
