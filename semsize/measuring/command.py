@@ -17,6 +17,7 @@ from semsize.measuring.images import ImageFile, find_images, without_label_image
 from semsize.measuring.measurement import Measurement, measure
 from semsize.measuring.outlines import OutlineSource, outlines_from_coco, outlines_from_labels, outlines_from_rois
 from semsize.measuring.ranks import device_of, ranks_of
+from semsize.measuring.record import not_one_outline
 from semsize.measuring.settings import Settings, Wishes, parse_percent
 from semsize.metrology import ModelValidation
 from semsize.structures.pixel_size import PixelSize
@@ -29,12 +30,14 @@ python tools/measure.py scans --out results --pixel-size 7.344nm --calibration-u
 python tools/measure.py scans --out corrected --from-rois results/rois
 
 Open results/report.html. Started again with the same --out it goes on where it stopped. Exit code 0: all images
-measured; 3: some could not be, and are named; 1: nothing was measured, with the reason in one line.
+measured; 3: some could not be, and are named, or not one drawn outline was left; 1: nothing was measured, with the
+reason in one line.
 """
 """What --help says first."""
 
 SOME_LEFT_OUT = 3
-"""Exit code where images were left out and the others measured; 1 is for errors, 2 for a wrong command line."""
+"""Exit code where images were left out and the others measured, or not one drawn outline was left to measure; 1 is for
+errors, 2 for a wrong command line."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -122,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     if measurement is None:
         return 0
     print("\n".join(lines_of(measurement)))
-    return SOME_LEFT_OUT if measurement.skipped else 0
+    return SOME_LEFT_OUT if measurement.skipped or not_one_outline(measurement.record) else 0
 
 
 def lines_of(measurement: Measurement) -> list[str]:

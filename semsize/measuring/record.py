@@ -130,8 +130,13 @@ def in_json(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def not_one_outline(record: Mapping) -> bool:
+    """Whether outlines were drawn, and none of them is left to measure."""
+    return record["outlines"]["kind"] not in FOUND_KINDS and not any(entry["detections"] for entry in record["images"])
+
+
 def _nothing_measured(record: Mapping) -> Iterable[str]:
-    if record["outlines"]["kind"] not in FOUND_KINDS and not any(entry["detections"] for entry in record["images"]):
+    if not_one_outline(record):
         yield f"NOT ONE OUTLINE IS THERE TO MEASURE in {len(record['images'])} images: the lines below say why"
 
 
