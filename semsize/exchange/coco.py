@@ -1,12 +1,12 @@
 """COCO JSON of any tool: polygons, RLE of both kinds, crowds."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from semsize.exchange.shapes import Bitmap, Shape, polygon_shapes
+from semsize.exchange.shapes import Bitmap, Shape, are_elsewhere, polygon_shapes
 from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, stated_size
 from semsize.exchange.stated_names import Stated
 from semsize.exchange.which_picture import ImageFolder, Match
@@ -33,7 +33,9 @@ def read_coco(
     The label is the annotation's own `label_key`, or that of its `attributes` (as CVAT writes them), else the name of
     its category. Pixel size and configuration are taken where an image has them, as this project's files do.
 
-    Images that share an id, and an image that is listed twice with different annotations, carry their trouble.
+    Images that share an id, and an image that is listed twice with different annotations, carry their trouble. So does
+    an image most of whose outlines lie elsewhere than the boxes that it states; of other images such outlines are left
+    out.
 
     Args:
         path: the JSON file.
@@ -50,18 +52,22 @@ def read_coco(
     annotations = _by_image(data.get("annotations") or [], account)
     records = []
     for number, record in enumerate(data["images"], start=1):
-        if _is_record(record) and isinstance(record.get("file_name"), str) and _id(record.get("id")) is not None:
-            records.append(record)
-        else:
+        if not (_is_record(record) and isinstance(record.get("file_name"), str)):
             account.note("images left out, their entry names no file", f"entry {number}")
+        elif _id(record.get("id")) is None:
+            account.note("images left out, they have no id: number the images anew", record["file_name"])
+        else:
+            records.append(record)
     found = images.match([Stated.in_text(record["file_name"], path.parent) for record in records], account)
     entries = [
         _image(record, match, annotations.get(_id(record["id"]), []), segmentation_key)
         for record, match in zip(records, found, strict=True)
     ]
     listed, crowds, particles = set(), 0, 0
+    boxes = _stated_boxes(data.get("annotations") or []) if segmentation_key == SEGMENTATION_KEY else {}
     for image, of_image in _once_each(records, entries, annotations, account):
         listed |= {image.path, *image.candidates}
+        elsewhere = 0
         for annotation in of_image if image.trouble is None else ():
             place = f"annotation {annotation.get('id')}"
             with account.tolerate(f"{image.name}: {place}", image):
@@ -70,7 +76,15 @@ def read_coco(
                 crowd = crowd_flag(annotation.get("iscrowd", 0))
                 crowds, particles = crowds + crowd, particles + 1
                 crowd = crowd and not crowds_as_particles
+                if id(annotation) in boxes and are_elsewhere(shapes, boxes[id(annotation)]):
+                    elsewhere += 1
+                    raise ShapeError("their outline lies elsewhere than the box (bbox) that they state")
                 image.particles.append(SourceParticle(place, shapes, label, crowd))
+        if 2 * elsewhere > sum(id(annotation) in boxes for annotation in of_image):
+            image.trouble = (
+                f"{elsewhere} of its {len(of_image)} outlines lie elsewhere than the boxes (bbox) that it states: "
+                "their coordinates are no pixels x, y"
+            )
         yield image
     _note_crowds(crowds, particles, crowds_as_particles, path.name, account)
     ids = {_id(record["id"]) for record in records}
@@ -204,6 +218,18 @@ def _once_each(
 def _outlines(annotations: Sequence[Mapping[str, Any]]) -> list[str]:
     """What two lists of annotations of one image must have in common to be one."""
     return sorted(repr(annotation.get("segmentation")) for annotation in annotations)
+
+
+def _stated_boxes(annotations: Sequence[Any]) -> dict[int, tuple[float, ...]]:
+    """`id()` of an annotation to the box that it states; what most annotations share, or takes a pixel, is none."""
+    boxes = {}
+    for annotation in filter(_is_record, annotations):
+        box = annotation.get("bbox")
+        if isinstance(box, list) and len(box) == 4 and all(is_number(side) and abs(side) < 1e9 for side in box):
+            boxes[id(annotation)] = tuple(map(float, box))
+    counts = Counter(boxes.values())
+    shared = {box for box, count in counts.items() if count > max(1, len(boxes) / 2)}
+    return {key: box for key, box in boxes.items() if min(box[2:]) > 0 and box[2] * box[3] > 1 and box not in shared}
 
 
 def _label(annotation: Mapping[str, Any], key: str, categories: Mapping[Any, str]) -> str | None:

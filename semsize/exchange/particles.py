@@ -18,7 +18,7 @@ IGNORE, DROP = "ignore", "drop"
 MEANINGS = (*STATES, IGNORE, DROP)
 """What a label can mean: a state, a region to ignore (`iscrowd`), or no particle."""
 
-TALLEST_BAR = 1 / 3  # of an image's rows, that outlines drawn above a data bar may lack
+TALLEST_BAR = 1 / 4  # of an image's rows, that outlines drawn above a data bar may lack
 UPRIGHT, MIRRORED = 1, 4  # orientation tags: as stored; up to 4 mirrored or upside down, above 4 on their side too
 
 
@@ -100,11 +100,17 @@ def _joined(
 def size_trouble(image: SourceImage, file_shape: tuple[int, int], account: Account) -> str | None:
     """The two sizes, in words, where an image was annotated at another than its file of (H, W) has; None where it fits.
 
+    Where the source states no size, an outline that lies wholly beyond the file's frame is of another size.
     Outlines drawn above a data bar are accepted, and orientation tags that leave it open how they were drawn are named.
     """
     sizes = misfit(image.size, file_shape, image.path)
     if sizes is not None:
         return sizes
+    if image.size is None and (beyond := [one.name for one in image.particles if _is_beyond(one, file_shape)]):
+        return (
+            f"{len(beyond)} of {len(image.particles)} outlines lie beyond {file_shape[1]} x {file_shape[0]}, the first "
+            f"is {beyond[0]}: drawn before the picture was cropped or resized, or on another"
+        )
     tag = orientation_tag(image.path)
     if UPRIGHT < tag <= MIRRORED or (tag > MIRRORED and (image.size is None or image.size[0] == image.size[1])):
         account.note(
@@ -115,6 +121,12 @@ def size_trouble(image: SourceImage, file_shape: tuple[int, int], account: Accou
         drawn = f"{image.name} ({image.size[1]} x {image.size[0]} on {file_shape[1]} x {file_shape[0]})"
         account.note("images annotated without their lowest rows, taken for a data bar", drawn)
     return None
+
+
+def _is_beyond(particle: SourceParticle, image_shape: tuple[int, int]) -> bool:
+    """Whether a particle lies wholly to the right of an image of (H, W), or below it."""
+    x, y = np.min([shape.bounds[:2] for shape in particle.shapes], axis=0)
+    return bool(x >= image_shape[1] or y >= image_shape[0])
 
 
 def misfit(drawn: tuple[int, int] | None, file_shape: tuple[int, int], path: Path) -> str | None:

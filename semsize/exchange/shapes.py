@@ -16,6 +16,9 @@ import numpy as np
 from semsize.exchange.crossings import cross_each_other, crosses_itself
 from semsize.structures.polygons import ShapeError, polygons
 
+_LEAST_OVERLAP = 0.5  # intersection over union of the box of an outline and the stated one
+_BOX_TOLERANCE_PX = 2.0  # programs count the last pixel in or not, and round
+
 Placed = tuple[np.ndarray, tuple[int, int]]
 """A crop (h, w) of uint8 0/1 and the (row, column) of its first pixel."""
 
@@ -175,6 +178,21 @@ def union(shapes: Sequence[Shape], image_shape: tuple[int, int]) -> Placed:
     for crop, (row, column) in placed:
         joined[row - top : row - top + crop.shape[0], column - left : column - left + crop.shape[1]] |= crop
     return joined, (int(top), int(left))
+
+
+def are_elsewhere(shapes: Sequence[Shape], stated: Sequence[float]) -> bool:
+    """Whether the box of several shapes hardly overlaps a stated one (x, y, width, height), read as two corners too."""
+    bounds = np.array([shape.bounds for shape in shapes])
+    own = np.concatenate([bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)])
+    corner, extent = np.array(stated[:2]), np.array(stated[2:])
+    boxes = [np.concatenate([corner, end]) for end in (corner + extent, extent) if (end > corner).all()]
+    return all(np.abs(own - box).max() > _BOX_TOLERANCE_PX and _overlap(own, box) < _LEAST_OVERLAP for box in boxes)
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two boxes (x1, y1, x2, y2)."""
+    common = np.prod(np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0))
+    return float(common / (np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]) - common))
 
 
 def leaves(shape: Shape, image_shape: tuple[int, int]) -> bool:

@@ -461,7 +461,7 @@ def test_ids_that_are_none_are_named(tmp_path):
     result, text = read(tmp_path, images, data)
     assert result == {"a.png": 1}
     assert "annotations left out, not in the form of their format: entry 1" in text
-    assert "images left out, their entry names no file: entry 2" in text
+    assert "images left out, they have no id: number the images anew: b.png" in text
 
 
 def test_crowds_as_numbers_and_as_text():
@@ -500,6 +500,58 @@ def test_regions_written_twice_are_taken_once_with_the_state_that_is_known(tmp_p
     assert "annotations have an id that another has too" in text
 
 
+BOX_FORMS = {
+    "x, y, visibility": lambda ring: [np.c_[ring, np.full(len(ring), 2)].ravel().tolist()],
+    "all x, then all y": lambda ring: [ring.T.ravel().tolist()],
+    "y, x": lambda ring: [ring[:, ::-1].ravel().tolist()],
+    "percent": lambda ring: [(100 * ring / SHAPE[::-1]).ravel().tolist()],
+}
+
+
+def boxed(form=lambda ring: [ring.ravel().tolist()], box=lambda x, y: [x, y, 5, 5]):
+    """COCO's terms of squares on an uneven line, with their boxes."""
+    data = coco((1, "a.png", 4))
+    for annotation, (x, y) in zip(data["annotations"], ((22, 2), (30, 9), (33, 18), (24, 1)), strict=True):
+        ring = np.array([(x, y), (x + 5, y), (x + 5, y + 2), (x + 5, y + 5), (x + 2, y + 5), (x, y + 5)], float)
+        annotation |= {"segmentation": form(ring), "bbox": box(x, y)}
+    return data
+
+
+@pytest.mark.parametrize("form", BOX_FORMS)
+def test_outlines_elsewhere_than_their_stated_boxes_are_left_out(tmp_path, form):
+    images = pictures(tmp_path / "sem", "a.png")
+    result, text = read(tmp_path, images, boxed(BOX_FORMS[form]))
+    assert "of its 4 outlines lie elsewhere than the boxes (bbox) that it states" in result["a.png"]
+    assert "their outline lies elsewhere than the box (bbox) that they state: a.png: annotation 1" in text
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        lambda *_: [0, 0, 0, 0],
+        lambda *_: [0, 0, 1, 1],
+        lambda *_: [0, 0, 40, 30],
+        lambda x, y: [x, y, x + 5, y + 5],
+        lambda x, y: [x - 1, y - 2, 7, 7],
+        lambda *_: None,
+        lambda x, y: [x / 40, y / 30, 0.1, 0.2],
+        lambda _, y: ["x", y, 5, 5],
+    ],
+    ids=["zeros", "dummies", "frames", "corners", "wider", "null", "shares", "text"],
+)
+def test_boxes_that_fit_or_state_nothing_leave_outlines_alone(tmp_path, box):
+    images = pictures(tmp_path / "sem", "a.png")
+    assert read(tmp_path, images, boxed(box=box)) == ({"a.png": 4}, "")
+
+
+def test_one_outline_elsewhere_is_left_out_and_said(tmp_path):
+    data = boxed()
+    data["annotations"][1]["bbox"] = [2, 20, 5, 5]
+    result, text = read(tmp_path, pictures(tmp_path / "sem", "a.png"), data)
+    assert result == {"a.png": 3}
+    assert text.startswith("1 × annotations left out, their outline lies elsewhere than the box (bbox)")
+
+
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
@@ -519,11 +571,21 @@ def test_outlines_of_another_size_than_the_picture(tmp_path):
     assert sized(tmp_path, (30, 40), (30, 40)) == (None, "")
     assert sized(tmp_path, ("30", "40"), (30, 40)) == (None, "")
     assert sized(tmp_path, None, (30, 40)) == (None, "")
-    for stated in ((15, 20), (60, 80), (30, 41), (31, 40), (15, 40)):
+    for stated in ((15, 20), (60, 80), (30, 41), (31, 40), (15, 40), (21, 40)):
         assert sized(tmp_path, stated, (30, 40))[0] == f"{stated[1]} x {stated[0]} on 40 x 30"
     trouble, noted = sized(tmp_path, (26, 40), (30, 40))
     assert trouble is None
     assert noted.startswith("1 × images annotated without their lowest rows, taken for a data bar: a.jpg (40 x 26")
+
+
+def test_an_outline_beyond_the_frame_contradicts_a_source_without_a_size(tmp_path):
+    images = pictures(tmp_path / "sem", "a.png")
+    for name, corners, fits in (("in", [(5, 20), (5, 38)], True), ("out", [(5, 20), (5, 38), (5, 60)], False)):
+        (tmp_path / name).mkdir()
+        roi_zip(tmp_path / name / "a.zip", squares((50, 80), corners, 4), [None] * len(corners))
+        (image,) = read_imagej(tmp_path / name, images, Account())
+        trouble = size_trouble(image, SHAPE, Account())
+        assert trouble is None if fits else trouble.startswith("1 of 3 outlines lie beyond 40 x 30, the first is")
 
 
 def test_orientation_tags_are_named(tmp_path):
