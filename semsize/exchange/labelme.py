@@ -159,7 +159,9 @@ def _matches(
             continue
         certain = [match for match in (by_path, by_name) if _is_drawn_on(data, match.path)]
         if len(certain) != 1:
-            names = f"{images.name_of(by_path.path)} and its own name says {images.name_of(by_name.path)}"
+            names = (
+                f"{images.name_of(by_path.path)} and its own name says {images.name_of(by_name.path)}, which gets none"
+            )
             by_path.candidates = (by_name.path,)
             by_path.fail(f"{path.relative_to(folder)} says {names}: correct imagePath")
         matches.append(certain[0] if len(certain) == 1 else by_path)

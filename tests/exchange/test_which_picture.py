@@ -308,7 +308,7 @@ def test_a_renamed_picture_whose_labelme_file_names_another(tmp_path):
     renamed(tmp_path, "scan7", "old.png")  # a namesake lies in another folder
     assert counts(read_labelme(tmp_path, images, Account()), images) == {"scan7.png": 2}
     renamed(tmp_path, "scan7", "IMG_1.png")
-    trouble = "scan7.json says IMG_1.png and its own name says scan7.png: correct imagePath"
+    trouble = "scan7.json says IMG_1.png and its own name says scan7.png, which gets none: correct imagePath"
     assert counts(read_labelme(tmp_path, images, Account()), images) == {"IMG_1.png": trouble, "scan7.png": trouble}
     inside = base64.b64encode((tmp_path / "scan7.png").read_bytes()).decode()
     picture(tmp_path / "IMG_1.png", 250, (30, 40))

@@ -188,7 +188,7 @@ OTHER_SHAPES = [
 
 def via_entry(name, *shapes, attributes=None):
     regions = [{"shape_attributes": shape, "region_attributes": attributes or {}} for shape in shapes]
-    return {"filename": name, "size": 1, "regions": regions, "file_attributes": {}}
+    return {"filename": name, "size": -1, "regions": regions, "file_attributes": {}}
 
 
 def convert_via(tmp_path, data, *words, images=("a.png",)):
