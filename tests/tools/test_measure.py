@@ -96,6 +96,15 @@ def test_it_measures_and_says_what(measure, scans, tmp_path):
     assert not list((tmp_path / "out").rglob("*.part"))
 
 
+def test_not_one_drawn_outline_is_no_success(measure, tmp_path):
+    for folder in ("scans", "labels"):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.png"), np.zeros(SHAPE, np.uint8))
+    code, out, _ = measure(tmp_path / "scans", "--from-labels", tmp_path / "labels", "--out", tmp_path / "out")
+    assert code == 3
+    assert "NOT ONE OUTLINE IS THERE TO MEASURE" in out
+
+
 def truncated(path):
     write_zeiss(path, scene(0))
     path.write_bytes(path.read_bytes()[:5000])
