@@ -35,6 +35,7 @@ _BEGINNINGS = {
     "angstr": "Å",
     "ångstr": "Å",
 }
+_MOST_UNEQUAL = 2  # how much longer one side of a pixel may be
 _OFF = ("", "off", "no", "false", "none")
 
 
@@ -63,6 +64,9 @@ class Statements:
 
         Pixels that differ by more than 0.5 % count with the edge of the square of the same area, so that equivalent
         circular diameters are right, and with a note.
+
+        Raises:
+            SEMReadError: one side is more than twice the other, which two units would explain and no scan.
         """
         if width_nm == 0:
             return
@@ -70,6 +74,11 @@ class Statements:
         if abs(height_nm - width_nm) <= AGREEMENT * width_nm:
             self.sizes.append(PixelSize(width_nm, std_nm, source))
             return
+        if max(width_nm, height_nm) > _MOST_UNEQUAL * min(width_nm, height_nm):
+            raise SEMReadError(
+                f"{self.path}: pixels {width_nm:.6g} nm wide and {height_nm:.6g} nm high ({source}) contradict each "
+                "other; declare the pixel size yourself (--pixel-size)"
+            )
         self.sizes.append(PixelSize(math.sqrt(width_nm) * math.sqrt(height_nm), std_nm, source))
         self._note(
             f"its pixels are not square, {width_nm:.6g} nm wide and {height_nm:.6g} nm high ({source}): areas and "

@@ -138,6 +138,11 @@ def test_pixels_that_are_not_square_keep_the_area_and_are_said(stated, data):
     assert "lengths along x and y are off by +2.5% and -2.4%" in note
 
 
+def test_sides_of_a_pixel_in_different_orders_of_magnitude_are_refused(stated):
+    with pytest.raises(SEMReadError, match=r"2 nm wide and 2000 nm high .* contradict each other; declare"):
+        stated(imagej_file("nm", (10, 20), (1, 2000)))
+
+
 def test_pixels_half_a_percent_from_square_are_square(stated):
     assert stated(imagej_file("nm", (10, 20), (1000, 2009))).value_nm == 2
     assert stated.notes == ()
