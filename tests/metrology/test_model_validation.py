@@ -125,11 +125,11 @@ def test_effects_of_sets_are_averaged_by_their_images():
 def test_a_class_of_one_image_has_the_spread_of_the_others_in_its_uncertainty():
     """Before, one image's effect counted as exact."""
     rng = np.random.default_rng(3)
-    states = ["masked" if n % 2 else "complete" for n in range(64)]
+    states = ["complete" if n % 4 == 0 else "masked" for n in range(64)]
 
     def scene(hidden, count=64):
         """Masked particles are smaller by a share that differs between images."""
-        radii = rng.uniform(13, 15, count) * np.where(np.arange(count) % 2, 1 - hidden, 1)
+        radii = rng.uniform(14.5, 15, count) * np.where(np.arange(count) % 4 == 0, 1, 1 - hidden)
         return image(radii, radii, states[:count], centres=CENTRES[:count])
 
     many = [scene(hidden) for hidden in (0.1, 0.2, 0.3, 0.4, 0.5)]

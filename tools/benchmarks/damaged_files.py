@@ -16,7 +16,6 @@ import io
 import json
 import logging
 import os
-import resource
 import signal
 import struct
 import sys
@@ -472,6 +471,8 @@ def main() -> int:
     parser.add_argument("--reader", choices=READERS, action="append", help="only this one; may be repeated")
     parser.add_argument("--only", type=int, metavar="N", help="only the file of this number, with its traceback")
     options = parser.parse_args()
+    import resource  # not on Windows
+
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES + _address_space(), resource.RLIM_INFINITY))
     numbers = range(options.number) if options.only is None else range(options.only, options.only + 1)
     logging.getLogger("tio2").setLevel(logging.CRITICAL)  # what libraries can live with is said for each file
@@ -489,6 +490,8 @@ def main() -> int:
 
 def _address_space() -> int:
     """Bytes of address space that this process has already."""
+    import resource  # not on Windows
+
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
