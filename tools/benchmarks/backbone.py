@@ -24,7 +24,7 @@ from tio2.cli import quiet_imports
 
 with quiet_imports():
     from tio2.engine.heap import keep_freed_memory
-    from tio2.models.efficientnet_lite import STAGE_BLOCKS, EfficientNetLite
+    from tio2.models.efficientnet_lite import EfficientNetLite, stage_blocks
 
 Maps = tuple[Tensor, ...]
 
@@ -39,7 +39,7 @@ def package_layers() -> Callable[[Tensor], Maps]:
     def features(images: Tensor) -> Maps:
         x = network._swish(network._bn0(network._conv_stem(images)))
         found = []
-        for first, end in STAGE_BLOCKS:
+        for first, end in stage_blocks(network._blocks):
             for block in network._blocks[first:end]:
                 x = block(x)
             found.append(x)
