@@ -18,6 +18,7 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.polygons import number, ring
 
 STATE_ATTRIBUTE = "state"
+_LEAST_BYTES = 64  # of a picture's file; programs that write VIA's form without knowing it put 0 or 1
 
 
 def read_via(
@@ -153,7 +154,7 @@ def _regions(entry: Mapping[str, Any], account: Account) -> list[Any]:
 def _stated(entry: Mapping[str, Any], image_folder: str, folder: Path) -> Stated:
     """The image of an entry; VIA shows what lies in its project's own image folder, if that is set."""
     size = entry.get("size")
-    known = type(size) is int and size > 0
+    known = type(size) is int and size >= _LEAST_BYTES
     name = entry["filename"]
     whole = re.match(r"[/\\]|[A-Za-z]:|\w+://", name) is not None
     return Stated.in_text(name if whole else image_folder + name, folder, byte_size=size if known else None)
