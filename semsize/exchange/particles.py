@@ -19,6 +19,7 @@ MEANINGS = (*STATES, IGNORE, DROP)
 """What a label can mean: a state, a region to ignore (`iscrowd`), or no particle."""
 
 TALLEST_BAR = 1 / 4  # of an image's rows, that outlines drawn above a data bar may lack
+_MOST_BEYOND = 1 / 4  # of an image's outlines; single ones that lie wholly beyond it are left out, and counted
 UPRIGHT, MIRRORED = 1, 4  # orientation tags: as stored; up to 4 mirrored or upside down, above 4 on their side too
 
 
@@ -100,13 +101,14 @@ def _joined(
 def size_trouble(image: SourceImage, file_shape: tuple[int, int], account: Account) -> str | None:
     """The two sizes, in words, where an image was annotated at another than its file of (H, W) has; None where it fits.
 
-    Where the source states no size, an outline that lies wholly beyond the file's frame is of another size.
+    Where the source states no size, many outlines that lie wholly beyond the file's frame are of another size.
     Outlines drawn above a data bar are accepted, and orientation tags that leave it open how they were drawn are named.
     """
     sizes = misfit(image.size, file_shape, image.path)
     if sizes is not None:
         return sizes
-    if image.size is None and (beyond := [one.name for one in image.particles if _is_beyond(one, file_shape)]):
+    beyond = [one.name for one in image.particles if _is_beyond(one, file_shape)] if image.size is None else []
+    if len(beyond) > _MOST_BEYOND * len(image.particles):
         return (
             f"{len(beyond)} of {len(image.particles)} outlines lie beyond {file_shape[1]} x {file_shape[0]}, the first "
             f"is {beyond[0]}: drawn before the picture was cropped or resized, or on another"
