@@ -457,6 +457,7 @@ def test_bad_annotations_are_counted_and_named(tmp_path, capsys):
         "a.png",
         SQUARE,
         poly([-5, 5, 5, -5], [3, 3, 9, 9]),
+        poly([100, 120, 120], [100, 100, 120]),
         poly([5.1, 5.2, 5.2], [5.1, 5.1, 5.2]),
         poly([2, 12, 12, 2], [2, 12, 2, 12]),
         poly([1, 2], [1, 2]),
@@ -479,13 +480,14 @@ def test_bad_annotations_are_counted_and_named(tmp_path, capsys):
     text = capsys.readouterr().out
     for line in (
         "1 × annotations that leave their image, cut at its border: a.png: region 2",
-        "1 × annotations left out, empty: they cover no pixel centre: a.png: region 3",
-        "1 × annotations whose outline crosses itself, filled wherever it winds round: look at them: a.png: region 4",
-        "1 × annotations left out, they have fewer than three corners: a.png: region 5",
-        "2 × annotations left out, their coordinates are not two equally long lists of numbers: a.png: region 6, a.png",
-        "1 × annotations left out, a coordinate of theirs is no number, or far outside any image: a.png: region 7",
-        "1 × annotations left out, their radius is not above 0: a.png: region 9",
-        "4 × annotations left out, not in the form of their format: a.png: region 10",
+        "1 × annotations left out, outside their image: a.png: region 3",
+        "1 × annotations left out, empty: they cover no pixel centre: a.png: region 4",
+        "1 × annotations whose outline crosses itself, filled wherever it winds round: look at them: a.png: region 5",
+        "1 × annotations left out, they have fewer than three corners: a.png: region 6",
+        "2 × annotations left out, their coordinates are not two equally long lists of numbers: a.png: region 7, a.png",
+        "1 × annotations left out, a coordinate of theirs is no number, or far outside any image: a.png: region 8",
+        "1 × annotations left out, their radius is not above 0: a.png: region 10",
+        "4 × annotations left out, not in the form of their format: a.png: region 11",
         "1 × images left out with their annotations, no such file: gone.png",
         "1 × images left out, no particle in them (--keep-empty keeps them as background): empty.png",
         "1 × images left out, their entry names no file: d",
@@ -494,7 +496,7 @@ def test_bad_annotations_are_counted_and_named(tmp_path, capsys):
         "1 × images left out, not in the annotation file: unlisted.png",
     ):
         assert line in text
-    assert "a.png: region 13" in (tmp_path / "out/conversion.txt").read_text()
+    assert "a.png: region 14" in (tmp_path / "out/conversion.txt").read_text()
 
 
 def test_bad_coco_annotations_are_counted_and_named(tmp_path, capsys):
