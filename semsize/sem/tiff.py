@@ -3,6 +3,7 @@
 import io
 import struct
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ _COMPRESSION = tifffile.COMPRESSION
 _DECODED_BY_TIFFFILE = (
     *(_COMPRESSION.NONE, _COMPRESSION.DEFLATE, _COMPRESSION.ADOBE_DEFLATE, _COMPRESSION.PACKBITS, _COMPRESSION.LZMA),
 )
+_MOST_PAGES = 32  # previews included; a damaged chain of pages may have no end
 _MOST_DENSE = 10_000  # times that any of these compressions makes data smaller
 
 
@@ -52,7 +54,10 @@ def stored_tiff(path: str | Path) -> np.ndarray:
 
 def _only_page(tiff: tifffile.TiffFile, path: str | Path) -> tifffile.TiffPage:
     """The one full-size page, its data complete and of a kind that is read; previews (reduced pages) do not count."""
-    pages = [page for page in tiff.pages if not page.is_reduced]
+    first_pages = list(islice(tiff.pages, _MOST_PAGES + 1))
+    if len(first_pages) > _MOST_PAGES:
+        raise SEMReadError(f"{path}: holds more than {_MOST_PAGES} pages, or leads in a circle; save one image a file")
+    pages = [page for page in first_pages if not page.is_reduced]
     stacked = sum(int(np.prod(series.shape)) for series in tiff.series if not series.keyframe.is_reduced)
     if not pages:
         raise SEMReadError(f"{path}: not a readable TIFF, no page in it is complete; copy it again from its source")

@@ -340,6 +340,20 @@ def test_a_range_must_ascend(tmp_path):
         read_grey(tmp_path / "a.tif", intensity_range=(5, 5))
 
 
+def test_pages_that_lead_in_a_circle_are_refused_and_not_followed(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif", byteorder="<") as tiff:
+        for _ in range(2):
+            tiff.write(NOISE, metadata=None)
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        first, second = (page.offset for page in tiff.pages)
+    (count,) = struct.unpack_from("<H", data, second)
+    struct.pack_into("<I", data, second + 2 + 12 * count, first)
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(SEMReadError, match="holds more than 32 pages, or leads in a circle"):
+        read_grey(tmp_path / "a.tif")
+
+
 WHOLE = {
     "TIFF": lambda tmp: tiff_bytes(tmp, NOISE),
     "deflated TIFF": lambda tmp: tiff_bytes(tmp, NOISE, compression="deflate"),
