@@ -126,9 +126,9 @@ class ImageResult:
                 seconds=data["seconds"],
             )
             masks = result.masks
+            lengths = {len(each) for each in (masks, result.scores, result.boxes, result.states, result.on_caption)}
         except (KeyError, TypeError, ValueError, OverflowError) as cause:
             raise PartError(f"{file.name}: its result is damaged ({cause!r})") from None
-        lengths = {len(each) for each in (masks, result.scores, result.boxes, result.states, result.on_caption)}
         if len(lengths) != 1 or masks.image_shape != (result.frame_rows, width):
             raise PartError(f"{file.name}: its result is damaged (particles or rows are missing)")
         return result
