@@ -64,7 +64,7 @@ def _check_ids(records: Sequence[Any], what: str) -> None:
     seen = set()
     for position, record in enumerate(records):
         number = record.get("id")
-        if type(number) is not int or number < 0:
+        if type(number) is not int or not 0 <= number < 2**63:
             raise AnnotationError(
                 f"{what} at position {position}: id must be a whole number from 0, got {number!r}; {ANEW}"
             )
