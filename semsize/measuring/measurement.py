@@ -98,6 +98,8 @@ def measure(
     if not ranks.first:
         return None
     ranks.wait_for_others(files, folder)
+    if failed := [file for file in ranks.others(files) if folder.failure(file).is_file()]:
+        _find(failed, source, settings, folder, wishes.jobs)  # the reasons may be those of an earlier start
     notes = getattr(source, "notes", ())
     table, entries, skipped = _evaluate(files, folder, settings, states, notes)
     measured = [file for file in files if file.name in {entry["image"] for entry in entries}]

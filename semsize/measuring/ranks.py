@@ -26,6 +26,8 @@ LAUNCHERS = {  # whose variables say which process this is, under torchrun's nam
     },
 }
 _PAUSE_S = 0.2  # between two looks at the folder
+PATIENCE_S = 3600.0
+"""How long nothing may happen in the folder before the other processes are taken for dead."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,43 @@ class Ranks:
         """The images that this process measures."""
         return files[self.rank :: self.world]
 
+    def others(self, files: Sequence[ImageFile]) -> list[ImageFile]:
+        """The images that the other processes measure."""
+        return [file for number, file in enumerate(files) if number % self.world != self.rank]
+
     def wait_for_folder(self, folder: ResultsFolder) -> None:
-        """Wait until the first process has made the results folder."""
+        """Wait until the first process has made the results folder.
+
+        Raises:
+            InputError: it did not for `PATIENCE_S`.
+        """
+        began = time.monotonic()
         while not folder.is_claimed():
+            _be_patient(began, f"{folder.path} was not made by the first process")
             time.sleep(_PAUSE_S)
 
     def wait_for_others(self, files: Sequence[ImageFile], folder: ResultsFolder) -> None:
-        """Wait until the other processes have kept a result, or a reason to leave it out, of each of their images."""
-        missing = [file for number, file in enumerate(files) if number % self.world != self.rank]
+        """Wait until the other processes have kept a result, or a reason to leave it out, of each of their images.
+
+        Raises:
+            InputError: none of them kept anything for `PATIENCE_S`.
+        """
+        missing, last = self.others(files), time.monotonic()
         with tqdm(total=len(missing), desc="other processes", unit="image", disable=None) as bar:
-            while missing := [file for file in missing if not folder.is_done(file)]:
-                bar.n = bar.total - len(missing)
-                bar.refresh()
+            while left := [file for file in missing if not folder.is_done(file)]:
+                if len(left) < len(missing):
+                    last = time.monotonic()
+                    bar.update(len(missing) - len(left))
+                missing = left
+                _be_patient(last, f"{len(left)} images of other processes are missing, the first is {left[0].name},")
                 time.sleep(_PAUSE_S)
-            bar.n = bar.total
+            bar.update(len(missing))
+
+
+def _be_patient(since: float, what: str) -> None:
+    if time.monotonic() - since > PATIENCE_S:
+        minutes = PATIENCE_S / 60
+        raise InputError(f"{what} for {minutes:g} minutes: another process has ended; start the same command again")
 
 
 def ranks_of(launcher: str) -> Ranks:
