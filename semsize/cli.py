@@ -17,14 +17,14 @@ semsize render --num 10 --out data/rendered       scenes with exact truth
 semsize measure --help (and so on) lists the options."""
 
 PROGRAMS = {  # words of the command line to module and function
-    "measure": "semsize.measuring.command:main",
-    "render": "semsize.synthesis.command:main",
-    "export": "semsize.exchange.programs:export",
-    "convert coco": "semsize.exchange.programs:coco",
-    "convert label_images": "semsize.exchange.programs:label_images",
-    "convert labelme": "semsize.exchange.programs:labelme",
-    "convert via": "semsize.exchange.programs:via",
-    "convert imagej_rois": "semsize.exchange.programs:imagej_rois",
+    "measure": "semsize.programs.measure:main",
+    "render": "semsize.programs.render:main",
+    "export": "semsize.programs.convert:export",
+    "convert coco": "semsize.programs.convert:coco",
+    "convert label_images": "semsize.programs.convert:label_images",
+    "convert labelme": "semsize.programs.convert:labelme",
+    "convert via": "semsize.programs.convert:via",
+    "convert imagej_rois": "semsize.programs.convert:imagej_rois",
 }
 
 

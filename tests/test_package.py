@@ -71,7 +71,7 @@ class Missing:
         if name.partition(".")[0] in {{"torch", "mmengine", "mmcv", "mmdet"}}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Missing())
-from semsize.measuring.command import main
+from semsize.programs.measure import main
 main([{str(tmp_path)!r}, "--out", {str(tmp_path / "out")!r}])
 """
     import cv2

@@ -3,7 +3,7 @@
 python tools/measure.py scans/*.tif --out results
 """
 
-from semsize.measuring.command import main
+from semsize.programs.measure import main
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 python tools/render_dataset.py --num 20 --out data/rendered
 """
 
-from semsize.synthesis.command import main
+from semsize.programs.render import main
 
 if __name__ == "__main__":
     main()

@@ -1,21 +1,19 @@
-"""The measuring program: from its command line to a measurement, and what is printed of it."""
+"""From the command line of the measuring program to a measurement, and what is printed of it."""
 
 from __future__ import annotations
 
 import argparse
-import os
+import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from semsize.cli import one_line_errors
-from semsize.exchange import ExchangeError
 from semsize.measuring.detectors import DetectorRequest, find_detector
-from semsize.measuring.errors import MeasuringError, SettingsError
+from semsize.measuring.errors import SettingsError
 from semsize.measuring.images import ImageFile, find_images, without_label_images
 from semsize.measuring.measurement import Measurement, measure
-from semsize.measuring.outlines import OutlineSource, outlines_from_coco, outlines_from_labels, outlines_from_rois
+from semsize.measuring.outline_files import outlines_from_coco, outlines_from_labels, outlines_from_rois
+from semsize.measuring.outlines import OutlineSource
 from semsize.measuring.ranks import device_of, ranks_of
 from semsize.measuring.record import not_one_outline
 from semsize.measuring.settings import Settings, Wishes, parse_percent
@@ -23,90 +21,9 @@ from semsize.metrology import ModelValidation
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.tiling import check_tiles
 
-PROGRAM = """Measure the particles in SEM images: table, size distribution with its uncertainty, overlays, report.
-
-python tools/measure.py scans/*.tif --out results
-python tools/measure.py scans --out results --pixel-size 7.344nm --calibration-uncertainty 0.8% --xlsx --rois
-python tools/measure.py scans --out corrected --from-rois results/rois
-
-Open results/report.html. Started again with the same --out it goes on where it stopped. Exit code 0: all images
-measured; 3: some could not be, and are named, or not one drawn outline was left; 1: nothing was measured, with the
-reason in one line.
-"""
-"""What --help says first."""
-
 SOME_LEFT_OUT = 3
 """Exit code where images were left out and the others measured, or not one drawn outline was left to measure; 1 is for
 errors, 2 for a wrong command line."""
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Read the command line (default: the process's own), measure, write, say."""
-    options = parse_arguments(arguments)
-    os.environ.setdefault("LOCAL_RANK", str(options.local_rank))
-    with one_line_errors(MeasuringError, ExchangeError, OSError):
-        try:
-            code = run(options)
-        except KeyboardInterrupt:
-            sys.exit(f"interrupted: the same command goes on from the images in {options.out}/parts")
-    sys.exit(code)
-
-
-def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("images", nargs="+", metavar="IMAGES", help="files, folders, patterns; TIFF, PNG, JPEG, BMP")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
-    group = parser.add_argument_group("scale and frame")
-    add = group.add_argument
-    add("--pixel-size", metavar="7.344nm", help="of all images (default: what each file states)")
-    add("--calibration-factor", type=float, default=1.0, metavar="F", help="true length / stated (default: 1)")
-    add("--calibration-uncertainty", metavar="0.8%", help="standard uncertainty (k = 1) of the pixel size")
-    add("--crop-rows", type=int, metavar="N", help="rows of data bar at the bottom; 0: none (default: found)")
-    add("--crop-top", type=int, metavar="N", help="rows of data bar at the top; 0: none (default: found)")
-    add("--intensity-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="black and white of 16-bit images")
-    group = parser.add_argument_group("detection (default: the model that ships with the repository)")
-    add = group.add_argument
-    add("--model", metavar="NAME", help="a shipped model (tio2/shipped.py)")
-    add("--config", type=Path, metavar="FILE", help="of a model of your own")
-    add("--checkpoint", type=Path, metavar="FILE", help="its weights")
-    add("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    add("--tile", type=int, metavar="PX", help="look at large images in tiles of this size")
-    add(
-        "--overlap", type=int, metavar="PX", help="what tiles share, more than the largest particle (default: a fourth)"
-    )
-    add("--batch-size", type=int, default=1, metavar="N", help="images or tiles looked at together (default: 1)")
-    add("--jobs", type=int, default=1, metavar="N", help="processes on this machine (default: 1)")
-    add("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="who started several processes")
-    add("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    group = parser.add_argument_group("outlines made elsewhere, measured by the same code")
-    add = group.add_argument
-    add("--from-coco", type=Path, metavar="FILE", help="COCO JSON, or a predictions.json")
-    add("--crowds-as-particles", action="store_true", help="measure what a COCO file marks as crowds (iscrowd) too")
-    add("--from-labels", type=Path, metavar="DIR", help="label images of the images' names and folders")
-    add("--suffix", default="", metavar="END", help="of label images' names, such as _mask (default: the usual ones)")
-    add(
-        "--binary",
-        action="store_true",
-        help="label images are masks: their connected pieces are particles",
-    )
-    add(
-        "--from-rois", type=Path, metavar="DIR", help="ImageJ ROI sets of the images' names and folders; groups: states"
-    )
-    add("--states", type=Path, metavar="FILE", help="CSV with the columns image, id, state")
-    group = parser.add_argument_group("what counts")
-    add = group.add_argument
-    add("--score", type=float, default=0.5, help="detections below it are left out (default: %(default)s)")
-    add("--min-size", type=float, default=5.0, metavar="PX", help="resolution limit, ECD (default: %(default)s px)")
-    add("--reference-uncertainty", type=float, metavar="PX", help="of a diameter by the outlines of the truth (docs)")
-    add("--target", default="5%", metavar="5%", help="uncertainty of D50 to plan the number of particles for")
-    group = parser.add_argument_group("also written")
-    add = group.add_argument
-    add("--xlsx", action="store_true", help="particles.xlsx")
-    add("--rois", action="store_true", help="rois/<image>.zip, ImageJ ROI sets to correct and measure again")
-    add("--colour", choices=["auto", "size", "state"], default="auto", help="of overlays (default: states if known)")
-    return parser.parse_args(arguments)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -117,10 +34,14 @@ def run(arguments: argparse.Namespace) -> int:
     """
     settings, wishes = _settings(arguments), _wishes(arguments)
     tile = _tile(arguments)
-    ranks, files = ranks_of(arguments.launcher), find_images(arguments.images, arguments.out)
+    ranks, given = ranks_of(arguments.launcher), find_images(arguments.images, arguments.out)
+    files = given
     if arguments.from_labels is not None:
-        files = without_label_images(files, arguments.from_labels, arguments.suffix)
+        files = without_label_images(given, arguments.from_labels, arguments.suffix)
     source, validations = _source(arguments, files, tile)
+    if taken := len(given) - len(files):
+        note = f"{taken} of {len(given)} files given are label images, not pictures to measure"
+        source = dataclasses.replace(source, notes=(*source.notes, note))
     measurement = measure(files, arguments.out, source, settings, validations=validations, wishes=wishes, ranks=ranks)
     if measurement is None:
         return 0

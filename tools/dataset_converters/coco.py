@@ -3,7 +3,7 @@
 python tools/dataset_converters/coco.py --help
 """
 
-from semsize.exchange.programs import coco as main
+from semsize.programs.convert import coco as main
 
 if __name__ == "__main__":
     main()

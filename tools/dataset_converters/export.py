@@ -3,7 +3,7 @@
 python tools/dataset_converters/export.py --help
 """
 
-from semsize.exchange.programs import export as main
+from semsize.programs.convert import export as main
 
 if __name__ == "__main__":
     main()

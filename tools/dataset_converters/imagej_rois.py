@@ -3,7 +3,7 @@
 python tools/dataset_converters/imagej_rois.py --help
 """
 
-from semsize.exchange.programs import imagej_rois as main
+from semsize.programs.convert import imagej_rois as main
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 python tools/dataset_converters/label_images.py --help
 """
 
-from semsize.exchange.programs import label_images as main
+from semsize.programs.convert import label_images as main
 
 if __name__ == "__main__":
     main()

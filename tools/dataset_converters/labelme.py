@@ -3,7 +3,7 @@
 python tools/dataset_converters/labelme.py --help
 """
 
-from semsize.exchange.programs import labelme as main
+from semsize.programs.convert import labelme as main
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 python tools/dataset_converters/via.py --help
 """
 
-from semsize.exchange.programs import via as main
+from semsize.programs.convert import via as main
 
 if __name__ == "__main__":
     main()

@@ -3,18 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tqdm import tqdm
-
 from semsize.cli import one_line_errors
-from semsize.synthesis.dataset import (
-    DatasetPlan,
-    RenderedDatasetError,
-    claim_folder,
-    join_parts,
-    missing_numbers,
-    render_missing,
-)
-from semsize.synthesis.rendering import RenderSettings
 
 PROGRAM = """Render SEM images of agglomerated particles with exact truth: images, and COCO annotations per split.
 
@@ -95,6 +84,18 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Plan, render what is missing, join."""
     options = parse_arguments(arguments)
+    from tqdm import tqdm  # not above: --help is quick
+
+    from semsize.synthesis import (
+        DatasetPlan,
+        RenderedDatasetError,
+        RenderSettings,
+        claim_folder,
+        join_parts,
+        missing_numbers,
+        render_missing,
+    )
+
     settings = RenderSettings(
         seed=options.seed,
         shape=(options.size[1], options.size[0]),
