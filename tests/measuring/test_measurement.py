@@ -15,7 +15,7 @@ from measured_scenes import RADII, SHAPE, BrightSource, DoubtfulSource, scene, w
 
 from semsize.measuring import InputError, OutputError, Settings, Wishes, measure_images
 from semsize.measuring.images import find_images
-from semsize.measuring.outlines import outlines_from_coco, outlines_from_labels, outlines_from_rois
+from semsize.measuring.outline_files import outlines_from_coco, outlines_from_labels, outlines_from_rois
 from semsize.measuring.record import in_json, read_measurement, summary_of
 from semsize.measuring.results_folder import ResultsFolder
 from semsize.measuring.size_figures import size_figures

@@ -11,7 +11,7 @@ from measured_scenes import SHAPE, BrightSource, scene, write_zeiss
 
 from semsize.measuring import InputError, Wishes, measure_images
 from semsize.measuring.images import find_images
-from semsize.measuring.outlines import outlines_from_coco, outlines_from_labels, outlines_from_rois
+from semsize.measuring.outline_files import outlines_from_coco, outlines_from_labels, outlines_from_rois
 from semsize.structures.masks import CroppedMasks
 
 COUNTS = {"001.tif": 5, "A/001.tif": 3, "B/001.tif": 4}

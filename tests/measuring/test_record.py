@@ -10,7 +10,7 @@ from vendor_files import hitachi_text, jeol_text
 from semsize.measuring import Settings, measure_images
 from semsize.measuring.command import lines_of
 from semsize.measuring.images import find_images
-from semsize.measuring.outlines import outlines_from_coco
+from semsize.measuring.outline_files import outlines_from_coco
 from semsize.measuring.record import in_json, read_measurement, summary_of, warnings_of
 from semsize.measuring.validation_file import validation_to_dict
 from semsize.metrology import ModelUse
