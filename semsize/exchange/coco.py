@@ -41,7 +41,7 @@ def read_coco(
         path: the JSON file.
         images: where its images are.
         account: takes what cannot be read.
-        label_key: see above.
+        label_key: key of an annotation, or of its attributes, with the label.
         segmentation_key: `amodal_segmentation` takes the full outlines of rendered truths, hidden parts included.
         crowds_as_particles: take annotations marked `iscrowd` as the others, for tools that mark every mask so.
 

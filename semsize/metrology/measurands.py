@@ -122,11 +122,11 @@ class Measurands:
         feret_min_px: smallest caliper width.
         feret_max_px: largest caliper width.
         perimeter_px: length of the outline.
-        area_nm2: area in square nanometres; likewise the lengths with ``_nm``.
-        ecd_nm: see above.
-        feret_min_nm: see above.
-        feret_max_nm: see above.
-        perimeter_nm: see above.
+        area_nm2: area in square nanometres.
+        ecd_nm: diameter of the circle of that area, nanometres.
+        feret_min_nm: smallest caliper width, nanometres.
+        feret_max_nm: largest caliper width, nanometres.
+        perimeter_nm: length of the outline, nanometres.
         aspect_ratio: smallest Feret diameter / largest, in (0, 1] (ISO 9276-6).
         circularity: perimeter of the circle of the same area / perimeter, 1 for a disk (ISO 9276-6); its square is the
             form factor 4π·area/perimeter², which some programs call circularity.

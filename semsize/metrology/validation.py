@@ -99,7 +99,7 @@ class OcclusionClass:
         high: upper end, excluded.
         images: in number.
         detected: particles found, those at the border left out, weighted for D50.
-        fully_imaged: true particles that are fully imaged, likewise.
+        fully_imaged: true particles that are fully imaged, of the same images.
         effect: D50 of all detections / D50 of the fully imaged truths - 1.
         standard_error: of ln(1 + effect): from the particles of its images, and from how images differ.
         between_image_std: standard deviation of ln(1 + effect) between images of one density, of all classes together.

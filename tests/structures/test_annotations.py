@@ -176,10 +176,10 @@ def test_five_thousand_particles_are_checked_within_two_seconds():
     image = image_record(id=1, file_name="a.png", height=704, width=1024)
     particles = [particle_record(id=i, image_id=1, rle=rle) for i, rle in enumerate(rles, 1)]
     data = json.loads(json.dumps(dataset([image], particles)))
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone: other work beside it does not count
     validate(data, "many")
     assert len(particles) == 5000
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 # --- COCO files of other programs -------------------------------------------------------------------------------------

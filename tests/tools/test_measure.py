@@ -76,7 +76,15 @@ def test_help_is_quick_and_has_an_example():
     )
     assert "python tools/measure.py scans/*.tif --out results" in done.stdout
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
-    assert not loaded & {"torch", "mmengine", "mmcv", "mmdet"}
+    assert not loaded & {"torch", "numpy"}
+
+
+def test_label_images_among_the_files_are_said_and_not_measured(measure, tmp_path):
+    write_scenes(tmp_path / "in", 2)
+    labels_of(tmp_path / "in" / "labels", "scan 0.tif", "scan 1.tif")
+    code, out, error = measure(tmp_path / "in", "--out", tmp_path / "out", "--from-labels", tmp_path / "in" / "labels")
+    assert (code, error) == (0, "")
+    assert "2 of 4 files given are label images, not pictures to measure" in out
 
 
 def test_it_measures_and_says_what(measure, scans, tmp_path):
