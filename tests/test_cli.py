@@ -28,9 +28,9 @@ for name in ("SIGUSR1", "pthread_sigmask", "sigwaitinfo"):
     delattr(signal, name)
 from tio2.cli import quiet_imports
 with quiet_imports():
-    import tio2.engine, tio2.engine.launch, tio2.engine.hooks, tio2.engine.stopping, tio2.engine.cross_validation
+    import tio2.engine, tio2.engine.launch, tio2.engine.hooks, tio2.engine.resumption, tio2.engine.cross_validation
     import tio2.inference, semsize.measuring.command, tio2.evaluation
-from tio2.engine.stopping import STOP_SIGNALS, ShieldedWorker
+from tio2.engine.resumption import STOP_SIGNALS, ShieldedWorker
 assert STOP_SIGNALS == (signal.SIGTERM,)
 ShieldedWorker(None)(0)
 """

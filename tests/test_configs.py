@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 
-from tio2.engine.data_sets import data_sets
+from tio2.engine.config import data_sets
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path for folder in ("tio2", "demo") for path in (ROOT / "configs" / folder).rglob("*.py"))

@@ -22,8 +22,8 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.rle_batch import Rle
 from semsize.structures.tiling import check_tiles, merge_tiles, tile_grid
 from tio2.engine import CheckpointError, ConfigError, load_checkpoint, precision_name
-from tio2.engine.heap import keep_freed_memory
-from tio2.engine.settings import check_settings
+from tio2.engine.config import check_settings
+from tio2.engine.processes import keep_freed_memory
 
 
 @dataclass(frozen=True, eq=False)

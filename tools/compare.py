@@ -30,7 +30,7 @@ def main() -> None:
     arguments = parse_arguments()
     with quiet_imports():
         from semsize.measuring.csv_files import write_csv
-        from tio2.engine.config_changes import config_changes, effective_settings, initial_weights
+        from tio2.engine.config import config_changes, effective_settings, initial_weights
         from tio2.reporting import comparing
         from tio2.reporting.figures import write_figure
         from tio2.reporting.runs import RunError, read_run, run_config

@@ -36,8 +36,8 @@ def main() -> None:
         from semsize.structures import AnnotationError, read_annotations, write_predictions
         from tio2.agglomerates import LibraryError
         from tio2.engine import launch
+        from tio2.engine.config import annotation_file, divided_set
         from tio2.engine.cross_validation import pooled_predictions, pooled_record, prepare_folds, run_fold
-        from tio2.engine.data_sets import annotation_file, divided_set
         from tio2.engine.testing import write_record
         from tio2.evaluation import coco_figures, table1_figures
         from tio2.reporting import draw_split, write_report

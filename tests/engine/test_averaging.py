@@ -2,6 +2,7 @@
 
 import collections
 import os
+import shutil
 import signal
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from mmengine.hooks import Hook
 from toy_runs import toy_runner, validation, weights_of
 
-from tio2.engine import CheckpointError, TrainingStopped, load_checkpoint, publish_checkpoint, resume_point, saving
+from tio2.engine import CheckpointError, TrainingStopped, load_checkpoint, publish_checkpoint, resume_point
 
 MOMENTUM = 0.3
 AVERAGING = [{"type": "AveragedWeightsHook", "momentum": MOMENTUM}]
@@ -143,8 +144,8 @@ def test_a_run_is_not_resumed_with_averages_from_one_without_nor_the_other_way(f
 
 def test_the_average_needs_room_on_the_disk(tmp_path, monkeypatch):
     usage = collections.namedtuple("Usage", "total used free")
-    monkeypatch.setattr(saving.shutil, "disk_usage", lambda _: usage(100, 29, 71))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 29, 71))
     with pytest.raises(CheckpointError, match="MiB free, and a checkpoint takes about"):
         averaging_runner(tmp_path).train()  # 6 weights twice and 6 momenta of 4 bytes
-    monkeypatch.setattr(saving.shutil, "disk_usage", lambda _: usage(100, 28, 72))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 28, 72))
     averaging_runner(tmp_path).train()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from tio2.engine.config_changes import config_changes, effective_settings, initial_weights
+from tio2.engine.config import config_changes, effective_settings, initial_weights
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "tio2"
 BASE = CONFIGS / "ablations" / "light_base.py"

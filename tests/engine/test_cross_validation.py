@@ -13,9 +13,9 @@ from semsize.structures.annotations import read_annotations, write_annotations
 from semsize.structures.whole_files import file_sha256
 from tio2.agglomerates import Agglomerate, AgglomerateLibrary
 from tio2.engine import ConfigError
+from tio2.engine.config import data_sets, divided_set
 from tio2.engine.cross_validation import Fold, pooled_record, prepare_folds, run_fold
-from tio2.engine.data_sets import data_sets, divided_set
-from tio2.engine.stopping import TrainingStopped
+from tio2.engine.resumption import TrainingStopped
 
 TRAIN = """import json, sys
 from pathlib import Path

@@ -9,8 +9,8 @@ import pytest
 from processes import CONFIG, ROOT, SMALL, data_options, finish, largest_difference, loading, start, weights
 
 from semsize.structures import annotations
-from tio2.engine import DistributionError
-from tio2.engine.distribution import process_variables
+from tio2.engine import ProcessError
+from tio2.engine.processes import process_variables
 
 SRUN = """#!/usr/bin/env bash
 # Starts the tasks of a Slurm job step on this machine, as far as our scripts need it.
@@ -130,7 +130,7 @@ def test_two_processes_test_as_one_and_each_image_once(trained, rendered_set, th
 def test_a_launcher_that_did_not_start_the_process_is_named(monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(DistributionError, match="RANK, WORLD_SIZE, LOCAL_RANK are not set: start with tools/dist_tr"):
+    with pytest.raises(ProcessError, match="RANK, WORLD_SIZE, LOCAL_RANK are not set: start with tools/dist_tr"):
         process_variables("pytorch")
 
 

@@ -6,7 +6,7 @@ import sys
 ROUNDS = """
 import resource, sys
 import numpy as np
-from tio2.engine.heap import keep_freed_memory
+from tio2.engine.processes import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 for _ in range(30):

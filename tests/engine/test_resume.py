@@ -10,7 +10,7 @@ from mmengine.config import Config
 from toy_runs import toy_runner, weights_of
 
 from tio2.engine import CheckpointError, launch, newest_checkpoint, resume_point
-from tio2.engine.resume import checkpoint_name, checkpoint_position, checkpoints_of, newest_first
+from tio2.engine.checkpoints import checkpoint_name, checkpoint_position, checkpoints_of
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_of_files_written_in_one_moment_the_furthest_is_the_newest(tmp_path):
     for name in ("epoch_9.pth", "epoch_10.pth", "epoch_10_step_400.pth", "best.pth", "epoch_x.pth"):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, ns=(0, 0))
-    assert [path.name for path in newest_first(tmp_path)] == ["epoch_10_step_400.pth", "epoch_10.pth", "epoch_9.pth"]
+    assert [path.name for path in checkpoints_of(tmp_path)] == ["epoch_10_step_400.pth", "epoch_10.pth", "epoch_9.pth"]
 
 
 def test_cut_short_at_any_length_is_named_and_passed_over(copy, capsys):
@@ -96,9 +96,7 @@ def test_changed_bytes_are_found_by_their_checksum(copy, capsys):
 def test_published_weights_are_no_state(copy, capsys):
     torch.save({"state_dict": {}, "meta": {}}, copy / "epoch_4.pth")
     assert resume_point(copy).name == "epoch_3.pth"
-    assert "no state to go on from (message_hub, optimizer)" in capsys.readouterr().err.replace(
-        "(optimizer, message_hub)", "(message_hub, optimizer)"
-    )
+    assert "no state to go on from (message_hub, optimizer)" in capsys.readouterr().err
 
 
 def test_none_whole_is_an_error_and_none_at_all_a_said_fresh_start(tmp_path, capsys):

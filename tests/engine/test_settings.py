@@ -9,7 +9,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from tio2.engine import ConfigError
-from tio2.engine.settings import check_options, check_settings
+from tio2.engine.config import check_options, check_settings
 from tio2.typed_settings import fits
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -1,8 +1,11 @@
-"""One function loads every checkpoint: plain data only, never code; the Runner's own included."""
+"""Checkpoints on disk: loaded as plain data, written whole, the newest found by one rule, published."""
 
+import io
 import os
 import pickle
 import re
+import shutil
+import sys
 import zipfile
 from pathlib import Path
 from urllib.error import URLError
@@ -11,7 +14,11 @@ from urllib.parse import urlparse
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader, get_torch_safe_globals
 
+from semsize.structures.whole_files import whole_file
+
 CONFIG_FOLDER = Path("configs")
+MIB = 2**20
+NAME = re.compile(r"epoch_(\d+)(?:_step_(\d+))?\.pth")
 
 
 class CheckpointError(RuntimeError):
@@ -48,25 +55,30 @@ def load_checkpoint(path: str | Path, map_location: str | torch.device | None = 
         ) from error
 
 
+def _load_for_mmengine(filename: str, map_location: str | torch.device | None = None) -> dict:
+    return load_checkpoint(os.fspath(filename), map_location)
+
+
+# mmengine's own loaders fall back to unpickling code
+CheckpointLoader.register_scheme(prefixes=["", "http://", "https://"], loader=_load_for_mmengine, force=True)
+
+
 def find_checkpoint(path: str | Path) -> Path:
     """The file of a checkpoint that is named by path or address; an address is downloaded once.
 
     Raises:
         CheckpointError: It is missing or cannot be downloaded; the message names the command that makes it.
     """
-    file = fetch(str(path)) if str(path).startswith(("http://", "https://")) else Path(path).expanduser()
+    file = _download(str(path)) if str(path).startswith(("http://", "https://")) else Path(path).expanduser()
     if not file.is_file():
-        raise CheckpointError(f"checkpoint {file} does not exist{how_to_make(file)}")
+        raise CheckpointError(f"checkpoint {file} does not exist{_how_to_make(file)}")
     return file
 
 
-def fetch(url: str) -> Path:
+def _download(url: str) -> Path:
     """Download a checkpoint once into torch's hub folder and return its path.
 
-    A name that ends in `-<8 hex digits>.pth`, as the model zoo's do, is held against the file's SHA-256.
-
-    Raises:
-        CheckpointError: No network, an error of the server, or a wrong checksum.
+    If the name ends in `-<8 hex digits>.pth`, as in the model zoo, the digits must be the start of the file's SHA-256.
     """
     name = Path(urlparse(url).path).name
     target = Path(torch.hub.get_dir()) / "checkpoints" / name
@@ -85,19 +97,138 @@ def fetch(url: str) -> Path:
     return target
 
 
-def how_to_make(file: Path) -> str:
-    """The command that makes work_dirs/<config>/epoch_N.pth, where such a config stands here."""
+def _how_to_make(file: Path) -> str:
+    """The command that makes work_dirs/<config>/epoch_N.pth, if there is such a config."""
     configs = sorted(CONFIG_FOLDER.rglob(f"{file.parent.name}.py")) if file.stem.startswith("epoch_") else []
     return f"; make it with: python tools/train.py {configs[0]}" if configs else ""
 
 
-def _install() -> None:
-    """Put load_checkpoint in the place of mmengine's own loaders, which fall back to unpickling code."""
-
-    def load_from_file(filename: str, map_location=None) -> dict:
-        return load_checkpoint(os.fspath(filename), map_location)
-
-    CheckpointLoader.register_scheme(prefixes=["", "http://", "https://"], loader=load_from_file, force=True)
+def checkpoint_name(epoch: int, step: int | None = None) -> str:
+    """File name of the state after `epoch` epochs, or within the next epoch after `step` steps of the run."""
+    return f"epoch_{epoch}.pth" if step is None else f"epoch_{epoch}_step_{step}.pth"
 
 
-_install()
+def checkpoint_position(path: Path) -> tuple[int, int]:
+    """Epochs, and steps within the next epoch (0 at an epoch's end), that a checkpoint's name states."""
+    epoch, step = NAME.fullmatch(path.name).groups()
+    return int(epoch), int(step or 0)
+
+
+def checkpoints_of(folder: str | Path) -> list[Path]:
+    """Checkpoints of a run's folder (epoch_3.pth, epoch_3_step_350.pth), whole or not, the last written first.
+
+    Checkpoints that were written in the same moment are ordered by their position.
+    """
+    found = [path for path in Path(folder).glob("epoch_*.pth") if NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, checkpoint_position(path)), reverse=True)
+
+
+def newest_checkpoint(folder: str | Path) -> Path:
+    """The checkpoint that `resume_point` takes, for programs that need one.
+
+    Raises:
+        CheckpointError: There is none, or none is whole.
+    """
+    newest = resume_point(folder)
+    if newest is None:
+        raise CheckpointError(f"no epoch_*.pth in {folder}{_how_to_make(Path(folder) / 'epoch_1.pth')}")
+    return newest
+
+
+def resume_point(folder: str | Path) -> Path | None:
+    """The whole checkpoint that was written last; those that are not whole are named on stderr and passed over.
+
+    The time of writing decides, not the name: an earlier run in the same folder may have left later epochs. MMEngine's
+    `last_checkpoint` file is not used, since it holds an absolute path, which is wrong once the folder has moved.
+
+    Returns:
+        None if the folder holds no checkpoint at all.
+
+    Raises:
+        CheckpointError: There are some, and none is whole.
+    """
+    candidates = checkpoints_of(folder)
+    for path in candidates:
+        try:
+            _require_whole(path)
+        except CheckpointError as error:
+            print(f"passed over: {error}", file=sys.stderr)
+        else:
+            return path
+    if candidates:
+        names = ", ".join(path.name for path in candidates)
+        raise CheckpointError(f"no checkpoint in {folder} is whole ({names}): move them away to start anew")
+    return None
+
+
+def _require_whole(path: Path) -> None:
+    """Load a checkpoint as a resumed run does, and check all its bytes against their checksums."""
+    checkpoint = load_checkpoint(path)
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged:
+        raise CheckpointError(f"checkpoint {path} is damaged ({damaged}); take an older one or make it again")
+    missing = {"state_dict", "optimizer", "meta", "message_hub"} - set(checkpoint)
+    if missing:
+        raise CheckpointError(
+            f"checkpoint {path} holds weights, but no state to go on from ({', '.join(sorted(missing))})"
+        )
+
+
+def write_checkpoint(path: str | Path, data: bytes) -> None:
+    """Write the bytes of a checkpoint; `path` is the old file or the whole new one, also after a power cut.
+
+    Raises:
+        CheckpointError: The disk is full, or refuses; the message says which checkpoint is left to go on from.
+    """
+    path = Path(path)
+    try:
+        whole_file(path, lambda part: _write_through(part, data))
+        if os.name != "nt":  # Windows cannot open folders
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+    except OSError as error:
+        kept = next(iter(checkpoints_of(path.parent)), None)
+        raise CheckpointError(
+            f"checkpoint {path} could not be written ({error.strerror}; it has {len(data) / MIB:.1f} MiB, the disk "
+            f"{free_mib(path.parent):.1f} MiB free); nothing was replaced, and "
+            f"{f'{kept.name} is kept' if kept else 'there is none before it'}: make room, then go on with --resume"
+        ) from error
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def free_mib(folder: Path) -> float:
+    """Room on the disk of `folder`, in MiB."""
+    return shutil.disk_usage(folder).free / MIB
+
+
+def publish_checkpoint(source: str | Path, target: str | Path) -> None:
+    """Write the weights of `source` to `target`: floating-point tensors in half precision, epoch, step.
+
+    Raises:
+        CheckpointError: `source` cannot be loaded, holds no weights, or has a weight that half precision cannot hold.
+    """
+    checkpoint = load_checkpoint(source)
+    if "state_dict" not in checkpoint:
+        raise CheckpointError(f"checkpoint {source} holds no state_dict; give one that training wrote")
+    halved = {name: _halved(tensor, f"{source}: {name}") for name, tensor in checkpoint["state_dict"].items()}
+    position = {key: int(checkpoint["meta"][key]) for key in ("epoch", "iter") if key in checkpoint.get("meta", {})}
+    buffer = io.BytesIO()
+    torch.save({"state_dict": halved, "meta": position}, buffer)
+    write_checkpoint(target, buffer.getvalue())
+
+
+def _halved(tensor: torch.Tensor, name: str) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        return tensor.clone()
+    half = tensor.half()
+    if not torch.isfinite(half).all():
+        raise CheckpointError(f"{name} has a value that half precision cannot hold; ship it in full precision")
+    return half

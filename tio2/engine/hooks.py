@@ -1,27 +1,200 @@
-"""Hooks of a run: what it was (run.json), how far it is (a bar on a terminal), how long an image takes."""
+"""What watches a training: whether its losses are finite, its record (run.json), its progress."""
 
 import importlib.metadata
 import json
+import logging
+import math
 import platform
-import statistics
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from mmdet.registry import HOOKS
-from mmengine.dist import get_world_size, is_main_process
+from mmdet.registry import HOOKS, OPTIM_WRAPPERS
+from mmengine.dist import get_rank, get_world_size, is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.optim import Optimizer
 from tqdm import tqdm
 
 import tio2
 from semsize.structures.json_files import write_json
 from semsize.structures.whole_files import file_sha256
-from tio2.engine.checkpoints import find_checkpoint
-from tio2.engine.heap import MIB, peak_resident_mib
-from tio2.engine.precision import precision_name
+from tio2.engine.checkpoints import MIB, find_checkpoint
+from tio2.engine.config import ConfigError
+from tio2.engine.processes import ProcessError, on_any_process, peak_resident_mib, same_on_all_processes
+from tio2.engine.resumption import sample_numbers
+
+SMALLEST_LOSS_SCALE = 1.0
+"""In float16; if a gradient is not finite with a smaller scale, the scale is not the cause."""
 
 PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "numpy", "opencv-python")
+
+
+def precision_name(model: nn.Module) -> str:
+    """What a model computes in: `float32`, `bfloat16` or `float16`; float32 if the model does not say."""
+    return getattr(model.module if is_model_wrapper(model) else model, "precision_name", "float32")
+
+
+@OPTIM_WRAPPERS.register_module()
+class LossScalingOptimWrapper(OptimWrapper):
+    """OptimWrapper that multiplies the loss by a scale while the model computes in float16, and only then.
+
+    A gradient that is not finite leaves its step out and halves the scale; 2000 steps without one double it (torch's
+    GradScaler). Each step left out is logged. Weights and their gradients are float32, so bfloat16 needs no scale.
+
+    Args:
+        optimizer: As for OptimWrapper.
+        accumulative_counts: Batches of a step.
+        clip_grad: As for OptimWrapper; gradients are clipped as they are without the scale.
+    """
+
+    def __init__(self, optimizer: Optimizer, accumulative_counts: int = 1, clip_grad: dict | None = None):
+        super().__init__(optimizer, accumulative_counts, clip_grad)
+        self.scaler = torch.amp.GradScaler(optimizer.param_groups[0]["params"][0].device.type)
+        self.scales = False
+        self.left_out = False
+        self.steps_left_out = 0
+
+    @property
+    def scale(self) -> float:
+        """What the loss is multiplied by."""
+        return self.scaler.get_scale() if self.scales else 1.0
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """A step's forward and backward pass; the model is asked for its precision."""
+        self.scales = precision_name(model) == "float16"
+        with super().optim_context(model):
+            yield
+
+    def backward(self, loss: Tensor, **options) -> None:
+        """Gradients of the scaled loss."""
+        self.left_out = False
+        super().backward(self.scaler.scale(loss) if self.scales else loss, **options)
+
+    def step(self, **options) -> None:
+        """Take the step, or leave it out if a gradient is not finite."""
+        if not self.scales:
+            super().step(**options)
+            return
+        self.scaler.unscale_(self.optimizer)
+        if self.clip_grad_kwargs:
+            self._clip_grad()
+        before = self.scale
+        self.scaler.step(self.optimizer, **options)
+        self.scaler.update()
+        self.left_out = self.scale < before
+        if self.left_out:
+            self.steps_left_out += 1
+            print_log(
+                f"a step is left out, since a gradient is not finite in float16 with the loss times {before:g}; "
+                f"from now on it is multiplied by {self.scale:g} ({self.steps_left_out} steps left out so far)",
+                "current",
+                logging.WARNING,
+            )
+
+    def state_dict(self) -> dict:
+        """The optimizer's, and the scale."""
+        scaling = {"loss_scaler": self.scaler.state_dict(), "steps_left_out": self.steps_left_out}
+        return super().state_dict() | (scaling if self.scales else {})
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Go on with the scale that a checkpoint has, if it has one."""
+        if "loss_scaler" in state_dict:
+            self.scaler.load_state_dict(state_dict.pop("loss_scaler"))
+            self.steps_left_out = state_dict.pop("steps_left_out")
+        super().load_state_dict(state_dict)
+
+
+class LossError(RuntimeError):
+    """A loss or gradient that is NaN or infinite; the message is one line that names the images."""
+
+
+@HOOKS.register_module()
+class LossGuardHook(Hook):
+    """Stops all processes at a loss or gradient that is NaN or infinite, names the images and saves the batch.
+
+    It acts before the epoch's checkpoint is written, so that no checkpoint holds such weights. In float16
+    `LossScalingOptimWrapper` leaves out a step whose gradient is not finite; the run stops once the scale of the loss
+    cannot be the cause.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Make sure that precision and optimizer go together, and that all processes begin at the same step."""
+        require_scaling(runner)
+        if not same_on_all_processes(runner.iter, _device(runner)):
+            raise ProcessError(
+                f"process {get_rank()} would begin at step {runner.iter}, another one elsewhere: "
+                "the processes see different files in the run's folder"
+            )
+
+    def after_train_iter(self, runner: Runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002
+        """Check the losses and, if gradients are clipped, their norm."""
+        values = {name: torch.as_tensor(value).item() for name, value in outputs.items() if "loss" in name}
+        norm = runner.message_hub.log_scalars.get("train/grad_norm")
+        left_out = getattr(runner.optim_wrapper, "left_out", False)
+        if left_out and runner.optim_wrapper.scale < SMALLEST_LOSS_SCALE:
+            values["grad_norm"] = math.nan
+        elif norm is not None and not left_out:
+            values["grad_norm"] = float(norm.current())
+        wrong = [f"{name} {value}" for name, value in values.items() if not math.isfinite(value)]
+        if not on_any_process(bool(wrong), _device(runner)):
+            return
+        step = runner.iter + 1
+        if not wrong:
+            raise LossError(f"stopped at step {step}, since the loss of another process is not a number")
+        path = Path(runner.work_dir) / f"bad_batch_step_{step}_process_{get_rank()}.pth"
+        torch.save({"step": step, "figures": values} | plain_batch(runner, data_batch), path)
+        images = ", ".join(sample.img_path for sample in data_batch["data_samples"])
+        raise LossError(
+            f"{', '.join(wrong)} at step {step}, in the images {images}; the batch is saved as {path}, the last "
+            "checkpoint is from before it: look at these images, or lower the learning rate, and go on with --resume"
+        )
+
+
+def require_scaling(runner: Runner) -> None:
+    """Make sure that float16 is trained with a scaled loss, and that nothing but the model sets a precision.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    kind, precision = type(runner.optim_wrapper).__name__, precision_name(runner.model)
+    scaled = isinstance(runner.optim_wrapper, LossScalingOptimWrapper)
+    if isinstance(runner.optim_wrapper, AmpOptimWrapper) or (precision == "float16" and not scaled):
+        raise ConfigError(
+            f"optim_wrapper.type={kind} does not go with the model, which computes in {precision}: set "
+            "optim_wrapper.type=LossScalingOptimWrapper, and for mixed precision model.precision=mixed (--amp)"
+        )
+
+
+def plain_batch(runner: Runner, data_batch: dict) -> dict:
+    """A batch as plain data that `load_checkpoint` opens: inputs, and for each image path, boxes, labels and RLE."""
+    return {
+        "sample_numbers": sample_numbers(runner),
+        "seed": runner.seed,
+        "inputs": list(data_batch["inputs"]),
+        "images": [
+            {
+                "img_path": sample.img_path,
+                "img_id": sample.img_id,
+                "boxes": torch.as_tensor(getattr(sample.gt_instances.bboxes, "tensor", sample.gt_instances.bboxes)),
+                "labels": sample.gt_instances.labels,
+                "masks": sample.gt_instances.masks.cropped.to_rles(),
+            }
+            for sample in data_batch["data_samples"]
+        ],
+    }
+
+
+def _device(runner: Runner) -> torch.device:
+    return next(runner.model.parameters()).device
 
 
 def versions() -> dict[str, str]:
@@ -31,34 +204,17 @@ def versions() -> dict[str, str]:
 
 
 def peak_memory_mib() -> float:
-    """Peak memory of this process: of the GPU where one is used, else resident, in MiB."""
+    """Peak memory of this process: of the GPU if one is used, else resident, in MiB."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / MIB
     return peak_resident_mib()
-
-
-def start_weights(load_from: str | None) -> dict | None:
-    """Path and SHA-256 of the weights that a run starts from."""
-    if load_from is None:
-        return None
-    return {"path": str(load_from), "sha256": file_sha256(find_checkpoint(load_from))}
-
-
-def start_before(meta: dict, record: dict) -> dict | None:
-    """What a run that was interrupted had started from; empty if nothing tells.
-
-    Args:
-        meta: Of the checkpoint that it goes on from; one written before checkpoints had `start_weights` does not tell.
-        record: Contents of its `run.json`; empty where it was interrupted before there was one.
-    """
-    return meta.get("start_weights", record.get("start_weights", {}))
 
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
     """Keeps `run.json` in the run's folder, renewed after every epoch; a resumed run adds to its time.
 
-    Each checkpoint tells which weights its run began with, so that a run that goes on from it says the same.
+    Each checkpoint states which weights its run began with, so that a resumed run records the same.
     """
 
     priority = "LOWEST"
@@ -66,98 +222,79 @@ class RunRecordHook(Hook):
     def __init__(self):
         self._resumed: dict | None = None
 
-    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Keep what the checkpoint says of the run that goes on."""
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the `meta` of a checkpoint that the run resumes from."""
         if runner._resume:
             self._resumed = checkpoint.get("meta", {})
 
-    def before_train(self, runner) -> None:  # noqa: D102
+    def before_train(self, runner: Runner) -> None:
+        """Begin to count, and find out which weights the run began with."""
         self._began = time.monotonic()
         self._path = Path(runner.work_dir) / "run.json"
         before = json.loads(self._path.read_text()) if self._resumed is not None and self._path.is_file() else {}
         self._seconds_before = before.get("seconds", 0.0)
-        self._peak = 0.0
-        self._start = start_weights(runner._load_from) if self._resumed is None else start_before(self._resumed, before)
+        self._peak_mib = 0.0
+        if self._resumed is not None:  # checkpoints of older versions have no start_weights; {}: not known
+            self._start = self._resumed.get("start_weights", before.get("start_weights", {}))
+        elif runner._load_from is None:
+            self._start = None
+        else:
+            sha256 = file_sha256(find_checkpoint(runner._load_from))
+            self._start = {"path": str(runner._load_from), "sha256": sha256}
 
-    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:  # noqa: ARG002
-        """Let the checkpoint tell what the run began with."""
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:  # noqa: ARG002
+        """Let the checkpoint state what the run began with."""
         checkpoint["meta"]["start_weights"] = self._start
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002
-        """Look at the peak of a GPU's memory after each step: each line of the log begins a new one."""
-        self._peak = max(self._peak, peak_memory_mib())
+    def after_train_iter(self, runner: Runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002
+        """Take the peak of each step: LoggerHook resets torch's peak of the GPU with every line of the log."""
+        self._peak_mib = max(self._peak_mib, peak_memory_mib())
 
-    def after_train_epoch(self, runner) -> None:  # noqa: D102
-        self._write(runner, runner.epoch + 1)  # the loop counts it after its hooks
+    def after_train_epoch(self, runner: Runner) -> None:  # noqa: D102
+        self._write(runner, runner.epoch + 1)  # the loop counts the epoch after its hooks
 
-    def after_train(self, runner) -> None:  # noqa: D102
+    def after_train(self, runner: Runner) -> None:  # noqa: D102
         self._write(runner, runner.epoch)
 
-    def _write(self, runner, epochs: int) -> None:
+    def _write(self, runner: Runner, epochs: int) -> None:
         if not is_main_process():
             return
         parameters = list(runner.model.parameters())
-        write_json(
-            self._path,
-            {
-                "config": runner.cfg.filename,
-                "seed": runner.seed,
-                "start_weights": self._start,
-                "epochs": epochs,
-                "max_epochs": runner.max_epochs,
-                "steps": runner.iter,
-                "processes": get_world_size(),
-                "batch_size": runner.train_dataloader.batch_size,
-                "seconds": self._seconds_before + time.monotonic() - self._began,
-                "peak_memory_mib": self._peak,
-                "parameters": sum(p.numel() for p in parameters),
-                "parameters_trained": sum(p.numel() for p in parameters if p.requires_grad),
-                "device": str(parameters[0].device),
-                "precision": precision_name(runner.model),
-                "steps_left_out": getattr(runner.optim_wrapper, "steps_left_out", 0),
-                "versions": versions(),
-            },
-            indent=2,
-        )
+        record = {
+            "config": runner.cfg.filename,
+            "seed": runner.seed,
+            "start_weights": self._start,
+            "epochs": epochs,
+            "max_epochs": runner.max_epochs,
+            "steps": runner.iter,
+            "processes": get_world_size(),
+            "batch_size": runner.train_dataloader.batch_size,
+            "seconds": self._seconds_before + time.monotonic() - self._began,
+            "peak_memory_mib": self._peak_mib,
+            "parameters": sum(p.numel() for p in parameters),
+            "parameters_trained": sum(p.numel() for p in parameters if p.requires_grad),
+            "device": str(parameters[0].device),
+            "precision": precision_name(runner.model),
+            "steps_left_out": getattr(runner.optim_wrapper, "steps_left_out", 0),
+            "versions": versions(),
+        }
+        write_json(self._path, record, indent=2)
 
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
-    """A bar with rate, loss and time left, where stderr is a terminal; the log's lines say the same elsewhere."""
+    """A bar with rate, loss and time left, if stderr is a terminal; elsewhere the log's lines say the same."""
 
     priority = "LOWEST"
 
-    def before_train(self, runner) -> None:  # noqa: D102
-        self._bar = None
-        if is_main_process() and sys.stderr.isatty():
-            self._bar = tqdm(
-                total=runner.max_iters, initial=runner.iter, desc="training", unit="step", dynamic_ncols=True
-            )
+    def before_train(self, runner: Runner) -> None:  # noqa: D102
+        hidden = not (is_main_process() and sys.stderr.isatty())
+        steps = {"total": runner.max_iters, "initial": runner.iter}
+        self._bar = tqdm(**steps, desc="training", unit="step", dynamic_ncols=True, disable=hidden)
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002, D102
-        if self._bar is not None:
-            self._bar.set_postfix(epoch=runner.epoch + 1, loss=f"{float(outputs['loss']):.3f}", refresh=False)
-            self._bar.update()
+    def after_train_iter(self, runner: Runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002, D102
+        self._bar.set_postfix(epoch=runner.epoch + 1, loss=f"{outputs['loss'].item():.3f}", refresh=False)
+        self._bar.update()
 
-    def after_train(self, runner) -> None:  # noqa: ARG002, D102
-        if self._bar is not None:
-            self._bar.close()
-
-
-@HOOKS.register_module()
-class SecondsPerImageHook(Hook):
-    """Seconds an image of a test, loading included: median and mean, in `seconds_per_image` after the run."""
-
-    def before_test(self, runner) -> None:  # noqa: ARG002, D102
-        self._seconds = []
-        self._last = time.monotonic()
-
-    def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002, D102
-        now = time.monotonic()
-        self._seconds.append((now - self._last) / max(len(outputs), 1))
-        self._last = now
-
-    @property
-    def seconds_per_image(self) -> dict[str, float]:
-        """Median and mean seconds an image."""
-        return {"median": statistics.median(self._seconds), "mean": statistics.fmean(self._seconds)}
+    def after_train(self, runner: Runner) -> None:  # noqa: ARG002, D102
+        self._bar.close()

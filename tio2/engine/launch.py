@@ -14,14 +14,19 @@ from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from semsize.structures.annotations import AnnotationError
-from tio2.engine.checkpoints import CheckpointError, find_checkpoint
-from tio2.engine.data_sets import FOLD_MARK, annotation_file, data_sets, require_particles
-from tio2.engine.distribution import DistributionError, join_processes
-from tio2.engine.guards import LossError
-from tio2.engine.heap import keep_freed_memory
-from tio2.engine.resume import resume_point
-from tio2.engine.settings import ConfigError, check_options, check_settings
-from tio2.engine.stopping import TrainingStopped
+from tio2.engine.checkpoints import CheckpointError, find_checkpoint, resume_point
+from tio2.engine.config import (
+    FOLD_MARK,
+    ConfigError,
+    annotation_file,
+    check_options,
+    check_settings,
+    data_sets,
+    require_particles,
+)
+from tio2.engine.hooks import LossError
+from tio2.engine.processes import ProcessError, join_processes, keep_freed_memory
+from tio2.engine.resumption import TrainingStopped
 from tio2.typed_settings import constructor_hints
 
 
@@ -150,4 +155,4 @@ def train(config: Config) -> None:
     build_runner(config).train()
 
 
-PEOPLE_ERRORS = (AnnotationError, CheckpointError, ConfigError, DistributionError, LossError, TrainingStopped)
+PEOPLE_ERRORS = (AnnotationError, CheckpointError, ConfigError, ProcessError, LossError, TrainingStopped)

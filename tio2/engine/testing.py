@@ -3,20 +3,23 @@
 import copy
 import json
 import math
+import statistics
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmdet.registry import HOOKS
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from semsize.structures.json_files import write_json
 from semsize.structures.whole_files import file_sha256
-from tio2.engine.data_sets import annotation_file, divided_set
-from tio2.engine.hooks import SecondsPerImageHook
-from tio2.engine.precision import precision_name
+from tio2.engine.config import annotation_file, divided_set
+from tio2.engine.hooks import precision_name
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,25 @@ def model_use(config: Config, checkpoint: str | Path, precision: str, tile: Sequ
     """
     settings = detection_settings(config, tile)
     return {"sha256": file_sha256(checkpoint), "engine": "torch", "precision": precision, "settings": settings}
+
+
+@HOOKS.register_module()
+class SecondsPerImageHook(Hook):
+    """Seconds an image of a test takes, loading included: median and mean, in `seconds_per_image` after the run."""
+
+    def before_test(self, runner: Runner) -> None:  # noqa: ARG002, D102
+        self._seconds = []
+        self._last = time.monotonic()
+
+    def after_test_iter(self, runner: Runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002, D102
+        now = time.monotonic()
+        self._seconds.append((now - self._last) / max(len(outputs), 1))
+        self._last = now
+
+    @property
+    def seconds_per_image(self) -> dict[str, float]:
+        """Median and mean."""
+        return {"median": statistics.median(self._seconds), "mean": statistics.fmean(self._seconds)}
 
 
 def tested_record(

@@ -23,7 +23,7 @@ from semsize.synthesis.rendering import RenderSettings, render_image
 from tio2.cli import quiet_imports
 
 with quiet_imports():
-    from tio2.engine.heap import keep_freed_memory
+    from tio2.engine.processes import keep_freed_memory
     from tio2.models.efficientnet_lite import EfficientNetLite, stage_blocks
 
 Maps = tuple[Tensor, ...]

@@ -35,7 +35,7 @@ with quiet_imports():
     from mmengine.dataset import pseudo_collate
     from torch import Tensor
 
-    from tio2.engine.heap import peak_resident_mib
+    from tio2.engine.processes import peak_resident_mib
     from tio2.inference import Detector, predict
     from tio2.models import HighResFCNMaskHead
 

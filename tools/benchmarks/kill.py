@@ -95,12 +95,12 @@ def wait_for(program: subprocess.Popen, happened: Callable[[], bool]) -> bool:
 
 def being_written(folder: Path) -> bool:
     """Whether a checkpoint stands there under its temporary name."""
-    return any(folder.glob("epoch_*.pth.tmp"))
+    return any(folder.glob(".epoch_*.pth.*.part"))
 
 
 def kill_once(training: Training, number: int, moments: random.Random) -> list[object] | None:
     """Start, kill at a moment, say what it was: a row of the table; None if training ended before it."""
-    for left_over in training.folder.glob("epoch_*.pth.tmp"):
+    for left_over in training.folder.glob(".epoch_*.pth.*.part"):
         left_over.unlink()
     began = time.monotonic()
     program = training.start()
@@ -119,7 +119,7 @@ def kill_once(training: Training, number: int, moments: random.Random) -> list[o
     os.kill(program.pid, signal.SIGKILL)
     program.wait()
     wanted = "in a checkpoint's write" if in_write else "at a random step"
-    caught = "cut short, .tmp left" if being_written(training.folder) else "between writes"
+    caught = "cut short, not renamed" if being_written(training.folder) else "between writes"
     return [number, wanted, training.step(), caught, training.went_on_from(), time.monotonic() - began]
 
 

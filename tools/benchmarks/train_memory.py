@@ -23,7 +23,7 @@ with quiet_imports():
     from mmengine.structures import InstanceData
 
     from tio2.datasets import InstanceCroppedMasks
-    from tio2.engine.heap import peak_resident_mib
+    from tio2.engine.processes import peak_resident_mib
 
 IMAGE_SHAPE = (1536, 2048)
 CORNERS = 24

@@ -1,0 +1,115 @@
+"""The processes of a run: how several are joined, what all must agree on, and the memory of each."""
+
+import ctypes
+import os
+import subprocess
+import sys
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import all_reduce, get_world_size, is_distributed
+
+from semsize.measuring.ranks import LAUNCHERS
+
+DEFAULT_PORT = "29500"
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
+
+
+class ProcessError(RuntimeError):
+    """Processes that cannot be joined; the message is one line that says what to do."""
+
+
+def join_processes(config: Config) -> None:
+    """Set the backend ($BACKEND, else the config's), and without a GPU join the processes over gloo.
+
+    MMEngine's own start needs a GPU twice, whatever the backend: it sets the CUDA device, and it gives the model's
+    wrapper a device number. If the processes are joined already it does not set a device, and the config given here
+    tells the wrapper that there is none.
+
+    Raises:
+        ProcessError: The launcher's variables are missing, or a backend for GPUs is named where none is.
+    """
+    backend = os.environ.get("BACKEND")
+    if torch.cuda.is_available():
+        if backend:
+            config.env_cfg.dist_cfg.backend = backend
+        return
+    if backend not in (None, "", "gloo"):
+        raise ProcessError(f"BACKEND={backend} needs a GPU, and none is here: set BACKEND=gloo, or leave it out")
+    os.environ.update(process_variables(config.launcher))
+    if not is_distributed():
+        torch.distributed.init_process_group("gloo")
+    config.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False)
+
+
+def process_variables(launcher: str) -> dict[str, str]:
+    """The environment variables that torch.distributed reads, from those that the launcher set.
+
+    Raises:
+        ProcessError: The launcher did not start this process.
+    """
+    missing = [name for name in LAUNCHERS[launcher].values() if name not in os.environ]
+    if missing:
+        raise ProcessError(
+            f"--launcher {launcher} was given, but {', '.join(missing)} are not set: "
+            "start with tools/dist_train.sh or tools/slurm_train.sh (tools/dist_test.sh, tools/slurm_test.sh)"
+        )
+    values = {name: os.environ[source] for name, source in LAUNCHERS[launcher].items()}
+    values["MASTER_PORT"] = os.environ.get("MASTER_PORT", DEFAULT_PORT)
+    values["MASTER_ADDR"] = os.environ.get("MASTER_ADDR") or _first_node()
+    return values
+
+
+def _first_node() -> str:
+    """Host of the first process: of the Slurm job's nodes, or this machine."""
+    nodes = os.environ.get("SLURM_NODELIST")
+    if not nodes:
+        return "127.0.0.1"
+    listed = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)
+    return listed.stdout.split()[0]
+
+
+def on_any_process(flag: bool, device: torch.device) -> bool:
+    """Whether `flag` is set on any process; all processes must call this together. `device`: the model's."""
+    if get_world_size() == 1:
+        return flag
+    highest = torch.tensor(float(flag), device=device)
+    all_reduce(highest, op="max")
+    return bool(highest)
+
+
+def same_on_all_processes(number: int, device: torch.device) -> bool:
+    """Whether all processes hold the same number; all must call this together. `device`: the model's."""
+    limits = torch.tensor([number, -number], device=device)
+    all_reduce(limits, op="max")
+    return bool(limits[0] == -limits[1])
+
+
+def keep_freed_memory() -> bool:
+    """Let the C library's allocator keep freed memory for the rest of the process, instead of returning it.
+
+    By default glibc takes each large array from the system and returns it when it is freed. The system then clears
+    every page again, which takes nearly half of the CPU time of a whole-image inference. Kept memory fragments: the
+    peak of such an inference rises by a third (docs/notebook/dense.md).
+
+    Returns:
+        Whether the allocator can do so: glibc's can; on other systems nothing changes.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallopt"):
+        return False
+    return bool(library.mallopt(M_MMAP_MAX, 0) and library.mallopt(M_TRIM_THRESHOLD, -1))
+
+
+def peak_resident_mib() -> float:
+    """The most memory that this process has held so far, in MiB."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 2**20
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
