@@ -46,16 +46,12 @@ def main() -> None:
     from tqdm import tqdm
 
     from tio2.agglomerates import AgglomerateLibrary
-    from tio2.agglomerates.preparation import default_image_folder, make_backgrounds
+    from tio2.agglomerates.backgrounds import default_image_folder, make_backgrounds
 
     images = arguments.images or default_image_folder(arguments.ann)
     with one_line_errors(ValueError, OSError):
         library = AgglomerateLibrary.from_coco(
-            arguments.ann,
-            images,
-            join_px=arguments.join,
-            margin_px=arguments.margin,
-            data_bar_px=arguments.data_bar,
+            arguments.ann, images, arguments.join, arguments.margin, arguments.data_bar
         )
         library.save(arguments.out / "library.zip")
         rows = [f"| {label} | {value} |" for label, value in library.summary().items()]

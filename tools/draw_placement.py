@@ -25,9 +25,9 @@ def main() -> None:
     import cv2
     import numpy as np
 
+    from semsize.structures.whole_files import write_whole
     from tio2.agglomerates import AgglomerateLibrary, Backgrounds, PasteSettings, paste_agglomerates
-    from tio2.agglomerates.placement import FreeSpace, eight_subframes
-    from tio2.agglomerates.preparation import write_whole
+    from tio2.agglomerates.simulation import FreeSpace, eight_subframes
 
     rng = np.random.default_rng(arguments.seed)
     shape = (arguments.size[1], arguments.size[0])
@@ -45,7 +45,6 @@ def main() -> None:
         panels = [first, panel(finished, bare, space.subframes, boxes), finished]
         gap = np.full((shape[0], 8, 3), 255, np.uint8)
         sheet = np.hstack([part for picture in panels for part in (picture, gap)][:-1])
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(arguments.out, cv2.imencode(".png", sheet, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
     print(f"{len(pasted.placements)} agglomerates, {pasted.failures} without room; written: {arguments.out}")
 

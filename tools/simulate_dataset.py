@@ -59,45 +59,38 @@ def main() -> None:
     from tqdm import tqdm
 
     from semsize import __version__
+    from semsize.structures.whole_files import file_sha256
     from tio2.agglomerates import PasteSettings, Seam
-    from tio2.agglomerates.library import file_hash
-    from tio2.agglomerates.preparation import folder_hash
-    from tio2.agglomerates.simulated_dataset import (
-        SimulationPlan,
-        claim_folder,
-        join_parts,
-        missing_numbers,
-        simulate_missing,
-    )
+    from tio2.agglomerates.simulation import SimulationPlan, Simulator, folder_hash, join_parts
 
     shape = (arguments.size[1], arguments.size[0])
     with one_line_errors(ValueError, OSError):
-        sources = prepare(arguments, shape)
+        library, backgrounds, matrix = prepare(arguments, shape)
         plan = SimulationPlan(
             num=arguments.num,
             shape=shape,
             seed=arguments.seed,
-            library_sha256=file_hash(sources.library),
-            backgrounds_sha256=folder_hash(sources.backgrounds),
-            matrix_sha256=folder_hash(sources.matrix) if sources.matrix else None,
+            library_sha256=file_sha256(library),
+            backgrounds_sha256=folder_hash(backgrounds),
+            matrix_sha256=folder_hash(matrix) if matrix else None,
             versions={"tio2": __version__, "numpy": np.__version__, "opencv": cv2.__version__},
             matrix_share=arguments.matrix_share,
             settings=PasteSettings(tuple(arguments.count), seam=Seam(match_level=arguments.match_level)),
         )
-        claim_folder(plan, arguments.out)
-        done = plan.num - len(missing_numbers(plan, arguments.out))
-        for _ in tqdm(simulate_missing(plan, sources, arguments.jobs), total=plan.num, initial=done, unit="image"):
+        parts = plan.claim(arguments.out)
+        done = plan.num - len(parts.missing())
+        numbers = parts.make_missing(Simulator(plan, parts, library, backgrounds, matrix), arguments.jobs)
+        for _ in tqdm(numbers, total=plan.num, initial=done, unit="image"):
             pass
-        counts = join_parts(plan, arguments.out)
+        counts = join_parts(plan, parts)
     print(", ".join(f"{count} {name}" for name, count in counts.items()))
     print(f"written: {arguments.out}/images/train, annotations/train.json, manifest.json")
 
 
-def prepare(arguments: argparse.Namespace, shape: tuple[int, int]):
-    """The library and the backgrounds: those that are named, else made from the data set and kept in the folder."""
+def prepare(arguments: argparse.Namespace, shape: tuple[int, int]) -> tuple[Path, Path, Path | None]:
+    """Library, backgrounds and images of a matrix: named ones, else made from the data set and kept in the folder."""
     from tio2.agglomerates import AgglomerateLibrary
-    from tio2.agglomerates.preparation import default_image_folder, make_backgrounds
-    from tio2.agglomerates.simulated_dataset import Sources
+    from tio2.agglomerates.backgrounds import default_image_folder, make_backgrounds
 
     images = arguments.images or default_image_folder(arguments.ann)
     library, backgrounds, matrix = arguments.out / "library.zip", arguments.backgrounds, arguments.matrix
@@ -112,7 +105,7 @@ def prepare(arguments: argparse.Namespace, shape: tuple[int, int]):
     elif matrix is None:
         matrix = arguments.out / "matrix"
         render_matrix(matrix, shape, arguments.seed)
-    return Sources(library, backgrounds, matrix, arguments.out)
+    return library, backgrounds, matrix
 
 
 def render_matrix(folder: Path, shape: tuple[int, int], seed: int) -> None:
@@ -121,14 +114,13 @@ def render_matrix(folder: Path, shape: tuple[int, int], seed: int) -> None:
 
     import numpy as np
 
+    from semsize.structures.whole_files import write_whole
     from semsize.synthesis.imaging import take_image
     from semsize.synthesis.populations import SPHERES
     from semsize.synthesis.presets import REFERENCE_AREA_PX, Preset, draw_microscope
     from semsize.synthesis.scenes import build_scene
-    from tio2.agglomerates.archive import encode_grey
-    from tio2.agglomerates.preparation import write_whole
+    from tio2.agglomerates.library import encode_grey
 
-    folder.mkdir(parents=True, exist_ok=True)
     preset = Preset("matrix", (1, 1), (5, 100), (0.1, 0.2, 0.5, 0.2))
     spheres = max(round(SPHERES_A_FRAME * shape[0] * shape[1] / REFERENCE_AREA_PX), 1)
     for number in range(MATRIX_IMAGES):

@@ -9,13 +9,16 @@ from scenes import disks
 from tio2.agglomerates import Backgrounds, LibraryError
 from tio2.agglomerates.backgrounds import (
     HALO_PX,
+    SEAM_PX,
     SHADOW_PX,
+    TextureError,
     distance_to_particles,
     emptied,
     extended,
+    lay_grain,
+    smooth_field,
     without_shadow,
 )
-from tio2.agglomerates.texture import SEAM_PX, TextureError, lay_grain, smooth_field
 
 SHAPE = (300, 400)
 SCENE = disks(SHAPE, [(100, 120), (100, 133), (200, 300), (40, 350)], [10, 8, 12, 6])

@@ -5,7 +5,7 @@ import pytest
 from agglomerate_samples import agglomerate
 from scipy import ndimage
 
-from tio2.agglomerates.compositing import Seam, composite, cut_out, disc
+from tio2.agglomerates.agglomerate import Seam, composite, cut_out, disc
 
 SAMPLE = agglomerate((8, 5), margin_px=8)
 BACKGROUND = np.random.default_rng(1).integers(20, 90, (70, 90)).astype(np.float32)
@@ -34,7 +34,7 @@ def test_off_the_band_every_pixel_is_its_source_s_and_on_it_the_median(border_px
 def test_region_is_the_silhouette_grown_and_band_lies_along_its_outline():
     seam = Seam(border_px=3, band_px=2)
     cutout = cut_out(SAMPLE, seam)
-    to_particle = ndimage.distance_transform_edt(1 - in_frame_of_crop(SAMPLE.silhouette, cutout))
+    to_particle = ndimage.distance_transform_edt(1 - in_frame_of_crop(SAMPLE.masks.union().astype(np.uint8), cutout))
     np.testing.assert_array_equal(cutout.region > 0, to_particle <= 3)
     inward = ndimage.distance_transform_edt(cutout.region)
     outward = ndimage.distance_transform_edt(1 - cutout.region)

@@ -8,7 +8,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
 from scenes import disks, squares
-from tio2.agglomerates.grouping import touching_groups
+from tio2.agglomerates.agglomerate import touching_groups
 
 
 @pytest.mark.parametrize(("gap", "groups"), [(1, 1), (3, 1), (4, 2), (9, 2)])

@@ -8,19 +8,20 @@ from agglomerate_samples import agglomerate, drawn, library, write_dataset
 
 from scenes import disks, squares
 from semsize.structures import CroppedMasks
+from semsize.structures.whole_files import file_sha256
 from tio2.agglomerates import AgglomerateLibrary, LibraryError
-from tio2.agglomerates.archive import decode_grey, encode_grey
-from tio2.agglomerates.cutting import CUT_BY_DATA_BAR, CUT_BY_EDGE, ONLY_SPECKS, cut_agglomerates
-from tio2.agglomerates.library import file_hash
+from tio2.agglomerates.agglomerate import CUT_BY_DATA_BAR, CUT_BY_EDGE, ONLY_SPECKS, cut_agglomerates
+from tio2.agglomerates.library import decode_grey, encode_grey
 
 SHAPE = (120, 160)
 SCENE = disks(SHAPE, [(40, 40), (40, 53), (2, 100), (90, 90), (113, 120)], [6, 6, 5, 4, 5])
+RECORD = {"file_name": "a.png", "pixel_size_nm": None}
 PLAIN = [{"iscrowd": 0, "state": "complete"}] * 4
 
 
 def test_whole_agglomerates_are_cut_out_with_their_margin():
     image = drawn(SCENE)
-    kept, left_out = cut_agglomerates(image, SCENE, [*PLAIN, *PLAIN][:5], source="a.png", margin_px=6)
+    kept, left_out = cut_agglomerates(image, SCENE, [*PLAIN, *PLAIN][:5], RECORD, margin_px=6)
     assert left_out == {CUT_BY_EDGE: 2}
     assert [len(a.masks) for a in kept] == [2, 1]
     np.testing.assert_array_equal(kept[0].image, image[28:52, 28:65])
@@ -30,20 +31,20 @@ def test_whole_agglomerates_are_cut_out_with_their_margin():
 
 def test_a_margin_that_reaches_the_edge_exactly_is_whole():
     masks = squares((30, 40), [(6, 6)], 10)
-    sizes = {m: cut_agglomerates(drawn(masks), masks, PLAIN[:1], source="", margin_px=m)[1] for m in (6, 7)}
+    sizes = {m: cut_agglomerates(drawn(masks), masks, PLAIN[:1], RECORD, margin_px=m)[1] for m in (6, 7)}
     assert sizes == {6: {}, 7: {CUT_BY_EDGE: 1}}
 
 
 def test_the_data_bar_cuts_and_is_counted():
     masks = squares((60, 60), [(30, 20), (5, 45)], 8)
-    parts = [cut_agglomerates(drawn(masks), masks, PLAIN[:2], source="", data_bar_px=rows) for rows in (16, 17)]
+    parts = [cut_agglomerates(drawn(masks), masks, PLAIN[:2], RECORD, data_bar_px=rows) for rows in (16, 17)]
     assert [left_out for _, left_out in parts] == [{CUT_BY_EDGE: 1}, {CUT_BY_EDGE: 1, CUT_BY_DATA_BAR: 1}]
 
 
 def test_specks_alone_are_left_out_and_with_particles_kept():
     masks = squares((60, 80), [(20, 20), (20, 30), (20, 60)], 8)
     particles = [{"iscrowd": 0}, {"iscrowd": 1}, {"iscrowd": 1}]
-    kept, left_out = cut_agglomerates(drawn(masks), masks, particles, source="")
+    kept, left_out = cut_agglomerates(drawn(masks), masks, particles, RECORD)
     assert [p["iscrowd"] for p in kept[0].particles] == [0, 1]
     assert left_out == {ONLY_SPECKS: 1}
 
@@ -62,7 +63,7 @@ def test_saved_and_loaded_is_the_same_and_the_same_bytes(tmp_path):
     original.save(tmp_path / "a.zip")
     original.save(tmp_path / "b.zip")
     loaded = AgglomerateLibrary.load(tmp_path / "a.zip")
-    assert file_hash(tmp_path / "a.zip") == file_hash(tmp_path / "b.zip")
+    assert file_sha256(tmp_path / "a.zip") == file_sha256(tmp_path / "b.zip")
     assert loaded.left_out == {"why": 3}
     assert len(loaded) == len(original)
     for one, other in zip(loaded, original, strict=True):
@@ -71,7 +72,7 @@ def test_saved_and_loaded_is_the_same_and_the_same_bytes(tmp_path):
         assert one.particles == other.particles
         assert (one.source, one.pixel_size_nm) == (other.source, other.pixel_size_nm)
     loaded.save(tmp_path / "c.zip")
-    assert file_hash(tmp_path / "c.zip") == file_hash(tmp_path / "a.zip")
+    assert file_sha256(tmp_path / "c.zip") == file_sha256(tmp_path / "a.zip")
 
 
 def test_agglomerates_are_read_when_asked_for_and_not_carried_to_other_processes(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tio2.agglomerates.placement import FreeSpace, eight_subframes, joined_subframes
+from tio2.agglomerates.simulation import FreeSpace, eight_subframes, joined_subframes
 
 frames = st.tuples(st.integers(1, 80), st.integers(1, 80))
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from scenes import disks
 from tio2.agglomerates import LibraryError
-from tio2.agglomerates.archive import encode_grey
+from tio2.agglomerates.library import encode_grey
 from tio2.datasets import AgglomeratePaste, FixedLengthSampler, InstanceCroppedMasks, SeededDataset
 
 SHAPE = (160, 200)

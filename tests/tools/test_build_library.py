@@ -8,9 +8,9 @@ import cv2
 from agglomerate_samples import write_dataset
 
 from scenes import disks
+from semsize.structures.whole_files import file_sha256
 from tio2.agglomerates import AgglomerateLibrary, Backgrounds
-from tio2.agglomerates.library import file_hash
-from tio2.agglomerates.preparation import folder_hash
+from tio2.agglomerates.simulation import folder_hash
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (220, 260)
@@ -31,7 +31,7 @@ def test_it_writes_library_table_sheet_and_backgrounds_and_says_so(tmp_path):
     for out in (tmp_path / "a", tmp_path / "b"):
         answer = run("--ann", ann_file, "--background-size", 400, 300, "--out", out)
         assert answer.returncode == 0, answer.stderr
-        hashes.append((file_hash(out / "library.zip"), folder_hash(out / "backgrounds")))
+        hashes.append((file_sha256(out / "library.zip"), folder_hash(out / "backgrounds")))
     assert hashes[0] == hashes[1]
     assert "| agglomerates | 3 |" in answer.stdout
     assert "| left out: cut by the image's edge | 1 |" in answer.stdout

@@ -8,7 +8,7 @@ import cv2
 from agglomerate_samples import drawn, library
 
 from scenes import disks
-from tio2.agglomerates.archive import encode_grey
+from tio2.agglomerates.library import encode_grey
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from agglomerate_samples import write_dataset
 
 from scenes import disks
 from semsize.structures import read_annotations
-from tio2.agglomerates.preparation import folder_hash
+from tio2.agglomerates.simulation import folder_hash
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (220, 260)

@@ -1,6 +1,7 @@
-"""One agglomerate: touching particles cut out of their image together, with masks and all that is known of them."""
+"""An agglomerate: touching particles cut out of their image together, turned, and laid upon a background."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,20 +9,24 @@ import cv2
 import numpy as np
 
 from semsize.structures.masks import FLIP_AXES, CroppedMasks
-
-PARTICLE_KEYS = (
-    "state",
-    "source_state",
-    "iscrowd",
-    "visible_fraction",
-    "truncated",
-    "ecd_nm",
-    "feret_min_nm",
-    "feret_max_nm",
-)
-"""What an agglomerate keeps of an annotation besides its mask: none of it changes by turning or mirroring."""
+from semsize.structures.states import neighbour_pairs
 
 FLIPS = (None, *FLIP_AXES)
+MEDIAN_PX = 5  # paper §3.2
+
+JOIN_PX = 4.0
+"""Annotators leave one empty pixel between touching particles; two more close the particles' diffuse borders."""
+
+MARGIN_PX = 6
+"""Kept around the particles: their diffuse border, and what rotation needs beyond it."""
+
+PARTICLE_KEYS = (
+    *("state", "source_state", "iscrowd", "visible_fraction", "truncated"),
+    *("ecd_nm", "feret_min_nm", "feret_max_nm"),
+)
+"""What an agglomerate keeps of an annotation besides its mask: turning and mirroring change none of it."""
+
+CUT_BY_EDGE, CUT_BY_DATA_BAR, ONLY_SPECKS = "cut by the image's edge", "cut by the data bar", "only specks"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +35,7 @@ class Agglomerate:
 
     image: np.ndarray  # (h, w) float32, grey levels 0-255
     masks: CroppedMasks  # N masks in that crop
-    particles: tuple[Mapping[str, Any], ...]  # N, each with some of PARTICLE_KEYS
+    particles: tuple[Mapping[str, Any], ...]  # N, what is known of each besides its mask
     source: str  # file name of the image it was cut from
     pixel_size_nm: float | None = None
 
@@ -40,32 +45,79 @@ class Agglomerate:
                 f"{self.masks!r} do not fit {len(self.particles)} particles in a crop of {self.image.shape}"
             )
 
-    @property
-    def silhouette(self) -> np.ndarray:
-        """(h, w) uint8 0/1: the union of the masks."""
-        union = np.zeros(self.image.shape, np.uint8)
-        for crop, (row, column) in self.masks:
-            union[row : row + crop.shape[0], column : column + crop.shape[1]] |= crop
-        return union
-
     def turned(self, angle: float = 0.0, flip: str | None = None) -> "Agglomerate":
-        """Mirrored by `flip` (one of FLIPS), then turned clockwise by `angle` degrees; masks and image alike.
+        """The agglomerate mirrored by `flip` (one of FLIPS), then turned clockwise by `angle` degrees.
 
         The crop grows so that all of it stays inside; its new corners repeat its edge. Grey levels are interpolated
         by cubics, which keep nine tenths of the noise. Quarter turns move pixels and change none. A speck that falls
         between the new pixels is left out.
         """
         if angle % 360 == 0:
-            return self if flip is None else self._mirrored(flip)
+            if flip is None:
+                return self
+            image = np.ascontiguousarray(np.flip(self.image, FLIP_AXES[flip]))
+            return replace(self, image=image, masks=self.masks.flip(flip))
         matrix, shape = turning_matrix(self.image.shape, angle, flip)
         image = cv2.warpAffine(self.image, matrix, shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         masks, kept = turned_masks(self.masks, matrix, shape)
         particles = tuple(self.particles[i] for i in kept)
         return replace(self, image=np.clip(image, 0, 255), masks=masks, particles=particles)
 
-    def _mirrored(self, flip: str) -> "Agglomerate":
-        image = np.ascontiguousarray(np.flip(self.image, FLIP_AXES[flip]))
-        return replace(self, image=image, masks=self.masks.flip(flip))
+
+def touching_groups(masks: CroppedMasks, join_px: float = JOIN_PX) -> list[np.ndarray]:
+    """Positions of the particles of each agglomerate, ascending, in the order of their first members.
+
+    Particles whose nearest pixel centres lie at most `join_px` apart touch. Empty masks belong to no group.
+    """
+    root = np.arange(len(masks))
+    for first, second in neighbour_pairs(masks, join_px):
+        low, high = sorted((root[first], root[second]))
+        root[root == high] = low
+    filled = masks.sizes[:, 0] > 0
+    return [np.flatnonzero((root == group) & filled) for group in np.unique(root[filled])]
+
+
+def cut_agglomerates(
+    image: np.ndarray,
+    masks: CroppedMasks,
+    particles: Sequence[Mapping[str, Any]],
+    record: Mapping[str, Any],
+    join_px: float = JOIN_PX,
+    margin_px: int = MARGIN_PX,
+    data_bar_px: int = 0,
+) -> tuple[list[Agglomerate], Counter[str]]:
+    """Agglomerates of one image that lie in it with their whole margin.
+
+    Args:
+        image: (H, W) grey levels.
+        masks: N masks of it, specks included.
+        particles: N annotations.
+        record: of the image: `file_name` and `pixel_size_nm`.
+        join_px: see `touching_groups`.
+        margin_px: rows and columns kept around the particles.
+        data_bar_px: rows at the image's foot that show no specimen.
+
+    Returns:
+        The agglomerates, and how many were left out for which reason.
+    """
+    height, width = image.shape[0] - data_bar_px, image.shape[1]
+    kept, left_out = [], Counter()
+    for members in touching_groups(masks, join_px):
+        group = masks[members]
+        top, left = (int(edge) for edge in group.origins.min(axis=0) - margin_px)
+        bottom, right = (int(edge) for edge in (group.origins + group.sizes).max(axis=0) + margin_px)
+        if all(particles[i].get("iscrowd") for i in members):
+            left_out[ONLY_SPECKS] += 1
+        elif min(top, left) < 0 or right > width or (bottom > height and not data_bar_px):
+            left_out[CUT_BY_EDGE] += 1
+        elif bottom > height:
+            left_out[CUT_BY_DATA_BAR] += 1
+        else:
+            crop = image[top:bottom, left:right].astype(np.float32)
+            known = tuple({k: particles[i][k] for k in PARTICLE_KEYS if k in particles[i]} for i in members)
+            inside = group.crop((left, top, right, bottom))
+            kept.append(Agglomerate(crop, inside, known, record["file_name"], record["pixel_size_nm"]))
+    return kept, left_out
 
 
 def turned_masks(masks: CroppedMasks, matrix: np.ndarray, shape: tuple[int, int]) -> tuple[CroppedMasks, np.ndarray]:
@@ -86,15 +138,10 @@ def turned_masks(masks: CroppedMasks, matrix: np.ndarray, shape: tuple[int, int]
 
 
 def turning_matrix(shape: Sequence[int], angle: float, flip: str | None = None) -> tuple[np.ndarray, tuple[int, int]]:
-    """A crop (h, w) mirrored and then turned clockwise about its middle, and the shape that holds all of it.
-
-    Args:
-        shape: (h, w).
-        angle: degrees.
-        flip: one of FLIPS.
+    """A crop (h, w) mirrored and then turned clockwise by `angle` degrees about its middle.
 
     Returns:
-        (2, 3) map of pixel indices (x, y, 1), and (h, w) of the turned crop.
+        (2, 3) map of pixel indices (x, y, 1), and (h, w) of the crop that holds all of the turned one.
     """
     cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     height, width = shape
@@ -102,7 +149,95 @@ def turning_matrix(shape: Sequence[int], angle: float, flip: str | None = None) 
     new_height = int(np.ceil(width * abs(sine) + height * abs(cosine) - 1e-6))
     signs = [-1.0 if axis in FLIP_AXES.get(flip, ()) else 1.0 for axis in (1, 0)]  # of x, y
     turn = np.array([[cosine, -sine], [sine, cosine]]) * signs
-    middle, new_middle = (
-        np.array([side - 1 for side in size]) / 2 for size in ((width, height), (new_width, new_height))
-    )
+    middle, new_middle = np.array([[width - 1, height - 1], [new_width - 1, new_height - 1]]) / 2
     return np.column_stack([turn, new_middle - turn @ middle]), (new_height, new_width)
+
+
+@dataclass(frozen=True)
+class Seam:
+    """How an agglomerate is cut out and joined."""
+
+    border_px: int = 2  # diffuse border taken along around the masks
+    band_px: int = 2  # half the width of the band along the cut that the median smooths
+    match_level: bool = False  # shift the agglomerate's grey levels by the difference of the surroundings' medians
+
+    @property
+    def reach_px(self) -> int:
+        """How far around the masks anything is read or written."""
+        return self.border_px + self.band_px + MEDIAN_PX // 2
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """What of an agglomerate is laid down: grey levels and region, with room for the seam around."""
+
+    image: np.ndarray  # (h, w) float32; zero beyond the agglomerate's own crop
+    region: np.ndarray  # (h, w) uint8 0/1: pixels that replace the background
+    band: np.ndarray  # (h, w) uint8 0/1: pixels on the seam
+    origin: tuple[int, int]  # (row, column) of its first pixel in the agglomerate's crop; may be negative
+
+
+def cut_out(agglomerate: Agglomerate, seam: Seam) -> Cutout:
+    """The agglomerate's masks with their diffuse border.
+
+    Raises:
+        ValueError: the agglomerate's margin is narrower than the border that is asked for.
+    """
+    boxes = agglomerate.masks.boxes
+    low = boxes[:, :2].min(axis=0)[::-1].astype(int)
+    high = boxes[:, 2:].max(axis=0)[::-1].astype(int)
+    if min(*low, *(agglomerate.image.shape - high)) < seam.border_px:
+        raise ValueError(
+            f"agglomerate of {agglomerate.source}: its margin is narrower than a border of {seam.border_px} px; "
+            "build the library with a wider one"
+        )
+    top, left = (int(edge) for edge in low - seam.reach_px)
+    shape = tuple(int(side) for side in high - low + 2 * seam.reach_px)
+    silhouette = agglomerate.masks.union().astype(np.uint8)
+    region = cv2.dilate(_window(silhouette, (top, left), shape), disc(seam.border_px))
+    band = cv2.dilate(region, disc(seam.band_px)) - cv2.erode(region, disc(seam.band_px))
+    return Cutout(_window(agglomerate.image, (top, left), shape), region, band, (top, left))
+
+
+def composite(background: np.ndarray, placed: Iterable[tuple[Cutout, tuple[int, int]]], seam: Seam) -> np.ndarray:
+    """Lays cut-outs upon a background; a 5 x 5 median smooths the pixels on their seams.
+
+    Args:
+        background: (H, W) or (H, W, 3), float32 or uint8, 0-255; left as it is.
+        placed: cut-outs with the (row, column) of their first pixel; their windows lie in the frame, none overlaps.
+        seam: as they were cut out with.
+
+    Returns:
+        An image like the background. Off the bands every pixel is that of the cut-out (where it has its region; with
+        `match_level` shifted, on uint8 rounded) or that of the background.
+    """
+    image = background.copy()
+    for cutout, (row, column) in placed:
+        window = image[row : row + cutout.region.shape[0], column : column + cutout.region.shape[1]]
+        pasted, region, band = cutout.image, cutout.region > 0, cutout.band > 0
+        if seam.match_level:
+            rim = band & region
+            pasted = np.clip(pasted + np.float32(np.median(window[rim]) - np.median(pasted[rim])), 0, 255)
+        if image.dtype == np.uint8:
+            pasted = np.rint(pasted).astype(np.uint8)
+        if image.ndim == 3:
+            pasted, region, band = pasted[..., None], region[..., None], band[..., None]
+        joined = np.where(region, pasted, window)
+        window[:] = np.where(band, cv2.medianBlur(joined, MEDIAN_PX), joined)
+    return image
+
+
+def disc(radius_px: int) -> np.ndarray:
+    """Structuring element of all pixels no further than the radius."""
+    offsets = np.arange(-radius_px, radius_px + 1)
+    return (offsets[:, None] ** 2 + offsets[None] ** 2 <= radius_px**2).astype(np.uint8)
+
+
+def _window(image: np.ndarray, origin: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
+    """An array's part from `origin` on, zero where that reaches beyond it."""
+    (top, left), (height, width) = origin, shape
+    part = image[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
+    out = np.zeros(shape, image.dtype)
+    row, column = max(-top, 0), max(-left, 0)
+    out[row : row + part.shape[0], column : column + part.shape[1]] = part
+    return out

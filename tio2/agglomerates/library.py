@@ -1,6 +1,12 @@
-"""A library of agglomerates: made from annotated images, saved, loaded, summed up in a table and a picture."""
+"""A library of agglomerates: cut out of annotated images, kept in one file, summed up in a table and a picture.
 
-import hashlib
+The file is a zip archive: `index.json`, and for agglomerate i `<i>.png` (grey levels, 8 or 16 bits) and `<i>.json`
+(masks as RLE, annotations). Equal libraries give equal bytes.
+"""
+
+import json
+import os
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,16 +15,47 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tio2.agglomerates.agglomerate import Agglomerate
-from tio2.agglomerates.archive import ArchivedAgglomerates, LibraryError, write_archive
-from tio2.agglomerates.cutting import cut_dataset
+from semsize.sem.reading import read_grey
+from semsize.structures.annotations import read_annotations
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.whole_files import whole_file
+from tio2.agglomerates.agglomerate import JOIN_PX, MARGIN_PX, Agglomerate, cut_agglomerates
+
+FORMAT = "agglomerates 1"
+_STEPS_16_BIT = 257  # 65535 / 255: what 8-bit grey levels become in a 16-bit PNG
+_CACHED = 4096
+
+
+class LibraryError(ValueError):
+    """A library or a folder of backgrounds that is missing, damaged, empty or of another kind; the message names it."""
+
+
+def annotated_images(
+    ann_file: str | Path, image_folder: str | Path
+) -> Iterator[tuple[dict, np.ndarray, CroppedMasks, list[dict]]]:
+    """Image record, grey levels (H, W), masks and annotations of each image of an annotation file, in its order.
+
+    Raises:
+        AnnotationError: the file is missing or breaks a rule.
+        SEMReadError: an image is missing or cannot be read.
+        ValueError: an image has not the size that its annotations name.
+    """
+    data = read_annotations(ann_file)
+    for record in data["images"]:
+        path = Path(image_folder) / record["file_name"]
+        image = read_grey(path)
+        shape = (record["height"], record["width"])
+        if image.shape != shape:
+            raise ValueError(f"{path}: is {image.shape} px, but {ann_file} says {shape}; take the image it belongs to")
+        particles = [p for p in data["annotations"] if p["image_id"] == record["id"]]
+        yield record, image, CroppedMasks.from_rles([p["segmentation"] for p in particles], shape), particles
 
 
 class AgglomerateLibrary(Sequence):
     """Agglomerates to choose from.
 
     Args:
-        agglomerates: in memory, or an ArchivedAgglomerates, which reads them as needed.
+        agglomerates: in memory, or those of a file, which are read as needed.
         left_out: reason -> number of agglomerates of the images that are not in here.
     """
 
@@ -27,14 +64,17 @@ class AgglomerateLibrary(Sequence):
         self.left_out = dict(left_out or {})
 
     @classmethod
-    def from_coco(cls, ann_file: str | Path, image_folder: str | Path, **options: Any) -> "AgglomerateLibrary":
-        """The agglomerates of an annotation file's images; options and errors as in `cut_agglomerates`, `cut_dataset`.
+    def from_coco(
+        cls, ann_file: Path, images: Path, join_px: float = JOIN_PX, margin_px: int = MARGIN_PX, data_bar_px: int = 0
+    ) -> "AgglomerateLibrary":
+        """The agglomerates of an annotation file's images; see `cut_agglomerates`, and `annotated_images` for errors.
 
         Raises:
             LibraryError: no agglomerate is left.
         """
         kept, left_out = [], Counter()
-        for of_image, reasons in cut_dataset(ann_file, image_folder, **options):
+        for record, image, masks, particles in annotated_images(ann_file, images):
+            of_image, reasons = cut_agglomerates(image, masks, particles, record, join_px, margin_px, data_bar_px)
             kept += of_image
             left_out += reasons
         if not kept:
@@ -49,14 +89,33 @@ class AgglomerateLibrary(Sequence):
         Raises:
             LibraryError: the file is missing, damaged, empty or of another kind.
         """
-        archived = ArchivedAgglomerates(path)
-        if len(archived) == 0:
+        saved = _SavedAgglomerates(path)
+        if len(saved) == 0:
             raise LibraryError(f"{path}: the library is empty; make one with tools/build_library.py")
-        return cls(archived, archived.left_out)
+        return cls(saved, saved.left_out)
 
     def save(self, path: str | Path) -> None:
-        """Write one compressed file; equal libraries give equal bytes."""
-        write_archive(path, self.agglomerates, self.left_out)
+        """Write one compressed file; grey levels that are no whole numbers are kept to 1/257 of a level."""
+
+        def write(part: Path) -> None:
+            with zipfile.ZipFile(part, "w") as archive:
+                for name, content in self._members():  # the date of a ZipInfo is a constant
+                    archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+
+        whole_file(path, write)
+
+    def _members(self) -> Iterator[tuple[str, bytes]]:
+        index = {"format": FORMAT, "agglomerates": len(self), "left_out": dict(sorted(self.left_out.items()))}
+        yield "index.json", _json(index)
+        for number, agglomerate in enumerate(self):
+            record = {
+                "source": agglomerate.source,
+                "pixel_size_nm": agglomerate.pixel_size_nm,
+                "masks": agglomerate.masks.to_rles(),
+                "particles": [dict(particle) for particle in agglomerate.particles],
+            }
+            yield f"{number:06d}.png", encode_grey(agglomerate.image)
+            yield f"{number:06d}.json", _json(record)
 
     def __len__(self) -> int:
         return len(self.agglomerates)
@@ -64,24 +123,19 @@ class AgglomerateLibrary(Sequence):
     def __getitem__(self, number: int) -> Agglomerate:
         return self.agglomerates[number]
 
-    def __iter__(self) -> Iterator[Agglomerate]:
-        return iter(self.agglomerates)
-
     def summary(self) -> dict[str, str]:
         """What is in it, label -> value, in the order of a table."""
         counts = np.array([sum(not p.get("iscrowd") for p in a.particles) for a in self])
         states = Counter(str(p.get("state")) for a in self for p in a.particles if not p.get("iscrowd"))
-        sides = np.array([max(a.image.shape) for a in self])
         areas = np.concatenate([a.masks.areas for a in self])
-        quartiles = "{:.0f} / {:.0f} / {:.0f} / {:.0f}".format
         table = {
             "source images": str(len({a.source for a in self})),
             "agglomerates": str(len(self)),
             "particles": str(counts.sum()),
             "specks": str(len(areas) - counts.sum()),
-            "particles an agglomerate (quartiles, most)": quartiles(*np.percentile(counts, [25, 50, 75, 100])),
-            "longer side of a crop, px (quartiles, most)": quartiles(*np.percentile(sides, [25, 50, 75, 100])),
-            "area of a mask, px (quartiles, most)": quartiles(*np.percentile(areas, [25, 50, 75, 100])),
+            "particles an agglomerate (quartiles, most)": _quartiles(counts),
+            "longer side of a crop, px (quartiles, most)": _quartiles(np.array([max(a.image.shape) for a in self])),
+            "area of a mask, px (quartiles, most)": _quartiles(areas),
         }
         table |= {f"particles of state {state}": str(number) for state, number in sorted(states.items())}
         return table | {f"left out: {reason}": str(number) for reason, number in sorted(self.left_out.items())}
@@ -104,10 +158,76 @@ class AgglomerateLibrary(Sequence):
         return sheet
 
 
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+class _SavedAgglomerates(Sequence):
+    """The agglomerates of a file; each is read when it is first asked for and then kept, up to _CACHED of them.
+
+    Each process opens the file for itself, so that data workers may share the object.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self._process, self._archive = None, None
+        self._cache: dict[int, Agglomerate] = {}
+        index = json.loads(self._read("index.json"))
+        if index.get("format") != FORMAT:
+            raise LibraryError(f"{self.path}: not an agglomerate library; make one with tools/build_library.py")
+        self.left_out: dict[str, int] = index["left_out"]
+        self._length: int = index["agglomerates"]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, number: int) -> Agglomerate:
+        if not 0 <= number < len(self):
+            raise IndexError(f"{self.path}: no agglomerate {number} among {len(self)}")
+        if number not in self._cache:
+            if len(self._cache) >= _CACHED:
+                self._cache.pop(next(iter(self._cache)))
+            record = json.loads(self._read(f"{number:06d}.json"))
+            image = decode_grey(self._read(f"{number:06d}.png"))
+            masks = CroppedMasks.from_rles(record["masks"], image.shape)
+            known = tuple(record["particles"])
+            self._cache[number] = Agglomerate(image, masks, known, record["source"], record["pixel_size_nm"])
+        return self._cache[number]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_process": None, "_archive": None, "_cache": {}}
+
+    def _read(self, name: str) -> bytes:
+        try:
+            if self._process != os.getpid():
+                self._archive, self._process = zipfile.ZipFile(self.path), os.getpid()
+            return self._archive.read(name)
+        except OSError as cause:
+            raise LibraryError(f"{self.path}: cannot be read ({cause.strerror}); check the path") from None
+        except (zipfile.BadZipFile, KeyError):
+            raise LibraryError(
+                f"{self.path}: damaged or not an agglomerate library; make one with tools/build_library.py"
+            ) from None
+
+
+def encode_grey(image: np.ndarray) -> bytes:
+    """PNG of grey levels 0-255: 8 bits where they are whole numbers, else 16."""
+    whole = np.rint(image)
+    exact = np.array_equal(whole, image)
+    levels = whole.astype(np.uint8) if exact else np.rint(image * np.float32(_STEPS_16_BIT)).astype(np.uint16)
+    return cv2.imencode(".png", levels)[1].tobytes()
+
+
+def decode_grey(data: bytes) -> np.ndarray:
+    """Grey levels (h, w) float32, 0-255, of what `encode_grey` wrote."""
+    levels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return levels.astype(np.float32) / np.float32(1 if levels.dtype == np.uint8 else _STEPS_16_BIT)
+
+
+def _json(data: dict[str, Any]) -> bytes:
+    return json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _quartiles(values: np.ndarray) -> str:
+    """The 25, 50, 75 and 100 % quantiles, by the rule of the measurements' quantiles."""
+    quantiles = np.quantile(values, [0.25, 0.5, 0.75, 1], method="averaged_inverted_cdf")
+    return " / ".join(f"{value:.0f}" for value in quantiles)
 
 
 def _outlined(agglomerate: Agglomerate) -> np.ndarray:

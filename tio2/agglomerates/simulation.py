@@ -1,16 +1,87 @@
-"""Agglomerates of a library put into the free space of an image: the one step behind a simulated image and a paste."""
+"""Agglomerates of a library put into the free space of an image, and data sets of such images (paper §3.2, Fig. 5).
 
+The first agglomerate lies anywhere, the next in one of the eight sub-frames around an inserted one. Free space is a
+set of disjoint rectangles. What is put into one of them divides it into eight sub-frames, so that no two boxes overlap
+and none leaves the frame. The four sub-frames at the corners are joined with a neighbour: in sub-frames as narrow as
+an agglomerate, agglomerates would line up in rows.
+"""
+
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from semsize.structures.annotations import image_record, particle_record
+from semsize.structures.dataset_parts import DatasetParts
 from semsize.structures.masks import CroppedMasks
-from tio2.agglomerates.agglomerate import FLIPS, Agglomerate
-from tio2.agglomerates.compositing import Cutout, Seam, composite, cut_out
-from tio2.agglomerates.library import AgglomerateLibrary
-from tio2.agglomerates.placement import Box, FreeSpace
+from semsize.structures.whole_files import write_whole
+from tio2.agglomerates.agglomerate import FLIPS, Agglomerate, Cutout, Seam, composite, cut_out
+from tio2.agglomerates.backgrounds import Backgrounds
+from tio2.agglomerates.library import AgglomerateLibrary, encode_grey
+
+Box = tuple[int, int, int, int]
+"""(top, left, bottom, right) in pixels, half-open."""
+
+
+@dataclass(frozen=True, eq=False)
+class FreeSpace:
+    """What is left of a frame."""
+
+    subframes: np.ndarray  # (R, 4) int64, disjoint boxes
+
+    @classmethod
+    def of_frame(cls, shape: tuple[int, int]) -> "FreeSpace":
+        """An empty frame of (H, W)."""
+        return cls(np.array([[0, 0, *shape]], np.int64))
+
+    def without(self, box: Box) -> "FreeSpace":
+        """The space left when a box is occupied; parts of it that were not free, or lie off the frame, don't matter."""
+        top, left, bottom, right = self.subframes.T
+        met = (top < box[2]) & (bottom > box[0]) & (left < box[3]) & (right > box[1])
+        pieces = [joined_subframes(tuple(frame.tolist()), box) for frame in self.subframes[met]]
+        return FreeSpace(np.concatenate([self.subframes[~met], *pieces]))
+
+    def draw_corner(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[int, int] | None:
+        """First pixel (row, column) for a box of (h, w), every place inside a sub-frame as likely; None: none fits."""
+        corners = np.maximum(self.subframes[:, 2:] - self.subframes[:, :2] - shape + 1, 0)
+        weights = corners.prod(axis=1)
+        if not weights.any():
+            return None
+        chosen = rng.choice(len(weights), p=weights / weights.sum())
+        row, column = self.subframes[chosen, :2] + rng.integers(corners[chosen])
+        return int(row), int(column)
+
+
+def eight_subframes(frame: Box, box: Box) -> np.ndarray:
+    """Those of the eight parts of a frame around a box that are not empty, (R <= 8, 4) int64, row by row."""
+    y, x = _cuts(frame, box, 0), _cuts(frame, box, 1)
+    return _filled([(y[i], x[j], y[i + 1], x[j + 1]) for i in range(3) for j in range(3) if (i, j) != (1, 1)])
+
+
+def joined_subframes(frame: Box, box: Box) -> np.ndarray:
+    """The eight sub-frames with each corner joined to a side, (R <= 4, 4) int64, disjoint, none empty.
+
+    All corners join the side that follows clockwise, or all that before: the way with the larger largest rectangle.
+    """
+    y, x = _cuts(frame, box, 0), _cuts(frame, box, 1)
+    following = [(y[0], x[1], y[1], x[3]), (y[1], x[2], y[3], x[3]), (y[2], x[0], y[3], x[2]), (y[0], x[0], y[2], x[1])]
+    preceding = [(y[0], x[0], y[1], x[2]), (y[1], x[0], y[3], x[1]), (y[2], x[1], y[3], x[3]), (y[0], x[2], y[2], x[3])]
+    ways = [_filled(following), _filled(preceding)]
+    return max(ways, key=lambda parts: (parts[:, 2:] - parts[:, :2]).prod(axis=1).max(initial=0))
+
+
+def _cuts(frame: Box, box: Box, axis: int) -> tuple[int, int, int, int]:
+    """Along an axis the first end of the frame, both ends of the box within it, and the last end of the frame."""
+    low, high = frame[axis], frame[axis + 2]
+    return low, min(max(box[axis], low), high), min(max(box[axis + 2], low), high), high
+
+
+def _filled(parts: list[Box]) -> np.ndarray:
+    return np.array([part for part in parts if part[0] < part[2] and part[1] < part[3]], np.int64).reshape(-1, 4)
 
 
 @dataclass(frozen=True)
@@ -75,47 +146,32 @@ def paste_agglomerates(
     settings: PasteSettings,
     occupied: Iterable[Box] = (),
 ) -> Pasted:
-    """Puts randomly chosen, mirrored and turned agglomerates where there is room.
+    """Puts randomly chosen, mirrored and turned agglomerates where there is room; none where nothing fits.
 
-    Args:
-        background: (H, W) or (H, W, 3), float32 or uint8, 0-255; left as it is.
-        library: to choose from.
-        rng: draws everything.
-        settings: how many, how turned, how joined.
-        occupied: boxes where nothing may be put.
-
-    Returns:
-        The new image and its new particles. It may have none: then nothing fitted, and `failures` says how often.
+    The background is (H, W) or (H, W, 3), float32 or uint8, 0-255, and left as it is. Nothing is put into the boxes
+    `occupied`.
     """
     shape = background.shape[:2]
     space = FreeSpace.of_frame(shape)
     for box in occupied:
         space = space.without(box)
-    placements, failures = place(library, space, rng, settings)
+    wanted = int(rng.integers(settings.count_range[0], settings.count_range[1] + 1))
+    placements: list[Placement] = []
+    failures = in_a_row = 0
+    while len(placements) < wanted and in_a_row < settings.tries:
+        placement = _drawn_placement(library, space, rng, settings)
+        if placement is None:
+            failures, in_a_row = failures + 1, in_a_row + 1
+        else:
+            placements.append(placement)
+            space, in_a_row = space.without(placement.box), 0
     image = composite(background, ((p.cutout, p.corner) for p in placements), settings.seam)
     masks = CroppedMasks.cat([CroppedMasks.empty(shape), *(p.masks_in(shape) for p in placements)])
     particles = tuple(particle for p in placements for particle in p.agglomerate.particles)
     return Pasted(image, masks, particles, tuple(placements), failures)
 
 
-def place(
-    library: AgglomerateLibrary, space: FreeSpace, rng: np.random.Generator, settings: PasteSettings
-) -> tuple[list[Placement], int]:
-    """Placements in disjoint boxes inside the free space, and the number of agglomerates that found no room."""
-    wanted = int(rng.integers(settings.count_range[0], settings.count_range[1] + 1))
-    placements: list[Placement] = []
-    failures = in_a_row = 0
-    while len(placements) < wanted and in_a_row < settings.tries:
-        placement = _try_one(library, space, rng, settings)
-        if placement is None:
-            failures, in_a_row = failures + 1, in_a_row + 1
-        else:
-            placements.append(placement)
-            space, in_a_row = space.without(placement.box), 0
-    return placements, failures
-
-
-def _try_one(
+def _drawn_placement(
     library: AgglomerateLibrary, space: FreeSpace, rng: np.random.Generator, settings: PasteSettings
 ) -> Placement | None:
     number = int(rng.integers(len(library)))
@@ -125,3 +181,97 @@ def _try_one(
     cutout = cut_out(agglomerate, settings.seam)
     corner = space.draw_corner(cutout.region.shape, rng)
     return None if corner is None else Placement(number, angle, flip, agglomerate, cutout, corner)
+
+
+@dataclass(frozen=True)
+class SimulationPlan:
+    """A data set to be simulated; everything that decides a byte of it. Image n depends on the plan and n alone."""
+
+    num: int
+    shape: tuple[int, int]  # (H, W)
+    seed: int
+    library_sha256: str
+    backgrounds_sha256: str
+    matrix_sha256: str | None
+    versions: Mapping[str, str]  # of the libraries that carry it out
+    matrix_share: float
+    settings: PasteSettings
+
+    def has_matrix(self, number: int) -> bool:
+        """Whether image `number` shows a matrix: `matrix_share` of the images, evenly spread, rounded down."""
+        return int((number + 1) * self.matrix_share) > int(number * self.matrix_share)
+
+    def claim(self, out: Path) -> DatasetParts:
+        """The folder of the data set, made, with the plan in plan.json.
+
+        Raises:
+            DatasetFolderError: it was begun with another plan, another library or other versions.
+        """
+        parts = DatasetParts(out, self.num)
+        parts.claim("plan.json", asdict(self), ["train"])
+        return parts
+
+
+class Simulator:
+    """Makes the images of a plan; holds the library and the backgrounds that it has read."""
+
+    def __init__(
+        self, plan: SimulationPlan, parts: DatasetParts, library: Path, backgrounds: Path, matrix: Path | None
+    ):
+        self.plan, self.parts = plan, parts
+        self.library = AgglomerateLibrary.load(library)
+        self.backgrounds = Backgrounds(backgrounds)
+        self.matrix = Backgrounds(matrix) if matrix else None
+
+    def __call__(self, number: int) -> int:
+        """Makes and writes image `number`, then its part; returns the number."""
+        plan = self.plan
+        rng = np.random.default_rng((plan.seed, number))
+        kind = "matrix" if plan.has_matrix(number) else "agglomerated"
+        source = self.matrix if kind == "matrix" else self.backgrounds
+        background, drawn = source.draw(plan.shape, rng)
+        pasted = paste_agglomerates(background, self.library, rng, plan.settings)
+        name = f"{number:06d}.png"
+        made = {"file": name, "configuration": kind, "background": drawn}
+        made |= {"without_room": pasted.failures, "placements": pasted.record()}
+        part = annotated(pasted, number + 1, name, kind) | {"made": made}
+        self.parts.write(number, f"images/train/{name}", encode_grey(np.rint(pasted.image)), part)
+        return number
+
+
+def annotated(pasted: Pasted, image_id: int, name: str, configuration: str) -> dict[str, Any]:
+    """The image record and the particle records (ids from 1) of an image, under `image` and `particles`."""
+    sizes = {placement.agglomerate.pixel_size_nm for placement in pasted.placements}
+    height, width = pasted.image.shape
+    image = image_record(
+        id=image_id,
+        file_name=name,
+        height=height,
+        width=width,
+        pixel_size_nm=sizes.pop() if len(sizes) == 1 else None,
+        source="simulated from agglomerates",
+        configuration=configuration,
+    )
+    pairs = enumerate(zip(pasted.masks.to_rles(), pasted.particles, strict=True), start=1)
+    particles = [particle_record(id=i, image_id=image_id, rle=rle, **known) for i, (rle, known) in pairs]
+    return {"image": image, "particles": particles}
+
+
+def join_parts(plan: SimulationPlan, parts: DatasetParts) -> dict[str, int]:
+    """Writes annotations/train.json and manifest.json from the parts.
+
+    Returns:
+        Numbers of images, particles, specks and agglomerates.
+    """
+    records, counts = parts.join("train", range(plan.num))
+    manifest = asdict(plan) | {"images": [record["made"] for record in records]}
+    write_whole(parts.folder / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
+    return counts | {"agglomerates": sum(len(record["made"]["placements"]) for record in records)}
+
+
+def folder_hash(folder: str | Path) -> str:
+    """SHA-256 over the names and contents of a folder's files, hexadecimal."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in Path(folder).iterdir() if path.is_file()):
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -15,10 +15,15 @@ import numpy as np
 from scipy.stats import rankdata
 
 from semsize.cli import one_line_errors
-from tio2.agglomerates.backgrounds import HALO_PX, distance_to_particles, emptied, without_shadow
-from tio2.agglomerates.cutting import annotated_images
-from tio2.agglomerates.preparation import default_image_folder
-from tio2.agglomerates.texture import smooth_field
+from tio2.agglomerates.backgrounds import (
+    HALO_PX,
+    default_image_folder,
+    distance_to_particles,
+    emptied,
+    smooth_field,
+    without_shadow,
+)
+from tio2.agglomerates.library import annotated_images
 
 PATCH_PX = 32
 LEAST_SHARE = 0.6  # of a patch that was replaced

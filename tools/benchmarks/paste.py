@@ -49,7 +49,7 @@ def render(folder: Path) -> Path:
 def prepare(ann_file: Path, folder: Path) -> None:
     """Library and backgrounds."""
     from tio2.agglomerates import AgglomerateLibrary
-    from tio2.agglomerates.preparation import default_image_folder, make_backgrounds
+    from tio2.agglomerates.backgrounds import default_image_folder, make_backgrounds
 
     images = default_image_folder(ann_file)
     AgglomerateLibrary.from_coco(ann_file, images).save(folder / "library.zip")
