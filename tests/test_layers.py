@@ -22,7 +22,7 @@ PLAIN = {"agglomerates": set(), "baselines": set(), "reporting": set()}  # rooms
 REGISTERED = {
     "datasets": {"agglomerates"},
     "models": set(),
-    "evaluation": {"baselines", "reporting"},
+    "evaluation": set(),
     "engine": {"agglomerates"},
 }
 SHARED = {"cli", "typed_settings", "shipped"}  # modules of tio2 that any of its rooms may import

@@ -5,8 +5,7 @@ import json
 import numpy as np
 
 from scenes import coco_found, coco_truth, shifted, square_grid
-from semsize.metrology import figures_of_merit
-from semsize.metrology.comparison import compare_image, found_by_image, image_truths
+from semsize.metrology import compare_split, figures_of_merit
 from tio2.reporting.report import write_csvs
 
 
@@ -26,9 +25,7 @@ def write_run(folder, images=3, missed=2, seed=0, config="configs/tio2/some.py",
     truth, predictions = scene(images, missed)
     for image in truth["images"]:
         image["file_name"] = f"{first + image['id']}.png"
-    truths = image_truths(truth)
-    founds = found_by_image(predictions, truths)
-    compared = [compare_image(t, f) for t, f in zip(truths, founds, strict=True)]
+    compared = compare_split(truth, predictions)
     figures = figures_of_merit(compared)
     record = {
         "config": config,
@@ -40,5 +37,5 @@ def write_run(folder, images=3, missed=2, seed=0, config="configs/tio2/some.py",
     (folder / "val").mkdir(parents=True)
     (folder / "val" / "metrics.json").write_text(json.dumps(record))
     (folder / "run.json").write_text(json.dumps({"parameters": 7, "seconds": 120.0, "seed": seed}))
-    write_csvs(folder / "val", truths, founds, compared)
+    write_csvs(folder / "val", compared)
     return folder

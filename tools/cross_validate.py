@@ -32,6 +32,7 @@ def main() -> None:
     with quiet_imports():
         from semsize.measuring.tables import results_table
         from semsize.metrology import compare_split, figures_of_merit
+        from semsize.metrology.comparison import OPERATING_SCORE
         from semsize.sem import read_grey
         from semsize.structures import AnnotationError, read_annotations, write_predictions
         from tio2.agglomerates import LibraryError
@@ -39,7 +40,7 @@ def main() -> None:
         from tio2.engine.config import annotation_file, divided_set
         from tio2.engine.cross_validation import pooled_predictions, pooled_record, prepare_folds, run_fold
         from tio2.engine.testing import write_record
-        from tio2.evaluation import coco_figures, table1_figures
+        from tio2.evaluation import coco_metrics, table1_metrics
         from tio2.reporting import draw_split, write_report
     with one_line_errors(*launch.PEOPLE_ERRORS, AnnotationError, LibraryError):
         config = launch.read_config(arguments)
@@ -56,17 +57,17 @@ def main() -> None:
         divided = divided_set(config)
         truth, predictions = read_annotations(annotation_file(divided)), pooled_predictions(folds)
         write_predictions(folder / "predictions.json", predictions)
-        metrics = coco_figures(truth, predictions) | table1_figures(truth, predictions)
-        metrics = {f"coco/{name}": value for name, value in metrics.items()}
-        figures = figures_of_merit(compare_split(truth, predictions))
-        metrics |= {f"particles/{name}": value for name, value in figures.items()}
+        precisions = coco_metrics(truth, predictions) | table1_metrics(truth, predictions)
+        metrics = {f"coco/{name}": value for name, value in precisions.items()}
+        compared = compare_split(truth, predictions)
+        metrics |= {f"particles/{name}": value for name, value in figures_of_merit(compared).items()}
         record = pooled_record(config, folds, metrics)
         print(results_table({f"{Path(config.work_dir).name} (cv)": record["metrics"]}))
-        curve = write_report(folder, truth, predictions, record)
+        curve = write_report(folder, compared, record)
         record["suggested"] = vars(curve.operating_point)
         write_record(folder, record)
         images = Path(divided.data_root) / divided.data_prefix["img"]
-        draw_split(truth, predictions, lambda name: read_grey(images / name), folder / "overlays")
+        draw_split(compared, lambda name: read_grey(images / name), folder / "overlays", OPERATING_SCORE)
         print(f"score threshold suggested: {curve.suggested:g} (tools/test.py --min-score; see {folder}/report.md)")
         print(f"written: {folder}/report.md, figures, overlays, particles.csv, metrics.json, predictions.json")
 

@@ -24,7 +24,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--data", metavar="ROOT", help="folder of another converted data set to judge on")
     parser.add_argument(
-        "--min-score", type=float, default=0.5, help="single particles are counted from it on (default: %(default)s)"
+        "--min-score", type=float, help="single particles are counted from it on (default: 0.5, the paper's)"
     )
     parser.add_argument(
         "--out", metavar="FILE.pkl", help="also write the data samples as a pickle, as MMDetection does"
@@ -41,16 +41,16 @@ def main() -> None:
         from mmengine.dist import is_main_process
 
         from semsize.measuring.tables import results_table
-        from semsize.metrology import compare_split, figures_of_merit
+        from semsize.metrology.comparison import OPERATING_SCORE
         from semsize.sem import read_grey
-        from semsize.structures import read_annotations, read_predictions
         from tio2.engine import find_checkpoint, launch, newest_checkpoint, testing
-        from tio2.evaluation import nms_ceiling
+        from tio2.evaluation import ParticleMetric, nms_ceiling
         from tio2.reporting import draw_split, write_report
     with one_line_errors(*launch.PEOPLE_ERRORS):
         config = launch.read_config(arguments)
         folder = testing.split_folder(config, arguments.split, arguments.data)
-        testing.select_split(config, arguments.split, folder, arguments.out, arguments.data)
+        min_score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
+        testing.select_split(config, arguments.split, folder, arguments.out, arguments.data, min_score)
         checkpoint = find_checkpoint(arguments.checkpoint or newest_checkpoint(config.work_dir))
         launch.require_data(config, "test")
         config.load_from, config.resume = str(checkpoint), False
@@ -58,24 +58,20 @@ def main() -> None:
         metrics = runner.test()
         if not is_main_process():
             return
-        split = testing.split_files(config)
-        truth = read_annotations(split.annotations)
-        predictions = read_predictions(folder / "predictions.json")
-        figures = figures_of_merit(compare_split(truth, predictions, min_score=arguments.min_score))
-        metrics |= {f"particles/{name}": value for name, value in figures.items()}
+        *_, particles = (metric for metric in runner.test_evaluator.metrics if isinstance(metric, ParticleMetric))
+        metrics |= {f"particles/{name}": value for name, value in particles.all_metrics.items()}
         record = testing.tested_record(runner, metrics, checkpoint, folder.name, folder / "predictions.json")
-        record["counted_from_score"] = arguments.min_score
+        record["counted_from_score"] = min_score
         print(results_table({Path(config.work_dir).name: record["metrics"]}))
         for iou in (0.3, 0.5):
-            ceiling = nms_ceiling(truth, iou)
+            ceiling = nms_ceiling(particles.truth, iou)
             print(f"box NMS at {iou} would delete {ceiling.deleted} of the {ceiling.particles} true boxes")
-        curve = write_report(folder, truth, predictions, record, min_score=arguments.min_score)
+        images = particles.comparisons
+        curve = write_report(folder, images, record, min_score=min_score)
         record["suggested"] = vars(curve.operating_point)
         testing.write_record(folder, record)
-        overlays = arguments.show_dir or folder / "overlays"
-        draw_split(
-            truth, predictions, lambda name: read_grey(split.images / name), overlays, min_score=arguments.min_score
-        )
+        overlays, grey_folder = arguments.show_dir or folder / "overlays", testing.split_files(config).images
+        draw_split(images, lambda name: read_grey(grey_folder / name), overlays, min_score)
         print(f"written: {folder}/report.md, figures, particles.csv, metrics.json, predictions.json; {overlays}/*.png")
 
 

@@ -140,6 +140,7 @@ class ImageComparison:
     Attributes:
         truth: what is there.
         found: what was found, from the operating score on.
+        detections: what was found, of every score.
         matching: which is which.
         true_measurands: of the N true masks.
         found_measurands: of the M found masks.
@@ -149,6 +150,7 @@ class ImageComparison:
 
     truth: ImageTruth
     found: ImageFound
+    detections: ImageFound
     matching: Matching
     true_measurands: Measurands
     found_measurands: Measurands
@@ -205,7 +207,7 @@ def compare_image(
     truth: ImageTruth, found: ImageFound, *, min_score: float = OPERATING_SCORE, min_dice: float = MIN_DICE
 ) -> ImageComparison:
     """Matches and measures one image; found particles below ``min_score`` are left out."""
-    found = found.above(min_score)
+    detections, found = found, found.above(min_score)
     pairs = overlaps(truth.masks, found.masks)
     best_of_truth, best_of_found = np.zeros(len(truth.masks)), np.zeros(len(found.masks))
     np.maximum.at(best_of_truth, pairs.first, pairs.iou)
@@ -213,6 +215,7 @@ def compare_image(
     return ImageComparison(
         truth=truth,
         found=found,
+        detections=detections,
         matching=match(truth.masks, found.masks, min_dice=min_dice, ignored_regions=truth.ignored),
         true_measurands=measure(truth.masks, truth.pixel_size),
         found_measurands=measure(found.masks, truth.pixel_size),

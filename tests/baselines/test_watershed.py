@@ -5,9 +5,15 @@ import pytest
 
 from scenes import disks
 from semsize.metrology import match
-from tio2.baselines import THRESHOLDS, Example, Parameters, contrast_scores, search, segment
-from tio2.baselines.search import central_part, f1
-from tio2.baselines.thresholds import gmm_limits, kmeans_limits
+from tio2.baselines.search import Example, central_part, f1, search
+from tio2.baselines.segmentation import (
+    GREY_THRESHOLDS,
+    Parameters,
+    contrast_scores,
+    gmm_limits,
+    kmeans_limits,
+    segment,
+)
 
 SHAPE = (160, 200)
 CENTRES = [(30, 30), (30, 100), (30, 160), (110, 60), (110, 94)]
@@ -31,7 +37,7 @@ def test_disks_are_found_and_touching_ones_split():
 @pytest.mark.parametrize("threshold", ["otsu", "li", "local 0", "kmeans, two brighter", "gmm, two brighter"])
 def test_thresholds_give_a_foreground_that_holds_the_disks(threshold):
     image, truth = picture()
-    foreground = THRESHOLDS[threshold](image)
+    foreground = GREY_THRESHOLDS[threshold](image)
     inside = truth.to_full().any(axis=0)
     assert foreground.shape == SHAPE
     assert foreground[inside].mean() > 0.9
@@ -59,7 +65,7 @@ def test_the_search_ranks_sets_by_f1_and_a_centre_ignores_what_it_cuts():
     assert part.image.shape == (80, 100)
     assert len(part.truth) + len(part.ignored) <= 5
     bad = Parameters(0.0, "triangle", 0, 0.0, 0.25, 4000)
-    first, second = search([bad, GOOD], [example], finalists=2)
+    first, second = search([bad, GOOD], [example], finalists=2, progress=list)
     assert [len(first), len(second)] == [2, 2]
     assert second[0].parameters == GOOD
     assert second[0].f1 == f1(GOOD, [example]) == 1.0

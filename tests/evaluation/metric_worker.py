@@ -1,4 +1,4 @@
-"""One of the two processes that test_dense_coco_metric.py starts: python metric_worker.py RANK FOLDER.
+"""One of the two processes that test_metrics.py starts: python metric_worker.py RANK FOLDER.
 
 Three perfectly detected images of 50 squares; each process also repeats the first, and the second process has it first:
 cutting the gathered records off by position would lose an image.

@@ -13,10 +13,9 @@ from tio2.reporting import write_report
 def test_files_of_a_split(tmp_path):
     folder = tmp_path / "val"
     truth, predictions = scene(3)
-    metrics = {
-        f"particles/{name}": value for name, value in figures_of_merit(compare_split(truth, predictions)).items()
-    }
-    write_report(folder, truth, predictions, {"config": "x", "split": "val", "operating_point": {}, "metrics": metrics})
+    images = compare_split(truth, predictions)
+    metrics = {f"particles/{name}": value for name, value in figures_of_merit(images).items()}
+    write_report(folder, images, {"config": "x", "split": "val", "operating_point": {}, "metrics": metrics})
     with (folder / "particles.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert tuple(rows[0]) == (*PARTICLE_COLUMNS, *TRUTH_COLUMNS)
@@ -35,14 +34,14 @@ def test_files_of_a_split(tmp_path):
 def test_a_split_where_nothing_was_found_is_reported_too(tmp_path):
     truth, _ = scene(1)
     record = {"config": "x", "split": "val", "operating_point": {}, "metrics": {}}
-    write_report(tmp_path, truth, [], record)
+    write_report(tmp_path, compare_split(truth, []), record)
     assert re.search(r"\| all +\| +9 \| +0 \| +0\.0 \|", (tmp_path / "report.md").read_text(encoding="utf-8"))
 
 
 def test_the_threshold_s_table_and_words_are_the_curve_s(tmp_path):
     truth, predictions = scene(1)
     record = {"config": "x", "split": "val", "operating_point": {}, "metrics": {}}
-    curve = write_report(tmp_path, truth, predictions, record)
+    curve = write_report(tmp_path, compare_split(truth, predictions), record)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     # 7 of 9 are found up to 0.6: F = 14 / 16; from 0.65 on fewer are left
     assert curve.operating_point.score == 0.6

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from semsize.metrology.comparison import OPERATING_SCORE
 from semsize.structures.json_files import write_json
 from semsize.structures.whole_files import file_sha256
 from tio2.engine.config import annotation_file, divided_set
@@ -36,7 +37,12 @@ def split_folder(config: Config, split: str, data: str | None) -> Path:
 
 
 def select_split(
-    config: Config, split: str, folder: Path, dump: str | None = None, data: str | Path | None = None
+    config: Config,
+    split: str,
+    folder: Path,
+    dump: str | None = None,
+    data: str | Path | None = None,
+    min_score: float = OPERATING_SCORE,
 ) -> None:
     """Point the config's test at a split, particles judged too.
 
@@ -46,6 +52,7 @@ def select_split(
         folder: Where the predictions go.
         dump: File of a pickle of the data samples, if one is wanted.
         data: Folder of a data set as the converters write them, to judge on instead of the config's own.
+        min_score: Score from which on single particles are counted.
     """
     if split != "test":
         config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
@@ -61,7 +68,7 @@ def select_split(
     ann_file = str(annotation_file(judged))
     config.test_evaluator = [
         *(dict(each, ann_file=ann_file) if "ann_file" in each else each for each in evaluators),
-        dict(type="ParticleMetric", ann_file=ann_file),
+        dict(type="ParticleMetric", ann_file=ann_file, min_score=min_score),
         dict(type="PredictionWriter", outfile=str(folder / "predictions.json")),
         *([dict(type="DumpResults", out_file_path=dump)] if dump else []),
     ]

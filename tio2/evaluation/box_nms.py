@@ -1,53 +1,63 @@
-"""What box non-maximum suppression costs before any detector is at fault: perfect boxes that it deletes."""
+"""Box non-maximum suppression (NMS) on its own: the true boxes that it deletes, and the paper's operating point."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from mmcv.ops import nms
 
+from semsize.metrology.comparison import OPERATING_SCORE
 
-@dataclass(frozen=True)
-class NMSCeiling:
-    """The recall that box NMS leaves a detector whose boxes are the true ones.
+TABLE1_BOX_NMS_IOU = 0.3
+TABLE1_INSTANCES = 512
 
-    Attributes:
-        iou_threshold: boxes that overlap a better one by more than this are deleted.
-        particles: true particles, ``iscrowd`` left out.
-        deleted: how many of their boxes NMS deletes.
-    """
 
-    iou_threshold: float
+class NMSCeiling(NamedTuple):
+    """True particles, and how many of their boxes NMS deletes: a detector with perfect boxes finds the others."""
+
     particles: int
     deleted: int
-
-    @property
-    def recall(self) -> float:
-        """Share of the particles that can be found at best; NaN without particles."""
-        return 1 - self.deleted / self.particles if self.particles else float("nan")
 
 
 def nms_ceiling(truth: Mapping, iou_threshold: float) -> NMSCeiling:
     """Runs the detector's own NMS over the true boxes of each image, all scored alike (the first of a pair stays).
 
     Args:
-        truth: COCO data set, boxes xywh.
-        iou_threshold: as in the test settings of the box head.
+        truth: COCO data set, boxes xywh; ``iscrowd`` is left out.
+        iou_threshold: boxes that overlap a better one by more are deleted, as in the box head's test settings.
     """
-    boxes_of_image = defaultdict(list)
-    for annotation in truth["annotations"]:
-        if not annotation["iscrowd"]:
-            x, y, width, height = annotation["bbox"]
-            boxes_of_image[annotation["image_id"]].append((x, y, x + width, y + height))
-    kept = sum(_boxes_kept(np.array(boxes), iou_threshold) for boxes in boxes_of_image.values())
-    particles = sum(map(len, boxes_of_image.values()))
-    return NMSCeiling(iou_threshold, particles, particles - kept)
+    images = _by_image({**particle, "score": 1.0} for particle in truth["annotations"] if not particle["iscrowd"])
+    particles = sum(map(len, images))
+    return NMSCeiling(particles, particles - sum(len(_kept(boxes, iou_threshold)) for boxes in images))
 
 
-def _boxes_kept(boxes: np.ndarray, iou_threshold: float) -> int:
-    tensor = torch.from_numpy(boxes).float()  # (N, 4) xyxy
-    return len(nms(tensor, torch.ones(len(boxes)), iou_threshold)[1])
+def table1_selection(predictions: Sequence[Mapping]) -> list[Mapping]:
+    """Predictions at the operating point of the paper's Table 1: score 0.5, box NMS 0.3, the 512 best of each image.
+
+    Where the predictions already passed an NMS at a higher IoU, as the default test settings have it, this is what
+    Table 1's NMS leaves of them.
+    """
+    images = _by_image(prediction for prediction in predictions if prediction["score"] >= OPERATING_SCORE)
+    return [
+        predictions_of_image[index]
+        for predictions_of_image in images
+        for index in _kept(predictions_of_image, TABLE1_BOX_NMS_IOU)[:TABLE1_INSTANCES]
+    ]
+
+
+def _by_image(boxes: Iterable[Mapping]) -> list[list[Mapping]]:
+    by_image = defaultdict(list)
+    for box in boxes:
+        by_image[box["image_id"]].append(box)
+    return list(by_image.values())
+
+
+def _kept(boxes: Sequence[Mapping], iou_threshold: float) -> list[int]:
+    """Indices of the boxes that NMS keeps, the best score first."""
+    corners = torch.tensor([box["bbox"] for box in boxes], dtype=torch.float32)  # (N, 4) xywh
+    corners[:, 2:] += corners[:, :2]
+    scores = torch.tensor([box["score"] for box in boxes], dtype=torch.float32)
+    return nms(corners, scores, iou_threshold)[1].tolist()

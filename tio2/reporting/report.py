@@ -1,135 +1,147 @@
-"""The report of a tested split: tables of the paper's section 4 as Markdown, figures, CSV."""
+"""The report of a tested split: CSV files, figures, overlays, and the tables of the paper's section 4 as Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
+from tqdm import tqdm
 
 from semsize.measuring import csv_files
+from semsize.measuring.overlays import draw_overlay, write_png
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import summaries
-from semsize.metrology.comparison import (
-    GROUPS,
-    OPERATING_SCORE,
-    ImageComparison,
-    ImageFound,
-    ImageTruth,
-    compare_image,
-    found_by_image,
-    image_truths,
-)
+from semsize.metrology.comparison import GROUPS, OPERATING_SCORE, STATE_GROUPS, ImageComparison
+from semsize.metrology.distribution import quantiles
 from semsize.metrology.figures_of_merit import CONFIGURATIONS
 from semsize.metrology.matching import MIN_DICE
+from semsize.metrology.summaries import RESIDUAL_MEASURANDS, size_measurand
 from semsize.metrology.thresholds import PLATEAU, ThresholdCurve, threshold_curve
-from tio2.reporting import figures
 
-FIGURES = {
+CAPTIONS = {
     "sizes": "Equivalent circular diameters, reference and measured",
     "residuals": "Residuals of every measurand, useful particles",
     "residual_against_size": "Residual of the ECD against size",
     "dice": "Dice coefficients of the matched particles",
     "thresholds": "What each score threshold gives; dashed: the one suggested",
 }
+TRUE_COLOUR, FOUND_COLOUR = "#4477aa", "#ee6677"
+GROUP_COLOURS = dict(zip(STATE_GROUPS, ("#228833", "#88aa22", "#ccaa33", "#aa7755"), strict=True))
+FIGURE = dict(dpi=110, layout="constrained")
+LIMITS_PERCENT = (-25, 25)  # residuals beyond are in the outermost bars, or outside of the axes
 
 
 def write_report(
-    folder: str | Path,
-    truth: Mapping,
-    predictions: Sequence[Mapping],
-    record: Mapping,
-    *,
-    min_score: float = OPERATING_SCORE,
+    folder: str | Path, images: Sequence[ImageComparison], record: Mapping, *, min_score: float = OPERATING_SCORE
 ) -> ThresholdCurve:
     """Writes `particles.csv`, `detections.csv`, `images.csv`, `figures/` and `report.md` into a split's folder.
 
     Args:
         folder: ``work_dirs/<config>/<split>``.
-        truth: contents of the annotation file.
-        predictions: contents of ``predictions.json``.
+        images: the comparisons of all images of the split.
         record: contents of ``metrics.json``, for the report's head and for Table 3.
-        min_score: found particles below it are left out of all but average precision and the threshold curve.
+        min_score: the score from which on particles were compared.
 
     Returns:
         What each score threshold gives, and the one that it suggests.
     """
     folder = Path(folder)
-    truths = image_truths(truth)
-    founds = found_by_image(predictions, truths)
-    images = [compare_image(t, f, min_score=min_score) for t, f in zip(truths, founds, strict=True)]
-    curve = threshold_curve(truths, founds)
-    write_csvs(folder, truths, founds, images)
-    drawn = {
-        "sizes": figures.size_histograms(images),
-        "residuals": figures.residual_histograms(images),
-        "residual_against_size": figures.residual_against_size(images),
-        "dice": figures.dice_histogram(images),
-        "thresholds": figures.threshold_figure(curve),
+    curve = threshold_curve([image.truth for image in images], [image.detections for image in images])
+    write_csvs(folder, images)
+    figures = {
+        "sizes": _size_histograms(images),
+        "residuals": _residual_histograms(images),
+        "residual_against_size": _residual_against_size(images),
+        "dice": _dice_histogram(images),
+        "thresholds": _threshold_figure(curve),
     }
-    for name, figure in drawn.items():
-        figures.write_figure(folder / "figures" / f"{name}.png", figure)
+    (folder / "figures").mkdir(exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(folder / "figures" / f"{name}.png")
     (folder / "report.md").write_text(_report(images, curve, record, min_score), encoding="utf-8")
     return curve
 
 
-def write_csvs(
-    folder: str | Path, truths: Sequence[ImageTruth], founds: Sequence[ImageFound], images: Sequence[ImageComparison]
-) -> None:
-    """Writes `particles.csv`, `detections.csv` and `images.csv`, which is what runs are compared by."""
-    folder = Path(folder)
+def write_csvs(folder: Path, images: Sequence[ImageComparison]) -> None:
+    """Writes `particles.csv`, `detections.csv` and `images.csv`, by which runs are compared."""
     columns = (*csv_files.PARTICLE_COLUMNS, *csv_files.TRUTH_COLUMNS)
     rows = (row for image in images for row in csv_files.particle_rows(image))
     csv_files.write_csv(folder / "particles.csv", columns, rows)
-    rows = (row for t, f in zip(truths, founds, strict=True) for row in csv_files.detection_rows(t, f))
+    rows = (row for image in images for row in csv_files.detection_rows(image.truth, image.detections))
     csv_files.write_csv(folder / "detections.csv", ("image", "score", "outcomes"), rows)
-    columns = ("image", "configuration", "particles", "useful")
-    csv_files.write_csv(folder / "images.csv", columns, map(csv_files.image_row, truths))
+    rows = (csv_files.image_row(image.truth) for image in images)
+    csv_files.write_csv(folder / "images.csv", ("image", "configuration", "particles", "useful"), rows)
+
+
+def draw_split(
+    images: Sequence[ImageComparison], read_image: Callable[[str], np.ndarray], folder: str | Path, min_score: float
+) -> None:
+    """Draws what is there and what was found over each image, as ``folder/<its name>.png``.
+
+    Args:
+        images: the comparisons.
+        read_image: from an image's file name to its grey levels, (H, W), 0-255.
+        folder: where the pictures go; made where it is missing.
+        min_score: the score from which on particles were compared, for the legend.
+    """
+    for image in tqdm(images, desc="drawing", unit="image", disable=None):
+        truth = image.truth
+        picture = draw_overlay(
+            read_image(truth.file_name),
+            truth.masks,
+            image.found.masks,
+            image.matching,
+            states=truth.states,
+            ignored_regions=truth.ignored,
+            caption=f"{truth.file_name}, score ≥ {min_score:g}",
+        )
+        write_png(Path(folder) / f"{Path(truth.file_name).stem}.png", picture)
 
 
 def _report(images: Sequence[ImageComparison], curve: ThresholdCurve, record: Mapping, min_score: float) -> str:
-    found = summaries.detection_counts(images)
+    counts, quality = summaries.detection_counts(images), summaries.instance_quality(images)
+    found = [(group, summaries.found_counts(images, group)) for group in GROUPS]
+    found_rows = [[group, count.reference, count.measured, count.percentage] for group, count in found]
+    point = curve.operating_point
+    limits = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in record["operating_point"].items())
     parts = [
         f"# {record['config']}, {record['split']}: {len(images)} images\n",
-        f"Operating point of the test: {_operating_point(record)}. Single particles are counted from score "
+        f"Operating point of the test: {limits}. Single particles are counted from score "
         f"{min_score:g} on and matched one to one at Dice ≥ {MIN_DICE:g}; specks count for and against nobody.\n",
         "## Particles found (Table 2)\n",
-        _table2(images),
-        f"`complete` includes `isolated`. In all {found.found} found, {found.false_positives} of them false: precision "
-        f"{found.precision:.3f}.\n",
+        markdown_table(["particles", "reference", "measured", "%"], found_rows, decimals=1),
+        f"`complete` includes `isolated`. In all {counts.found} found, {counts.false_positives} of them false: "
+        f"precision {counts.precision:.3f}.\n",
         "## Average precision (Table 3)\n",
-        _table3(record["metrics"]),
+        _precision_table(record["metrics"]),
         "## Overlap of the matched particles (Table 4)\n",
-        _table4(images),
+        markdown_table(
+            ["Dice", "mean", "median", "std", "min", "max"],
+            [[group, *vars(summaries.dice_spread(images, group)).values()] for group in GROUPS],
+        ),
         "## Residuals, (measured - reference) / reference\n",
-        "\n".join(f"{group}:\n\n{_residual_table(images, group)}" for group in ("useful", "all")),
+        *(f"{group}:\n\n{_residual_table(images, group)}" for group in ("useful", "all")),
         "## Size distribution, by number\n",
         _size_table(images),
         "## To set beside published figures\n",
-        _quality_table(images),
+        markdown_table(["figure", "value"], [[name.replace("_", " "), value] for name, value in vars(quality).items()]),
         _by_configuration(images),
         "## Score threshold\n",
         _threshold_table(curve),
-        _threshold_text(curve),
+        f"Suggested here: **{point.score:g}**, where F = 2·useful found / (useful + useful found + false positives) is "
+        f"largest, of equals the highest; F is within {PLATEAU:g} of that from {point.plateau_from:g} to "
+        f"{point.plateau_to:g}. It finds {point.useful_found_percent:.1f} % of the useful particles, with "
+        f"{point.false_per_useful_found:.2f} false positives a useful one found. Choose on training folds "
+        "(`tools/cross_validate.py`), not on the images that are judged, and name it: `tools/test.py --min-score`.\n",
         "## Figures\n",
-        *(f"![{text}](figures/{name}.png)\n" for name, text in FIGURES.items()),
+        *(f"![{text}](figures/{name}.png)\n" for name, text in CAPTIONS.items()),
     ]
     return "\n".join(parts)
 
 
-def _operating_point(record: Mapping) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in record["operating_point"].items())
-
-
-def _table2(images: Sequence[ImageComparison]) -> str:
-    rows = []
-    for group in GROUPS:
-        counts = summaries.found_counts(images, group)
-        rows.append([group, counts.reference, counts.measured, counts.percentage])
-    return markdown_table(["particles", "reference", "measured", "%"], rows, decimals=1)
-
-
-def _table3(metrics: Mapping) -> str:
+def _precision_table(metrics: Mapping) -> str:
     names = ("mAP", "AP50", "AP75", "AP90")
     rows = [
         [kind, what, *(metrics.get(f"coco/{key}_{name}{end}") for name in names)]
@@ -143,15 +155,10 @@ def _table3(metrics: Mapping) -> str:
     return markdown_table(["", "detections", *names], rows)
 
 
-def _table4(images: Sequence[ImageComparison]) -> str:
-    rows = [[group, *vars(summaries.dice_spread(images, group)).values()] for group in GROUPS]
-    return markdown_table(["Dice", "mean", "median", "std", "min", "max"], rows)
-
-
 def _residual_table(images: Sequence[ImageComparison], group: str) -> str:
     rows = [
         [name.removesuffix("_px").replace("_", " "), *vars(summaries.residuals(images, group, name)).values()]
-        for name in summaries.RESIDUAL_MEASURANDS
+        for name in RESIDUAL_MEASURANDS
     ]
     header = ["measurand", "mean, %", "std, %", "within ±1 %, %", "within ±5 %, %", "particles"]
     return markdown_table(header, rows, decimals=2)
@@ -160,18 +167,10 @@ def _residual_table(images: Sequence[ImageComparison], group: str) -> str:
 def _size_table(images: Sequence[ImageComparison]) -> str:
     rows = []
     for group in GROUPS:
-        errors = summaries.size_errors(images, group)
-        counts = [len(sizes(images, group)) for sizes in (summaries.true_sizes, summaries.measured_sizes)]
-        rows.append([group, *counts, *vars(errors).values()])
+        true, measured = summaries.true_sizes(images, group), summaries.measured_sizes(images, group)
+        rows.append([group, len(true), len(measured), *vars(summaries.size_errors(images, group)).values()])
     header = ["particles", "true", "measured", "D10 error, %", "D50 error, %", "D90 error, %", "Kolmogorov distance"]
     return markdown_table(header, rows, decimals=2)
-
-
-def _quality_table(images: Sequence[ImageComparison]) -> str:
-    quality = summaries.instance_quality(images)
-    return markdown_table(
-        ["figure", "value"], [[name.replace("_", " "), value] for name, value in vars(quality).items()]
-    )
 
 
 def _by_configuration(images: Sequence[ImageComparison]) -> str:
@@ -179,14 +178,10 @@ def _by_configuration(images: Sequence[ImageComparison]) -> str:
     for configuration in CONFIGURATIONS:
         chosen = [image for image in images if image.truth.configuration == configuration]
         if chosen:
-            found, all_, useful = (
-                summaries.detection_counts(chosen),
-                summaries.found_counts(chosen, "all"),
-                summaries.found_counts(chosen, "useful"),
-            )
-            dice, ecd = summaries.dice_spread(chosen, "all"), summaries.residuals(chosen, "useful", "ecd_px")
-            counts = (len(chosen), all_.reference, all_.percentage, useful.percentage, found.false_positives)
-            rows.append([configuration, *counts, dice.mean, ecd.mean, ecd.std])
+            particles, useful = (summaries.found_counts(chosen, group) for group in ("all", "useful"))
+            row = [configuration, len(chosen), particles.reference, particles.percentage, useful.percentage]
+            ecd, dice = summaries.residuals(chosen, "useful", "ecd_px"), summaries.dice_spread(chosen, "all")
+            rows.append([*row, summaries.detection_counts(chosen).false_positives, dice.mean, ecd.mean, ecd.std])
     if not rows:
         return "The images' configuration (agglomerated, scattered, matrix) is not known.\n"
     header = ["configuration", "images", "particles", "found, %", "useful found, %", "false positives", "Dice"]
@@ -194,22 +189,110 @@ def _by_configuration(images: Sequence[ImageComparison]) -> str:
 
 
 def _threshold_table(curve: ThresholdCurve) -> str:
-    found, false = curve.useful_found.astype(float), curve.false_positives.astype(float)
+    found, false = curve.useful_found, curve.false_positives
     rate = np.divide(false, found, out=np.full(len(found), np.nan), where=found > 0)
-    columns = (curve.scores, curve.useful_found, 100 * found / max(curve.useful, 1), curve.false_positives, rate)
-    columns = (*columns, curve.agreement, curve.d50, curve.d50_errors_percent)
-    rows = [[value.item() for value in row] for row in zip(*columns, strict=True)]
+    columns = (curve.scores, found, 100 * found / max(curve.useful, 1), false, rate, curve.agreement, curve.d50)
+    rows = [[value.item() for value in row] for row in zip(*columns, curve.d50_errors_percent, strict=True)]
     header = ["score", "useful found", "%", "false positives", "a useful one found", "F", "D50", "D50 error, %"]
-    table = markdown_table(header, rows, decimals=2)
-    return f"{table}\nThere are {curve.useful} useful particles, and the true D50 is {curve.true_d50:.2f}.\n"
+    counts = f"\nThere are {curve.useful} useful particles, and the true D50 is {curve.true_d50:.2f}.\n"
+    return markdown_table(header, rows, decimals=2) + counts
 
 
-def _threshold_text(curve: ThresholdCurve) -> str:
-    point = curve.operating_point
-    return (
-        f"Suggested here: **{point.score:g}**, where F = 2·useful found / (useful + useful found + false positives) is "
-        f"largest, of equals the highest; F is within {PLATEAU:g} of that from {point.plateau_from:g} to "
-        f"{point.plateau_to:g}. It finds {point.useful_found_percent:.1f} % of the useful particles, with "
-        f"{point.false_per_useful_found:.2f} false positives a useful one found. Choose on training folds "
-        "(`tools/cross_validate.py`), not on the images that are judged, and name it: `tools/test.py --min-score`.\n"
-    )
+def _size_histograms(images: Sequence[ImageComparison]) -> Figure:
+    """ECD, reference and measured, of all and of useful particles, and the cumulative curves with D10, D50, D90."""
+    figure = Figure(figsize=(11, 6.5), **FIGURE)
+    unit = size_measurand(images).rpartition("_")[2]
+    for (above, below), group in zip(figure.subplots(2, 2).T, ("all", "useful"), strict=True):
+        true, found = summaries.true_sizes(images, group), summaries.measured_sizes(images, group)
+        if true.size + found.size:
+            bins = np.linspace(0, quantiles(np.concatenate([true, found]), (0.995,))[0] * 1.02, 41)
+            above.hist(true, bins, color=TRUE_COLOUR, alpha=0.55, label=f"reference ({len(true)})")
+            label = f"measured ({len(found)})"
+            above.hist(found, bins, histtype="step", linewidth=1.6, color=FOUND_COLOUR, label=label)
+            above.legend(fontsize=8)
+        above.set(title=f"{group} particles", ylabel="particles")
+        for sizes, colour in ((true, TRUE_COLOUR), (found, FOUND_COLOUR)):
+            if sizes.size:
+                below.step(np.sort(sizes), np.arange(1, len(sizes) + 1) / len(sizes), color=colour)
+                below.plot(quantiles(sizes), (0.1, 0.5, 0.9), "o", color=colour, markersize=4)
+        below.set(xlabel=f"ECD, {unit}", ylabel="cumulative, by number")
+    return figure
+
+
+def _residual_histograms(images: Sequence[ImageComparison]) -> Figure:
+    """Residuals of every measurand over the matched useful particles."""
+    figure = Figure(figsize=(13, 6), **FIGURE)
+    for axes, measurand in zip(figure.subplots(2, 4).flat, RESIDUAL_MEASURANDS, strict=True):
+        values = summaries.residual_values(images, "useful", measurand)
+        axes.hist(np.clip(values, *LIMITS_PERCENT), np.linspace(*LIMITS_PERCENT, 51), color=FOUND_COLOUR)
+        axes.axvline(0, color="black", linewidth=0.8)
+        if values.size > 1:
+            axes.axvline(values.mean(), color=TRUE_COLOUR, linestyle="--", linewidth=1)
+            name = measurand.removesuffix("_px").replace("_", " ").replace("ecd", "ECD")
+            axes.set_title(f"{name}: {values.mean():+.2f} ± {values.std(ddof=1):.2f} %", fontsize=9)
+        axes.set_xlabel("residual, %", fontsize=8)
+    title = "(measured - reference) / reference, useful particles; mean ± standard deviation; "
+    figure.suptitle(title + "the outer bars hold what lies beyond", fontsize=10)
+    return figure
+
+
+def _residual_against_size(images: Sequence[ImageComparison]) -> Figure:
+    """Residual of the ECD against the reference ECD, coloured by state, with means over equal numbers of particles."""
+    figure = Figure(figsize=(9, 5), **FIGURE)
+    axes, measurand = figure.subplots(), size_measurand(images)
+    for group, colour in {**GROUP_COLOURS, "all": "#bbbbbb"}.items():
+        chosen = [image.matched_members(group) for image in images]
+        sizes = [
+            getattr(i.true_measurands, measurand)[i.matching.truth][c] for i, c in zip(images, chosen, strict=True)
+        ]
+        size, residual = np.concatenate([[], *sizes]), summaries.residual_values(images, group, measurand)
+        is_all = group == "all"
+        if is_all or len(size):
+            style = dict(s=5, zorder=1, label="state not known") if is_all else dict(s=7, zorder=2, label=group)
+            axes.scatter(size, residual, color=colour, **style)
+    parts = np.array_split(np.argsort(size), 10)
+    if len(size) >= 20:
+        means, stds = ([f(residual[part]) for part in parts] for f in (np.mean, lambda values: values.std(ddof=1)))
+        style = dict(color="black", fmt="o-", markersize=4, capsize=3, linewidth=1, zorder=3)
+        axes.errorbar(
+            [np.median(size[part]) for part in parts], means, stds, label="mean ± standard deviation", **style
+        )
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set(xlabel=f"reference ECD, {measurand[-2:]}", ylabel="residual of the ECD, %", ylim=LIMITS_PERCENT)
+    if len(size):
+        axes.set_xscale("log")
+        axes.xaxis.set(major_formatter="{x:g}", minor_formatter="{x:g}")
+        axes.tick_params(axis="x", which="minor", labelsize=7)
+    axes.legend(fontsize=8)
+    return figure
+
+
+def _dice_histogram(images: Sequence[ImageComparison]) -> Figure:
+    """Dice coefficients of the matched particles, stacked by state."""
+    figure = Figure(figsize=(8, 4), **FIGURE)
+    axes = figure.subplots()
+    dice = {g: np.concatenate([[], *(i.matching.dice[i.matched_members(g)] for i in images)]) for g in STATE_GROUPS}
+    shown = [group for group in STATE_GROUPS if dice[group].size]
+    if shown:
+        values, colours = [dice[group] for group in shown], [GROUP_COLOURS[group] for group in shown]
+        axes.hist(values, np.linspace(MIN_DICE, 1, 51), stacked=True, label=shown, color=colours)
+        axes.legend(fontsize=8)
+    axes.set(xlabel="Dice coefficient", ylabel="matched particles")
+    return figure
+
+
+def _threshold_figure(curve: ThresholdCurve) -> Figure:
+    """Useful particles found, false positives and error of D50 against the score threshold; the suggestion dashed."""
+    figure, point = Figure(figsize=(11, 4), **FIGURE), curve.operating_point
+    left, right = figure.subplots(1, 2)
+    for counts, label in ((curve.useful_found, "useful found"), (curve.false_positives, "false positives")):
+        left.plot(curve.scores, 100 * counts / max(curve.useful, 1), "o-", label=label, ms=3)
+    left.set(xlabel="score threshold", ylabel="% of the useful particles that are there")
+    left.legend(fontsize=8)
+    right.plot(curve.scores, curve.d50_errors_percent, "o-", color=FOUND_COLOUR, ms=3)
+    right.axhline(0, color=TRUE_COLOUR)
+    right.set(xlabel="score threshold", ylabel="error of D50, %")
+    for axes in (left, right):
+        axes.axvspan(point.plateau_from, point.plateau_to, color="black", alpha=0.08)
+        axes.axvline(curve.suggested, color="black", linestyle="--", linewidth=0.8)
+    return figure

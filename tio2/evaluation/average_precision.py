@@ -1,7 +1,7 @@
-"""Average precision as COCO defines it, without COCO's limit of 100 detections an image, and beside it with it.
+"""Average precision as COCO defines it, with every detection counted and, beside it, under COCO's cap of 100 an image.
 
-The evaluation itself is faster-coco-eval's (C++). Its summary is never read: pycocotools takes the mean AP there at 100
-detections and the others at 1000, and asks for a threshold of 0.9 by equality, which ``linspace`` does not hit.
+The evaluation is faster-coco-eval's (C++). Its summary is not used: pycocotools' rule takes the mean AP at 100
+detections and the others at 1000, and looks for a threshold of 0.9 by equality, which ``linspace`` does not hit.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from typing import Literal
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
+from semsize.metrology.comparison import IOU_THRESHOLDS, RECALLS
+from tio2.evaluation.box_nms import table1_selection
+
 COCO_CAP = 100
 """Detections of an image that COCO's own evaluation counts, the best scores first."""
 
-IOU_INDEX_50, IOU_INDEX_75, IOU_INDEX_90 = 0, 5, 8  # places in COCO's thresholds 0.50, 0.55 ... 0.95
+IOU_TYPES = ("segm", "bbox")
+IOU_INDEX_50, IOU_INDEX_75, IOU_INDEX_90 = 0, 5, 8  # in COCO's thresholds 0.50, 0.55 ... 0.95
 
 
 @dataclass(frozen=True)
 class AveragePrecision:
-    """Average precision, 0 to 1; every figure is NaN where there is no truth and 0.0 where there are no detections.
+    """Average precision, 0 to 1; every value is NaN where there is no truth and 0.0 where there are no detections.
 
     Attributes:
         mAP: mean over the IoU thresholds 0.50, 0.55 ... 0.95.
@@ -55,6 +59,35 @@ class CappedAveragePrecision:
     cap: int
 
 
+def coco_metrics(
+    truth: Mapping, found: Sequence[Mapping], image_ids: Collection[int] | None = None
+) -> dict[str, float]:
+    """``segm_`` and ``bbox_`` ``mAP``, ``AP50``, ``AP75``, ``AP90``; the same ``_cap100``; ``mAP_cap100_ceiling``.
+
+    Arguments as for `average_precision`; NaN where there is no truth, 0.0 where nothing was found.
+    """
+    metrics: dict[str, float] = {}
+    for iou_type in IOU_TYPES:
+        precision = average_precision(truth, found, iou_type, image_ids=image_ids)
+        cap = f"cap{precision.cap}"
+        metrics |= {f"{iou_type}_{name}": value for name, value in vars(precision.uncapped).items()}
+        metrics |= {f"{iou_type}_{name}_{cap}": value for name, value in vars(precision.capped).items()}
+        metrics[f"{iou_type}_mAP_{cap}_ceiling"] = precision.ceiling
+    return metrics
+
+
+def table1_metrics(
+    truth: Mapping, found: Sequence[Mapping], image_ids: Collection[int] | None = None
+) -> dict[str, float]:
+    """``segm_`` and ``bbox_`` average precision of what the paper's operating point leaves, ``_table1``."""
+    selected = table1_selection(found)
+    metrics: dict[str, float] = {}
+    for iou_type in IOU_TYPES:
+        precision = average_precision(truth, selected, iou_type, image_ids=image_ids).uncapped
+        metrics |= {f"{iou_type}_{name}_table1": value for name, value in vars(precision).items()}
+    return metrics
+
+
 def average_precision(
     truth: Mapping,
     found: Sequence[Mapping],
@@ -63,7 +96,7 @@ def average_precision(
     image_ids: Collection[int] | None = None,
     cap: int = COCO_CAP,
 ) -> CappedAveragePrecision:
-    """Average precision of ``found`` against ``truth``, both left as they are.
+    """Average precision of ``found`` against ``truth``; neither is changed.
 
     Truth with ``iscrowd`` = 1 (specks, ignore regions) is not searched for, and a detection of which the threshold's
     share lies in it is not counted either, as in COCO.
@@ -73,7 +106,7 @@ def average_precision(
         found: COCO results: ``image_id``, ``category_id``, ``bbox`` xywh, ``score``; for masks ``segmentation`` (RLE).
         iou_type: overlap of boxes or of masks.
         image_ids: images to evaluate; all of the truth's when None.
-        cap: detections of an image that the capped figures count.
+        cap: detections of an image that the capped values count.
 
     Raises:
         ValueError: a detection belongs to none of the images, its score is not finite, or its mask has another size
@@ -85,10 +118,11 @@ def average_precision(
     _check_found(images, found, iou_type)
     truth_api = _truth_api(truth, images)
     precision = _precision(truth_api, found, iou_type, cap)
-    perfect = [{**annotation, "score": 1.0} for annotation in truth_api.anns.values() if not annotation["iscrowd"]]
-    ceiling = _summary(_precision(truth_api, perfect, iou_type, cap)[..., 0])
     return CappedAveragePrecision(
-        uncapped=_summary(precision[..., 1]), capped=_summary(precision[..., 0]), ceiling=ceiling.mAP, cap=cap
+        uncapped=_summary(precision[..., 1]),
+        capped=_summary(precision[..., 0]),
+        ceiling=_ceiling(truth_api.anns.values(), cap),
+        cap=cap,
     )
 
 
@@ -154,6 +188,18 @@ def _summary(precision: np.ndarray) -> AveragePrecision:
         AP75=float(by_threshold[IOU_INDEX_75]),
         AP90=float(by_threshold[IOU_INDEX_90]),
     )
+
+
+def _ceiling(annotations: Collection[Mapping], cap: int) -> float:
+    """The mAP of a detector that finds the true particles: precision is 1 up to the recall that the cap allows."""
+    particles, counted = Counter(), Counter()
+    in_images = Counter((truth["category_id"], truth["image_id"]) for truth in annotations if not truth["iscrowd"])
+    for (category, _), number in in_images.items():
+        particles[category] += number
+        counted[category] += min(number, cap)
+    reached = [counted[category] / number >= RECALLS for category, number in particles.items()]
+    precision = np.array(reached, np.float64).reshape(-1, len(RECALLS)).T  # (101, K)
+    return _summary(np.broadcast_to(precision, (len(IOU_THRESHOLDS), *precision.shape))).mAP
 
 
 def _print_nothing(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""The registered metric equals the pure function, on one process and on two."""
+"""The registered metrics equal the pure functions, on one process and on two; each image counts once."""
 
 import json
 import os
@@ -12,10 +12,13 @@ import pytest
 from data_samples import data_sample
 from mmdet.registry import METRICS
 
-from scenes import coco_found, coco_truth, shifted, square_grid
+from scenes import coco_found, coco_truth, disks, shifted, square_grid
+from semsize.metrology.comparison import compare_split
+from semsize.metrology.figures_of_merit import HEADLINES, figures_of_merit
+from semsize.structures.masks import CroppedMasks
 from semsize.structures.predictions import read_predictions
 from tio2.evaluation import DenseCocoMetric
-from tio2.evaluation.coco_ap import average_precision
+from tio2.evaluation.average_precision import average_precision
 
 TESTS = Path(__file__).parents[1]
 
@@ -110,7 +113,7 @@ def test_an_image_repeated_counts_once(truth_file):
     assert metrics["coco/images"] == 2
 
 
-def test_records_are_small_and_picklable(truth_file):
+def test_what_is_gathered_is_small_and_picklable(truth_file):
     masks = square_grid(100)
     metric = DenseCocoMetric(truth_file(coco_truth([masks])))
     metric.process(None, [data_sample(1, masks, [0.5] * 100, dense=False)])
@@ -150,3 +153,67 @@ def test_two_processes_give_what_one_gives(truth_file, tmp_path):
     assert (first["coco/images"], first["predictions/images"], first["predictions/particles"]) == (3, 3, 150)
     written = read_predictions(tmp_path / "predictions.json")
     assert [prediction["image_id"] for prediction in written] == [1] * 50 + [2] * 50 + [3] * 50
+
+
+@pytest.fixture
+def scene(tmp_path):
+    truths = [square_grid(12, side_px=10), square_grid(5, side_px=10)]
+    found = [shifted(masks[:-1], 0, 1) for masks in truths]
+    scores = [[0.75] * len(masks) for masks in found]
+    truth = coco_truth(truths)
+    for annotation in truth["annotations"]:
+        annotation["state"] = "complete"
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    return tmp_path / "truth.json", truth, found, scores
+
+
+def test_particle_metric_reports_the_headlines_and_keeps_all_metrics_and_comparisons(scene):
+    path, truth, found, scores = scene
+    metric = METRICS.build({"type": "ParticleMetric", "ann_file": str(path)})
+    for image_id in (1, 1, 2):
+        metric.process(None, [data_sample(image_id, found[image_id - 1], scores[image_id - 1])])
+    metrics = metric.evaluate(size=3)
+    expected = figures_of_merit(compare_split(truth, coco_found(found, scores)))
+    assert set(metrics) == {f"particles/{name}" for name in HEADLINES}
+    for name in HEADLINES:
+        assert metrics[f"particles/{name}"] == pytest.approx(expected[name]), name
+    assert metric.all_metrics == pytest.approx(expected, nan_ok=True)
+    assert [len(image.detections.masks) for image in metric.comparisons] == [11, 4]
+    assert metrics["particles/useful_found_percent"] == pytest.approx(100 * 15 / 17)
+    assert metrics["particles/useful_dice_mean"] == pytest.approx(0.9)
+    assert metrics["particles/useful_ecd_residual_mean"] == pytest.approx(0, abs=1e-9)
+
+
+def test_only_images_predicted_count_and_scores_below_the_operating_point_do_not(scene):
+    path, _, found, _ = scene
+    metric = METRICS.build({"type": "ParticleMetric", "ann_file": str(path), "min_score": 0.6})
+    metric.process(None, [data_sample(2, found[1], [0.5, 0.7, 0.9, 0.9])])
+    metrics = metric.evaluate(size=1)
+    assert (metrics["particles/found"], metrics["particles/all_found_percent"]) == (3, 60)
+
+
+def test_predictions_are_read_back_as_they_were_found(tmp_path):
+    outfile = tmp_path / "run" / "val" / "predictions.json"
+    blobs = disks((60, 80), [(20, 20), (40.3, 60.7)], [9, 12.5])
+    squares = square_grid(4)
+    writer = METRICS.build({"type": "PredictionWriter", "outfile": str(outfile)})
+    writer.process(None, [data_sample(7, blobs, [0.25, 0.75]), data_sample(2, squares, [0.5] * 4)])
+    writer.process(None, [data_sample(7, blobs, [0.25, 0.75])])
+    assert writer.evaluate(size=2) == {"predictions/images": 2, "predictions/particles": 6}
+    predictions = read_predictions(outfile)
+    assert [(p["image_id"], p["image"], p["score"]) for p in predictions] == [
+        *[(2, "2.png", 0.5)] * 4,
+        (7, "7.png", 0.25),
+        (7, "7.png", 0.75),
+    ]
+    read = CroppedMasks.from_rles([p["segmentation"] for p in predictions[4:]])
+    assert np.array_equal(read.to_full(), blobs.to_full())
+    x, y, width, height = predictions[5]["bbox"]
+    assert np.allclose([x, y, x + width, y + height], blobs.boxes[1])
+
+
+def test_nothing_found_is_an_empty_predictions_file(tmp_path):
+    writer = METRICS.build({"type": "PredictionWriter", "outfile": str(tmp_path / "predictions.json")})
+    writer.process(None, [data_sample(1, square_grid(4)[:0], [])])
+    assert writer.evaluate(size=1) == {"predictions/images": 1, "predictions/particles": 0}
+    assert read_predictions(tmp_path / "predictions.json") == []

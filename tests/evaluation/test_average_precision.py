@@ -8,7 +8,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from scenes import coco_found, coco_truth, shifted, square_grid, squares
-from tio2.evaluation.coco_ap import AveragePrecision, average_precision
+from tio2.evaluation.average_precision import AveragePrecision, average_precision
 
 ONES = AveragePrecision(1.0, 1.0, 1.0, 1.0)
 ZEROS = AveragePrecision(0.0, 0.0, 0.0, 0.0)
@@ -71,6 +71,17 @@ def test_equals_pycocotools_at_a_cap_of_100_and_without_one(iou_type, seed):
     assert uncapped == pytest.approx(pycocotools_ap(truth, found, iou_type, 100_000), abs=1e-12)
     assert 0.05 < uncapped[0] < uncapped[1] < 0.95
     assert capped[0] < uncapped[0]
+
+
+@pytest.mark.parametrize("iou_type", IOU_TYPES)
+def test_the_ceiling_is_what_the_true_particles_themselves_score_under_the_cap(iou_type):
+    truth, _ = random_case(np.random.default_rng(5))  # 130 and 40 particles, specks
+    found = [{**particle, "score": 1.0} for particle in truth["annotations"] if not particle["iscrowd"]]
+    for cap in (10, 39, 100, 130):
+        result = average_precision(truth, found, iou_type, cap=cap)
+        assert result.ceiling == pytest.approx(result.capped.mAP, abs=1e-12)
+        reached = sum(100 * (min(130, cap) + min(40, cap)) >= 170 * k for k in range(101)) / 101
+        assert result.ceiling == pytest.approx(reached, abs=1e-12)
 
 
 def test_a_known_overlap_passes_exactly_the_thresholds_below_it():

@@ -1,0 +1,181 @@
+"""The classical pipeline: denoise, threshold, distance transform, h-maxima, watershed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+from scipy.special import logsumexp
+from skimage.filters import threshold_li, threshold_otsu, threshold_triangle
+from skimage.morphology import reconstruction
+from skimage.segmentation import watershed
+
+from semsize.structures.masks import CroppedMasks
+
+CLUSTERS = 3  # background, dim and bright pixels; the brightest class or the two brighter ones are foreground
+MOST_STEPS = 200
+GREY_LEVELS = np.arange(256)
+BAND_PX = 2  # width of the bands inside and outside an outline between which the contrast is taken
+
+
+def local_mean(image: np.ndarray, offset_std: float, share: float) -> np.ndarray:
+    """Pixels brighter than the mean around them by ``offset_std`` standard deviations of the image.
+
+    Args:
+        image: (H, W) float32.
+        offset_std: in standard deviations of the whole image.
+        share: standard deviation of the Gaussian window as a share of the shorter side.
+    """
+    around = cv2.GaussianBlur(image, (0, 0), share * min(image.shape))
+    return image > around + offset_std * image.std()
+
+
+def kmeans_limits(image: np.ndarray) -> np.ndarray:
+    """(CLUSTERS - 1,) ascending grey levels between k-means classes, Lloyd's iteration on the histogram."""
+    counts = _histogram(image)
+    centres = _starting_centres(counts)
+    for _ in range(MOST_STEPS):
+        limits = (centres[1:] + centres[:-1]) / 2
+        member = np.searchsorted(limits, GREY_LEVELS)
+        weight = np.bincount(member, counts, CLUSTERS)
+        totals = np.bincount(member, counts * GREY_LEVELS, CLUSTERS)
+        moved = np.where(weight > 0, totals / np.maximum(weight, 1), centres)
+        if np.allclose(moved, centres, atol=1e-3):
+            break
+        centres = moved
+    return (centres[1:] + centres[:-1]) / 2
+
+
+def gmm_limits(image: np.ndarray) -> np.ndarray:
+    """(CLUSTERS - 1,) ascending grey levels where the likelier class of a Gaussian mixture changes, by EM.
+
+    Likelier classes are compared between the means of neighbours, where a wide class cannot return.
+    """
+    counts = _histogram(image)
+    means = _starting_centres(counts)
+    stds = np.full(CLUSTERS, max(image.std() / CLUSTERS, 1.0))
+    shares = np.full(CLUSTERS, 1 / CLUSTERS)
+    for _ in range(MOST_STEPS):
+        log_parts = _log_parts(means, stds, shares)  # (256, CLUSTERS)
+        belongs = np.exp(log_parts - logsumexp(log_parts, axis=1, keepdims=True)) * counts[:, None]
+        weight = belongs.sum(axis=0) + 1e-9
+        moved = (belongs * GREY_LEVELS[:, None]).sum(axis=0) / weight
+        stds = np.sqrt((belongs * (GREY_LEVELS[:, None] - moved) ** 2).sum(axis=0) / weight + 1.0)
+        shares = weight / weight.sum()
+        if np.allclose(moved, means, atol=1e-2):
+            break
+        means = moved
+    order = np.argsort(means)
+    log_parts, means = _log_parts(means, stds, shares)[:, order], means[order]
+    limits = []
+    for upper in range(1, CLUSTERS):
+        between = (means[upper - 1] <= GREY_LEVELS) & (means[upper] >= GREY_LEVELS)
+        upper_wins = between & (log_parts[:, upper] > log_parts[:, upper - 1])
+        limits.append(GREY_LEVELS[upper_wins][0] - 0.5 if upper_wins.any() else means[upper])
+    return np.array(limits, np.float64)
+
+
+GREY_THRESHOLDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "otsu": lambda image: image > threshold_otsu(image),
+    "li": lambda image: image > threshold_li(image),
+    "triangle": lambda image: image > threshold_triangle(image),
+    "local -0.1": lambda image: local_mean(image, -0.1, 0.05),
+    "local 0": lambda image: local_mean(image, 0.0, 0.05),
+    "local 0.2": lambda image: local_mean(image, 0.2, 0.05),
+    "local, narrow": lambda image: local_mean(image, 0.1, 0.02),
+    "otsu and local, narrow": lambda image: (image > threshold_otsu(image)) & local_mean(image, -0.1, 0.02),
+    "kmeans, brightest": lambda image: image > kmeans_limits(image)[-1],
+    "kmeans, two brighter": lambda image: image > kmeans_limits(image)[0],
+    "gmm, brightest": lambda image: image > gmm_limits(image)[-1],
+    "gmm, two brighter": lambda image: image > gmm_limits(image)[0],
+    "kmeans, two brighter, and local": lambda image: (image > kmeans_limits(image)[0]) & local_mean(image, -0.1, 0.02),
+    "gmm, two brighter, and local": lambda image: (image > gmm_limits(image)[0]) & local_mean(image, -0.1, 0.02),
+}
+"""Name to a function from (H, W) float32 grey levels to (H, W) bool."""
+
+
+def _histogram(image: np.ndarray) -> np.ndarray:
+    return np.bincount(np.clip(np.rint(image), 0, 255).astype(np.int64).ravel(), minlength=256).astype(np.float64)
+
+
+def _starting_centres(counts: np.ndarray) -> np.ndarray:
+    """Grey levels at the middles of `CLUSTERS` equal shares of the pixels, kept apart."""
+    cumulated = np.cumsum(counts) / counts.sum()
+    middles = np.searchsorted(cumulated, (np.arange(CLUSTERS) + 0.5) / CLUSTERS)
+    return middles + np.arange(CLUSTERS) * 1e-3
+
+
+def _log_parts(means: np.ndarray, stds: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """(256, CLUSTERS) log of share · normal density."""
+    return np.log(shares) - np.log(stds) - ((GREY_LEVELS[:, None] - means) / stds) ** 2 / 2
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What is searched for.
+
+    Attributes:
+        blur_px: standard deviation of the Gaussian that takes the noise away; 0 for none.
+        threshold: a name of `GREY_THRESHOLDS`.
+        opening_px: radius of the opening that cuts thin bridges; 0 for none.
+        smoothing_px: standard deviation of the Gaussian over the distances; 0 for none.
+        h_px: maxima of the distance lower than this above their surroundings are joined to a neighbour's.
+        min_area_px: smaller particles are left out.
+    """
+
+    blur_px: float
+    threshold: str
+    opening_px: int
+    smoothing_px: float
+    h_px: float
+    min_area_px: int
+
+
+def segment(image: np.ndarray, parameters: Parameters) -> CroppedMasks:
+    """Particles of an image (H, W) of grey levels, brighter than their background."""
+    image = np.asarray(image, np.float32)
+    blurred = cv2.GaussianBlur(image, (0, 0), parameters.blur_px) if parameters.blur_px else image
+    foreground = ndimage.binary_fill_holes(GREY_THRESHOLDS[parameters.threshold](blurred)).astype(np.uint8)
+    if parameters.opening_px:
+        side = 2 * parameters.opening_px + 1
+        disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+        foreground = cv2.morphologyEx(foreground, cv2.MORPH_OPEN, disk)
+    distance = cv2.distanceTransform(np.pad(foreground, 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    if parameters.smoothing_px:
+        distance = cv2.GaussianBlur(distance, (0, 0), parameters.smoothing_px) * foreground
+    markers = ndimage.label(_maxima(distance, parameters.h_px), np.ones((3, 3)))[0]
+    labels = watershed(-distance, markers, mask=foreground > 0)
+    masks = CroppedMasks.from_label_image(labels)
+    return masks[masks.areas >= parameters.min_area_px]
+
+
+def contrast_scores(image: np.ndarray, masks: CroppedMasks) -> np.ndarray:
+    """Mean grey level inside the outlines less that outside, in bands of 2 px, over the full scale: (N,) in 0 to 1.
+
+    This is the score by which average precision ranks the particles; the outside may be a neighbour.
+    """
+    return np.array([_contrast(image, crop, origin) for crop, origin in masks], np.float64).reshape(-1)
+
+
+def _maxima(distance: np.ndarray, h_px: float) -> np.ndarray:
+    """(H, W) bool: regional maxima that rise by at least ``h_px`` over the saddle to a higher one."""
+    lowered = reconstruction(distance - max(h_px, 1e-3), distance, method="dilation")
+    peaks = distance - lowered
+    return (distance > 0) & (peaks >= max(h_px, 1e-3) - 1e-4)
+
+
+def _contrast(image: np.ndarray, crop: np.ndarray, origin: tuple[int, int]) -> float:
+    row, column = origin
+    top, left = max(row - BAND_PX, 0), max(column - BAND_PX, 0)
+    window = image[top : row + crop.shape[0] + BAND_PX, left : column + crop.shape[1] + BAND_PX]
+    mask = np.zeros(window.shape, np.uint8)
+    mask[row - top : row - top + crop.shape[0], column - left : column - left + crop.shape[1]] = crop
+    kernel = np.ones((2 * BAND_PX + 1, 2 * BAND_PX + 1), np.uint8)
+    inner = (mask > 0) & (cv2.erode(mask, kernel, borderValue=0) == 0)
+    outer = (mask == 0) & (cv2.dilate(mask, kernel) > 0)
+    if not outer.any():
+        return 0.0
+    return float(np.clip((window[inner].mean() - window[outer].mean()) / 255, 0, 1))

@@ -1,0 +1,191 @@
+"""The registered metrics: each gathers the detections of every image and calls one function on the first process."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet.registry import METRICS
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from semsize.metrology.comparison import OPERATING_SCORE, ImageComparison, compare_split
+from semsize.metrology.figures_of_merit import HEADLINES, figures_of_merit
+from semsize.metrology.matching import MIN_DICE
+from semsize.structures.annotations import read_annotations
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.predictions import prediction_record, write_predictions
+from tio2.evaluation.average_precision import coco_metrics, table1_metrics
+
+
+@dataclass(frozen=True)
+class ImagePredictions:
+    """What was found in an image, by its id: COCO results (``bbox`` xywh in pixels, ``segmentation`` an RLE)."""
+
+    image_id: int
+    predictions: tuple[dict, ...]
+
+    @classmethod
+    def from_data_sample(cls, data_sample: dict) -> ImagePredictions:
+        """Takes the detections out of a data sample as a metric's ``process`` receives it.
+
+        Args:
+            data_sample: ``img_id``, ``img_path`` and ``pred_instances`` with ``bboxes`` (N, 4) xyxy, ``scores`` (N,)
+                and ``masks``: N COCO RLEs (``counts`` as str or bytes), or (N, H, W), nonzero inside.
+
+        Raises:
+            ValueError: the predictions carry no masks.
+        """
+        instances = data_sample["pred_instances"]
+        image_id, file_name = int(data_sample["img_id"]), Path(data_sample["img_path"]).name
+        if "masks" not in instances:
+            raise ValueError(f"{file_name}: the predictions carry no masks; evaluate an instance segmentation model")
+        masks = instances["masks"]
+        rles = masks if isinstance(masks, list) else CroppedMasks.from_full(_array(masks)).to_rles()
+        rows = zip(_array(instances["bboxes"]), _array(instances["scores"]), rles, strict=True)
+        return cls(image_id, tuple(prediction_record(image_id, file_name, *row) for row in rows))
+
+
+class PredictionMetric(BaseMetric):
+    """A metric that gathers the `ImagePredictions` of all images; a subclass computes from them."""
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:  # noqa: ARG002 (mmengine's signature)
+        """Keeps the predictions of a batch."""
+        self.results.extend(map(ImagePredictions.from_data_sample, data_samples))
+
+    def evaluate(self, size: int) -> dict:  # noqa: ARG002 (mmengine's signature)
+        """Gathers the predictions of all processes: mmengine would cut repeats off by position, not by image."""
+        return super().evaluate(sys.maxsize)
+
+    def once_per_image(self, results: list[ImagePredictions]) -> tuple[list[int], list[dict]]:
+        """Ids of the images and all predictions, ordered by image.
+
+        The sampler pads the last round of several processes with repeated images; the first of each counts.
+        """
+        images = {image.image_id: image for image in reversed(results)}
+        ids = sorted(images)
+        return ids, [prediction for number in ids for prediction in images[number].predictions]
+
+
+@METRICS.register_module()
+class DenseCocoMetric(PredictionMetric):
+    """COCO's average precision with every detection counted, and beside it under COCO's cap of 100 an image.
+
+    Reports, for masks (``segm_``) and boxes (``bbox_``): ``mAP``, ``AP50``, ``AP75``, ``AP90``; the same with
+    ``_cap100``; ``mAP_cap100_ceiling``, what a perfect detector reaches under that cap; the same with ``_table1``, of
+    what the paper's operating point leaves (score 0.5, box NMS 0.3, 512 instances); and ``images``, the number of
+    images evaluated. NaN where there is no truth, 0.0 where nothing was found; ``iscrowd`` truth counts for and against
+    nobody.
+
+    Args:
+        ann_file: COCO annotation file with the truth, read once.
+        collect_device: where mmengine gathers the processes' predictions, ``cpu`` or ``gpu``.
+        collect_dir: folder for gathering on ``cpu``; mmengine's ``.dist_test`` when None.
+        prefix: put before each key with a slash.
+    """
+
+    default_prefix = "coco"
+
+    def __init__(
+        self, ann_file: str, collect_device: str = "cpu", collect_dir: str | None = None, prefix: str | None = None
+    ) -> None:
+        super().__init__(collect_device=collect_device, collect_dir=collect_dir, prefix=prefix)
+        self.ann_file, self.truth = ann_file, read_annotations(ann_file)
+
+    def compute_metrics(self, results: list[ImagePredictions]) -> dict[str, float]:
+        """Evaluates the images that were predicted; warns where the annotation file has more."""
+        image_ids, found = self.once_per_image(results)
+        in_truth = len(self.truth["images"])
+        if len(image_ids) < in_truth:
+            print_log(
+                f"DenseCocoMetric: {len(image_ids)} of the {in_truth} images of {self.ann_file} were predicted; "
+                "the metrics are of these",
+                logger="current",
+                level=logging.WARNING,
+            )
+        metrics = coco_metrics(self.truth, found, image_ids) | table1_metrics(self.truth, found, image_ids)
+        return metrics | {"images": len(image_ids)}
+
+
+@METRICS.register_module()
+class ParticleMetric(PredictionMetric):
+    """Particles found, false positives, overlap, residuals of the size, error of the size distribution.
+
+    Reports the `HEADLINES` of `semsize.metrology.figures_of_merit`, since a log has no room for them all. Afterwards
+    ``all_metrics`` holds them all, for each state and configuration, and ``comparisons`` the `ImageComparison` of each
+    image that was predicted, from which the test program writes its report. ``iscrowd`` truth counts for and against
+    nobody.
+
+    Args:
+        ann_file: COCO annotation file with the truth, read once.
+        min_score: found particles below it are left out.
+        min_dice: Dice coefficient from which two masks are one particle.
+        collect_device: where mmengine gathers the processes' predictions, ``cpu`` or ``gpu``.
+        collect_dir: folder for gathering on ``cpu``; mmengine's ``.dist_test`` when None.
+        prefix: put before each key with a slash.
+    """
+
+    default_prefix = "particles"
+
+    def __init__(
+        self,
+        ann_file: str,
+        min_score: float = OPERATING_SCORE,
+        min_dice: float = MIN_DICE,
+        collect_device: str = "cpu",
+        collect_dir: str | None = None,
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, collect_dir=collect_dir, prefix=prefix)
+        self.truth = read_annotations(ann_file)
+        self.min_score, self.min_dice = min_score, min_dice
+        self.comparisons: list[ImageComparison] = []
+        self.all_metrics: dict[str, float] = {}
+
+    def compute_metrics(self, results: list[ImagePredictions]) -> dict[str, float]:
+        """Compares the images that were predicted."""
+        image_ids, found = self.once_per_image(results)
+        predicted = set(image_ids)
+        truth = {**self.truth, "images": [image for image in self.truth["images"] if image["id"] in predicted]}
+        self.comparisons = compare_split(truth, found, min_score=self.min_score, min_dice=self.min_dice)
+        self.all_metrics = figures_of_merit(self.comparisons)
+        return {name: self.all_metrics[name] for name in HEADLINES}
+
+
+@METRICS.register_module()
+class PredictionWriter(PredictionMetric):
+    """Writes one predictions file from the first process, each image once; reports how many images and particles.
+
+    Args:
+        outfile: the JSON file to write.
+        collect_device: where mmengine gathers the processes' predictions, ``cpu`` or ``gpu``.
+        collect_dir: folder for gathering on ``cpu``; mmengine's ``.dist_test`` when None.
+        prefix: put before each key with a slash.
+    """
+
+    default_prefix = "predictions"
+
+    def __init__(
+        self, outfile: str, collect_device: str = "cpu", collect_dir: str | None = None, prefix: str | None = None
+    ) -> None:
+        super().__init__(collect_device=collect_device, collect_dir=collect_dir, prefix=prefix)
+        self.outfile = outfile
+
+    def compute_metrics(self, results: list[ImagePredictions]) -> dict[str, int]:
+        """Writes the file."""
+        image_ids, predictions = self.once_per_image(results)
+        write_predictions(self.outfile, predictions)
+        return {"images": len(image_ids), "particles": len(predictions)}
+
+
+def _array(values: torch.Tensor | np.ndarray) -> np.ndarray:
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        return values.float().numpy() if values.is_floating_point() else values.numpy()
+    return np.asarray(values)
