@@ -19,7 +19,7 @@ import tio2.datasets
 import tio2.models  # noqa: F401 - importing both registers what configs name
 from semsize.sem.reading import read_grey
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.rle_batch import Rle
+from semsize.structures.rle import Rle
 from semsize.structures.tiling import check_tiles, merge_tiles, tile_grid
 from tio2.engine import CheckpointError, ConfigError, load_checkpoint, precision_name
 from tio2.engine.config import check_settings

@@ -13,7 +13,7 @@ from semsize.exchange.which_picture import ImageFolder, Match
 from semsize.structures.annotation_checks import CONFIGURATIONS
 from semsize.structures.json_files import is_number, read_json
 from semsize.structures.polygons import ShapeError
-from semsize.structures.rle import rle_size, rle_to_crop
+from semsize.structures.rle import decode_rles, rle_size
 
 STATE_KEY = "state"
 SEGMENTATION_KEY = "segmentation"
@@ -138,9 +138,10 @@ def coco_shapes(segmentation: Any, size: tuple[int, int] | None) -> tuple[Shape,
         if size is not None and stated != size:
             raise ShapeError("their RLE is of another size than the image")
         try:
-            return (Bitmap(*rle_to_crop(segmentation)),)
+            (crop,), (origin,) = decode_rles([segmentation])
         except ValueError:
             raise ShapeError("their RLE's counts are damaged, or do not add up to its size") from None
+        return (Bitmap(crop, tuple(origin.tolist())),)
     return polygon_shapes(segmentation)
 
 

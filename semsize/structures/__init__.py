@@ -13,7 +13,6 @@ from semsize.structures.annotations import (
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.predictions import PredictionError, prediction_record, read_predictions, write_predictions
-from semsize.structures.rle import crop_to_rle, rle_to_crop
 from semsize.structures.states import STATES, USEFUL_STATES, assign_states, has_neighbour_within, visibility_class
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "PixelSize",
     "PredictionError",
     "assign_states",
-    "crop_to_rle",
     "dataset",
     "has_neighbour_within",
     "image_record",
@@ -33,7 +31,6 @@ __all__ = [
     "prediction_record",
     "read_annotations",
     "read_predictions",
-    "rle_to_crop",
     "validate",
     "visibility_class",
     "write_annotations",

@@ -6,8 +6,7 @@ from typing import Any
 from pycocotools import mask as coco_mask
 
 from semsize.structures.json_files import is_number
-from semsize.structures.rle import MOST_PIXELS
-from semsize.structures.rle_decoding import parse_counts
+from semsize.structures.rle import MOST_PIXELS, parse_counts
 from semsize.structures.states import STATES
 
 CATEGORIES = [{"id": 1, "name": "particle"}]

@@ -28,8 +28,8 @@ from semsize.structures.annotation_checks import (
     rle_area,
 )
 from semsize.structures.json_files import is_id, read_json, write_json
-from semsize.structures.polygons import ShapeError, polygons_to_rles
-from semsize.structures.rle import crop_to_rle, rle_size, rle_to_crop
+from semsize.structures.polygons import ShapeError
+from semsize.structures.rle import decode_rles, encode_crops, plain_rle, polygons_to_rles, rle_size
 
 _logger = logging.getLogger(__name__)
 _CONVERT = "convert the file with tools/dataset_converters/coco.py"
@@ -100,7 +100,7 @@ def particle_record(
         feret_min_nm: smallest caliper width of the full outline.
         feret_max_nm: largest caliper width of the full outline.
     """
-    rle = _plain_rle(rle)
+    rle = plain_rle(rle)
     record = {
         "id": int(id),
         "image_id": int(image_id),
@@ -113,7 +113,7 @@ def particle_record(
         "source_state": source_state,
     }
     rendered = {
-        "amodal_segmentation": None if amodal_rle is None else _plain_rle(amodal_rle),
+        "amodal_segmentation": None if amodal_rle is None else plain_rle(amodal_rle),
         "visible_fraction": None if visible_fraction is None else float(visible_fraction),
         "truncated": None if truncated is None else bool(truncated),
         "ecd_nm": None if ecd_nm is None else float(ecd_nm),
@@ -259,15 +259,7 @@ def _as_rle(segmentation: Any, image_shape: tuple[int, int], where: str) -> dict
             size = rle_size(segmentation)
             if isinstance(segmentation["counts"], str):
                 return dict(segmentation)
-            return crop_to_rle(*rle_to_crop(segmentation), size)
+            return encode_crops(*decode_rles([segmentation]), size)[0]
         return polygons_to_rles([segmentation], image_shape)[0]
     except ShapeError as cause:
         raise AnnotationError(f"{where}: its segmentation cannot be read ({cause}); {_CONVERT}") from None
-
-
-def _plain_rle(rle: Mapping[str, Any]) -> dict[str, Any]:
-    counts = rle["counts"]
-    return {
-        "size": [int(length) for length in rle["size"]],
-        "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts,
-    }

@@ -8,9 +8,7 @@ import cv2
 import numpy as np
 
 from semsize.structures import mask_geometry as geometry
-from semsize.structures.polygons import polygons_to_rles
-from semsize.structures.rle_batch import Rle, encode_crops
-from semsize.structures.rle_decoding import decode_rles
+from semsize.structures.rle import Rle, decode_rles, encode_crops, polygons_to_rles
 
 FLIP_AXES = {"horizontal": (1,), "vertical": (0,), "diagonal": (0, 1)}
 INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}

@@ -6,13 +6,10 @@ Each is told by its depth and by the lengths of its innermost lists, before anyt
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
-
-from semsize.structures.rle_batch import Rle
 
 FARTHEST_PX = 1e7  # from the image's corner: what lies beyond is a slip or a damaged file
 _DEEPEST = 8  # lists within lists that are looked into
@@ -100,30 +97,6 @@ def polygons(value: Any) -> list[list[np.ndarray]]:
         return _checked(_of_pairs(tree, depth))
     groups = [[flat] for flat in tree] if depth == 2 else tree
     return _checked([[_flat(flat) for flat in rings] for rings in groups])
-
-
-def polygons_to_rles(particles: Sequence[Any], image_shape: tuple[int, int]) -> list[Rle]:
-    """RLE of each particle's polygons, joined, rasterised by COCO's rule.
-
-    Args:
-        particles: per particle its polygons, in any of the forms of `polygons` without holes, in pixels.
-        image_shape: (H, W).
-
-    Raises:
-        ShapeError: a particle has no polygon, one that cannot be read, or one with holes.
-    """
-    read = [polygons(particle) for particle in particles]
-    if any(len(rings) > 1 for particle in read for rings in particle):
-        raise ShapeError("an outline of theirs has holes; write it as RLE")
-    height, width = int(image_shape[0]), int(image_shape[1])
-    for corners in (rings[0] for particle in read for rings in particle):
-        if (np.abs(corners - (width / 2, height / 2)) > 1.5 * max(width, height)).any():  # COCO walks along each edge
-            raise ShapeError("an outline of theirs reaches far beyond its image")
-    flat = [rings[0].ravel().tolist() for particle in read for rings in particle]
-    parts = iter(coco_mask.frPyObjects(flat, height, width) if flat else [])
-    rles = [[next(parts) for _ in particle] for particle in read]
-    joined = [pieces[0] if len(pieces) == 1 else coco_mask.merge(pieces) for pieces in rles]
-    return [{"size": [height, width], "counts": rle["counts"].decode("ascii")} for rle in joined]
 
 
 def _of_pairs(tree: list, depth: int) -> list[list[np.ndarray]]:

@@ -7,8 +7,7 @@ from typing import Any
 
 from semsize.structures.json_files import is_number, read_json
 from semsize.structures.polygons import FARTHEST_PX, ShapeError
-from semsize.structures.rle import rle_size
-from semsize.structures.rle_decoding import first_damaged
+from semsize.structures.rle import first_damaged, plain_rle, rle_size
 from semsize.structures.whole_files import whole_file
 
 _KEYS = {"image_id", "image", "category_id", "bbox", "score", "segmentation"}
@@ -31,17 +30,13 @@ def prediction_record(
         rle: COCO RLE at the size of that file; `counts` may be bytes or str and is stored as str.
     """
     x1, y1, x2, y2 = (float(value) for value in box_xyxy)
-    counts = rle["counts"]
     return {
         "image_id": int(image_id),
         "image": file_name,
         "category_id": 1,
         "bbox": [x1, y1, x2 - x1, y2 - y1],
         "score": float(score),
-        "segmentation": {
-            "size": [int(length) for length in rle["size"]],
-            "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts,
-        },
+        "segmentation": plain_rle(rle),
     }
 
 

@@ -16,7 +16,7 @@ from semsize.structures import (
     validate,
     write_annotations,
 )
-from semsize.structures.rle_decoding import parse_counts
+from semsize.structures.rle import parse_counts
 
 SHAPE = (30, 40)
 

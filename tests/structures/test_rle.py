@@ -1,17 +1,27 @@
-"""Encoding and decoding a crop equals pycocotools' on the full frame, without a full frame."""
+"""RLE of crops equals pycocotools' of the full frame, both ways, without a full frame."""
 
 import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 
-from semsize.structures.polygons import ShapeError, polygons_to_rles
-from semsize.structures.rle import crop_to_rle, rle_size, rle_to_crop
-from semsize.structures.rle_decoding import parse_counts
-from strategies import noise_stacks
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.polygons import ShapeError
+from semsize.structures.rle import decode_rles, encode_crops, parse_counts, polygons_to_rles, rle_size
+from strategies import ellipse_stacks, noise_stacks
+
+
+def crop_to_rle(crop, origin, image_shape):
+    return encode_crops([crop], np.array(origin), image_shape)[0]
+
+
+def rle_to_crop(rle):
+    (crop,), (origin,) = decode_rles([rle])
+    return crop, tuple(origin.tolist())
 
 
 def pycocotools_rle(mask: np.ndarray) -> dict:
@@ -43,13 +53,6 @@ def test_decoding_gives_the_tight_crop_from_any_form_of_counts(stack):
             np.testing.assert_array_equal(full, mask)
             assert crop.dtype == np.uint8
             assert crop.size == 0 or (crop[[0, -1]].any(axis=1).all() and crop[:, [0, -1]].any(axis=0).all())
-
-
-@given(st.lists(st.integers(1, 2**24 - 1), min_size=1, max_size=9))
-def test_run_lengths_survive_compression(lengths):
-    """Longer runs take six characters: pycocotools reserves six for each and writes its closing NUL behind them."""
-    rle = coco_mask.frPyObjects({"size": [1, sum(lengths)], "counts": lengths}, 1, sum(lengths))
-    assert parse_counts([rle["counts"]])[0].tolist() == lengths
 
 
 def test_uncompressed_runs_of_no_length_are_passed_over():
@@ -137,20 +140,130 @@ def test_compressed_counts_that_run_over_64_bits_are_refused():
         rle_to_crop({"size": [2, 3], "counts": ("o" * 11 + "7") * 2})
 
 
-def test_runs_that_do_not_fill_the_frame_are_refused():
-    with pytest.raises(ValueError, match="add up to 5 pixels"):
-        rle_to_crop({"size": [2, 3], "counts": [2, 3]})
-    with pytest.raises(ValueError, match="add up to"):
-        rle_to_crop({"size": [2, 3], "counts": [9, -3]})
-
-
-@pytest.mark.parametrize("counts", ["", "\x1f", "P"])  # nothing, a character out of range, one that says more follows
-def test_damaged_counts_are_refused(counts):
-    with pytest.raises(ValueError, match="compressed form"):
-        parse_counts([counts])
-
-
 @pytest.mark.parametrize("origin", [(-1, 0), (0, -1), (3, 0), (0, 4)])
 def test_a_crop_beyond_the_frame_is_refused(origin):
     with pytest.raises(ValueError, match="pixels outside"):
         crop_to_rle(np.ones((2, 2), np.uint8), origin, (4, 5))
+
+
+@st.composite
+def crops_in_a_frame(draw):
+    height, width = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    crop_height, crop_width = draw(st.integers(0, height)), draw(st.integers(0, width))
+    count = draw(st.integers(0, 5))
+    crops = draw(arrays(np.bool_, (count, crop_height, crop_width)))
+    rows = st.integers(0, height - crop_height)
+    columns = st.integers(0, width - crop_width)
+    origins = draw(st.lists(st.tuples(rows, columns), min_size=count, max_size=count))
+    return crops, np.array(origins, np.int64).reshape(-1, 2), (height, width)
+
+
+@settings(max_examples=400, deadline=None)
+@given(crops_in_a_frame())
+def test_equal_to_pycocotools_on_full_frames(case):
+    crops, origins, image_shape = case
+    expected = [
+        coco_mask.encode(np.asfortranarray(frame))
+        for frame in CroppedMasks.from_crops(zip(crops, origins, strict=True), image_shape).to_full()
+    ]
+    found = encode_crops(crops, origins, image_shape)
+    assert [rle["counts"] for rle in found] == [rle["counts"].decode() for rle in expected]
+    assert [rle["size"] for rle in found] == [list(image_shape)] * len(crops)
+    assert found == [crop_to_rle(crop, origin, image_shape) for crop, origin in zip(crops, origins, strict=True)]
+
+
+def test_a_large_frame_and_the_padding_beyond_it():
+    """Runs of millions of pixels take many groups of five bits; what lies beyond the frame is empty."""
+    rng = np.random.default_rng(0)
+    shape = (20_000, 30_000)
+    crops = np.zeros((3, 40, 50), np.bool_)
+    crops[:, :30, :20] = rng.random((3, 30, 20)) < 0.5
+    origins = np.array([[0, 0], [19_970, 29_980], [10_000, 7]])
+    expected = [crop_to_rle(crop[:30, :20], origin, shape) for crop, origin in zip(crops, origins, strict=True)]
+    assert encode_crops(crops, origins, shape) == expected
+
+
+def encoded(stack):
+    """pycocotools' own RLE of each mask, counts as bytes."""
+    return [coco_mask.encode(np.asfortranarray(mask)) for mask in stack]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(noise_stacks(max_masks=6), ellipse_stacks(max_masks=6)), st.data())
+def test_masks_of_any_pixels_in_any_form_of_counts(stack, data):
+    rles = encoded(stack)
+    for rle in rles:
+        form = data.draw(st.sampled_from(["bytes", "str", "list"]))
+        if form != "bytes":
+            rle["counts"] = rle["counts"].decode() if form == "str" else parse_counts([rle["counts"]])[0].tolist()
+    crops, origins = decode_rles(rles)
+    assert (len(crops), origins.shape, origins.dtype) == (len(stack), (len(stack), 2), np.int64)
+    np.testing.assert_array_equal(CroppedMasks(tuple(crops), origins, stack.shape[1:]).to_full(), stack)
+    for crop in crops:
+        assert crop.dtype == np.uint8
+        assert crop.flags.c_contiguous
+        assert crop.flags.owndata
+        assert crop.size == 0 or (crop[[0, -1]].any(axis=1).all() and crop[:, [0, -1]].any(axis=0).all())
+
+
+@settings(max_examples=100, deadline=None)
+@given(noise_stacks(max_masks=6))
+def test_together_as_each_alone(stack):
+    rles = encoded(stack)
+    crops, origins = decode_rles(rles)
+    for rle, crop, origin in zip(rles, crops, origins.tolist(), strict=True):
+        alone, place = rle_to_crop(rle)
+        np.testing.assert_array_equal(crop, alone)
+        assert tuple(origin) == place
+
+
+@given(st.lists(st.lists(st.integers(1, 2**24 - 1), min_size=1, max_size=9), min_size=1, max_size=5))
+def test_run_lengths_survive_compression(masks):
+    """Longer runs take six characters: pycocotools reserves six for each and writes its closing NUL behind them."""
+    strings = [
+        coco_mask.frPyObjects({"size": [1, sum(lengths)], "counts": lengths}, 1, sum(lengths))["counts"]
+        for lengths in masks
+    ]
+    counts, per_mask = parse_counts(strings)
+    assert counts.tolist() == [length for lengths in masks for length in lengths]
+    assert per_mask.tolist() == [len(lengths) for lengths in masks]
+
+
+def test_a_round_trip_of_thousands_in_a_large_frame_costs_their_own_pixels():
+    rng = np.random.default_rng(0)
+    shape = (20_000, 30_000)  # a full frame has 600 MB
+    sides, count = rng.integers(1, 40, (3000, 2)), 3000
+    crops = [np.pad(rng.random(side) < 0.6, 0) for side in sides]
+    origins = np.stack([rng.integers(0, side - 40, count) for side in shape], axis=1)
+    rles = encode_crops(crops, origins, shape)
+    tracemalloc.start()
+    decoded = CroppedMasks.from_rles(rles)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+    assert decoded.to_rles() == rles
+
+
+@pytest.mark.parametrize("counts", [[], [5], [4, 3], [2, -1, 5], [7]])
+def test_runs_that_do_not_fill_the_frame_are_refused(counts):
+    good = {"size": [2, 3], "counts": [1, 2, 3]}
+    with pytest.raises(
+        ValueError, match=rf"RLE runs add up to {sum(counts)} pixels, but its size 2 x 3 has 6"
+    ) as error:
+        decode_rles([good, {"size": [2, 3], "counts": counts}, good])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("counts", ["", b"", "P", "1!2", b"\x80", "\x1f"])
+def test_what_is_no_compressed_form_is_refused(counts):
+    good = encoded(np.ones((1, 2, 3), np.uint8))[0]["counts"]
+    for position in range(3):
+        strings = [good, good]
+        strings.insert(position, counts)
+        with pytest.raises(ValueError, match="not in COCO's compressed form"):
+            parse_counts(strings)
+
+
+def test_no_masks():
+    crops, origins = decode_rles([])
+    assert (crops, origins.shape) == ([], (0, 2))

@@ -7,7 +7,7 @@ from mmdet.registry import TRANSFORMS
 
 from semsize.sem.reading import read_grey
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.polygons import polygons_to_rles
+from semsize.structures.rle import polygons_to_rles
 from tio2.datasets.masks import InstanceCroppedMasks
 
 

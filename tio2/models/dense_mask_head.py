@@ -10,7 +10,7 @@ from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
 from torch import Tensor
 
-from semsize.structures.rle_batch import encode_crops
+from semsize.structures.rle import encode_crops
 from tio2.models.head_settings import RoITest, settings_of
 from tio2.models.mask_pasting import PastedMasks, enlarged_boxes, paste_masks, paste_probabilities
 from tio2.models.overlaps import disjoint_crops

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semsize.structures.rle_batch import encode_crops
+from semsize.structures.rle import encode_crops
 
 PIXELS_PER_BATCH = 2**18
 """Pixels resampled together on a CPU: 1 MB of probabilities, so that a batch stays in the cache."""

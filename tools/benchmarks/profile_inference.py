@@ -35,7 +35,7 @@ PARTS = {  # name: functions whose time, with what they call, is its own
     "network: mask head": [("standard_roi_head.py", "_mask_forward")],
     "non-maximum suppression": [("nms.py", "batched_nms")],
     "masks": [("mask_pasting.py", "paste_masks")],
-    "encoding (of masks)": [("rle_batch.py", "encode_crops")],
+    "encoding (of masks)": [("rle.py", "encode_crops")],
     "decoding to crops": [("masks.py", "from_rles")],
     "reading, preparing": [
         ("reading.py", "read_grey"),
