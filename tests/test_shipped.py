@@ -13,7 +13,7 @@ from semsize.measuring import measure_images
 from semsize.measuring.settings import OPERATING_SCORE
 from semsize.metrology import ModelUse
 from semsize.metrology.validation import nearest_validation
-from semsize.structures.whole_files import file_sha256
+from semsize.structures.files import file_sha256
 from tio2.detector_source import shipped_source
 from tio2.shipped import ROOT, SHIPPED
 

@@ -15,7 +15,7 @@ from semsize.measuring.errors import InputError
 from semsize.measuring.outlines import Find, Frame, Outlines
 from semsize.measuring.validation_file import read_validations, validation_path
 from semsize.metrology import ModelValidation, ValidationError
-from semsize.structures.whole_files import file_sha256
+from semsize.structures.files import file_sha256
 from tio2.cli import quiet_imports
 from tio2.shipped import ROOT, SHIPPED
 

@@ -8,8 +8,21 @@ stopped when the command is run again. --base-url (or TIO2_DOWNLOAD_BASE_URL) na
 """
 
 import argparse
+import hashlib
+import http.client
+import json
 import os
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 from semsize.cli import one_line_errors
 
@@ -28,6 +41,30 @@ ABOUT = {
         "--labels {folder}/emps/*/segmaps --out {out}/emps",
     ),
 }
+TRIES = 3
+TIMEOUT_S = 60
+_CHUNK = 1 << 16
+
+
+class DownloadError(ValueError):
+    """A file could not be fetched or is not what it should be; one line that names the address and says what to do."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file to fetch.
+
+    Attributes:
+        name: of the file to write, without folder.
+        url: its address.
+        size: bytes, None where nobody says.
+        checksum: `md5:…` or another algorithm of hashlib, None where nobody says.
+    """
+
+    name: str
+    url: str
+    size: int | None = None
+    checksum: str | None = None
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -44,24 +81,161 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """List, fetch, check, unpack, say whose it is."""
     options = parse_arguments(arguments)
-    from semsize.exchange import download
-
     base = (options.base_url or BASES[options.name]).rstrip("/")
     folder = options.out / "downloads" / options.name
-    with one_line_errors(download.DownloadError, OSError):
+    with one_line_errors(DownloadError, OSError):
         if options.name == "emps":  # made by the server when asked for, hence without size and checksum
-            files = [download.RemoteFile("emps.zip", f"{base}/by256/emps/archive/HEAD.zip")]
+            files = [RemoteFile("emps.zip", f"{base}/by256/emps/archive/HEAD.zip")]
         else:
-            record = download.zenodo_record(base, RECORD)
+            record = zenodo_record(base, RECORD)
             print(f"Zenodo record {RECORD}: {record.get('metadata', {}).get('title')}")
-            files = download.files_of(record)
+            files = files_of(record)
         for file in files:
-            path = download.fetch(file, folder)
+            path = fetch(file, folder)
             print(f"{path}: {path.stat().st_size:,} bytes, {file.checksum or 'no checksum stated'}")
             if path.suffix.lower() == ".zip":
-                print(f"unpacked: {download.unpack_zip(path, path.with_suffix(''))}")
+                print(f"unpacked: {unpack_zip(path, path.with_suffix(''))}")
     for line in ABOUT[options.name]:
         print(line.format(folder=folder, out=options.out))
+
+
+def zenodo_record(base: str, number: int) -> dict[str, Any]:
+    """Zenodo's own description of a record.
+
+    Raises:
+        DownloadError: it cannot be fetched or is no record.
+    """
+    url = f"{base.rstrip('/')}/api/records/{number}"
+    with _open(urllib.request.Request(url)) as answer:
+        try:
+            record = json.loads(answer.read())
+        except (ValueError, http.client.HTTPException) as cause:
+            raise DownloadError(f"{url}: the answer is no JSON ({cause}); try again later") from None
+    if not (isinstance(record, dict) and isinstance(record.get("files"), list) and record["files"]):
+        raise DownloadError(f"{url}: the record lists no files; look at it in a browser")
+    return record
+
+
+def files_of(record: dict[str, Any]) -> list[RemoteFile]:
+    """The files of a Zenodo record, with the checksums it states.
+
+    Raises:
+        DownloadError: an entry lacks its name, size, checksum or address.
+    """
+    try:
+        return [
+            RemoteFile(_plain_name(entry["key"]), entry["links"]["self"], int(entry["size"]), entry["checksum"])
+            for entry in record["files"]
+        ]
+    except (KeyError, TypeError, ValueError) as cause:
+        raise DownloadError(f"record {record.get('id')}: an entry of its files is not understood ({cause!r})") from None
+
+
+def fetch(file: RemoteFile, folder: Path) -> Path:
+    """Fetch a file into a folder, or take it if it is there already.
+
+    What has arrived stands in `<name>.part` until it is complete and its checksum holds; the next call goes on from
+    there. A server that cannot resume is asked for all of it again.
+
+    Raises:
+        DownloadError: it cannot be had, or is not what the checksum says; then nothing of it is kept.
+    """
+    path, part = folder / file.name, folder / f"{file.name}.part"
+    if path.exists():
+        _check(path, file)
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    for _ in range(TRIES):
+        before = part.stat().st_size if part.exists() else 0
+        if _receive(file, part):
+            _check(part, file)
+            part.replace(path)
+            return path
+        if part.stat().st_size <= before:
+            break
+    arrived = part.stat().st_size
+    raise DownloadError(f"{file.url}: broke off after {arrived:,} bytes; run the command again, it goes on from there")
+
+
+def unpack_zip(path: Path, folder: Path) -> Path:
+    """Unpack a zip into a folder that appears whole or not at all; one that stands already is left as it is.
+
+    Raises:
+        DownloadError: the zip is damaged; it is deleted, so that the next call fetches it again.
+    """
+    if folder.exists():
+        return folder
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(scratch)
+        scratch.rename(folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as cause:
+        path.unlink()
+        raise DownloadError(f"{path}: no sound zip ({cause}), deleted; run the command again") from None
+    finally:
+        if scratch.exists():
+            shutil.rmtree(scratch)
+    return folder
+
+
+def _receive(file: RemoteFile, part: Path) -> bool:
+    """Append what the server sends to `part`; whether that completes it."""
+    start = part.stat().st_size if part.exists() else 0
+    if file.size is not None and start >= file.size:
+        return True
+    request = urllib.request.Request(file.url, headers={"Range": f"bytes={start}-"} if start else {})
+    with _open(request) as answer:
+        resumed = answer.status == http.client.PARTIAL_CONTENT
+        start = start if resumed else 0
+        length = answer.headers.get("Content-Length")
+        expected = file.size if file.size is not None else None if length is None else start + int(length)
+        with (
+            part.open("ab" if resumed else "wb") as stream,
+            tqdm(desc=file.name, total=expected, initial=start, unit="B", unit_scale=True, disable=None) as bar,
+        ):
+            try:
+                while chunk := answer.read(_CHUNK):
+                    bar.update(stream.write(chunk))
+            except (OSError, http.client.HTTPException):
+                return False  # what has arrived stays, and the next try goes on from there
+    return expected is None or part.stat().st_size >= expected
+
+
+def _open(request: urllib.request.Request) -> http.client.HTTPResponse:
+    request.add_header("User-Agent", "tio2-download")
+    url = request.full_url
+    if not url.startswith(("http://", "https://")):
+        raise DownloadError(f"{url}: no http address; correct it")
+    try:
+        return urllib.request.urlopen(request, timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as cause:
+        cure = "it has moved or never was: look for it in a browser" if cause.code == 404 else "try again later"
+        raise DownloadError(f"{url}: the server says {cause.code} {cause.reason}; {cure}") from None
+    except (OSError, http.client.HTTPException) as cause:
+        reason = getattr(cause, "reason", cause)
+        raise DownloadError(f"{url}: no connection ({reason}); check the network, then run the command again") from None
+
+
+def _check(path: Path, file: RemoteFile) -> None:
+    """Compare size and checksum; a file that fails is deleted."""
+    size = path.stat().st_size
+    wrong = file.size is not None and size != file.size
+    what = f"{size:,} bytes arrived, {file.size:,} were announced" if wrong else ""
+    if not wrong and file.checksum is not None:
+        algorithm, _, expected = file.checksum.partition(":")
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, algorithm).hexdigest()
+        wrong, what = found != expected, f"its {algorithm} is {found}, the record says {expected}"
+    if wrong:
+        path.unlink()
+        raise DownloadError(f"{path}: {what}; deleted, run the command again")
+
+
+def _plain_name(name: str) -> str:
+    if not name or Path(name).name != name or name in (".", ".."):
+        raise ValueError(f"file name {name!r}")
+    return name
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def main() -> None:
     import cv2
     import numpy as np
 
-    from semsize.structures.whole_files import write_whole
+    from semsize.structures.files import write_whole
     from tio2.agglomerates import AgglomerateLibrary, Backgrounds, PasteSettings, paste_agglomerates
     from tio2.agglomerates.simulation import FreeSpace, eight_subframes
 

@@ -59,7 +59,7 @@ def main() -> None:
     from tqdm import tqdm
 
     from semsize import __version__
-    from semsize.structures.whole_files import file_sha256
+    from semsize.structures.files import file_sha256
     from tio2.agglomerates import PasteSettings, Seam
     from tio2.agglomerates.simulation import SimulationPlan, Simulator, folder_hash, join_parts
 
@@ -114,7 +114,7 @@ def render_matrix(folder: Path, shape: tuple[int, int], seed: int) -> None:
 
     import numpy as np
 
-    from semsize.structures.whole_files import write_whole
+    from semsize.structures.files import write_whole
     from semsize.synthesis.imaging import take_image
     from semsize.synthesis.populations import SPHERES
     from semsize.synthesis.presets import REFERENCE_AREA_PX, Preset, draw_microscope

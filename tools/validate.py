@@ -89,8 +89,7 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
     """
     from semsize.measuring.validation_file import model_use_from_dict
     from semsize.metrology import ValidationError
-    from semsize.structures.json_files import read_json
-    from semsize.structures.whole_files import file_sha256
+    from semsize.structures.files import file_sha256, read_json
 
     uses = {}
     for file in predictions:

@@ -1,6 +1,6 @@
 """Other people's particle annotations to and from this project's structures."""
 
-from semsize.exchange.bam_tio2_archive import AnnotatedImage, Archive, BamArchiveError, list_archive, unpack
+from semsize.exchange.bam_tio2 import AnnotatedImage, Archive, BamArchiveError, list_archive, unpack
 from semsize.exchange.coco import crowd_flag, read_coco
 from semsize.exchange.imagej_rois import read_imagej, roi_zip
 from semsize.exchange.label_images import label_image, picture_stems, read_label_images

@@ -1,21 +1,161 @@
-"""The annotated TiO₂ SEM images of BAM (Zenodo record 4563942): particles from its masks.
+"""BAM's annotated TiO₂ SEM images (Zenodo record 4563942): the archive, its split, and particles from its masks.
 
-The masks say where particles are, their colours in the four-class masks what kind. The archive does not name the
-classes; from looking at them we infer: green is fully imaged, blue partly hidden, red unusable.
+Colours in the four-class masks say what kind of particle each is. The archive does not name the classes; from looking
+at them we infer: green is fully imaged, blue partly hidden, red unusable.
 """
 
+import shutil
+import zipfile
+import zlib
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import cv2
 import numpy as np
 
-from semsize.exchange.bam_tio2_archive import AnnotatedImage, BamArchiveError
 from semsize.sem import read_grey, read_pixel_size
 from semsize.structures.annotations import image_record, particle_record
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import assign_states
+
+SPLITS = {
+    "train": (
+        *("1908248", "1908250", "1908254", "1908258", "1908264", "1908266", "1908268", "1908274", "1908278", "1908280"),
+        *("1908284", "1908288", "1908292", "1908294", "1908298", "1908302", "1908306", "1908308", "1908312", "1908316"),
+        *("1908320", "1908322"),
+    ),
+    "val": ("1908260", "1908272", "1908286", "1908300", "1908314", "1908324"),
+}
+
+_IMAGES = PurePosixPath("Electron Microscopy Images/SEM")
+_MASKS = PurePosixPath("Electron Microscopy Image Masks/TiO2_Masks_Manual_4connected")
+_CLASSES = PurePosixPath("Electron Microscopy Image Masks/TiO2_Masks_Manual_4connected_4Classes")
+
+
+class BamArchiveError(ValueError):
+    """The archive is not laid out, or a file of it not shaped, as record 4563942 is; the message names it."""
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """One SEM image with its masks: paths to read, and the split that it belongs to."""
+
+    name: str  # without ending, e.g. 1908248
+    split: str  # train, val or test
+    image: Path
+    mask: Path
+    classes: Path | None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What an archive holds, sorted by name, and what of it cannot be used."""
+
+    images: tuple[AnnotatedImage, ...]
+    without_mask: tuple[str, ...]  # SEM images left out
+    without_image: tuple[str, ...]  # masks left out
+    absent: tuple[str, ...]  # of the fixed train and val images, not in the archive or without mask
+
+
+def unpack(source: Path, target: Path) -> Path:
+    """The folder to read: `source` itself, or `target` with the SEM images and masks of the zip `source`.
+
+    Raises:
+        BamArchiveError: `source` is neither a folder nor a readable zip, or lacks the images or masks.
+    """
+    if source.is_dir():
+        return source
+    try:
+        with zipfile.ZipFile(source) as archive:
+            for member in archive.infolist():
+                path = PurePosixPath(member.filename.replace("\\", "/"))
+                folder = next((known for known in (_IMAGES, _MASKS, _CLASSES) if _ends_with(path.parent, known)), None)
+                if folder is None or member.is_dir() or not _is_tiff(path):
+                    continue
+                place = target / folder / path.name
+                if place.exists():
+                    raise BamArchiveError(f"{source}: holds {folder / path.name} twice; give the folder that counts")
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as packed, place.open("wb") as unpacked:
+                    shutil.copyfileobj(packed, unpacked)
+    except OSError as cause:
+        raise BamArchiveError(
+            f"{source}: cannot be read ({cause.strerror}); give the archive's folder or zip"
+        ) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError) as cause:
+        raise BamArchiveError(f"{source}: no sound zip ({cause}); download it again") from None
+    for wanted in (_IMAGES, _MASKS):
+        if not (target / wanted).is_dir():
+            raise _lacks(source, wanted)
+    return target
+
+
+def list_archive(folder: Path) -> Archive:
+    """Find the archive's folders at any depth below `folder` and pair images with masks.
+
+    Images outside the fixed train and val lists are `test` if they have a mask.
+
+    Raises:
+        BamArchiveError: the folder of images or of masks is missing or occurs twice, or no image has a mask.
+    """
+    images = _tiffs(_find(folder, _IMAGES), "")
+    masks = _tiffs(_find(folder, _MASKS), "_m")
+    classes_folder = _find(folder, _CLASSES, required=False)
+    classes = _tiffs(classes_folder, "_cm") if classes_folder else {}
+    split_of = {name: split for split, names in SPLITS.items() for name in names}
+    found = tuple(
+        AnnotatedImage(name, split_of.get(name, "test"), images[name], masks[name], classes.get(name))
+        for name in sorted(images.keys() & masks.keys())
+    )
+    if not found:
+        raise BamArchiveError(f"{folder}: no image of {_IMAGES} has a mask in {_MASKS}; give the whole archive")
+    return Archive(
+        images=found,
+        without_mask=tuple(sorted(images.keys() - masks.keys())),
+        without_image=tuple(sorted(masks.keys() - images.keys())),
+        absent=tuple(sorted(split_of.keys() - {image.name for image in found})),
+    )
+
+
+def _find(folder: Path, wanted: PurePosixPath, required: bool = True) -> Path | None:
+    """The one folder below `folder` whose path ends in `wanted`; what macOS adds to archives does not count."""
+    candidates = [path for path in folder.rglob(wanted.name) if _ends_with(PurePosixPath(path), wanted)]
+    found = sorted(path for path in candidates if path.is_dir() and "__MACOSX" not in path.parts)
+    if len(found) > 1:
+        raise BamArchiveError(f"{folder}: holds {wanted} twice ({found[0]}, {found[1]}); give the one that counts")
+    if not found and required:
+        raise _lacks(folder, wanted)
+    return found[0] if found else None
+
+
+def _lacks(source: Path, wanted: PurePosixPath) -> BamArchiveError:
+    return BamArchiveError(f"{source}: holds no files in {wanted}; give the archive of Zenodo record 4563942")
+
+
+def _ends_with(path: PurePosixPath, end: PurePosixPath) -> bool:
+    return path.parts[-len(end.parts) :] == end.parts and "__MACOSX" not in path.parts
+
+
+def _is_tiff(path: PurePosixPath | Path) -> bool:
+    return path.suffix.lower() in (".tif", ".tiff") and not path.name.startswith(".")
+
+
+def _tiffs(folder: Path, ending: str) -> dict[str, Path]:
+    """TIFF files of a folder by their name without `ending`.
+
+    Raises:
+        BamArchiveError: two have the same name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if _is_tiff(path) and path.stem.endswith(ending):
+            other = found.setdefault(path.stem.removesuffix(ending), path)
+            if other != path:
+                raise BamArchiveError(f"{folder}: holds {other.name} and {path.name} of one image; keep one of them")
+    return found
+
 
 SPECK_AREA_PX = 12
 FRAME_HEIGHT, STORED_HEIGHT = 704, 768  # rows above the data bar, rows of the file

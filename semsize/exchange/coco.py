@@ -11,7 +11,7 @@ from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceP
 from semsize.exchange.stated_names import Stated
 from semsize.exchange.which_picture import ImageFolder, Match
 from semsize.structures.annotation_checks import CONFIGURATIONS
-from semsize.structures.json_files import is_number, read_json
+from semsize.structures.files import is_number, read_json
 from semsize.structures.polygons import ShapeError
 from semsize.structures.rle import decode_rles, rle_size
 

@@ -16,7 +16,7 @@ from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceP
 from semsize.exchange.stated_names import Stated
 from semsize.exchange.which_picture import ImageFolder, Match, rivals
 from semsize.sem import SEMReadError, read_grey
-from semsize.structures.json_files import read_json
+from semsize.structures.files import read_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.polygons import ShapeError, points
 from semsize.structures.states import STATES

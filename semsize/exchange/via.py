@@ -13,7 +13,7 @@ from semsize.exchange.shapes import Ellipse, Polygon, Shape, rectangle
 from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle
 from semsize.exchange.stated_names import Stated
 from semsize.exchange.which_picture import ImageFolder
-from semsize.structures.json_files import read_json
+from semsize.structures.files import read_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.polygons import number, ring
 

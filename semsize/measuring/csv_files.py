@@ -12,8 +12,8 @@ import numpy as np
 from semsize.metrology.comparison import NOT_COUNTED, RIGHT, WRONG, ImageComparison, ImageFound, ImageTruth, outcomes
 from semsize.metrology.measurands import MEASURANDS, Measurands, measure_moments
 from semsize.metrology.summaries import RESIDUAL_MEASURANDS
+from semsize.structures.files import whole_file
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.whole_files import whole_file
 
 PARTICLE_COLUMNS = ("image", "id", "score", "state", "touches_border", "x_px", "y_px", *MEASURANDS)
 """The columns that `particles.csv` has everywhere; x and y are the centroid's, pixel centres at integers + 0.5."""

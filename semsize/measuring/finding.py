@@ -16,8 +16,8 @@ from semsize.measuring.results_folder import ResultsFolder
 from semsize.measuring.settings import Settings
 from semsize.sem import SEMReadError, find_captions, read_scale
 from semsize.sem.statements import AGREEMENT
+from semsize.structures.files import file_sha256
 from semsize.structures.pixel_size import PixelSize
-from semsize.structures.whole_files import file_sha256
 
 
 @dataclass(frozen=True, eq=False)

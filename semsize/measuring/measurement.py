@@ -29,9 +29,8 @@ from semsize.measuring.writing import write_particles, write_pictures, write_rep
 from semsize.metrology import ModelUse, ModelValidation
 from semsize.metrology.validation import nearest_validation
 from semsize.sem import SEMReadError
-from semsize.structures.json_files import write_json
+from semsize.structures.files import file_sha256, write_json
 from semsize.structures.pixel_size import PixelSize
-from semsize.structures.whole_files import file_sha256
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,11 +26,10 @@ from semsize.exchange import (
 from semsize.measuring.errors import InputError
 from semsize.measuring.images import ImageFile
 from semsize.measuring.outlines import Find, Frame, NoOutlinesError, Outlines, OutlineSource
-from semsize.structures.json_files import read_json
+from semsize.structures.files import file_sha256, read_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.predictions import PredictionError, read_predictions
-from semsize.structures.whole_files import file_sha256
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from semsize.measuring.settings import Settings, Wishes
 from semsize.measuring.size_overlays import LEFT_OUT, SizeColours, draw_numbered, jpeg_thumbnail, state_colours
 from semsize.measuring.table import CAPTION, NOT_FULLY_IMAGED, STATE_UNKNOWN, ParticleTable, is_detected
 from semsize.sem.contrast import particle_contrast
-from semsize.structures.whole_files import whole_file, write_whole
+from semsize.structures.files import whole_file, write_whole
 
 THUMBNAIL_SIDE_PX = 560
 THUMBNAILS_BYTES = 12_000_000  # of all together: in base64 16 MB of the report's 20

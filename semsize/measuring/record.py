@@ -20,7 +20,7 @@ from semsize.measuring.table import CAPTION, NO_PIXEL_SIZE, TOO_SMALL, ParticleT
 from semsize.measuring.validation_file import validation_from_dict
 from semsize.metrology import LARGE_WEIGHT, ModelUse, ModelValidation, area_fraction, range_warnings
 from semsize.metrology.intervals import WITHIN_IMAGE
-from semsize.structures.json_files import read_json
+from semsize.structures.files import read_json
 from semsize.structures.pixel_size import PixelSize
 
 PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pycocotools", "tifffile", "matplotlib")

@@ -17,8 +17,7 @@ from semsize.measuring.errors import OutputError
 from semsize.measuring.image_result import PART_FORMAT, ImageResult, PartError
 from semsize.measuring.images import ImageFile
 from semsize.measuring.settings import Wishes
-from semsize.structures.json_files import read_json, write_json
-from semsize.structures.whole_files import file_sha256
+from semsize.structures.files import file_sha256, read_json, write_json
 
 
 class ResultsFolder:

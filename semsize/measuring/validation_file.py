@@ -19,7 +19,7 @@ from semsize.metrology.validation import (
     ValidationError,
     ValidationSource,
 )
-from semsize.structures.json_files import read_json, write_json
+from semsize.structures.files import read_json, write_json
 
 
 def validation_path(checkpoint: str | Path) -> Path:

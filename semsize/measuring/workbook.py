@@ -12,7 +12,7 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
 
-from semsize.structures.whole_files import whole_file
+from semsize.structures.files import whole_file
 
 MOST_ROWS = 1_048_575  # of a sheet, below its header
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")

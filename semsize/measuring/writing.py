@@ -18,8 +18,8 @@ from semsize.measuring.size_report import Picture, size_report
 from semsize.measuring.summary import Summary
 from semsize.measuring.table import MEASURED_COLUMNS, ParticleTable, unit_of
 from semsize.measuring.workbook import write_workbook
+from semsize.structures.files import write_whole
 from semsize.structures.predictions import write_predictions
-from semsize.structures.whole_files import write_whole
 
 
 def write_particles(folder: ResultsFolder, files: Sequence[ImageFile], table: ParticleTable, wishes: Wishes) -> None:

@@ -18,7 +18,7 @@ from semsize.exchange.source import Account
 from semsize.exchange.via import read_via, via_project
 from semsize.exchange.which_picture import ImageFolder
 from semsize.structures import AnnotationError, CroppedMasks, read_annotations
-from semsize.structures.json_files import write_json
+from semsize.structures.files import write_json
 
 
 def _parser(description: str) -> argparse.ArgumentParser:

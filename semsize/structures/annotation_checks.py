@@ -5,7 +5,7 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
-from semsize.structures.json_files import is_number
+from semsize.structures.files import is_number
 from semsize.structures.rle import MOST_PIXELS, parse_counts
 from semsize.structures.states import STATES
 

@@ -27,7 +27,7 @@ from semsize.structures.annotation_checks import (
     check_sections,
     rle_area,
 )
-from semsize.structures.json_files import is_id, read_json, write_json
+from semsize.structures.files import read_json, write_json
 from semsize.structures.polygons import ShapeError
 from semsize.structures.rle import decode_rles, encode_crops, plain_rle, polygons_to_rles, rle_size
 
@@ -208,8 +208,8 @@ def completed(data: Any, origin: str) -> dict[str, Any]:
 def _of_particles(data: Mapping[str, Any], origin: str, left_out: Counter[str]) -> list[dict[str, Any]]:
     """The annotations of particles, their category numbered as ours."""
     annotations, categories = data["annotations"], data["categories"]
-    used = {one.get("category_id") if is_id(one.get("category_id")) else None for one in annotations}
-    names = {one.get("id"): one.get("name") for one in categories if is_id(one.get("id"))}
+    used = {one.get("category_id") if _is_id(one.get("category_id")) else None for one in annotations}
+    names = {one.get("id"): one.get("name") for one in categories if _is_id(one.get("id"))}
     wanted = {number for number in used if names.get(number) == CATEGORIES[0]["name"]} or used
     if len(wanted) > 1:
         listed = ", ".join(sorted(str(names.get(number, number)) for number in wanted))
@@ -263,3 +263,8 @@ def _as_rle(segmentation: Any, image_shape: tuple[int, int], where: str) -> dict
         return polygons_to_rles([segmentation], image_shape)[0]
     except ShapeError as cause:
         raise AnnotationError(f"{where}: its segmentation cannot be read ({cause}); {_CONVERT}") from None
+
+
+def _is_id(value: Any) -> bool:
+    """Whether a JSON value can name a record: a whole number or a text."""
+    return type(value) in (int, str)

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 
 from semsize.structures.annotations import dataset, write_annotations
-from semsize.structures.whole_files import write_whole
+from semsize.structures.files import write_whole
 
 
 class DatasetFolderError(ValueError):

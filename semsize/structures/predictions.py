@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from semsize.structures.json_files import is_number, read_json
+from semsize.structures.files import is_number, read_json, whole_file
 from semsize.structures.polygons import FARTHEST_PX, ShapeError
 from semsize.structures.rle import first_damaged, plain_rle, rle_size
-from semsize.structures.whole_files import whole_file
 
 _KEYS = {"image_id", "image", "category_id", "bbox", "score", "segmentation"}
 

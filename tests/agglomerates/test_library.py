@@ -8,7 +8,7 @@ from agglomerate_samples import agglomerate, drawn, library, write_dataset
 
 from scenes import disks, squares
 from semsize.structures import CroppedMasks
-from semsize.structures.whole_files import file_sha256
+from semsize.structures.files import file_sha256
 from tio2.agglomerates import AgglomerateLibrary, LibraryError
 from tio2.agglomerates.agglomerate import CUT_BY_DATA_BAR, CUT_BY_EDGE, ONLY_SPECKS, cut_agglomerates
 from tio2.agglomerates.library import decode_grey, encode_grey

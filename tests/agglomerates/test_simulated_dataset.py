@@ -12,7 +12,7 @@ from agglomerate_samples import drawn, library
 from scenes import disks
 from semsize.structures import CroppedMasks, read_annotations
 from semsize.structures.dataset_parts import DatasetFolderError
-from semsize.structures.whole_files import file_sha256
+from semsize.structures.files import file_sha256
 from tio2.agglomerates import AgglomerateLibrary, PasteSettings
 from tio2.agglomerates.simulation import SimulationPlan, Simulator, folder_hash, join_parts
 

@@ -10,7 +10,7 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.runner.checkpoint import load_checkpoint as mmengine_load
 
-from semsize.structures.whole_files import file_sha256
+from semsize.structures.files import file_sha256
 from tio2.engine import CheckpointError, load_checkpoint, newest_checkpoint
 from tio2.engine import checkpoints as module
 

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from scenes import coco_truth, square_grid
 from semsize.structures.annotations import read_annotations, write_annotations
-from semsize.structures.whole_files import file_sha256
+from semsize.structures.files import file_sha256
 from tio2.agglomerates import Agglomerate, AgglomerateLibrary
 from tio2.engine import ConfigError
 from tio2.engine.config import data_sets, divided_set

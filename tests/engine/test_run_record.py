@@ -7,7 +7,7 @@ import pytest
 import torch
 from toy_runs import SignalAt, toy_runner
 
-from semsize.structures.whole_files import file_sha256
+from semsize.structures.files import file_sha256
 from tio2.engine import TrainingStopped, resume_point
 
 

@@ -8,7 +8,7 @@ import cv2
 from agglomerate_samples import write_dataset
 
 from scenes import disks
-from semsize.structures.whole_files import file_sha256
+from semsize.structures.files import file_sha256
 from tio2.agglomerates import AgglomerateLibrary, Backgrounds
 from tio2.agglomerates.simulation import folder_hash
 

@@ -20,7 +20,7 @@ from semsize.structures import (
     write_annotations,
     write_predictions,
 )
-from semsize.structures.whole_files import file_sha256
+from semsize.structures.files import file_sha256
 
 spec = importlib.util.spec_from_file_location("validate_tool", Path(__file__).parents[2] / "tools/validate.py")
 tool = importlib.util.module_from_spec(spec)

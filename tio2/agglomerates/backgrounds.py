@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from semsize.sem.reading import read_grey
+from semsize.structures.files import write_whole
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.whole_files import write_whole
 from tio2.agglomerates.library import LibraryError, annotated_images, encode_grey
 
 HALO_PX = 24  # around a particle its bright fringe and the depth of its shadow hide the background's texture

@@ -17,8 +17,8 @@ import numpy as np
 
 from semsize.sem.reading import read_grey
 from semsize.structures.annotations import read_annotations
+from semsize.structures.files import whole_file
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.whole_files import whole_file
 from tio2.agglomerates.agglomerate import JOIN_PX, MARGIN_PX, Agglomerate, cut_agglomerates
 
 FORMAT = "agglomerates 1"

@@ -17,8 +17,8 @@ import numpy as np
 
 from semsize.structures.annotations import image_record, particle_record
 from semsize.structures.dataset_parts import DatasetParts
+from semsize.structures.files import write_whole
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.whole_files import write_whole
 from tio2.agglomerates.agglomerate import FLIPS, Agglomerate, Cutout, Seam, composite, cut_out
 from tio2.agglomerates.backgrounds import Backgrounds
 from tio2.agglomerates.library import AgglomerateLibrary, encode_grey

@@ -14,7 +14,7 @@ from semsize.metrology.matching import match
 from semsize.metrology.summaries import DICE_AT_IOU_50
 from semsize.sem.reading import read_grey
 from semsize.structures.annotations import read_annotations
-from semsize.structures.json_files import read_json, write_json
+from semsize.structures.files import read_json, write_json
 from semsize.structures.masks import CroppedMasks
 from tio2.baselines.segmentation import Parameters, segment
 

@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader, get_torch_safe_globals
 
-from semsize.structures.whole_files import whole_file
+from semsize.structures.files import whole_file
 
 CONFIG_FOLDER = Path("configs")
 MIB = 2**20

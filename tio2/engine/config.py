@@ -14,7 +14,7 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner
 
 from semsize.exchange import crowd_flag
-from semsize.structures.json_files import read_json
+from semsize.structures.files import read_json
 from tio2.typed_settings import SettingError, check_arguments, is_own
 
 TAKEN_BEFORE = {  # by MMEngine, before it builds the class

@@ -15,9 +15,8 @@ from mmengine.config import Config, ConfigDict
 
 from semsize.metrology.folds import assign_folds
 from semsize.structures.annotations import read_annotations, write_annotations
-from semsize.structures.json_files import read_json, write_json
+from semsize.structures.files import file_sha256, read_json, write_json
 from semsize.structures.predictions import read_predictions
-from semsize.structures.whole_files import file_sha256
 from tio2.agglomerates import AgglomerateLibrary
 from tio2.engine.checkpoints import resume_point
 from tio2.engine.config import FOLD_MARK, ConfigError, annotation_file, data_sets, divided_set

@@ -24,8 +24,7 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 import tio2
-from semsize.structures.json_files import write_json
-from semsize.structures.whole_files import file_sha256
+from semsize.structures.files import file_sha256, write_json
 from tio2.engine.checkpoints import MIB, find_checkpoint
 from tio2.engine.config import ConfigError
 from tio2.engine.processes import ProcessError, on_any_process, peak_resident_mib, same_on_all_processes

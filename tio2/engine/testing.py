@@ -17,8 +17,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from semsize.metrology.comparison import OPERATING_SCORE
-from semsize.structures.json_files import write_json
-from semsize.structures.whole_files import file_sha256
+from semsize.structures.files import file_sha256, write_json
 from tio2.engine.config import annotation_file, divided_set
 from tio2.engine.hooks import precision_name
 

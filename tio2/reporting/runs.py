@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from semsize.metrology.comparison import NOT_COUNTED, RIGHT, WRONG, pooled_average_precision
-from semsize.structures.json_files import read_json
+from semsize.structures.files import read_json
 from semsize.structures.states import USEFUL_STATES
 
 OUTCOME_OF = {"1": RIGHT, "0": WRONG, "-": NOT_COUNTED}

@@ -69,7 +69,7 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
     from semsize.metrology import compare_split, figures_of_merit
     from semsize.sem import read_grey
     from semsize.structures import prediction_record, read_annotations, write_predictions
-    from semsize.structures.json_files import write_json
+    from semsize.structures.files import write_json
     from tio2.baselines import contrast_scores, segment
     from tio2.evaluation import coco_metrics
     from tio2.reporting import draw_split, write_report

@@ -31,7 +31,7 @@ from case_results import Check, Disc, checks
 
 import tio2
 from semsize.exchange.label_images import read_labels
-from semsize.structures.json_files import read_json
+from semsize.structures.files import read_json
 from semsize.structures.masks import CroppedMasks
 
 ROOT = Path(tio2.__file__).parents[1]

@@ -63,7 +63,7 @@ from semsize.measuring.outline_files import outlines_from_coco
 from semsize.metrology.comparison import image_truths
 from semsize.sem import SEMReadError, read_grey, read_pixel_size
 from semsize.structures import AnnotationError, CroppedMasks, read_annotations
-from semsize.structures.json_files import read_json
+from semsize.structures.files import read_json
 
 MOST_BYTES = 2 << 30
 MOST_SECONDS = 20

@@ -88,7 +88,7 @@ def main() -> None:
         from semsize.metrology.comparison import OPERATING_SCORE, compare_image, found_by_image, image_truths
         from semsize.sem import read_grey
         from semsize.structures import prediction_record, read_annotations
-        from semsize.structures.json_files import write_json
+        from semsize.structures.files import write_json
         from tio2.engine import CheckpointError, ConfigError
         from tio2.inference import read_detector
         from tio2.reporting.report import write_csvs

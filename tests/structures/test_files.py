@@ -1,6 +1,6 @@
 import pytest
 
-from semsize.structures.json_files import read_json, write_json
+from semsize.structures.files import read_json, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -1,0 +1,105 @@
+"""Files that appear whole or not at all, JSON among them, and the SHA-256 that tells one file from another."""
+
+import hashlib
+import json
+import math
+import numbers
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file, in hex; OSError where it cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def whole_file(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path` under another name, then rename it: a reader sees the old or the new one.
+
+    Raises:
+        OSError: it cannot be written; what was begun is removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write bytes; see `whole_file`."""
+    whole_file(path, lambda part: part.write_bytes(content))
+
+
+def write_json(path: str | Path, data: Any, *, indent: int | None = None) -> None:
+    """Write what JSON can hold, as `whole_file` does.
+
+    Args:
+        path: the file; its folder is made.
+        data: without NaN and infinity, see `in_json`.
+        indent: spaces a level, for files that people read; None writes one line without spaces.
+
+    Raises:
+        ValueError: `data` holds NaN or infinity.
+    """
+
+    def write(part: Path) -> None:
+        with part.open("w", encoding="utf-8") as stream:
+            separators = (",", ":") if indent is None else None
+            json.dump(data, stream, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
+
+    whole_file(path, write)
+
+
+def in_json(value: Any) -> Any:
+    """Nested data with None for NaN and infinity, for which JSON has no word, and NumPy's numbers as Python's.
+
+    >>> in_json({"d50_nm": float("nan"), "edges": (1, 2.5)})
+    {'d50_nm': None, 'edges': [1, 2.5]}
+    """
+    if isinstance(value, Mapping):
+        return {key: in_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [in_json(item) for item in value]
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def read_json(path: str | Path, error: type[ValueError]) -> Any:
+    """Contents of a JSON file in any Unicode encoding, with or without its mark.
+
+    Raises:
+        error: it is missing or not JSON; in one line that names the file.
+    """
+    try:
+        raw = Path(path).read_bytes()
+        text = raw.decode(json.detect_encoding(raw))
+        data = json.loads(text)
+        if _HALF_CHARACTER.search(text):
+            json.dumps(data, ensure_ascii=False).encode()  # raises where a half stands alone, which nobody could print
+        return data
+    except OSError as cause:
+        raise error(f"{path}: cannot be read ({cause.strerror}); check the path") from None
+    except (ValueError, RecursionError) as cause:  # not JSON, no text, or lists in lists without end
+        reason = str(cause).splitlines()[0]
+        raise error(f"{path}: not a JSON file ({reason}); write it again") from None
+
+
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a finite number; true and false are none."""
+    if type(value) not in (int, float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
