@@ -8,7 +8,6 @@ import pytest
 from semsize.structures import (
     AnnotationError,
     CroppedMasks,
-    crop_to_rle,
     dataset,
     image_record,
     particle_record,
@@ -83,7 +82,7 @@ def test_an_annotation_without_a_mask_is_refused_not_learned_as_background(tmp_p
 
 def test_particles_of_a_single_pixel_are_kept(tmp_path):
     data = scene()
-    dot = crop_to_rle(np.ones((1, 1), np.uint8), (1, 1), SHAPE)
+    dot = CroppedMasks.from_crops([(np.ones((1, 1)), (1, 1))], SHAPE).to_rles()[0]
     data["annotations"] = [particle_record(id=1, image_id=1, rle=dot)]
     (instance,) = opened(tmp_path, data).get_data_info(0)["instances"]
     assert instance["bbox"] == [1, 1, 2, 2]
