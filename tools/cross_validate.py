@@ -4,7 +4,7 @@ python tools/cross_validate.py configs/tio2/light_stage1.py
 python tools/cross_validate.py configs/tio2/light_stage2.py        # each fold starts from stage 1's of the same fold
 python tools/compare.py work_dirs/light_stage2 work_dirs/light_mask28 --split cv --baseline work_dirs/light_stage2
 
-Begun again with the same arguments it goes on where it stopped. docs/evaluation.md tells what the folder holds.
+Begun again with the same arguments it goes on where it stopped. docs/training.md says what the folder holds.
 """
 
 import argparse

@@ -71,7 +71,7 @@ def require_unseen_libraries(config: Config, kept_back: Sequence[Sequence[str]])
             if seen:
                 raise ConfigError(
                     f"{path} holds agglomerates of {min(seen)}, which fold {number} keeps back; build a library of "
-                    "each fold and name them with {fold} in the path (docs/evaluation.md)"
+                    "each fold and name them with {fold} in the path (docs/training.md)"
                 )
 
 

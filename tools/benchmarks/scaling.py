@@ -1,4 +1,4 @@
-"""Steps a second of training by 1, 2, … processes, data loading included, as docs/distributed.md publishes them.
+"""Steps a second of training by 1, 2, … processes, data loading included, as docs/notebook/processes.md publishes them.
 
 BACKEND=gloo python tools/benchmarks/scaling.py configs/tio2/light_stage1.py --processes 1 2
 python tools/benchmarks/scaling.py configs/tio2/mask_rcnn_stage1.py --processes 1 2 4 8
