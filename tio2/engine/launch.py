@@ -121,7 +121,7 @@ def require_data(config: Config, stage: str) -> None:
     for dataset in data_sets(config[f"{stage}_dataloader"]):
         file = annotation_file(dataset)
         if not file.is_file() and FOLD_MARK not in str(file):
-            raise ConfigError(f'{file} does not exist; README, "Train and test", names the command that makes it')
+            raise ConfigError(f"{file} does not exist; docs/training.md names the command that makes it")
     if stage == "train":
         require_particles(config)
 
