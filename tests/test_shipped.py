@@ -12,7 +12,7 @@ import semsize
 from semsize.measuring import measure_images
 from semsize.measuring.settings import OPERATING_SCORE
 from semsize.metrology import ModelUse
-from semsize.metrology.validation import nearest_validation
+from semsize.metrology.bias_record import nearest_record
 from semsize.structures.files import file_sha256
 from tio2.detector_source import shipped_source
 from tio2.shipped import ROOT, SHIPPED
@@ -37,7 +37,7 @@ def test_the_records_of_a_shipped_model_hold_for_it_as_it_is_used(name, precisio
     here = source.as_record()["model"]
     assert here["precision"] in ("float32", "bfloat16")
     use = ModelUse(**{**here, "precision": precision})
-    record = nearest_validation(records, use, OPERATING_SCORE)
+    record = nearest_record(records, use, OPERATING_SCORE)
     assert record.differences(use, OPERATING_SCORE) == ()
     assert record.checkpoint == source.checkpoint.name
     assert all(one.standard_error > 0 for one in record.occlusion)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from scenes import coco_found, coco_truth, shifted, square_grid
-from semsize.metrology import compare_split, figures_of_merit
+from semsize.metrology import compare_split, particle_metrics
 from tio2.reporting.report import write_csvs
 
 
@@ -26,7 +26,7 @@ def write_run(folder, images=3, missed=2, seed=0, config="configs/tio2/some.py",
     for image in truth["images"]:
         image["file_name"] = f"{first + image['id']}.png"
     compared = compare_split(truth, predictions)
-    figures = figures_of_merit(compared)
+    figures = particle_metrics(compared)
     record = {
         "config": config,
         "split": "val",

@@ -14,7 +14,7 @@ from semsize.measuring.detectors import DetectorRequest
 from semsize.measuring.errors import InputError
 from semsize.measuring.outlines import Find, Frame, Outlines
 from semsize.measuring.validation_file import read_validations, validation_path
-from semsize.metrology import ModelValidation, ValidationError
+from semsize.metrology import BiasRecord, BiasRecordError
 from semsize.structures.files import file_sha256
 from tio2.cli import quiet_imports
 from tio2.shipped import ROOT, SHIPPED
@@ -115,7 +115,7 @@ class DetectorSource:
                 raise InputError(f"--device {self.device}: no GPU that torch can use is here; leave it out")
 
 
-def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[ModelValidation]]:
+def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[BiasRecord]]:
     """The entry point of `semsize.detectors`: a model that ships, or one of the user's own, with its records.
 
     Raises:
@@ -134,7 +134,7 @@ def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[Mo
     return dataclasses.replace(source, **changes), validations
 
 
-def shipped_source(name: str | None = None) -> tuple[DetectorSource, tuple[ModelValidation, ...]]:
+def shipped_source(name: str | None = None) -> tuple[DetectorSource, tuple[BiasRecord, ...]]:
     """A model of `tio2.shipped.SHIPPED`, the first one if none is named, and its validation records.
 
     Raises:
@@ -152,7 +152,7 @@ def shipped_source(name: str | None = None) -> tuple[DetectorSource, tuple[Model
     return source, validations_beside(source.checkpoint)
 
 
-def validations_beside(checkpoint: Path) -> tuple[ModelValidation, ...]:
+def validations_beside(checkpoint: Path) -> tuple[BiasRecord, ...]:
     """The validation records in the file beside a checkpoint; which of them holds, their contents decide.
 
     Raises:
@@ -161,7 +161,7 @@ def validations_beside(checkpoint: Path) -> tuple[ModelValidation, ...]:
     path = validation_path(checkpoint)
     try:
         return read_validations(path) if path.is_file() else ()
-    except ValidationError as cause:
+    except BiasRecordError as cause:
         raise InputError(str(cause)) from None
 
 

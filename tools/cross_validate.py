@@ -31,8 +31,8 @@ def main() -> None:
     arguments = parse_arguments()
     with quiet_imports():
         from semsize.measuring.tables import results_table
-        from semsize.metrology import compare_split, figures_of_merit
-        from semsize.metrology.comparison import OPERATING_SCORE
+        from semsize.metrology import compare_split, particle_metrics
+        from semsize.metrology.matching import OPERATING_SCORE
         from semsize.sem import read_grey
         from semsize.structures import AnnotationError, read_annotations, write_predictions
         from tio2.agglomerates import LibraryError
@@ -60,7 +60,7 @@ def main() -> None:
         precisions = coco_metrics(truth, predictions) | table1_metrics(truth, predictions)
         metrics = {f"coco/{name}": value for name, value in precisions.items()}
         compared = compare_split(truth, predictions)
-        metrics |= {f"particles/{name}": value for name, value in figures_of_merit(compared).items()}
+        metrics |= {f"particles/{name}": value for name, value in particle_metrics(compared).items()}
         record = pooled_record(config, folds, metrics)
         print(results_table({f"{Path(config.work_dir).name} (cv)": record["metrics"]}))
         curve = write_report(folder, compared, record)

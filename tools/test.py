@@ -41,7 +41,7 @@ def main() -> None:
         from mmengine.dist import is_main_process
 
         from semsize.measuring.tables import results_table
-        from semsize.metrology.comparison import OPERATING_SCORE
+        from semsize.metrology.matching import OPERATING_SCORE
         from semsize.sem import read_grey
         from tio2.engine import find_checkpoint, launch, newest_checkpoint, testing
         from tio2.evaluation import ParticleMetric, nms_ceiling

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from semsize.cli import one_line_errors
 
 if TYPE_CHECKING:
-    from semsize.metrology import ModelUse, ModelValidation
-    from semsize.metrology.model_validation import ComparedSet
+    from semsize.metrology import BiasRecord, ModelUse
+    from semsize.metrology.bias import ComparedSet
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -54,9 +54,8 @@ def main() -> None:
     import numpy as np
 
     from semsize.measuring.validation_file import validation_path, validation_tables, with_record, write_validations
-    from semsize.metrology.comparison import OPERATING_SCORE
-    from semsize.metrology.matching import MIN_DICE
-    from semsize.metrology.model_validation import validate_model
+    from semsize.metrology.bias import make_bias_record
+    from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
     from semsize.sem import SEMReadError
     from semsize.structures import AnnotationError, PredictionError
 
@@ -69,7 +68,7 @@ def main() -> None:
         sets = [_compared(*pair, folder, score) for pair, folder in zip(arguments.pair, folders, strict=True)]
         name = arguments.checkpoint.name if arguments.checkpoint else None
         rng = np.random.default_rng(0)
-        validation = validate_model(sets, name, model, min_score=score, min_dice=MIN_DICE, rng=rng)
+        validation = make_bias_record(sets, name, model, min_score=score, min_dice=MIN_DICE, rng=rng)
         records = with_record(before, validation)
         write_validations(out, records)
     print(validation_tables(validation))
@@ -85,22 +84,22 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
     """The use of a model that made all predictions, by the metrics.json beside each; None without any and a checkpoint.
 
     Raises:
-        ValidationError: the files don't tell, are of other predictions, or tell of several uses or of other weights.
+        BiasRecordError: the files don't tell, are of other predictions, or tell of several uses or of other weights.
     """
     from semsize.measuring.validation_file import model_use_from_dict
-    from semsize.metrology import ValidationError
+    from semsize.metrology import BiasRecordError
     from semsize.structures.files import file_sha256, read_json
 
     uses = {}
     for file in predictions:
         beside = file.with_name("metrics.json")
-        metrics = read_json(beside, ValidationError) if beside.is_file() else {}
+        metrics = read_json(beside, BiasRecordError) if beside.is_file() else {}
         if "model" in metrics:
             if metrics.get("predictions_sha256") != file_sha256(file):
-                raise ValidationError(f"{beside}: is of other predictions than {file.name}; run tools/test.py again")
+                raise BiasRecordError(f"{beside}: is of other predictions than {file.name}; run tools/test.py again")
             uses[file] = model_use_from_dict(metrics["model"], str(beside))
         elif checkpoint is not None:
-            raise ValidationError(
+            raise BiasRecordError(
                 f"{file}: no metrics.json beside it says with which weights and settings it was made; "
                 "make it anew with tools/test.py"
             )
@@ -108,29 +107,29 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
         first, other = next(iter(uses.items()))
         differences = use.differences(other)
         if differences:
-            raise ValidationError(f"{file} was made otherwise than {first}: {'; '.join(differences)}")
+            raise BiasRecordError(f"{file} was made otherwise than {first}: {'; '.join(differences)}")
         if checkpoint is not None and use.sha256 != file_sha256(checkpoint):
-            raise ValidationError(f"{file} was made by other weights than {checkpoint}; test these with tools/test.py")
+            raise BiasRecordError(f"{file} was made by other weights than {checkpoint}; test these with tools/test.py")
     if uses and len(uses) < len(predictions):
-        raise ValidationError("some of the predictions were made by a network and some not; give those of one method")
+        raise BiasRecordError("some of the predictions were made by a network and some not; give those of one method")
     return next(iter(uses.values()), None)
 
 
-def _records_before(path: Path) -> "tuple[ModelValidation, ...]":
+def _records_before(path: Path) -> "tuple[BiasRecord, ...]":
     """Records that the file holds already; one that cannot be read, or is of before they were bound, is replaced."""
     from semsize.measuring.validation_file import read_validations
-    from semsize.metrology import ValidationError
+    from semsize.metrology import BiasRecordError
 
     if not path.is_file():
         return ()
     try:
         return read_validations(path)
-    except ValidationError as cause:
+    except BiasRecordError as cause:
         print(f"replaced: {cause}")
         return ()
 
 
-def _say_what_is_left_out(sets: "list[ComparedSet]", validation: "ModelValidation") -> None:
+def _say_what_is_left_out(sets: "list[ComparedSet]", validation: "BiasRecord") -> None:
     images = [image for one in sets for image in one.images]
     told = sum(any(state is not None for state in image.truth.states) for image in images)
     used = sum(one.images for one in validation.occlusion)
@@ -144,7 +143,7 @@ def _say_what_is_left_out(sets: "list[ComparedSet]", validation: "ModelValidatio
 def _compared(annotations: Path, predictions: Path, folder: Path | None, min_score: float) -> "ComparedSet":
     """One pair of files, its images matched and their contrast measured."""
     from semsize.metrology import compare_split
-    from semsize.metrology.model_validation import ComparedSet
+    from semsize.metrology.bias import ComparedSet
     from semsize.sem import read_grey
     from semsize.sem.contrast import particle_contrast
     from semsize.structures import read_annotations, read_predictions

@@ -17,7 +17,7 @@ from semsize.measuring.outlines import OutlineSource
 from semsize.measuring.ranks import device_of, ranks_of
 from semsize.measuring.record import not_one_outline
 from semsize.measuring.settings import Settings, Wishes, parse_percent
-from semsize.metrology import ModelValidation
+from semsize.metrology import BiasRecord
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.tiling import check_tiles
 
@@ -112,7 +112,7 @@ def _tile(arguments: argparse.Namespace) -> tuple[int, int] | None:
 
 def _source(
     arguments: argparse.Namespace, files: Sequence[ImageFile], tile: tuple[int, int] | None
-) -> tuple[OutlineSource, Sequence[ModelValidation]]:
+) -> tuple[OutlineSource, Sequence[BiasRecord]]:
     """Where outlines come from, and what is known of the model."""
     drawn = {
         "--from-coco": (arguments.from_coco, outlines_from_coco),
@@ -139,7 +139,7 @@ def _source(
 
 def _detector(
     arguments: argparse.Namespace, tile: tuple[int, int] | None
-) -> tuple[OutlineSource, Sequence[ModelValidation]]:
+) -> tuple[OutlineSource, Sequence[BiasRecord]]:
     if (arguments.config is None) != (arguments.checkpoint is None):
         raise SettingsError("--config and --checkpoint belong together; give both, or --model")
     if arguments.config is not None and arguments.model is not None:

@@ -7,13 +7,12 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from semsize.metrology.comparison import NOT_COUNTED, RIGHT, WRONG, ImageComparison, ImageFound, ImageTruth, outcomes
+from semsize.metrology.border import touches_border
+from semsize.metrology.comparison import ImageComparison, ImageFound, ImageTruth
+from semsize.metrology.matching import NOT_COUNTED, RIGHT, WRONG, outcomes
 from semsize.metrology.measurands import MEASURANDS, Measurands, measure_moments
-from semsize.metrology.summaries import RESIDUAL_MEASURANDS
+from semsize.metrology.metrics import RESIDUAL_MEASURANDS
 from semsize.structures.files import whole_file
-from semsize.structures.masks import CroppedMasks
 
 PARTICLE_COLUMNS = ("image", "id", "score", "state", "touches_border", "x_px", "y_px", *MEASURANDS)
 """The columns that `particles.csv` has everywhere; x and y are the centroid's, pixel centres at integers + 0.5."""
@@ -74,18 +73,12 @@ def particle_rows(image: ImageComparison) -> Iterator[dict[str, object]]:
 def found_rows(file_name: str, found: ImageFound, measurands: Measurands) -> Iterator[dict[str, object]]:
     """The columns that need no truth."""
     centroids = measure_moments(found.masks).centroid_px
-    borders = touches_border(found.masks)
+    borders = touches_border(found.masks.boxes, found.masks.image_shape)
     columns = measurands.columns()
     for index, score in enumerate(found.scores):
         row: dict[str, object] = {"image": file_name, "id": index + 1, "score": score}
         row |= {"touches_border": int(borders[index]), "x_px": centroids[index, 1], "y_px": centroids[index, 0]}
         yield row | {name: values[index] for name, values in columns.items()}
-
-
-def touches_border(masks: CroppedMasks) -> np.ndarray:
-    """(N,) bool: has a pixel in the first or last row or column of the image."""
-    far = masks.origins + masks.sizes
-    return ((masks.origins == 0) | (far == np.array(masks.image_shape))).any(axis=1) & (masks.sizes > 0).all(axis=1)
 
 
 def detection_rows(truth: ImageTruth, found: ImageFound) -> Iterator[dict[str, object]]:

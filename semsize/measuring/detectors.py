@@ -9,7 +9,7 @@ from pathlib import Path
 
 from semsize.measuring.errors import InputError
 from semsize.measuring.outlines import OutlineSource
-from semsize.metrology import ModelValidation
+from semsize.metrology import BiasRecord
 
 GROUP = "semsize.detectors"
 
@@ -35,7 +35,7 @@ class DetectorRequest:
     batch_size: int = 1
 
 
-def find_detector(request: DetectorRequest) -> tuple[OutlineSource, Sequence[ModelValidation]]:
+def find_detector(request: DetectorRequest) -> tuple[OutlineSource, Sequence[BiasRecord]]:
     """The detector of the first entry point, by name, and the validation records of its model.
 
     An entry point is a function from a `DetectorRequest` to these two; it imports what it needs when it is called.

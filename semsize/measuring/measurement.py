@@ -26,8 +26,8 @@ from semsize.measuring.summary import Summary
 from semsize.measuring.table import ParticleTable, make_table, read_states, unmatched_states, with_exclusions
 from semsize.measuring.validation_file import validation_to_dict
 from semsize.measuring.writing import write_particles, write_pictures, write_report
-from semsize.metrology import ModelUse, ModelValidation
-from semsize.metrology.validation import nearest_validation
+from semsize.metrology import BiasRecord, ModelUse
+from semsize.metrology.bias_record import nearest_record
 from semsize.sem import SEMReadError
 from semsize.structures.files import file_sha256, write_json
 from semsize.structures.pixel_size import PixelSize
@@ -61,7 +61,7 @@ def measure(
     source: OutlineSource,
     settings: Settings,
     *,
-    validations: Sequence[ModelValidation] = (),
+    validations: Sequence[BiasRecord] = (),
     wishes: Wishes | None = None,
     ranks: Ranks | None = None,
 ) -> Measurement | None:
@@ -135,7 +135,7 @@ def measure_images(
     source: OutlineSource | None = None,
     settings: Settings | None = None,
     *,
-    validations: Sequence[ModelValidation] = (),
+    validations: Sequence[BiasRecord] = (),
     wishes: Wishes | None = None,
 ) -> Measurement:
     """Measure the particles of SEM images: table, distribution, overlays and report, in the folder `out`.
@@ -166,11 +166,11 @@ def _decisive(settings: Settings, outlines: Mapping) -> dict:
     return {"settings": settings.of_detection(), "outlines": kept}
 
 
-def _nearest(records: Sequence[ModelValidation], outlines: Mapping, settings: Settings) -> dict | None:
+def _nearest(records: Sequence[BiasRecord], outlines: Mapping, settings: Settings) -> dict | None:
     """The record that holds for these outlines, else the one that nearly does: what it differs in is a warning."""
     if "model" not in outlines:
         return None
-    nearest = nearest_validation(records, ModelUse(**outlines["model"]), settings.score)
+    nearest = nearest_record(records, ModelUse(**outlines["model"]), settings.score)
     return nearest and in_json(validation_to_dict(nearest))
 
 

@@ -18,7 +18,7 @@ from semsize.measuring.settings import Settings
 from semsize.measuring.summary import ImageFacts, Summary, summarise
 from semsize.measuring.table import CAPTION, NO_PIXEL_SIZE, TOO_SMALL, ParticleTable, is_detected, read_table, unit_of
 from semsize.measuring.validation_file import validation_from_dict
-from semsize.metrology import LARGE_WEIGHT, ModelUse, ModelValidation, area_fraction, range_warnings
+from semsize.metrology import LARGE_WEIGHT, BiasRecord, ModelUse, area_fraction, range_warnings
 from semsize.metrology.intervals import WITHIN_IMAGE
 from semsize.structures.files import read_json
 from semsize.structures.pixel_size import PixelSize
@@ -75,7 +75,7 @@ def summary_of(record: Mapping, table: ParticleTable) -> Summary:
     return summarise(table, images, Settings.from_record(record["settings"]), validity(record)[0], drawn=drawn)
 
 
-def validity(record: Mapping) -> tuple[ModelValidation | None, tuple[str, ...]]:
+def validity(record: Mapping) -> tuple[BiasRecord | None, tuple[str, ...]]:
     """The validation record that holds for a measurement; else None and, where a model found the outlines, why not."""
     outlines = record["outlines"]
     if outlines["kind"] not in FOUND_KINDS:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from semsize.metrology import LogNormalFit, SizeDistribution, SizeSample, cumulative, quantile_points
+from semsize.metrology.size_distribution import weighted_quantiles
 
 NUMBER, VOLUME, FIT = "#1f5a99", "#c8553d", "#222222"
 _MOST_POINTS = 600  # of a curve: more cannot be seen, and cost bytes
@@ -93,11 +94,11 @@ def _logarithmic(axes: Axes, sample: SizeSample, fit: LogNormalFit | None, unit:
 
 
 def _quantiles(axes: Axes, sample: SizeSample, fit: LogNormalFit, unit: str) -> None:
-    points = quantile_points(sample, fit)
-    shown = _thinned(len(points.fitted))
-    ends = [min(points.fitted[0], points.measured[0]), max(points.fitted[-1], points.measured[-1])]
+    fitted, measured = quantile_points(sample, fit)
+    shown = _thinned(len(fitted))
+    ends = [min(fitted[0], measured[0]), max(fitted[-1], measured[-1])]
     axes.plot(ends, ends, color=FIT, linewidth=0.9)
-    axes.plot(points.fitted[shown], points.measured[shown], ".", color=NUMBER, markersize=3.5)
+    axes.plot(fitted[shown], measured[shown], ".", color=NUMBER, markersize=3.5)
     axes.set_xscale("log")
     axes.set_yscale("log")
     _name_few_ticks(axes.xaxis)
@@ -122,7 +123,7 @@ def _legend_above(axes: Axes) -> None:
 def _edges(sample: SizeSample) -> np.ndarray:
     """Bins of Freedman and Diaconis' width, 8 to `_MOST_BINS` of them."""
     low, high = sample.sizes.min(), sample.sizes.max()
-    quartiles = sample.quantiles((0.25, 0.75))
+    quartiles = weighted_quantiles(sample.sizes, sample.weights, (0.25, 0.75))
     width = 2 * (quartiles[1] - quartiles[0]) / len(sample) ** (1 / 3)
     count = int(np.clip(np.ceil((high - low) / width) if width > 0 else 8, 8, _MOST_BINS))
     return np.linspace(low, high, count + 1) if high > low else np.array([low * 0.95, low * 1.05])

@@ -11,7 +11,7 @@ import numpy as np
 
 from semsize.measuring.legend import Colour, Entry
 from semsize.measuring.overlays import STATE_COLOURS, enlarged_rgb, fitting_scale, outline
-from semsize.metrology.distribution import quantiles
+from semsize.metrology.size_distribution import quantiles
 from semsize.structures.masks import CroppedMasks
 
 LEFT_OUT: Colour = (150, 150, 150)

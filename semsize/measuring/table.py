@@ -78,7 +78,7 @@ def make_table(
     columns: dict[str, list] = {name: [] for name in (*MEASURED_COLUMNS, "on_caption")}
     for result, pixel_size in results:
         measurands = measure(result.masks, pixel_size)
-        weights = border_weights(result.masks.boxes, result.masks.image_shape).weights
+        weights = border_weights(result.masks.boxes, result.masks.image_shape)
         found = found_rows(result.file.name, ImageFound(result.masks, result.scores), measurands)
         for row, weight, state, on in zip(found, weights, result.states, result.on_caption, strict=True):
             row |= {"weight": weight, "state": states.get((row["image"], row["id"]), state), "excluded": ""}
@@ -184,7 +184,7 @@ def with_exclusions(table: ParticleTable, settings: Settings) -> ParticleTable:
     kept = np.flatnonzero(reasons == "")
     states = table.states
     split = population([states[index] for index in kept])
-    reasons[kept[split.rest]] = NOT_FULLY_IMAGED
+    reasons[kept[split.not_fully_imaged]] = NOT_FULLY_IMAGED
     reasons[kept[split.unknown]] = STATE_UNKNOWN
     return table.with_column("excluded", reasons)
 

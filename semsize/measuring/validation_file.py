@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from semsize.measuring.tables import markdown_table
-from semsize.metrology.validation import (
+from semsize.metrology.bias_record import (
+    BiasRecord,
+    BiasRecordError,
+    CoveredRanges,
     ModelUse,
-    ModelValidation,
     OcclusionClass,
     Range,
+    RecordSource,
     ResidualClass,
-    ValidatedRanges,
-    ValidationError,
-    ValidationSource,
 )
 from semsize.structures.files import read_json, write_json
 
@@ -27,28 +27,28 @@ def validation_path(checkpoint: str | Path) -> Path:
     return Path(checkpoint).with_suffix(".validation.json")
 
 
-def read_validations(path: str | Path) -> tuple[ModelValidation, ...]:
-    """The records of a file; raises `ValidationError`, in one line, where it is missing or not one."""
-    return validations_from_dict(read_json(path, ValidationError), str(path))
+def read_validations(path: str | Path) -> tuple[BiasRecord, ...]:
+    """The records of a file; raises `BiasRecordError`, in one line, where it is missing or not one."""
+    return validations_from_dict(read_json(path, BiasRecordError), str(path))
 
 
-def write_validations(path: str | Path, records: Sequence[ModelValidation]) -> None:
+def write_validations(path: str | Path, records: Sequence[BiasRecord]) -> None:
     """The file appears whole or not at all."""
     write_json(path, {"records": [validation_to_dict(record) for record in records]}, indent=1)
 
 
-def with_record(records: Sequence[ModelValidation], new: ModelValidation) -> tuple[ModelValidation, ...]:
+def with_record(records: Sequence[BiasRecord], new: BiasRecord) -> tuple[BiasRecord, ...]:
     """The records with a new one, in the place of the one that holds for the same use of the model."""
     return (*(one for one in records if not _same_use(one, new)), new)
 
 
-def _same_use(one: ModelValidation, other: ModelValidation) -> bool:
+def _same_use(one: BiasRecord, other: BiasRecord) -> bool:
     if one.model is None or other.model is None:
         return one.model is other.model
     return not one.differences(other.model, other.min_score)
 
 
-def validation_tables(validation: ModelValidation) -> str:
+def validation_tables(validation: BiasRecord) -> str:
     """Residuals by size, effect of occlusion by density, and the ranges, as Markdown."""
     residuals = [
         [
@@ -79,12 +79,12 @@ def validation_tables(validation: ModelValidation) -> str:
     return "\n".join(markdown_table(header.split("|"), rows, decimals=2) for header, rows in tables if rows)
 
 
-def validation_to_dict(validation: ModelValidation) -> dict[str, Any]:
+def validation_to_dict(validation: BiasRecord) -> dict[str, Any]:
     """As JSON can hold it."""
     return asdict(validation)
 
 
-def validations_from_dict(data: Any, origin: str) -> tuple[ModelValidation, ...]:
+def validations_from_dict(data: Any, origin: str) -> tuple[BiasRecord, ...]:
     """The records of a validation file's contents.
 
     Args:
@@ -92,10 +92,10 @@ def validations_from_dict(data: Any, origin: str) -> tuple[ModelValidation, ...]
         origin: its name, for the message.
 
     Raises:
-        ValidationError: as `validation_from_dict`; or the file is of before records were bound to weights and settings.
+        BiasRecordError: as `validation_from_dict`; or the file is of before records were bound to weights and settings.
     """
     if isinstance(data, dict) and "records" not in data and "residuals" in data:
-        raise ValidationError(
+        raise BiasRecordError(
             f"{origin}: an old record that does not say which weights, settings and precision it holds for; make it "
             "anew with tools/validate.py, or remove it to measure without correction"
         )
@@ -105,7 +105,7 @@ def validations_from_dict(data: Any, origin: str) -> tuple[ModelValidation, ...]
 
 
 def model_use_from_dict(data: Any, origin: str) -> ModelUse:
-    """A model's use from JSON; `ValidationError` as `validation_from_dict`."""
+    """A model's use from JSON; `BiasRecordError` as `validation_from_dict`."""
     read = _Reader(origin)
     record = read.record(data, ModelUse, "the model")
     settings = record["settings"]
@@ -114,7 +114,7 @@ def model_use_from_dict(data: Any, origin: str) -> ModelUse:
     return ModelUse(*(read.text(record[name], name) for name in ("sha256", "engine", "precision")), settings)
 
 
-def validation_from_dict(data: Any, origin: str) -> ModelValidation:
+def validation_from_dict(data: Any, origin: str) -> BiasRecord:
     """The record of a JSON file's contents.
 
     Args:
@@ -122,16 +122,16 @@ def validation_from_dict(data: Any, origin: str) -> ModelValidation:
         origin: its name, for the message.
 
     Raises:
-        ValidationError: a key is missing or unknown, a value of the wrong kind, classes overlap or a range is reversed.
+        BiasRecordError: a key is missing or unknown, a value of the wrong kind, classes overlap or a range is reversed.
     """
     read = _Reader(origin)
-    top = read.record(data, ModelValidation, "the file")
-    validation = ModelValidation(
+    top = read.record(data, BiasRecord, "the file")
+    validation = BiasRecord(
         checkpoint=read.text_or_none(top["checkpoint"], "checkpoint"),
         model=None if top["model"] is None else model_use_from_dict(top["model"], origin),
         min_score=read.number(top["min_score"], "min_score"),
         min_dice=read.number(top["min_dice"], "min_dice"),
-        sources=tuple(read.flat(item, ValidationSource, f"source {n}") for n, item in read.items(top, "sources")),
+        sources=tuple(read.flat(item, RecordSource, f"source {n}") for n, item in read.items(top, "sources")),
         residuals=tuple(
             read.flat(item, ResidualClass, f"residual class {n}", optional=("high_px",))
             for n, item in read.items(top, "residuals")
@@ -139,10 +139,10 @@ def validation_from_dict(data: Any, origin: str) -> ModelValidation:
         occlusion=tuple(
             read.flat(item, OcclusionClass, f"occlusion class {n}") for n, item in read.items(top, "occlusion")
         ),
-        ranges=ValidatedRanges(
+        ranges=CoveredRanges(
             **{
                 name: read.range_or_none(value, name)
-                for name, value in read.record(top["ranges"], ValidatedRanges, "ranges").items()
+                for name, value in read.record(top["ranges"], CoveredRanges, "ranges").items()
             }
         ),
     )
@@ -158,8 +158,8 @@ class _Reader:
     def __init__(self, origin: str):
         self.origin = origin
 
-    def error(self, what: str) -> ValidationError:
-        return ValidationError(f"{self.origin}: {what}; make it again with tools/validate.py")
+    def error(self, what: str) -> BiasRecordError:
+        return BiasRecordError(f"{self.origin}: {what}; make it again with tools/validate.py")
 
     def record(self, value: Any, kind: type, name: str) -> Mapping[str, Any]:
         expected = {field.name for field in fields(kind)}

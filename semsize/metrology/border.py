@@ -1,55 +1,53 @@
-"""Border effect: a large particle is cut by the frame more often than a small one, and counts for more when it is not.
+"""Border effect: the frame cuts large particles more often than small ones, so that a large whole one counts for more.
 
 Miles (1974) and Lantuéjoul (1980); ISO 13322-1:2014, Annex on the particles cut by the edge of the frame.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+
+from semsize.structures.masks import CroppedMasks
 
 LARGE_WEIGHT = 3.0
 """A particle that stands for more than this many makes the result hang on few: it is reported."""
 
 
-@dataclass(frozen=True, eq=False)
-class BorderWeights:
-    """What the frame does to N particles.
+def touches_border(boxes: np.ndarray, frame_shape: tuple[int, int]) -> np.ndarray:
+    """(N,) bool: a box has a pixel in the frame's first or last row or column; an empty one has none.
 
-    Attributes:
-        touches: (N,) bool: has a pixel in the frame's first or last row or column; to be left out.
-        weights: (N,) float64: particles that each of the others stands for, ≥ 1; NaN for those that touch.
+    Args:
+        boxes: (N, 4) xyxy in px, half-open: x2 is one past the last column.
+        frame_shape: (H, W) of the whole image without its data bar, not of a tile.
+
+    >>> touches_border([[0, 5, 9, 9], [1, 5, 9, 9]], (64, 96))
+    array([ True, False])
     """
-
-    touches: np.ndarray
-    weights: np.ndarray
-
-    @property
-    def large(self) -> np.ndarray:
-        """(N,) bool: weight above `LARGE_WEIGHT`."""
-        return self.weights > LARGE_WEIGHT  # NaN compares as False
-
-    @property
-    def touching_count(self) -> int:
-        """Particles to be left out."""
-        return int(self.touches.sum())
-
-    @property
-    def large_count(self) -> int:
-        """Particles with a weight above `LARGE_WEIGHT`."""
-        return int(self.large.sum())
+    boxes = np.asarray(boxes).reshape(-1, 4)
+    low, high = boxes[:, :2], boxes[:, 2:]
+    return ((low <= 0) | (high >= np.array(frame_shape[::-1]))).any(axis=1) & (high > low).all(axis=1)
 
 
-def border_weights(boxes: np.ndarray, frame_shape: tuple[int, int]) -> BorderWeights:
+def is_off_border(masks: CroppedMasks, frame_shape: tuple[int, int]) -> np.ndarray:
+    """(N,) bool: a mask is not empty, lies whole within a frame (H, W), not in a data bar below, and off its border."""
+    return (masks.areas > 0) & (masks.boxes[:, 3] <= frame_shape[0]) & ~touches_border(masks.boxes, frame_shape)
+
+
+def border_weights(boxes: np.ndarray, frame_shape: tuple[int, int]) -> np.ndarray:
     """Weights W·H/((W − Fx)(H − Fy)): one over the probability that a frame thrown at random holds the particle whole.
 
     Args:
-        boxes: (N, 4) xyxy in px, half-open (x2 is one past the last column), none empty; Fx and Fy are their sides.
-        frame_shape: (H, W) of the whole image without its data bar, not of a tile.
+        boxes: (N, 4) as for `touches_border`, none empty; Fx and Fy are their sides.
+        frame_shape: (H, W).
+
+    Returns:
+        (N,) float64: particles that each one stands for, ≥ 1; NaN for one that touches the border, to be left out.
 
     Raises:
         ValueError: a box is empty or leaves the frame.
+
+    >>> border_weights([[0, 5, 9, 9], [24, 8, 72, 40]], (64, 96))
+    array([nan,  4.])
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     frame = np.array(frame_shape[::-1], np.float64)  # W, H
@@ -58,6 +56,5 @@ def border_weights(boxes: np.ndarray, frame_shape: tuple[int, int]) -> BorderWei
         raise ValueError(f"{int((high <= low).any(axis=1).sum())} boxes are empty: leave empty masks out before")
     if (low < 0).any() or (high > frame).any():
         raise ValueError(f"boxes leave the frame of {frame_shape} (rows, columns): is it that of these masks?")
-    touches = (low <= 0).any(axis=1) | (high >= frame).any(axis=1)
-    inner = np.where(touches[:, None], np.nan, frame - (high - low))  # (N, 2)
-    return BorderWeights(touches=touches, weights=(frame / inner).prod(axis=1))
+    inner = np.where(touches_border(boxes, frame_shape)[:, None], np.nan, frame - (high - low))  # (N, 2)
+    return (frame / inner).prod(axis=1)

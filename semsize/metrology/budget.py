@@ -1,16 +1,19 @@
-"""The uncertainty budget of D10, D50, D90 and the mean (GUM, JCGM 100:2008; docs/uncertainty.md derives each line)."""
+"""The uncertainty budget of D10, D50, D90 and the mean, and how many particles a target uncertainty needs.
+
+GUM, JCGM 100:2008; docs/uncertainty.md derives each line.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from semsize.metrology.correction import OcclusionEffect, model_uncertainty
+from semsize.metrology.bias_record import OcclusionEffect, ResidualClass, model_uncertainty
 from semsize.metrology.intervals import CONFIDENCE, WITHIN_IMAGE, SamplingInterval
-from semsize.metrology.validation import ResidualClass
 
 REFERENCE_STD_PX = 0.6
 """Of a diameter whose truth people outlined: one-pixel gaps and diffuse edges (docs/uncertainty.md)."""
@@ -19,27 +22,19 @@ NOT_GIVEN = "not given"
 NOT_APPLICABLE = "not applicable"
 ONE_SIDED = "one-sided, not corrected"
 
+_MOST = 2**20
+"""Times as many images, from which on more are no help."""
+
 
 @dataclass(frozen=True)
 class SystematicEffects:
-    """What shifts all sizes together.
+    """What shifts all sizes together: pixel size, the truth's outlines, the model."""
 
-    Attributes:
-        nm_per_px: pixel size, of images with several their mean; None: sizes are in px.
-        calibration_relative_std: relative standard uncertainty of the pixel size, the same error in all images; None
-            where nobody stated one.
-        reference_std_px: standard uncertainty of a diameter from where the outlines of the truth lie; 0 for rendered
-            truth.
-        residuals: classes of the model's validation record; empty where it has none; None where no model was used.
-        calibrated: whether that uncertainty is one of a calibration; False: it is only that of reading the pixel size
-            off a scale bar, and the calibration's is missing.
-    """
-
-    nm_per_px: float | None
-    calibration_relative_std: float | None = None
-    reference_std_px: float = REFERENCE_STD_PX
-    residuals: Sequence[ResidualClass] | None = ()
-    calibrated: bool = True
+    nm_per_px: float | None  # pixel size, of images with several their mean; None: sizes are in px
+    calibration_relative_std: float | None = None  # of the pixel size, one error in all images; None: not stated
+    reference_std_px: float = REFERENCE_STD_PX  # of a diameter, from where the truth's outlines lie; 0 if rendered
+    residuals: Sequence[ResidualClass] | None = ()  # of the bias record; () without one, None where no model was used
+    calibrated: bool = True  # False: only the reading of a scale bar is in calibration_relative_std
 
     @property
     def unit(self) -> str:
@@ -75,63 +70,39 @@ class SystematicEffects:
             return BudgetLine("model", "A", None, np.inf, NOT_APPLICABLE, "no model drew these outlines")
         if not self.residuals:
             return BudgetLine("model", "A", None, np.inf, NOT_GIVEN, "not validated: no record of the model holds")
-        model = model_uncertainty(self.residuals, size / (self.nm_per_px or 1.0))
-        note = f"mean ECD residual at this size: standard error and spread between images, {model.relative_std:.2%}"
-        return BudgetLine("model", "A", model.relative_std * size, model.dof, note=note)
+        relative_std, dof = model_uncertainty(self.residuals, size / (self.nm_per_px or 1.0))
+        note = f"mean ECD residual at this size: standard error and spread between images, {relative_std:.2%}"
+        return BudgetLine("model", "A", relative_std * size, dof, note=note)
 
 
 @dataclass(frozen=True)
 class BudgetLine:
-    """One source of uncertainty.
+    """One source of uncertainty."""
 
-    Attributes:
-        source: ``sampling``, ``calibration``, ``reference``, ``model`` or ``occlusion``.
-        evaluation: ``A`` from statistics, ``B`` otherwise (GUM 4.2, 4.3).
-        std: standard uncertainty in the budget's unit; None where it is not known or is no part of the sum.
-        dof: degrees of freedom, infinite where taken for exact.
-        status: empty, `NOT_GIVEN`, `NOT_APPLICABLE` or `ONE_SIDED`.
-        note: in words.
-    """
-
-    source: str
-    evaluation: str
-    std: float | None
-    dof: float
-    status: str = ""
-    note: str = ""
+    source: str  # ``sampling``, ``calibration``, ``reference``, ``model`` or ``occlusion``
+    evaluation: str  # ``A`` from statistics, ``B`` otherwise (GUM 4.2, 4.3)
+    std: float | None  # standard uncertainty in the budget's unit; None where not known or no part of the sum
+    dof: float  # degrees of freedom, infinite where taken for exact
+    status: str = ""  # empty, `NOT_GIVEN`, `NOT_APPLICABLE` or `ONE_SIDED`
+    note: str = ""  # in words
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Uncertainty of one statistic of a size distribution.
+    """Uncertainty of one statistic of a size distribution."""
 
-    Attributes:
-        statistic: ``D10``, ``D50``, ``D90`` or ``mean``.
-        unit: ``nm`` or ``px``.
-        quantity: of which particles.
-        value: the result, corrected where the model has a validation record.
-        uncorrected: the same without the correction.
-        lines: sampling, calibration, reference, model, and occlusion where no states are known.
-        combined_std: u, root of the sum of squares.
-        dof: effective degrees of freedom (Welch and Satterthwaite).
-        label: what U leaves out, for example ``calibration excluded``; empty where nothing.
-        population_low: lower end of the 95 % interval of the fully imaged particles' value; None where withheld.
-        population_high: upper end.
-        withheld: why there is no such interval; empty where there is.
-    """
-
-    statistic: str
-    unit: str
-    quantity: str
-    value: float
-    uncorrected: float
-    lines: tuple[BudgetLine, ...]
-    combined_std: float
-    dof: float
-    label: str
-    population_low: float | None
-    population_high: float | None
-    withheld: str
+    statistic: str  # ``D10``, ``D50``, ``D90`` or ``mean``
+    unit: str  # ``nm`` or ``px``
+    quantity: str  # of which particles
+    value: float  # the result, corrected where the model has a bias record
+    uncorrected: float  # the same without the correction
+    lines: tuple[BudgetLine, ...]  # sampling, calibration, reference, model, and occlusion where no states are known
+    combined_std: float  # u, root of the sum of squares
+    dof: float  # effective degrees of freedom (Welch and Satterthwaite)
+    label: str  # what U leaves out, for example ``calibration excluded``; empty where nothing
+    population_low: float | None  # lower end of the fully imaged particles' 95 % interval; None where withheld
+    population_high: float | None  # upper end
+    withheld: str  # why there is no such interval; empty where there is
 
     @property
     def coverage_factor(self) -> float:
@@ -149,7 +120,7 @@ class Budget:
         return self.expanded / self.value
 
     def share(self, line: BudgetLine) -> float | None:
-        """Of a line in the combined variance, 0 to 1; None where it is no part of the sum."""
+        """Share of a line in the combined variance, 0 to 1; None where it is no part of the sum."""
         return None if line.std is None else line.std**2 / self.combined_std**2
 
 
@@ -171,6 +142,12 @@ def size_budgets(
         quantity: of `PopulationSplit`.
         states_known: whether the sizes are those of fully imaged particles.
         occlusion: effect on D50 of detecting what is partly hidden too; None where not known.
+
+    >>> d50 = SamplingInterval(50.0, 48.1, 52.0, std=0.8, dof=9, images=10, particles=400, scope="between images")
+    >>> effects = SystematicEffects(2.0, calibration_relative_std=0.01, residuals=None)
+    >>> budget = size_budgets({"D50": d50}, {"D50": 50.0}, effects, quantity="", states_known=True)["D50"]
+    >>> [(line.source, line.std) for line in budget.lines], round(budget.expanded, 2)
+    ([('sampling', 0.8), ('calibration', 0.5), ('reference', 1.2), ('model', None)], 3.02)
     """
     return {
         name: _budget(name, interval, uncorrected[name], effects, quantity, states_known, occlusion)
@@ -179,15 +156,73 @@ def size_budgets(
 
 
 def coverage_factor(dof: float) -> float:
-    """Student's t for a 95 % interval; 1.96 for infinitely many degrees of freedom."""
+    """Student's t for a 95 % interval; 1.96 for infinitely many degrees of freedom.
+
+    >>> round(coverage_factor(9), 3)
+    2.262
+    """
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, dof))
 
 
 def effective_dof(stds: Sequence[float], dofs: Sequence[float]) -> float:
-    """Welch and Satterthwaite's formula (GUM G.4.1); infinite where no line with finite ones counts."""
+    """Welch and Satterthwaite's formula (GUM G.4.1); infinite where no line with finite degrees of freedom counts.
+
+    >>> effective_dof([1.0, 1.0], [10, np.inf])
+    40.0
+    """
     stds, dofs = np.asarray(stds, np.float64), np.asarray(dofs, np.float64)
     denominator = (stds**4 / dofs).sum()
     return float((stds**2).sum() ** 2 / denominator) if denominator != 0 else float("inf")
+
+
+@dataclass(frozen=True)
+class ParticlesNeeded:
+    """Numbers that a target takes, at the present number of particles an image."""
+
+    target_relative: float  # U / value aimed at
+    particles: int | None  # None where no number is enough
+    images: int | None  # None where no number is enough
+    reason: str = ""  # why no number is enough; empty otherwise
+
+
+def particles_needed(budget: Budget, target_relative: float, particles: int, images: int) -> ParticlesNeeded:
+    """Particles and images from which the expanded uncertainty of a statistic meets a target.
+
+    The variance of sampling falls, and its degrees of freedom rise, with the number of images; all other lines stay.
+
+    Args:
+        budget: of the present measurement.
+        target_relative: U / value aimed at, > 0.
+        particles: present number.
+        images: present number; with a single one more of the same image are meant.
+
+    >>> lines = (BudgetLine("sampling", "A", 2.0, dof=9), BudgetLine("reference", "B", 0.5, dof=math.inf))
+    >>> budget = Budget("D50", "nm", "", 50.0, 50.0, lines, 2.06, 10.0, "", None, None, "")
+    >>> particles_needed(budget, target_relative=0.05, particles=400, images=10)
+    ParticlesNeeded(target_relative=0.05, particles=1280, images=32, reason='')
+    """
+    sampling = budget.lines[0]
+    if not math.isfinite(budget.combined_std):
+        return ParticlesNeeded(target_relative, None, None, "the present sample is too small to tell")
+    others = [line for line in budget.lines[1:] if line.std is not None]
+
+    def relative(count: int) -> float:
+        more = count / images
+        stds = [sampling.std / math.sqrt(more), *(line.std for line in others)]
+        dof = count - 1 if images > 1 else (sampling.dof + 1) * more - 1
+        total_dof = effective_dof(stds, [max(dof, 1), *(line.dof for line in others)])
+        return coverage_factor(total_dof) * math.hypot(*stds) / abs(budget.value)
+
+    low, high = (1 if images > 1 else 0), max(images, 2)
+    while relative(high) > target_relative:
+        low, high = high, 2 * high
+        if high > images * _MOST:
+            reason = "calibration, reference and model alone exceed the target"
+            return ParticlesNeeded(target_relative, None, None, reason)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if relative(middle) <= target_relative else (middle, high)
+    return ParticlesNeeded(target_relative, math.ceil(particles * high / images), high)
 
 
 def _budget(
@@ -205,7 +240,7 @@ def _budget(
     known = [line for line in summed if line.std is not None]
     std = float(np.sqrt(sum(line.std**2 for line in known)))
     dof = effective_dof([line.std for line in known], [line.dof for line in known])
-    low, high, withheld = _population(name, interval.value, (std, dof), states_known, occlusion)
+    low, high, withheld = _population(name, interval.value, std, dof, states_known, occlusion)
     return Budget(
         statistic=name,
         unit=effects.unit,
@@ -241,21 +276,13 @@ def _occlusion_line(name: str, occlusion: OcclusionEffect | None) -> BudgetLine:
 
 
 def _population(
-    name: str, value: float, own: tuple[float, float], states_known: bool, occlusion: OcclusionEffect | None
+    name: str, value: float, std: float, dof: float, states_known: bool, occlusion: OcclusionEffect | None
 ) -> tuple[float | None, float | None, str]:
-    """Ends of the interval of the fully imaged particles' value: widened on one side by an effect not corrected.
+    """Low and high end of the fully imaged particles' value, or why there is none.
 
-    From the lower to the higher end of two intervals: of the value, and of the value freed of the effect, whose own
-    uncertainty counts there.
-
-    Args:
-        name: of the statistic.
-        value: of it.
-        own: the value's standard uncertainty and degrees of freedom.
-        states_known: whether it is that of fully imaged particles.
-        occlusion: what the record says.
+    An effect that is not corrected widens the interval on one side: it goes from the lower to the higher end of two,
+    that of the value, and that of the value freed of the effect, where the effect's own uncertainty counts.
     """
-    std, dof = own
     half = coverage_factor(dof) * std
     if states_known:
         return value - half, value + half, ""

@@ -1,4 +1,10 @@
-"""Truth and found of a split compared: what became of each particle, and the figures of each image."""
+"""Truth and found of a split compared, image by image; and the score threshold that its images suggest.
+
+The threshold is chosen as in the paper, to find almost all useful particles without false positives: the score at which
+F = 2·useful found / (useful + useful found + false positives) is largest, of equals the highest. A lost particle and a
+false one count alike, since in a size distribution each is one wrong member. A fixed bound on false positives would be
+out of reach for a weak model, and would make a strong one lose particles; the rate at the chosen score is reported.
+"""
 
 from __future__ import annotations
 
@@ -8,109 +14,37 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semsize.metrology.matching import MIN_DICE, Matching, match, overlaps
-from semsize.metrology.measurands import Measurands, measure
+from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE, Matching, f1_score, match, overlaps
+from semsize.metrology.measurands import Measurands, equivalent_circular_diameter, measure
+from semsize.metrology.size_distribution import quantiles
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.states import USEFUL_STATES
-
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALLS = np.linspace(0, 1, 101)
-RIGHT, WRONG, NOT_COUNTED = 1, 0, -1
-
-
-def outcomes(truth: CroppedMasks, found: CroppedMasks, scores: np.ndarray, ignored: CroppedMasks) -> np.ndarray:
-    """(M, 10) int8, `RIGHT`, `WRONG` or `NOT_COUNTED` for each of the M detections of an image at each threshold.
-
-    The best score chooses first, the true particle of the largest IoU that is left; what finds none is not counted if
-    at least the threshold's share of it lies in an ignored region.
-    """
-    pairs = overlaps(found, truth)
-    on_ignored = overlaps(found, ignored)
-    share = np.zeros(len(found))
-    inside = on_ignored.intersection_px / found.areas[on_ignored.first]
-    np.maximum.at(share, on_ignored.first, inside)
-    candidates: list[list[tuple[float, int]]] = [[] for _ in range(len(found))]
-    for detection, particle, iou in zip(pairs.first.tolist(), pairs.second.tolist(), pairs.iou.tolist(), strict=True):
-        if iou >= IOU_THRESHOLDS[0]:
-            candidates[detection].append((iou, particle))
-    for of_detection in candidates:
-        of_detection.sort(reverse=True)
-    result = np.where(share[:, None] >= IOU_THRESHOLDS, NOT_COUNTED, WRONG).astype(np.int8)
-    order = np.argsort(-np.asarray(scores), kind="stable")
-    for column, threshold in enumerate(IOU_THRESHOLDS):
-        taken: set[int] = set()
-        for detection in order:
-            for iou, particle in candidates[detection]:
-                if iou >= threshold and particle not in taken:
-                    taken.add(particle)
-                    result[detection, column] = RIGHT
-                    break
-    return result
-
-
-def pooled_average_precision(
-    scores: Sequence[np.ndarray], image_outcomes: Sequence[np.ndarray], particles: int
-) -> np.ndarray:
-    """(T,) average precision at each threshold over all detections of some images; NaN without true particles.
-
-    Args:
-        scores: of each image, (M,).
-        image_outcomes: of each image, (M, T), the wanted columns of `outcomes`.
-        particles: true particles in these images.
-    """
-    thresholds = image_outcomes[0].shape[1]
-    if particles == 0:
-        return np.full(thresholds, np.nan)
-    if sum(map(len, scores)) == 0:
-        return np.zeros(thresholds)
-    order = np.argsort(-np.concatenate(scores), kind="stable")
-    ranked = np.concatenate(image_outcomes)[order]  # (M, T)
-    right, wrong = np.cumsum(ranked == RIGHT, axis=0), np.cumsum(ranked == WRONG, axis=0)
-    precision = right / np.maximum(right + wrong, 1)
-    precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-    return np.array([_at_recalls(right[:, t] / particles, precision[:, t]) for t in range(thresholds)])
-
-
-def _at_recalls(recall: np.ndarray, precision: np.ndarray) -> float:
-    reached = np.searchsorted(recall, RECALLS, side="left")
-    return float(np.append(precision, 0.0)[reached].mean())
-
-
-OPERATING_SCORE = 0.5
-"""Found particles below it are left out wherever single particles are counted or measured (Table 1 of the paper)."""
 
 STATE_GROUPS = ("complete", "touch_complete", "masked", "unusable")
 """States that the paper's tables tell apart; ``complete`` includes ``isolated`` there."""
 
 GROUPS = ("all", "useful", *STATE_GROUPS)
 
+SCORES = np.round(np.arange(0.05, 1.0, 0.05), 2)
+
+PLATEAU = 0.01
+"""Thresholds whose F is lower than the best by no more than this are equally good, as far as some images can tell."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageTruth:
-    """What is known of an image.
+    """What is known of an image with N particles."""
 
-    Attributes:
-        image_id: its id in the annotation file.
-        file_name: its file.
-        configuration: ``agglomerated``, ``scattered``, ``matrix`` or None.
-        pixel_size: None where not known.
-        particle_ids: (N,) ids of the annotations.
-        masks: N true particles.
-        states: their states, None where not known.
-        truncated: (N,) bool, cut by the frame as far as the truth says so: left out of size distributions.
-        ignored: specks and regions to ignore.
-    """
-
-    image_id: int
+    image_id: int  # its id in the annotation file
     file_name: str
-    configuration: str | None
-    pixel_size: PixelSize | None
-    particle_ids: np.ndarray
-    masks: CroppedMasks
-    states: tuple[str | None, ...]
-    truncated: np.ndarray
-    ignored: CroppedMasks
+    configuration: str | None  # ``agglomerated``, ``scattered``, ``matrix`` or None
+    pixel_size: PixelSize | None  # None where not known
+    particle_ids: np.ndarray  # (N,) ids of the annotations
+    masks: CroppedMasks  # N true particles
+    states: tuple[str | None, ...]  # N states, None where not known
+    truncated: np.ndarray  # (N,) bool, cut by the frame as far as the truth says so: left out of size distributions
+    ignored: CroppedMasks  # specks and regions to ignore
 
     def members(self, group: str) -> np.ndarray:
         """(N,) bool: which particles belong to one of `GROUPS`."""
@@ -122,40 +56,24 @@ class ImageTruth:
 
 @dataclass(frozen=True, eq=False)
 class ImageFound:
-    """What was found in an image: M masks and their scores, (M,)."""
+    """The M particles found in an image."""
 
     masks: CroppedMasks
-    scores: np.ndarray
-
-    def above(self, score: float) -> ImageFound:
-        """Those of at least this score."""
-        kept = self.scores >= score
-        return ImageFound(self.masks[kept], self.scores[kept])
+    scores: np.ndarray  # (M,)
 
 
 @dataclass(frozen=True, eq=False)
 class ImageComparison:
-    """Truth and found of one image.
-
-    Attributes:
-        truth: what is there.
-        found: what was found, from the operating score on.
-        detections: what was found, of every score.
-        matching: which is which.
-        true_measurands: of the N true masks.
-        found_measurands: of the M found masks.
-        best_iou_of_truth: (N,) IoU of each true particle with the found one that overlaps it most, 0 without any.
-        best_iou_of_found: (M,) the same the other way round.
-    """
+    """Truth and found of one image: N true particles, M found from the operating score on, K pairs."""
 
     truth: ImageTruth
     found: ImageFound
-    detections: ImageFound
+    detections: ImageFound  # what was found, of every score
     matching: Matching
-    true_measurands: Measurands
-    found_measurands: Measurands
-    best_iou_of_truth: np.ndarray
-    best_iou_of_found: np.ndarray
+    true_measurands: Measurands  # of the N true masks
+    found_measurands: Measurands  # of the M found masks
+    best_iou_of_truth: np.ndarray  # (N,) largest IoU of each true particle with a found one, 0 without any
+    best_iou_of_found: np.ndarray  # (M,) largest IoU of each found particle with a true one
 
     def matched_members(self, group: str) -> np.ndarray:
         """(K,) bool: which pairs are of true particles of one of `GROUPS`."""
@@ -194,20 +112,24 @@ def found_by_image(predictions: Sequence[Mapping], truths: Sequence[ImageTruth])
 def compare_split(
     truth: Mapping, predictions: Sequence[Mapping], *, min_score: float = OPERATING_SCORE, min_dice: float = MIN_DICE
 ) -> list[ImageComparison]:
-    """All images of an annotation file's contents against the contents of a predictions file."""
+    """All images of an annotation file's contents against the contents of a predictions file.
+
+    >>> image = {"id": 7, "file_name": "a.png", "height": 20, "width": 20}
+    >>> (comparison,) = compare_split({"images": [image], "annotations": []}, predictions=[])
+    >>> comparison.truth.file_name, len(comparison.truth.masks), len(comparison.found.masks)
+    ('a.png', 0, 0)
+    """
     truths = image_truths(truth)
-    founds = found_by_image(predictions, truths)
-    return [
-        compare_image(one, found, min_score=min_score, min_dice=min_dice)
-        for one, found in zip(truths, founds, strict=True)
-    ]
+    images = zip(truths, found_by_image(predictions, truths), strict=True)
+    return [compare_image(*image, min_score=min_score, min_dice=min_dice) for image in images]
 
 
 def compare_image(
     truth: ImageTruth, found: ImageFound, *, min_score: float = OPERATING_SCORE, min_dice: float = MIN_DICE
 ) -> ImageComparison:
     """Matches and measures one image; found particles below ``min_score`` are left out."""
-    detections, found = found, found.above(min_score)
+    counted = found.scores >= min_score
+    detections, found = found, ImageFound(found.masks[counted], found.scores[counted])
     pairs = overlaps(truth.masks, found.masks)
     best_of_truth, best_of_found = np.zeros(len(truth.masks)), np.zeros(len(found.masks))
     np.maximum.at(best_of_truth, pairs.first, pairs.iou)
@@ -222,6 +144,101 @@ def compare_image(
         best_iou_of_truth=best_of_truth,
         best_iou_of_found=best_of_found,
     )
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A score threshold and what it gives on the images that it was chosen on."""
+
+    score: float  # the threshold
+    plateau_from: float  # the lowest threshold whose F is within `PLATEAU` of the best
+    plateau_to: float  # the highest
+    agreement: float  # F at the threshold
+    useful_found_percent: float  # of the useful particles; NaN where there are none
+    false_positives: int
+    false_per_useful_found: float  # false positives for each useful particle found; NaN where none was
+    d50_error_percent: float  # of the median ECD by number of all that is found
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdCurve:
+    """Numbers of particles and sizes that each of T score thresholds gives."""
+
+    scores: np.ndarray  # (T,) the thresholds
+    useful_found: np.ndarray  # (T,) useful particles found
+    useful: int  # useful particles that are there; all particles where no state is known
+    false_positives: np.ndarray  # (T,)
+    # (T,) median ECD by number of all that is found, without matches of truncated truths; nm if every pixel size is
+    # known, else px
+    d50: np.ndarray
+    true_d50: float  # of all true particles that are not truncated
+
+    @property
+    def agreement(self) -> np.ndarray:
+        """(T,) F, 0 to 1: 1 for all useful ones and nothing false."""
+        return np.nan_to_num(f1_score(self.useful_found, self.useful, self.useful_found + self.false_positives))
+
+    @property
+    def d50_errors_percent(self) -> np.ndarray:
+        """(T,) 100 · (found - true) / true."""
+        return 100 * (self.d50 - self.true_d50) / self.true_d50
+
+    @property
+    def suggested(self) -> float:
+        """The highest threshold of the largest F."""
+        return self.operating_point.score
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """The suggested threshold and what it gives."""
+        agreement = self.agreement
+        best = int(np.flatnonzero(agreement == agreement.max())[-1])
+        near = self.scores[agreement >= agreement[best] - PLATEAU]
+        found, false = int(self.useful_found[best]), int(self.false_positives[best])
+        return OperatingPoint(
+            score=float(self.scores[best]),
+            plateau_from=float(near.min()),
+            plateau_to=float(near.max()),
+            agreement=float(agreement[best]),
+            useful_found_percent=100 * found / self.useful if self.useful else float("nan"),
+            false_positives=false,
+            false_per_useful_found=false / found if found else float("nan"),
+            d50_error_percent=float(self.d50_errors_percent[best]),
+        )
+
+
+def threshold_curve(truths: Sequence[ImageTruth], founds: Sequence[ImageFound]) -> ThresholdCurve:
+    """Matches all images anew at each of `SCORES`."""
+    known = any(state for truth in truths for state in truth.states)
+    group = "useful" if known else "all"
+    in_nm = all(truth.pixel_size is not None for truth in truths)
+    useful_found, false_positives = np.zeros((2, len(SCORES)), np.int64)
+    d50 = np.empty(len(SCORES))
+    found_ecds = [_ecd(found.masks, truth, in_nm) for truth, found in zip(truths, founds, strict=True)]
+    for step, score in enumerate(SCORES):
+        sizes = []
+        for truth, found, ecd in zip(truths, founds, found_ecds, strict=True):
+            kept = found.scores >= score
+            matching = match(truth.masks, found.masks[kept], ignored_regions=truth.ignored)
+            useful_found[step] += truth.members(group)[matching.truth].sum()
+            false_positives[step] += len(matching.false_positives)
+            cut = matching.found[truth.truncated[matching.truth]]
+            sizes.append(np.delete(ecd[kept], np.concatenate([matching.ignored, cut])))
+        d50[step] = quantiles(np.concatenate(sizes))[1]
+    true_ecds = [_ecd(truth.masks, truth, in_nm)[~truth.truncated] for truth in truths]
+    return ThresholdCurve(
+        scores=SCORES,
+        useful_found=useful_found,
+        useful=sum(int(truth.members(group).sum()) for truth in truths),
+        false_positives=false_positives,
+        d50=d50,
+        true_d50=float(quantiles(np.concatenate(true_ecds))[1]),
+    )
+
+
+def _ecd(masks: CroppedMasks, truth: ImageTruth, in_nm: bool) -> np.ndarray:
+    ecd_px = equivalent_circular_diameter(masks.areas)
+    return truth.pixel_size.to_nm(ecd_px) if in_nm else ecd_px
 
 
 def _image_truth(image: Mapping, annotations: Sequence[Mapping]) -> ImageTruth:

@@ -1,4 +1,4 @@
-"""Why a particle was missed, and why something was found that is none: of some rules the first that holds.
+"""Why a particle was missed, why something else was found, what is special about a particle: the first rule that holds.
 
 Legend: N true particles, M detections. *Counted* detections have the operating score or more. ``cover`` is the share of
 a particle's pixels that a detection holds, ``inside`` the share of a detection's pixels that lie in a particle.
@@ -6,12 +6,13 @@ a particle's pixels that a detection holds, ``inside`` the share of a detection'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
-from semsize.metrology.appearance import Appearance, appearance
+from semsize.metrology.border import touches_border
 from semsize.metrology.comparison import ImageComparison, ImageFound
 from semsize.metrology.matching import MIN_DICE, overlaps
 from semsize.structures.masks import CroppedMasks
@@ -33,6 +34,16 @@ AS_BRIGHT = 0.4
 
 BETWEEN = 0.3
 """Share of its surroundings in annotated particles from which a detection lies between them."""
+
+SATURATED_LEVEL = 250.0
+EDGE_SCALE_PX = 1.0  # standard deviation of the Gaussian whose derivative is the gradient
+FAINT_GRADIENT = 4.0  # grey levels a pixel
+NEAR_PX = 3
+SMALL_PX = 100
+LARGE_PX = 1500
+SATURATED_SHARE = 0.1
+FAINT_SHARE = 0.12
+SURROUNDED_SHARE = 0.45
 
 MISS_CAUSES = {
     "taken": "a counted detection has its outline, and is matched with another particle",
@@ -59,22 +70,56 @@ FALSE_CAUSES = {
 }
 """Cause of a false positive to its rule, in the order in which they are asked."""
 
+CIRCUMSTANCES = {
+    "mostly hidden": "its state is unusable",
+    "cut by the frame": "a pixel lies on the image's border",
+    "small": f"less than {SMALL_PX} px",
+    "saturated": f"{SATURATED_SHARE:.0%} or more of its pixels have a level of {SATURATED_LEVEL:g} or more",
+    "faint outline": f"{FAINT_SHARE:.0%} or more of its outline changes by less than {FAINT_GRADIENT:g} levels a pixel",
+    "surrounded": f"others hold {SURROUNDED_SHARE:.0%} or more of what lies up to {NEAR_PX} px around it",
+    "large": f"{LARGE_PX} px or more",
+    "plain": "none of these",
+}
+"""What makes a particle hard to find, to its rule, in the order in which they are asked."""
+
+_SQUARE = np.ones((3, 3), bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    """The pixels in and around each of N masks; an empty one has NaN for shares and level."""
+
+    area_px: np.ndarray  # (N,)
+    at_frame: np.ndarray  # (N,) bool: a pixel lies on the image's border
+    level: np.ndarray  # (N,) median grey level
+    saturated: np.ndarray  # (N,) share of its pixels of `SATURATED_LEVEL` or more
+    faint: np.ndarray  # (N,) share of its outline, a pixel on either side, with a gradient below `FAINT_GRADIENT`
+    surrounded: np.ndarray  # (N,) share of what lies up to `NEAR_PX` around it that others hold
+
+    def circumstances(self, states: Sequence[str | None]) -> list[str]:
+        """The first of `CIRCUMSTANCES` that holds for each of N particles, given their states."""
+        rules = {
+            "mostly hidden": np.array([state == "unusable" for state in states], bool),
+            "cut by the frame": self.at_frame,
+            "small": self.area_px < SMALL_PX,
+            "saturated": self.saturated >= SATURATED_SHARE,
+            "faint outline": self.faint >= FAINT_SHARE,
+            "surrounded": self.surrounded >= SURROUNDED_SHARE,
+            "large": self.area_px >= LARGE_PX,
+        }
+        return [
+            _first({name: holds[number] for name, holds in rules.items()}, "plain") for number in range(len(states))
+        ]
+
 
 @dataclass(frozen=True, eq=False)
 class ImageErrors:
-    """The errors of an image, in the order of its matching.
+    """The errors of an image, in the order of its matching."""
 
-    Attributes:
-        miss_causes: of `MISS_CAUSES`, for each missed particle.
-        false_causes: of `FALSE_CAUSES`, for each false positive.
-        circumstances: of `semsize.metrology.appearance.CIRCUMSTANCES`, for each of the N true particles.
-        nearest: the true particle with the largest Dice, for each false positive; -1 where it overlaps none.
-    """
-
-    miss_causes: list[str]
-    false_causes: list[str]
-    circumstances: list[str]
-    nearest: np.ndarray
+    miss_causes: list[str]  # of `MISS_CAUSES`, for each missed particle
+    false_causes: list[str]  # of `FALSE_CAUSES`, for each false positive
+    circumstances: list[str]  # of `CIRCUMSTANCES`, for each of the N true particles
+    nearest: np.ndarray  # the true particle with the largest Dice, for each false positive; -1 where it overlaps none
 
 
 def image_errors(
@@ -86,130 +131,136 @@ def image_errors(
         image: truth and counted detections.
         found: all detections of the image, those of lower score too.
         grey: (H, W) grey levels, 0 to 255; may be taller than the masks' image by a data bar.
-        min_dice: what the matching asked for.
+        min_dice: from which the matching took two masks for one particle.
     """
-    looks = appearance(image.truth.masks, image.truth.masks, grey)
-    dice = overlap_tables(image.truth.masks, image.found.masks).dice[:, image.matching.false_positives]
+    particles = appearance(image.truth.masks, image.truth.masks, grey)
+    _, _, dice = overlap_tables(image.truth.masks, image.found.masks[image.matching.false_positives])
     nearest = np.where(dice.any(axis=0), dice.argmax(axis=0), -1) if len(dice) else np.full(dice.shape[1], -1)
     return ImageErrors(
-        miss_causes(image, found, min_dice=min_dice),
-        false_causes(image, looks, grey),
-        looks.circumstances(image.truth.states),
+        _miss_causes(image, found, min_dice),
+        _false_causes(image, particles, grey),
+        particles.circumstances(image.truth.states),
         nearest,
     )
 
 
-@dataclass(frozen=True, eq=False)
-class OverlapTables:
-    """What M detections share with N particles, 0 where nothing: ``cover``, ``inside`` and ``dice``, each (N, M)."""
+def overlap_tables(truth: CroppedMasks, found: CroppedMasks) -> np.ndarray:
+    """``cover``, ``inside`` and Dice, (3, N, M), of each pair of two sets of masks of one image; 0 without overlap.
 
-    cover: np.ndarray
-    inside: np.ndarray
-    dice: np.ndarray
-
-
-def overlap_tables(truth: CroppedMasks, found: CroppedMasks) -> OverlapTables:
-    """Overlaps of two sets of masks of one image as tables."""
+    >>> small, large = (CroppedMasks.from_crops([(np.ones((2, side)), (0, 0))], (9, 9)) for side in (3, 6))
+    >>> overlap_tables(small, large)[:2].ravel()
+    array([1. , 0.5])
+    """
     pairs = overlaps(truth, found)
-    cover, inside, dice = np.zeros((3, len(truth), len(found)))
-    at = pairs.first, pairs.second
-    cover[at] = pairs.intersection_px / truth.areas[pairs.first]
-    inside[at] = pairs.intersection_px / found.areas[pairs.second]
-    dice[at] = pairs.dice
-    return OverlapTables(cover, inside, dice)
+    cover, inside = pairs.intersection_px / truth.areas[pairs.first], pairs.intersection_px / found.areas[pairs.second]
+    tables = np.zeros((3, len(truth), len(found)))
+    tables[:, pairs.first, pairs.second] = cover, inside, pairs.dice
+    return tables
 
 
-def miss_causes(image: ImageComparison, found: ImageFound, *, min_dice: float = MIN_DICE) -> list[str]:
-    """A cause of `MISS_CAUSES` for each particle of ``image.matching.missed``; arguments as for `image_errors`."""
-    counted = overlap_tables(image.truth.masks, image.found.masks)
-    dice_of_all = overlap_tables(image.truth.masks, found.masks).dice
-    matched = np.isin(np.arange(len(image.found.masks)), image.matching.found)
-    joins = ((counted.cover >= MOST) & (counted.inside >= NOTABLE)).sum(axis=0) > 1  # (M,)
-    return [
-        _miss_cause(
-            counted.cover[one], counted.inside[one], counted.dice[one], dice_of_all[one], matched, joins, min_dice
-        )
-        for one in image.matching.missed
-    ]
-
-
-def false_causes(image: ImageComparison, looks: Appearance, grey: np.ndarray) -> list[str]:
-    """A cause of `FALSE_CAUSES` for each detection of ``image.matching.false_positives``.
+def appearance(masks: CroppedMasks, others: CroppedMasks, grey: np.ndarray) -> Appearance:
+    """What each mask looks like in its image.
 
     Args:
-        image: truth and counted detections.
-        looks: of the true particles.
-        grey: (H, W) grey levels.
+        masks: N masks.
+        others: particles that may surround them; may hold the masks themselves.
+        grey: (H, W) grey levels, 0 to 255; may be taller than the masks' image by a data bar.
+
+    >>> masks = CroppedMasks.from_crops([(np.ones((4, 4)), (0, 3))], (20, 20))
+    >>> appearance(masks, masks, grey=np.full((20, 20), 80.0)).circumstances([None])
+    ['cut by the frame']
     """
-    truth, found = image.truth.masks, image.found.masks[image.matching.false_positives]
-    tables = overlap_tables(truth, found)
-    on_specks = overlap_tables(image.truth.ignored, found).inside.sum(axis=0)
-    unannotated = tables.inside.sum(axis=0) + on_specks < ANNOTATED
-    places = _places(found, looks, image, grey)
-    was_found = np.isin(np.arange(len(truth)), image.matching.truth)
-    return [
-        places[one]
-        if unannotated[one]
-        else _false_cause(tables.cover[:, one], tables.inside[:, one], tables.dice[:, one], was_found)
-        for one in range(len(found))
-    ]
+    height, width = masks.image_shape
+    grey = np.asarray(grey[:height, :width], np.float64)
+    gradient = ndimage.gaussian_gradient_magnitude(grey, EDGE_SCALE_PX)
+    taken = others.union()
+    rows = [_appearance_of(crop, origin, grey, gradient, taken) for crop, origin in masks]
+    level, saturated, faint, surrounded = np.array(rows, np.float64).reshape(-1, 4).T
+    at_frame = touches_border(masks.boxes, masks.image_shape)
+    return Appearance(masks.areas, at_frame, level, saturated, faint, surrounded)
 
 
-def _miss_cause(
-    cover: np.ndarray,
-    inside: np.ndarray,
-    dice: np.ndarray,
-    dice_of_all: np.ndarray,
-    matched: np.ndarray,
-    joins: np.ndarray,
-    min_dice: float,
-) -> str:
-    """Of one particle, from its rows of the tables."""
+def _appearance_of(
+    crop: np.ndarray, origin: tuple[int, int], grey: np.ndarray, gradient: np.ndarray, taken: np.ndarray
+) -> tuple[float, float, float, float]:
+    """Level, saturated, faint, surrounded."""
+    if crop.size == 0:
+        return (float("nan"),) * 4
+    (row, column), (height, width) = origin, crop.shape
+    top, left = max(row - NEAR_PX, 0), max(column - NEAR_PX, 0)
+    bottom, right = min(row + height + NEAR_PX, grey.shape[0]), min(column + width + NEAR_PX, grey.shape[1])
+    inside = np.zeros((bottom - top, right - left), bool)
+    inside[row - top : row - top + height, column - left : column - left + width] = crop > 0
+    here = slice(top, bottom), slice(left, right)
+    outline = ndimage.binary_dilation(inside, _SQUARE) & ~ndimage.binary_erosion(inside, _SQUARE, border_value=1)
+    near = ndimage.binary_dilation(inside, _SQUARE, NEAR_PX) & ~inside
+    levels = grey[here][inside]
+    return (
+        float(np.median(levels)),
+        float((levels >= SATURATED_LEVEL).mean()),
+        _share((gradient[here] < FAINT_GRADIENT)[outline]),
+        _share(taken[here][near]),
+    )
+
+
+def _miss_causes(image: ImageComparison, found: ImageFound, min_dice: float) -> list[str]:
+    """A cause of `MISS_CAUSES` for each particle of ``image.matching.missed``."""
+    cover, inside, dice = overlap_tables(image.truth.masks, image.found.masks)
+    _, _, dice_of_all = overlap_tables(image.truth.masks, found.masks)
+    matched = np.isin(np.arange(len(image.found.masks)), image.matching.found)
+    joins = ((cover >= MOST) & (inside >= NOTABLE)).sum(axis=0) > 1  # (M,)
     parts = (inside >= MOST) & (cover >= NOTABLE)
-    return _first(
-        {
-            "taken": (dice >= min_dice).any(),
-            "below the threshold": (dice_of_all >= min_dice).any(),
-            "merged": ((cover >= MOST) & (inside >= NOTABLE) & joins & ~matched).any(),
-            "swallowed": ((cover >= MOST) & matched).any(),
-            "split": parts.sum() > 1 and cover[parts].sum() >= MOST,
-            "poor outline": (dice >= LEAST_DICE).any(),
-            "weak and poor": (dice_of_all >= LEAST_DICE).any(),
-        },
-        "overlooked",
-    )
+    rules = {
+        "taken": (dice >= min_dice).any(axis=1),
+        "below the threshold": (dice_of_all >= min_dice).any(axis=1),
+        "merged": ((cover >= MOST) & (inside >= NOTABLE) & joins & ~matched).any(axis=1),
+        "swallowed": ((cover >= MOST) & matched).any(axis=1),
+        "split": (parts.sum(axis=1) > 1) & (np.array([c[p].sum() for c, p in zip(cover, parts, strict=True)]) >= MOST),
+        "poor outline": (dice >= LEAST_DICE).any(axis=1),
+        "weak and poor": (dice_of_all >= LEAST_DICE).any(axis=1),
+    }  # (N,) each
+    missed = image.matching.missed
+    return [_first({name: holds[number] for name, holds in rules.items()}, "overlooked") for number in missed]
 
 
-def _false_cause(cover: np.ndarray, inside: np.ndarray, dice: np.ndarray, was_found: np.ndarray) -> str:
-    """Of one detection on annotated pixels, from its columns of the tables."""
-    best = dice.argmax() if dice.any() else None
-    means_one = best is not None and dice[best] >= LEAST_DICE
-    return _first(
-        {
-            "merged": ((cover >= MOST) & (inside >= NOTABLE)).sum() > 1,
-            "duplicate": means_one and was_found[best],
-            "poor outline": means_one,
-            "part of a found one": (inside[was_found] >= MOST).any(),
-            "part of a missed one": (inside >= MOST).any(),
-        },
-        "astride",
-    )
+def _false_causes(image: ImageComparison, particles: Appearance, grey: np.ndarray) -> list[str]:
+    """A cause of `FALSE_CAUSES` for each detection of ``image.matching.false_positives``."""
+    truth, found = image.truth.masks, image.found.masks[image.matching.false_positives]
+    cover, inside, dice = overlap_tables(truth, found)
+    on_specks = overlap_tables(image.truth.ignored, found)[1].sum(axis=0)
+    unannotated = inside.sum(axis=0) + on_specks < ANNOTATED
+    bright, between = _on_background(found, particles, image, grey)
+    was_found = np.isin(np.arange(len(truth)), image.matching.truth)
+    means_one = dice.max(axis=0, initial=0) >= LEAST_DICE
+    rules = {
+        "annotation fault suspected": unannotated & bright,
+        "gap": unannotated & between,
+        "substrate": unannotated,
+        "merged": ((cover >= MOST) & (inside >= NOTABLE)).sum(axis=0) > 1,
+        "duplicate": means_one & (was_found[dice.argmax(axis=0)] if len(truth) else False),
+        "poor outline": means_one,
+        "part of a found one": (inside[was_found] >= MOST).any(axis=0),
+        "part of a missed one": (inside >= MOST).any(axis=0),
+    }  # (M,) each
+    return [_first({name: holds[number] for name, holds in rules.items()}, "astride") for number in range(len(found))]
 
 
-def _places(found: CroppedMasks, looks: Appearance, image: ImageComparison, grey: np.ndarray) -> list[str]:
-    """What each detection is if it lies on nothing annotated."""
+def _on_background(
+    found: CroppedMasks, particles: Appearance, image: ImageComparison, grey: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(M,) whether a detection is as bright as a particle, and (M,) whether it lies between annotated ones."""
     there = appearance(found, image.truth.masks, grey)
     annotated = image.truth.masks.union() | image.truth.ignored.union()
     height, width = annotated.shape
     free = grey[:height, :width][~annotated]
     substrate = float(np.median(free)) if free.size else float("nan")
-    typical = float(np.nanmedian(looks.level)) if len(looks.level) else float("nan")
-    bright = there.level - substrate >= AS_BRIGHT * (typical - substrate)
-    return [
-        _first({"annotation fault suspected": bright[one], "gap": there.surrounded[one] >= BETWEEN}, "substrate")
-        for one in range(len(found))
-    ]
+    typical = float(np.nanmedian(particles.level)) if len(particles.level) else float("nan")
+    return there.level - substrate >= AS_BRIGHT * (typical - substrate), there.surrounded >= BETWEEN
 
 
 def _first(rules: Mapping[str, bool], otherwise: str) -> str:
     return next((name for name, holds in rules.items() if holds), otherwise)
+
+
+def _share(holds: np.ndarray) -> float:
+    return float(holds.mean()) if holds.size else float("nan")

@@ -1,19 +1,58 @@
 """Convex hulls of many masks at once, and what is read off them: Feret diameters and the pixels of the hull.
 
-Hulls are those of the pixel centres. They are found row by row for all masks together (Andrew's monotone chain on the
-rows' outermost pixels), so that the work is array operations.
+Crops lie side by side in one array, an atlas. Hulls are those of the pixel centres, found row by row for all masks
+together (Andrew's monotone chain on the rows' outermost pixels), so that the work is array operations.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from semsize.metrology.atlas import Atlas
+from semsize.structures.masks import CroppedMasks
+
+MARGIN_PX = 2
+"""Background columns and rows around each crop: as many as the perimeter's longest step covers."""
+
+LARGEST_ATLAS_PX = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """M of the masks of a set, each a strip of columns."""
+
+    pixels: np.ndarray  # (H, W) bool
+    index: np.ndarray  # (M,) which mask of the set each strip is
+    starts: np.ndarray  # (M,) first column of each strip, ascending; crop column c stands at ``starts + MARGIN_PX + c``
+
+    def sums(self, columns: np.ndarray) -> np.ndarray:
+        """Sums over each strip of values that belong to the columns, (W,) to (M,)."""
+        return np.add.reduceat(columns, self.starts)
+
+
+def atlases(masks: CroppedMasks) -> Iterator[Atlas]:
+    """All masks, those of like height together; an atlas of several has at most `LARGEST_ATLAS_PX` pixels."""
+    sizes = masks.sizes + 2 * MARGIN_PX  # (N, 2) height, width
+    order = np.argsort(-sizes[:, 0], kind="stable")
+    first = 0
+    while first < len(order):
+        height = sizes[order[first], 0]
+        ends = np.cumsum(sizes[order[first:], 1])
+        count = max(1, int(np.searchsorted(ends * height, LARGEST_ATLAS_PX, side="right")))
+        chosen = order[first : first + count]
+        starts = ends[:count] - sizes[chosen, 1]
+        pixels = np.zeros((height, ends[count - 1]), bool)
+        for index, start in zip(chosen.tolist(), starts.tolist(), strict=True):
+            crop, left = masks.crops[index], start + MARGIN_PX
+            pixels[MARGIN_PX : MARGIN_PX + crop.shape[0], left : left + crop.shape[1]] = crop
+        yield Atlas(pixels, chosen, starts)
+        first += count
+
 
 FURTHEST_PX = 0.71
-"""How far the outline's corner may lie from the hull's: half the diagonal of a pixel."""
+"""Largest distance of the outline's corner from the hull's: half the diagonal of a pixel."""
 
 CUT_EDGE_PX, CUT_SIDE_PX, CUT_REACH_PX = 2.3, 2.5, 1.25
 CUT_TURN = np.radians(75)
@@ -23,26 +62,24 @@ more and meet within 1.25 px of the edge's middle. Found by measured error (docs
 
 @dataclass(frozen=True, eq=False)
 class Hulls:
-    """Hulls of M masks, strictly convex.
+    """Hulls of M masks, strictly convex."""
 
-    Attributes:
-        vertices: (M, V, 2) int64, (row, column) of pixel centres within the mask's strip, in order around the hull,
-            padded with repeats of the last one.
-        counts: (M,) vertices of each hull, 0 where the mask is empty.
-    """
-
-    vertices: np.ndarray
-    counts: np.ndarray
+    vertices: np.ndarray  # (M, V, 2) int64 (row, column) in the strip, around the hull, padded with the last one
+    counts: np.ndarray  # (M,) vertices of each hull, 0 where the mask is empty
 
     def around(self, values: np.ndarray, steps: int) -> np.ndarray:
-        """What (M, V, …) has at the vertex so many steps further around the hull; padding has the last vertex's."""
+        """Values (M, V, …) of vertices, taken ``steps`` vertices further around; padding has the last one's."""
         counts = np.maximum(self.counts, 1)[:, None]
         place = (np.minimum(np.arange(self.vertices.shape[1]), counts - 1) + steps) % counts
         return np.take_along_axis(values, place.reshape(*place.shape, *[1] * (values.ndim - 2)), axis=1)
 
 
 def convex_hulls(atlas: Atlas) -> Hulls:
-    """Hull of each mask of an atlas."""
+    """Hull of each mask of an atlas.
+
+    `cv2.convexHull` gives the same vertices, but a call a mask: for 25,000 ellipses of 15 to 60 px it takes 2.8 s on a
+    core with `cv2.findNonZero`, and this 1.1 s.
+    """
     left, right, occupied = _row_extremes(atlas)  # (M, H) each
     kept = _on_concave_majorant(np.concatenate([right, -left]), np.concatenate([occupied, occupied]))
     down = kept[: len(left)]

@@ -1,20 +1,26 @@
-"""How far D10, D50, D90 and the mean of other samples of the same material would lie from these.
+"""95 % intervals: of D10, D50, D90 and the mean, of the share of small particles, and of the difference of two runs.
 
-Whole images are drawn with repeats, since the particles of one image resemble one another. The standard deviation of
-the logarithm over the draws, enlarged by √(M/(M - 1)) for M images, is the standard uncertainty, with M - 1 degrees of
-freedom; the interval is Student's on the logarithm. Percentile and BCa intervals cover too rarely where images are few
-(docs/uncertainty.md has the table).
+Sampling of sizes: whole images are drawn with repeats, since the particles of one image resemble one another. The
+standard deviation of the logarithm over the draws, enlarged by √(M/(M - 1)) for M images, is the standard uncertainty,
+with M - 1 degrees of freedom; the interval is Student's on the logarithm. Percentile and BCa intervals cover too rarely
+where images are few (docs/uncertainty.md has the table).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from semsize.metrology.size_distribution import PROBABILITIES
-from semsize.metrology.size_sample import SizeSample, sorted_quantiles
+from semsize.metrology.size_distribution import (
+    PROBABILITIES,
+    SizeSample,
+    effective_number,
+    sorted_quantiles,
+    weighted_quantiles,
+)
 
 STATISTICS = ("D10", "D50", "D90", "mean")
 CONFIDENCE = 0.95
@@ -22,50 +28,89 @@ RESAMPLES = 2000
 BETWEEN_IMAGES = "between images"
 WITHIN_IMAGE = "within one image only"
 
+NANO_LIMIT_NM = 100.0
+NANO_SHARE = 0.5
+"""A nanomaterial has at least this share of its particles, by number, at or below the limit (EU, 2022/C 229/01)."""
+
+FEWEST_FOR_BOOTSTRAP = 20
+PAIRED_RESAMPLES = 1000
+
 _CHUNK = 4_000_000
 """Weights held at a time while resampling."""
 
 
 @dataclass(frozen=True)
 class SamplingInterval:
-    """A statistic of a sample and its 95 % interval, in the unit of the sizes.
+    """A statistic of a sample and its 95 % interval, in the unit of the sizes."""
 
-    Attributes:
-        value: of the sample itself.
-        low: lower end; NaN below two particles, as all that follows.
-        high: upper end.
-        std: standard uncertainty of sampling.
-        dof: its degrees of freedom.
-        images: M, images with particles.
-        particles: N.
-        scope: `BETWEEN_IMAGES`; `WITHIN_IMAGE` where there is a single one: it says nothing about other images.
-    """
+    value: float  # of the sample itself
+    low: float  # lower end; below two particles it is NaN, as are high, std and dof
+    high: float  # upper end
+    std: float  # standard uncertainty of sampling
+    dof: float  # its degrees of freedom
+    images: int  # M, images with particles
+    particles: int  # N
+    scope: str  # `BETWEEN_IMAGES`; `WITHIN_IMAGE` for a single one, which says nothing about other images
 
-    value: float
-    low: float
-    high: float
-    std: float
-    dof: float
-    images: int
+
+@dataclass(frozen=True)
+class ShareBelow:
+    """Share by number of the particles up to a size, 0 to 1, with its 95 % interval; NaN without particles."""
+
+    share: float  # weighted share
+    low: float  # lower end
+    high: float  # upper end
+    limit: float  # the size, in the unit of the sample's
+    decision: str  # ``below`` or ``above`` `NANO_SHARE` if the whole interval is, else ``not decided``
+    images: int  # images with particles
     particles: int
-    scope: str
+    scope: str  # `BETWEEN_IMAGES` or `WITHIN_IMAGE`
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """A difference of two runs over the same images."""
+
+    difference: float  # of the pooled values (bootstrap), or the mean over images (t)
+    low: float  # lower end of the 95 % interval; NaN where there are too few images for one
+    high: float  # upper end
+    images: int
+    method: str  # ``bootstrap`` or ``t``
+    seeds: tuple[int, int] | None = None  # training seeds of each run where the interval holds their spread too
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+    def __str__(self) -> str:
+        if np.isnan(self.low):
+            return f"{self.difference:+.3f} (n = {self.images}, too few)"
+        seeds = f"; seeds {self.seeds[0]}, {self.seeds[1]}" if self.seeds else ""
+        text = f"{self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}] ({self.method}, n = {self.images}{seeds})"
+        return text if self.is_shown else f"{text}: no difference shown"
+
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""From the indices of images, repeats allowed, to a value pooled over them, (S,) for the run's S training seeds."""
 
 
 def size_intervals(
     sample: SizeSample, rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> dict[str, SamplingInterval]:
-    """Statistic (of `STATISTICS`) to its interval. A single image's particles are drawn instead of images."""
+    """Statistic (of `STATISTICS`) to its interval. Of a single image, particles are drawn instead of images.
+
+    >>> sample = SizeSample([10, 20, 30, 40], np.ones(4), images=[0, 0, 1, 1])
+    >>> interval = size_intervals(sample, np.random.default_rng(0))["D50"]
+    >>> interval.value, interval.dof, interval.low < 25 < interval.high
+    (25.0, 1.0, True)
+    """
     drawn = resampled_statistics(sample, rng, resamples) if len(sample) > 1 else None
     return student_intervals(sample, drawn)
 
 
 def student_intervals(sample: SizeSample, drawn: np.ndarray | None) -> dict[str, SamplingInterval]:
-    """Intervals from resampled statistics.
-
-    Args:
-        sample: N particles.
-        drawn: (B, 4) from `resampled_statistics`; None below two particles.
-    """
+    """Intervals from (B, 4) `resampled_statistics`, None below two particles."""
     values, images = statistics(sample), sample.image_count
     dof = float(_clusters(sample).max(initial=0)) if len(sample) > 1 else float("nan")
     relative = np.full(len(STATISTICS), np.nan)
@@ -81,8 +126,13 @@ def student_intervals(sample: SizeSample, drawn: np.ndarray | None) -> dict[str,
 
 
 def statistics(sample: SizeSample) -> np.ndarray:
-    """(4,) the `STATISTICS` of a sample; NaN without particles."""
-    return np.append(sample.quantiles(PROBABILITIES), sample.mean)
+    """(4,) the `STATISTICS` of a sample; NaN without particles.
+
+    >>> statistics(SizeSample([10, 20, 30], [1, 1, 2], images=[0, 0, 1]))
+    array([10. , 25. , 30. , 22.5])
+    """
+    mean = float(sample.weights @ sample.sizes / sample.weights.sum()) if len(sample) else float("nan")
+    return np.append(weighted_quantiles(sample.sizes, sample.weights, PROBABILITIES), mean)
 
 
 def resampled_statistics(sample: SizeSample, rng: np.random.Generator, resamples: int) -> np.ndarray:
@@ -102,7 +152,111 @@ def resampled_statistics(sample: SizeSample, rng: np.random.Generator, resamples
     return result
 
 
+def share_below(sample: SizeSample, limit: float, *, size_std: float = 0.0) -> ShareBelow:
+    """Share of the particles of at most ``limit``.
+
+    The interval is Clopper and Pearson's for an effective number of particles p(1 - p)/u², at most Kish's, reduced by
+    (t(N - 1)/t(M - 1))² for M images (Korn and Graubard 1998). u² is the variance of the share between images, by
+    linearisation, and that from ``size_std``. Where all or none are below, Kish's number is reduced.
+
+    Args:
+        sample: smallest Feret diameters (the EU definition's) or equivalent circular diameters.
+        limit: in the same unit.
+        size_std: standard uncertainty of a size at the limit that all particles share: calibration, reference, model.
+
+    >>> share = share_below(SizeSample([80, 90, 120, 150], np.ones(4), images=[0, 0, 1, 1]), NANO_LIMIT_NM)
+    >>> share.share, share.decision
+    (0.5, 'not decided')
+    """
+    scope = BETWEEN_IMAGES if sample.image_count > 1 else WITHIN_IMAGE
+    share = _share(sample, limit)
+    common_std = abs(_share(sample, limit + size_std) - _share(sample, limit - size_std)) / 2
+    low, high = _share_interval(sample, share, np.hypot(_share_sampling_std(sample, limit), common_std))
+    decision = "above" if low > NANO_SHARE else "below" if high < NANO_SHARE else "not decided"
+    return ShareBelow(share, low, high, limit, decision, sample.image_count, len(sample), scope)
+
+
+def paired_difference(
+    statistic: Statistic, baseline: Statistic, images: int, rng: np.random.Generator
+) -> PairedDifference:
+    """Difference of a value of two runs, averaged over their seeds, over the same ``images`` images.
+
+    From 20 images on, images are drawn with repeats and both runs' values are pooled anew for each of 1000 draws
+    (percentile interval). Where both runs have several seeds, each draw of images also draws seeds, of each run on its
+    own: S - 1 of its S with repeats. Their mean varies by s²/S, as the mean over seeds does; that of S drawn ones would
+    vary by (S - 1)/S of it (Rao and Wu, J. Am. Stat. Assoc. 83, 1988). What varies with image and seed together is in
+    both draws, which makes the interval rather too wide (Owen, Ann. Appl. Stat. 1, 2007).
+
+    Below 20 images the interval is Student's over the differences of single images, and says nothing of seeds.
+    """
+    if images < FEWEST_FOR_BOOTSTRAP:
+        single_images = np.arange(images)[:, None]
+        return t_interval(np.array([np.mean(statistic(image)) - np.mean(baseline(image)) for image in single_images]))
+    everything = np.arange(images)
+    draws = rng.integers(0, images, (PAIRED_RESAMPLES, images))
+    values, base = (np.array([run(draw) for draw in draws]) for run in (statistic, baseline))  # (draws, S) each
+    seeds = (values.shape[1], base.shape[1])
+    if min(seeds) > 1:
+        values, base = _draw_seeds(values, rng), _draw_seeds(base, rng)
+    drawn = values.mean(axis=1) - base.mean(axis=1)
+    low, high = np.nanpercentile(drawn, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]).tolist()
+    difference = float(np.mean(statistic(everything)) - np.mean(baseline(everything)))
+    return PairedDifference(difference, low, high, images, "bootstrap", seeds if min(seeds) > 1 else None)
+
+
+def t_interval(differences: np.ndarray) -> PairedDifference:
+    """Student's interval of the mean of (n,) differences; images where one is not defined (NaN) are left out.
+
+    >>> print(t_interval(np.array([0.1, 0.2, 0.3])))
+    +0.200 [-0.048, +0.448] (t, n = 3): no difference shown
+    """
+    known = differences[~np.isnan(differences)]
+    count = len(known)
+    mean = float(known.mean()) if count else float("nan")
+    if count < 2:
+        return PairedDifference(mean, float("nan"), float("nan"), count, "t")
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * known.std(ddof=1) / np.sqrt(count))
+    return PairedDifference(mean, mean - half, mean + half, count, "t")
+
+
 def _clusters(sample: SizeSample) -> np.ndarray:
     """(N,) numbers from 0 without gaps of what is drawn: images, or the particles of a single image."""
     images = np.unique(sample.images, return_inverse=True)[1]
     return images if images.max(initial=0) > 0 else np.arange(len(sample))
+
+
+def _share(sample: SizeSample, limit: float) -> float:
+    return float(np.average(sample.sizes <= limit, weights=sample.weights)) if len(sample) else float("nan")
+
+
+def _share_sampling_std(sample: SizeSample, limit: float) -> float:
+    """Standard error of the share as a ratio of two totals over images; over particles where there is one image."""
+    if len(sample) < 2:
+        return 0.0
+    clusters = _clusters(sample)
+    count = int(clusters.max()) + 1
+    deviations = sample.weights * ((sample.sizes <= limit) - _share(sample, limit))
+    sums = np.bincount(clusters, deviations, count)
+    return float(np.sqrt(count / (count - 1) * (sums**2).sum()) / sample.weights.sum())
+
+
+def _share_interval(sample: SizeSample, share: float, std: float) -> tuple[float, float]:
+    """Clopper and Pearson's interval at Korn and Graubard's effective number; 0 to 1 where nothing can be said."""
+    if len(sample) < 2:
+        return 0.0, 1.0
+    tail = (1 + CONFIDENCE) / 2
+    dof = sample.image_count - 1 if sample.image_count > 1 else len(sample) - 1
+    number = effective_number(sample.weights)
+    if std > 0:
+        number = min(number, share * (1 - share) / std**2)
+    number *= float(stats.t.ppf(tail, len(sample) - 1) / stats.t.ppf(tail, dof)) ** 2
+    below = number * share
+    low = stats.beta.ppf(1 - tail, below, number - below + 1) if below > 0 else 0.0
+    high = stats.beta.ppf(tail, below + 1, number - below) if share < 1 else 1.0
+    return float(low), float(high)
+
+
+def _draw_seeds(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """S - 1 values of each row of (R, S), drawn with repeats."""
+    count, seeds = values.shape
+    return np.take_along_axis(values, rng.integers(0, seeds, (count, seeds - 1)), axis=1)

@@ -1,10 +1,11 @@
-"""Which particle found is which true one: overlaps of the masks whose boxes meet, then the best one-to-one assignment.
+"""Which particle found is which true one: overlaps of masks, the best one-to-one assignment, average precision.
 
 Legend: N true particles, M found, K pairs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,53 +15,44 @@ from scipy.sparse.csgraph import connected_components
 
 from semsize.structures.masks import CroppedMasks
 
+OPERATING_SCORE = 0.5
+"""Found particles below it are left out wherever single particles are counted or measured (Table 1 of the paper)."""
+
 MIN_DICE = 0.75
 """Dice coefficient from which two masks are taken for one particle: the smallest in Table 4 of the paper (IoU 0.6)."""
 
+DICE_AT_IOU_50 = 2 / 3
+
 MIN_IGNORED_SHARE = 0.5
-"""Share of a found mask that must lie in ignored regions for it to count for and against nobody."""
+"""Share of a found mask in ignored regions from which it is neither right nor wrong."""
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0, 1, 101)
+RIGHT, WRONG, NOT_COUNTED = 1, 0, -1
 
 
 @dataclass(frozen=True, eq=False)
 class Overlaps:
-    """The pairs of masks that share pixels.
+    """The pairs of masks that share pixels, (K,) each."""
 
-    Attributes:
-        first: (K,) index into the first set.
-        second: (K,) index into the second set.
-        intersection_px: (K,) pixels shared, > 0.
-        dice: (K,) 2·intersection / (sum of the two areas), in (0, 1].
-        iou: (K,) intersection / union, in (0, 1].
-    """
-
-    first: np.ndarray
-    second: np.ndarray
-    intersection_px: np.ndarray
-    dice: np.ndarray
-    iou: np.ndarray
+    first: np.ndarray  # index into the first set
+    second: np.ndarray  # index into the second set
+    intersection_px: np.ndarray  # pixels shared, > 0
+    dice: np.ndarray  # 2·intersection / (sum of the two areas), in (0, 1]
+    iou: np.ndarray  # intersection / union, in (0, 1]
 
 
 @dataclass(frozen=True, eq=False)
 class Matching:
-    """Who was found, who was not, and what was found that is not there.
+    """True particles and the found ones that match them, and those of either that match none."""
 
-    Attributes:
-        truth: (K,) index of each matched true particle, ascending.
-        found: (K,) index of the found particle that is it.
-        dice: (K,) their Dice coefficient.
-        iou: (K,) their intersection over union.
-        missed: (N - K,) indices of the true particles without a partner.
-        false_positives: indices of the found ones without a partner.
-        ignored: indices of the found ones without a partner that lie in ignored regions: neither right nor wrong.
-    """
-
-    truth: np.ndarray
-    found: np.ndarray
-    dice: np.ndarray
-    iou: np.ndarray
-    missed: np.ndarray
-    false_positives: np.ndarray
-    ignored: np.ndarray
+    truth: np.ndarray  # (K,) index of each matched true particle, ascending
+    found: np.ndarray  # (K,) index of the found particle that it matches
+    dice: np.ndarray  # (K,) their Dice coefficient
+    iou: np.ndarray  # (K,) their intersection over union
+    missed: np.ndarray  # (N - K,) indices of the true particles without a partner
+    false_positives: np.ndarray  # indices of the found ones without a partner
+    ignored: np.ndarray  # indices of the found ones without a partner that lie in ignored regions
 
 
 def overlaps(first: CroppedMasks, second: CroppedMasks) -> Overlaps:
@@ -69,9 +61,20 @@ def overlaps(first: CroppedMasks, second: CroppedMasks) -> Overlaps:
     Raises:
         ValueError: the images have different widths, so that their pixels do not correspond; heights may differ by a
             data bar at the foot.
+
+    >>> truth, found = (CroppedMasks.from_crops([(np.ones((4, 4)), origin)], (9, 9)) for origin in [(0, 0), (0, 1)])
+    >>> overlaps(truth, found).dice, overlaps(truth, found).iou
+    (array([0.75]), array([0.6]))
     """
-    _check_shapes(first, second)
-    i, j = _pairs_of_meeting_boxes(first, second)
+    if first.image_shape[1] != second.image_shape[1]:
+        raise ValueError(
+            f"masks of images {first.image_shape} and {second.image_shape} (rows, columns) cannot be compared; "
+            "only a data bar at the foot may differ"
+        )
+    a, b = first.boxes, second.boxes  # (N, 4), (M, 4) xyxy, half-open
+    meet = (a[:, None, 0] < b[None, :, 2]) & (b[None, :, 0] < a[:, None, 2])
+    meet &= (a[:, None, 1] < b[None, :, 3]) & (b[None, :, 1] < a[:, None, 3])
+    i, j = np.nonzero(meet)
     pairs = zip(i.tolist(), j.tolist(), strict=True)
     shared = np.array([_intersection(first, second, *pair) for pair in pairs], dtype=np.int64)
     i, j, shared = i[shared > 0], j[shared > 0], shared[shared > 0]
@@ -93,45 +96,103 @@ def match(
         truth: N masks.
         found: M masks of the same image; masks of one set may overlap.
         min_dice: pairs below it are no match, in (0, 1].
-        ignored_regions: regions whose finds count for and against nobody (specks, ``iscrowd`` = 1).
-        min_ignored_share: share of its pixels in one of these regions from which an unmatched found mask is ignored.
+        ignored_regions: regions in which a found mask is neither right nor wrong (specks, ``iscrowd`` = 1).
+        min_ignored_share: share of its pixels in one such region from which an unmatched found mask is ignored.
 
     Raises:
         ValueError: the masks do not belong to one image, or a share is out of range.
+
+    >>> truth, found = (CroppedMasks.from_crops([(np.ones((4, 4)), origin)], (9, 9)) for origin in [(0, 0), (0, 1)])
+    >>> match(truth, found).truth, match(truth, found, min_dice=0.8).false_positives
+    (array([0]), array([0]))
     """
     if not (0 < min_dice <= 1 and 0 < min_ignored_share <= 1):
         raise ValueError(f"min_dice {min_dice} and min_ignored_share {min_ignored_share} must lie in (0, 1]")
     pairs = overlaps(truth, found)
     kept = _best_pairs(pairs, min_dice)
-    partnerless = np.setdiff1d(np.arange(len(found)), pairs.second[kept])
-    excused = np.empty(0, dtype=np.int64)
+    unmatched = np.setdiff1d(np.arange(len(found)), pairs.second[kept])
+    ignored = np.empty(0, dtype=np.int64)
     if ignored_regions is not None:
-        excused = np.intersect1d(partnerless, _lying_in(found, ignored_regions, min_ignored_share))
+        on_regions = overlaps(found, ignored_regions)
+        share = on_regions.intersection_px / found.areas[on_regions.first]
+        ignored = np.intersect1d(unmatched, on_regions.first[share >= min_ignored_share])
     return Matching(
         truth=pairs.first[kept],
         found=pairs.second[kept],
         dice=pairs.dice[kept],
         iou=pairs.iou[kept],
         missed=np.setdiff1d(np.arange(len(truth)), pairs.first[kept]),
-        false_positives=np.setdiff1d(partnerless, excused),
-        ignored=excused,
+        false_positives=np.setdiff1d(unmatched, ignored),
+        ignored=ignored,
     )
 
 
-def _check_shapes(first: CroppedMasks, second: CroppedMasks) -> None:
-    if first.image_shape[1] != second.image_shape[1]:
-        raise ValueError(
-            f"masks of images {first.image_shape} and {second.image_shape} (rows, columns) cannot be compared; "
-            "only a data bar at the foot may differ"
-        )
+def outcomes(truth: CroppedMasks, found: CroppedMasks, scores: np.ndarray, ignored: CroppedMasks) -> np.ndarray:
+    """(M, 10) int8, `RIGHT`, `WRONG` or `NOT_COUNTED` for each of the M detections of an image at each IoU threshold.
+
+    As in COCO: by descending score a detection takes the true particle of the largest IoU that is not taken; one that
+    takes none is not counted if at least the threshold's share of it lies in an ignored region.
+
+    >>> truth, found = (CroppedMasks.from_crops([(np.ones((4, 4)), origin)], (9, 9)) for origin in [(0, 0), (0, 1)])
+    >>> outcomes(truth, found, scores=np.array([0.9]), ignored=CroppedMasks.empty((9, 9)))  # its IoU is 0.6
+    array([[1, 1, 1, 0, 0, 0, 0, 0, 0, 0]], dtype=int8)
+    """
+    pairs, on_ignored = overlaps(found, truth), overlaps(found, ignored)
+    share = np.zeros(len(found))
+    np.maximum.at(share, on_ignored.first, on_ignored.intersection_px / found.areas[on_ignored.first])
+    candidates: list[list[tuple[float, int]]] = [[] for _ in range(len(found))]
+    for detection, particle, iou in zip(pairs.first.tolist(), pairs.second.tolist(), pairs.iou.tolist(), strict=True):
+        if iou >= IOU_THRESHOLDS[0]:
+            candidates[detection].append((iou, particle))
+    for of_detection in candidates:
+        of_detection.sort(reverse=True)
+    result = np.where(share[:, None] >= IOU_THRESHOLDS, NOT_COUNTED, WRONG).astype(np.int8)
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    for column, threshold in enumerate(IOU_THRESHOLDS):
+        taken: set[int] = set()
+        for detection in order:
+            for iou, particle in candidates[detection]:
+                if iou >= threshold and particle not in taken:
+                    taken.add(particle)
+                    result[detection, column] = RIGHT
+                    break
+    return result
 
 
-def _pairs_of_meeting_boxes(first: CroppedMasks, second: CroppedMasks) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (K,), (K,) of the pairs whose boxes share a pixel, ordered by the first."""
-    a, b = first.boxes, second.boxes  # (N, 4), (M, 4) xyxy, half-open
-    meet = (a[:, None, 0] < b[None, :, 2]) & (b[None, :, 0] < a[:, None, 2])
-    meet &= (a[:, None, 1] < b[None, :, 3]) & (b[None, :, 1] < a[:, None, 3])
-    return np.nonzero(meet)
+def pooled_average_precision(
+    scores: Sequence[np.ndarray], image_outcomes: Sequence[np.ndarray], particles: int
+) -> np.ndarray:
+    """(T,) average precision at each threshold over all detections of some images; NaN without true particles.
+
+    Args:
+        scores: (M,) of each image.
+        image_outcomes: (M, T) of each image, the wanted columns of `outcomes`.
+        particles: number of true particles in these images.
+
+    >>> pooled_average_precision([np.array([0.9, 0.8])], [np.array([[RIGHT], [WRONG]])], particles=1)
+    array([1.])
+    """
+    thresholds = image_outcomes[0].shape[1]
+    if particles == 0:
+        return np.full(thresholds, np.nan)
+    if sum(map(len, scores)) == 0:
+        return np.zeros(thresholds)
+    order = np.argsort(-np.concatenate(scores), kind="stable")
+    ranked = np.concatenate(image_outcomes)[order]  # (M, T)
+    right, wrong = np.cumsum(ranked == RIGHT, axis=0), np.cumsum(ranked == WRONG, axis=0)
+    precision = right / np.maximum(right + wrong, 1)
+    precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    return np.array([_at_recalls(right[:, t] / particles, precision[:, t]) for t in range(thresholds)])
+
+
+def f1_score(right: np.ndarray | int, true: np.ndarray | int, found: np.ndarray | int) -> np.ndarray:
+    """2·right / (true + found) of numbers of particles, any shape; NaN where there are neither true nor found ones.
+
+    >>> f1_score(right=np.array([3, 0]), true=np.array([4, 0]), found=np.array([4, 0]))
+    array([0.75,  nan])
+    """
+    total = np.asarray(true + found, np.float64)
+    return 2 * np.asarray(right) / np.where(total > 0, total, np.nan)
 
 
 def _intersection(first: CroppedMasks, second: CroppedMasks, i: int, j: int) -> int:
@@ -174,7 +235,6 @@ def _best_of_group(pairs: Overlaps, members: np.ndarray) -> np.ndarray:
     return members[chosen[i, j]]
 
 
-def _lying_in(found: CroppedMasks, regions: CroppedMasks, min_share: float) -> np.ndarray:
-    pairs = overlaps(found, regions)
-    share = pairs.intersection_px / found.areas[pairs.first]
-    return np.unique(pairs.first[share >= min_share])
+def _at_recalls(recall: np.ndarray, precision: np.ndarray) -> float:
+    reached = np.searchsorted(recall, RECALLS, side="left")
+    return float(np.append(precision, 0.0)[reached].mean())

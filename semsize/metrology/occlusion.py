@@ -12,58 +12,52 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semsize.metrology.border import border_weights
+from semsize.metrology.bias_record import OcclusionClass
+from semsize.metrology.border import border_weights, is_off_border
 from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.population import FULLY_IMAGED_STATES
-from semsize.metrology.size_sample import area_fraction, sorted_quantiles, weighted_quantiles
-from semsize.metrology.validation import OcclusionClass
+from semsize.metrology.size_distribution import area_fraction, sorted_quantiles, weighted_quantiles
 from semsize.structures.masks import CroppedMasks
 
 FRACTION_EDGES = (0, 0.05, 0.1, 0.2, 0.3, 0.45, 1)
 """Ends of the classes of an image's area fraction."""
 
 FEWEST_PARTICLES = 5
-"""Found and fully imaged particles, each, of an image that tells of occlusion."""
+"""Number of found particles, and of fully imaged ones, from which an image counts."""
 
 RESAMPLES = 400
 SMALLEST_VARIANCE = 1e-10
-"""Of an image's effect: where all particles are of one size it would be 0."""
+"""Smallest variance of an image's effect, which would be 0 where all particles have one size."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Sizes:
-    """Particles of an image off its border.
+    """K particles of an image off its border."""
 
-    Attributes:
-        ecd: (K,) px, ascending.
-        weights: (K,) against the border effect.
-        units: (K,) number of each one's unit.
-    """
-
-    ecd: np.ndarray
-    weights: np.ndarray
-    units: np.ndarray
+    ecd: np.ndarray  # (K,) px, ascending
+    weights: np.ndarray  # (K,) against the border effect
+    units: np.ndarray  # (K,) number of each one's unit
 
 
 @dataclass(frozen=True, eq=False)
 class _ImageEffect:
-    """What an image tells: all that was found, the fully imaged truths, its own effect and that one's variance."""
+    """The effect of occlusion in one image, and the particles that it comes from."""
 
-    found: _Sizes
-    full: _Sizes
+    found: _Sizes  # all that was found
+    full: _Sizes  # the fully imaged truths
     effect: float
-    variance: float
+    variance: float  # of the effect
 
 
 def occlusion_classes(
     sets: Sequence[Sequence[ImageComparison]], rng: np.random.Generator
 ) -> tuple[OcclusionClass, ...]:
-    """D50 of all that is found against D50 of the fully imaged truths, by density; of images whose truth tells states.
+    """D50 of all that is found against D50 of the fully imaged truths, by density, in images whose states are known.
 
     The effects of several sets, whose particles differ in size, are averaged by their images. An image counts if
     `FEWEST_PARTICLES` of it are found and as many truths fully imaged. How images of one density differ is estimated
     from all classes together, so that a class of one image has a standard error too; where no class has two images,
-    nothing tells how images differ, and there are no classes.
+    it cannot be estimated, and there are no classes.
 
     Args:
         sets: images of each set, compared.
@@ -84,8 +78,8 @@ def occlusion_classes(
     if dof == 0:
         return ()
     between = between_image_std(
-        [[one.effect for one in effects] for effects in flat.values()],
-        [[one.variance for one in effects] for effects in flat.values()],
+        [[image.effect for image in effects] for effects in flat.values()],
+        [[image.variance for image in effects] for effects in flat.values()],
     )
     return tuple(_class(number, members[number], between, dof) for number in sorted(members))
 
@@ -97,8 +91,11 @@ def between_image_std(effects: Sequence[Sequence[float]], variances: Sequence[Se
     variances explain. A class of one image tells nothing.
 
     Args:
-        effects: of each class (m,) effects of its images.
-        variances: of each class (m,) of these effects, positive.
+        effects: (m,) effects of the images of each class.
+        variances: (m,) variances of these effects, positive.
+
+    >>> round(between_image_std([[-0.1, 0.1], [0.3]], [[0.01, 0.01], [0.01]]), 6)
+    0.1
     """
     excess = scale = 0.0
     for values, of_values in zip(effects, variances, strict=True):
@@ -114,24 +111,17 @@ def found_fraction(image: ImageComparison) -> float:
     return area_fraction(image.found.masks, image.truth.masks.image_shape)
 
 
-def inner(masks: CroppedMasks, frame_shape: tuple[int, int]) -> np.ndarray:
-    """(N,) bool: not empty, and whole within the frame without touching its border."""
-    result = (masks.areas > 0) & (masks.boxes[:, 3] <= frame_shape[0])  # none in a data bar
-    result[result] = ~border_weights(masks.boxes[result], frame_shape).touches
-    return result
-
-
 def _class(number: int, of_sets: Sequence[Sequence[_ImageEffect]], between: float, dof: int) -> OcclusionClass:
-    effects = [_d50([one.found for one in images]) / _d50([one.full for one in images]) - 1 for images in of_sets]
-    images = [one for images in of_sets for one in images]
+    effects = [_d50([i.found for i in images]) / _d50([i.full for i in images]) - 1 for images in of_sets]
+    images = [image for images in of_sets for image in images]
     return OcclusionClass(
         low=float(FRACTION_EDGES[number]),
         high=float(FRACTION_EDGES[number + 1]),
         images=len(images),
-        detected=sum(len(one.found.ecd) for one in images),
-        fully_imaged=sum(len(one.full.ecd) for one in images),
+        detected=sum(len(image.found.ecd) for image in images),
+        fully_imaged=sum(len(image.full.ecd) for image in images),
         effect=float(np.average(effects, weights=[len(images) for images in of_sets])),
-        standard_error=float(np.sqrt(sum(one.variance + between**2 for one in images)) / len(images)),
+        standard_error=float(np.sqrt(sum(image.variance + between**2 for image in images)) / len(images)),
         between_image_std=between,
         dof=dof,
     )
@@ -146,12 +136,15 @@ def _image_effect(image: ImageComparison, rng: np.random.Generator) -> _ImageEff
     """None where states are not known or particles too few."""
     if all(state is None for state in image.truth.states):
         return None
+    counted = np.ones(len(image.found.masks), bool)
+    counted[image.matching.ignored] = False
+    found = _sizes(image.found.masks, image.found_measurands.ecd_px, counted, np.arange(len(image.found.masks)), image)
+    fully_imaged = np.array([state in FULLY_IMAGED_STATES for state in image.truth.states], bool)
     partner = len(image.found.masks) + np.arange(len(image.truth.masks))
     partner[image.matching.truth] = image.matching.found
-    found = _sizes(
-        image.found.masks, image.found_measurands.ecd_px, _counted(image), np.arange(len(image.found.masks)), image
+    full = _sizes(
+        image.truth.masks, image.true_measurands.ecd_px, fully_imaged & ~image.truth.truncated, partner, image
     )
-    full = _sizes(image.truth.masks, image.true_measurands.ecd_px, _fully_imaged(image), partner, image)
     if min(len(found.ecd), len(full.ecd)) < FEWEST_PARTICLES:
         return None
     units, places = np.unique(np.concatenate([found.units, full.units]), return_inverse=True)
@@ -166,23 +159,11 @@ def _image_effect(image: ImageComparison, rng: np.random.Generator) -> _ImageEff
     return _ImageEffect(found, full, float(np.log(_d50([found]) / _d50([full]))), variance)
 
 
-def _counted(image: ImageComparison) -> np.ndarray:
-    """(M,) bool: found particles that count: not those on specks."""
-    counted = np.ones(len(image.found.masks), bool)
-    counted[image.matching.ignored] = False
-    return counted
-
-
-def _fully_imaged(image: ImageComparison) -> np.ndarray:
-    """(N,) bool: truths in a fully imaged state that the frame does not cut."""
-    return np.array([state in FULLY_IMAGED_STATES for state in image.truth.states], bool) & ~image.truth.truncated
-
-
 def _sizes(
     masks: CroppedMasks, ecd_px: np.ndarray, chosen: np.ndarray, units: np.ndarray, image: ImageComparison
 ) -> _Sizes:
-    """Of the chosen particles that don't touch the border; `units` are those of all masks."""
+    """Sizes of the chosen particles off the border; ``units`` are those of all masks."""
     frame = image.truth.masks.image_shape
-    kept = np.flatnonzero(chosen & inner(masks, frame))
+    kept = np.flatnonzero(chosen & is_off_border(masks, frame))
     kept = kept[np.argsort(ecd_px[kept], kind="stable")]
-    return _Sizes(ecd_px[kept], border_weights(masks.boxes[kept], frame).weights, units[kept])
+    return _Sizes(ecd_px[kept], border_weights(masks.boxes[kept], frame), units[kept])

@@ -1,4 +1,4 @@
-"""Which particles a distribution is of, named; and what leaving others out does to it."""
+"""Which particles a size distribution is of, and how leaving others out changes it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semsize.metrology.size_sample import weighted_quantiles
+from semsize.metrology.size_distribution import weighted_quantiles
 
 FULLY_IMAGED_STATES = ("isolated", "complete", "touch_complete")
 QUANTITY_FULLY_IMAGED = "fully imaged particles"
@@ -16,43 +16,22 @@ QUANTITY_VISIBLE = "visible outlines of all detected particles"
 
 @dataclass(frozen=True, eq=False)
 class PopulationSplit:
-    """Which of N particles the headline distribution is of.
+    """Which of N particles are left out of the headline distribution; where no state is known, none is."""
 
-    Attributes:
-        quantity: what is measured, in words: `QUANTITY_FULLY_IMAGED` or `QUANTITY_VISIBLE`.
-        states_known: whether any particle has a state.
-        headline: (N,) bool: the fully imaged ones; all where no state is known.
-        rest: (N,) bool: those known not to be fully imaged; to be shown beside, never mixed in.
-        unknown: (N,) bool: those without a state where others have one; in neither.
-    """
-
-    quantity: str
-    states_known: bool
-    headline: np.ndarray
-    rest: np.ndarray
-    unknown: np.ndarray
-
-    @property
-    def unknown_count(self) -> int:
-        """Particles in neither distribution."""
-        return int(self.unknown.sum())
+    quantity: str  # what is measured, in words: `QUANTITY_FULLY_IMAGED` or `QUANTITY_VISIBLE`
+    states_known: bool  # whether any particle has a state
+    not_fully_imaged: np.ndarray  # (N,) bool, by their state: to be shown beside the others, never mixed in
+    unknown: np.ndarray  # (N,) bool: without a state where others have one, and in neither distribution
 
 
 @dataclass(frozen=True)
 class Exclusion:
-    """Particles left out for one reason.
+    """Particles left out for one reason."""
 
-    Attributes:
-        reason: in words.
-        count: particles.
-        d50: median by number of all that was kept.
-        d50_with: the same with these put back.
-    """
-
-    reason: str
-    count: int
-    d50: float
-    d50_with: float
+    reason: str  # in words
+    count: int  # particles
+    d50: float  # median by number of all that was kept
+    d50_with: float  # median with these put back
 
     @property
     def effect_percent(self) -> float:
@@ -61,19 +40,22 @@ class Exclusion:
 
 
 def population(states: Sequence[str | None]) -> PopulationSplit:
-    """Splits N particles, those at the border and below the thresholds already left out, by their states."""
+    """Splits N particles, those at the border and below the thresholds already left out, by their states.
+
+    >>> population(["complete", "masked", None]).not_fully_imaged
+    array([False,  True, False])
+    """
     known = np.array([state is not None for state in states], bool)
     if not known.any():
-        nobody = np.zeros(len(known), bool)
-        return PopulationSplit(QUANTITY_VISIBLE, False, ~nobody, rest=nobody, unknown=nobody)
+        return PopulationSplit(QUANTITY_VISIBLE, False, not_fully_imaged=known, unknown=known)
     full = np.array([state in FULLY_IMAGED_STATES for state in states], bool)
-    return PopulationSplit(QUANTITY_FULLY_IMAGED, True, full, rest=known & ~full, unknown=~known)
+    return PopulationSplit(QUANTITY_FULLY_IMAGED, True, not_fully_imaged=known & ~full, unknown=~known)
 
 
 def exclusion_effects(
     sizes: np.ndarray, weights: np.ndarray, reasons: Mapping[str, np.ndarray]
 ) -> tuple[Exclusion, ...]:
-    """What each reason for leaving particles out does to D50.
+    """By how much each reason for leaving particles out changes D50.
 
     Args:
         sizes: (N,) of all particles, positive.
@@ -81,7 +63,11 @@ def exclusion_effects(
         reasons: reason to (N,) bool. A particle with several counts under the first; one without any is kept.
 
     Returns:
-        One a reason, in order; those without particles too.
+        An effect for each reason, in order, also where no particle is left out for it.
+
+    >>> sizes, weights = np.array([10.0, 20.0, 30.0]), np.array([np.nan, 1.0, 1.0])
+    >>> exclusion_effects(sizes, weights, {"border": np.array([True, False, False])})
+    (Exclusion(reason='border', count=1, d50=25.0, d50_with=20.0),)
     """
     weights = np.where(np.isnan(weights), 1.0, weights)
     left = np.ones(len(sizes), bool)

@@ -1,33 +1,71 @@
-"""The size distribution of a sample by number (Q0) and by volume (Q3), its location, spread and log-normal fit.
+"""Size distributions: weighted sizes, their quantiles, distribution by number (Q0) and volume (Q3), log-normal fit.
 
 ISO 9276-1 (presentation), 9276-2 (mean values and quantiles), 9276-5 (the log-normal distribution).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from semsize.metrology.size_sample import SizeSample, effective_number, weighted_quantiles
+from semsize.structures.masks import CroppedMasks
 
 PROBABILITIES = (0.1, 0.5, 0.9)
+"""Of D10, D50 and D90."""
+
+_SAME = 1e-12
+"""Relative rounding of a cumulated weight: as near as this to a probability, it is equal to it."""
+
+
+@dataclass(frozen=True, eq=False)
+class SizeSample:
+    """Sizes of N particles of several images."""
+
+    sizes: np.ndarray  # (N,) float64, positive, in one unit that the caller knows
+    weights: np.ndarray  # (N,) float64, positive: how many particles of the population each stands for
+    images: np.ndarray  # (N,) int64, number of the image that each comes from; images without particles don't occur
+
+    def __post_init__(self):
+        object.__setattr__(self, "sizes", np.asarray(self.sizes, np.float64))
+        object.__setattr__(self, "weights", np.asarray(self.weights, np.float64))
+        object.__setattr__(self, "images", np.asarray(self.images, np.int64))
+        if not self.sizes.shape == self.weights.shape == self.images.shape or self.sizes.ndim != 1:
+            shapes = f"{self.sizes.shape}, {self.weights.shape}, {self.images.shape}"
+            raise ValueError(f"sizes, weights and images of a sample must be (N,) each, not {shapes}")
+        for name in ("sizes", "weights"):
+            values = getattr(self, name)
+            if not (np.isfinite(values) & (values > 0)).all():
+                raise ValueError(f"{name} of a sample must be positive and finite; leave empty masks out before")
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, index: slice | np.ndarray) -> SizeSample:
+        """The particles at a slice or an array of integers or booleans."""
+        return SizeSample(self.sizes[index], self.weights[index], self.images[index])
+
+    @property
+    def image_count(self) -> int:
+        """Images with at least one particle."""
+        return len(np.unique(self.images))
+
+    @property
+    def volumes(self) -> np.ndarray:
+        """(N,) weight by volume of spheres whose diameter is the size, without their common factor π/6."""
+        return self.weights * self.sizes**3
 
 
 @dataclass(frozen=True)
 class LogNormalFit:
-    """The log-normal distribution by number of greatest likelihood (weighted).
+    """The log-normal distribution by number of greatest likelihood (weighted)."""
 
-    Attributes:
-        median: in the unit of the sizes; also the geometric mean.
-        geometric_std: geometric standard deviation, ≥ 1.
-        goodness: largest |ΔQ0| between sample and fit, 0 to 1. No p-value: fitted parameters make the tabulated ones
-            of Kolmogorov's test wrong.
-    """
-
-    median: float
-    geometric_std: float
+    median: float  # in the unit of the sizes; also the geometric mean
+    geometric_std: float  # geometric standard deviation, ≥ 1
+    # largest |ΔQ0| between sample and fit, 0 to 1; no p-value, since for fitted parameters the tabulated ones of
+    # Kolmogorov's test are wrong
     goodness: float
 
     def cumulative(self, sizes: np.ndarray) -> np.ndarray:
@@ -41,79 +79,63 @@ class LogNormalFit:
         return np.exp(-(z**2) / 2) / (np.sqrt(2 * np.pi) * spread * sizes)
 
     def quantiles(self, probabilities: np.ndarray) -> np.ndarray:
-        """Sizes at which the fit's Q0 is each of these."""
+        """Sizes at which the fit's Q0 has these values."""
         return self.median * self.geometric_std ** ndtri(probabilities)
 
 
 @dataclass(frozen=True)
 class SizeDistribution:
-    """A sample in a few numbers, in the unit of its sizes; NaN without particles.
+    """A sample in a few numbers, in the unit of its sizes; NaN without particles."""
 
-    Attributes:
-        count: particles measured.
-        effective_number: Kish's, of their weights.
-        d10: 10 % quantile by number (x10,0 in ISO 9276-2).
-        d50: median by number.
-        d90: 90 % quantile by number.
-        d10_volume: 10 % quantile by volume (x10,3) of spheres whose diameter is the size.
-        d50_volume: median by volume, likewise.
-        d90_volume: 90 % quantile by volume, likewise.
-        mean: arithmetic mean by number.
-        std: standard deviation of the sizes; NaN below two particles.
-        geometric_mean: of the sizes.
-        geometric_std: geometric standard deviation; NaN below two particles.
-        fit: None below three particles or where all are equal.
-    """
-
-    count: int
-    effective_number: float
-    d10: float
-    d50: float
-    d90: float
-    d10_volume: float
-    d50_volume: float
-    d90_volume: float
-    mean: float
-    std: float
-    geometric_mean: float
-    geometric_std: float
-    fit: LogNormalFit | None
+    count: int  # particles measured
+    effective_number: float  # Kish's, of their weights
+    d10: float  # 10 % quantile by number (x10,0 in ISO 9276-2)
+    d50: float  # median by number
+    d90: float  # 90 % quantile by number
+    d10_volume: float  # 10 % quantile by volume (x10,3) of spheres whose diameter is the size
+    d50_volume: float  # median by volume
+    d90_volume: float  # 90 % quantile by volume
+    mean: float  # arithmetic mean by number
+    std: float  # standard deviation of the sizes; NaN below two particles
+    geometric_mean: float  # of the sizes
+    geometric_std: float  # geometric standard deviation; NaN below two particles
+    fit: LogNormalFit | None  # None below three particles or where all are equal
 
 
 @dataclass(frozen=True, eq=False)
 class Cumulative:
-    """Cumulative distributions as steps: the share of all that is no larger than each of K distinct sizes.
+    """Cumulative distributions as steps: the share of all that is no larger than each of K distinct sizes."""
 
-    Attributes:
-        sizes: (K,) ascending.
-        number: (K,) Q0, by number.
-        volume: (K,) Q3, by volume of spheres.
-    """
-
-    sizes: np.ndarray
-    number: np.ndarray
-    volume: np.ndarray
+    sizes: np.ndarray  # (K,) ascending
+    number: np.ndarray  # (K,) Q0, by number
+    volume: np.ndarray  # (K,) Q3, by volume of spheres
 
 
-@dataclass(frozen=True, eq=False)
-class QuantilePoints:
-    """Points of a Q-Q plot, (N,) each, ascending: the sizes that the fit expects, and those measured."""
+@dataclass(frozen=True)
+class DistributionErrors:
+    """Errors of a measured size distribution; NaN where either has no particles."""
 
-    fitted: np.ndarray
-    measured: np.ndarray
+    d10_percent: float  # (measured - true) / true of the 10 % quantile by number, in %
+    d50_percent: float  # of the median
+    d90_percent: float  # of the 90 % quantile
+    kolmogorov: float  # largest difference of the two cumulative distributions, 0 to 1
 
 
 def size_distribution(sample: SizeSample) -> SizeDistribution:
-    """All numbers of a sample; volumes are those of spheres, so give equivalent circular diameters."""
-    number = sample.quantiles(PROBABILITIES)
-    volume = weighted_quantiles(sample.sizes, _volumes(sample), PROBABILITIES)
+    """All numbers of a sample; volumes are those of spheres, so give equivalent circular diameters.
+
+    >>> sizes = size_distribution(SizeSample([10, 20, 30], [1, 1, 2], images=[0, 0, 1]))
+    >>> sizes.d50, sizes.mean
+    (25.0, 22.5)
+    """
+    number = weighted_quantiles(sample.sizes, sample.weights, PROBABILITIES)
+    volume = weighted_quantiles(sample.sizes, sample.volumes, PROBABILITIES)
     mean, std = _mean_and_std(sample.sizes, sample.weights)
     log_mean, log_std = _mean_and_std(np.log(sample.sizes), sample.weights)
     return SizeDistribution(
         len(sample),
-        sample.effective_number,
-        *map(float, number),
-        *map(float, volume),
+        effective_number(sample.weights),
+        *map(float, (*number, *volume)),
         mean=mean,
         std=std,
         geometric_mean=float(np.exp(log_mean)),
@@ -123,7 +145,11 @@ def size_distribution(sample: SizeSample) -> SizeDistribution:
 
 
 def fit_log_normal(sample: SizeSample) -> LogNormalFit | None:
-    """Fit of greatest weighted likelihood; None below three particles or where all are equal."""
+    """Fit of greatest weighted likelihood; None below three particles or where all are equal.
+
+    >>> round(fit_log_normal(SizeSample([10, 20, 40], [1, 1, 1], images=[0, 0, 0])).median, 6)
+    20.0
+    """
     if len(sample) < 3 or np.ptp(sample.sizes) == 0:
         return None
     logs = np.log(sample.sizes)
@@ -138,24 +164,105 @@ def fit_log_normal(sample: SizeSample) -> LogNormalFit | None:
 
 
 def cumulative(sample: SizeSample) -> Cumulative:
-    """Q0 and Q3 at each distinct size."""
+    """Q0 and Q3 at each distinct size.
+
+    >>> cumulative(SizeSample([10, 10, 20], [1, 1, 2], images=[0, 0, 0])).number
+    array([0.5, 1. ])
+    """
     sizes, place = np.unique(sample.sizes, return_inverse=True)
-    shares = [np.cumsum(np.bincount(place, weights, len(sizes))) for weights in (sample.weights, _volumes(sample))]
+    shares = [np.cumsum(np.bincount(place, weights, len(sizes))) for weights in (sample.weights, sample.volumes)]
     number, volume = (share / share[-1] if share.size else share for share in shares)
     return Cumulative(sizes, number, volume)
 
 
-def quantile_points(sample: SizeSample, fit: LogNormalFit) -> QuantilePoints:
-    """Each size beside the fit's at the middle of its step of Q0 (Hazen's plotting position, weighted)."""
+def quantile_points(sample: SizeSample, fit: LogNormalFit) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a Q-Q plot: the sizes (N,) that the fit expects, and those measured (N,), ascending.
+
+    A size stands beside the fit's at the middle of its step of Q0 (Hazen's plotting position, weighted).
+    """
     order = np.argsort(sample.sizes, kind="stable")
     weights = sample.weights[order]
     middle = (np.cumsum(weights) - weights / 2) / weights.sum()
-    return QuantilePoints(fit.quantiles(middle), sample.sizes[order])
+    return fit.quantiles(middle), sample.sizes[order]
 
 
-def _volumes(sample: SizeSample) -> np.ndarray:
-    """(N,) weight by volume; the spheres' π/6 cancels out."""
-    return sample.weights * sample.sizes**3
+def effective_number(weights: np.ndarray) -> float:
+    """Kish's effective number (Σw)²/Σw²: that of equal weights with the same variance of a mean; 0 without any.
+
+    >>> effective_number([1, 1, 2])
+    2.6666666666666665
+    """
+    weights = np.asarray(weights, np.float64)
+    return float(weights.sum() ** 2 / (weights**2).sum()) if weights.size else 0.0
+
+
+def weighted_quantiles(values: np.ndarray, weights: np.ndarray, probabilities: Sequence[float]) -> np.ndarray:
+    """(P,) quantiles of N values with positive weights, of which only ratios count; NaN without values.
+
+    The p-quantile, 0 < p < 1, is the value at which the cumulated share of the weight reaches p; where it equals p, the
+    mean of that value and the next. With whole weights that is ``np.quantile(np.repeat(values, weights), p,
+    method="averaged_inverted_cdf")``, and the median is the usual one.
+
+    >>> weighted_quantiles([10, 20, 30], weights=[1, 1, 2], probabilities=(0.25, 0.5))
+    array([15., 25.])
+    """
+    values = np.asarray(values, np.float64)
+    if values.size == 0:
+        return np.full(len(probabilities), np.nan)
+    order = np.argsort(values, kind="stable")
+    return sorted_quantiles(values[order], np.asarray(weights, np.float64)[order][None], probabilities)[0]
+
+
+def sorted_quantiles(values: np.ndarray, weights: np.ndarray, probabilities: Sequence[float]) -> np.ndarray:
+    """(B, P) `weighted_quantiles` of ascending values (N,) under B sets of weights (B, N), ≥ 0, with positive sums."""
+    cumulated = np.cumsum(weights, axis=1)
+    total = cumulated[:, -1:]
+    result = np.empty((len(weights), len(probabilities)))
+    for column, probability in enumerate(probabilities):
+        reached = (cumulated >= probability * (1 - _SAME) * total).argmax(axis=1)
+        passed = (cumulated > probability * (1 + _SAME) * total).argmax(axis=1)
+        result[:, column] = (values[reached] + values[passed]) / 2
+    return result
+
+
+def quantiles(sizes: np.ndarray, probabilities: Sequence[float] = PROBABILITIES) -> np.ndarray:
+    """(P,) quantiles by number (ISO 9276-2: D10,0 …) of unweighted sizes; NaN sizes are left out.
+
+    >>> quantiles([30, 10, float("nan"), 20])
+    array([10., 20., 30.])
+    """
+    sizes = _known(sizes)
+    return weighted_quantiles(sizes, np.ones(len(sizes)), probabilities)
+
+
+def kolmogorov_distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Largest difference of the empirical cumulative distributions of two samples; NaN where one is empty.
+
+    >>> kolmogorov_distance([10, 20], [20, 30])
+    0.5
+    """
+    first, second = np.sort(_known(first)), np.sort(_known(second))
+    if not (first.size and second.size):
+        return float("nan")
+    at = np.concatenate([first, second])
+    below = [np.searchsorted(sample, at, side="right") / sample.size for sample in (first, second)]
+    return float(abs(below[0] - below[1]).max())
+
+
+def distribution_errors(true_sizes: np.ndarray, measured_sizes: np.ndarray) -> DistributionErrors:
+    """Quantile errors and distance of the measured distribution; both in one unit."""
+    true_quantiles = quantiles(true_sizes)
+    errors = 100 * (quantiles(measured_sizes) - true_quantiles) / true_quantiles
+    return DistributionErrors(*map(float, errors), kolmogorov_distance(true_sizes, measured_sizes))
+
+
+def area_fraction(masks: CroppedMasks, frame_shape: tuple[int, int]) -> float:
+    """Share of a frame (H, W) without its data bar that particles cover; pixels that two masks share count twice.
+
+    >>> area_fraction(CroppedMasks.from_crops([(np.ones((3, 4)), (5, 7))], (20, 30)), frame_shape=(20, 30))
+    0.02
+    """
+    return float(masks.areas.sum() / np.prod(frame_shape))
 
 
 def _mean_and_std(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
@@ -167,3 +274,8 @@ def _mean_and_std(values: np.ndarray, weights: np.ndarray) -> tuple[float, float
         return float(mean), float("nan")
     number = effective_number(weights)
     return float(mean), float(np.sqrt(np.average((values - mean) ** 2, weights=weights) * number / (number - 1)))
+
+
+def _known(sizes: np.ndarray) -> np.ndarray:
+    sizes = np.asarray(sizes, np.float64)
+    return sizes[~np.isnan(sizes)]

@@ -14,7 +14,7 @@ from mmdet.registry import METRICS
 
 from scenes import coco_found, coco_truth, disks, shifted, square_grid
 from semsize.metrology.comparison import compare_split
-from semsize.metrology.figures_of_merit import HEADLINES, figures_of_merit
+from semsize.metrology.metrics import HEADLINES, particle_metrics
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.predictions import read_predictions
 from tio2.evaluation import DenseCocoMetric
@@ -173,7 +173,7 @@ def test_particle_metric_reports_the_headlines_and_keeps_all_metrics_and_compari
     for image_id in (1, 1, 2):
         metric.process(None, [data_sample(image_id, found[image_id - 1], scores[image_id - 1])])
     metrics = metric.evaluate(size=3)
-    expected = figures_of_merit(compare_split(truth, coco_found(found, scores)))
+    expected = particle_metrics(compare_split(truth, coco_found(found, scores)))
     assert set(metrics) == {f"particles/{name}" for name in HEADLINES}
     for name in HEADLINES:
         assert metrics[f"particles/{name}"] == pytest.approx(expected[name]), name

@@ -14,17 +14,12 @@ from semsize.measuring.outline_files import outlines_from_coco
 from semsize.measuring.record import in_json, read_measurement, summary_of, warnings_of
 from semsize.measuring.validation_file import validation_to_dict
 from semsize.metrology import ModelUse
-from semsize.metrology.validation import (
-    ModelValidation,
-    OcclusionClass,
-    ResidualClass,
-    ValidatedRanges,
-)
+from semsize.metrology.bias_record import BiasRecord, CoveredRanges, OcclusionClass, ResidualClass
 from semsize.structures.pixel_size import PixelSize
 
 USE = ModelUse("0", "torch", "float32", {"model.test_cfg.rcnn.score_thr": 0.05, "tile": None})
 
-VALIDATION = ModelValidation(
+VALIDATION = BiasRecord(
     checkpoint="disks.pth",
     model=USE,
     min_score=0.5,
@@ -32,7 +27,7 @@ VALIDATION = ModelValidation(
     sources=(),
     residuals=(ResidualClass(0.0, None, 20.0, 0.05, 0.01, 0.02, 100, 6),),
     occlusion=(OcclusionClass(0.0, 1.0, 6, 100, 80, -0.1, 0.0, 0.0, 5),),
-    ranges=ValidatedRanges((4.0, 6.0), (5.0, 60.0), (100.0, 200.0), (0.01, 0.9)),
+    ranges=CoveredRanges((4.0, 6.0), (5.0, 60.0), (100.0, 200.0), (0.01, 0.9)),
 )
 
 

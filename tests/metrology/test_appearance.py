@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scenes import squares
-from semsize.metrology.appearance import CIRCUMSTANCES, appearance
+from semsize.metrology.error_causes import CIRCUMSTANCES, appearance
 from semsize.structures.masks import CroppedMasks
 
 SHAPE = (60, 80)

@@ -5,17 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semsize.metrology import (
-    QUANTITY_FULLY_IMAGED,
-    QUANTITY_VISIBLE,
-    STATISTICS,
-    OcclusionEffect,
-    SystematicEffects,
-    size_budgets,
-)
+from semsize.metrology import STATISTICS, OcclusionEffect, SystematicEffects, size_budgets
+from semsize.metrology.bias_record import ResidualClass
 from semsize.metrology.budget import ONE_SIDED, coverage_factor, effective_dof
 from semsize.metrology.intervals import BETWEEN_IMAGES, WITHIN_IMAGE, SamplingInterval
-from semsize.metrology.validation import ResidualClass
+from semsize.metrology.population import QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE
 
 RESIDUALS = (
     ResidualClass(0.0, 20.0, 14.0, -0.02, 0.003, 0.004, 200, 6),

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from scenes import coco_found, coco_truth, disks, shifted, square_grid, squares
-from semsize.metrology import compare_split, figures_of_merit, summaries
-from semsize.metrology.comparison import found_by_image, image_truths
-from semsize.metrology.distribution import distribution_errors, kolmogorov_distance, quantiles
-from semsize.metrology.thresholds import threshold_curve
+from semsize.metrology import compare_split, metrics, particle_metrics
+from semsize.metrology.comparison import found_by_image, image_truths, threshold_curve
+from semsize.metrology.size_distribution import distribution_errors, kolmogorov_distance, quantiles
 from semsize.structures.masks import CroppedMasks
 
 STATES = ["isolated", "complete", "touch_complete", "masked", "unusable", None]
@@ -23,7 +22,7 @@ def test_table_2_counts_states_with_isolated_among_the_complete_ones():
     grid = square_grid(6, side_px=10)
     truth = with_states(coco_truth([grid]), STATES)
     images = compare_split(truth, coco_found([grid[[0, 2, 4, 5]]], [[0.9] * 4]))
-    counts = {group: summaries.found_counts(images, group) for group in summaries_groups()}
+    counts = {group: metrics.found_counts(images, group) for group in summaries_groups()}
     assert (counts["all"].reference, counts["all"].measured) == (6, 4)
     assert (counts["useful"].reference, counts["useful"].measured) == (4, 2)
     assert (counts["complete"].reference, counts["complete"].measured, counts["complete"].percentage) == (2, 1, 50)
@@ -42,19 +41,19 @@ def test_dice_of_disks_shifted_by_known_amounts():
     half = np.array(shifts) / (2 * radius)
     lens = (2 / np.pi) * (np.arccos(half) - half * np.sqrt(1 - half**2))  # shared area of two equal disks / area
     np.testing.assert_allclose(images[0].matching.dice, lens, atol=0.005)
-    spread = summaries.dice_spread(images, "all")
+    spread = metrics.dice_spread(images, "all")
     assert (spread.mean, spread.median, spread.min, spread.max) == pytest.approx(
         (lens.mean(), lens[1], lens[2], 1.0), abs=0.005
     )
-    for name in summaries.RESIDUAL_MEASURANDS:  # moved, not changed
-        assert summaries.residuals(images, "all", name).mean == pytest.approx(0, abs=1e-9)
+    for name in metrics.RESIDUAL_MEASURANDS:  # moved, not changed
+        assert metrics.residuals(images, "all", name).mean == pytest.approx(0, abs=1e-9)
 
 
 def test_residuals_of_squares_of_another_size():
     truth = squares((100, 100), [(5, 5), (55, 55)], 40)
     found = CroppedMasks.cat([squares((100, 100), [(5, 5)], 40), squares((100, 100), [(55, 55)], 41)])
     images = compare_split(coco_truth([truth]), coco_found([found], [[0.9, 0.8]]))
-    area = summaries.residuals(images, "all", "area_px")
+    area = metrics.residuals(images, "all", "area_px")
     assert (area.mean, area.within_1, area.within_5, area.count) == (
         pytest.approx(100 * (1681 / 1600 - 1) / 2),
         50,
@@ -62,18 +61,18 @@ def test_residuals_of_squares_of_another_size():
         2,
     )
     assert area.std == pytest.approx(100 * (1681 / 1600 - 1) / np.sqrt(2))
-    ecd = summaries.residuals(images, "all", "ecd_px")
+    ecd = metrics.residuals(images, "all", "ecd_px")
     assert (ecd.mean, ecd.within_5) == (pytest.approx(1.25), 100)
-    assert summaries.residuals(images, "all", "feret_min_px").mean == pytest.approx(1.25)
+    assert metrics.residuals(images, "all", "feret_min_px").mean == pytest.approx(1.25)
 
 
 def test_specks_scores_and_false_positives():
     grid = square_grid(9, side_px=10)
     truth = coco_truth([grid[:4]], crowds=[grid[4:5]])
     images = compare_split(truth, coco_found([grid], [[0.9] * 6 + [0.1] * 3]))
-    counts = summaries.detection_counts(images)
+    counts = metrics.detection_counts(images)
     assert (counts.found, counts.false_positives, counts.precision) == (5, 1, pytest.approx(0.8))
-    quality = summaries.instance_quality(images)
+    quality = metrics.instance_quality(images)
     assert quality.f1 == quality.panoptic_quality == pytest.approx(8 / 9)
     assert (quality.iou_over_predictions, quality.iou_over_truths) == (pytest.approx(0.8), 1.0)
     assert quality.foreground_iou == pytest.approx(4 / 5)
@@ -82,7 +81,7 @@ def test_specks_scores_and_false_positives():
 
 def test_both_directions_of_instance_iou_differ():
     grid = square_grid(10, side_px=10)
-    quality = summaries.instance_quality(compare_split(coco_truth([grid]), coco_found([grid[:2]], [[0.9] * 2])))
+    quality = metrics.instance_quality(compare_split(coco_truth([grid]), coco_found([grid[:2]], [[0.9] * 2])))
     assert (quality.iou_over_predictions, quality.iou_over_truths) == (1.0, pytest.approx(0.2))
 
 
@@ -101,21 +100,21 @@ def test_truncated_particles_are_left_out_of_sizes_only():
     truth = coco_truth([grid])
     truth["annotations"][0]["truncated"] = True
     images = compare_split(truth, coco_found([grid], [[0.9] * 4]))
-    assert len(summaries.true_sizes(images, "all")) == len(summaries.measured_sizes(images, "all")) == 3
-    assert summaries.found_counts(images, "all").measured == 4
+    assert len(metrics.true_sizes(images, "all")) == len(metrics.measured_sizes(images, "all")) == 3
+    assert metrics.found_counts(images, "all").measured == 4
 
 
 def test_figures_by_configuration_and_nan_where_there_is_nothing():
     grid = square_grid(4, side_px=10)
     truth = coco_truth([grid, grid])
     truth["images"][0]["configuration"], truth["images"][1]["configuration"] = "matrix", "scattered"
-    figures = figures_of_merit(compare_split(truth, coco_found([grid[:2], grid], [[0.9] * 2, [0.9] * 4])))
+    figures = particle_metrics(compare_split(truth, coco_found([grid[:2], grid], [[0.9] * 2, [0.9] * 4])))
     assert (figures["all_found_percent"], figures["matrix/all_found_percent"]) == (75, 50)
     assert figures["scattered/all_found_percent"] == 100
     assert figures["matrix/false_positives"] == 0
     assert not any(name.startswith("agglomerated") for name in figures)
     assert np.isnan(figures["useful_dice_mean"])
-    nothing = figures_of_merit(compare_split(truth, []))
+    nothing = particle_metrics(compare_split(truth, []))
     assert (nothing["all_found"], nothing["f1"], nothing["iou_over_truths"]) == (0, 0, 0)
     assert np.isnan([nothing["precision"], nothing["all_dice_mean"], nothing["all_D50_error_percent"]]).all()
 
@@ -159,7 +158,7 @@ def test_the_d50_error_beside_the_score_is_that_of_the_table():
     predictions = coco_found([found], [[0.9] * 5])
     truths = image_truths(truth)
     curve = threshold_curve(truths, found_by_image(predictions, truths))
-    errors = summaries.size_errors(compare_split(truth, predictions), "all")
+    errors = metrics.size_errors(compare_split(truth, predictions), "all")
     assert curve.d50_errors_percent[0] == errors.d50_percent == pytest.approx(0)
 
 

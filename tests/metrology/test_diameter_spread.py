@@ -5,7 +5,7 @@ import pytest
 
 from scenes import squares
 from semsize.metrology.comparison import ImageFound, ImageTruth, compare_image
-from semsize.metrology.diameter_spread import diameter_differences, diameter_spread
+from semsize.metrology.metrics import diameter_differences, diameter_spread
 from semsize.structures.masks import CroppedMasks
 
 SHAPE = (60, 80)

@@ -114,8 +114,8 @@ def test_every_error_has_one_cause_of_the_lists():
 
 
 def test_tables_hold_shares_of_both_sides():
-    tables = overlap_tables(PAIR, block(10, 10, 20, 30))
-    assert tables.cover[:, 0].tolist() == [1, 0.5]
-    assert tables.inside[:, 0] == pytest.approx([2 / 3, 1 / 3])
-    assert tables.dice[:, 0] == pytest.approx([0.8, 0.4])
-    assert overlap_tables(PAIR, PAIR[:0]).dice.shape == (2, 0)
+    cover, inside, dice = overlap_tables(PAIR, block(10, 10, 20, 30))
+    assert cover[:, 0].tolist() == [1, 0.5]
+    assert inside[:, 0] == pytest.approx([2 / 3, 1 / 3])
+    assert dice[:, 0] == pytest.approx([0.8, 0.4])
+    assert overlap_tables(PAIR, PAIR[:0]).shape == (3, 2, 0)

@@ -8,7 +8,8 @@ from skimage.measure import regionprops
 from skimage.morphology import convex_hull_image
 
 from scenes import disks
-from semsize.metrology import areas_px, equivalent_circular_diameter, measure, measure_moments, measure_sizes
+from semsize.metrology import equivalent_circular_diameter, measure
+from semsize.metrology.measurands import measure_moments
 from semsize.structures import CroppedMasks, PixelSize
 from strategies import ellipse_stacks, noise_stacks
 
@@ -30,13 +31,13 @@ def test_ecd_scales_with_length(area, factor):
 
 def test_rasterised_disks_have_their_diameters():
     radii = np.array([10.0, 31.4, 80.0])
-    np.testing.assert_allclose(measure_sizes(centred_disks(*radii)).ecd_px, 2 * radii, rtol=3e-3)
+    np.testing.assert_allclose(measure(centred_disks(*radii)).ecd_px, 2 * radii, rtol=3e-3)
 
 
 def test_nanometres_come_through_the_pixel_size():
     masks = centred_disks(20, 50)
-    sizes = measure_sizes(masks, PixelSize(7.344))
-    np.testing.assert_array_equal(sizes.area_px, areas_px(masks))
+    sizes = measure(masks, PixelSize(7.344))
+    np.testing.assert_array_equal(sizes.area_px, masks.areas)
     np.testing.assert_allclose(sizes.ecd_nm, sizes.ecd_px * 7.344)
     np.testing.assert_allclose(sizes.area_nm2, np.pi * sizes.ecd_nm**2 / 4)
 
@@ -44,14 +45,14 @@ def test_nanometres_come_through_the_pixel_size():
 def test_what_cannot_be_measured_is_nan():
     full = np.zeros((2, 5, 5), np.uint8)
     full[1] = 1
-    sizes = measure_sizes(CroppedMasks.from_full(full))
+    sizes = measure(CroppedMasks.from_full(full))
     np.testing.assert_array_equal(sizes.area_px, [0, 25])
     np.testing.assert_array_equal(np.isnan(sizes.ecd_px), [True, False])
     assert np.isnan([sizes.area_nm2, sizes.ecd_nm]).all()
 
 
 def test_no_particles():
-    assert measure_sizes(CroppedMasks.empty((5, 5)), PixelSize(1.0)).ecd_nm.shape == (0,)
+    assert measure(CroppedMasks.empty((5, 5)), PixelSize(1.0)).ecd_nm.shape == (0,)
 
 
 def shape_mask(kind, length, ratio, angle, phase):

@@ -6,7 +6,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from scenes import coco_found, coco_truth, shifted, square_grid
-from semsize.metrology.comparison import outcomes, pooled_average_precision
+from semsize.metrology.matching import outcomes, pooled_average_precision
 from semsize.structures.masks import CroppedMasks
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from semsize.metrology.paired import paired_difference, t_interval
+from semsize.metrology.intervals import paired_difference, t_interval
 
 
 def mean_of(values):

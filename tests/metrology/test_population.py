@@ -5,24 +5,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semsize.metrology import QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE, exclusion_effects, population
+from semsize.metrology import exclusion_effects, population
+from semsize.metrology.population import FULLY_IMAGED_STATES, QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE
 from semsize.structures import STATES
 
 
 @given(st.lists(st.sampled_from([*STATES, None]), max_size=20))
 def test_every_particle_is_in_one_part(states):
     split = population(states)
-    parts = np.array([split.headline, split.rest, split.unknown])
+    full = np.array([state in FULLY_IMAGED_STATES for state in states], bool)
+    parts = np.array([full | (not split.states_known), split.not_fully_imaged, split.unknown])
     np.testing.assert_array_equal(parts.sum(axis=0), 1)
     assert split.quantity == (QUANTITY_FULLY_IMAGED if split.states_known else QUANTITY_VISIBLE)
-    assert split.unknown_count == (states.count(None) if split.states_known else 0)
+    assert split.unknown.sum() == (states.count(None) if split.states_known else 0)
 
 
 def test_fully_imaged_ones_make_the_headline():
     split = population(["isolated", "complete", "touch_complete", "masked", "unusable", None])
-    np.testing.assert_array_equal(split.headline, [1, 1, 1, 0, 0, 0])
-    np.testing.assert_array_equal(split.rest, [0, 0, 0, 1, 1, 0])
-    assert population([None, None]).headline.all()
+    np.testing.assert_array_equal(split.unknown, [0, 0, 0, 0, 0, 1])
+    np.testing.assert_array_equal(split.not_fully_imaged, [0, 0, 0, 1, 1, 0])
+    assert not population([None, None]).not_fully_imaged.any()
 
 
 def test_exclusions_count_once_and_tell_their_effect():

@@ -22,9 +22,9 @@ def measured():
     for number in range(IMAGES):
         truth = render_image(settings, number).truth
         border = border_weights(truth.full.boxes, truth.full.image_shape)
-        kept = ~border.touches
+        kept = ~np.isnan(border)
         sizes = measure(truth.full[kept], PixelSize(NM_PER_PX))
-        columns = sizes.ecd_nm, truth.ecds_nm[kept], border.weights[kept], np.full(kept.sum(), number)
+        columns = sizes.ecd_nm, truth.ecds_nm[kept], border[kept], np.full(kept.sum(), number)
         ferets = sizes.feret_min_px - truth.ferets_nm[kept, 0] / NM_PER_PX
         rows.append(np.stack([*columns, ferets, sizes.feret_max_px - truth.ferets_nm[kept, 1] / NM_PER_PX]))
     return np.concatenate(rows, axis=1)

@@ -6,7 +6,7 @@ import re
 from tested_runs import scene
 
 from semsize.measuring.csv_files import PARTICLE_COLUMNS, TRUTH_COLUMNS
-from semsize.metrology import compare_split, figures_of_merit
+from semsize.metrology import compare_split, particle_metrics
 from tio2.reporting import write_report
 
 
@@ -14,7 +14,7 @@ def test_files_of_a_split(tmp_path):
     folder = tmp_path / "val"
     truth, predictions = scene(3)
     images = compare_split(truth, predictions)
-    metrics = {f"particles/{name}": value for name, value in figures_of_merit(images).items()}
+    metrics = {f"particles/{name}": value for name, value in particle_metrics(images).items()}
     write_report(folder, images, {"config": "x", "split": "val", "operating_point": {}, "metrics": metrics})
     with (folder / "particles.csv").open() as stream:
         rows = list(csv.DictReader(stream))

@@ -12,26 +12,20 @@ from semsize.measuring.validation_file import (
     with_record,
     write_validations,
 )
-from semsize.metrology import ModelUse, ValidationError
-from semsize.metrology.validation import (
-    ModelValidation,
-    OcclusionClass,
-    ResidualClass,
-    ValidatedRanges,
-    ValidationSource,
-)
+from semsize.metrology import BiasRecordError, ModelUse
+from semsize.metrology.bias_record import BiasRecord, CoveredRanges, OcclusionClass, RecordSource, ResidualClass
 
 USE = ModelUse("a" * 64, "torch", "float32", {"tile": None, "pipeline": [{"type": "Resize", "scale_factor": 1.5}]})
 
-RECORD = ModelValidation(
+RECORD = BiasRecord(
     checkpoint="light.pth",
     model=USE,
     min_score=0.5,
     min_dice=0.75,
-    sources=(ValidationSource("val.json", "predictions.json", "annotated", 6, 589),),
+    sources=(RecordSource("val.json", "predictions.json", "annotated", 6, 589),),
     residuals=(ResidualClass(0.0, None, 15.5, -0.0123, 0.005, 0.002, 90, 6),),
     occlusion=(OcclusionClass(0.05, 0.1, 4, 300, 190, -0.11, 0.03, 0.05, 3),),
-    ranges=ValidatedRanges((7.344, 7.344), None, None, (0.05, 0.2)),
+    ranges=CoveredRanges((7.344, 7.344), None, None, (0.05, 0.2)),
 )
 
 
@@ -45,10 +39,10 @@ def test_written_and_read_it_is_the_same(tmp_path):
 
 def test_a_missing_or_broken_file_is_one_line(tmp_path):
     path = tmp_path / "x.validation.json"
-    with pytest.raises(ValidationError, match=r"x\.validation\.json: cannot be read"):
+    with pytest.raises(BiasRecordError, match=r"x\.validation\.json: cannot be read"):
         read_validations(path)
     path.write_text("{")
-    with pytest.raises(ValidationError, match="not a JSON file"):
+    with pytest.raises(BiasRecordError, match="not a JSON file"):
         read_validations(path)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from annotators import AnnotatorErrors, scene_of
 from scenes import coco_truth, disks, square_grid
-from semsize.metrology.annotators import AnnotatorErrors, scene_of
 from semsize.metrology.comparison import image_truths
 from semsize.structures import write_annotations
 from semsize.structures.masks import CroppedMasks

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from semsize.metrology.comparison import image_truths
-from semsize.metrology.matching import match
-from semsize.metrology.summaries import DICE_AT_IOU_50
+from semsize.metrology.matching import DICE_AT_IOU_50, match
 from semsize.sem.reading import read_grey
 from semsize.structures.annotations import read_annotations
 from semsize.structures.files import read_json, write_json

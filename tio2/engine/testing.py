@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from semsize.metrology.comparison import OPERATING_SCORE
+from semsize.metrology.matching import OPERATING_SCORE
 from semsize.structures.files import file_sha256, write_json
 from tio2.engine.config import annotation_file, divided_set
 from tio2.engine.hooks import precision_name

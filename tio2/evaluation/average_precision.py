@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
-from semsize.metrology.comparison import IOU_THRESHOLDS, RECALLS
+from semsize.metrology.matching import IOU_THRESHOLDS, RECALLS
 from tio2.evaluation.box_nms import table1_selection
 
 COCO_CAP = 100

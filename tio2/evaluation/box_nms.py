@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from mmcv.ops import nms
 
-from semsize.metrology.comparison import OPERATING_SCORE
+from semsize.metrology.matching import OPERATING_SCORE
 
 TABLE1_BOX_NMS_IOU = 0.3
 TABLE1_INSTANCES = 512

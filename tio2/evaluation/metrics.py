@@ -15,9 +15,9 @@ from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from semsize.metrology.comparison import OPERATING_SCORE, ImageComparison, compare_split
-from semsize.metrology.figures_of_merit import HEADLINES, figures_of_merit
-from semsize.metrology.matching import MIN_DICE
+from semsize.metrology.comparison import ImageComparison, compare_split
+from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
+from semsize.metrology.metrics import HEADLINES, particle_metrics
 from semsize.structures.annotations import read_annotations
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.predictions import prediction_record, write_predictions
@@ -117,7 +117,7 @@ class DenseCocoMetric(PredictionMetric):
 class ParticleMetric(PredictionMetric):
     """Particles found, false positives, overlap, residuals of the size, error of the size distribution.
 
-    Reports the `HEADLINES` of `semsize.metrology.figures_of_merit`, since a log has no room for them all. Afterwards
+    Reports the `HEADLINES` of `semsize.metrology.particle_metrics`, since a log has no room for them all. Afterwards
     ``all_metrics`` holds them all, for each state and configuration, and ``comparisons`` the `ImageComparison` of each
     image that was predicted, from which the test program writes its report. ``iscrowd`` truth counts for and against
     nobody.
@@ -154,7 +154,7 @@ class ParticleMetric(PredictionMetric):
         predicted = set(image_ids)
         truth = {**self.truth, "images": [image for image in self.truth["images"] if image["id"] in predicted]}
         self.comparisons = compare_split(truth, found, min_score=self.min_score, min_dice=self.min_dice)
-        self.all_metrics = figures_of_merit(self.comparisons)
+        self.all_metrics = particle_metrics(self.comparisons)
         return {name: self.all_metrics[name] for name in HEADLINES}
 
 

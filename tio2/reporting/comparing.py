@@ -15,8 +15,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from semsize.measuring.tables import markdown_table
-from semsize.metrology.comparison import OPERATING_SCORE
-from semsize.metrology.paired import PairedDifference, paired_difference
+from semsize.metrology.intervals import PairedDifference, paired_difference
+from semsize.metrology.matching import OPERATING_SCORE
 from tio2.reporting.runs import FIGURES, ImageResult, RunError, Start, TestedRun, start_of
 
 CHART_FIGURES = ("mAP", "AP50", "useful found, %")

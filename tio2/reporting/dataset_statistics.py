@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import equivalent_circular_diameter
-from semsize.metrology.distribution import quantiles
+from semsize.metrology.size_distribution import quantiles
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.states import STATES
 from tio2.reporting.detector_limits import DetectorLimits

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from semsize.measuring.tables import markdown_table
-from semsize.metrology.appearance import CIRCUMSTANCES
 from semsize.metrology.comparison import ImageComparison
-from semsize.metrology.diameter_spread import diameter_differences, diameter_spread
-from semsize.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, ImageErrors
+from semsize.metrology.error_causes import CIRCUMSTANCES, FALSE_CAUSES, MISS_CAUSES, ImageErrors
 from semsize.metrology.measurands import equivalent_circular_diameter
+from semsize.metrology.metrics import diameter_differences, diameter_spread
 
 NOTHING = "on no particle"
 

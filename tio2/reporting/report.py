@@ -12,13 +12,11 @@ from tqdm import tqdm
 from semsize.measuring import csv_files
 from semsize.measuring.overlays import draw_overlay, write_png
 from semsize.measuring.tables import markdown_table
-from semsize.metrology import summaries
-from semsize.metrology.comparison import GROUPS, OPERATING_SCORE, STATE_GROUPS, ImageComparison
-from semsize.metrology.distribution import quantiles
-from semsize.metrology.figures_of_merit import CONFIGURATIONS
-from semsize.metrology.matching import MIN_DICE
-from semsize.metrology.summaries import RESIDUAL_MEASURANDS, size_measurand
-from semsize.metrology.thresholds import PLATEAU, ThresholdCurve, threshold_curve
+from semsize.metrology import metrics
+from semsize.metrology.comparison import GROUPS, PLATEAU, STATE_GROUPS, ImageComparison, ThresholdCurve, threshold_curve
+from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
+from semsize.metrology.metrics import CONFIGURATIONS, RESIDUAL_MEASURANDS, size_measurand
+from semsize.metrology.size_distribution import quantiles
 
 CAPTIONS = {
     "sizes": "Equivalent circular diameters, reference and measured",
@@ -101,8 +99,8 @@ def draw_split(
 
 
 def _report(images: Sequence[ImageComparison], curve: ThresholdCurve, record: Mapping, min_score: float) -> str:
-    counts, quality = summaries.detection_counts(images), summaries.instance_quality(images)
-    found = [(group, summaries.found_counts(images, group)) for group in GROUPS]
+    counts, quality = metrics.detection_counts(images), metrics.instance_quality(images)
+    found = [(group, metrics.found_counts(images, group)) for group in GROUPS]
     found_rows = [[group, count.reference, count.measured, count.percentage] for group, count in found]
     point = curve.operating_point
     limits = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in record["operating_point"].items())
@@ -119,7 +117,7 @@ def _report(images: Sequence[ImageComparison], curve: ThresholdCurve, record: Ma
         "## Overlap of the matched particles (Table 4)\n",
         markdown_table(
             ["Dice", "mean", "median", "std", "min", "max"],
-            [[group, *vars(summaries.dice_spread(images, group)).values()] for group in GROUPS],
+            [[group, *vars(metrics.dice_spread(images, group)).values()] for group in GROUPS],
         ),
         "## Residuals, (measured - reference) / reference\n",
         *(f"{group}:\n\n{_residual_table(images, group)}" for group in ("useful", "all")),
@@ -157,7 +155,7 @@ def _precision_table(metrics: Mapping) -> str:
 
 def _residual_table(images: Sequence[ImageComparison], group: str) -> str:
     rows = [
-        [name.removesuffix("_px").replace("_", " "), *vars(summaries.residuals(images, group, name)).values()]
+        [name.removesuffix("_px").replace("_", " "), *vars(metrics.residuals(images, group, name)).values()]
         for name in RESIDUAL_MEASURANDS
     ]
     header = ["measurand", "mean, %", "std, %", "within ±1 %, %", "within ±5 %, %", "particles"]
@@ -167,8 +165,8 @@ def _residual_table(images: Sequence[ImageComparison], group: str) -> str:
 def _size_table(images: Sequence[ImageComparison]) -> str:
     rows = []
     for group in GROUPS:
-        true, measured = summaries.true_sizes(images, group), summaries.measured_sizes(images, group)
-        rows.append([group, len(true), len(measured), *vars(summaries.size_errors(images, group)).values()])
+        true, measured = metrics.true_sizes(images, group), metrics.measured_sizes(images, group)
+        rows.append([group, len(true), len(measured), *vars(metrics.size_errors(images, group)).values()])
     header = ["particles", "true", "measured", "D10 error, %", "D50 error, %", "D90 error, %", "Kolmogorov distance"]
     return markdown_table(header, rows, decimals=2)
 
@@ -178,10 +176,10 @@ def _by_configuration(images: Sequence[ImageComparison]) -> str:
     for configuration in CONFIGURATIONS:
         chosen = [image for image in images if image.truth.configuration == configuration]
         if chosen:
-            particles, useful = (summaries.found_counts(chosen, group) for group in ("all", "useful"))
+            particles, useful = (metrics.found_counts(chosen, group) for group in ("all", "useful"))
             row = [configuration, len(chosen), particles.reference, particles.percentage, useful.percentage]
-            ecd, dice = summaries.residuals(chosen, "useful", "ecd_px"), summaries.dice_spread(chosen, "all")
-            rows.append([*row, summaries.detection_counts(chosen).false_positives, dice.mean, ecd.mean, ecd.std])
+            ecd, dice = metrics.residuals(chosen, "useful", "ecd_px"), metrics.dice_spread(chosen, "all")
+            rows.append([*row, metrics.detection_counts(chosen).false_positives, dice.mean, ecd.mean, ecd.std])
     if not rows:
         return "The images' configuration (agglomerated, scattered, matrix) is not known.\n"
     header = ["configuration", "images", "particles", "found, %", "useful found, %", "false positives", "Dice"]
@@ -203,7 +201,7 @@ def _size_histograms(images: Sequence[ImageComparison]) -> Figure:
     figure = Figure(figsize=(11, 6.5), **FIGURE)
     unit = size_measurand(images).rpartition("_")[2]
     for (above, below), group in zip(figure.subplots(2, 2).T, ("all", "useful"), strict=True):
-        true, found = summaries.true_sizes(images, group), summaries.measured_sizes(images, group)
+        true, found = metrics.true_sizes(images, group), metrics.measured_sizes(images, group)
         if true.size + found.size:
             bins = np.linspace(0, quantiles(np.concatenate([true, found]), (0.995,))[0] * 1.02, 41)
             above.hist(true, bins, color=TRUE_COLOUR, alpha=0.55, label=f"reference ({len(true)})")
@@ -223,7 +221,7 @@ def _residual_histograms(images: Sequence[ImageComparison]) -> Figure:
     """Residuals of every measurand over the matched useful particles."""
     figure = Figure(figsize=(13, 6), **FIGURE)
     for axes, measurand in zip(figure.subplots(2, 4).flat, RESIDUAL_MEASURANDS, strict=True):
-        values = summaries.residual_values(images, "useful", measurand)
+        values = metrics.residual_values(images, "useful", measurand)
         axes.hist(np.clip(values, *LIMITS_PERCENT), np.linspace(*LIMITS_PERCENT, 51), color=FOUND_COLOUR)
         axes.axvline(0, color="black", linewidth=0.8)
         if values.size > 1:
@@ -245,7 +243,7 @@ def _residual_against_size(images: Sequence[ImageComparison]) -> Figure:
         sizes = [
             getattr(i.true_measurands, measurand)[i.matching.truth][c] for i, c in zip(images, chosen, strict=True)
         ]
-        size, residual = np.concatenate([[], *sizes]), summaries.residual_values(images, group, measurand)
+        size, residual = np.concatenate([[], *sizes]), metrics.residual_values(images, group, measurand)
         is_all = group == "all"
         if is_all or len(size):
             style = dict(s=5, zorder=1, label="state not known") if is_all else dict(s=7, zorder=2, label=group)

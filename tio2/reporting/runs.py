@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semsize.metrology.comparison import NOT_COUNTED, RIGHT, WRONG, pooled_average_precision
+from semsize.metrology.matching import NOT_COUNTED, RIGHT, WRONG, pooled_average_precision
 from semsize.structures.files import read_json
 from semsize.structures.states import USEFUL_STATES
 
@@ -34,7 +34,7 @@ class ImageResult:
         dice: (K,) of the matched particles.
         ecd_residuals: (K,) percent.
         scores: (M,) of all detections.
-        outcomes: (M, 10), see `semsize.metrology.comparison`.
+        outcomes: (M, 10), see `semsize.metrology.matching.outcomes`.
     """
 
     particles: int

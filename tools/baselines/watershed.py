@@ -66,7 +66,7 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
 
     Every particle found counts from score 0 on: the score, the contrast across the outline, ranks them and no more.
     """
-    from semsize.metrology import compare_split, figures_of_merit
+    from semsize.metrology import compare_split, particle_metrics
     from semsize.sem import read_grey
     from semsize.structures import prediction_record, read_annotations, write_predictions
     from semsize.structures.files import write_json
@@ -87,7 +87,7 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
     write_predictions(folder / split / "predictions.json", predictions)
     compared = compare_split(truth, predictions, min_score=0.0)
     metrics = {f"coco/{name}": value for name, value in coco_metrics(truth, predictions).items()}
-    metrics |= {f"particles/{name}": value for name, value in figures_of_merit(compared).items()}
+    metrics |= {f"particles/{name}": value for name, value in particle_metrics(compared).items()}
     record = {
         "config": family,
         "split": split,

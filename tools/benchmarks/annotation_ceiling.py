@@ -17,20 +17,15 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from annotators import AnnotatorErrors, annotated, exact, scene_of, windows_of
+from outline_offsets import OffsetSpread, edge_offsets, offset_spread, valley_offsets
 from semsize.cli import one_line_errors
 from semsize.measuring.tables import markdown_table
-from semsize.metrology import summaries
-from semsize.metrology.annotators import MARGIN_PX, AnnotatorErrors, annotated, exact, scene_of, windows_of
-from semsize.metrology.comparison import (
-    ImageFound,
-    ImageTruth,
-    compare_image,
-    image_truths,
-    outcomes,
-    pooled_average_precision,
-)
-from semsize.metrology.diameter_spread import diameter_differences, diameter_spread
-from semsize.metrology.outline_offsets import OffsetSpread, edge_offsets, offset_spread, valley_offsets
+from semsize.metrology import metrics
+from semsize.metrology.comparison import ImageFound, ImageTruth, compare_image, image_truths
+from semsize.metrology.hulls import MARGIN_PX
+from semsize.metrology.matching import outcomes, pooled_average_precision
+from semsize.metrology.metrics import diameter_differences, diameter_spread
 from semsize.metrology.population import FULLY_IMAGED_STATES
 from semsize.sem import SEMReadError, read_grey
 from semsize.structures import AnnotationError, read_annotations
@@ -164,15 +159,15 @@ def figures(truths: Sequence[ImageTruth], founds: Sequence[CroppedMasks], rng: n
     for scores in (by_size, at_random):
         of_images = [outcomes(t.masks, f, s, t.ignored) for t, f, s in zip(truths, founds, scores, strict=True)]
         precisions.append(pooled_average_precision(scores, of_images, sum(len(t.masks) for t in truths)))
-    size = summaries.residuals(images, "useful", "ecd_px")
+    size = metrics.residuals(images, "useful", "ecd_px")
     pairs = [diameter_differences(image)[image.matched_members("useful")] for image in images]
     apart = diameter_spread(np.concatenate(pairs))
-    quality = summaries.instance_quality(images)
+    quality = metrics.instance_quality(images)
     return [
         *(float(value) for p in precisions for value in (p[0], p.mean(), p[5], p[8])),
-        summaries.found_counts(images, "useful").percentage,
-        summaries.detection_counts(images).false_positives,
-        summaries.dice_spread(images, "useful").mean,
+        metrics.found_counts(images, "useful").percentage,
+        metrics.detection_counts(images).false_positives,
+        metrics.dice_spread(images, "useful").mean,
         size.mean,
         size.std,
         apart.std_px,

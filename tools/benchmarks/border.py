@@ -14,8 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from semsize.measuring.tables import markdown_table
-from semsize.metrology import border_weights, measure_sizes, weighted_quantiles
-from semsize.metrology.size_distribution import PROBABILITIES
+from semsize.metrology import border_weights, equivalent_circular_diameter
+from semsize.metrology.size_distribution import PROBABILITIES, weighted_quantiles
 from semsize.synthesis import RenderSettings, render_image
 
 BATCHES = 10
@@ -47,7 +47,7 @@ def rendered_field(particles: int, seed: int) -> Field:
     truth = render_image(RenderSettings(seed, (side, side), "scattered", particles=particles), 0).truth
     full = truth.full[~truth.truncated]
     extent = np.array([crop.shape for crop in full.crops])
-    return Field(measure_sizes(full).ecd_px, full.origins, extent, np.array([side, side]))
+    return Field(equivalent_circular_diameter(full.areas), full.origins, extent, np.array([side, side]))
 
 
 def crop_at_random(field: Field, side: int, crops: int, rng: np.random.Generator) -> Crops:
@@ -57,9 +57,10 @@ def crop_at_random(field: Field, side: int, crops: int, rng: np.random.Generator
         low = (field.low - rng.integers(0, field.shape)) % field.shape  # (N, 2)
         inside = np.flatnonzero((low + field.extent <= side).all(axis=1))
         boxes = np.hstack([low[:, ::-1], (low + field.extent)[:, ::-1]])[inside]
-        border = border_weights(boxes, (side, side))
-        found.append(inside[~border.touches])
-        weights.append(border.weights[~border.touches])
+        of_crop = border_weights(boxes, (side, side))
+        whole = ~np.isnan(of_crop)
+        found.append(inside[whole])
+        weights.append(of_crop[whole])
         batches.append(np.full(len(found[-1]), number * BATCHES // crops))
     return Crops(*map(np.concatenate, (found, weights, batches)))
 

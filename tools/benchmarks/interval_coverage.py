@@ -15,10 +15,8 @@ from scipy import stats
 from tqdm import tqdm
 
 from semsize.measuring.tables import markdown_table
-from semsize.metrology.intervals import STATISTICS, resampled_statistics, statistics, student_intervals
-from semsize.metrology.nanomaterial import share_below
-from semsize.metrology.size_distribution import PROBABILITIES
-from semsize.metrology.size_sample import SizeSample
+from semsize.metrology.intervals import STATISTICS, resampled_statistics, share_below, statistics, student_intervals
+from semsize.metrology.size_distribution import PROBABILITIES, SizeSample
 
 MEDIAN, LOG_SPREAD = 203.0, np.log(1.4)
 PARTICLES, VARIATION = 60, 0.6

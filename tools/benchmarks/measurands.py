@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from semsize.measuring.tables import markdown_table
-from semsize.metrology.atlas import atlases
-from semsize.metrology.measurands import Measurands, measure, perimeters
+from semsize.metrology.measurands import Measurands, measure
 from semsize.structures.masks import CroppedMasks
 
 SIZES_PX = (10, 14, 20, 30, 50, 70, 100)
@@ -93,12 +92,8 @@ def perimeter_candidates(masks: CroppedMasks) -> dict[str, np.ndarray]:
     """Other estimators of the perimeter."""
     from skimage.measure import perimeter, perimeter_crofton
 
-    crofton4 = np.empty(len(masks))
-    for atlas in atlases(masks):
-        crofton4[atlas.index] = perimeters(atlas, directions=4)
     padded = [np.pad(crop, 1) for crop in masks.crops]
     return {
-        "Crofton, 4 directions": crofton4,
         "scikit-image perimeter_crofton(4)": np.array([perimeter_crofton(crop, directions=4) for crop in padded]),
         "scikit-image perimeter(4)": np.array([perimeter(crop, neighborhood=4) for crop in padded]),
     }

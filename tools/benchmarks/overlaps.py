@@ -85,7 +85,8 @@ def main() -> None:
         from tqdm import tqdm
 
         from semsize.measuring.tables import markdown_table
-        from semsize.metrology.comparison import OPERATING_SCORE, compare_image, found_by_image, image_truths
+        from semsize.metrology.comparison import compare_image, found_by_image, image_truths
+        from semsize.metrology.matching import OPERATING_SCORE
         from semsize.sem import read_grey
         from semsize.structures import prediction_record, read_annotations
         from semsize.structures.files import write_json

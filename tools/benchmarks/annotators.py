@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from outline_offsets import smooth_distance
 from semsize.metrology.comparison import ImageTruth
-from semsize.metrology.outline_offsets import smooth_distance
 from semsize.structures.masks import CroppedMasks
 
 MARGIN_PX = 10
@@ -22,42 +22,25 @@ CORRELATION_PX = 4.0
 
 @dataclass(frozen=True)
 class AnnotatorErrors:
-    """How annotations differ from the particles; all 0 and False: not at all.
+    """How annotations differ from the particles; all 0 and False: not at all."""
 
-    Attributes:
-        within_px: standard deviation of the outline along itself.
-        between_px: standard deviation of a whole outline, outwards or inwards.
-        inner: factor on both where another particle is within 3 px.
-        gaps: whether a pixel between touching particles is left to neither.
-        missed: share of the particles that nobody annotated.
-        joined: share that is annotated as one with a neighbour.
-        divided: share that is annotated as two.
-    """
-
-    within_px: float = 0.0
-    between_px: float = 0.0
-    inner: float = 1.0
-    gaps: bool = False
-    missed: float = 0.0
-    joined: float = 0.0
-    divided: float = 0.0
+    within_px: float = 0.0  # standard deviation of the outline along itself
+    between_px: float = 0.0  # standard deviation of a whole outline, outwards or inwards
+    inner: float = 1.0  # factor on both where another particle is within 3 px
+    gaps: bool = False  # whether a pixel between touching particles is left to neither
+    missed: float = 0.0  # share of the particles that nobody annotated
+    joined: float = 0.0  # share that is annotated as one with a neighbour
+    divided: float = 0.0  # share that is annotated as two
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """An image's particles as smooth outlines.
+    """An image's particles as smooth outlines."""
 
-    Attributes:
-        truth: what its annotation says.
-        places: of each particle, the rows and columns that its distance covers.
-        distances: of each, `smooth_distance`, (h, w).
-        near_others: of each, (h, w) bool: another particle is within 3 px.
-    """
-
-    truth: ImageTruth
-    places: list[tuple[slice, slice]]
-    distances: list[np.ndarray]
-    near_others: list[np.ndarray]
+    truth: ImageTruth  # what its annotation says
+    places: list[tuple[slice, slice]]  # of each particle, the rows and columns that its distance covers
+    distances: list[np.ndarray]  # of each, `smooth_distance`, (h, w)
+    near_others: list[np.ndarray]  # of each, (h, w) bool: another particle is within 3 px
 
 
 def annotated(scene: Scene, errors: AnnotatorErrors, rng: np.random.Generator) -> ImageTruth:

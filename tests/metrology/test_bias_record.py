@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semsize.metrology import correct_sizes, mean_residual, model_uncertainty, occlusion_effect, range_warnings
-from semsize.metrology.validation import OcclusionClass, ResidualClass, ValidatedRanges
+from semsize.metrology import correct_sizes, occlusion_effect, range_warnings
+from semsize.metrology.bias_record import CoveredRanges, OcclusionClass, ResidualClass, mean_residual, model_uncertainty
 
 RESIDUALS = (
     ResidualClass(0.0, 20.0, 10.0, -0.02, 0.003, 0.004, 200, 6),
     ResidualClass(20.0, 40.0, 40.0, 0.02, 0.006, 0.008, 300, 5),
 )
-RANGES = ValidatedRanges((7.0, 8.0), (10.0, 50.0), (60.0, 100.0), (0.05, 0.2))
+RANGES = CoveredRanges((7.0, 8.0), (10.0, 50.0), (60.0, 100.0), (0.05, 0.2))
 
 
 def test_the_residual_runs_straight_over_the_log_of_the_size_and_stays_beyond():
@@ -36,8 +36,8 @@ def test_without_classes_sizes_stay():
 
 
 def test_model_uncertainty_is_that_of_the_nearest_class():
-    assert vars(model_uncertainty(RESIDUALS, 12.0)) == pytest.approx({"relative_std": 0.005, "dof": 5})
-    assert vars(model_uncertainty(RESIDUALS, 21.0)) == pytest.approx({"relative_std": 0.01, "dof": 4})
+    assert model_uncertainty(RESIDUALS, 12.0) == pytest.approx((0.005, 5))
+    assert model_uncertainty(RESIDUALS, 21.0) == pytest.approx((0.01, 4))
 
 
 def test_occlusion_is_looked_up_by_density():
@@ -89,6 +89,6 @@ def test_each_quantity_outside_is_one_line(changes, message):
 
 
 def test_what_was_never_validated_is_said():
-    lines = warned(ValidatedRanges(None, None, None, None))
+    lines = warned(CoveredRanges(None, None, None, None))
     assert len(lines) == 4
     assert all("was not validated for it" in line for line in lines)

@@ -29,34 +29,22 @@ LAGS_PX = np.arange(21)
 
 @dataclass(frozen=True, eq=False)
 class Offsets:
-    """Of one outline.
+    """Of one outline."""
 
-    Attributes:
-        points: (K, 2) row and column of the points where an edge was found.
-        offsets_px: (K,) how far outside the outline it lies there.
-        looked_at: points where one was looked for.
-    """
-
-    points: np.ndarray
-    offsets_px: np.ndarray
-    looked_at: int
+    points: np.ndarray  # (K, 2) row and column of the points where an edge was found
+    offsets_px: np.ndarray  # (K,) how far outside the outline it lies there
+    looked_at: int  # points where one was looked for
 
 
 @dataclass(frozen=True, eq=False)
 class OffsetSpread:
-    """How offsets vary.
+    """How offsets vary."""
 
-    Attributes:
-        mean_px: over all points.
-        between_std_px: standard deviation of the outlines' means.
-        within_covariance: (21,) covariance in px² of two points of an outline, after its mean, 0 to 20 px apart.
-        outlines: how many.
-    """
-
-    mean_px: float
-    between_std_px: float
+    mean_px: float  # over all points
+    between_std_px: float  # standard deviation of the outlines' means
+    # (21,) covariance in px² of two points of an outline, after its mean, 0 to 20 px apart
     within_covariance: np.ndarray
-    outlines: int
+    outlines: int  # how many
 
 
 def smooth_distance(mask: np.ndarray) -> np.ndarray:

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from scenes import disks, square_grid, squares
-from semsize.metrology.annotators import (
+from annotators import (
     CORRELATION_PX,
     AnnotatorErrors,
     annotated,
@@ -17,6 +16,7 @@ from semsize.metrology.annotators import (
     windows_of,
     with_gaps,
 )
+from scenes import disks, square_grid, squares
 from semsize.metrology.comparison import ImageTruth
 
 SHAPE = (60, 80)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from semsize.metrology.outline_offsets import Offsets, edge_offsets, offset_spread, smooth_distance, valley_offsets
+from outline_offsets import Offsets, edge_offsets, offset_spread, smooth_distance, valley_offsets
 
 SIDE, RADIUS = 90, 28.0
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2

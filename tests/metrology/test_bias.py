@@ -6,15 +6,15 @@ from scipy import stats
 
 from scenes import disks
 from semsize.metrology import measure
-from semsize.metrology.comparison import ImageFound, ImageTruth, compare_image
-from semsize.metrology.model_validation import (
+from semsize.metrology.bias import (
     ComparedSet,
     MatchedSizes,
+    covered_ranges,
+    make_bias_record,
     matched_sizes,
     residual_classes,
-    validate_model,
-    validated_ranges,
 )
+from semsize.metrology.comparison import ImageFound, ImageTruth, compare_image
 from semsize.metrology.occlusion import between_image_std, occlusion_classes
 from semsize.structures import CroppedMasks, PixelSize
 
@@ -174,13 +174,13 @@ def test_the_record_joins_its_sets():
         ComparedSet("val.json", "a.json", "annotated", images[:1], [80.0]),
         ComparedSet("r.json", "b.json", "rendered", images[1:], [float("nan")]),
     ]
-    record = validate_model(sets, "x.pth", None, min_score=0.5, min_dice=0.75, rng=RNG)
+    record = make_bias_record(sets, "x.pth", None, min_score=0.5, min_dice=0.75, rng=RNG)
     assert [(one.kind, one.images, one.pairs) for one in record.sources] == [("annotated", 1, 64), ("rendered", 1, 64)]
     assert record.ranges.nm_per_px == (7.0, 7.0)
     assert record.ranges.contrast_levels == (80.0, 80.0)
     assert record.residuals == ()  # a single annotated image; the rendered one is no witness of residuals beside it
     assert record.occlusion[0].images == 2
-    rendered = validate_model([sets[1], sets[1]], "x.pth", None, min_score=0.5, min_dice=0.75, rng=RNG)
+    rendered = make_bias_record([sets[1], sets[1]], "x.pth", None, min_score=0.5, min_dice=0.75, rng=RNG)
     assert (rendered.ranges.nm_per_px, rendered.residuals[0].particles) == ((3.5, 3.5), 128)
-    bare = validated_ranges([], [], MatchedSizes(*np.empty((3, 0))))
+    bare = covered_ranges([], [], MatchedSizes(*np.empty((3, 0))))
     assert set(vars(bare).values()) == {None}

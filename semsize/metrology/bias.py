@@ -1,4 +1,4 @@
-"""A model's validation record from images of known truth: size residuals, occlusion, and the ranges covered.
+"""The bias record of a model from images of known truth: residuals by size, occlusion, and the ranges covered.
 
 Legend: images are `ImageComparison`s; K pairs of true and found particles of which neither touches the border.
 """
@@ -10,17 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from semsize.metrology.bias_record import BiasRecord, CoveredRanges, ModelUse, Range, RecordSource, ResidualClass
+from semsize.metrology.border import is_off_border
 from semsize.metrology.comparison import ImageComparison
-from semsize.metrology.distribution import quantiles
-from semsize.metrology.occlusion import found_fraction, inner, occlusion_classes
-from semsize.metrology.validation import (
-    ModelUse,
-    ModelValidation,
-    Range,
-    ResidualClass,
-    ValidatedRanges,
-    ValidationSource,
-)
+from semsize.metrology.occlusion import found_fraction, occlusion_classes
+from semsize.metrology.size_distribution import quantiles
 
 SIZE_EDGES_PX = (0, 8, 11, 16, 23, 32, 45, 64, 91, 128)
 """Lower ends of the size classes, a factor √2 apart; a class with too few particles is joined to its neighbour."""
@@ -31,39 +25,25 @@ FEWEST_IMAGES = 2
 
 @dataclass(frozen=True, eq=False)
 class ComparedSet:
-    """Images of one annotation file against what was found in them.
+    """Images of one annotation file against what was found in them."""
 
-    Attributes:
-        annotations: name of the truth's file.
-        predictions: name of the file of what was found.
-        kind: ``annotated`` or ``rendered``.
-        images: their comparisons.
-        contrast_levels: of each image; NaN where it is not known.
-    """
-
-    annotations: str
-    predictions: str
-    kind: str
+    annotations: str  # file name of the truth
+    predictions: str  # file name of what was found
+    kind: str  # ``annotated`` by people or ``rendered``
     images: Sequence[ImageComparison]
-    contrast_levels: Sequence[float]
+    contrast_levels: Sequence[float]  # of each image; NaN where it is not known
 
 
 @dataclass(frozen=True, eq=False)
 class MatchedSizes:
-    """ECDs of K matched particles that don't touch the border.
+    """ECDs of K matched particles that don't touch the border."""
 
-    Attributes:
-        true_px: (K,) of the truth.
-        found_px: (K,) as found.
-        images: (K,) number of the image.
-    """
-
-    true_px: np.ndarray
-    found_px: np.ndarray
-    images: np.ndarray
+    true_px: np.ndarray  # (K,) of the truth
+    found_px: np.ndarray  # (K,) as found
+    images: np.ndarray  # (K,) number of the image
 
 
-def validate_model(
+def make_bias_record(
     sets: Sequence[ComparedSet],
     checkpoint: str | None,
     model: ModelUse | None,
@@ -71,38 +51,37 @@ def validate_model(
     min_score: float,
     min_dice: float,
     rng: np.random.Generator,
-) -> ModelValidation:
-    """The record of a model.
+) -> BiasRecord:
+    """The bias record of a model.
 
-    Residuals and ranges come from annotated sets where there are any, for rendered images differ from real ones in ways
-    that no renderer knows of; the effect of occlusion comes from all, since they reach densities that people don't
-    annotate.
+    Residuals and ranges come from annotated sets where there are any, since rendered images differ from real ones in
+    ways that no renderer knows of; the effect of occlusion comes from all sets, since rendered ones reach densities
+    that people don't annotate.
 
     Args:
-        sets: images that it was neither trained nor tuned on.
-        checkpoint: its file's name.
+        sets: images that the model was neither trained nor tuned on.
+        checkpoint: file name of the model.
         model: the use of it that found the sets' particles; None for a method that is no network.
         min_score: score from which the sets' particles were taken.
         min_dice: Dice coefficient from which they were matched.
         rng: of `occlusion_classes`.
     """
-    judged = [one for one in sets if one.kind == "annotated"] or sets
-    images = [image for one in judged for image in one.images]
+    pairs = [len(matched_sizes(compared.images).true_px) for compared in sets]
+    judged = [compared for compared in sets if compared.kind == "annotated"] or sets
+    images = [image for compared in judged for image in compared.images]
     sizes = matched_sizes(images)
-    return ModelValidation(
+    return BiasRecord(
         checkpoint=checkpoint,
         model=model,
         min_score=min_score,
         min_dice=min_dice,
         sources=tuple(
-            ValidationSource(
-                one.annotations, one.predictions, one.kind, len(one.images), len(matched_sizes(one.images).true_px)
-            )
-            for one in sets
+            RecordSource(compared.annotations, compared.predictions, compared.kind, len(compared.images), count)
+            for compared, count in zip(sets, pairs, strict=True)
         ),
         residuals=residual_classes(sizes),
-        occlusion=occlusion_classes([one.images for one in sets], rng),
-        ranges=validated_ranges(images, [level for one in judged for level in one.contrast_levels], sizes),
+        occlusion=occlusion_classes([compared.images for compared in sets], rng),
+        ranges=covered_ranges(images, [level for compared in judged for level in compared.contrast_levels], sizes),
     )
 
 
@@ -111,8 +90,8 @@ def matched_sizes(images: Sequence[ImageComparison]) -> MatchedSizes:
     true, found, numbers = [], [], []
     for number, image in enumerate(images):
         frame, pairs = image.truth.masks.image_shape, image.matching
-        off_border = inner(image.truth.masks, frame)[pairs.truth] & ~image.truth.truncated[pairs.truth]
-        off_border &= inner(image.found.masks, frame)[pairs.found]
+        off_border = is_off_border(image.truth.masks, frame)[pairs.truth] & ~image.truth.truncated[pairs.truth]
+        off_border &= is_off_border(image.found.masks, frame)[pairs.found]
         true.append(image.true_measurands.ecd_px[pairs.truth][off_border])
         found.append(image.found_measurands.ecd_px[pairs.found][off_border])
         numbers.append(np.full(int(off_border.sum()), number))
@@ -120,9 +99,14 @@ def matched_sizes(images: Sequence[ImageComparison]) -> MatchedSizes:
 
 
 def residual_classes(sizes: MatchedSizes) -> tuple[ResidualClass, ...]:
-    """Mean residual by size as found, for that is what a correction goes by; empty where particles are too few.
+    """Mean residual by size as found, which is what a correction knows; empty where particles are too few.
 
-    The classes adjoin from 0 without an upper end; each has at least 30 particles in at least two images.
+    The classes adjoin, from 0 to no upper end; each has at least 30 particles in at least two images.
+
+    >>> found_px = np.arange(10.0, 70.0)
+    >>> (size_class,) = residual_classes(MatchedSizes(found_px / 1.05, found_px, images=np.arange(60) % 2))
+    >>> size_class.low_px, size_class.high_px, round(size_class.residual, 3), size_class.particles
+    (0.0, None, 0.05, 60)
     """
     edges = [float(edge) for edge in SIZE_EDGES_PX]
     while len(edges) > 1:
@@ -135,19 +119,13 @@ def residual_classes(sizes: MatchedSizes) -> tuple[ResidualClass, ...]:
     return tuple(_residual_class(sizes, low, high) for low, high in ends if _enough(sizes, low, high))
 
 
-def validated_ranges(
+def covered_ranges(
     images: Sequence[ImageComparison], contrast_levels: Sequence[float], sizes: MatchedSizes
-) -> ValidatedRanges:
-    """What the images cover.
-
-    Args:
-        images: the comparisons.
-        contrast_levels: of each image; NaN where it is not known.
-        sizes: `matched_sizes` of the images.
-    """
+) -> CoveredRanges:
+    """Smallest and largest values of the images, of their contrasts (NaN where not known), and of their pairs."""
     pixel_sizes = [image.truth.pixel_size.value_nm for image in images if image.truth.pixel_size is not None]
     known = [level for level in contrast_levels if not np.isnan(level)]
-    return ValidatedRanges(
+    return CoveredRanges(
         nm_per_px=_range(pixel_sizes),
         ecd_px=_range(quantiles(sizes.true_px, (0.01, 0.99))) if sizes.true_px.size else None,
         contrast_levels=_range(known),
@@ -155,13 +133,17 @@ def validated_ranges(
     )
 
 
+def _in_class(sizes: MatchedSizes, low: float, high: float) -> np.ndarray:
+    return (sizes.found_px >= low) & (sizes.found_px < high)
+
+
 def _enough(sizes: MatchedSizes, low: float, high: float) -> bool:
-    members = (sizes.found_px >= low) & (sizes.found_px < high)
+    members = _in_class(sizes, low, high)
     return members.sum() >= FEWEST_PARTICLES and len(np.unique(sizes.images[members])) >= FEWEST_IMAGES
 
 
 def _residual_class(sizes: MatchedSizes, low: float, high: float) -> ResidualClass:
-    members = (sizes.found_px >= low) & (sizes.found_px < high)
+    members = _in_class(sizes, low, high)
     found, true = sizes.found_px[members], sizes.true_px[members]
     residuals = found / true - 1
     images = np.unique(sizes.images[members], return_inverse=True)[1]

@@ -7,30 +7,30 @@ import json
 import pytest
 
 from semsize.measuring.validation_file import validation_from_dict, validation_to_dict, validations_from_dict
-from semsize.metrology import ModelUse, ValidationError
-from semsize.metrology.validation import (
-    ModelValidation,
+from semsize.metrology import BiasRecordError, ModelUse
+from semsize.metrology.bias_record import (
+    BiasRecord,
+    CoveredRanges,
     OcclusionClass,
+    RecordSource,
     ResidualClass,
-    ValidatedRanges,
-    ValidationSource,
-    nearest_validation,
+    nearest_record,
 )
 
 USE = ModelUse("a" * 64, "torch", "float32", {"model.test_cfg.rcnn.score_thr": 0.05, "tile": None})
 
-RECORD = ModelValidation(
+RECORD = BiasRecord(
     checkpoint="light.pth",
     model=USE,
     min_score=0.5,
     min_dice=0.75,
-    sources=(ValidationSource("val.json", "predictions.json", "annotated", 6, 589),),
+    sources=(RecordSource("val.json", "predictions.json", "annotated", 6, 589),),
     residuals=(
         ResidualClass(0.0, 23.0, 15.5, -0.01, 0.005, 0.002, 90, 6),
         ResidualClass(23.0, None, 30.0, 0.01, 0.004, 0.01, 200, 6),
     ),
     occlusion=(OcclusionClass(0.05, 0.1, 4, 300, 190, -0.11, 0.03, 0.05, 3),),
-    ranges=ValidatedRanges((7.3, 7.4), (9.0, 50.0), None, (0.05, 0.2)),
+    ranges=CoveredRanges((7.3, 7.4), (9.0, 50.0), None, (0.05, 0.2)),
 )
 
 
@@ -73,7 +73,7 @@ def changed(change):
     ],
 )
 def test_faults_are_named_in_one_line(change, message):
-    with pytest.raises(ValidationError, match=message) as caught:
+    with pytest.raises(BiasRecordError, match=message) as caught:
         validation_from_dict(changed(change), "x.json")
     assert str(caught.value).startswith("x.json: ")
     assert "\n" not in str(caught.value)
@@ -81,13 +81,13 @@ def test_faults_are_named_in_one_line(change, message):
 
 @pytest.mark.parametrize("data", [None, [], "text", 3])
 def test_what_is_no_record_is_refused(data):
-    with pytest.raises(ValidationError, match="lacks or has in excess"):
+    with pytest.raises(BiasRecordError, match="lacks or has in excess"):
         validation_from_dict(data, "x.json")
 
 
 @pytest.mark.parametrize("data", [[], {}, {"records": {}}, {"records": [], "x": 1}])
 def test_what_is_no_file_of_records_is_refused(data):
-    with pytest.raises(ValidationError, match=r"x\.json: the file holds no list of records; make it again"):
+    with pytest.raises(BiasRecordError, match=r"x\.json: the file holds no list of records; make it again"):
         validations_from_dict(data, "x.json")
 
 
@@ -95,7 +95,7 @@ def test_a_record_of_before_it_was_bound_is_refused_and_what_to_do_is_said():
     old = as_json()
     del old["model"]
     said = r"x\.json: an old record .*make it anew with tools/validate\.py"
-    with pytest.raises(ValidationError, match=said) as caught:
+    with pytest.raises(BiasRecordError, match=said) as caught:
         validations_from_dict(old, "x.json")
     assert "\n" not in str(caught.value)
 
@@ -129,7 +129,7 @@ def test_of_several_records_the_one_that_holds_is_taken_else_the_nearest():
     reduced = dataclasses.replace(RECORD, model=dataclasses.replace(USE, precision="bfloat16"))
     tiled = dataclasses.replace(RECORD, min_score=0.3, model=dataclasses.replace(USE, settings={"tile": [9, 3]}))
     records = (tiled, reduced, RECORD)
-    assert nearest_validation(records, USE, 0.5) is RECORD
-    assert nearest_validation(records, reduced.model, 0.5) is reduced
-    assert nearest_validation(records, dataclasses.replace(USE, sha256="c"), 0.5) is RECORD
-    assert nearest_validation((), USE, 0.5) is None
+    assert nearest_record(records, USE, 0.5) is RECORD
+    assert nearest_record(records, reduced.model, 0.5) is reduced
+    assert nearest_record(records, dataclasses.replace(USE, sha256="c"), 0.5) is RECORD
+    assert nearest_record((), USE, 0.5) is None

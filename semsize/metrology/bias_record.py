@@ -1,0 +1,260 @@
+"""The bias record of a model: what scenes of known truth tell of its measurements, and how that is applied.
+
+`semsize.metrology.bias` makes the record; here are its parts, the correction of sizes, its uncertainty, and warnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Range = tuple[float, float]
+
+TOLERANCE = 0.1
+"""Share of a range's end by which an image may lie beyond it without a warning: few images seldom hold extremes."""
+
+
+class BiasRecordError(ValueError):
+    """A bias record is missing or not one; the message is one line that names the file."""
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """A model and how it is used: what must be the same for a bias record to hold."""
+
+    sha256: str  # of the file of its weights
+    engine: str  # what computes it, such as ``torch``
+    precision: str  # of its products: ``float32``, ``bfloat16``, ``float16``
+    # dotted name to value, in JSON's terms, of what else decides detections: test pipeline (scales), thresholds, caps,
+    # views, anchors, tiles. One that is absent, None, False or an empty list is switched off
+    settings: Mapping[str, Any]
+
+    def differences(self, validated: ModelUse) -> tuple[str, ...]:
+        """What differs from the use that was validated, one phrase each."""
+        lines = []
+        if self.sha256 != validated.sha256:
+            lines.append(f"the weights are others (SHA-256 {self.sha256[:8]}…, validated {validated.sha256[:8]}…)")
+        for name in ("engine", "precision"):
+            here, there = getattr(self, name), getattr(validated, name)
+            if here != there:
+                lines.append(f"{name} is {here}, validated {there}")
+        for name in sorted({*self.settings, *validated.settings}):
+            here, there = self.settings.get(name), validated.settings.get(name)
+            if here != there and not (_is_off(here) and _is_off(there)):
+                lines.append(f"{name} is {_setting(here)}, validated {_setting(there)}")
+        return tuple(lines)
+
+
+@dataclass(frozen=True)
+class RecordSource:
+    """A set of images that the record rests on."""
+
+    annotations: str  # file name of the truth
+    predictions: str  # file name of what was found
+    kind: str  # ``annotated`` by people or ``rendered``
+    images: int  # number of images
+    pairs: int  # matched true and found particles that do not touch the border
+
+
+@dataclass(frozen=True)
+class ResidualClass:
+    """Relative ECD residuals (found - true)/true of the matched particles of a size class."""
+
+    low_px: float  # smallest ECD as found, included
+    high_px: float | None  # largest, excluded; None for the class without an upper end
+    mean_ecd_px: float  # mean of the ECDs found
+    residual: float  # mean residual: Σ found/Σ true - 1 weighs by size, this by number
+    standard_error: float  # of the mean, from the deviations of images
+    between_image_std: float  # standard deviation of the images' own means, sampling of particles taken off
+    particles: int  # number of particles
+    images: int  # number of images with such particles, at least two
+
+
+@dataclass(frozen=True)
+class OcclusionClass:
+    """What hidden parts and overlooked particles do to D50 in images of some density."""
+
+    low: float  # lower end of the class: an image's area fraction of found masks, 0 to 1, included
+    high: float  # upper end, excluded
+    images: int  # number of images
+    detected: int  # particles found, those at the border left out, weighted for D50
+    fully_imaged: int  # true particles of the same images that are fully imaged
+    effect: float  # D50 of all detections / D50 of the fully imaged truths - 1
+    standard_error: float  # of ln(1 + effect): from the particles of its images, and from how images differ
+    # standard deviation of ln(1 + effect) between images of one density, of all classes together
+    between_image_std: float
+    dof: int  # degrees of freedom of the two
+
+
+@dataclass(frozen=True)
+class CoveredRanges:
+    """Smallest and largest value in the scenes of the record; None where it was not known in any."""
+
+    nm_per_px: Range | None  # pixel size
+    ecd_px: Range | None  # 1 % and 99 % quantiles of the matched true particles' ECD
+    # median grey level of an image's particles above that of its other pixels, levels of 0-255
+    contrast_levels: Range | None
+    area_fraction: Range | None  # of an image's found masks, 0 to 1
+
+
+@dataclass(frozen=True)
+class BiasRecord:
+    """The bias of a model under one use."""
+
+    checkpoint: str | None  # file name of the model, for people; None for a method without one
+    # the use that the record holds for; None for a method that is no network: then it holds for no model
+    model: ModelUse | None
+    min_score: float  # score from which particles were taken
+    min_dice: float  # Dice coefficient from which they were matched
+    sources: tuple[RecordSource, ...]  # sets of images that it rests on
+    residuals: tuple[ResidualClass, ...]  # adjoining size classes, ascending
+    occlusion: tuple[OcclusionClass, ...]  # density classes, ascending; empty where no truth tells states
+    ranges: CoveredRanges  # what the scenes covered
+
+    def differences(self, use: ModelUse, min_score: float) -> tuple[str, ...]:
+        """Why the record does not hold for a model's use and a score from which particles count; empty if it does."""
+        if self.model is None:
+            return ("the record is of no model",)
+        score = f"particles count from score {min_score:g}, validated from {self.min_score:g}"
+        return (*use.differences(self.model), *((score,) if min_score != self.min_score else ()))
+
+
+@dataclass(frozen=True)
+class OcclusionEffect:
+    """By how much D50 of all detections is off D50 of the fully imaged particles; one-sided, not corrected."""
+
+    effect: float  # relative, in scenes of known truth; negative where hidden parts make particles look small
+    low: float  # lower end of the class of area fractions that those scenes are in
+    high: float  # upper end
+    inside: bool  # whether the measurement's area fraction lies between; else it is the nearest class's effect
+    # standard uncertainty of ln(1 + effect) for other images: √(standard error² + spread between images²)
+    log_std: float
+    dof: float  # its degrees of freedom
+
+
+def nearest_record(records: Sequence[BiasRecord], use: ModelUse, min_score: float) -> BiasRecord | None:
+    """The record that holds for a use of a model, else the one with the fewest differences; None without any.
+
+    >>> nearest_record([], ModelUse("5f0c", "torch", "float32", {}), min_score=0.5) is None
+    True
+    """
+    return min(records, key=lambda record: len(record.differences(use, min_score)), default=None)
+
+
+def correct_sizes(residuals: Sequence[ResidualClass], sizes: np.ndarray, ecd_px: np.ndarray) -> np.ndarray:
+    """(N,) sizes / (1 + mean residual) in their own unit, unchanged without classes; ``ecd_px`` decides the residual.
+
+    >>> large = ResidualClass(0, None, 40.0, 0.25, standard_error=0.0, between_image_std=0.0, particles=90, images=2)
+    >>> correct_sizes([large], sizes=np.array([100.0]), ecd_px=np.array([50.0]))
+    array([80.])
+    """
+    return np.asarray(sizes) / (1 + mean_residual(residuals, ecd_px)) if residuals else np.array(sizes, np.float64)
+
+
+def mean_residual(residuals: Sequence[ResidualClass], ecd_px: np.ndarray) -> np.ndarray:
+    """(N,) relative residual at ECDs as found: linear over log size between the classes' means, constant beyond."""
+    log_sizes = np.log([size_class.mean_ecd_px for size_class in residuals])
+    return np.interp(np.log(ecd_px), log_sizes, [size_class.residual for size_class in residuals])
+
+
+def model_uncertainty(residuals: Sequence[ResidualClass], ecd_px: float) -> tuple[float, float]:
+    """Relative standard uncertainty of the mean residual at a size, and its degrees of freedom.
+
+    It is √(standard error² + between-image spread²) of the class whose mean size is nearest by ratio. The spread counts
+    in full, since images of another material and day may all be off alike.
+    """
+    nearest = min(residuals, key=lambda size_class: abs(np.log(size_class.mean_ecd_px / ecd_px)))
+    return float(np.hypot(nearest.standard_error, nearest.between_image_std)), nearest.images - 1.0
+
+
+def occlusion_effect(classes: Sequence[OcclusionClass], area_fraction: float) -> OcclusionEffect | None:
+    """Effect at an area fraction of found masks; that of the nearest class outside all, None without any.
+
+    >>> dense = OcclusionClass(0.2, 0.3, 5, 200, 150, effect=-0.04, standard_error=0.03, between_image_std=0.04, dof=9)
+    >>> effect = occlusion_effect([dense], area_fraction=0.35)
+    >>> effect.effect, effect.inside, effect.log_std
+    (-0.04, False, 0.05)
+    """
+    if not classes:
+        return None
+    nearest = min(classes, key=lambda density: max(density.low - area_fraction, area_fraction - density.high, 0.0))
+    inside = nearest.low <= area_fraction <= nearest.high
+    log_std = float(np.hypot(nearest.standard_error, nearest.between_image_std))
+    return OcclusionEffect(nearest.effect, nearest.low, nearest.high, inside, log_std, float(nearest.dof))
+
+
+def range_warnings(
+    ranges: CoveredRanges,
+    image_names: Sequence[str],
+    *,
+    nm_per_px: Sequence[float | None],
+    ecd_px: np.ndarray,
+    contrast_levels: Sequence[float | None],
+    area_fraction: Sequence[float],
+) -> tuple[str, ...]:
+    """One line for each quantity that lies outside what the model was validated in, or that it was not validated for.
+
+    Args:
+        ranges: of the bias record.
+        image_names: of M images.
+        nm_per_px: (M,) pixel sizes; None, where not known, is not judged.
+        ecd_px: (N,) sizes of all particles measured.
+        contrast_levels: (M,) of `semsize.sem.particle_contrast`; None or NaN where there are no particles.
+        area_fraction: (M,) covered share of each image.
+
+    >>> ranges, known = CoveredRanges((2.0, 5.0), None, None, None), {"ecd_px": (), "contrast_levels": [None]}
+    >>> range_warnings(ranges, ["a.tif"], nm_per_px=[9.0], area_fraction=[float("nan")], **known)
+    ('pixel size of 1 of 1 images (9 nm) lies outside 2 to 5 nm: a.tif',)
+    """
+    lines = (
+        _image_warning("pixel size", "nm", nm_per_px, ranges.nm_per_px, image_names),
+        _image_warning("contrast", "grey levels", contrast_levels, ranges.contrast_levels, image_names),
+        _image_warning("area fraction of particles", "", area_fraction, ranges.area_fraction, image_names),
+        _size_warning(ecd_px, ranges.ecd_px),
+    )
+    return tuple(line for line in lines if line)
+
+
+def _image_warning(
+    what: str, unit: str, values: Sequence[float | None], valid: Range | None, names: Sequence[str]
+) -> str:
+    known = [(value, name) for value, name in zip(values, names, strict=True) if value is not None and value == value]
+    if not known:
+        return ""
+    if valid is None:
+        return f"{what}: the model was not validated for it"
+    low, high = valid[0] / (1 + TOLERANCE), valid[1] * (1 + TOLERANCE)
+    outside = [(value, name) for value, name in known if not low <= value <= high]
+    if not outside:
+        return ""
+    which = ", ".join(name for _, name in outside[:3]) + (" …" if len(outside) > 3 else "")
+    of = f"{len(outside)} of {len(names)} images"
+    return f"{what} of {of} ({_span([v for v, _ in outside], unit)}) lies outside {_span(valid, unit)}: {which}"
+
+
+def _size_warning(ecd_px: np.ndarray, valid: Range | None) -> str:
+    if len(ecd_px) == 0:
+        return ""
+    if valid is None:
+        return "particle size: the model was not validated for it"
+    small, large = int((ecd_px < valid[0]).sum()), int((ecd_px > valid[1]).sum())
+    if small + large <= 0.02 * len(ecd_px):  # as many lie outside the 1 % and 99 % quantiles in validation
+        return ""
+    return f"particle size: of {len(ecd_px)} particles {small} are below and {large} above {_span(valid, 'px')}"
+
+
+def _is_off(value: Any) -> bool:
+    return value is None or value is False or value == []
+
+
+def _setting(value: Any) -> str:
+    return "off" if _is_off(value) else str(value)
+
+
+def _span(values: Sequence[float], unit: str) -> str:
+    low, high = min(values), max(values)
+    text = f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
+    return f"{text} {unit}".strip()

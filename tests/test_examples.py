@@ -1,0 +1,18 @@
+"""The examples in the docstrings of the rooms named here run, and give what they say."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import semsize.metrology
+import semsize.structures
+
+ROOMS = (semsize.metrology, semsize.structures)
+MODULES = [module.name for room in ROOMS for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
