@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 
 import pytest
@@ -16,3 +17,9 @@ MODULES = [module.name for room in ROOMS for module in pkgutil.iter_modules(room
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+@pytest.mark.parametrize("name", semsize.metrology.__all__)
+def test_public_functions_of_metrology_have_an_example(name):
+    member = getattr(semsize.metrology, name)
+    assert not inspect.isfunction(member) or ">>>" in member.__doc__

@@ -61,7 +61,7 @@ def main() -> None:
         founds = found_by_image(predictions, truths)
         images = [compare_image(t, f, min_score=arguments.min_score) for t, f in zip(truths, founds, strict=True)]
         greys = [read_grey(files.images / truth.file_name) for truth in truths]
-    errors = [image_errors(*one) for one in zip(images, founds, greys, strict=True)]
+    errors = [image_errors(*image) for image in zip(images, greys, strict=True)]
     drawn = [Drawn(*one) for one in zip(images, errors, greys, strict=True)]
     head = f"{arguments.run.name}, {arguments.split}: errors by cause, score ≥ {arguments.min_score:g}"
     out = folder / "errors"

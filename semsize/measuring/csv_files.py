@@ -10,7 +10,7 @@ from pathlib import Path
 from semsize.metrology.border import touches_border
 from semsize.metrology.comparison import ImageComparison, ImageFound, ImageTruth
 from semsize.metrology.matching import NOT_COUNTED, RIGHT, WRONG, outcomes
-from semsize.metrology.measurands import MEASURANDS, Measurands, measure_moments
+from semsize.metrology.measurands import MEASURANDS, Measurands, centroids_px
 from semsize.metrology.metrics import RESIDUAL_MEASURANDS
 from semsize.structures.files import whole_file
 
@@ -72,12 +72,12 @@ def particle_rows(image: ImageComparison) -> Iterator[dict[str, object]]:
 
 def found_rows(file_name: str, found: ImageFound, measurands: Measurands) -> Iterator[dict[str, object]]:
     """The columns that need no truth."""
-    centroids = measure_moments(found.masks).centroid_px
+    centres_px = centroids_px(found.masks)
     borders = touches_border(found.masks.boxes, found.masks.image_shape)
     columns = measurands.columns()
     for index, score in enumerate(found.scores):
         row: dict[str, object] = {"image": file_name, "id": index + 1, "score": score}
-        row |= {"touches_border": int(borders[index]), "x_px": centroids[index, 1], "y_px": centroids[index, 0]}
+        row |= {"touches_border": int(borders[index]), "x_px": centres_px[index, 1], "y_px": centres_px[index, 0]}
         yield row | {name: values[index] for name, values in columns.items()}
 
 

@@ -84,8 +84,7 @@ class OcclusionClass:
     fully_imaged: int  # true particles of the same images that are fully imaged
     effect: float  # D50 of all detections / D50 of the fully imaged truths - 1
     standard_error: float  # of ln(1 + effect): from the particles of its images, and from how images differ
-    # standard deviation of ln(1 + effect) between images of one density, of all classes together
-    between_image_std: float
+    between_image_std: float  # of ln(1 + effect) between images of one density, from all classes together
     dof: int  # degrees of freedom of the two
 
 
@@ -95,8 +94,7 @@ class CoveredRanges:
 
     nm_per_px: Range | None  # pixel size
     ecd_px: Range | None  # 1 % and 99 % quantiles of the matched true particles' ECD
-    # median grey level of an image's particles above that of its other pixels, levels of 0-255
-    contrast_levels: Range | None
+    contrast_levels: Range | None  # median grey level of particles above that of the other pixels, of 0-255
     area_fraction: Range | None  # of an image's found masks, 0 to 1
 
 
@@ -105,8 +103,7 @@ class BiasRecord:
     """The bias of a model under one use."""
 
     checkpoint: str | None  # file name of the model, for people; None for a method without one
-    # the use that the record holds for; None for a method that is no network: then it holds for no model
-    model: ModelUse | None
+    model: ModelUse | None  # the use that it holds for; None for a method that is no network: it holds for no model
     min_score: float  # score from which particles were taken
     min_dice: float  # Dice coefficient from which they were matched
     sources: tuple[RecordSource, ...]  # sets of images that it rests on
@@ -130,8 +127,7 @@ class OcclusionEffect:
     low: float  # lower end of the class of area fractions that those scenes are in
     high: float  # upper end
     inside: bool  # whether the measurement's area fraction lies between; else it is the nearest class's effect
-    # standard uncertainty of ln(1 + effect) for other images: √(standard error² + spread between images²)
-    log_std: float
+    log_std: float  # standard uncertainty of ln(1 + effect) for other images: √(standard error² + spread²)
     dof: float  # its degrees of freedom
 
 
@@ -155,7 +151,12 @@ def correct_sizes(residuals: Sequence[ResidualClass], sizes: np.ndarray, ecd_px:
 
 
 def mean_residual(residuals: Sequence[ResidualClass], ecd_px: np.ndarray) -> np.ndarray:
-    """(N,) relative residual at ECDs as found: linear over log size between the classes' means, constant beyond."""
+    """(N,) relative residual at ECDs as found: linear over log size between the classes' means, constant beyond.
+
+    >>> classes = [ResidualClass(0, None, size, size / 1000, 0.003, 0.004, 90, 6) for size in (10.0, 40.0)]
+    >>> mean_residual(classes, np.array([1.0, 20.0, 99.0])).round(3)
+    array([0.01 , 0.025, 0.04 ])
+    """
     log_sizes = np.log([size_class.mean_ecd_px for size_class in residuals])
     return np.interp(np.log(ecd_px), log_sizes, [size_class.residual for size_class in residuals])
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from semsize.structures.masks import CroppedMasks
 
-LARGE_WEIGHT = 3.0
-"""A particle that stands for more than this many makes the result hang on few: it is reported."""
+LARGE_WEIGHT = 3.0  # A particle that stands for more than this many makes the result hang on few: it is reported
 
 
 def touches_border(boxes: np.ndarray, frame_shape: tuple[int, int]) -> np.ndarray:
@@ -29,7 +28,12 @@ def touches_border(boxes: np.ndarray, frame_shape: tuple[int, int]) -> np.ndarra
 
 
 def is_off_border(masks: CroppedMasks, frame_shape: tuple[int, int]) -> np.ndarray:
-    """(N,) bool: a mask is not empty, lies whole within a frame (H, W), not in a data bar below, and off its border."""
+    """(N,) bool: a mask is not empty, lies whole within a frame (H, W), not in a data bar below, and off its border.
+
+    >>> masks = CroppedMasks.from_crops([(np.ones((3, 3)), corner) for corner in ((0, 4), (1, 4), (6, 4))], (9, 9))
+    >>> is_off_border(masks, frame_shape=(8, 9))
+    array([False,  True, False])
+    """
     return (masks.areas > 0) & (masks.boxes[:, 3] <= frame_shape[0]) & ~touches_border(masks.boxes, frame_shape)
 
 

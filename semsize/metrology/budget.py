@@ -1,7 +1,4 @@
-"""The uncertainty budget of D10, D50, D90 and the mean, and how many particles a target uncertainty needs.
-
-GUM, JCGM 100:2008; docs/uncertainty.md derives each line.
-"""
+"""The uncertainty budget of a size (GUM, JCGM 100:2008; docs/uncertainty.md), and how many particles a target needs."""
 
 from __future__ import annotations
 
@@ -22,8 +19,7 @@ NOT_GIVEN = "not given"
 NOT_APPLICABLE = "not applicable"
 ONE_SIDED = "one-sided, not corrected"
 
-_MOST = 2**20
-"""Times as many images, from which on more are no help."""
+_MOST = 2**20  # times as many images, from which on more are no help
 
 
 @dataclass(frozen=True)
@@ -54,12 +50,12 @@ class SystematicEffects:
             return BudgetLine("calibration", "B", None, np.inf, NOT_APPLICABLE, "sizes are in pixels")
         if self.calibration_relative_std is None:
             return BudgetLine("calibration", "B", None, np.inf, NOT_GIVEN, "state --calibration-uncertainty")
-        std, relative = self.calibration_relative_std * size, f"{self.calibration_relative_std:.2%}"
+        relative = f"{self.calibration_relative_std:.2%}"
+        status, note = "", f"pixel size, relative {relative}, common to all particles"
         if not self.calibrated:
             note = f"only of a scale bar in whole pixels, relative {relative}; state --calibration-uncertainty"
-            return BudgetLine("calibration", "B", std, np.inf, NOT_GIVEN, note)
-        note = f"pixel size, relative {relative}, common to all particles"
-        return BudgetLine("calibration", "B", std, np.inf, note=note)
+            status = NOT_GIVEN
+        return BudgetLine("calibration", "B", self.calibration_relative_std * size, np.inf, status, note)
 
     def _reference(self) -> BudgetLine:
         note = f"where the truth's outlines lie: {self.reference_std_px:.2g} px of a diameter"
@@ -119,10 +115,6 @@ class Budget:
         """U / value."""
         return self.expanded / self.value
 
-    def share(self, line: BudgetLine) -> float | None:
-        """Share of a line in the combined variance, 0 to 1; None where it is no part of the sum."""
-        return None if line.std is None else line.std**2 / self.combined_std**2
-
 
 def size_budgets(
     intervals: Mapping[str, SamplingInterval],
@@ -149,10 +141,31 @@ def size_budgets(
     >>> [(line.source, line.std) for line in budget.lines], round(budget.expanded, 2)
     ([('sampling', 0.8), ('calibration', 0.5), ('reference', 1.2), ('model', None)], 3.02)
     """
-    return {
-        name: _budget(name, interval, uncorrected[name], effects, quantity, states_known, occlusion)
-        for name, interval in intervals.items()
-    }
+    budgets = {}
+    for name, interval in intervals.items():
+        note = f"{interval.particles} particles of {interval.images} images"
+        status = interval.scope if interval.scope == WITHIN_IMAGE else ""
+        sampling = BudgetLine("sampling", "A", interval.std, interval.dof, status, note)
+        summed = (sampling, *effects.lines(interval.value))
+        known = [line for line in summed if line.std is not None]
+        std = float(np.sqrt(sum(line.std**2 for line in known)))
+        dof = effective_dof([line.std for line in known], [line.dof for line in known])
+        low, high, withheld = _population(name, interval.value, std, dof, states_known, occlusion)
+        budgets[name] = Budget(
+            statistic=name,
+            unit=effects.unit,
+            quantity=quantity,
+            value=interval.value,
+            uncorrected=uncorrected[name],
+            lines=summed if states_known else (*summed, _occlusion_line(name, occlusion)),
+            combined_std=std,
+            dof=dof,
+            label=_label(summed),
+            population_low=low,
+            population_high=high,
+            withheld=withheld,
+        )
+    return budgets
 
 
 def coverage_factor(dof: float) -> float:
@@ -223,38 +236,6 @@ def particles_needed(budget: Budget, target_relative: float, particles: int, ima
         middle = (low + high) // 2
         low, high = (low, middle) if relative(middle) <= target_relative else (middle, high)
     return ParticlesNeeded(target_relative, math.ceil(particles * high / images), high)
-
-
-def _budget(
-    name: str,
-    interval: SamplingInterval,
-    uncorrected: float,
-    effects: SystematicEffects,
-    quantity: str,
-    states_known: bool,
-    occlusion: OcclusionEffect | None,
-) -> Budget:
-    note = f"{interval.particles} particles of {interval.images} images"
-    status = interval.scope if interval.scope == WITHIN_IMAGE else ""
-    summed = (BudgetLine("sampling", "A", interval.std, interval.dof, status, note), *effects.lines(interval.value))
-    known = [line for line in summed if line.std is not None]
-    std = float(np.sqrt(sum(line.std**2 for line in known)))
-    dof = effective_dof([line.std for line in known], [line.dof for line in known])
-    low, high, withheld = _population(name, interval.value, std, dof, states_known, occlusion)
-    return Budget(
-        statistic=name,
-        unit=effects.unit,
-        quantity=quantity,
-        value=interval.value,
-        uncorrected=uncorrected,
-        lines=summed if states_known else (*summed, _occlusion_line(name, occlusion)),
-        combined_std=std,
-        dof=dof,
-        label=_label(summed),
-        population_low=low,
-        population_high=high,
-        withheld=withheld,
-    )
 
 
 def _label(lines: Sequence[BudgetLine]) -> str:

@@ -106,7 +106,7 @@ def found_by_image(predictions: Sequence[Mapping], truths: Sequence[ImageTruth])
     unknown = sorted(set(by_image) - {truth.image_id for truth in truths})
     if unknown:
         raise ValueError(f"predictions name images {unknown[:5]}, which the truth lacks; give the file they belong to")
-    return [_image_found(by_image[truth.image_id], truth) for truth in truths]
+    return [_image_found(by_image[truth.image_id], truth.masks.image_shape) for truth in truths]
 
 
 def compare_split(
@@ -168,9 +168,7 @@ class ThresholdCurve:
     useful_found: np.ndarray  # (T,) useful particles found
     useful: int  # useful particles that are there; all particles where no state is known
     false_positives: np.ndarray  # (T,)
-    # (T,) median ECD by number of all that is found, without matches of truncated truths; nm if every pixel size is
-    # known, else px
-    d50: np.ndarray
+    d50: np.ndarray  # (T,) median ECD of all found but matches of truncated truths; nm if every pixel size is known
     true_d50: float  # of all true particles that are not truncated
 
     @property
@@ -259,7 +257,7 @@ def _image_truth(image: Mapping, annotations: Sequence[Mapping]) -> ImageTruth:
     )
 
 
-def _image_found(predictions: Sequence[Mapping], truth: ImageTruth) -> ImageFound:
+def _image_found(predictions: Sequence[Mapping], shape: tuple[int, int]) -> ImageFound:
     rles = [prediction["segmentation"] for prediction in predictions]
-    masks = CroppedMasks.from_rles(rles) if rles else CroppedMasks.empty(truth.masks.image_shape)
+    masks = CroppedMasks.from_rles(rles) if rles else CroppedMasks.empty(shape)
     return ImageFound(masks, np.array([prediction["score"] for prediction in predictions], np.float64))

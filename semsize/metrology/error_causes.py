@@ -13,27 +13,19 @@ import numpy as np
 from scipy import ndimage
 
 from semsize.metrology.border import touches_border
-from semsize.metrology.comparison import ImageComparison, ImageFound
+from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.matching import MIN_DICE, overlaps
 from semsize.structures.masks import CroppedMasks
 
-LEAST_DICE = 0.5
-"""Dice from which a detection means a particle, though its outline may be too bad for a match."""
-
-MOST = 0.5
-"""``cover`` or ``inside`` from which a mask holds most of another, or lies in it."""
-
-NOTABLE = 0.15
-"""Share of a mask from which another one counts in it."""
-
-ANNOTATED = 0.25
-"""Share of a detection below which it lies on nothing that is annotated."""
+LEAST_DICE = 0.5  # Dice from which a detection means a particle, though its outline may be too bad for a match
+MOST = 0.5  # ``cover`` or ``inside`` from which a mask holds most of another, or lies in it
+NOTABLE = 0.15  # share of a mask from which another one counts in it
+ANNOTATED = 0.25  # share of a detection below which it lies on nothing that is annotated
 
 AS_BRIGHT = 0.4
 """Level above the substrate, as a share of the median particle's, from which something is as bright as a particle."""
 
-BETWEEN = 0.3
-"""Share of its surroundings in annotated particles from which a detection lies between them."""
+BETWEEN = 0.3  # share of its surroundings in annotated particles from which a detection lies between them
 
 SATURATED_LEVEL = 250.0
 EDGE_SCALE_PX = 1.0  # standard deviation of the Gaussian whose derivative is the gradient
@@ -122,22 +114,13 @@ class ImageErrors:
     nearest: np.ndarray  # the true particle with the largest Dice, for each false positive; -1 where it overlaps none
 
 
-def image_errors(
-    image: ImageComparison, found: ImageFound, grey: np.ndarray, *, min_dice: float = MIN_DICE
-) -> ImageErrors:
-    """Names the cause of each error of an image.
-
-    Args:
-        image: truth and counted detections.
-        found: all detections of the image, those of lower score too.
-        grey: (H, W) grey levels, 0 to 255; may be taller than the masks' image by a data bar.
-        min_dice: from which the matching took two masks for one particle.
-    """
+def image_errors(image: ImageComparison, grey: np.ndarray) -> ImageErrors:
+    """Names the cause of each error of an image, given its grey levels (H, W), 0 to 255, data bar or not."""
     particles = appearance(image.truth.masks, image.truth.masks, grey)
     _, _, dice = overlap_tables(image.truth.masks, image.found.masks[image.matching.false_positives])
     nearest = np.where(dice.any(axis=0), dice.argmax(axis=0), -1) if len(dice) else np.full(dice.shape[1], -1)
     return ImageErrors(
-        _miss_causes(image, found, min_dice),
+        _miss_causes(image),
         _false_causes(image, particles, grey),
         particles.circumstances(image.truth.states),
         nearest,
@@ -203,16 +186,16 @@ def _appearance_of(
     )
 
 
-def _miss_causes(image: ImageComparison, found: ImageFound, min_dice: float) -> list[str]:
+def _miss_causes(image: ImageComparison) -> list[str]:
     """A cause of `MISS_CAUSES` for each particle of ``image.matching.missed``."""
     cover, inside, dice = overlap_tables(image.truth.masks, image.found.masks)
-    _, _, dice_of_all = overlap_tables(image.truth.masks, found.masks)
+    _, _, dice_of_all = overlap_tables(image.truth.masks, image.detections.masks)
     matched = np.isin(np.arange(len(image.found.masks)), image.matching.found)
     joins = ((cover >= MOST) & (inside >= NOTABLE)).sum(axis=0) > 1  # (M,)
     parts = (inside >= MOST) & (cover >= NOTABLE)
     rules = {
-        "taken": (dice >= min_dice).any(axis=1),
-        "below the threshold": (dice_of_all >= min_dice).any(axis=1),
+        "taken": (dice >= MIN_DICE).any(axis=1),
+        "below the threshold": (dice_of_all >= MIN_DICE).any(axis=1),
         "merged": ((cover >= MOST) & (inside >= NOTABLE) & joins & ~matched).any(axis=1),
         "swallowed": ((cover >= MOST) & matched).any(axis=1),
         "split": (parts.sum(axis=1) > 1) & (np.array([c[p].sum() for c, p in zip(cover, parts, strict=True)]) >= MOST),

@@ -13,8 +13,7 @@ import numpy as np
 
 from semsize.structures.masks import CroppedMasks
 
-MARGIN_PX = 2
-"""Background columns and rows around each crop: as many as the perimeter's longest step covers."""
+MARGIN_PX = 2  # background columns and rows around each crop: as many as the perimeter's longest step covers
 
 LARGEST_ATLAS_PX = 1_000_000
 
@@ -51,8 +50,7 @@ def atlases(masks: CroppedMasks) -> Iterator[Atlas]:
         first += count
 
 
-FURTHEST_PX = 0.71
-"""Largest distance of the outline's corner from the hull's: half the diagonal of a pixel."""
+FURTHEST_PX = 0.71  # largest distance of the outline's corner from the hull's: half the diagonal of a pixel
 
 CUT_EDGE_PX, CUT_SIDE_PX, CUT_REACH_PX = 2.3, 2.5, 1.25
 CUT_TURN = np.radians(75)

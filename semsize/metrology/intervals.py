@@ -35,8 +35,7 @@ NANO_SHARE = 0.5
 FEWEST_FOR_BOOTSTRAP = 20
 PAIRED_RESAMPLES = 1000
 
-_CHUNK = 4_000_000
-"""Weights held at a time while resampling."""
+_CHUNK = 4_000_000  # weights held at a time while resampling
 
 
 @dataclass(frozen=True)
@@ -188,6 +187,11 @@ def paired_difference(
     both draws, which makes the interval rather too wide (Owen, Ann. Appl. Stat. 1, 2007).
 
     Below 20 images the interval is Student's over the differences of single images, and says nothing of seeds.
+
+    >>> before, after = np.array([[0.8, 0.9, 0.7]]), np.array([[0.85, 0.96, 0.74]])  # of one seed and three images
+    >>> runs = (lambda images: after[:, images].mean(axis=1)), (lambda images: before[:, images].mean(axis=1))
+    >>> print(paired_difference(*runs, images=3, rng=np.random.default_rng(0)))
+    +0.050 [+0.025, +0.075] (t, n = 3)
     """
     if images < FEWEST_FOR_BOOTSTRAP:
         single_images = np.arange(images)[:, None]

@@ -23,8 +23,7 @@ MIN_DICE = 0.75
 
 DICE_AT_IOU_50 = 2 / 3
 
-MIN_IGNORED_SHARE = 0.5
-"""Share of a found mask in ignored regions from which it is neither right nor wrong."""
+MIN_IGNORED_SHARE = 0.5  # share of a found mask in ignored regions from which it is neither right nor wrong
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
@@ -88,7 +87,6 @@ def match(
     *,
     min_dice: float = MIN_DICE,
     ignored_regions: CroppedMasks | None = None,
-    min_ignored_share: float = MIN_IGNORED_SHARE,
 ) -> Matching:
     """The one-to-one assignment with the most pairs of at least ``min_dice``, and among those the largest sum of Dice.
 
@@ -96,18 +94,18 @@ def match(
         truth: N masks.
         found: M masks of the same image; masks of one set may overlap.
         min_dice: pairs below it are no match, in (0, 1].
-        ignored_regions: regions in which a found mask is neither right nor wrong (specks, ``iscrowd`` = 1).
-        min_ignored_share: share of its pixels in one such region from which an unmatched found mask is ignored.
+        ignored_regions: regions (specks, ``iscrowd`` = 1) that excuse an unmatched found mask of which
+            `MIN_IGNORED_SHARE` lies in one.
 
     Raises:
-        ValueError: the masks do not belong to one image, or a share is out of range.
+        ValueError: the masks do not belong to one image, or ``min_dice`` is out of range.
 
     >>> truth, found = (CroppedMasks.from_crops([(np.ones((4, 4)), origin)], (9, 9)) for origin in [(0, 0), (0, 1)])
     >>> match(truth, found).truth, match(truth, found, min_dice=0.8).false_positives
     (array([0]), array([0]))
     """
-    if not (0 < min_dice <= 1 and 0 < min_ignored_share <= 1):
-        raise ValueError(f"min_dice {min_dice} and min_ignored_share {min_ignored_share} must lie in (0, 1]")
+    if not 0 < min_dice <= 1:
+        raise ValueError(f"min_dice {min_dice} must lie in (0, 1]")
     pairs = overlaps(truth, found)
     kept = _best_pairs(pairs, min_dice)
     unmatched = np.setdiff1d(np.arange(len(found)), pairs.second[kept])
@@ -115,7 +113,7 @@ def match(
     if ignored_regions is not None:
         on_regions = overlaps(found, ignored_regions)
         share = on_regions.intersection_px / found.areas[on_regions.first]
-        ignored = np.intersect1d(unmatched, on_regions.first[share >= min_ignored_share])
+        ignored = np.intersect1d(unmatched, on_regions.first[share >= MIN_IGNORED_SHARE])
     return Matching(
         truth=pairs.first[kept],
         found=pairs.second[kept],

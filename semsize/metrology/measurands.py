@@ -1,4 +1,4 @@
-"""Size and shape of single particles: area, equivalent circular diameter, Feret diameters, perimeter, moments."""
+"""Size and shape of single particles: area, equivalent circular diameter, Feret diameters, perimeter, centroid."""
 
 from __future__ import annotations
 
@@ -39,28 +39,12 @@ class Measurands:
     circularity: np.ndarray
     solidity: np.ndarray  # area / pixels of the convex hull, in (0, 1]; 1 for every convex shape
 
-    def __len__(self) -> int:
-        return len(self.area_px)
-
-    def __getitem__(self, index: slice | np.ndarray) -> Measurands:
-        """The measurands of the particles at a slice or an array of integers or booleans."""
-        return Measurands(*(values[index] for values in self.columns().values()))
-
     def columns(self) -> dict[str, np.ndarray]:
         """Name to (N,) values, in the order above."""
         return {name: getattr(self, name) for name in MEASURANDS}
 
 
-MEASURANDS = tuple(field.name for field in fields(Measurands))
-"""Names of all measurands, units included."""
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """Moments of N masks; NaN where one is empty."""
-
-    centroid_px: np.ndarray  # (N, 2) row, column in the image, pixel centres at integers + 0.5
-    covariance_px2: np.ndarray  # (N, 2, 2) second central moments of the pixel centres over the area, (row, column)
+MEASURANDS = tuple(field.name for field in fields(Measurands))  # names of all measurands, units included
 
 
 def equivalent_circular_diameter(areas: np.ndarray) -> np.ndarray:
@@ -110,35 +94,24 @@ def measure(masks: CroppedMasks, pixel_size: PixelSize | None = None) -> Measura
     )
 
 
-def measure_moments(masks: CroppedMasks) -> Moments:
-    """Centroid and second central moments of N masks.
+def centroids_px(masks: CroppedMasks) -> np.ndarray:
+    """(N, 2) mean (row, column) of the pixels of each mask, px, pixel centres at integers + 0.5; NaN where it is empty.
 
-    >>> bar = CroppedMasks.from_crops([(np.ones((3, 4)), (5, 7))], image_shape=(20, 20))
-    >>> measure_moments(bar).centroid_px
+    >>> centroids_px(CroppedMasks.from_crops([(np.ones((3, 4)), (5, 7))], image_shape=(20, 20)))
     array([[6.5, 9. ]])
     """
-    centroid = np.full((len(masks), 2), np.nan)
-    covariance = np.full((len(masks), 2, 2), np.nan)
+    result = np.full((len(masks), 2), np.nan)
     for atlas in atlases(masks):
-        centre, covariance[atlas.index] = _moments_of_crops(atlas)
-        centroid[atlas.index] = centre + masks.origins[atlas.index] + 0.5
-    return Moments(centroid, covariance)
-
-
-def _moments_of_crops(atlas: Atlas) -> tuple[np.ndarray, np.ndarray]:
-    """Centre within the crop, pixel centres at integers, (M, 2), and covariance (M, 2, 2); exact sums of integers."""
-    height, width = atlas.pixels.shape
-    row = np.arange(height, dtype=np.float64) - MARGIN_PX
-    strip = np.searchsorted(atlas.starts, np.arange(width), side="right") - 1
-    column = np.arange(width, dtype=np.float64) - atlas.starts[strip] - MARGIN_PX
-    count, rows, squares = np.stack([np.ones(height), row, row**2]) @ atlas.pixels.astype(np.float64)  # (W,) each
-    area = atlas.sums(count)
-    area[area == 0] = np.nan
-    first = np.stack([atlas.sums(rows), atlas.sums(column * count)])  # (2, M)
-    mixed = atlas.sums(column * rows)
-    second = np.array([[atlas.sums(squares), mixed], [mixed, atlas.sums(column**2 * count)]])  # (2, 2, M)
-    centre = first / area
-    return centre.T, np.moveaxis(second / area - centre[:, None] * centre[None], 2, 0)
+        height, width = atlas.pixels.shape
+        row = np.arange(height, dtype=np.float64) - MARGIN_PX
+        strip = np.searchsorted(atlas.starts, np.arange(width), side="right") - 1
+        column = np.arange(width, dtype=np.float64) - atlas.starts[strip] - MARGIN_PX
+        count, rows = np.stack([np.ones(height), row]) @ atlas.pixels.astype(np.float64)  # (W,) each
+        area = atlas.sums(count)
+        area[area == 0] = np.nan
+        centre = np.stack([atlas.sums(rows), atlas.sums(column * count)]) / area  # (2, M), within the crop
+        result[atlas.index] = centre.T + masks.origins[atlas.index] + 0.5
+    return result
 
 
 def _perimeters(atlas: Atlas) -> np.ndarray:

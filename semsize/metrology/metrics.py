@@ -20,29 +20,16 @@ from semsize.metrology.comparison import GROUPS, ImageComparison
 from semsize.metrology.matching import DICE_AT_IOU_50, f1_score, match
 from semsize.metrology.measurands import MEASURANDS
 from semsize.metrology.size_distribution import DistributionErrors, distribution_errors
-
-CONFIGURATIONS = ("agglomerated", "scattered", "matrix")
+from semsize.structures.annotation_checks import CONFIGURATIONS
 
 RESIDUAL_MEASURANDS = tuple(name for name in MEASURANDS if "_nm" not in name)
 """Residuals are relative: those in nm are the same, as one pixel size applies to both sides."""
 
 HEADLINES = (
-    "found",
-    "false_positives",
-    "precision",
-    "f1",
-    "panoptic_quality",
-    "iou_over_predictions",
-    "iou_over_truths",
-    "foreground_iou",
-    "all_found_percent",
-    "useful_found_percent",
-    "all_dice_mean",
-    "useful_dice_mean",
-    "useful_ecd_residual_mean",
-    "useful_ecd_residual_std",
-    "all_D50_error_percent",
-    "all_kolmogorov",
+    *("found", "false_positives", "precision"),
+    *("f1", "panoptic_quality", "iou_over_predictions", "iou_over_truths", "foreground_iou"),
+    *("all_found_percent", "useful_found_percent", "all_dice_mean", "useful_dice_mean"),
+    *("useful_ecd_residual_mean", "useful_ecd_residual_std", "all_D50_error_percent", "all_kolmogorov"),
 )
 """The few metrics that a log has room for."""
 
@@ -123,12 +110,9 @@ def particle_metrics(images: Sequence[ImageComparison]) -> dict[str, float]:
     >>> metrics["found"], metrics["f1"]
     (0, nan)
     """
-    metrics = _metrics(images)
-    for configuration in CONFIGURATIONS:
-        chosen = [image for image in images if image.truth.configuration == configuration]
-        if chosen:
-            metrics |= {f"{configuration}/{name}": value for name, value in _metrics(chosen).items()}
-    return metrics
+    of_configuration = {name: [i for i in images if i.truth.configuration == name] for name in CONFIGURATIONS}
+    parts = {"": images} | {f"{name}/": chosen for name, chosen in of_configuration.items() if chosen}
+    return {f"{part}{name}": value for part, chosen in parts.items() for name, value in _metrics(chosen).items()}
 
 
 def found_counts(images: Sequence[ImageComparison], group: str) -> FoundCounts:
@@ -149,22 +133,14 @@ def dice_spread(images: Sequence[ImageComparison], group: str) -> Spread:
     dice = _joined([image.matching.dice[image.matched_members(group)] for image in images])
     if dice.size == 0:
         return Spread(*[float("nan")] * 5)
-    std = float(dice.std(ddof=1)) if dice.size > 1 else float("nan")
-    return Spread(float(dice.mean()), float(np.median(dice)), std, float(dice.min()), float(dice.max()))
+    return Spread(_mean(dice), float(np.median(dice)), _std(dice), float(dice.min()), float(dice.max()))
 
 
 def residuals(images: Sequence[ImageComparison], group: str, measurand: str) -> Residuals:
     """Residuals of a measurand over the matched particles of a group."""
     values = residual_values(images, group, measurand)
-    if values.size == 0:
-        return Residuals(*[float("nan")] * 4, count=0)
-    return Residuals(
-        mean=float(values.mean()),
-        std=float(values.std(ddof=1)) if values.size > 1 else float("nan"),
-        within_1=float(100 * (abs(values) <= 1).mean()),
-        within_5=float(100 * (abs(values) <= 5).mean()),
-        count=len(values),
-    )
+    within_1, within_5 = (100 * _mean(abs(values) <= limit) for limit in (1, 5))
+    return Residuals(_mean(values), _std(values), within_1, within_5, count=len(values))
 
 
 def residual_values(images: Sequence[ImageComparison], group: str, measurand: str) -> np.ndarray:
@@ -239,14 +215,9 @@ def instance_quality(images: Sequence[ImageComparison]) -> InstanceQuality:
 
 
 def _metrics(images: Sequence[ImageComparison]) -> dict[str, float]:
-    detection = detection_counts(images)
-    metrics = {
-        "images": len(images),
-        "found": detection.found,
-        "false_positives": detection.false_positives,
-        "precision": detection.precision,
-        **asdict(instance_quality(images)),
-    }
+    detections = detection_counts(images)
+    metrics = {"images": len(images), **asdict(detections), "precision": detections.precision}
+    metrics |= asdict(instance_quality(images))
     for group in GROUPS:
         metrics |= {f"{group}_{name}": value for name, value in _metrics_of_group(images, group).items()}
     return metrics
@@ -292,3 +263,7 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else float("nan")
+
+
+def _std(values: np.ndarray) -> float:
+    return float(values.std(ddof=1)) if values.size > 1 else float("nan")

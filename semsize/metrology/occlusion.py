@@ -15,19 +15,16 @@ import numpy as np
 from semsize.metrology.bias_record import OcclusionClass
 from semsize.metrology.border import border_weights, is_off_border
 from semsize.metrology.comparison import ImageComparison
+from semsize.metrology.measurands import Measurands
 from semsize.metrology.population import FULLY_IMAGED_STATES
 from semsize.metrology.size_distribution import area_fraction, sorted_quantiles, weighted_quantiles
 from semsize.structures.masks import CroppedMasks
 
-FRACTION_EDGES = (0, 0.05, 0.1, 0.2, 0.3, 0.45, 1)
-"""Ends of the classes of an image's area fraction."""
-
-FEWEST_PARTICLES = 5
-"""Number of found particles, and of fully imaged ones, from which an image counts."""
+FRACTION_EDGES = (0, 0.05, 0.1, 0.2, 0.3, 0.45, 1)  # ends of the classes of an image's area fraction
+FEWEST_PARTICLES = 5  # number of found particles, and of fully imaged ones, from which an image counts
 
 RESAMPLES = 400
-SMALLEST_VARIANCE = 1e-10
-"""Smallest variance of an image's effect, which would be 0 where all particles have one size."""
+SMALLEST_VARIANCE = 1e-10  # smallest variance of an image's effect, which would be 0 where all particles have one size
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,15 +133,14 @@ def _image_effect(image: ImageComparison, rng: np.random.Generator) -> _ImageEff
     """None where states are not known or particles too few."""
     if all(state is None for state in image.truth.states):
         return None
-    counted = np.ones(len(image.found.masks), bool)
-    counted[image.matching.ignored] = False
-    found = _sizes(image.found.masks, image.found_measurands.ecd_px, counted, np.arange(len(image.found.masks)), image)
+    number = np.arange(len(image.found.masks))
+    counted = ~np.isin(number, image.matching.ignored)
+    found = _sizes(image, image.found.masks, image.found_measurands, counted, number)
     fully_imaged = np.array([state in FULLY_IMAGED_STATES for state in image.truth.states], bool)
-    partner = len(image.found.masks) + np.arange(len(image.truth.masks))
+    fully_imaged &= ~image.truth.truncated
+    partner = len(number) + np.arange(len(image.truth.masks))
     partner[image.matching.truth] = image.matching.found
-    full = _sizes(
-        image.truth.masks, image.true_measurands.ecd_px, fully_imaged & ~image.truth.truncated, partner, image
-    )
+    full = _sizes(image, image.truth.masks, image.true_measurands, fully_imaged, partner)
     if min(len(found.ecd), len(full.ecd)) < FEWEST_PARTICLES:
         return None
     units, places = np.unique(np.concatenate([found.units, full.units]), return_inverse=True)
@@ -160,10 +156,10 @@ def _image_effect(image: ImageComparison, rng: np.random.Generator) -> _ImageEff
 
 
 def _sizes(
-    masks: CroppedMasks, ecd_px: np.ndarray, chosen: np.ndarray, units: np.ndarray, image: ImageComparison
+    image: ImageComparison, masks: CroppedMasks, measurands: Measurands, chosen: np.ndarray, units: np.ndarray
 ) -> _Sizes:
     """Sizes of the chosen particles off the border; ``units`` are those of all masks."""
-    frame = image.truth.masks.image_shape
+    frame, ecd_px = image.truth.masks.image_shape, measurands.ecd_px
     kept = np.flatnonzero(chosen & is_off_border(masks, frame))
     kept = kept[np.argsort(ecd_px[kept], kind="stable")]
     return _Sizes(ecd_px[kept], border_weights(masks.boxes[kept], frame), units[kept])

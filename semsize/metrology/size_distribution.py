@@ -13,11 +13,8 @@ from scipy.special import ndtr, ndtri
 
 from semsize.structures.masks import CroppedMasks
 
-PROBABILITIES = (0.1, 0.5, 0.9)
-"""Of D10, D50 and D90."""
-
-_SAME = 1e-12
-"""Relative rounding of a cumulated weight: as near as this to a probability, it is equal to it."""
+PROBABILITIES = (0.1, 0.5, 0.9)  # of D10, D50 and D90
+_SAME = 1e-12  # relative rounding of a cumulated weight: as near as this to a probability, it is equal to it
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +61,7 @@ class LogNormalFit:
 
     median: float  # in the unit of the sizes; also the geometric mean
     geometric_std: float  # geometric standard deviation, ≥ 1
-    # largest |ΔQ0| between sample and fit, 0 to 1; no p-value, since for fitted parameters the tabulated ones of
-    # Kolmogorov's test are wrong
-    goodness: float
+    goodness: float  # largest |ΔQ0|, 0 to 1; no p-value, since Kolmogorov's table is wrong for fitted parameters
 
     def cumulative(self, sizes: np.ndarray) -> np.ndarray:
         """Q0 of the fit at positive sizes of any shape."""
@@ -179,6 +174,11 @@ def quantile_points(sample: SizeSample, fit: LogNormalFit) -> tuple[np.ndarray, 
     """Points of a Q-Q plot: the sizes (N,) that the fit expects, and those measured (N,), ascending.
 
     A size stands beside the fit's at the middle of its step of Q0 (Hazen's plotting position, weighted).
+
+    >>> sample = SizeSample([20, 10, 40], [1, 1, 1], images=[0, 0, 0])
+    >>> expected, measured = quantile_points(sample, fit_log_normal(sample))
+    >>> expected.round(1), measured
+    (array([11.6, 20. , 34.6]), array([10., 20., 40.]))
     """
     order = np.argsort(sample.sizes, kind="stable")
     weights = sample.weights[order]
@@ -250,7 +250,11 @@ def kolmogorov_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def distribution_errors(true_sizes: np.ndarray, measured_sizes: np.ndarray) -> DistributionErrors:
-    """Quantile errors and distance of the measured distribution; both in one unit."""
+    """Quantile errors and distance of the measured distribution; both in one unit.
+
+    >>> distribution_errors([10, 20, 30], [11, 22, 33]).d50_percent
+    10.0
+    """
     true_quantiles = quantiles(true_sizes)
     errors = 100 * (quantiles(measured_sizes) - true_quantiles) / true_quantiles
     return DistributionErrors(*map(float, errors), kolmogorov_distance(true_sizes, measured_sizes))

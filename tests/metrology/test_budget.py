@@ -40,7 +40,6 @@ def test_lines_add_in_squares():
     expected = {"sampling": 3.0, "calibration": 2.0, "reference": 0.5 * 7.344, "model": 200 * 0.01}
     assert stds == pytest.approx(expected)  # 200 nm are 27.2 px: the class around 30 px
     assert found.combined_std**2 == pytest.approx(sum(std**2 for std in expected.values()))
-    assert sum(found.share(line) for line in found.lines) == pytest.approx(1)
     assert (found.value, found.uncorrected, found.unit, found.label) == (200, 198, "nm", "")
     dof = found.combined_std**4 / (3.0**4 / 5 + 2.0**4 / 5)
     assert found.dof == pytest.approx(dof)
@@ -73,7 +72,6 @@ def test_what_is_not_given_is_labelled():
         "reference": "",
         "model": "not given",
     }
-    assert all(bare.share(line) is None for line in bare.lines if line.std is None)
 
 
 def test_the_uncertainty_of_reading_a_scale_counts_and_is_no_calibration():

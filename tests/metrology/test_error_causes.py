@@ -26,7 +26,7 @@ def errors_of(truth, found, scores=None, *, specks=None, bright=()):
     states = ("complete",) * len(truth)
     known = ImageTruth(1, "1.png", None, None, np.arange(len(truth)), truth, states, np.zeros(len(truth), bool), specks)
     everything = ImageFound(found, np.full(len(found), 0.9) if scores is None else np.array(scores))
-    return image_errors(compare_image(known, everything), everything, grey)
+    return image_errors(compare_image(known, everything), grey)
 
 
 PAIR = CroppedMasks.cat([block(10, 10, 20, 20), block(10, 30, 20, 20)])

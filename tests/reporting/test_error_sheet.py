@@ -30,7 +30,7 @@ def scene(number=1, found=(0,), apart=True, states=STATES):
     found_masks = CroppedMasks.cat([masks[list(found)], wrong])
     everything = ImageFound(found_masks, np.array([0.9] * len(found) + [0.6] * len(wrong)))
     image = compare_image(truth, everything)
-    return Drawn(image, image_errors(image, everything, grey), grey)
+    return Drawn(image, image_errors(image, grey), grey)
 
 
 def has(picture, colour):
@@ -88,7 +88,7 @@ def test_an_error_larger_than_its_panel_or_at_the_frame_is_drawn():
     found = ImageFound(masks[:0], np.zeros(0))
     image = compare_image(truth, found)
     grey = np.full(shape, 90.0)
-    drawn = [Drawn(image, image_errors(image, found, grey), grey)]
+    drawn = [Drawn(image, image_errors(image, grey), grey)]
     sheet = draw_sheet(miss_examples(drawn, list(MISS_CAUSES), most=2), columns=2)
     assert has(sheet[:-60], MISSED)
 

@@ -15,8 +15,9 @@ from semsize.measuring.tables import markdown_table
 from semsize.metrology import metrics
 from semsize.metrology.comparison import GROUPS, PLATEAU, STATE_GROUPS, ImageComparison, ThresholdCurve, threshold_curve
 from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
-from semsize.metrology.metrics import CONFIGURATIONS, RESIDUAL_MEASURANDS, size_measurand
+from semsize.metrology.metrics import RESIDUAL_MEASURANDS, size_measurand
 from semsize.metrology.size_distribution import quantiles
+from semsize.structures.annotation_checks import CONFIGURATIONS
 
 CAPTIONS = {
     "sizes": "Equivalent circular diameters, reference and measured",

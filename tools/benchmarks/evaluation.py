@@ -15,7 +15,7 @@ import numpy as np
 
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import match, measure
-from semsize.metrology.measurands import measure_moments
+from semsize.metrology.measurands import centroids_px
 from semsize.structures.masks import CroppedMasks
 
 REGION = ("area", "equivalent_diameter_area", "feret_diameter_max", "perimeter_crofton", "solidity")
@@ -75,9 +75,7 @@ def main() -> None:
     total = arguments.images * arguments.particles
 
     ours_matching = seconds(lambda: [match(truth, found) for truth, found in scenes], arguments.repeats)
-    ours_measuring = seconds(
-        lambda: [(measure(truth), measure_moments(truth)) for truth, _ in scenes], arguments.repeats
-    )
+    ours_measuring = seconds(lambda: [(measure(truth), centroids_px(truth)) for truth, _ in scenes], arguments.repeats)
     few = min(arguments.others, arguments.particles)
     truth, found = (masks[:few].to_full().astype(bool) for masks in scenes[0])
     pairs = seconds(lambda: match_full_frames(truth, found), 1) / few**2
