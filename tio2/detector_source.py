@@ -78,7 +78,7 @@ class DetectorSource:
     def as_record(self) -> dict:
         """Config, weights and tiles, with SHA-256: of the config as resolved from all its bases.
 
-        `model` is what a validation record is bound to (`semsize.metrology.ModelUse`), in the precision of this device.
+        `model` is what a bias record is bound to (`semsize.metrology.ModelUse`), in the precision of this device.
 
         Raises:
             InputError: one of the files is missing, or the device.
@@ -135,7 +135,7 @@ def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[Bi
 
 
 def shipped_source(name: str | None = None) -> tuple[DetectorSource, tuple[BiasRecord, ...]]:
-    """A model of `tio2.shipped.SHIPPED`, the first one if none is named, and its validation records.
+    """A model of `tio2.shipped.SHIPPED`, the first one if none is named, and its bias records.
 
     Raises:
         InputError: there is no model of that name, or its files are not here.
@@ -153,7 +153,7 @@ def shipped_source(name: str | None = None) -> tuple[DetectorSource, tuple[BiasR
 
 
 def validations_beside(checkpoint: Path) -> tuple[BiasRecord, ...]:
-    """The validation records in the file beside a checkpoint; which of them holds, their contents decide.
+    """The bias records in the file beside a checkpoint; which of them holds, their contents decide.
 
     Raises:
         InputError: the file is damaged, or of before records said what they hold for.

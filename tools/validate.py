@@ -1,4 +1,4 @@
-r"""Make a model's validation record: what budget and warnings of a measurement need to know of it.
+r"""Make a model's bias record: what budget and warnings of a measurement need to know of it.
 
 The record holds for the weights, the test settings (scales, thresholds, views) and the precision with which
 tools/test.py made the predictions: it reads them from the metrics.json beside these. Another use of the same weights

@@ -36,7 +36,7 @@ class DetectorRequest:
 
 
 def find_detector(request: DetectorRequest) -> tuple[OutlineSource, Sequence[BiasRecord]]:
-    """The detector of the first entry point, by name, and the validation records of its model.
+    """The detector of the first entry point, by name, and the bias records of its model.
 
     An entry point is a function from a `DetectorRequest` to these two; it imports what it needs when it is called.
 

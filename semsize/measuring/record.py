@@ -76,14 +76,14 @@ def summary_of(record: Mapping, table: ParticleTable) -> Summary:
 
 
 def validity(record: Mapping) -> tuple[BiasRecord | None, tuple[str, ...]]:
-    """The validation record that holds for a measurement; else None and, where a model found the outlines, why not."""
+    """The bias record that holds for a measurement; else None and, where a model found the outlines, why not."""
     outlines = record["outlines"]
     if outlines["kind"] not in FOUND_KINDS:
         return None, ()
     if "model" not in outlines:
         return None, ("which model found these outlines, and how it was used, is not known",)
     if record["validation"] is None:
-        return None, ("this model has no validation record (tools/validate.py makes one)",)
+        return None, ("this model has no bias record (tools/validate.py makes one)",)
     validation = validation_from_dict(record["validation"], "record.json")
     reasons = validation.differences(ModelUse(**outlines["model"]), record["settings"]["score"])
     return (None if reasons else validation), reasons

@@ -1,4 +1,4 @@
-"""A model's validation records on disk, beside its checkpoint, and as tables."""
+"""A model's bias records on disk, beside its checkpoint, and as tables."""
 
 from __future__ import annotations
 

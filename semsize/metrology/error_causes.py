@@ -214,14 +214,14 @@ def _false_causes(image: ImageComparison, particles: Appearance, grey: np.ndarra
     unannotated = inside.sum(axis=0) + on_specks < ANNOTATED
     bright, between = _on_background(found, particles, image, grey)
     was_found = np.isin(np.arange(len(truth)), image.matching.truth)
-    means_one = dice.max(axis=0, initial=0) >= LEAST_DICE
+    means_particle = dice.max(axis=0, initial=0) >= LEAST_DICE
     rules = {
         "annotation fault suspected": unannotated & bright,
         "gap": unannotated & between,
         "substrate": unannotated,
         "merged": ((cover >= MOST) & (inside >= NOTABLE)).sum(axis=0) > 1,
-        "duplicate": means_one & (was_found[dice.argmax(axis=0)] if len(truth) else False),
-        "poor outline": means_one,
+        "duplicate": means_particle & (was_found[dice.argmax(axis=0)] if len(truth) else False),
+        "poor outline": means_particle,
         "part of a found one": (inside[was_found] >= MOST).any(axis=0),
         "part of a missed one": (inside >= MOST).any(axis=0),
     }  # (M,) each

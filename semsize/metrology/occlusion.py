@@ -143,9 +143,9 @@ def _image_effect(image: ImageComparison, rng: np.random.Generator) -> _ImageEff
     full = _sizes(image, image.truth.masks, image.true_measurands, fully_imaged, partner)
     if min(len(found.ecd), len(full.ecd)) < FEWEST_PARTICLES:
         return None
-    units, places = np.unique(np.concatenate([found.units, full.units]), return_inverse=True)
+    units, unit_of = np.unique(np.concatenate([found.units, full.units]), return_inverse=True)
     times = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), RESAMPLES)  # (B, U)
-    drawn = [times[:, places[: len(found.ecd)]] * found.weights, times[:, places[len(found.ecd) :]] * full.weights]
+    drawn = [times[:, unit_of[: len(found.ecd)]] * found.weights, times[:, unit_of[len(found.ecd) :]] * full.weights]
     usable = (drawn[0].sum(axis=1) > 0) & (drawn[1].sum(axis=1) > 0)
     medians = [
         sorted_quantiles(sizes.ecd, weights[usable], (0.5,))[:, 0]

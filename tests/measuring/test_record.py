@@ -81,7 +81,7 @@ def test_a_validated_model_within_its_ranges_gives_only_the_warning_of_hidden_pa
 
 
 def test_a_model_without_validation_is_said(measured):
-    assert any("no validation record" in line for line in warned(measured, validation=None))
+    assert any("no bias record" in line for line in warned(measured, validation=None))
 
 
 def test_another_score_than_in_validation_is_said_and_nothing_is_corrected(measured):

@@ -98,7 +98,7 @@ def test_every_page_takes_one_definition_of_a_quantile(values):
     whole = size_distribution(sample)  # report.html, record.json
     np.testing.assert_allclose([whole.d10, whole.d50, whole.d90], expected)
     np.testing.assert_allclose(statistics(sample)[:3], expected)  # its budgets and intervals
-    np.testing.assert_allclose(quantiles(values), expected)  # metrics.json, report.md, figures, validation records
+    np.testing.assert_allclose(quantiles(values), expected)  # metrics.json, report.md, figures, bias records
     errors = distribution_errors(np.full(3, 100.0), values)
     np.testing.assert_allclose([errors.d10_percent, errors.d50_percent, errors.d90_percent], expected - 100)
 

@@ -134,7 +134,7 @@ def _leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def model_use(config: Config, checkpoint: str | Path, precision: str, tile: Sequence[int] | None = None) -> dict:
-    """What a validation record is bound to (`semsize.metrology.ModelUse`), in JSON's terms.
+    """What a bias record is bound to (`semsize.metrology.ModelUse`), in JSON's terms.
 
     Args:
         config: As for `detection_settings`.
