@@ -29,7 +29,7 @@ for name in ("SIGUSR1", "pthread_sigmask", "sigwaitinfo"):
 from tio2.cli import quiet_imports
 with quiet_imports():
     import tio2.engine, tio2.engine.launch, tio2.engine.hooks, tio2.engine.resumption, tio2.engine.cross_validation
-    import tio2.inference, semsize.measuring.command, tio2.evaluation
+    import tio2.inference, semsize.measuring.measurement, tio2.evaluation
 from tio2.engine.resumption import STOP_SIGNALS, ShieldedWorker
 assert STOP_SIGNALS == (signal.SIGTERM,)
 ShieldedWorker(None)(0)

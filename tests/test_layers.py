@@ -16,7 +16,7 @@ SEMSIZE = {  # room: rooms of semsize that it may import
     "metrology": {"structures"},
     "synthesis": {"structures", "sem"},
     "measuring": {"structures", "sem", "exchange", "metrology"},
-    "programs": {"structures", "exchange", "synthesis", "measuring", "cli"},
+    "programs": {"structures", "exchange", "metrology", "synthesis", "measuring", "cli"},
 }
 PLAIN = {"agglomerates": set(), "baselines": set(), "reporting": set()}  # rooms of tio2 without torch
 REGISTERED = {

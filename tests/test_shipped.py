@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 import semsize
 from semsize.measuring import measure_images
-from semsize.measuring.settings import OPERATING_SCORE
+from semsize.measuring.inputs import OPERATING_SCORE
 from semsize.metrology import ModelUse
 from semsize.metrology.bias_record import nearest_record
 from semsize.structures.files import file_sha256

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semsize.measuring.detectors import DetectorRequest
-from semsize.measuring.errors import InputError
-from semsize.measuring.outlines import Find, Frame, Outlines
-from semsize.measuring.validation_file import read_validations, validation_path
+from semsize.measuring.bias_file import find_bias_file, read_bias_records
+from semsize.measuring.inputs import InputError
+from semsize.measuring.outlines import DetectorRequest, Find, Frame, Outlines
 from semsize.metrology import BiasRecord, BiasRecordError
 from semsize.structures.files import file_sha256
 from tio2.cli import quiet_imports
@@ -126,12 +125,12 @@ def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[Bi
         import mmengine  # noqa: F401
         import torch  # noqa: F401
     if request.config is None:
-        source, validations = shipped_source(request.model)
+        source, bias_records = shipped_source(request.model)
     else:
         source = DetectorSource(request.config, request.checkpoint, "licence not known: weights of your own")
-        validations = validations_beside(request.checkpoint)
+        bias_records = bias_records_beside(request.checkpoint)
     changes = {"device": request.device, "tile": request.tile, "batch_size": request.batch_size}
-    return dataclasses.replace(source, **changes), validations
+    return dataclasses.replace(source, **changes), bias_records
 
 
 def shipped_source(name: str | None = None) -> tuple[DetectorSource, tuple[BiasRecord, ...]]:
@@ -149,18 +148,18 @@ def shipped_source(name: str | None = None) -> tuple[DetectorSource, tuple[BiasR
         )
     model = SHIPPED[name]
     source = DetectorSource(ROOT / model.config, ROOT / model.checkpoint, model.licence)
-    return source, validations_beside(source.checkpoint)
+    return source, bias_records_beside(source.checkpoint)
 
 
-def validations_beside(checkpoint: Path) -> tuple[BiasRecord, ...]:
+def bias_records_beside(checkpoint: Path) -> tuple[BiasRecord, ...]:
     """The bias records in the file beside a checkpoint; which of them holds, their contents decide.
 
     Raises:
         InputError: the file is damaged, or of before records said what they hold for.
     """
-    path = validation_path(checkpoint)
+    path = find_bias_file(checkpoint)
     try:
-        return read_validations(path) if path.is_file() else ()
+        return () if path is None else read_bias_records(path)
     except BiasRecordError as cause:
         raise InputError(str(cause)) from None
 

@@ -29,7 +29,7 @@ def main() -> None:
     """Read, group, compare, write."""
     arguments = parse_arguments()
     with quiet_imports():
-        from semsize.measuring.csv_files import write_csv
+        from semsize.measuring.tables import write_csv
         from tio2.engine.config import config_changes, effective_settings, initial_weights
         from tio2.reporting import comparing
         from tio2.reporting.figures import write_figure

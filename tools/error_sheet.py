@@ -36,8 +36,8 @@ def main() -> None:
     with quiet_imports():
         from mmengine.config import Config
 
-        from semsize.measuring.csv_files import write_csv
         from semsize.measuring.overlays import write_png
+        from semsize.measuring.tables import write_csv
         from semsize.metrology.comparison import compare_image, found_by_image, image_truths
         from semsize.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, image_errors
         from semsize.sem import SEMReadError, read_grey

@@ -8,7 +8,7 @@ python tools/validate.py --pair data/bam-tio2-sem/annotations/val.json work_dirs
     --images data/bam-tio2-sem/images/val --checkpoint checkpoints/light_nc.pth
 
 One --pair for each set of images, real or rendered; --images in the same order, for the contrast. Leave out what the
-model was trained or its thresholds chosen on. Writes <checkpoint>.validation.json.
+model was trained or its thresholds chosen on. Writes <checkpoint>.bias.json.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from semsize.cli import one_line_errors
 if TYPE_CHECKING:
     from semsize.metrology import BiasRecord, ModelUse
     from semsize.metrology.bias import ComparedSet
+    from semsize.metrology.bias_record import OcclusionClass, ResidualClass
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -38,7 +39,7 @@ def parse_arguments() -> argparse.Namespace:
         "--images", type=Path, action="append", default=[], help="folder of a pair's images; without: no contrast"
     )
     parser.add_argument("--checkpoint", type=Path, help="the model; the record is written beside it")
-    parser.add_argument("--out", type=Path, help="file of the records (default: <checkpoint>.validation.json)")
+    parser.add_argument("--out", type=Path, help="file of the records (default: <checkpoint>.bias.json)")
     parser.add_argument("--min-score", type=float, help="particles from this score on (default: the paper's 0.5)")
     arguments = parser.parse_args()
     if arguments.images and len(arguments.images) != len(arguments.pair):
@@ -53,25 +54,26 @@ def main() -> None:
     arguments = parse_arguments()
     import numpy as np
 
-    from semsize.measuring.validation_file import validation_path, validation_tables, with_record, write_validations
+    from semsize.measuring.bias_file import bias_path, find_bias_file, write_bias_records
     from semsize.metrology.bias import make_bias_record
     from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
     from semsize.sem import SEMReadError
     from semsize.structures import AnnotationError, PredictionError
 
-    out = arguments.out or validation_path(arguments.checkpoint)
+    out = arguments.out or bias_path(arguments.checkpoint)
+    former = arguments.out or find_bias_file(arguments.checkpoint)
     score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
     folders = arguments.images or [None] * len(arguments.pair)
     with one_line_errors(AnnotationError, PredictionError, SEMReadError, ValueError, OSError):
         model = _model_of([predictions for _, predictions in arguments.pair], arguments.checkpoint)
-        before = _records_before(out)
+        before = _records_before(former)
         sets = [_compared(*pair, folder, score) for pair, folder in zip(arguments.pair, folders, strict=True)]
         name = arguments.checkpoint.name if arguments.checkpoint else None
         rng = np.random.default_rng(0)
         validation = make_bias_record(sets, name, model, min_score=score, min_dice=MIN_DICE, rng=rng)
-        records = with_record(before, validation)
-        write_validations(out, records)
-    print(validation_tables(validation))
+        records = [*(record for record in before if not _same_use(record, validation)), validation]
+        write_bias_records(out, records)
+    print(bias_tables(validation))
     _say_what_is_left_out(sets, validation)
     if model is not None:
         print(
@@ -86,7 +88,7 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
     Raises:
         BiasRecordError: the files don't tell, are of other predictions, or tell of several uses or of other weights.
     """
-    from semsize.measuring.validation_file import model_use_from_dict
+    from semsize.measuring.bias_file import model_use_from_json
     from semsize.metrology import BiasRecordError
     from semsize.structures.files import file_sha256, read_json
 
@@ -97,7 +99,7 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
         if "model" in metrics:
             if metrics.get("predictions_sha256") != file_sha256(file):
                 raise BiasRecordError(f"{beside}: is of other predictions than {file.name}; run tools/test.py again")
-            uses[file] = model_use_from_dict(metrics["model"], str(beside))
+            uses[file] = model_use_from_json(metrics["model"], beside)
         elif checkpoint is not None:
             raise BiasRecordError(
                 f"{file}: no metrics.json beside it says with which weights and settings it was made; "
@@ -115,28 +117,66 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
     return next(iter(uses.values()), None)
 
 
-def _records_before(path: Path) -> "tuple[BiasRecord, ...]":
+def _records_before(path: Path | None) -> "tuple[BiasRecord, ...]":
     """Records that the file holds already; one that cannot be read, or is of before they were bound, is replaced."""
-    from semsize.measuring.validation_file import read_validations
+    from semsize.measuring.bias_file import read_bias_records
     from semsize.metrology import BiasRecordError
 
-    if not path.is_file():
+    if path is None or not path.is_file():
         return ()
     try:
-        return read_validations(path)
+        return read_bias_records(path)
     except BiasRecordError as cause:
         print(f"replaced: {cause}")
         return ()
 
 
+def _same_use(record: "BiasRecord", other: "BiasRecord") -> bool:
+    """Whether two bias records hold for the same use of a model."""
+    if record.model is None or other.model is None:
+        return record.model is other.model
+    return not record.differences(other.model, other.min_score)
+
+
+def bias_tables(record: "BiasRecord") -> str:
+    """Residuals by size, effect of occlusion by density, and the ranges, as Markdown."""
+    from semsize.measuring.tables import markdown_table
+
+    def percents(group: "ResidualClass | OcclusionClass", name: str) -> list[float]:
+        return [100 * value for value in (getattr(group, name), group.standard_error, group.between_image_std)]
+
+    residuals = [
+        [
+            f"{group.low_px:g} to {'' if group.high_px is None else format(group.high_px, 'g')}".strip(),
+            *(group.particles, group.images, *percents(group, "residual")),
+        ]
+        for group in record.residuals
+    ]
+    occlusion = [
+        [
+            f"{group.low:g} to {group.high:g}",
+            *(group.images, group.detected, group.fully_imaged, *percents(group, "effect")),
+        ]
+        for group in record.occlusion
+    ]
+    ranges = [[name, *(ends or (None, None))] for name, ends in vars(record.ranges).items()]
+    spread = "standard error, %|between images, %"
+    tables = (
+        (f"ECD found, px|particles|images|mean residual, %|{spread}", residuals),
+        (f"area fraction|images|found|fully imaged|D50 found against fully imaged, %|{spread}", occlusion),
+        ("validated for|from|to", ranges),
+    )
+    return "\n".join(markdown_table(header.split("|"), rows, decimals=2) for header, rows in tables if rows)
+
+
 def _say_what_is_left_out(sets: "list[ComparedSet]", validation: "BiasRecord") -> None:
-    images = [image for one in sets for image in one.images]
-    told = sum(any(state is not None for state in image.truth.states) for image in images)
-    used = sum(one.images for one in validation.occlusion)
-    if used < told:
+    images = [image for compared in sets for image in compared.images]
+    stating = sum(any(state is not None for state in image.truth.states) for image in images)
+    used = sum(group.images for group in validation.occlusion)
+    if used < stating:
         print(
-            f"{told - used} of {told} images say nothing of the effect of occlusion: of each 5 particles must be found "
-            "and 5 fully imaged, and two images must be of one density, or nothing tells how images differ"
+            f"{stating - used} of {stating} images say nothing of the effect of occlusion: of each 5 particles must be "
+            "found and 5 fully imaged, and two images must be of one density, or nothing tells how images differ"
         )
 
 

@@ -1,78 +1,165 @@
-"""Images to their results: read, cut off data bars, find the particles, keep what was found."""
+"""Images to their results: read, find the particles, keep what was found; in one process, or shared by several.
+
+Processes that a launcher started are told apart by its variables. Each measures its share of the images, the first one
+joins them, and nothing passes between them but the files of the results folder.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
+import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, starmap
 
+import cv2
 import numpy as np
+from tqdm import tqdm
 
-from semsize.measuring.image_result import ImageResult
-from semsize.measuring.images import ImageFile
-from semsize.measuring.outlines import Find, Frame, NoOutlinesError, Outlines
-from semsize.measuring.results_folder import ResultsFolder
-from semsize.measuring.settings import Settings
+from semsize.measuring.inputs import ImageFile, InputError, MeasuringError, Settings
+from semsize.measuring.outlines import Find, Frame, NoOutlinesError, Outlines, OutlineSource
+from semsize.measuring.results_folder import ImageResult, ResultsFolder
 from semsize.sem import SEMReadError, find_captions, read_scale
 from semsize.sem.statements import AGREEMENT
 from semsize.structures.files import file_sha256
 from semsize.structures.pixel_size import PixelSize
 
+LAUNCHERS = {  # whose variables say which process this is, under torchrun's names
+    "pytorch": {"RANK": "RANK", "WORLD_SIZE": "WORLD_SIZE", "LOCAL_RANK": "LOCAL_RANK"},
+    "slurm": {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"},
+    "mpi": {
+        "RANK": "OMPI_COMM_WORLD_RANK",
+        "WORLD_SIZE": "OMPI_COMM_WORLD_SIZE",
+        "LOCAL_RANK": "OMPI_COMM_WORLD_LOCAL_RANK",
+    },
+}
+_PAUSE_S = 0.2  # between two checks of the folder
+PATIENCE_S = 3600.0
+"""How long nothing may happen in the folder before the other processes are taken for dead."""
 
-@dataclass(frozen=True, eq=False)
-class LoadedImage:
-    """An image file that could be read: its frame and SHA-256."""
+_source: list[OutlineSource] = []  # in a worker process: the source, and what it opened
+_opened: list[Find] = []
 
-    frame: Frame
-    sha256: str
+
+def find_all(
+    files: Sequence[ImageFile], source: OutlineSource, settings: Settings, folder: ResultsFolder, jobs: int
+) -> Iterator[int]:
+    """Find the particles of all images in `jobs` processes, and keep each result in the folder.
+
+    Yields:
+        Particles of each image as it is done, in any order.
+
+    Raises:
+        MeasuringError: a process was killed.
+    """
+    size = source.batch_size
+    chunks = [files[start : start + size] for start in range(0, len(files), size)]
+    if jobs == 1 or len(chunks) < 2:
+        find = source.open(1)
+        for chunk in chunks:
+            yield from measure_files(chunk, find, settings, folder)
+        return
+    processes = min(jobs, len(chunks))
+    with processes_for(processes, _keep_source, (source,)) as run:
+        for counts in run(_measure, [(chunk, settings, folder, processes) for chunk in chunks]):
+            yield from counts
+
+
+@contextlib.contextmanager
+def processes_for(jobs: int, initializer: Callable, arguments: tuple = ()) -> Iterator[Callable]:
+    """A function that runs another on many arguments in `jobs` processes and yields what it returns, as it comes.
+
+    Below two jobs it runs in this process, and the initializer is for others only.
+
+    Raises:
+        MeasuringError: a process was killed.
+    """
+    if jobs < 2:
+        yield starmap
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=initializer, initargs=arguments)
+
+    def run(function: Callable, tasks: Iterable[tuple]) -> Iterator:
+        for future in as_completed([pool.submit(function, *task) for task in tasks]):
+            yield future.result()
+
+    try:
+        yield run
+    except BrokenProcessPool:
+        raise MeasuringError(
+            f"one of {jobs} processes was ended from outside or ran out of memory; start again with fewer --jobs"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def quiet_process() -> None:
+    """What every worker process begins with: one thread for OpenCV, and Ctrl-C left to the process that started it."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _keep_source(source: OutlineSource) -> None:
+    quiet_process()
+    _source.append(source)
+
+
+def _measure(files: Sequence[ImageFile], settings: Settings, folder: ResultsFolder, processes: int) -> list[int]:
+    if not _opened:
+        _opened.append(_source[0].open(processes))
+    return list(measure_files(files, _opened[0], settings, folder))
 
 
 def measure_files(files: Sequence[ImageFile], find: Find, settings: Settings, folder: ResultsFolder) -> Iterator[int]:
-    """Find the particles of some images together and keep each result; those that stand already are left alone.
+    """Find the particles of some images together and keep each result; results that stand already are left alone.
 
-    Images of different sizes are not looked at together, so that none is padded and results do not depend on company.
+    Only images of one size are given to the detector together: padding would change the result of the smaller ones.
 
     Yields:
         Particles of each image from the score threshold on; 0 for one that was left out, of which the folder says why.
     """
-    todo = []
+    loaded = []
     for file in files:
         done = folder.read_current(file)
         if done is not None:
             yield done.counted(settings.score)
             continue
         try:
-            todo.append(load(file, settings))
+            loaded.append(_load(file, settings))
         except (SEMReadError, OSError) as cause:
-            folder.write_failure(file, _one_line(cause))
+            folder.write_failure(file, str(cause).splitlines()[0])
             yield 0
-    for _, alike in groupby(sorted(todo, key=_shape), key=_shape):
+
+    def shape(image: tuple[Frame, str]) -> tuple[int, ...]:
+        return image[0].grey.shape
+
+    for _, alike in groupby(sorted(loaded, key=shape), key=shape):
         yield from _measure_alike(list(alike), find, settings, folder)
 
 
-def load(file: ImageFile, settings: Settings) -> LoadedImage:
-    """Read an image between its data bars.
+def _load(file: ImageFile, settings: Settings) -> tuple[Frame, str]:
+    """An image between its data bars, and the SHA-256 of its file.
 
     Raises:
         SEMReadError: it cannot be read, states two pixel sizes, or has no row left between data bars.
     """
     digest = file_sha256(file.path)
     image = settings.read(file.path)
-    scale_of(file, None, settings)  # before anything is looked for in it
-    return LoadedImage(Frame(file, image.specimen, len(image.grey), image.top), digest)
+    scale_of(file, None, settings)  # a contradiction is found before the particles are
+    return Frame(file, image.specimen, len(image.grey), image.top), digest
 
 
 def scale_of(file: ImageFile, other: PixelSize | None, settings: Settings) -> tuple[PixelSize | None, tuple[str, ...]]:
-    """The pixel size that is declared, else the file's, else that of the outlines' source; and what is odd about it.
-
-    Args:
-        file: the image.
-        other: what the source of outlines states.
-        settings: of the measurement.
+    """The pixel size that is declared, else the file's, else `other`: what the source of outlines states.
 
     Returns:
-        Calibrated; None where nothing is stated. Notes in words.
+        The pixel size, calibrated, None where nothing is stated; and notes on what is odd about it.
 
     Raises:
         SEMReadError: what the file states cannot be understood, or file and source contradict each other.
@@ -88,25 +175,24 @@ def scale_of(file: ImageFile, other: PixelSize | None, settings: Settings) -> tu
 
 
 def _measure_alike(
-    images: Sequence[LoadedImage], find: Find, settings: Settings, folder: ResultsFolder
+    images: Sequence[tuple[Frame, str]], find: Find, settings: Settings, folder: ResultsFolder
 ) -> Iterator[int]:
     began = time.monotonic()
     try:
-        found = find([image.frame for image in images])
+        found = find([frame for frame, _ in images])
     except NoOutlinesError as cause:
-        for image in images:  # sources of drawn outlines look at one image at a time
-            folder.write_failure(image.frame.file, str(cause))
+        for frame, _ in images:  # sources of drawn outlines are given one image at a time
+            folder.write_failure(frame.file, str(cause))
             yield 0
         return
     seconds = (time.monotonic() - began) / len(images)
-    for image, outlines in zip(images, found, strict=True):
-        result = _result(image, outlines, seconds)
+    for (frame, digest), outlines in zip(images, found, strict=True):
+        result = _result(frame, digest, outlines, seconds)
         folder.write_result(result)
         yield result.counted(settings.score)
 
 
-def _result(image: LoadedImage, outlines: Outlines, seconds: float) -> ImageResult:
-    frame = image.frame
+def _result(frame: Frame, digest: str, outlines: Outlines, seconds: float) -> ImageResult:
     filled = outlines.masks.areas > 0
     notes = list(outlines.notes)
     if not filled.all():
@@ -116,7 +202,7 @@ def _result(image: LoadedImage, outlines: Outlines, seconds: float) -> ImageResu
     file_shape = (frame.file_rows, frame.grey.shape[1])
     return ImageResult(
         file=frame.file,
-        sha256=image.sha256,
+        sha256=digest,
         file_shape=file_shape,
         top=frame.top,
         frame_rows=masks.image_shape[0],
@@ -132,9 +218,79 @@ def _result(image: LoadedImage, outlines: Outlines, seconds: float) -> ImageResu
     )
 
 
-def _shape(image: LoadedImage) -> tuple[int, int]:
-    return image.frame.grey.shape
+@dataclass(frozen=True)
+class Ranks:
+    """Which of how many processes this is."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes what is written once."""
+        return self.rank == 0
+
+    def share(self, files: Sequence[ImageFile]) -> Sequence[ImageFile]:
+        """The images that this process measures."""
+        return files[self.rank :: self.world]
+
+    def others(self, files: Sequence[ImageFile]) -> list[ImageFile]:
+        """The images that the other processes measure."""
+        return [file for number, file in enumerate(files) if number % self.world != self.rank]
+
+    def wait_for_folder(self, folder: ResultsFolder) -> None:
+        """Wait until the first process has made the results folder; `InputError` after `PATIENCE_S` without it."""
+        began = time.monotonic()
+        while not folder.is_claimed():
+            _check_patience(began, f"{folder.path} was not made by the first process")
+            time.sleep(_PAUSE_S)
+
+    def wait_for_others(self, files: Sequence[ImageFile], folder: ResultsFolder) -> None:
+        """Wait until the other processes have kept a result, or a reason to leave it out, of each of their images.
+
+        Raises:
+            InputError: none of them kept anything for `PATIENCE_S`.
+        """
+        missing, last = self.others(files), time.monotonic()
+        with tqdm(total=len(missing), desc="other processes", unit="image", disable=None) as bar:
+            while left := [file for file in missing if not folder.is_done(file)]:
+                if len(left) < len(missing):
+                    last = time.monotonic()
+                    bar.update(len(missing) - len(left))
+                missing = left
+                _check_patience(
+                    last, f"{len(left)} images of other processes are missing, the first is {left[0].name},"
+                )
+                time.sleep(_PAUSE_S)
+            bar.update(len(missing))
 
 
-def _one_line(cause: Exception) -> str:
-    return str(cause).splitlines()[0]
+def _check_patience(since: float, what: str) -> None:
+    if time.monotonic() - since > PATIENCE_S:
+        minutes = PATIENCE_S / 60
+        raise InputError(f"{what} for {minutes:g} minutes: another process has ended; start the same command again")
+
+
+def ranks_of(launcher: str) -> Ranks:
+    """Which process of a launcher this is; `none`: it is alone.
+
+    Raises:
+        InputError: the launcher did not start this process.
+    """
+    if launcher == "none":
+        return Ranks()
+    variables = [LAUNCHERS[launcher][name] for name in ("RANK", "WORLD_SIZE")]
+    try:
+        return Ranks(*(int(os.environ[name]) for name in variables))
+    except (KeyError, ValueError):
+        raise InputError(
+            f"--launcher {launcher} was given, but {' and '.join(variables)} are not set: start with python -m "
+            "torch.distributed.run, or srun"
+        ) from None
+
+
+def device_of(device: str) -> str:
+    """The device for this process: `cuda` becomes the GPU of its number on this machine."""
+    names = [variables["LOCAL_RANK"] for variables in LAUNCHERS.values()]
+    local = next((os.environ[name] for name in names if name in os.environ), "0")
+    return f"cuda:{local}" if device == "cuda" else device

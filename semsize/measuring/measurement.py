@@ -5,49 +5,50 @@ from __future__ import annotations
 import datetime
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
-from semsize.measuring.detectors import DetectorRequest, find_detector
-from semsize.measuring.errors import InputError
-from semsize.measuring.finding import scale_of
-from semsize.measuring.image_result import ImageResult
-from semsize.measuring.images import ImageFile, find_images
-from semsize.measuring.outlines import OutlineSource
-from semsize.measuring.ranks import Ranks
-from semsize.measuring.record import image_entry, in_json, summary_of, validity, versions, warnings_of
-from semsize.measuring.results_folder import ResultsFolder
-from semsize.measuring.running import find_all
-from semsize.measuring.settings import Settings, Wishes
-from semsize.measuring.summary import Summary
-from semsize.measuring.table import ParticleTable, make_table, read_states, unmatched_states, with_exclusions
-from semsize.measuring.validation_file import validation_to_dict
-from semsize.measuring.writing import write_particles, write_pictures, write_report
+from semsize.measuring.finding import Ranks, find_all, scale_of
+from semsize.measuring.inputs import ImageFile, InputError, RunOptions, Settings, find_images
+from semsize.measuring.outlines import DetectorRequest, OutlineSource, find_detector
+from semsize.measuring.particle_table import (
+    MEASURED_COLUMNS,
+    ParticleTable,
+    make_table,
+    read_states,
+    read_table,
+    unmatched_states,
+    with_exclusions,
+)
+from semsize.measuring.pictures import write_pictures
+from semsize.measuring.record import MeasuredImage, Record, read_record, versions, warnings_of
+from semsize.measuring.report import write_report
+from semsize.measuring.results_folder import ImageResult, ResultsFolder
+from semsize.measuring.summary import Summary, summarise
+from semsize.measuring.tables import write_workbook
 from semsize.metrology import BiasRecord, ModelUse
 from semsize.metrology.bias_record import nearest_record
 from semsize.sem import SEMReadError
-from semsize.structures.files import file_sha256, write_json
+from semsize.structures.files import file_sha256, in_json, write_json
 from semsize.structures.pixel_size import PixelSize
+from semsize.structures.predictions import write_predictions
+
+PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pycocotools", "tifffile", "matplotlib")
+NETWORK_PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection")
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """What `measure_images` returns.
+    """What `measure_images` returns."""
 
-    Attributes:
-        folder: where everything was written.
-        table: all particles.
-        summary: all numbers.
-        record: contents of `record.json`.
-    """
-
-    folder: Path
-    table: ParticleTable
-    summary: Summary
-    record: dict
+    folder: Path  # where everything was written
+    table: ParticleTable  # all particles
+    summary: Summary  # all numbers
+    record: dict  # contents of `record.json`
+    has_no_outline: bool  # outlines were drawn, and none of them is left to measure
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -61,8 +62,8 @@ def measure(
     source: OutlineSource,
     settings: Settings,
     *,
-    validations: Sequence[BiasRecord] = (),
-    wishes: Wishes | None = None,
+    bias_records: Sequence[BiasRecord] = (),
+    options: RunOptions | None = None,
     ranks: Ranks | None = None,
 ) -> Measurement | None:
     """Measure images into a folder; started again on the same folder, it goes on where it stopped.
@@ -75,9 +76,9 @@ def measure(
         out: the folder.
         source: where outlines come from.
         settings: what decides the numbers.
-        validations: records of the model, if outlines come from one; the one that holds for these weights, settings and
-            precision is applied, and none if none does.
-        wishes: how to run, what else to write.
+        bias_records: of the model, if outlines come from one; the one that holds for these weights, settings and
+            precision is applied, and none if none does: then the warnings say what differs.
+        options: how to run, what else to write.
         ranks: which of several processes this is; each does its share, the first one joins them.
 
     Returns:
@@ -87,46 +88,49 @@ def measure(
         MeasuringError: nothing can be measured, or not there; one line.
         OSError: a file cannot be written.
     """
-    wishes, ranks, folder = wishes or Wishes(), ranks or Ranks(), ResultsFolder(out)
+    options, ranks, folder = options or RunOptions(), ranks or Ranks(), ResultsFolder(out)
     states = read_states(settings.states_file) if settings.states_file else {}
     began, outlines = time.monotonic(), source.as_record()
     if not ranks.first:
         ranks.wait_for_folder(folder)
     folder.claim(_decisive(settings, outlines), alone=ranks.world == 1)
-    _find(ranks.share(files), source, settings, folder, wishes.jobs)
+    _find(ranks.share(files), source, settings, folder, options.jobs)
     if not ranks.first:
         return None
     ranks.wait_for_others(files, folder)
     if failed := [file for file in ranks.others(files) if folder.failure(file).is_file()]:
-        _find(failed, source, settings, folder, wishes.jobs)  # the reasons may be those of an earlier start
+        _find(failed, source, settings, folder, options.jobs)  # the reasons may be those of an earlier start
     notes = getattr(source, "notes", ())
-    table, entries, skipped = _evaluate(files, folder, settings, states, notes)
-    measured = [file for file in files if file.name in {entry["image"] for entry in entries}]
-    record = {
+    table, images, skipped = _evaluate(files, folder, settings, states, notes)
+    measured = [file for file in files if file.name in images]
+    drawn = write_pictures(measured, table, settings, folder, options)
+    use = ModelUse(**outlines["model"]) if "model" in outlines else None
+    record = Record(
+        settings=settings,
+        outlines=outlines,
+        validation=use and nearest_record(bias_records, use, settings.score),
+        images=tuple(replace(image, contrast=drawn[name].contrast) for name, image in images.items()),
+        skipped=tuple(skipped),
+        notes=(*notes, *unmatched_states(states, table), *folder.left_from_before(options)),
+    )
+    summary = summarise(record, table)
+    contents = {
         "program": "tio2 tools/measure.py",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": list(wishes.command),
-        "versions": versions(with_network=outlines["kind"] == "model"),
-        "settings": settings.as_record(),
+        "command": list(options.command),
+        "versions": versions(*PACKAGES, *(NETWORK_PACKAGES if outlines["kind"] == "model" else ())),
         "states_sha256": settings.states_file and file_sha256(settings.states_file),
-        "outlines": outlines,
-        "validation": _nearest(validations, outlines, settings),
-        "images": entries,
-        "skipped": skipped,
-        "notes": [*notes, *_unmatched(states, table), *folder.left_from_before(wishes)],
-        "processes": ranks.world * wishes.jobs,
+        **in_json(record),
+        "processes": ranks.world * options.jobs,
+        "not_validated": list(record.bias()[1]),
+        "warnings": warnings_of(record, summary, table),
+        "results": summary.numbers(),
     }
-    record["not_validated"] = list(validity(record)[1])
-    summary = summary_of(record, table)
-    drawn = write_pictures(folder, measured, table, settings, wishes, states_known=summary.states_known)
-    for entry in entries:
-        entry["contrast"] = drawn[entry["image"]].contrast
-    record |= {"warnings": warnings_of(record, summary, table), "results": in_json(summary.numbers())}
-    write_particles(folder, measured, table, wishes)
-    write_report(folder, record, summary, measured, drawn)
-    record["seconds"] = time.monotonic() - began
-    write_json(folder.path / "record.json", record, indent=1)
-    return Measurement(folder.path, table, summary, record)
+    _write_particles(folder, measured, table, options)
+    write_report(folder, contents, summary, measured, drawn)
+    contents["seconds"] = time.monotonic() - began
+    write_json(folder.path / "record.json", contents, indent=1)
+    return Measurement(folder.path, table, summary, contents, record.has_no_outline)
 
 
 def measure_images(
@@ -135,8 +139,8 @@ def measure_images(
     source: OutlineSource | None = None,
     settings: Settings | None = None,
     *,
-    validations: Sequence[BiasRecord] = (),
-    wishes: Wishes | None = None,
+    bias_records: Sequence[BiasRecord] = (),
+    options: RunOptions | None = None,
 ) -> Measurement:
     """Measure the particles of SEM images: table, distribution, overlays and report, in the folder `out`.
 
@@ -145,39 +149,32 @@ def measure_images(
         out: a new folder, or that of the same measurement begun before.
         source: where outlines come from; None: the first model of the detector that is installed.
         settings: what decides the numbers.
-        validations: records of the model in `source`; of the shipped model they are read from beside its weights.
-        wishes: how to run, what else to write.
+        bias_records: of the model in `source`; those of the shipped model are read from beside its weights.
+        options: how to run, what else to write.
 
     Raises:
         MeasuringError: nothing can be measured, or not there; one line.
     """
     if source is None:
-        source, validations = find_detector(DetectorRequest())
+        source, bias_records = find_detector(DetectorRequest())
     files = find_images(images, Path(out))
-    return measure(files, out, source, settings or Settings(), validations=validations, wishes=wishes)
+    return measure(files, out, source, settings or Settings(), bias_records=bias_records, options=options)
 
 
-_PLACES = ("path", "config", "licence", "device")  # of outlines: where they come from, not what they are
+_LOCATIONS = ("path", "config", "licence", "device")  # of outlines: where they come from, not what they are
 
 
 def _decisive(settings: Settings, outlines: Mapping) -> dict:
-    """What must be the same for two starts to find the same; the place of a file is not, its contents are."""
-    kept = {name: value for name, value in outlines.items() if name not in _PLACES}
-    return {"settings": settings.of_detection(), "outlines": kept}
-
-
-def _nearest(records: Sequence[BiasRecord], outlines: Mapping, settings: Settings) -> dict | None:
-    """The record that holds for these outlines, else the one that nearly does: what it differs in is a warning."""
-    if "model" not in outlines:
-        return None
-    nearest = nearest_record(records, ModelUse(**outlines["model"]), settings.score)
-    return nearest and in_json(validation_to_dict(nearest))
+    """What must be the same for two starts to find the same: the contents of files, not where they lie."""
+    of_detection = {name: getattr(settings, name) for name in ("crop_rows", "crop_top", "intensity_range")}
+    kept = {name: value for name, value in outlines.items() if name not in _LOCATIONS}
+    return {"settings": of_detection, "outlines": kept}
 
 
 def _find(
     files: Sequence[ImageFile], source: OutlineSource, settings: Settings, folder: ResultsFolder, jobs: int
 ) -> None:
-    """Find the particles of all images, with a bar, and say how fast it went."""
+    """Find the particles of all images, with a bar, and print how fast it went."""
     began, particles = time.monotonic(), 0
     with tqdm(total=len(files), desc="measuring", unit="image", disable=None) as bar:
         for count in find_all(files, source, settings, folder, jobs):
@@ -198,13 +195,13 @@ def _evaluate(
     settings: Settings,
     states: Mapping[tuple[str, int], str],
     notes: Sequence[str],
-) -> tuple[ParticleTable, list[dict], list[dict]]:
-    """Table with exclusions, entries of the record, and which images are left out; holds one image's masks at a time.
+) -> tuple[ParticleTable, dict[str, MeasuredImage], list[dict]]:
+    """Table with exclusions, images by name, and which are left out; holds one image's masks at a time.
 
     Raises:
         InputError: no image could be measured.
     """
-    entries, skipped = [], []
+    images, skipped = {}, []
 
     def kept() -> Iterator[tuple[ImageResult, PixelSize | None]]:
         for file in files:
@@ -216,18 +213,35 @@ def _evaluate(
             except (SEMReadError, OSError) as cause:
                 skipped.append({"image": file.name, "error": str(cause).splitlines()[0]})
                 continue
-            entries.append(image_entry(result, size, odd, settings))
+            images[file.name] = MeasuredImage.of(result, size, odd, settings)
             yield result, size
 
     table = make_table(kept(), states)
-    if not entries:
+    if not images:
         reasons = "; ".join([skipped[0]["error"], *notes])
         raise InputError(f"none of {len(files)} images could be measured; the first: {reasons}")
-    return with_exclusions(table, settings), entries, skipped
+    return with_exclusions(table, settings), images, skipped
 
 
-def _unmatched(states: Mapping[tuple[str, int], str], table: ParticleTable) -> Iterable[str]:
-    strangers = unmatched_states(states, table)
-    if strangers:
-        names = ", ".join(strangers[:4])
-        yield f"{len(strangers)} rows of the states file are of no particle that was measured: {names}"
+def _write_particles(
+    folder: ResultsFolder, files: Sequence[ImageFile], table: ParticleTable, options: RunOptions
+) -> None:
+    """Write particles.csv, particles.xlsx if asked for, and predictions.json of the images measured."""
+    table.write(folder.path / "particles.csv")
+    if options.xlsx:
+        write_workbook(folder.path / "particles.xlsx", MEASURED_COLUMNS, table.rows())
+
+    def predictions() -> Iterator[dict]:
+        for number, file in enumerate(files, start=1):
+            yield from folder.read_result(file).predictions(number)
+
+    write_predictions(folder.path / "predictions.json", predictions())
+
+
+def read_measurement(folder: str | Path) -> tuple[Record, ParticleTable]:
+    """Record and table of a measurement that was made before; `summarise` makes every number from them.
+
+    Raises:
+        InputError: one of them is missing or damaged.
+    """
+    return read_record(Path(folder) / "record.json"), read_table(Path(folder) / "particles.csv")

@@ -1,37 +1,53 @@
-"""What a source of outlines is: a detector, or files of outlines; it is asked image by image."""
+"""Where outlines come from: an installed detector, or files of outlines; a source is asked image by image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
-from semsize.measuring.images import ImageFile
+from semsize.exchange import (
+    Account,
+    ImageFolder,
+    SourceImage,
+    Stated,
+    annotated_masks,
+    misfit,
+    read_coco,
+    read_imagej,
+    read_label_images,
+    size_trouble,
+)
+from semsize.measuring.inputs import DetectorRequest, ImageFile, InputError
+from semsize.metrology import BiasRecord
+from semsize.structures.files import file_sha256, read_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
+from semsize.structures.predictions import PredictionError, read_predictions
+
+GROUP = "semsize.detectors"
+INSTALL = "with pip install 'tio2[train]'"
+ELSEWHERE = "measure outlines made elsewhere (--from-coco, --from-labels, --from-rois)"
 
 
 class NoOutlinesError(ValueError):
-    """An image of which the source of outlines knows nothing."""
+    """The source of outlines knows nothing of an image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """An image as it is measured.
-
-    Attributes:
-        file: where it came from.
-        grey: (H, W) float32 grey levels, data bars cut off.
-        file_rows: rows of the file, data bars included.
-        top: rows of the file above the frame.
-    """
+    """An image as it is measured, without data bars."""
 
     file: ImageFile
-    grey: np.ndarray
-    file_rows: int
-    top: int = 0
+    grey: np.ndarray  # (H, W) float32 grey levels
+    file_rows: int  # rows of the file, data bars included
+    top: int = 0  # rows of the file above the frame
 
     @property
     def bottom(self) -> int:
@@ -41,23 +57,14 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Outlines:
-    """The particles of one image.
+    """The particles of one image."""
 
-    Attributes:
-        masks: N masks in the frame without data bar; in fewer rows where they were drawn on no more.
-        scores: (N,) 0 to 1.
-        boxes: (N, 4) xyxy, px; a detector's own, else those of the masks.
-        states: N states, None where not known.
-        notes: what is to be said about them.
-        pixel_size: what their source says of the image; None where it says nothing.
-    """
-
-    masks: CroppedMasks
-    scores: np.ndarray
-    boxes: np.ndarray
-    states: tuple[str | None, ...]
+    masks: CroppedMasks  # N masks in the frame; in fewer rows where they were drawn on no more
+    scores: np.ndarray  # (N,) 0 to 1
+    boxes: np.ndarray  # (N, 4) xyxy, px; a detector's own, else those of the masks
+    states: tuple[str | None, ...]  # N states, None where not known
     notes: tuple[str, ...] = ()
-    pixel_size: PixelSize | None = None
+    pixel_size: PixelSize | None = None  # what the source says of the image; None where it says nothing
 
 
 Find = Callable[[Sequence[Frame]], list[Outlines]]
@@ -65,12 +72,221 @@ Find = Callable[[Sequence[Frame]], list[Outlines]]
 
 
 class OutlineSource(Protocol):
-    """Where outlines come from; travels to other processes, and is opened there."""
+    """Where outlines come from; other processes get a pickle of it and open it."""
 
-    batch_size: int  # frames that are looked at together
+    batch_size: int  # frames that are given to it together
 
     def open(self, processes: int) -> Find:
         """Make ready whatever is costly; `processes`: how many share this machine."""
 
     def as_record(self) -> dict:
         """What it is, in JSON's terms, with the SHA-256 of its files."""
+
+
+def find_detector(request: DetectorRequest) -> tuple[OutlineSource, Sequence[BiasRecord]]:
+    """The detector of the first entry point, by name, and the bias records of its model; `InputError` without one.
+
+    An entry point is a function from a `DetectorRequest` to these two; it imports what it needs when it is called.
+    """
+    found = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    if not found:
+        raise InputError(f"no detector is installed: install MMDetection's {INSTALL}, or {ELSEWHERE}")
+    try:
+        return found[0].load()(request)
+    except ImportError as cause:
+        why = f"the detector {found[0].name} cannot be loaded ({cause})"
+        raise InputError(f"{why}; install it {INSTALL}, or {ELSEWHERE}") from None
+
+
+@dataclass(frozen=True)
+class _OutlineFiles:
+    """Outlines out of files, looked up image by image."""
+
+    images: Mapping[Path, Any]  # image file to what the source says of it
+    record: dict  # what the source is
+    notes: tuple[str, ...] = ()  # what was odd in the source
+    reasons: Mapping[Path, str] = field(default_factory=dict)  # image file to why it cannot be known which are its
+    batch_size: int = 1
+
+    def open(self, processes: int) -> Find:  # noqa: ARG002 - a detector asks for it
+        """Nothing to make ready."""
+        return lambda frames: [self._of(frame) for frame in frames]
+
+    def as_record(self) -> dict:
+        """What it is."""
+        return self.record
+
+    def _known(self, path: Path, nothing: str) -> Any:
+        if path not in self.images:
+            raise NoOutlinesError(f"{path}: {self.reasons.get(path, nothing)} in {self.record['path']}")
+        return self.images[path]
+
+
+class DrawnOutlines(_OutlineFiles):
+    """Outlines that were drawn, corrected or found elsewhere; `images` maps to `SourceImage`."""
+
+    def _of(self, frame: Frame) -> Outlines:
+        path, shape = frame.file.path, (frame.file_rows, frame.grey.shape[1])
+        image, account = self._known(path, "no outlines for this image"), Account()
+        if (sizes := size_trouble(image, shape, account)) is not None:
+            raise NoOutlinesError(f"{path}: annotated at another size than the file has ({sizes})")
+        drawn = annotated_masks(image, shape, account)
+        if drawn.lost and not len(drawn):
+            why = "; ".join(dict.fromkeys((*image.unread, *account.places)))
+            raise NoOutlinesError(f"{path}: none of its {drawn.lost} outlines can be used ({why})")
+        kept = ~drawn.ignored
+        bottom = frame.bottom if image.size is None else min(frame.bottom, image.size[0])
+        masks = _in_frame(drawn.masks[kept], frame, bottom)
+        states = tuple(state for state, keep in zip(drawn.states, kept, strict=True) if keep)
+        notes = list(account.lines(3))
+        if drawn.ignored.any():
+            notes.append(f"{int(drawn.ignored.sum())} regions marked to be ignored are not measured")
+        stated, source = image.pixel_size_nm, f"{self.record['kind']} {self.record['path']}"
+        size = None if stated is None else PixelSize(stated, source=source)
+        return Outlines(masks, np.ones(len(masks), np.float32), masks.boxes, states, tuple(notes), size)
+
+
+class PredictedOutlines(_OutlineFiles):
+    """Outlines of a `predictions.json`, with their scores, such as an earlier measurement left.
+
+    `images` maps to the predictions of an image; none where an earlier measurement found nothing in it.
+    """
+
+    def _of(self, frame: Frame) -> Outlines:
+        path = frame.file.path
+        found = self._known(path, "nothing of this image, nor that it was looked at,")
+        if not found:
+            masks, scores = CroppedMasks.empty(frame.grey.shape), np.zeros(0, np.float32)
+            return Outlines(masks, scores, masks.boxes, (), (f"{self.record['path']} has no particle in this image",))
+        shape, *others = {tuple(prediction["segmentation"]["size"]) for prediction in found}
+        sizes = f"{shape} and {others[0]}" if others else misfit(shape, (frame.file_rows, frame.grey.shape[1]), path)
+        if sizes is not None:
+            raise NoOutlinesError(f"{path}: its outlines are of another size than the file has ({sizes})")
+        masks = CroppedMasks.from_rles([prediction["segmentation"] for prediction in found], shape)
+        scores = np.array([prediction["score"] for prediction in found], np.float32)
+        corners = np.array([prediction["bbox"] for prediction in found], np.float32).reshape(-1, 4)
+        corners[:, 2:] += corners[:, :2]
+        corners[:, 1::2] -= frame.top
+        masks = _in_frame(masks, frame, min(shape[0], frame.bottom))
+        return Outlines(masks, scores, corners, (None,) * len(masks))
+
+
+def _in_frame(masks: CroppedMasks, frame: Frame, bottom: int) -> CroppedMasks:
+    """Masks of a file, or of its upper rows, in the frame down to a row of the file; data bars are cut off."""
+    moved = ((crop, (row - frame.top, column)) for crop, (row, column) in masks)
+    return CroppedMasks.from_crops(moved, (bottom - frame.top, frame.grey.shape[1]))
+
+
+def outlines_from_coco(path: Path, files: Sequence[ImageFile], *, crowds_as_particles: bool = False) -> OutlineSource:
+    """Outlines of a COCO file, or of a `predictions.json`.
+
+    Particles that a COCO file marks `iscrowd` are measured only with `crowds_as_particles`.
+
+    Raises:
+        ExchangeError: it is neither.
+    """
+    is_predictions = isinstance(read_json(path, InputError), list)
+    record = {"kind": "COCO file", "path": str(path), "sha256": file_sha256(path)}
+    if is_predictions:
+        return _predicted(path, _image_folder(files), {**record, "kind": "predictions"})
+    if crowds_as_particles:
+        record["crowds"] = "particles"
+    account = Account()
+    images = read_coco(path, _image_folder(files), account, crowds_as_particles=crowds_as_particles)
+    return _drawn(images, record, account)
+
+
+def outlines_from_labels(
+    folder: Path, files: Sequence[ImageFile], *, suffix: str = "", binary: bool = False
+) -> OutlineSource:
+    """Outlines of label images, each of the name of its image, as in `read_label_images`; raises as that."""
+    account = Account()
+    read = read_label_images(_image_folder(files), ImageFolder(folder), account, suffix=suffix, binary=binary)
+    record = _folder_record("masks" if binary else "label images", folder)
+    return _drawn(read, {**record, "suffix": suffix} if suffix else record, account)
+
+
+def outlines_from_rois(folder: Path, files: Sequence[ImageFile]) -> OutlineSource:
+    """Outlines of ImageJ's ROI sets, each of the name of its image, as in `read_imagej`; raises as that."""
+    account = Account()
+    return _drawn(
+        read_imagej(folder, _image_folder(files), account), _folder_record("ImageJ ROI sets", folder), account
+    )
+
+
+def _image_folder(files: Sequence[ImageFile]) -> ImageFolder:
+    return ImageFolder.of_files([file.path for file in files], [file.name for file in files])
+
+
+def _folder_record(kind: str, folder: Path) -> dict:
+    """What a folder of outlines is; its SHA-256 is that of its files' names and SHA-256."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    listing = "".join(f"{path.relative_to(folder).as_posix()} {file_sha256(path)}\n" for path in files)
+    digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+    return {"kind": kind, "path": str(folder), "sha256": digest}
+
+
+def _drawn(read: Iterable[SourceImage], record: dict, account: Account) -> DrawnOutlines:
+    images, unused = {}, []
+    for image in read:
+        if image.trouble is None and image.path is not None:
+            images[image.path] = image
+        else:
+            unused.append((image.trouble, (image.path, *image.candidates)))
+    reasons, notes = _why_unused(unused, images, record)
+    return DrawnOutlines(images, record, (*account.lines(3), *notes), reasons)
+
+
+def _why_unused(
+    unused: Iterable[tuple[str | None, Sequence[Path | None]]], images: Container[Path], record: Mapping
+) -> tuple[dict[Path, str], list[str]]:
+    """Why files have no outlines, and a note on how many images of the source are none of the files measured.
+
+    `unused`: trouble of each such image of the source, and the files that it may be of; `images` have outlines.
+    """
+    reasons, unmeasured = {}, 0
+    for trouble, candidates in unused:
+        without = [path for path in candidates if path is not None and path not in images]
+        unmeasured += not without
+        for path in without:
+            reasons.setdefault(path, f"{trouble},")
+    return reasons, [f"{unmeasured} images of {record['path']} are not among those measured"] if unmeasured else []
+
+
+def _predicted(path: Path, images: ImageFolder, record: dict) -> PredictedOutlines:
+    try:
+        predictions = read_predictions(path)
+    except PredictionError as cause:
+        raise InputError(str(cause)) from None
+    of_name, ids = defaultdict(dict), defaultdict(set)
+    for prediction in predictions:
+        of_name[prediction["image"]].setdefault(repr(sorted(prediction.items())), prediction)
+        ids[prediction["image"]].add(prediction["image_id"])
+    names, account = list(dict.fromkeys((*of_name, *_images_without_particles(path)))), Account()
+    matches = images.match([Stated.in_text(name, path.parent) for name in names], account)
+    groups, unused = {}, []
+    for name, match in zip(names, matches, strict=True):
+        trouble = match.trouble
+        if len(ids[name]) > 1:
+            trouble = trouble or f"outlines of {name} under the image ids {sorted(ids[name])}"
+        if trouble is None and match.path is not None:
+            groups[match.path] = list(of_name[name].values())
+        else:
+            unused.append((trouble, (match.path, *match.candidates)))
+    reasons, notes = _why_unused(unused, groups, record)
+    if not groups and not reasons:
+        raise InputError(f"{path}: none of its images is among those given; check both")
+    if doubled := len(predictions) - sum(map(len, of_name.values())):
+        account.note("files with outlines written twice, each taken once", f"{path.name} ({doubled})")
+    return PredictedOutlines(groups, record, (*account.lines(3), *notes), reasons)
+
+
+def _images_without_particles(path: Path) -> list[str]:
+    """Images in which the measurement that wrote a `predictions.json` found nothing: its `record.json` names them."""
+    file = path.with_name("record.json")
+    if path.name != "predictions.json" or not file.is_file():
+        return []
+    record = read_json(file, InputError)
+    entries = record.get("images") if isinstance(record, Mapping) else None
+    measured = filter(lambda entry: isinstance(entry, Mapping), entries if isinstance(entries, list) else ())
+    return [str(entry["image"]) for entry in measured if entry.get("detections") == 0 and "image" in entry]

@@ -1,20 +1,29 @@
-"""Pictures of an image with what is there and what was found drawn over it, so that errors can be seen.
-
-Each outline lies on its particle's own border pixels, so that touching particles keep their lines apart.
-"""
+"""Images with outlines drawn over them, and the legend below."""
 
 from __future__ import annotations
 
+import functools
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.legend import Legend
+from matplotlib.patches import Patch
 
-from semsize.measuring.legend import FILL_OPACITY, Colour, Entry, add_legend
 from semsize.metrology.matching import Matching
+from semsize.structures.files import write_whole
 from semsize.structures.masks import CroppedMasks
+
+Colour = tuple[int, int, int]
+"""RGB, 0 to 255."""
 
 STATE_COLOURS: dict[str | None, Colour] = {
     "isolated": (70, 160, 255),
@@ -33,6 +42,107 @@ TRUE_OUTLINE: Colour = (255, 255, 255)
 
 SMALL_SIDE_PX = 1500  # an image whose longer side is below this is enlarged, up to LARGEST_SCALE times
 LARGEST_SCALE = 4
+
+FILL_OPACITY = 0.35
+STRIP_COLOUR: Colour = (24, 24, 24)
+DOTS_PER_INCH = 100
+_BOXES = re.compile("last ?resort|blank", re.IGNORECASE)  # fonts whose glyphs are boxes, or nothing
+SMALLEST_FONT, CHARACTERS_ACROSS = 10, 150  # points; a wide picture has larger letters
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A colour of the legend and its meaning."""
+
+    label: str
+    colour: Colour
+    filled: bool = False  # whether the picture fills the shapes of this colour
+
+
+def add_legend(picture: np.ndarray, entries: Sequence[Entry], caption: str = "") -> np.ndarray:
+    """The picture (H, W, 3) uint8 RGB above its legend; made wider where one entry needs more room than W."""
+    strip = _strip(entries, caption, picture.shape[1])
+    width = max(picture.shape[1], strip.shape[1])
+    stacked = np.full((picture.shape[0] + strip.shape[0], width, 3), STRIP_COLOUR, np.uint8)
+    stacked[: picture.shape[0], : picture.shape[1]] = picture
+    stacked[picture.shape[0] :, : strip.shape[1]] = strip
+    return stacked
+
+
+def drawable(text: str) -> tuple[str, list[str]]:
+    r"""A text as it can be drawn without empty boxes, and the font families that it takes, the default first.
+
+    Characters that the default font lacks come from any installed font that has all of them; where none has, each is
+    written as its escape, such as \u8a66: that tells names apart, which boxes don't.
+    """
+    default = Path(findfont(FontProperties()))
+    missing = frozenset(map(ord, text)) - _characters(default)
+    if not missing:
+        return text, list(matplotlib.rcParams["font.family"])
+    family = _family_with(missing)
+    if family is not None:
+        return text, [*matplotlib.rcParams["font.family"], family]
+    plain = "".join(c.encode("ascii", "backslashreplace").decode() if ord(c) in missing else c for c in text)
+    return plain, list(matplotlib.rcParams["font.family"])
+
+
+@functools.cache
+def _characters(font: Path) -> frozenset[int]:
+    try:
+        return frozenset(get_font(str(font)).get_charmap())
+    except (OSError, RuntimeError):  # a font file that cannot be read
+        return frozenset()
+
+
+@functools.cache
+def _family_with(characters: frozenset[int]) -> str | None:
+    """An installed family that has all of these characters; not one of those that have a box for everything."""
+    for entry in fontManager.ttflist:
+        is_plain = entry.style == "normal" and str(entry.weight) in ("400", "normal", "regular")
+        if is_plain and not _BOXES.search(entry.name) and characters <= _characters(Path(entry.fname)):
+            return entry.name
+    return None
+
+
+def _strip(entries: Sequence[Entry], caption: str, width_px: int) -> np.ndarray:
+    """The legend in as few rows as the width allows, (h, w, 3) uint8; wider than asked if one column is."""
+    for columns in range(len(entries), 0, -1):
+        legend, figure = _legend_figure(entries, caption, columns, width_px)
+        extent = legend.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+        if extent.width <= width_px:
+            break
+    width, height = max(width_px, math.ceil(extent.width)), math.ceil(extent.height)
+    figure.set_size_inches(width / DOTS_PER_INCH, height / DOTS_PER_INCH)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+
+
+def _legend_figure(entries: Sequence[Entry], caption: str, columns: int, width_px: int) -> tuple[Legend, Figure]:
+    figure = Figure(figsize=(width_px / DOTS_PER_INCH, 1), dpi=DOTS_PER_INCH, facecolor=_unit(STRIP_COLOUR))
+    handles = []
+    for entry in entries:
+        edge = _unit(entry.colour)
+        face = (*edge, FILL_OPACITY if entry.filled else 0.0)
+        handles.append(Patch(edgecolor=edge, facecolor=face, label=entry.label, linewidth=2))
+    font_size = max(SMALLEST_FONT, width_px / CHARACTERS_ACROSS)
+    title, family = drawable(caption)
+    legend = figure.legend(
+        handles=handles,
+        title=title or None,
+        ncols=columns,
+        loc="center",
+        frameon=False,
+        labelcolor="white",
+        fontsize=font_size,
+        title_fontsize=font_size,
+    )
+    legend.get_title().set(color="white", fontfamily=family, parse_math=False)
+    return legend, figure
+
+
+def _unit(colour: Colour) -> tuple[float, ...]:
+    return tuple(level / 255 for level in colour)
 
 
 def draw_overlay(
@@ -56,7 +166,7 @@ def draw_overlay(
         states: the N states of the truth; all not known when None.
         ignored_regions: specks, drawn thin and grey.
         caption: said first in the legend, such as the image's name and the score threshold.
-        scale: whole enlargement; when None, images with no side of 1500 px are enlarged to that or to four times.
+        scale: whole enlargement; None: `fitting_scale`.
 
     Returns:
         (H · scale + legend, W · scale or the legend's width, 3) uint8 RGB.
@@ -71,19 +181,18 @@ def draw_overlay(
     for masks in (truth, found, ignored_regions):
         if any(mask_side > side for mask_side, side in zip(masks.image_shape, image.shape[:2], strict=True)):
             raise ValueError(f"masks of an image {masks.image_shape} cannot be drawn on one of {image.shape[:2]}")
-    if scale is None:
-        scale = fitting_scale(image.shape)
-
+    scale = fitting_scale(image.shape) if scale is None else scale
+    missed, false_positives = truth[matching.missed], found[matching.false_positives]
     canvas = enlarged_rgb(image, scale)
-    _fill(canvas, truth[matching.missed], MISSED, scale)
-    _fill(canvas, found[matching.false_positives], FALSE_POSITIVE, scale)
+    _fill(canvas, missed, MISSED, scale)
+    _fill(canvas, false_positives, FALSE_POSITIVE, scale)
     outline(canvas, ignored_regions, IGNORED, scale, width=1)
     outline(canvas, truth[matching.truth], TRUE_OUTLINE, scale, width=1)
     for truth_index, found_index in zip(matching.truth, matching.found, strict=True):
         outline(canvas, found[found_index], STATE_COLOURS[states[truth_index]], scale, width=scale)
     outline(canvas, found[matching.ignored], IGNORED, scale, width=scale)
-    outline(canvas, found[matching.false_positives], FALSE_POSITIVE, scale, width=scale)
-    outline(canvas, truth[matching.missed], MISSED, scale, width=scale)
+    outline(canvas, false_positives, FALSE_POSITIVE, scale, width=scale)
+    outline(canvas, missed, MISSED, scale, width=scale)
     return add_legend(canvas, _legend_entries(states, matching, len(ignored_regions)), caption)
 
 
@@ -92,47 +201,31 @@ def draw_annotations(
     masks: CroppedMasks,
     states: Sequence[str | None],
     *,
-    ignored_regions: CroppedMasks | None = None,
+    ignored_regions: CroppedMasks,
     caption: str = "",
 ) -> np.ndarray:
     """Draws annotated particles in the colours of their states, regions to ignore in grey, and a legend below.
 
-    Args:
-        image: (H, W) or (H, W, 3), grey levels 0 to 255.
-        masks: N masks.
-        states: their N states, None where not known.
-        ignored_regions: specks and crowds.
-        caption: said first in the legend.
-
-    Returns:
-        See `draw_overlay`.
+    Image, caption and result are as in `draw_overlay`; `states` are those of the masks, None where not known.
     """
     scale = fitting_scale(image.shape)
     canvas = enlarged_rgb(image, scale)
-    ignored_regions = masks[:0] if ignored_regions is None else ignored_regions
     outline(canvas, ignored_regions, IGNORED, scale, width=1)
     for index, state in enumerate(states):
         outline(canvas, masks[index], STATE_COLOURS[state], scale, width=max(1, scale // 2))
-    counts = {state: states.count(state) for state in STATE_COLOURS if state in states}
-    entries = [Entry(f"{state or 'state not known'}: {n}", STATE_COLOURS[state]) for state, n in counts.items()]
-    entries.append(Entry(f"ignored: {len(ignored_regions)}", IGNORED))
+    entries = [*state_entries(states), Entry(f"ignored: {len(ignored_regions)}", IGNORED)]
     return add_legend(canvas, entries, caption)
 
 
+def state_entries(states: Sequence[str | None]) -> list[Entry]:
+    """A legend of the states, with the number of particles in each."""
+    counts = {state: states.count(state) for state in STATE_COLOURS if state in states}
+    return [Entry(f"{state or 'state not known'}: {n}", STATE_COLOURS[state]) for state, n in counts.items()]
+
+
 def write_png(path: str | Path, image: np.ndarray) -> None:
-    """Writes (H, W, 3) uint8 RGB, making the folder.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png_bytes(image))
-
-
-def png_bytes(image: np.ndarray) -> bytes:
-    """PNG of (H, W, 3) uint8 RGB."""
-    return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+    """Writes (H, W, 3) uint8 RGB, whole or not at all, making the folder; raises OSError where it cannot."""
+    write_whole(path, cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def fitting_scale(image_shape: tuple[int, ...]) -> int:

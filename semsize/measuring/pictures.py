@@ -1,113 +1,195 @@
-"""Overlays, ROI sets and thumbnails of all images: made from the results, one image at a time, by several processes."""
+"""Pictures of measured particles: overlays, ROI sets and thumbnails of all images, by several processes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
+import matplotlib
 import numpy as np
+from tqdm import tqdm
 
 from semsize.exchange import roi_zip
-from semsize.measuring.images import ImageFile
-from semsize.measuring.legend import Entry, add_legend
-from semsize.measuring.overlays import png_bytes
+from semsize.measuring.finding import processes_for, quiet_process
+from semsize.measuring.inputs import ImageFile, RunOptions, Settings
+from semsize.measuring.overlays import (
+    IGNORED,
+    STATE_COLOURS,
+    Colour,
+    Entry,
+    add_legend,
+    enlarged_rgb,
+    fitting_scale,
+    outline,
+    state_entries,
+    write_png,
+)
+from semsize.measuring.particle_table import (
+    CAPTION,
+    NOT_FULLY_IMAGED,
+    STATE_UNKNOWN,
+    ParticleTable,
+    is_detected,
+    unit_of,
+)
 from semsize.measuring.results_folder import ResultsFolder
-from semsize.measuring.running import processes_for, quiet_process
-from semsize.measuring.settings import Settings, Wishes
-from semsize.measuring.size_overlays import LEFT_OUT, SizeColours, draw_numbered, jpeg_thumbnail, state_colours
-from semsize.measuring.table import CAPTION, NOT_FULLY_IMAGED, STATE_UNKNOWN, ParticleTable, is_detected
+from semsize.metrology.size_distribution import quantiles
 from semsize.sem.contrast import particle_contrast
-from semsize.structures.files import whole_file, write_whole
+from semsize.structures.files import whole_file
+from semsize.structures.masks import CroppedMasks
 
 THUMBNAIL_SIDE_PX = 560
 THUMBNAILS_BYTES = 12_000_000  # of all together: in base64 16 MB of the report's 20
 _MOST_BYTES = 60_000  # of one
+_MAP, _MAP_RANGE = "plasma", (0.25, 1.0)  # its darkest part is lost on grey
+_STEPS = 5  # sizes in the legend
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+@dataclass(frozen=True)
+class SizeColours:
+    """Colours of sizes on a logarithmic scale from `low` to `high`; what lies beyond has the colour of the end."""
+
+    low: float
+    high: float
+    unit: str
+
+    @classmethod
+    def of(cls, sizes: np.ndarray, unit: str) -> SizeColours:
+        """From the 2 % to the 98 % quantile of the sizes of all images."""
+        low, high = quantiles(sizes, (0.02, 0.98)) if len(sizes) else (1.0, 2.0)
+        return cls(float(low), float(max(high, low * 1.01)), unit)
+
+    def colours(self, sizes: np.ndarray) -> list[Colour]:
+        """RGB of each size."""
+        fractions = np.log(np.asarray(sizes, np.float64) / self.low) / np.log(self.high / self.low)
+        shades = np.interp(fractions, (0, 1), _MAP_RANGE)
+        rgba = matplotlib.colormaps[_MAP](shades, bytes=True)
+        return [tuple(int(level) for level in colour[:3]) for colour in np.atleast_2d(rgba)]
+
+    def entries(self) -> list[Entry]:
+        """A legend of a few sizes."""
+        sizes = np.geomspace(self.low, self.high, _STEPS)
+        return [
+            Entry(f"{size:.3g} {self.unit}", colour) for size, colour in zip(sizes, self.colours(sizes), strict=True)
+        ]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is known of an image once it has been drawn.
+    """What is known of an image once it has been drawn."""
 
-    Attributes:
-        name: of the image.
-        thumbnail: JPEG.
-        contrast: grey levels between detected particles and what lies around them; None where there is no such pair.
-    """
-
-    name: str
-    thumbnail: bytes
-    contrast: float | None
+    name: str  # of the image
+    thumbnail: bytes  # JPEG
+    contrast: float | None  # grey levels between particles and what lies around them; None without such a pair
 
 
-def draw_pictures(
-    files: Sequence[ImageFile],
-    table: ParticleTable,
-    unit: str,
-    settings: Settings,
-    folder: ResultsFolder,
-    colour: str,
-    wishes: Wishes,
-) -> Iterator[Drawn]:
-    """Write overlays/<key>.png of each image, and rois/<image>.zip if wished; yields them in any order.
+@dataclass(frozen=True)
+class _Drawing:
+    """What the pictures of all images share."""
+
+    settings: Settings
+    folder: ResultsFolder
+    unit: str
+    colours: SizeColours | None  # None: states decide the colour
+    most_bytes: int  # of a thumbnail
+    rois: bool
+
+    def draw(self, file: ImageFile, table: ParticleTable) -> Drawn:
+        """Write the overlay of an image and, if asked for, its ROI set, without particles below the score threshold."""
+        result, image = self.folder.read_result(file), self.settings.read(file.path)
+        detected = is_detected(table)
+        on_particles = result.masks[detected & (table["excluded"] != CAPTION)]
+        contrast = particle_contrast(image.grey[result.top :], on_particles)
+        masks, table = result.file_masks[detected], table.part(detected)
+        if self.rois:
+            whole_file(self.folder.roi_set(file), lambda part: roi_zip(part, masks, table.states))
+        if self.colours is None:
+            colours, entries = [STATE_COLOURS[state] for state in table.states], state_entries(table.states)
+            kept = np.isin(table["excluded"].astype(str), ("", NOT_FULLY_IMAGED, STATE_UNKNOWN))
+        else:
+            sizes = table[f"ecd_{self.unit}"]
+            colours = self.colours.colours(np.where(np.isnan(sizes), self.colours.low, sizes))
+            entries, kept = self.colours.entries(), table["excluded"] == ""
+        canvas = draw_numbered(image.grey, masks, colours, kept, table["id"])
+        entries = [*entries, Entry(f"left out: {int((~kept).sum())}", IGNORED)]
+        caption = f"{file.name}: {int(kept.sum())} particles"
+        write_png(self.folder.overlay(file), add_legend(canvas, entries, caption))
+        thumbnail = jpeg_thumbnail(canvas, THUMBNAIL_SIDE_PX, self.most_bytes)
+        return Drawn(file.name, thumbnail, contrast if np.isfinite(contrast) else None)
+
+
+def write_pictures(
+    files: Sequence[ImageFile], table: ParticleTable, settings: Settings, folder: ResultsFolder, options: RunOptions
+) -> dict[str, Drawn]:
+    """Write overlays/ and, if asked for, rois/ of measured images; returns what was drawn by the images' names."""
+    kept, unit = table["excluded"] == "", unit_of(table)
+    by_state = (table["state"][kept] != "").any() if options.colour == "auto" else options.colour == "state"
+    colours = None if by_state else SizeColours.of(table[f"ecd_{unit}"][kept], unit)
+    most_bytes = min(_MOST_BYTES, THUMBNAILS_BYTES // max(len(files), 1))
+    drawing, rows = _Drawing(settings, folder, unit, colours, most_bytes, options.rois), _rows_of(table)
+    tasks = ((file, table.part(rows.get(file.name, slice(0)))) for file in files)
+    jobs = min(options.jobs, len(files))
+    with tqdm(total=len(files), desc="drawing", unit="image", disable=None) as bar:
+        drawn = {}
+        with processes_for(jobs, quiet_process) as run:
+            for picture in run(drawing.draw, tasks):
+                drawn[picture.name] = picture
+                bar.update()
+    return drawn
+
+
+def draw_numbered(
+    image: np.ndarray, masks: CroppedMasks, colours: Sequence[Colour], kept: np.ndarray, ids: np.ndarray
+) -> np.ndarray:
+    """Outlines in their colours, particles left out thin and grey beneath, each kept one with its number.
 
     Args:
-        files: measured images.
-        table: with exclusions.
-        unit: of the sizes.
-        settings: for reading.
-        folder: where the pictures go.
-        colour: ``size``, or ``state``.
-        wishes: how many processes, and whether ROI sets.
+        image: (H, W) grey levels 0 to 255; may be taller than the masks' image by a data bar.
+        masks: N masks.
+        colours: N colours.
+        kept: (N,) bool.
+        ids: (N,) numbers to write.
+
+    Returns:
+        (H · scale, W · scale, 3) uint8 RGB, never smaller than the image.
     """
-    colours = SizeColours.of(table[f"ecd_{unit}"][table["excluded"] == ""], unit)
-    most_bytes = min(_MOST_BYTES, THUMBNAILS_BYTES // max(len(files), 1))
-    rows = _rows_of(table)
-    shared = (unit, settings, folder, colours if colour == "size" else None, most_bytes, wishes.rois)
-    tasks = ((file, table_part(table, rows.get(file.name, slice(0))), *shared) for file in files)
-    jobs = min(wishes.jobs, len(files))
-    if jobs < 2:
-        yield from (draw_picture(*task) for task in tasks)
-        return
-    with processes_for(jobs, quiet_process) as run:
-        yield from run(draw_picture, tasks)
+    scale = fitting_scale(image.shape)
+    canvas = enlarged_rgb(image, scale)
+    outline(canvas, masks[~kept], IGNORED, scale, width=1)
+    chosen = np.flatnonzero(kept)
+    for index in chosen:
+        outline(canvas, masks[index], colours[index], scale, width=max(1, scale))
+    for index in chosen:
+        _write_number(canvas, str(ids[index]), masks.crops[index], masks.origins[index], scale)
+    return canvas
 
 
-def draw_picture(
-    file: ImageFile,
-    table: ParticleTable,
-    unit: str,
-    settings: Settings,
-    folder: ResultsFolder,
-    colours: SizeColours | None,
-    most_bytes: int,
-    rois: bool,
-) -> Drawn:
-    """One overlay, without what lies below the score threshold; see `draw_pictures`. No `colours`: states decide."""
-    result, image = folder.read_result(file), settings.read(file.path)
-    detected = is_detected(table)
-    on_particles = result.masks[detected & (table["excluded"] != CAPTION)]
-    contrast = particle_contrast(image.grey[result.top :], on_particles)
-    masks, table = result.file_masks[detected], table_part(table, detected)
-    if rois:
-        whole_file(folder.roi_set(file), lambda part: roi_zip(part, masks, table.states))
-    kept = table["excluded"] == ""
-    if colours is None:
-        of_particles, entries = state_colours(table.states)
-        kept = np.array([reason in ("", NOT_FULLY_IMAGED, STATE_UNKNOWN) for reason in table["excluded"]], bool)
-    else:
-        sizes = table[f"ecd_{unit}"]
-        of_particles, entries = colours.colours(np.where(np.isnan(sizes), colours.low, sizes)), colours.entries()
-    canvas = draw_numbered(image.grey, masks, of_particles, kept, table["id"])
-    entries = [*entries, Entry(f"left out: {int((~kept).sum())}", LEFT_OUT)]
-    caption = f"{file.name}: {int(kept.sum())} particles"
-    write_whole(folder.overlays / f"{file.key}.png", png_bytes(add_legend(canvas, entries, caption)))
-    thumbnail = jpeg_thumbnail(canvas, THUMBNAIL_SIDE_PX, most_bytes)
-    return Drawn(file.name, thumbnail, contrast if np.isfinite(contrast) else None)
+def jpeg_thumbnail(picture: np.ndarray, longest_side: int, most_bytes: int) -> bytes:
+    """A small JPEG of (H, W, 3) uint8 RGB: first coarser, then smaller until it takes no more than `most_bytes`."""
+    side = longest_side
+    while True:
+        factor = min(1.0, side / max(picture.shape[:2]))
+        size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
+        small = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
+        for quality in (85, 70, 55):
+            data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+            if len(data) <= most_bytes or side <= 16:
+                return data
+        side = side * 3 // 4
 
 
-def table_part(table: ParticleTable, rows: slice | np.ndarray) -> ParticleTable:
-    """Some rows of a table."""
-    return ParticleTable({name: values[rows] for name, values in table.columns.items()})
+def _write_number(canvas: np.ndarray, text: str, crop: np.ndarray, origin: np.ndarray, scale: int) -> None:
+    """Where a mask is widest, as large as it allows between two readable sizes; dark round the letters."""
+    depth = cv2.distanceTransform(np.pad(crop, 1), cv2.DIST_L2, 3)
+    row, column = np.unravel_index(depth.argmax(), depth.shape)
+    y, x = (origin[0] + row - 0.5) * scale, (origin[1] + column - 0.5) * scale
+    size = float(np.clip(depth.max() * scale / (len(text) * 14), 0.28, 0.7))
+    (width, height), _ = cv2.getTextSize(text, _FONT, size, 1)
+    corner = round(x - width / 2), round(y + height / 2)
+    for colour, thickness in ((0, 0, 0), 3), ((255, 255, 255), 1):
+        cv2.putText(canvas, text, corner, _FONT, size, colour, thickness, cv2.LINE_AA)
 
 
 def _rows_of(table: ParticleTable) -> dict[str, slice]:

@@ -1,147 +1,153 @@
-"""The record of a measurement: all that its numbers come from besides the table, and the numbers themselves."""
+"""The record of a measurement: all that its numbers come from besides the table, and what a reader is warned of."""
 
 from __future__ import annotations
 
-import math
+import importlib.metadata
 import platform
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from semsize import __version__
-from semsize.measuring.errors import InputError
-from semsize.measuring.image_result import ImageResult
-from semsize.measuring.settings import Settings
-from semsize.measuring.summary import ImageFacts, Summary, summarise
-from semsize.measuring.table import CAPTION, NO_PIXEL_SIZE, TOO_SMALL, ParticleTable, is_detected, read_table, unit_of
-from semsize.measuring.validation_file import validation_from_dict
+from semsize.measuring.inputs import InputError, Settings
+from semsize.measuring.particle_table import CAPTION, NO_PIXEL_SIZE, TOO_SMALL, ParticleTable, is_detected, unit_of
+from semsize.measuring.results_folder import ImageResult
 from semsize.metrology import LARGE_WEIGHT, BiasRecord, ModelUse, area_fraction, range_warnings
 from semsize.metrology.intervals import WITHIN_IMAGE
-from semsize.structures.files import read_json
+from semsize.structures.files import from_json, read_json
 from semsize.structures.pixel_size import PixelSize
 
-PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pycocotools", "tifffile", "matplotlib")
-NETWORK_PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection")
-NOTES_SHOWN = 12  # on single images, among the warnings
+if TYPE_CHECKING:
+    from semsize.measuring.summary import Summary
+
 FOUND_KINDS = ("model", "predictions")
 """Kinds of outlines that a model found; others were drawn."""
 
-
-def image_entry(result: ImageResult, size: PixelSize | None, notes: Sequence[str], settings: Settings) -> dict:
-    """What the record says of an image; its contrast is filled in when the image has been drawn.
-
-    Args:
-        result: what was found.
-        size: its pixel size, calibrated; None where not known.
-        notes: what is odd about its scale.
-        settings: of the measurement.
-    """
-    counted = result.masks[(result.scores >= settings.score) & ~result.on_caption]
-    return {
-        "image": result.file.name,
-        "path": str(result.file.path),
-        "sha256": result.sha256,
-        "rows": result.file_shape[0],
-        "columns": result.file_shape[1],
-        "top": result.top,
-        "frame_rows": result.frame_rows,
-        "pixel_size_nm": None if size is None else size.value_nm,
-        "pixel_size_std_nm": None if size is None else size.std_nm,
-        "pixel_size_source": None if size is None else size.source,
-        "detections": len(result.scores),
-        "particles": result.counted(settings.score),
-        "caption_px": result.caption_px,
-        "contrast": None,
-        "area_fraction": area_fraction(counted, result.masks.image_shape),
-        "seconds": result.seconds,
-        "notes": [*result.notes, *notes],
-    }
+NOTES_SHOWN = 12  # on single images, among the warnings
 
 
-def facts(entry: Mapping) -> ImageFacts:
-    """What the numbers need of an image's entry."""
-    size, std = entry["pixel_size_nm"], entry["pixel_size_std_nm"]
-    relative = None if size is None or std is None else std / size
-    return ImageFacts(entry["image"], size, relative, entry["contrast"], entry["area_fraction"])
+@dataclass(frozen=True)
+class MeasuredImage:
+    """What the record says of an image."""
+
+    image: str  # its name in table and report
+    path: str
+    sha256: str  # of the file
+    rows: int  # of the file
+    columns: int
+    top: int  # rows of the file above the frame
+    frame_rows: int  # between the data bars
+    pixel_size_nm: float | None  # calibrated; None where not known
+    pixel_size_std_nm: float | None
+    pixel_size_source: str | None
+    detections: int  # of any score
+    particles: int  # from the score threshold on
+    caption_px: int  # pixels of texts and scale bars in the frame
+    contrast: float | None  # grey levels; None without particles, and until the image has been drawn
+    area_fraction: float  # of the masks from the score threshold on
+    seconds: float  # that finding its particles took
+    notes: tuple[str, ...]  # on its outlines and its scale
+
+    @classmethod
+    def of(cls, result: ImageResult, size: PixelSize | None, notes: Sequence[str], settings: Settings) -> MeasuredImage:
+        """An image whose particles were found, its calibrated pixel size, and what is odd about its scale."""
+        counted = result.masks[(result.scores >= settings.score) & ~result.on_caption]
+        return cls(
+            image=result.file.name,
+            path=str(result.file.path),
+            sha256=result.sha256,
+            rows=result.file_shape[0],
+            columns=result.file_shape[1],
+            top=result.top,
+            frame_rows=result.frame_rows,
+            pixel_size_nm=None if size is None else size.value_nm,
+            pixel_size_std_nm=None if size is None else size.std_nm,
+            pixel_size_source=None if size is None else size.source,
+            detections=len(result.scores),
+            particles=result.counted(settings.score),
+            caption_px=result.caption_px,
+            contrast=None,
+            area_fraction=area_fraction(counted, result.masks.image_shape),
+            seconds=result.seconds,
+            notes=(*result.notes, *notes),
+        )
 
 
-def summary_of(record: Mapping, table: ParticleTable) -> Summary:
-    """All numbers, made from record and table alone."""
-    images = [facts(entry) for entry in record["images"]]
-    drawn = record["outlines"]["kind"] not in FOUND_KINDS
-    return summarise(table, images, Settings.from_record(record["settings"]), validity(record)[0], drawn=drawn)
+@dataclass(frozen=True)
+class Record:
+    """What the numbers of a measurement come from besides the table; part of `record.json`."""
+
+    settings: Settings
+    outlines: Mapping[str, Any]  # what their source is, in JSON's terms
+    validation: BiasRecord | None  # bias record that holds for the model, or the one that nearly does
+    images: tuple[MeasuredImage, ...]
+    skipped: tuple[Mapping[str, Any], ...]  # image and error of each image that could not be measured
+    notes: tuple[str, ...]
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether people drew the outlines: there is no model to be uncertain of."""
+        return self.outlines["kind"] not in FOUND_KINDS
+
+    @property
+    def has_no_outline(self) -> bool:
+        """Whether outlines were drawn, and none of them is left to measure."""
+        return self.is_drawn and not any(image.detections for image in self.images)
+
+    def bias(self) -> tuple[BiasRecord | None, tuple[str, ...]]:
+        """The bias record that holds; else None and, where a model found the outlines, why none does."""
+        if self.is_drawn:
+            return None, ()
+        if "model" not in self.outlines:
+            return None, ("which model found these outlines, and how it was used, is not known",)
+        if self.validation is None:
+            return None, ("this model has no bias record (tools/validate.py makes one)",)
+        reasons = self.validation.differences(ModelUse(**self.outlines["model"]), self.settings.score)
+        return (None if reasons else self.validation), reasons
 
 
-def validity(record: Mapping) -> tuple[BiasRecord | None, tuple[str, ...]]:
-    """The bias record that holds for a measurement; else None and, where a model found the outlines, why not."""
-    outlines = record["outlines"]
-    if outlines["kind"] not in FOUND_KINDS:
-        return None, ()
-    if "model" not in outlines:
-        return None, ("which model found these outlines, and how it was used, is not known",)
-    if record["validation"] is None:
-        return None, ("this model has no bias record (tools/validate.py makes one)",)
-    validation = validation_from_dict(record["validation"], "record.json")
-    reasons = validation.differences(ModelUse(**outlines["model"]), record["settings"]["score"])
-    return (None if reasons else validation), reasons
-
-
-def read_measurement(folder: str | Path) -> tuple[dict, ParticleTable]:
-    """Record and table of a measurement that was made before.
+def read_record(path: Path) -> Record:
+    """The record of a measurement that was made before.
 
     Raises:
-        InputError: one of them is missing or damaged.
+        InputError: it is missing or damaged.
     """
-    folder = Path(folder)
-    return read_json(folder / "record.json", InputError), read_table(folder / "particles.csv")
+    data = read_json(path, InputError)
+    try:
+        return from_json({field.name: data[field.name] for field in fields(Record)}, Record)
+    except (KeyError, TypeError, ValueError) as cause:
+        raise InputError(f"{path}: no record of a measurement ({cause}); measure again") from None
 
 
-def versions(*, with_network: bool) -> dict[str, str]:
-    """Of this program, Python, and the packages that numbers come from."""
-    names = (*PACKAGES, *(NETWORK_PACKAGES if with_network else ()))
-    return {
-        "tio2": __version__,
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in names},
-    }
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of this program, Python, and the packages that numbers come from."""
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return {"tio2": __version__, "python": platform.python_version(), **found}
 
 
-def warnings_of(record: Mapping, summary: Summary, table: ParticleTable) -> list[str]:
+def warnings_of(record: Record, summary: Summary, table: ParticleTable) -> list[str]:
     """What a reader must know before using the numbers, the gravest first."""
     return [
         *_nothing_measured(record),
-        *_pixel_size_warnings(record["images"], table),
-        *_caption_warnings(record["images"], table),
-        *_validity_warnings(record, table),
+        *_pixel_size_warnings(record.images, table),
+        *_caption_warnings(record.images, table),
+        *_bias_warnings(record, table),
         *_sample_warnings(summary),
         *_input_warnings(record),
     ]
 
 
-def in_json(value: object) -> object:
-    """The same with None for NaN and infinity, for which JSON has no word, and Python's own numbers."""
-    if isinstance(value, Mapping):
-        return {key: in_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [in_json(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _nothing_measured(record: Record) -> Iterable[str]:
+    if record.has_no_outline:
+        yield f"NOT ONE OUTLINE IS THERE TO MEASURE in {len(record.images)} images: the lines below say why"
 
 
-def not_one_outline(record: Mapping) -> bool:
-    """Whether outlines were drawn, and none of them is left to measure."""
-    return record["outlines"]["kind"] not in FOUND_KINDS and not any(entry["detections"] for entry in record["images"])
-
-
-def _nothing_measured(record: Mapping) -> Iterable[str]:
-    if not_one_outline(record):
-        yield f"NOT ONE OUTLINE IS THERE TO MEASURE in {len(record['images'])} images: the lines below say why"
-
-
-def _pixel_size_warnings(images: Sequence[Mapping], table: ParticleTable) -> Iterable[str]:
-    unknown = [entry["image"] for entry in images if entry["pixel_size_nm"] is None]
+def _pixel_size_warnings(images: Sequence[MeasuredImage], table: ParticleTable) -> Iterable[str]:
+    unknown = [image.image for image in images if image.pixel_size_nm is None]
     if len(unknown) == len(images):
         yield "NO PIXEL SIZE IS KNOWN: all sizes are in pixels, not in nanometres; give --pixel-size"
     elif unknown and unit_of(table) == "nm":
@@ -150,13 +156,13 @@ def _pixel_size_warnings(images: Sequence[Mapping], table: ParticleTable) -> Ite
             f"no pixel size is known for {len(unknown)} of {len(images)} images ({_some(unknown)}): their {count} "
             "particles are left out of the distribution; give --pixel-size, or measure them apart"
         )
-    sizes = sorted({entry["pixel_size_nm"] for entry in images if entry["pixel_size_nm"] is not None})
+    sizes = sorted({image.pixel_size_nm for image in images if image.pixel_size_nm is not None})
     if len(sizes) > 1 and sizes[-1] > 1.01 * sizes[0]:
         yield f"images of different magnification are taken together: {sizes[0]:.4g} to {sizes[-1]:.4g} nm a pixel"
 
 
-def _caption_warnings(images: Sequence[Mapping], table: ParticleTable) -> Iterable[str]:
-    written_on = [entry["image"] for entry in images if entry["caption_px"]]
+def _caption_warnings(images: Sequence[MeasuredImage], table: ParticleTable) -> Iterable[str]:
+    written_on = [image.image for image in images if image.caption_px]
     if written_on:
         count = int((table["excluded"] == CAPTION).sum())
         yield (
@@ -186,67 +192,63 @@ def _sample_warnings(summary: Summary) -> Iterable[str]:
         )
 
 
-def _validity_warnings(record: Mapping, table: ParticleTable) -> Iterable[str]:
-    if record["outlines"]["kind"] in FOUND_KINDS:
-        yield from _contrast_warnings(record)
-    validation, reasons = validity(record)
+def _bias_warnings(record: Record, table: ParticleTable) -> Iterable[str]:
+    bias, reasons = record.bias()
+    if not record.is_drawn:
+        yield from _contrast_warnings(record, bias)
     if reasons:
         yield (
             f"NOT VALIDATED: {'; '.join(reasons)}. Nothing is corrected, and U is without the model's share and the "
             "effect of hidden parts"
         )
-    if validation is None:
+    if bias is None:
         return
-    images = [facts(entry) for entry in record["images"]]
     counted = is_detected(table) & ~np.isin(table["excluded"].astype(str), (TOO_SMALL, CAPTION))
     for line in range_warnings(
-        validation.ranges,
-        [image.name for image in images],
-        nm_per_px=[image.nm_per_px for image in images],
+        bias.ranges,
+        [image.image for image in record.images],
+        nm_per_px=[image.pixel_size_nm for image in record.images],
         ecd_px=table["ecd_px"][counted],
-        contrast_levels=[image.contrast for image in images],
-        area_fraction=[image.area_fraction for image in images],
+        contrast_levels=[image.contrast for image in record.images],
+        area_fraction=[image.area_fraction for image in record.images],
     ):
         yield f"outside what the model was validated for: {line}"
 
 
-def _contrast_warnings(record: Mapping) -> Iterable[str]:
-    """Dark particles on bright ground are told apart from bright ones of another contrast."""
-    validation, _ = validity(record)
-    known = validation and validation.ranges.contrast_levels
+def _contrast_warnings(record: Record, bias: BiasRecord | None) -> Iterable[str]:
+    """Particles darker than their ground, where no scene of the bias record had such."""
+    known = bias and bias.ranges.contrast_levels
     if known and known[0] < 0:
         return
-    dark = {entry["image"]: entry["contrast"] for entry in record["images"] if (entry["contrast"] or 0) < 0}
+    dark = {image.image: image.contrast for image in record.images if (image.contrast or 0) < 0}
     if dark:
         yield (
-            f"particles are DARKER than their surroundings in {len(dark)} of {len(record['images'])} images "
+            f"particles are DARKER than their surroundings in {len(dark)} of {len(record.images)} images "
             f"({_some(list(dark))}; {min(dark.values()):.0f} grey levels): models that learned bright particles on "
             "dark ground do not know such images; invert them, or check the overlays"
         )
 
 
-def _input_warnings(record: Mapping) -> Iterable[str]:
-    if record["skipped"]:
-        names = _some([entry["image"] for entry in record["skipped"]])
-        yield f"{len(record['skipped'])} images were left out, they could not be measured: {names}"
-    groups = defaultdict(list)
-    for entry in record["images"]:
-        groups[entry["sha256"]].append(entry["image"])
-    for same in groups.values():
-        if len(same) > 1:
-            yield f"{len(same)} files are one and the same image and count each time: {_some(same)}"
-    empty = [entry["image"] for entry in record["images"] if entry["particles"] == 0]
+def _input_warnings(record: Record) -> Iterable[str]:
+    if record.skipped:
+        names = _some([entry["image"] for entry in record.skipped])
+        yield f"{len(record.skipped)} images were left out, they could not be measured: {names}"
+    copies, noted = defaultdict(list), defaultdict(list)
+    for image in record.images:
+        copies[image.sha256].append(image.image)
+        for note in image.notes:
+            noted[note].append(image.image)
+    for names in copies.values():
+        if len(names) > 1:
+            yield f"{len(names)} files are one and the same image and count each time: {_some(names)}"
+    empty = [image.image for image in record.images if image.particles == 0]
     if empty:
         yield f"no particle was found in {len(empty)} images: {_some(empty)}"
-    noted = defaultdict(list)
-    for entry in record["images"]:
-        for note in entry["notes"]:
-            noted[note].append(entry["image"])
-    for note, images in list(noted.items())[:NOTES_SHOWN]:
-        yield f"{_some(images)}: {note}"
+    for note, names in list(noted.items())[:NOTES_SHOWN]:
+        yield f"{_some(names)}: {note}"
     if len(noted) > NOTES_SHOWN:
         yield f"{len(noted) - NOTES_SHOWN} more notes on single images stand in the report, under Images"
-    yield from record["notes"]
+    yield from record.notes
 
 
 def _some(names: Sequence[str], most: int = 4) -> str:

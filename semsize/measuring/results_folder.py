@@ -1,23 +1,105 @@
-"""The folder of a measurement: what stands in it, and what was found in single images, which a restart goes on from.
-
-OUT/particles.csv, predictions.json, record.json, report.html, overlays/, rois/ are written at the end, each whole;
-OUT/parts/ holds one file an image from the moment that it is looked at, with what was found in it and nothing that
-other settings would change, and the settings of detection that all of them share.
-"""
+"""The folder of a measurement: what stands in it, and what was found in single images, which a restart goes on from."""
 
 from __future__ import annotations
 
 import errno
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
 
 from semsize.exchange import short_name
-from semsize.measuring.errors import OutputError
-from semsize.measuring.image_result import PART_FORMAT, ImageResult, PartError
-from semsize.measuring.images import ImageFile
-from semsize.measuring.settings import Wishes
-from semsize.structures.files import file_sha256, read_json, write_json
+from semsize.measuring.inputs import ImageFile, OutputError, RunOptions
+from semsize.structures.files import file_sha256, from_json, in_json, read_json, write_json
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.pixel_size import PixelSize
+from semsize.structures.predictions import prediction_record
+
+PART_FORMAT = 2
+"""Of the files in parts/. Format 1 held pixel sizes, contrasts and counts that settings had decided."""
+
+
+class PartError(ValueError):
+    """An image's result cannot be read back."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageResult:
+    """What detection, or the source of drawn outlines, gave of one image; no setting of the evaluation is in it."""
+
+    file: ImageFile
+    sha256: str  # of the file
+    file_shape: tuple[int, int]  # (H, W) of the file, data bars included
+    top: int  # rows of the file above the frame
+    frame_rows: int  # rows of the frame, which lies between the data bars
+    rles: Sequence[Mapping[str, Any]]  # N masks at the size of the file; none is empty, all lie in the frame
+    scores: np.ndarray  # (N,)
+    boxes: np.ndarray  # (N, 4) xyxy px in the file
+    states: tuple[str | None, ...]  # N states that the source of outlines gives, None where not known
+    on_caption: np.ndarray  # (N,) bool: it touches a text or scale bar that was drawn into the picture
+    caption_px: int  # pixels of such texts and bars
+    pixel_size: PixelSize | None  # that the source of outlines states; None where it states none
+    notes: tuple[str, ...]
+    seconds: float  # that finding its particles took
+
+    @property
+    def file_masks(self) -> CroppedMasks:
+        """N masks at the size of the file."""
+        return CroppedMasks.from_rles(self.rles, self.file_shape)
+
+    @cached_property
+    def masks(self) -> CroppedMasks:
+        """N masks in the frame."""
+        return self.file_masks.crop((0, self.top, self.file_shape[1], self.top + self.frame_rows))
+
+    def counted(self, score: float) -> int:
+        """Particles of at least this score."""
+        return int((self.scores >= score).sum())
+
+    def predictions(self, image_id: int) -> list[dict]:
+        """Records for `predictions.json`, at the size of the file."""
+        return [
+            prediction_record(image_id, self.file.name, box, score, rle)
+            for box, score, rle in zip(self.boxes.tolist(), self.scores.tolist(), self.rles, strict=True)
+        ]
+
+    def to_part(self) -> dict[str, Any]:
+        """All of it in JSON's terms, for a file in parts/."""
+        part = {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays = {name: value.tolist() for name, value in part.items() if isinstance(value, np.ndarray)}
+        return {"image": part.pop("file").name, **part, **arrays, "pixel_size": in_json(self.pixel_size)}
+
+    @classmethod
+    def from_part(cls, file: ImageFile, data: Mapping[str, Any]) -> ImageResult:
+        """What `to_part` gave.
+
+        Raises:
+            PartError: it is something else.
+        """
+        try:
+            data = {**data, "file": file}
+            del data["image"]
+            height, width = data["file_shape"]
+            data |= {
+                "file_shape": (height, width),
+                "scores": np.array(data["scores"], np.float32),
+                "boxes": np.array(data["boxes"], np.float32).reshape(-1, 4),
+                "states": tuple(data["states"]),
+                "on_caption": np.array(data["on_caption"], bool),
+                "pixel_size": from_json(data["pixel_size"], PixelSize | None, "pixel_size"),
+                "notes": tuple(data["notes"]),
+            }
+            result = cls(**data)
+            masks = result.masks
+            lengths = {len(masks), *(len(data[name]) for name in ("scores", "boxes", "states", "on_caption"))}
+        except (KeyError, TypeError, ValueError, OverflowError) as cause:
+            raise PartError(f"{file.name}: its result is damaged ({cause!r})") from None
+        if len(lengths) != 1 or masks.image_shape != (result.frame_rows, width):
+            raise PartError(f"{file.name}: its result is damaged (particles or rows are missing)")
+        return result
 
 
 class ResultsFolder:
@@ -39,21 +121,17 @@ class ResultsFolder:
         Raises:
             OutputError: it cannot be made, holds somebody else's files, or was measured with other settings.
         """
-        settings = json.loads(json.dumps({"format": PART_FORMAT, **settings}))
+        settings = in_json({"format": PART_FORMAT, **settings})
         file = self.parts / "settings.json"
         before = read_json(file, OutputError) if file.is_file() and self._any_result() else settings
-        if before.get("format") != PART_FORMAT:
-            raise OutputError(
-                f"{self.path}: was measured by another version of this program, whose parts/ cannot be read; give "
-                "another --out"
-            )
+        if not isinstance(before, dict) or before.get("format") != PART_FORMAT:
+            other = "was measured by another version of this program, whose parts/ cannot be read"
+            raise OutputError(f"{self.path}: {other}; give another --out")
         if differing := _differences(before, settings):
-            raise OutputError(
-                f"{self.path}: was begun with other settings ({'; '.join(differing)}), and these decide what is found; "
-                "give the former, or another --out"
-            )
-        for left in self.parts.glob(".*.part") if alone else ():
-            left.unlink(missing_ok=True)
+            other = f"was begun with other settings ({'; '.join(differing)}), and these decide what is found"
+            raise OutputError(f"{self.path}: {other}; give the former, or another --out")
+        for unfinished in self.parts.glob(".*.part") if alone else ():
+            unfinished.unlink(missing_ok=True)
         try:
             if not file.is_file() and any(path.is_file() for path in self.path.rglob("*")):
                 raise OutputError(f"{self.path}: holds files that are no measurement's; give another --out")
@@ -71,13 +149,11 @@ class ResultsFolder:
         names = {path.name for path in self.parts.glob("*.json")} - {"settings.json"}
         return any(not name.endswith(".failed.json") for name in names)
 
-    def left_from_before(self, wishes: Wishes) -> list[str]:
+    def left_from_before(self, options: RunOptions) -> list[str]:
         """Which files of an earlier start this one leaves as they are; they may be of other settings."""
-        left = [] if wishes.rois else [path for path in (self.rois,) if path.is_dir()]
-        left += [] if wishes.xlsx else [path for path in (self.path / "particles.xlsx",) if path.is_file()]
-        return [
-            f"{path.name} was not written anew: it is of an earlier start, maybe with other settings" for path in left
-        ]
+        written = {self.rois: options.rois, self.path / "particles.xlsx": options.xlsx}
+        left = [path.name for path, anew in written.items() if path.exists() and not anew]
+        return [f"{name} was not written anew: it is of an earlier start, maybe with other settings" for name in left]
 
     def part(self, file: ImageFile) -> Path:
         """Where an image's result stands."""
@@ -88,13 +164,17 @@ class ResultsFolder:
         *folders, last = PurePosixPath(file.name.lstrip("/")).parts
         return self.rois.joinpath(*folders, f"{short_name(last)}.zip")
 
+    def overlay(self, file: ImageFile) -> Path:
+        """Where its overlay stands."""
+        return self.overlays / f"{file.key}.png"
+
     def failure(self, file: ImageFile) -> Path:
-        """Where it stands why an image was left out."""
+        """Where the reason stands for which an image was left out."""
         return self.parts / f"{file.key}.failed.json"
 
     def write_result(self, result: ImageResult) -> None:
         """Keep an image's result."""
-        write_json(self.part(result.file), result.as_json())
+        write_json(self.part(result.file), result.to_part())
         self.failure(result.file).unlink(missing_ok=True)
 
     def write_failure(self, file: ImageFile, message: str) -> None:
@@ -105,7 +185,7 @@ class ResultsFolder:
     def read_result(self, file: ImageFile) -> ImageResult | None:
         """An image's result; None where it is not measured yet, or the file is damaged."""
         try:
-            return ImageResult.from_json(file, read_json(self.part(file), PartError))
+            return ImageResult.from_part(file, read_json(self.part(file), PartError))
         except PartError:
             return None
 
@@ -118,7 +198,7 @@ class ResultsFolder:
             return None
 
     def is_done(self, file: ImageFile) -> bool:
-        """Whether a result of the file as it is now stands here, or why there is none."""
+        """Whether a result of the file's present contents stands here, or the reason for which there is none."""
         return self.failure(file).is_file() or self.read_current(file) is not None
 
     def read_failure(self, file: ImageFile) -> str | None:
@@ -128,16 +208,17 @@ class ResultsFolder:
 
 
 def _differences(before: Mapping, now: Mapping) -> list[str]:
-    def flat(record: Mapping, place: str = "") -> dict:
-        pairs = {}
-        for key, value in record.items():
-            name = f"{place}{key}"
-            pairs |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-        return pairs
-
-    old, new = flat(before), flat(now)
+    """The first settings that differ, with both values."""
+    old, new = _flat(before), _flat(now)
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return [f"{name}: {old.get(name)}, now {new.get(name)}" for name in names[:3]]
+
+
+def _flat(record: Mapping, prefix: str = "") -> dict:
+    pairs = {}
+    for key, value in record.items():
+        pairs |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return pairs
 
 
 def _unwritable(path: Path, cause: OSError) -> OutputError:

@@ -1,9 +1,40 @@
-"""Markdown tables of results; figures are rounded here, for the eye, and nowhere before."""
+"""Tables as CSV, Excel workbook and Markdown; rows of particles, with their truth where there is one."""
 
 from __future__ import annotations
 
+import csv
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.styles import Font
+
+from semsize.metrology.border import touches_border
+from semsize.metrology.comparison import ImageComparison, ImageFound, ImageTruth
+from semsize.metrology.matching import NOT_COUNTED, RIGHT, WRONG, outcomes
+from semsize.metrology.measurands import MEASURANDS, Measurands, centroids_px
+from semsize.metrology.metrics import RESIDUAL_MEASURANDS
+from semsize.structures.files import whole_file
+
+PARTICLE_COLUMNS = ("image", "id", "score", "state", "touches_border", "x_px", "y_px", *MEASURANDS)
+"""The columns that `particles.csv` has everywhere; x and y are the centroid's, pixel centres at integers + 0.5."""
+
+TRUTH_COLUMNS = (
+    "configuration",
+    "match",
+    "true_id",
+    "dice",
+    "iou",
+    *(f"true_{name}" for name in MEASURANDS),
+    *(f"{name.removesuffix('_px')}_residual_percent" for name in RESIDUAL_MEASURANDS),
+)
+"""Those that a comparison with truth adds; ``match`` is matched, missed, false_positive or ignored."""
+
+OUTCOME_LETTERS = {RIGHT: "1", WRONG: "0", NOT_COUNTED: "-"}
 
 RESULT_COLUMNS = {
     "mask mAP": "coco/segm_mAP",
@@ -17,62 +48,155 @@ RESULT_COLUMNS = {
 }
 """Column title to key of ``metrics.json``."""
 
-UNKNOWN = "–"
+MOST_ROWS = 1_048_575  # of a sheet, below its header
+_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Writes rows under a header; what a row lacks and NaN become an empty cell, floats keep nine digits.
+
+    Raises:
+        ValueError: a row has a value that is no column.
+    """
+
+    def write(part: Path) -> None:
+        with part.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({name: _csv_cell(value) for name, value in row.items()} for row in rows)
+
+    whole_file(path, write)
+
+
+def _csv_cell(value: object) -> object:
+    if _is_missing(value):
+        return ""
+    return f"{value:.9g}" if isinstance(value, float) else value
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def particle_rows(image: ImageComparison) -> Iterator[dict[str, object]]:
+    """A row for each found particle, in the order of the predictions, then one for each that was missed."""
+    truth, matching = image.truth, image.matching
+    partner = dict(zip(matching.found.tolist(), range(len(matching.found)), strict=True))
+    base = found_rows(truth.file_name, image.found, image.found_measurands)
+    for index, row in enumerate(base):
+        row["configuration"] = truth.configuration
+        if index in partner:
+            pair = partner[index]
+            number = matching.truth[pair]
+            row |= _true_columns(image, number)
+            row |= {"match": "matched", "dice": matching.dice[pair], "iou": matching.iou[pair]}
+            for name in RESIDUAL_MEASURANDS:
+                true, found = getattr(image.true_measurands, name)[number], getattr(image.found_measurands, name)[index]
+                row[f"{name.removesuffix('_px')}_residual_percent"] = 100 * (found - true) / true
+        else:
+            row["match"] = "ignored" if index in matching.ignored else "false_positive"
+        yield row
+    for number in matching.missed:
+        identity = {"image": truth.file_name, "configuration": truth.configuration, "match": "missed"}
+        yield identity | _true_columns(image, number)
+
+
+def found_rows(file_name: str, found: ImageFound, measurands: Measurands) -> Iterator[dict[str, object]]:
+    """The columns that need no truth."""
+    centres_px = centroids_px(found.masks)
+    borders = touches_border(found.masks.boxes, found.masks.image_shape)
+    columns = measurands.columns()
+    for index, score in enumerate(found.scores):
+        row: dict[str, object] = {"image": file_name, "id": index + 1, "score": score}
+        row |= {"touches_border": int(borders[index]), "x_px": centres_px[index, 1], "y_px": centres_px[index, 0]}
+        yield row | {name: values[index] for name, values in columns.items()}
+
+
+def detection_rows(truth: ImageTruth, found: ImageFound) -> Iterator[dict[str, object]]:
+    """A row for each detection of any score, with its outcome at IoU 0.50, 0.55 … 0.95: 1 right, 0 wrong, - ignored."""
+    of_image = outcomes(truth.masks, found.masks, found.scores, truth.ignored)
+    for score, letters in zip(found.scores, of_image, strict=True):
+        row = {"image": truth.file_name, "score": score}
+        yield row | {"outcomes": "".join(OUTCOME_LETTERS[int(outcome)] for outcome in letters)}
+
+
+def image_row(truth: ImageTruth) -> dict[str, object]:
+    """How many particles an image has, in all and useful ones."""
+    counts = {"particles": len(truth.masks), "useful": int(truth.members("useful").sum())}
+    return {"image": truth.file_name, "configuration": truth.configuration, **counts}
+
+
+def _true_columns(image: ImageComparison, number: int) -> dict[str, object]:
+    columns = {"true_id": int(image.truth.particle_ids[number]), "state": image.truth.states[number]}
+    return columns | {f"true_{name}": values[number] for name, values in image.true_measurands.columns().items()}
+
+
+def write_workbook(
+    path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]], *, most_rows: int = MOST_ROWS
+) -> None:
+    """Write rows under a header, on as many sheets as Excel's limit asks for; None and NaN become empty cells.
+
+    Texts stay texts, even where they begin as a formula does.
+    """
+    workbook = Workbook(write_only=True)
+    rows = iter(rows)
+    number = 0
+    while (some := list(islice(rows, most_rows))) or number == 0:
+        number += 1
+        sheet = workbook.create_sheet(f"particles {number}" if number > 1 else "particles")
+        sheet.freeze_panes = "A2"
+        header = [WriteOnlyCell(sheet, name) for name in columns]
+        for cell in header:
+            cell.font = Font(bold=True)
+        sheet.append(header)
+        for row in some:
+            sheet.append([_excel_cell(sheet, row[name]) for name in columns])
+    whole_file(path, workbook.save)
+
+
+def _excel_cell(sheet: object, value: object) -> object:
+    if isinstance(value, str):
+        cell = WriteOnlyCell(sheet, _NOT_IN_XML.sub("?", value))
+        cell.data_type = "s"
+        return cell if value else None
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]], *, decimals: int = 3) -> str:
     """A Markdown table with its columns padded, so that it also reads as plain text.
 
-    Args:
-        header: column titles.
-        rows: cells; floats are rounded to ``decimals`` and set right like integers, None and NaN are shown as –.
-        decimals: digits after the point.
+    Floats are rounded to `decimals` and set right like integers; None and NaN are shown as –.
 
     Raises:
         ValueError: a row has another number of cells than the header.
     """
+
+    def text(cell: object) -> str:
+        shown = "–" if _is_missing(cell) else f"{cell:.{decimals}f}" if isinstance(cell, float) else str(cell)
+        return shown.replace("|", "\\|").replace("\n", " ")
+
     for row in rows:
         if len(row) != len(header):
             raise ValueError(f"row {list(row)} has {len(row)} cells, the header {len(header)}")
-    texts = [[_text(cell, decimals) for cell in row] for row in (header, *rows)]
-    widths = [max(3, *(len(row[column]) for row in texts)) for column in range(len(header))]
-    numeric = [_is_numeric([row[column] for row in rows]) for column in range(len(header))]
-    rule = ["-" * (width - 1) + ":" if right else "-" * width for width, right in zip(widths, numeric, strict=True)]
-    lines = [_padded(row, widths, numeric) for row in texts]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (lines[0], rule, *lines[1:]))
+    texts = [[text(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(3, *map(len, column)) for column in zip(*texts, strict=True)]
+    right = [_is_numeric([row[column] for row in rows]) for column in range(len(header))]
+    rule = ["-" * (width - 1) + (":" if set_right else "-") for width, set_right in zip(widths, right, strict=True)]
 
+    def line(cells: Sequence[str]) -> str:
+        columns = zip(cells, widths, right, strict=True)
+        padded = [cell.rjust(width) if set_right else cell.ljust(width) for cell, width, set_right in columns]
+        return f"| {' | '.join(padded)} |\n"
 
-def results_table(
-    runs: Mapping[str, Mapping[str, object]],
-    columns: Mapping[str, str] = RESULT_COLUMNS,
-    *,
-    first_column: str = "run",
-    decimals: int = 3,
-) -> str:
-    """A row for each run, of the figures that ``columns`` names.
-
-    Args:
-        runs: name to the contents of its ``metrics.json``; a figure that a run lacks is shown as –.
-        columns: title to key.
-        first_column: title over the names.
-        decimals: digits after the point.
-    """
-    rows = [[name, *(metrics.get(key) for key in columns.values())] for name, metrics in runs.items()]
-    return markdown_table([first_column, *columns], rows, decimals=decimals)
-
-
-def _text(cell: object, decimals: int) -> str:
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return UNKNOWN
-    text = f"{cell:.{decimals}f}" if isinstance(cell, float) else str(cell)
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _padded(texts: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> list[str]:
-    columns = zip(texts, widths, numeric, strict=True)
-    return [text.rjust(width) if right else text.ljust(width) for text, width, right in columns]
+    return "".join(map(line, (texts[0], rule, *texts[1:])))
 
 
 def _is_numeric(cells: Sequence[object]) -> bool:
     known = [cell for cell in cells if cell is not None]
     return bool(known) and all(isinstance(cell, int | float) for cell in known)
+
+
+def results_table(runs: Mapping[str, Mapping[str, object]]) -> str:
+    """A row for each run, of the metrics in `RESULT_COLUMNS`; – where its ``metrics.json`` lacks one."""
+    rows = [[name, *(metrics.get(key) for key in RESULT_COLUMNS.values())] for name, metrics in runs.items()]
+    return markdown_table(["run", *RESULT_COLUMNS], rows)

@@ -3,6 +3,7 @@
 import argparse
 import inspect
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,8 @@ from semsize.structures import AnnotationError, CroppedMasks, read_annotations
 from semsize.structures.files import write_json
 
 
-def _parser(description: str) -> argparse.ArgumentParser:
+def _parser(program: Callable) -> argparse.ArgumentParser:
+    description = inspect.cleandoc(program.__doc__)
     return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
@@ -32,32 +34,22 @@ def coco(arguments: list[str] | None = None) -> None:
 
     Categories become labels: --label bead=complete says what one means, --label scalebar=drop leaves one out.
     """
-    parser = _parser(inspect.cleandoc(coco.__doc__))
-    parser.add_argument("annotations", type=Path, metavar="JSON", help="the COCO file")
-    parser.add_argument("--images", type=Path, help="folder of the images (default: that of JSON)")
-    parser.add_argument(
-        "--key",
-        default="state",
-        help="key of an annotation, or of its attributes, with the state (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--crowds-as-particles",
-        action="store_true",
-        help="take annotations marked as crowds (iscrowd) as the others, for tools that mark every mask so",
-    )
+    parser = _parser(coco)
+    add = parser.add_argument
+    add("annotations", type=Path, metavar="JSON", help="the COCO file")
+    add("--images", type=Path, help="folder of the images (default: that of JSON)")
+    key = "key of an annotation, or of its attributes, with the state (default: %(default)s)"
+    add("--key", default="state", help=key)
+    crowds = "take annotations marked as crowds (iscrowd) as the others, for tools that mark every mask so"
+    add("--crowds-as-particles", action="store_true", help=crowds)
     add_arguments(parser)
     options = parser.parse_args(arguments)
     with one_line_errors(*PEOPLE_ERRORS):
-        account = Account()
-        images = ImageFolder(options.images or options.annotations.parent, leave_out=[options.out])
-        found = read_coco(
-            options.annotations,
-            images,
-            account,
-            label_key=options.key,
-            crowds_as_particles=options.crowds_as_particles,
-        )
-        convert(options, found, account, f"COCO's {options.annotations}")
+        account, file = Account(), options.annotations
+        images = ImageFolder(options.images or file.parent, leave_out=[options.out])
+        taken = options.crowds_as_particles
+        found = read_coco(file, images, account, label_key=options.key, crowds_as_particles=taken)
+        convert(options, found, account, f"COCO's {file}")
 
 
 def label_images(arguments: list[str] | None = None) -> None:
@@ -67,15 +59,12 @@ def label_images(arguments: list[str] | None = None) -> None:
 
     Images and label images are paired by name; images are copied as they are.
     """
-    parser = _parser(inspect.cleandoc(label_images.__doc__))
-    parser.add_argument("--images", type=Path, required=True, help="folder of the images")
-    parser.add_argument("--labels", type=Path, required=True, help="folder of the label images")
-    parser.add_argument(
-        "--suffix", default="", help="end of the label images' names, such as _mask (default: the usual ones)"
-    )
-    parser.add_argument(
-        "--binary", action="store_true", help="label images are masks: their connected pieces are particles"
-    )
+    parser = _parser(label_images)
+    add = parser.add_argument
+    add("--images", type=Path, required=True, help="folder of the images")
+    add("--labels", type=Path, required=True, help="folder of the label images")
+    add("--suffix", default="", help="end of the label images' names, such as _mask (default: the usual ones)")
+    add("--binary", action="store_true", help="label images are masks: their connected pieces are particles")
     add_arguments(parser)
     options = parser.parse_args(arguments)
     with one_line_errors(*PEOPLE_ERRORS):
@@ -94,7 +83,7 @@ def labelme(arguments: list[str] | None = None) -> None:
     Reads every JSON file below the folder: polygons, rectangles, circles, masks; shapes of one group_id are one
     particle.
     """
-    parser = _parser(inspect.cleandoc(labelme.__doc__))
+    parser = _parser(labelme)
     parser.add_argument("annotations", type=Path, metavar="FOLDER", help="folder of the JSON files")
     parser.add_argument("--images", type=Path, help="folder of the images (default: FOLDER)")
     add_arguments(parser)
@@ -114,13 +103,13 @@ def via(arguments: list[str] | None = None) -> None:
     Reads a project file, or its annotations exported as JSON: polygons, polylines (closed), circles, ellipses,
     rectangles.
     """
-    parser = _parser(inspect.cleandoc(via.__doc__))
-    parser.add_argument("annotations", type=Path, metavar="JSON", help="VIA's project, or its exported annotations")
-    parser.add_argument("--images", type=Path, help="folder of the images (default: that of JSON)")
-    parser.add_argument(
-        "--attribute", default="state", help="region attribute that holds the state or class (default: %(default)s)"
-    )
-    parser.add_argument("--group", metavar="ATTRIBUTE", help="region attribute that the parts of one particle share")
+    parser = _parser(via)
+    add = parser.add_argument
+    add("annotations", type=Path, metavar="JSON", help="VIA's project, or its exported annotations")
+    add("--images", type=Path, help="folder of the images (default: that of JSON)")
+    attribute = "region attribute that holds the state or class (default: %(default)s)"
+    add("--attribute", default="state", help=attribute)
+    add("--group", metavar="ATTRIBUTE", help="region attribute that the parts of one particle share")
     add_arguments(parser)
     options = parser.parse_args(arguments)
     with one_line_errors(*PEOPLE_ERRORS):
@@ -137,7 +126,7 @@ def imagej_rois(arguments: list[str] | None = None) -> None:
 
     A.zip, A.roi, A_RoiSet.zip and RoiSet_A.zip belong to A.tif. Lines and points have no area and are left out.
     """
-    parser = _parser(inspect.cleandoc(imagej_rois.__doc__))
+    parser = _parser(imagej_rois)
     parser.add_argument("rois", type=Path, metavar="FOLDER", help="folder of the ROI files")
     parser.add_argument("--images", type=Path, help="folder of the images (default: FOLDER)")
     add_arguments(parser)
@@ -157,7 +146,7 @@ def export(arguments: list[str] | None = None) -> None:
     via: one via.json; labelme: a JSON an image; imagej: a zip of ROIs an image; label_images: a 16-bit PNG an image.
     VIA and LabelMe know no holes: a slit opens them. Where particles overlap, a label image shows the later one.
     """
-    parser = _parser(inspect.cleandoc(export.__doc__))
+    parser = _parser(export)
     parser.add_argument("annotations", type=Path, metavar="ANN", help="the project's annotation file")
     parser.add_argument("--format", choices=["via", "labelme", "imagej", "label_images"], required=True)
     parser.add_argument("--out", type=Path, required=True, help="a new folder")

@@ -1,11 +1,23 @@
 """The measuring program."""
 
+from __future__ import annotations
+
 import argparse
+import dataclasses
 import os
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semsize.cli import one_line_errors
+
+if TYPE_CHECKING:
+    from semsize.measuring.inputs import ImageFile, RunOptions, Settings
+    from semsize.measuring.measurement import Measurement
+    from semsize.measuring.outlines import OutlineSource
+    from semsize.metrology import BiasRecord
 
 PROGRAM = """Measure the particles in SEM images: table, size distribution with its uncertainty, overlays, report.
 
@@ -19,6 +31,10 @@ reason in one line.
 """
 """What --help says first."""
 
+SOME_LEFT_OUT = 3
+"""Exit code where images were left out and the others measured, or not one drawn outline was left to measure; 1 is for
+errors, 2 for a wrong command line."""
+
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
@@ -26,16 +42,14 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGES", help="files, folders, patterns; TIFF, PNG, JPEG, BMP")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
-    group = parser.add_argument_group("scale and frame")
-    add = group.add_argument
+    add = parser.add_argument_group("scale and frame").add_argument
     add("--pixel-size", metavar="7.344nm", help="of all images (default: what each file states)")
     add("--calibration-factor", type=float, default=1.0, metavar="F", help="true length / stated (default: 1)")
     add("--calibration-uncertainty", metavar="0.8%", help="standard uncertainty (k = 1) of the pixel size")
     add("--crop-rows", type=int, metavar="N", help="rows of data bar at the bottom; 0: none (default: found)")
     add("--crop-top", type=int, metavar="N", help="rows of data bar at the top; 0: none (default: found)")
     add("--intensity-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="black and white of 16-bit images")
-    group = parser.add_argument_group("detection (default: the model that ships with the repository)")
-    add = group.add_argument
+    add = parser.add_argument_group("detection (default: the model that ships with the repository)").add_argument
     add("--model", metavar="NAME", help="a shipped model (tio2/shipped.py)")
     add("--config", type=Path, metavar="FILE", help="of a model of your own")
     add("--checkpoint", type=Path, metavar="FILE", help="its weights")
@@ -48,8 +62,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--jobs", type=int, default=1, metavar="N", help="processes on this machine (default: 1)")
     add("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="who started several processes")
     add("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    group = parser.add_argument_group("outlines made elsewhere, measured by the same code")
-    add = group.add_argument
+    add = parser.add_argument_group("outlines made elsewhere, measured by the same code").add_argument
     add("--from-coco", type=Path, metavar="FILE", help="COCO JSON, or a predictions.json")
     add("--crowds-as-particles", action="store_true", help="measure what a COCO file marks as crowds (iscrowd) too")
     add("--from-labels", type=Path, metavar="DIR", help="label images of the images' names and folders")
@@ -63,14 +76,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--from-rois", type=Path, metavar="DIR", help="ImageJ ROI sets of the images' names and folders; groups: states"
     )
     add("--states", type=Path, metavar="FILE", help="CSV with the columns image, id, state")
-    group = parser.add_argument_group("what counts")
-    add = group.add_argument
+    add = parser.add_argument_group("what counts").add_argument
     add("--score", type=float, default=0.5, help="detections below it are left out (default: %(default)s)")
     add("--min-size", type=float, default=5.0, metavar="PX", help="resolution limit, ECD (default: %(default)s px)")
     add("--reference-uncertainty", type=float, metavar="PX", help="of a diameter by the outlines of the truth (docs)")
     add("--target", default="5%", metavar="5%", help="uncertainty of D50 to plan the number of particles for")
-    group = parser.add_argument_group("also written")
-    add = group.add_argument
+    add = parser.add_argument_group("also written").add_argument
     add("--xlsx", action="store_true", help="particles.xlsx")
     add("--rois", action="store_true", help="rois/<image>.zip, ImageJ ROI sets to correct and measure again")
     add("--colour", choices=["auto", "size", "state"], default="auto", help="of overlays (default: states if known)")
@@ -78,16 +89,145 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read the command line (default: the process's own), measure, write, say."""
+    """Read the command line (default: the process's own), measure, write, print."""
     options = parse_arguments(arguments)
     os.environ.setdefault("LOCAL_RANK", str(options.local_rank))
     from semsize.exchange import ExchangeError  # not above: --help is quick
-    from semsize.measuring.command import run
-    from semsize.measuring.errors import MeasuringError
+    from semsize.measuring.inputs import MeasuringError
 
     with one_line_errors(MeasuringError, ExchangeError, OSError):
         try:
-            code = run(options)
+            code = _run(options)
         except KeyboardInterrupt:
             sys.exit(f"interrupted: the same command goes on from the images in {options.out}/parts")
     sys.exit(code)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Measure as the command line asks; returns the exit code."""
+    from semsize.measuring.finding import ranks_of
+    from semsize.measuring.inputs import find_images, without_label_images
+    from semsize.measuring.measurement import measure
+
+    settings, options = _settings(arguments), _run_options(arguments)
+    tile = _tile(arguments)
+    ranks, given = ranks_of(arguments.launcher), find_images(arguments.images, arguments.out)
+    files = given
+    if arguments.from_labels is not None:
+        files = without_label_images(given, arguments.from_labels, arguments.suffix)
+    source, bias_records = _source(arguments, files, tile)
+    if taken := len(given) - len(files):
+        note = f"{taken} of {len(given)} files given are label images, not pictures to measure"
+        source = dataclasses.replace(source, notes=(*source.notes, note))
+    done = measure(files, arguments.out, source, settings, bias_records=bias_records, options=options, ranks=ranks)
+    if done is None:
+        return 0
+    print("\n".join(lines_of(done)))
+    return SOME_LEFT_OUT if done.skipped or done.has_no_outline else 0
+
+
+def lines_of(measurement: Measurement) -> list[str]:
+    """What is printed at the end: warnings, what was left out, the result, where it stands."""
+    summary, record = measurement.summary, measurement.record
+    lines = [f"WARNING: {warning}" for warning in record["warnings"]]
+    lines += [f"LEFT OUT: {image}: {error}" for image, error in measurement.skipped.items()]
+    if "licence" in record["outlines"]:
+        lines.append(f"model: {record['outlines']['path']} ({record['outlines']['licence']})")
+    lines.append(f"{summary.quantity}: {summary.kept} of {summary.detected} detected, in {summary.images} images")
+    for name, budget in summary.budgets.items():
+        label = f", {budget.label}" if budget.label else ""
+        lines.append(
+            f"{name:>5} = {budget.value:.4g} {budget.unit}, U = {budget.expanded:.2g} {budget.unit} "
+            f"(k = {budget.coverage_factor:.2f}{label})"
+        )
+    lines.append(f"written: {measurement.folder}/report.html, particles.csv, predictions.json, record.json, overlays/")
+    return lines
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    from semsize.measuring.inputs import Settings, SettingsError, parse_percent
+    from semsize.structures.pixel_size import PixelSize
+
+    size = arguments.pixel_size
+    try:
+        declared = None if size is None else PixelSize.parse(size, source="--pixel-size")
+    except ValueError as cause:
+        raise SettingsError(f"--pixel-size: {cause}") from None
+    std = arguments.calibration_uncertainty
+    return Settings(
+        score=arguments.score,
+        min_size_px=arguments.min_size,
+        crop_rows=arguments.crop_rows,
+        crop_top=arguments.crop_top,
+        intensity_range=None if arguments.intensity_range is None else tuple(arguments.intensity_range),
+        pixel_size=declared,
+        calibration_factor=arguments.calibration_factor,
+        calibration_std=None if std is None else parse_percent(std),
+        states_file=arguments.states,
+        target_percent=100 * parse_percent(arguments.target),
+        **({} if arguments.reference_uncertainty is None else {"reference_std_px": arguments.reference_uncertainty}),
+    )
+
+
+def _run_options(arguments: argparse.Namespace) -> RunOptions:
+    from semsize.measuring.inputs import RunOptions, SettingsError
+
+    if arguments.jobs < 1 or arguments.batch_size < 1:
+        raise SettingsError("--jobs and --batch-size are 1 or more")
+    command = ("python", *(shlex.quote(word) for word in sys.argv))
+    return RunOptions(arguments.jobs, arguments.xlsx, arguments.rois, arguments.colour, command)
+
+
+def _tile(arguments: argparse.Namespace) -> tuple[int, int] | None:
+    """Size and overlap of tiles, px; None looks at whole images."""
+    from semsize.measuring.inputs import SettingsError
+    from semsize.structures.tiling import check_tiles
+
+    if arguments.tile is None:
+        if arguments.overlap is not None:
+            raise SettingsError("--overlap is of tiles; give --tile SIZE too")
+        return None
+    overlap = arguments.tile // 4 if arguments.overlap is None else arguments.overlap
+    try:
+        check_tiles(arguments.tile, overlap)
+    except ValueError as cause:
+        raise SettingsError(f"--tile, --overlap: {cause}") from None
+    return arguments.tile, overlap
+
+
+def _source(
+    arguments: argparse.Namespace, files: Sequence[ImageFile], tile: tuple[int, int] | None
+) -> tuple[OutlineSource, Sequence[BiasRecord]]:
+    """Where outlines come from, and the bias records of the model."""
+    from semsize.measuring import outlines
+    from semsize.measuring.finding import device_of
+    from semsize.measuring.inputs import DetectorRequest, SettingsError
+
+    readers = {
+        "--from-coco": (arguments.from_coco, outlines.outlines_from_coco),
+        "--from-labels": (arguments.from_labels, outlines.outlines_from_labels),
+        "--from-rois": (arguments.from_rois, outlines.outlines_from_rois),
+    }
+    given = [name for name, (path, _) in readers.items() if path is not None]
+    own = [name for name in ("model", "config", "checkpoint") if getattr(arguments, name) is not None]
+    if arguments.crowds_as_particles and given != ["--from-coco"]:
+        raise SettingsError("--crowds-as-particles is of COCO files; give --from-coco FILE too")
+    if len(given) > 1 or (given and own):
+        raise SettingsError(f"{given[0]}: outlines come from one place; leave out --{(given[1:] + own)[0].lstrip('-')}")
+    of_labels = {"suffix": arguments.suffix, "binary": arguments.binary}
+    if any(of_labels.values()) and given != ["--from-labels"]:
+        raise SettingsError("--suffix and --binary are of label images; give --from-labels DIR")
+    if given:
+        path, read = readers[given[0]]
+        options = of_labels if given == ["--from-labels"] else {}
+        if arguments.crowds_as_particles:
+            options = {"crowds_as_particles": True}
+        return read(path, files, **options), ()
+    if (arguments.config is None) != (arguments.checkpoint is None):
+        raise SettingsError("--config and --checkpoint belong together; give both, or --model")
+    if arguments.config is not None and arguments.model is not None:
+        raise SettingsError("give --model, or --config and --checkpoint, not both")
+    device = device_of(arguments.device)
+    return outlines.find_detector(
+        DetectorRequest(arguments.model, arguments.config, arguments.checkpoint, device, tile, arguments.batch_size)
+    )

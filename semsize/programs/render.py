@@ -18,59 +18,26 @@ Begun again with the same arguments it renders what is missing. The same seed gi
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--num", type=_positive(int), required=True, help="number of images, all splits together")
-    parser.add_argument(
-        "--size",
-        type=_positive(int),
-        nargs=2,
-        metavar=("W", "H"),
-        default=(1024, 704),
-        help="of the frame, px (default: 1024 704)",
-    )
-    parser.add_argument(
-        "--preset",
-        choices=["scattered", "agglomerated", "matrix", "mixed"],
-        default="mixed",
-        help="what is rendered (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--particles", type=_positive(int), help="particles let down on and just around each frame (default: drawn)"
-    )
-    parser.add_argument(
-        "--pixel-size",
-        type=_positive(float),
-        default=7.344,
-        metavar="NM",
-        help="edge of a pixel (default: %(default)s nm)",
-    )
-    parser.add_argument(
-        "--variety",
-        type=_positive(float),
-        default=1.0,
-        help="above 1 settings scatter wider than in real images, for training (default: %(default)s)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
-    parser.add_argument("--jobs", type=_positive(int), default=1, help="processes (default: %(default)s)")
-    parser.add_argument(
-        "--fractions",
-        type=float,
-        nargs=3,
-        metavar=("TRAIN", "VAL", "TEST"),
-        default=(0.8, 0.1, 0.1),
-        help="default: 0.8 0.1 0.1",
-    )
-    parser.add_argument(
-        "--format",
-        choices=["png", "tif"],
-        default="png",
-        help="tif carries the pixel size in its tags (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--data-bar", action="store_true", help="with a data bar below the frame, as microscopes add it"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder; gets images/<split> and annotations/<split>.json"
-    )
+    add, positive_number, positive_count = parser.add_argument, _positive(float), _positive(int)
+    add("--num", type=positive_count, required=True, help="number of images, all splits together")
+    size = "of the frame, px (default: 1024 704)"
+    add("--size", type=positive_count, nargs=2, metavar=("W", "H"), default=(1024, 704), help=size)
+    presets = ["scattered", "agglomerated", "matrix", "mixed"]
+    add("--preset", choices=presets, default="mixed", help="what is rendered (default: %(default)s)")
+    particles = "particles let down on and just around each frame (default: drawn)"
+    add("--particles", type=positive_count, help=particles)
+    pixel_size = "edge of a pixel (default: %(default)s nm)"
+    add("--pixel-size", type=positive_number, default=7.344, metavar="NM", help=pixel_size)
+    variety = "above 1 settings scatter wider than in real images, for training (default: %(default)s)"
+    add("--variety", type=positive_number, default=1.0, help=variety)
+    add("--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
+    add("--jobs", type=positive_count, default=1, help="processes (default: %(default)s)")
+    splits, fractions = ("TRAIN", "VAL", "TEST"), (0.8, 0.1, 0.1)
+    add("--fractions", type=float, nargs=3, metavar=splits, default=fractions, help="default: 0.8 0.1 0.1")
+    tif = "tif carries the pixel size in its tags (default: %(default)s)"
+    add("--format", choices=["png", "tif"], default="png", help=tif)
+    add("--data-bar", action="store_true", help="with a data bar below the frame, as microscopes add it")
+    add("--out", type=Path, required=True, help="folder; gets images/<split> and annotations/<split>.json")
     options = parser.parse_args(arguments)
     if min(options.fractions) < 0 or sum(options.fractions) == 0:
         parser.error("--fractions must be 0 or more and not all 0")

@@ -6,7 +6,10 @@ import math
 import numbers
 import os
 import re
+import types
+import typing
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +66,20 @@ def write_json(path: str | Path, data: Any, *, indent: int | None = None) -> Non
 def in_json(value: Any) -> Any:
     """Nested data with None for NaN and infinity, for which JSON has no word, and NumPy's numbers as Python's.
 
+    Dataclasses become objects, paths texts.
+
     >>> in_json({"d50_nm": float("nan"), "edges": (1, 2.5)})
     {'d50_nm': None, 'edges': [1, 2.5]}
     """
+    if is_dataclass(value):
+        return {field.name: in_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {key: in_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [in_json(item) for item in value]
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
         return float(value) if math.isfinite(value) else None
-    return value
+    return str(value) if isinstance(value, Path) else value
 
 
 def read_json(path: str | Path, error: type[ValueError]) -> Any:
@@ -103,3 +110,35 @@ def is_number(value: Any) -> bool:
         return math.isfinite(value)
     except OverflowError:  # a whole number of more than 308 digits
         return False
+
+
+def from_json(value: Any, hint: Any, name: str = "") -> Any:
+    """What `in_json` made, held against its type hint: a dataclass, a tuple, a number, a text, or None beside another.
+
+    Raises:
+        ValueError: a key is missing or unknown, or a value is of the wrong kind; a clause.
+    """
+    kind, parts = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if kind is types.UnionType:
+        return None if value is None else from_json(value, parts[0], name)
+    if is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        if wrong := set(hints) ^ set(value if isinstance(value, dict) else ()):
+            raise ValueError(f"{name or 'the record'} lacks or has in excess: {', '.join(sorted(map(str, wrong)))}")
+        place = f" of {name}" if name else ""
+        return kind(**{key: from_json(item, hints[key], f"{key}{place}") for key, item in value.items()})
+    if kind is tuple:
+        count = "" if parts[-1] is ... else f" of {len(parts)}"
+        if not isinstance(value, list) or (count and len(value) != len(parts)):
+            raise ValueError(f"{name} is {value!r}, not a list{count}")
+        hints = parts if count else parts[:1] * len(value)
+        items = zip(value, hints, range(1, len(value) + 1), strict=True)
+        return tuple(from_json(item, hint, f"{name} {number}") for item, hint, number in items)
+    if kind in (int, float):
+        if not is_number(value) or (kind is int and not isinstance(value, int)):
+            raise ValueError(f"{name} is {value!r}, not a {'whole ' if kind is int else ''}number")
+        return kind(value)
+    expected, words = (dict, "names with values") if kind is Mapping else (str, "a text")
+    if not isinstance(value, expected):
+        raise ValueError(f"{name} is {value!r}, not {words}")
+    return Path(value) if kind is Path else value

@@ -4,8 +4,7 @@ import os
 
 import pytest
 
-from semsize.measuring.errors import InputError
-from semsize.measuring.images import find_images
+from semsize.measuring.inputs import InputError, find_images
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import pytest
 import roifile
 from measured_scenes import RADII, SHAPE, BrightSource, DoubtfulSource, scene, write_scenes, write_zeiss
 
-from semsize.measuring import InputError, OutputError, Settings, Wishes, measure_images
-from semsize.measuring.images import find_images
-from semsize.measuring.outline_files import outlines_from_coco, outlines_from_labels, outlines_from_rois
-from semsize.measuring.record import in_json, read_measurement, summary_of
+from semsize.measuring import InputError, OutputError, RunOptions, Settings, measure_images
+from semsize.measuring.inputs import find_images
+from semsize.measuring.measurement import read_measurement
+from semsize.measuring.outlines import outlines_from_coco, outlines_from_labels, outlines_from_rois
+from semsize.measuring.report import size_figures, size_report
 from semsize.measuring.results_folder import ResultsFolder
-from semsize.measuring.size_figures import size_figures
-from semsize.measuring.size_report import size_report
+from semsize.measuring.summary import summarise
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.predictions import read_predictions
@@ -47,8 +47,8 @@ def measured(tmp_path_factory):
     """Four images of disks, measured with all that can be written."""
     folder = tmp_path_factory.mktemp("measured")
     images = write_scenes(folder / "in", 4)
-    wishes = Wishes(xlsx=True, rois=True, command=("python", "tools/measure.py"))
-    return measure_images(images, folder / "out", BrightSource(), Settings(calibration_std=0.01), wishes=wishes)
+    options = RunOptions(xlsx=True, rois=True, command=("python", "tools/measure.py"))
+    return measure_images(images, folder / "out", BrightSource(), Settings(calibration_std=0.01), options=options)
 
 
 def test_the_disks_are_found_and_what_does_not_count_is_named(measured):
@@ -82,12 +82,13 @@ def test_weights_are_those_of_the_frame(measured):
 
 def test_every_number_can_be_made_again_from_record_and_table(measured):
     record, table = read_measurement(measured.folder)
-    summary = summary_of(record, table)
-    assert in_json(summary.numbers()) == record["results"]
-    figures = size_figures(summary.sample, summary.distribution, summary.unit)
+    summary = summarise(record, table)
+    contents = json.loads((measured.folder / "record.json").read_text(encoding="utf-8"))
+    assert summary.numbers() == contents["results"]
+    figures = size_figures(summary)
     html = (measured.folder / "report.html").read_text(encoding="utf-8")
     gallery = re.compile(r'<div class="gallery">.*?</div>', re.DOTALL)
-    assert gallery.sub("", html) == gallery.sub("", size_report(record, figures, []))
+    assert gallery.sub("", html) == gallery.sub("", size_report(contents, figures, []))
 
 
 def test_the_record_says_what_went_in(measured):
@@ -241,13 +242,13 @@ def test_results_are_held_one_at_a_time(tmp_path, monkeypatch):
         return result
 
     monkeypatch.setattr(ResultsFolder, "read_result", counted)
-    measure_images(images, tmp_path / "out", BrightSource(), wishes=Wishes(rois=True, xlsx=True))
+    measure_images(images, tmp_path / "out", BrightSource(), options=RunOptions(rois=True, xlsx=True))
     assert max(most) <= 2  # the one at hand, and the one before it
 
 
 def test_files_of_an_earlier_start_that_are_not_made_anew_are_named(tmp_path):
     images = write_scenes(tmp_path / "in", 2)
-    measure_images(images, tmp_path / "out", BrightSource(), wishes=Wishes(rois=True, xlsx=True))
+    measure_images(images, tmp_path / "out", BrightSource(), options=RunOptions(rois=True, xlsx=True))
     done = measure_images(images, tmp_path / "out", BrightSource(), Settings(score=0.93))
     for name in ("rois", "particles.xlsx"):
         assert any(line.startswith(f"{name} was not written anew") for line in done.record["warnings"])
@@ -263,8 +264,8 @@ def test_what_lies_on_a_text_or_scale_bar_is_left_out_and_counted(tmp_path):
     cv2.putText(grey, "SU3500 10.0kV", (20, 280), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 2)
     cv2.rectangle(grey, (260, 270), (380, 275), 255, -1)
     image = write_zeiss(tmp_path / "written on" / "a.tif", grey)
-    wishes = Wishes(rois=True)
-    done = measure_images([image], tmp_path / "out 2", BrightSource(), Settings(min_size_px=0), wishes=wishes)
+    options = RunOptions(rois=True)
+    done = measure_images([image], tmp_path / "out 2", BrightSource(), Settings(min_size_px=0), options=options)
     on = done.table["excluded"] == "caption"
     assert on.sum() >= 12  # letters, the zeros' insides apart, and the bar
     assert (done.table["y_px"][on] > 250).all()
@@ -286,7 +287,7 @@ def test_a_bar_on_top_shifts_nothing(tmp_path):
     grey = np.clip(scene(0) + rng.normal(0, 3, SHAPE), 0, 250).astype(np.uint8)
     bare = measure_images([write_zeiss(tmp_path / "bare" / "a.tif", grey)], tmp_path / "out 1", BrightSource())
     image = write_zeiss(tmp_path / "barred" / "a.tif", np.concatenate([bar, grey]))
-    barred = measure_images([image], tmp_path / "out 2", BrightSource(), wishes=Wishes(rois=True))
+    barred = measure_images([image], tmp_path / "out 2", BrightSource(), options=RunOptions(rois=True))
     (entry,) = barred.record["images"]
     assert (entry["rows"], entry["top"], entry["frame_rows"]) == (SHAPE[0] + 24, 24, SHAPE[0])
     back = outlines_from_rois(tmp_path / "out 2" / "rois", find_images([image], tmp_path))
@@ -306,10 +307,10 @@ def test_a_bar_on_top_shifts_nothing(tmp_path):
 def test_two_processes_measure_as_one(measured, tmp_path):
     both = measure_images(
         [measured.folder.parent / "in"], tmp_path / "out", BrightSource(), Settings(calibration_std=0.01),
-        wishes=Wishes(jobs=2),
+        options=RunOptions(jobs=2),
     )  # fmt: skip
     assert (tmp_path / "out" / "particles.csv").read_bytes() == (measured.folder / "particles.csv").read_bytes()
-    assert in_json(both.summary.numbers()) == measured.record["results"]
+    assert both.summary.numbers() == measured.record["results"]
     for picture in (measured.folder / "overlays").iterdir():
         assert (tmp_path / "out" / "overlays" / picture.name).read_bytes() == picture.read_bytes()
 
@@ -337,8 +338,8 @@ def test_images_without_pixel_size_among_others_are_left_out_of_the_distribution
 
 def test_candidates_below_the_score_are_nobody_s_particles_in_a_mixed_folder(tmp_path):
     images = [*write_scenes(tmp_path / "in", 1), write_zeiss(tmp_path / "in" / "no size.tif", scene(9), None)]
-    wishes = Wishes(rois=True)
-    done = measure_images(images, tmp_path / "out", DoubtfulSource(), wishes=wishes)
+    options = RunOptions(rois=True)
+    done = measure_images(images, tmp_path / "out", DoubtfulSource(), options=options)
     faint = done.table["score"] < 0.5
     assert faint.sum() == 6
     assert (done.table["excluded"][faint] == "score").all()
@@ -349,7 +350,7 @@ def test_candidates_below_the_score_are_nobody_s_particles_in_a_mixed_folder(tmp
     for name in ("scan 0", "no size"):
         assert len(roifile.roiread(tmp_path / "out" / "rois" / f"{name}.tif.zip")) == 3
     record, table = read_measurement(done.folder)
-    assert in_json(summary_of(record, table).numbers()) == record["results"]
+    assert summarise(record, table).numbers() == done.record["results"]
 
 
 def test_the_user_s_pixel_size_goes_before_the_file_s(tmp_path):
@@ -401,7 +402,7 @@ def test_states_by_hand_decide_what_the_distribution_is_of(tmp_path):
     assert [reasons[number] for number in kept] == ["", "", "not fully imaged", "state unknown"]
     assert any("of no particle that was measured: scan 0.tif: 99" in line for line in done.record["warnings"])
     record, table = read_measurement(done.folder)
-    assert in_json(summary_of(record, table).numbers()) == record["results"]
+    assert summarise(record, table).numbers() == done.record["results"]
 
 
 @pytest.mark.parametrize(
@@ -423,7 +424,7 @@ def test_a_states_file_that_makes_no_sense_is_named_with_its_line(tmp_path, text
 
 def test_no_particles_still_make_a_report_that_says_so(tmp_path):
     images = [write_zeiss(tmp_path / f"black {n}.tif", np.zeros(SHAPE, np.uint8)) for n in range(2)]
-    done = measure_images(images, tmp_path / "out", BrightSource(), wishes=Wishes(xlsx=True, rois=True))
+    done = measure_images(images, tmp_path / "out", BrightSource(), options=RunOptions(xlsx=True, rois=True))
     assert done.summary.kept == 0
     html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "No size distribution" in html
@@ -431,7 +432,7 @@ def test_no_particles_still_make_a_report_that_says_so(tmp_path):
     assert any("one and the same image" in line for line in done.record["warnings"])
     record, table = read_measurement(done.folder)
     assert len(table) == 0
-    assert in_json(summary_of(record, table).numbers()) == record["results"]
+    assert summarise(record, table).numbers() == done.record["results"]
 
 
 def test_images_without_outlines_are_left_out_and_said(tmp_path):

@@ -9,9 +9,9 @@ import pytest
 import tifffile
 from measured_scenes import SHAPE, BrightSource, scene, write_zeiss
 
-from semsize.measuring import InputError, Wishes, measure_images
-from semsize.measuring.images import find_images
-from semsize.measuring.outline_files import outlines_from_coco, outlines_from_labels, outlines_from_rois
+from semsize.measuring import InputError, RunOptions, measure_images
+from semsize.measuring.inputs import find_images
+from semsize.measuring.outlines import outlines_from_coco, outlines_from_labels, outlines_from_rois
 from semsize.structures.masks import CroppedMasks
 
 COUNTS = {"001.tif": 5, "A/001.tif": 3, "B/001.tif": 4}
@@ -41,7 +41,7 @@ def samples(tmp_path_factory):
             for n, rle in enumerate(CroppedMasks.from_label_image(labels).to_rles(), start=1)
         ]
     (folder / "coco.json").write_text(json.dumps({"images": images, "annotations": annotations}))
-    measure_images([folder / "scans"], folder / "out", BrightSource(), wishes=Wishes(rois=True))
+    measure_images([folder / "scans"], folder / "out", BrightSource(), options=RunOptions(rois=True))
     return folder
 
 
@@ -85,7 +85,7 @@ def test_names_that_are_too_long_are_shortened_and_found_again(tmp_path):
     for number, name in enumerate(names):
         write_zeiss(tmp_path / "in" / "sub" / name, dotted(number + 1)[0])
     images = [tmp_path / "in"]
-    done = measure_images(images, tmp_path / "out", BrightSource(), wishes=Wishes(rois=True))
+    done = measure_images(images, tmp_path / "out", BrightSource(), options=RunOptions(rois=True))
     assert (tmp_path / "out" / "report.html").is_file()
     assert len(list((tmp_path / "out" / "rois" / "sub").iterdir())) == 2
     found, _ = counted(images, tmp_path / "again", outlines_from_rois, tmp_path / "out" / "rois")

@@ -7,9 +7,9 @@ import pytest
 from measured_scenes import BrightSource
 
 from scenes import disks
-from semsize.measuring import InputError, Settings, measure, ranks
-from semsize.measuring.images import find_images
-from semsize.measuring.ranks import Ranks, device_of, ranks_of
+from semsize.measuring import InputError, Settings, finding, measure
+from semsize.measuring.finding import Ranks, device_of, ranks_of
+from semsize.measuring.inputs import find_images
 from semsize.measuring.results_folder import ResultsFolder
 
 
@@ -47,7 +47,7 @@ def test_a_reason_of_an_earlier_start_is_not_taken_for_this_one_s(scans, tmp_pat
 
 
 def test_a_process_that_ended_is_not_waited_for_without_end(scans, tmp_path, monkeypatch):
-    monkeypatch.setattr(ranks, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(finding, "PATIENCE_S", 0.3)
     with pytest.raises(InputError, match=r"1 images of other processes are missing, the first is 1\.png, .* again$"):
         measure(scans, tmp_path / "out", BrightSource(), Settings(), ranks=Ranks(0, 2))
     with pytest.raises(InputError, match=r"was not made by the first process .* again$"):

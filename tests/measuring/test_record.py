@@ -1,5 +1,6 @@
 """What a reader is warned of: each warning appears where it holds, and nowhere else."""
 
+import json
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -7,19 +8,25 @@ import pytest
 from measured_scenes import BrightSource, scene, write_scenes, write_zeiss
 from vendor_files import hitachi_text, jeol_text
 
-from semsize.measuring import Settings, measure_images
-from semsize.measuring.command import lines_of
-from semsize.measuring.images import find_images
-from semsize.measuring.outline_files import outlines_from_coco
-from semsize.measuring.record import in_json, read_measurement, summary_of, warnings_of
-from semsize.measuring.validation_file import validation_to_dict
+from semsize.measuring import InputError, Settings, measure_images
+from semsize.measuring.inputs import find_images
+from semsize.measuring.measurement import read_measurement
+from semsize.measuring.outlines import outlines_from_coco
+from semsize.measuring.record import warnings_of
+from semsize.measuring.summary import summarise
 from semsize.metrology import ModelUse
-from semsize.metrology.bias_record import BiasRecord, CoveredRanges, OcclusionClass, ResidualClass
+from semsize.metrology.bias_record import (
+    BiasRecord,
+    CoveredRanges,
+    OcclusionClass,
+    ResidualClass,
+)
+from semsize.programs.measure import lines_of
 from semsize.structures.pixel_size import PixelSize
 
 USE = ModelUse("0", "torch", "float32", {"model.test_cfg.rcnn.score_thr": 0.05, "tile": None})
 
-VALIDATION = BiasRecord(
+BIAS = BiasRecord(
     checkpoint="disks.pth",
     model=USE,
     min_score=0.5,
@@ -53,13 +60,13 @@ class DarkModel(Model):
 def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     images = write_scenes(folder / "in", 7)
-    return measure_images(images, folder / "out", Model(), Settings(calibration_std=0.01), validations=[VALIDATION])
+    return measure_images(images, folder / "out", Model(), Settings(calibration_std=0.01), bias_records=[BIAS])
 
 
 def warned(measured, **changes):
     record, table = read_measurement(measured.folder)
-    record |= changes
-    return warnings_of(record, summary_of(record, table), table)
+    record = replace(record, **changes)
+    return warnings_of(record, summarise(record, table), table)
 
 
 def test_the_model_s_residual_is_corrected_and_the_uncorrected_value_kept(measured):
@@ -72,7 +79,7 @@ def test_the_model_s_residual_is_corrected_and_the_uncorrected_value_kept(measur
     assert budget.population_high == pytest.approx((budget.value + budget.expanded) / 0.9)
     assert budget.population_low == pytest.approx(budget.value - budget.expanded)
     record, table = read_measurement(measured.folder)
-    assert in_json(summary_of(record, table).numbers()) == record["results"]
+    assert summarise(record, table).numbers() == measured.record["results"]
 
 
 def test_a_validated_model_within_its_ranges_gives_only_the_warning_of_hidden_parts(measured):
@@ -86,10 +93,10 @@ def test_a_model_without_validation_is_said(measured):
 
 def test_another_score_than_in_validation_is_said_and_nothing_is_corrected(measured):
     record, table = read_measurement(measured.folder)
-    lines = warned(measured, settings={**record["settings"], "score": 0.4})
+    settings = replace(record.settings, score=0.4)
+    lines = warned(measured, settings=settings)
     assert any("NOT VALIDATED: particles count from score 0.4, validated from 0.5" in line for line in lines)
-    record["settings"]["score"] = 0.4
-    assert summary_of(record, table).budgets["D50"].label == "model excluded"
+    assert summarise(replace(record, settings=settings), table).budgets["D50"].label == "model excluded"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +113,7 @@ def test_another_use_than_the_validated_gets_no_correction_and_screen_and_report
 ):
     """Before, any weights under the record's name were corrected by it."""
     source = Model(use=replace(USE, **change))
-    done = measure_images([measured.folder.parent / "in"], tmp_path / "out", source, validations=[VALIDATION])
+    done = measure_images([measured.folder.parent / "in"], tmp_path / "out", source, bias_records=[BIAS])
     budget = done.summary.budgets["D50"]
     assert budget.value == budget.uncorrected == measured.summary.budgets["D50"].uncorrected
     assert {line.source: line.status for line in budget.lines}["model"] == "not given"
@@ -121,12 +128,12 @@ def test_another_use_than_the_validated_gets_no_correction_and_screen_and_report
     assert html.count(said.replace("'", "&#39;")) == 2
     assert "as found, without" not in html
     record, table = read_measurement(done.folder)
-    assert in_json(summary_of(record, table).numbers()) == record["results"]
+    assert summarise(record, table).numbers() == done.record["results"]
 
 
 def test_of_several_records_of_one_model_the_one_that_holds_is_applied(tmp_path, measured):
-    other = replace(VALIDATION, model=replace(USE, precision="bfloat16"), residuals=())
-    done = measure_images([measured.folder.parent / "in"], tmp_path / "out", Model(), validations=[other, VALIDATION])
+    other = replace(BIAS, model=replace(USE, precision="bfloat16"), residuals=())
+    done = measure_images([measured.folder.parent / "in"], tmp_path / "out", Model(), bias_records=[other, BIAS])
     assert done.summary.budgets["D50"].value == measured.summary.budgets["D50"].value
     assert not done.record["not_validated"]
 
@@ -150,21 +157,20 @@ def test_predictions_of_a_model_that_is_not_known_are_not_taken_for_drawn_ones(t
     ],
 )
 def test_what_lies_outside_the_validated_ranges_is_said(measured, what, limits, message):
-    validation = in_json(validation_to_dict(VALIDATION))
-    validation["ranges"] = {**validation["ranges"], what: limits}
-    lines = warned(measured, validation=validation)
+    ranges = replace(BIAS.ranges, **{what: limits})
+    lines = warned(measured, validation=replace(BIAS, ranges=ranges))
     assert any(line.startswith(f"outside what the model was validated for: {message}") for line in lines)
 
 
 def test_dark_particles_on_bright_ground_are_told_by_the_sign(tmp_path):
     dark = write_zeiss(tmp_path / "in" / "dark.tif", 255 - scene(0))
     images = [dark, write_zeiss(tmp_path / "in" / "bright.tif", scene(1))]
-    for validations in ([], [VALIDATION]):
-        done = measure_images(images, tmp_path / f"{len(validations)}", DarkModel(), validations=validations)
+    for records in ([], [BIAS]):
+        done = measure_images(images, tmp_path / f"{len(records)}", DarkModel(), bias_records=records)
         (line,) = [line for line in done.record["warnings"] if "DARKER than their surroundings" in line]
         assert "in 1 of 2 images (dark.tif; -160 grey levels)" in line
-    ranges = replace(VALIDATION.ranges, contrast_levels=(-200.0, -100.0))
-    lines = warned(done, validation=in_json(validation_to_dict(replace(VALIDATION, ranges=ranges))))
+    ranges = replace(BIAS.ranges, contrast_levels=(-200.0, -100.0))
+    lines = warned(done, validation=replace(BIAS, ranges=ranges))
     assert not any("DARKER" in line for line in lines)
 
 
@@ -239,3 +245,21 @@ def test_a_resized_picture_is_left_out_unless_its_size_is_declared(tmp_path):
     declared, text = said(tmp_path / "declared", images, pixel_size=PixelSize(10.0, source="--pixel-size"))
     assert not declared.skipped
     assert "whole.tif: states 5 nm a pixel (Zeiss tag 34118, Image Pixel Size), not the 10 nm declared" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda contents: contents.pop("outlines"), "no record of a measurement .'outlines'."),
+        (lambda contents: contents["images"][0].pop("contrast"), "images 1 lacks or has in excess: contrast"),
+        (lambda contents: contents["settings"].update(score="high"), "score of settings is 'high', not a number"),
+    ],
+)
+def test_a_record_that_is_damaged_or_of_another_version_is_refused_in_one_line(measured, tmp_path, change, message):
+    contents = json.loads((measured.folder / "record.json").read_text(encoding="utf-8"))
+    change(contents)
+    (tmp_path / "record.json").write_text(json.dumps(contents), encoding="utf-8")
+    with pytest.raises(InputError, match=message) as caught:
+        read_measurement(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / 'record.json'}: ")
+    assert "\n" not in str(caught.value)

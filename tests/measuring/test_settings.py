@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from semsize.measuring.errors import SettingsError
-from semsize.measuring.settings import Settings, parse_percent
+from semsize.measuring.inputs import Settings, SettingsError, parse_percent
+from semsize.structures.files import from_json, in_json
 from semsize.structures.pixel_size import PixelSize
 
 
@@ -36,7 +36,7 @@ def test_a_record_gives_the_settings_back():
         states_file=Path("states.csv"),
         calibration_std=0.008,
     )
-    assert Settings.from_record(json.loads(json.dumps(settings.as_record()))) == settings
+    assert from_json(json.loads(json.dumps(in_json(settings))), Settings) == settings
 
 
 def test_the_calibration_acts_on_every_pixel_size():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from semsize.measuring.validation_file import validation_from_dict, validation_to_dict, validations_from_dict
+from semsize.measuring.bias_file import bias_record_from_json, read_bias_records
 from semsize.metrology import BiasRecordError, ModelUse
 from semsize.metrology.bias_record import (
     BiasRecord,
@@ -35,12 +35,12 @@ RECORD = BiasRecord(
 
 
 def as_json():
-    return json.loads(json.dumps(validation_to_dict(RECORD)))
+    return json.loads(json.dumps(dataclasses.asdict(RECORD)))
 
 
 def test_a_record_goes_through_json_unchanged():
-    assert validation_from_dict(as_json(), "x.json") == RECORD
-    assert validation_from_dict({**as_json(), "checkpoint": None}, "x.json").checkpoint is None
+    assert bias_record_from_json(as_json(), "x.json") == RECORD
+    assert bias_record_from_json({**as_json(), "checkpoint": None}, "x.json").checkpoint is None
 
 
 def changed(change):
@@ -52,29 +52,29 @@ def changed(change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.pop("ranges"), "the file lacks or has in excess: ranges"),
+        (lambda d: d.pop("ranges"), "the record lacks or has in excess: ranges"),
         (lambda d: d.update(extra=1), "in excess: extra"),
         (lambda d: d.update(min_score="0.5"), "min_score is '0.5', not a number"),
         (lambda d: d.update(min_score=True), "min_score is True, not a number"),
         (lambda d: d.update(min_dice=float("nan")), "min_dice is nan"),
         (lambda d: d.update(checkpoint=3), "checkpoint is 3, not a text"),
-        (lambda d: d.update(residuals={}), "residuals is no list"),
-        (lambda d: d["residuals"][0].pop("images"), "residual class 1 lacks or has in excess: images"),
-        (lambda d: d["residuals"][1].update(images=2.5), "images of residual class 2 is 2.5, not a whole number"),
-        (lambda d: d["residuals"][0].update(low_px=None), "low_px of residual class 1 is None"),
+        (lambda d: d.update(residuals={}), r"residuals is \{\}, not a list"),
+        (lambda d: d["residuals"][0].pop("images"), "residuals 1 lacks or has in excess: images"),
+        (lambda d: d["residuals"][1].update(images=2.5), "images of residuals 2 is 2.5, not a whole number"),
+        (lambda d: d["residuals"][0].update(low_px=None), "low_px of residuals 1 is None"),
         (lambda d: d["residuals"][0].update(high_px=20), "residual classes do not adjoin"),
-        (lambda d: d["occlusion"].append(7), "occlusion class 2 lacks"),
-        (lambda d: d["ranges"].update(ecd_px=[5]), r"ecd_px of ranges is \[5\], not \[low, high\]"),
+        (lambda d: d["occlusion"].append(7), "occlusion 2 lacks"),
+        (lambda d: d["ranges"].update(ecd_px=[5]), r"ecd_px of ranges is \[5\], not a list of 2"),
         (lambda d: d["ranges"].update(ecd_px=[50, 5]), "ecd_px of ranges is reversed"),
-        (lambda d: d["sources"][0].update(kind=None), "kind of source 1 is None, not a text"),
-        (lambda d: d["model"].pop("precision"), "the model lacks or has in excess: precision"),
-        (lambda d: d["model"].update(sha256=7), "sha256 is 7, not a text"),
-        (lambda d: d["model"].update(settings=[]), r"settings of the model are \[\], not names with values"),
+        (lambda d: d["sources"][0].update(kind=None), "kind of sources 1 is None, not a text"),
+        (lambda d: d["model"].pop("precision"), "model lacks or has in excess: precision"),
+        (lambda d: d["model"].update(sha256=7), "sha256 of model is 7, not a text"),
+        (lambda d: d["model"].update(settings=[]), r"settings of model is \[\], not names with values"),
     ],
 )
 def test_faults_are_named_in_one_line(change, message):
     with pytest.raises(BiasRecordError, match=message) as caught:
-        validation_from_dict(changed(change), "x.json")
+        bias_record_from_json(changed(change), "x.json")
     assert str(caught.value).startswith("x.json: ")
     assert "\n" not in str(caught.value)
 
@@ -82,21 +82,23 @@ def test_faults_are_named_in_one_line(change, message):
 @pytest.mark.parametrize("data", [None, [], "text", 3])
 def test_what_is_no_record_is_refused(data):
     with pytest.raises(BiasRecordError, match="lacks or has in excess"):
-        validation_from_dict(data, "x.json")
+        bias_record_from_json(data, "x.json")
 
 
 @pytest.mark.parametrize("data", [[], {}, {"records": {}}, {"records": [], "x": 1}])
-def test_what_is_no_file_of_records_is_refused(data):
+def test_what_is_no_file_of_records_is_refused(data, tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps(data))
     with pytest.raises(BiasRecordError, match=r"x\.json: the file holds no list of records; make it again"):
-        validations_from_dict(data, "x.json")
+        read_bias_records(tmp_path / "x.json")
 
 
-def test_a_record_of_before_it_was_bound_is_refused_and_what_to_do_is_said():
+def test_a_record_of_before_it_was_bound_is_refused_and_what_to_do_is_said(tmp_path):
     old = as_json()
     del old["model"]
+    (tmp_path / "x.json").write_text(json.dumps(old))
     said = r"x\.json: an old record .*make it anew with tools/validate\.py"
     with pytest.raises(BiasRecordError, match=said) as caught:
-        validations_from_dict(old, "x.json")
+        read_bias_records(tmp_path / "x.json")
     assert "\n" not in str(caught.value)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.font_manager import findfont
 
-from semsize.measuring import legend
-from semsize.measuring.legend import FILL_OPACITY, STRIP_COLOUR, Entry, add_legend, drawable
+from semsize.measuring import overlays
+from semsize.measuring.overlays import FILL_OPACITY, STRIP_COLOUR, Entry, add_legend, drawable
 
 ENTRIES = [Entry("one", (255, 0, 0)), Entry("another, with a longer label", (0, 255, 0), filled=True)] * 2
 
@@ -43,11 +43,11 @@ def fonts(monkeypatch):
 
     def install(*names):
         installed = [SimpleNamespace(name=name, fname=default, style="normal", weight=400) for name in names]
-        monkeypatch.setattr(legend, "fontManager", SimpleNamespace(ttflist=installed))
-        legend._family_with.cache_clear()
+        monkeypatch.setattr(overlays, "fontManager", SimpleNamespace(ttflist=installed))
+        overlays._family_with.cache_clear()
 
     yield install
-    legend._family_with.cache_clear()
+    overlays._family_with.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_what_no_font_has_is_written_so_that_names_differ(fonts):
 
 def test_a_font_that_has_the_characters_is_taken(fonts, monkeypatch):
     fonts("Adobe Blank", "Gothic")
-    whole = legend._characters
-    monkeypatch.setattr(legend, "_characters", lambda path: whole(path) - {ord("y")} if not asked else whole(path))
+    whole = overlays._characters
+    monkeypatch.setattr(overlays, "_characters", lambda path: whole(path) - {ord("y")} if not asked else whole(path))
     asked = []
     missing = frozenset({ord("y")})
-    assert legend._family_with(missing) is None
+    assert overlays._family_with(missing) is None
     asked.append(1)
-    legend._family_with.cache_clear()
-    assert legend._family_with(missing) == "Gothic"
+    overlays._family_with.cache_clear()
+    assert overlays._family_with(missing) == "Gothic"

@@ -5,7 +5,7 @@ import re
 
 from tested_runs import scene
 
-from semsize.measuring.csv_files import PARTICLE_COLUMNS, TRUTH_COLUMNS
+from semsize.measuring.tables import PARTICLE_COLUMNS, TRUTH_COLUMNS
 from semsize.metrology import compare_split, particle_metrics
 from tio2.reporting import write_report
 

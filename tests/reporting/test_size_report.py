@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 from measured_scenes import BrightSource, scene, write_zeiss
 
-from semsize.measuring import Settings, Wishes, measure_images
-from semsize.measuring.pictures import THUMBNAIL_SIDE_PX, THUMBNAILS_BYTES
-from semsize.measuring.size_overlays import SizeColours, jpeg_thumbnail
-from semsize.measuring.size_report import number, uncertain, uncertainty
+from semsize.measuring import RunOptions, Settings, measure_images
+from semsize.measuring.pictures import THUMBNAIL_SIDE_PX, THUMBNAILS_BYTES, SizeColours, jpeg_thumbnail
+from semsize.measuring.report import number, uncertain, uncertainty
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
@@ -58,7 +57,9 @@ def report(tmp_path_factory):
     names = ["plain.tif", "Grüße & <b>µm 100 %.tif", "third #1.tif"]
     images = [write_zeiss(folder / name, scene(n)) for n, name in enumerate(names)]
     (folder / "broken.tif").write_bytes(b"II*\0")
-    done = measure_images([*images, folder / "broken.tif"], folder / "out", BrightSource(), Settings(), wishes=Wishes())
+    done = measure_images(
+        [*images, folder / "broken.tif"], folder / "out", BrightSource(), Settings(), options=RunOptions()
+    )
     assert list(done.skipped) == ["broken.tif"]
     return folder / "out" / "report.html"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scenes import coco_boxes, disks
-from semsize.measuring.validation_file import read_validations
+from semsize.measuring.bias_file import read_bias_records
 from semsize.metrology import ModelUse
 from semsize.structures import (
     dataset,
@@ -76,7 +76,7 @@ def run(monkeypatch, *words):
 def test_the_record_lies_beside_the_checkpoint(folder, monkeypatch, capsys):
     pair = ["--pair", folder / "truth.json", folder / "found.json", "--images", folder]
     run(monkeypatch, *pair, "--checkpoint", folder / "model.pth")
-    (record,) = read_validations(folder / "model.validation.json")
+    (record,) = read_bias_records(folder / "model.bias.json")
     assert (record.checkpoint, record.model) == ("model.pth", use(folder))
     assert [(one.kind, one.images, one.pairs) for one in record.sources] == [("annotated", 2, 128)]
     (only,) = record.residuals
@@ -88,12 +88,13 @@ def test_the_record_lies_beside_the_checkpoint(folder, monkeypatch, capsys):
     assert record.ranges.nm_per_px == (7.0, 7.0)
     printed = capsys.readouterr().out
     assert "mean residual, %" in printed
-    assert "model.validation.json" in printed
+    assert "| contrast_levels | 80.00 | 80.00 |" in printed
+    assert "model.bias.json" in printed
 
 
 def test_without_images_the_contrast_is_not_known(folder, monkeypatch):
     run(monkeypatch, "--pair", folder / "truth.json", folder / "found.json", "--out", folder / "x.json")
-    (record,) = read_validations(folder / "x.json")
+    (record,) = read_bias_records(folder / "x.json")
     assert (record.ranges.contrast_levels, record.checkpoint) == (None, None)
     assert record.model == use(folder)
 
@@ -105,7 +106,7 @@ def failing(folder, monkeypatch, *words):
         run(monkeypatch, *pair, "--checkpoint", folder / "model.pth", *words)
     assert str(caught.value).startswith("error: ")
     assert "\n" not in str(caught.value)
-    assert not (folder / "model.validation.json").exists()
+    assert not (folder / "model.bias.json").exists()
     return str(caught.value)
 
 
@@ -135,21 +136,32 @@ def test_another_use_of_the_weights_gets_a_record_of_its_own_beside(folder, monk
     for precision in ("float32", "bfloat16", "float32"):
         write_metrics(folder, precision=precision)
         run(monkeypatch, *words)
-    records = read_validations(folder / "model.validation.json")
+    records = read_bias_records(folder / "model.bias.json")
     assert [record.model.precision for record in records] == ["bfloat16", "float32"]
+    assert "which holds 2 of these" in capsys.readouterr().out
+
+
+def test_records_under_the_former_name_are_taken_over(folder, monkeypatch, capsys):
+    words = ["--pair", folder / "truth.json", folder / "found.json", "--checkpoint", folder / "model.pth"]
+    run(monkeypatch, *words)
+    (folder / "model.bias.json").rename(folder / "model.validation.json")
+    write_metrics(folder, precision="bfloat16")
+    run(monkeypatch, *words)
+    records = read_bias_records(folder / "model.bias.json")
+    assert [record.model.precision for record in records] == ["float32", "bfloat16"]
     assert "which holds 2 of these" in capsys.readouterr().out
 
 
 def test_an_old_record_is_replaced_and_this_is_said(folder, monkeypatch, capsys):
     words = ["--pair", folder / "truth.json", folder / "found.json", "--checkpoint", folder / "model.pth"]
     run(monkeypatch, *words)
-    file = folder / "model.validation.json"
+    file = folder / "model.bias.json"
     old = json.loads(file.read_text())["records"][0]
     del old["model"]
     file.write_text(json.dumps(old))
     run(monkeypatch, *words)
     assert "replaced: " in capsys.readouterr().out
-    assert len(read_validations(file)) == 1
+    assert len(read_bias_records(file)) == 1
 
 
 @pytest.mark.parametrize("name", ["truth.json", "found.json", "2.png"])

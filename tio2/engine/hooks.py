@@ -1,10 +1,8 @@
 """What watches a training: whether its losses are finite, its record (run.json), its progress."""
 
-import importlib.metadata
 import json
 import logging
 import math
-import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -23,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-import tio2
+from semsize.measuring.record import versions
 from semsize.structures.files import file_sha256, write_json
 from tio2.engine.checkpoints import MIB, find_checkpoint
 from tio2.engine.config import ConfigError
@@ -196,12 +194,6 @@ def _device(runner: Runner) -> torch.device:
     return next(runner.model.parameters()).device
 
 
-def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
-    found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"tio2": tio2.__version__, "python": platform.python_version(), **found}
-
-
 def peak_memory_mib() -> float:
     """Peak memory of this process: of the GPU if one is used, else resident, in MiB."""
     if torch.cuda.is_available():
@@ -275,7 +267,7 @@ class RunRecordHook(Hook):
             "device": str(parameters[0].device),
             "precision": precision_name(runner.model),
             "steps_left_out": getattr(runner.optim_wrapper, "steps_left_out", 0),
-            "versions": versions(),
+            "versions": versions(*PACKAGES),
         }
         write_json(self._path, record, indent=2)
 

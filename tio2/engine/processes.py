@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import all_reduce, get_world_size, is_distributed
 
-from semsize.measuring.ranks import LAUNCHERS
+from semsize.measuring.finding import LAUNCHERS
 
 DEFAULT_PORT = "29500"
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h

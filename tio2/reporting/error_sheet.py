@@ -9,8 +9,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from semsize.measuring.legend import STRIP_COLOUR, Colour, Entry, add_legend
-from semsize.measuring.overlays import FALSE_POSITIVE, MISSED, TRUE_OUTLINE, enlarged_rgb, outline
+from semsize.measuring.overlays import (
+    FALSE_POSITIVE,
+    MISSED,
+    STRIP_COLOUR,
+    TRUE_OUTLINE,
+    Colour,
+    Entry,
+    add_legend,
+    enlarged_rgb,
+    outline,
+)
 from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.error_causes import ImageErrors
 from semsize.structures.masks import CroppedMasks

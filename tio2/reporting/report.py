@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from semsize.measuring import csv_files
+from semsize.measuring import tables
 from semsize.measuring.overlays import draw_overlay, write_png
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import metrics
@@ -65,13 +65,13 @@ def write_report(
 
 def write_csvs(folder: Path, images: Sequence[ImageComparison]) -> None:
     """Writes `particles.csv`, `detections.csv` and `images.csv`, by which runs are compared."""
-    columns = (*csv_files.PARTICLE_COLUMNS, *csv_files.TRUTH_COLUMNS)
-    rows = (row for image in images for row in csv_files.particle_rows(image))
-    csv_files.write_csv(folder / "particles.csv", columns, rows)
-    rows = (row for image in images for row in csv_files.detection_rows(image.truth, image.detections))
-    csv_files.write_csv(folder / "detections.csv", ("image", "score", "outcomes"), rows)
-    rows = (csv_files.image_row(image.truth) for image in images)
-    csv_files.write_csv(folder / "images.csv", ("image", "configuration", "particles", "useful"), rows)
+    columns = (*tables.PARTICLE_COLUMNS, *tables.TRUTH_COLUMNS)
+    rows = (row for image in images for row in tables.particle_rows(image))
+    tables.write_csv(folder / "particles.csv", columns, rows)
+    rows = (row for image in images for row in tables.detection_rows(image.truth, image.detections))
+    tables.write_csv(folder / "detections.csv", ("image", "score", "outcomes"), rows)
+    rows = (tables.image_row(image.truth) for image in images)
+    tables.write_csv(folder / "images.csv", ("image", "configuration", "particles", "useful"), rows)
 
 
 def draw_split(

@@ -56,10 +56,9 @@ from semsize.exchange import (
     read_labelme,
     read_via,
 )
-from semsize.measuring.errors import MeasuringError
-from semsize.measuring.image_result import ImageResult, PartError
-from semsize.measuring.images import ImageFile
-from semsize.measuring.outline_files import outlines_from_coco
+from semsize.measuring.inputs import ImageFile, MeasuringError
+from semsize.measuring.outlines import outlines_from_coco
+from semsize.measuring.results_folder import ImageResult, PartError
 from semsize.metrology.comparison import image_truths
 from semsize.sem import SEMReadError, read_grey, read_pixel_size
 from semsize.structures import AnnotationError, CroppedMasks, read_annotations
@@ -133,7 +132,7 @@ def _json(make: Callable[[], Any]) -> Callable[[Path], Iterator[bytes]]:
 
 
 def _result(path: Path) -> ImageResult:
-    return ImageResult.from_json(ImageFile(path.with_name("a.png"), "a.png"), read_json(path, PartError))
+    return ImageResult.from_part(ImageFile(path.with_name("a.png"), "a.png"), read_json(path, PartError))
 
 
 def _truths(path: Path) -> list:

@@ -25,8 +25,8 @@ from semsize.exchange import (
     via_project,
 )
 from semsize.exchange.labelme import labelme_file
-from semsize.measuring.image_result import ImageResult
-from semsize.measuring.images import ImageFile
+from semsize.measuring.inputs import ImageFile
+from semsize.measuring.results_folder import ImageResult
 from semsize.structures import CroppedMasks, dataset, image_record, particle_record
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.predictions import prediction_record
@@ -166,7 +166,7 @@ def part() -> dict[str, Any]:
         boxes=MASKS.boxes, states=(None,) * 5, on_caption=np.zeros(5, bool), caption_px=0, pixel_size=PixelSize(5.0),
         notes=(), seconds=0.1,
     )  # fmt: skip
-    return result.as_json()
+    return result.to_part()
 
 
 def roi_files(folder: Path) -> Iterator[bytes]:

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from semsize.exchange import meaning_of
-from semsize.measuring.csv_files import PARTICLE_COLUMNS, found_rows, write_csv
-from semsize.measuring.errors import InputError
-from semsize.measuring.image_result import ImageResult
-from semsize.measuring.settings import Settings
+from semsize.measuring.inputs import InputError, Settings
+from semsize.measuring.results_folder import ImageResult
+from semsize.measuring.tables import PARTICLE_COLUMNS, found_rows, write_csv
 from semsize.metrology import border_weights, measure, population
 from semsize.metrology.comparison import ImageFound
 from semsize.structures.pixel_size import PixelSize
@@ -23,6 +22,13 @@ MEASURED_COLUMNS = (*PARTICLE_COLUMNS, "weight", "excluded")
 """`particles.csv` of a measurement: the columns that it has everywhere, the border weight, and why a particle is left
 out of the distribution (empty: it is in)."""
 
+SCORE, CAPTION, BORDER, TOO_SMALL, NO_PIXEL_SIZE = "score", "caption", "border", "too small", "no pixel size"
+NOT_FULLY_IMAGED, STATE_UNKNOWN = "not fully imaged", "state unknown"
+REASONS = (SCORE, CAPTION, NO_PIXEL_SIZE, BORDER, TOO_SMALL, NOT_FULLY_IMAGED, STATE_UNKNOWN)
+"""What the column `excluded` of the table says, in the order in which reasons are asked.
+
+The score is asked first: whatever is excluded for another reason, or not at all, was detected."""
+
 _TEXTS = ("image", "state", "excluded")
 _WHOLE = ("id", "touches_border", "on_caption")
 
@@ -31,12 +37,11 @@ _WHOLE = ("id", "touches_border", "on_caption")
 class ParticleTable:
     """N particles.
 
-    Attributes:
-        columns: name to N values: str for image, state and excluded ("" where there is none), int for id and
-            touches_border, else float with NaN where there is none.
+    Columns hold str for image, state and excluded ("" where there is none), int for id and touches_border, else float
+    with NaN where there is none.
     """
 
-    columns: Mapping[str, np.ndarray]
+    columns: Mapping[str, np.ndarray]  # name to N values
 
     def __len__(self) -> int:
         return len(self.columns["image"])
@@ -49,6 +54,10 @@ class ParticleTable:
     def states(self) -> list[str | None]:
         """N states, None where not known."""
         return [state or None for state in self.columns["state"].tolist()]
+
+    def part(self, rows: slice | np.ndarray) -> ParticleTable:
+        """Some rows."""
+        return ParticleTable({name: values[rows] for name, values in self.columns.items()})
 
     def with_column(self, name: str, values: np.ndarray) -> ParticleTable:
         """The same with one column replaced."""
@@ -120,13 +129,10 @@ def _parsed(name: str, texts: Sequence[str]) -> np.ndarray:
     return np.array([float(text) if text else np.nan for text in texts], np.float64)
 
 
-_COLUMNS = ("image", "id", "state")
-
-
 def read_states(path: Path) -> dict[tuple[str, int], str]:
-    """(image, id) to state.
+    """(image, id) to state out of a CSV file; rows without a state are left out.
 
-    States' names are understood in any case, with blanks or hyphens for underscores; rows without a state say nothing.
+    States' names are understood in any case, with blanks or hyphens for underscores.
 
     Raises:
         InputError: the file cannot be read, lacks a column, or a row makes no sense; names the line.
@@ -137,49 +143,46 @@ def read_states(path: Path) -> dict[tuple[str, int], str]:
             sample = stream.read(4096)
             stream.seek(0)
             reader = csv.DictReader(stream, delimiter=";" if sample.count(";") > sample.count(",") else ",")
-            missing = set(_COLUMNS) - set(reader.fieldnames or ())
+            missing = {"image", "id", "state"} - set(reader.fieldnames or ())
             if missing:
                 raise InputError(f"{path}: lacks the column {', '.join(sorted(missing))}; give image, id and state")
             for row in reader:
                 if (row["state"] or "").strip():
-                    states[_particle(row, path, reader.line_num)] = _state(row["state"], path, reader.line_num)
+                    states[_particle(row, f"{path}, line {reader.line_num}")] = state = meaning_of(row["state"], {})
+                    if state not in STATES:
+                        wrong = f"{path}, line {reader.line_num}: {row['state']!r} is no state"
+                        raise InputError(f"{wrong}; give one of {', '.join(STATES)}")
     except (OSError, UnicodeDecodeError, csv.Error) as cause:
         raise InputError(f"{path}: cannot be read ({cause}); give a CSV in UTF-8") from None
     return states
 
 
-def unmatched_states(states: Mapping[tuple[str, int], str], table: ParticleTable) -> list[str]:
-    """Particles of a states file that are not in the table, as words."""
-    there = set(zip(table["image"].tolist(), table["id"].tolist(), strict=True))
-    return [f"{image}: {number}" for image, number in states if (image, number) not in there]
-
-
-def _particle(row: Mapping[str, str], path: Path, line: int) -> tuple[str, int]:
+def _particle(row: Mapping[str, str], line: str) -> tuple[str, int]:
     try:
         return row["image"], int(row["id"])
     except (TypeError, ValueError):
-        raise InputError(f"{path}, line {line}: {row['id']!r} is no particle's number") from None
+        raise InputError(f"{line}: {row['id']!r} is no particle's number") from None
 
 
-def _state(text: str, path: Path, line: int) -> str:
-    state = meaning_of(text, {})
-    if state not in STATES:
-        raise InputError(f"{path}, line {line}: {text!r} is no state; give one of {', '.join(STATES)}")
-    return state
-
-
-SCORE, CAPTION, BORDER, TOO_SMALL, NO_PIXEL_SIZE = "score", "caption", "border", "too small", "no pixel size"
-NOT_FULLY_IMAGED, STATE_UNKNOWN = "not fully imaged", "state unknown"
-REASONS = (SCORE, CAPTION, NO_PIXEL_SIZE, BORDER, TOO_SMALL, NOT_FULLY_IMAGED, STATE_UNKNOWN)
-"""What the column `excluded` of the table says, in the order in which reasons are asked.
-
-The score is asked first: whatever is excluded for another reason, or not at all, was detected."""
+def unmatched_states(states: Mapping[tuple[str, int], str], table: ParticleTable) -> list[str]:
+    """A note on the rows of a states file that are of no particle of the table; empty where there are none."""
+    there = set(zip(table["image"].tolist(), table["id"].tolist(), strict=True))
+    names = [f"{image}: {number}" for image, number in states if (image, number) not in there]
+    some = ", ".join(names[:4])
+    return [f"{len(names)} rows of the states file are of no particle that was measured: {some}"] if names else []
 
 
 def with_exclusions(table: ParticleTable, settings: Settings) -> ParticleTable:
     """A table of `make_table` with its column `excluded` filled in."""
+    alone = {  # reasons that need no other particle; states come after them
+        SCORE: table["score"] < settings.score,
+        CAPTION: table["on_caption"] == 1,
+        NO_PIXEL_SIZE: np.isnan(table["ecd_nm"]) & (unit_of(table) == "nm"),
+        BORDER: table["touches_border"] == 1,
+        TOO_SMALL: table["ecd_px"] < settings.min_size_px,
+    }
     reasons = np.full(len(table), "", object)
-    for reason, applies in single_reasons(table, settings).items():
+    for reason, applies in alone.items():
         reasons[(reasons == "") & applies] = reason
     kept = np.flatnonzero(reasons == "")
     states = table.states
@@ -187,17 +190,6 @@ def with_exclusions(table: ParticleTable, settings: Settings) -> ParticleTable:
     reasons[kept[split.not_fully_imaged]] = NOT_FULLY_IMAGED
     reasons[kept[split.unknown]] = STATE_UNKNOWN
     return table.with_column("excluded", reasons)
-
-
-def single_reasons(table: ParticleTable, settings: Settings) -> dict[str, np.ndarray]:
-    """Reason to (N,) bool, of those that need no other particle; states come after them."""
-    return {
-        SCORE: table["score"] < settings.score,
-        CAPTION: table["on_caption"] == 1,
-        NO_PIXEL_SIZE: np.isnan(table["ecd_nm"]) & (unit_of(table) == "nm"),
-        BORDER: table["touches_border"] == 1,
-        TOO_SMALL: table["ecd_px"] < settings.min_size_px,
-    }
 
 
 def unit_of(table: ParticleTable) -> str:
@@ -208,8 +200,3 @@ def unit_of(table: ParticleTable) -> str:
 def is_detected(table: ParticleTable) -> np.ndarray:
     """(N,) bool: from the score threshold on, counted or excluded for whatever other reason."""
     return table["excluded"] != SCORE
-
-
-def excluded_for(table: ParticleTable) -> dict[str, np.ndarray]:
-    """Each of `REASONS` to (N,) bool: which particles are left out for it."""
-    return {reason: table["excluded"] == reason for reason in REASONS}

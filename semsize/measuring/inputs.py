@@ -1,0 +1,212 @@
+"""What is asked of a measurement: settings and image files; and errors that are meant for people."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from semsize.exchange import ExchangeError, ImageFolder, files_below, picture_stems
+from semsize.metrology import REFERENCE_STD_PX
+from semsize.sem import SEMImage, read_image
+from semsize.sem.files import FOREIGN_ENDINGS
+from semsize.structures.pixel_size import PixelSize
+
+
+class MeasuringError(ValueError):
+    """A measurement that cannot be made as asked."""
+
+
+class InputError(MeasuringError):
+    """What was asked for cannot be measured."""
+
+
+class SettingsError(MeasuringError):
+    """A setting that makes no sense."""
+
+
+class OutputError(MeasuringError):
+    """The results cannot be written where they were asked for."""
+
+
+OPERATING_SCORE = 0.5
+SMALLEST_SIZE_PX = 5.0
+KEY_LENGTH, KEY_BYTES = 60, 180  # characters, and bytes, of a name that a file name made from it keeps
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the numbers of a measurement."""
+
+    score: float = OPERATING_SCORE  # detections below it are left out; outlines drawn by hand have score 1
+    min_size_px: float = SMALLEST_SIZE_PX  # resolution limit of the equivalent circular diameter
+    crop_rows: int | None = None  # rows of data bar at the lower edge; None finds them, 0: there are none
+    crop_top: int | None = None  # rows of data bar at the upper edge; None finds them, 0: there are none
+    intensity_range: tuple[float, float] | None = None  # stored levels that mean black and white, for 16-bit files
+    pixel_size: PixelSize | None = None  # of all images, whatever the files say; None asks the files
+    calibration_factor: float = 1.0  # true length / length by the pixel size, from a calibration
+    calibration_std: float | None = None  # relative standard uncertainty (k = 1) of all pixel sizes; None: not given
+    reference_std_px: float = REFERENCE_STD_PX  # of a diameter, from where the outlines of the truth lie
+    states_file: Path | None = None  # CSV with the columns image, id, state
+    target_percent: float = 5.0  # relative expanded uncertainty of D50 for which the report plans the particles
+    seed: int = 0  # of the bootstrap
+
+    def __post_init__(self):
+        std, levels = self.calibration_std, self.intensity_range
+        for holds, message in (
+            (0 <= self.score <= 1, f"the score threshold lies in 0 to 1, not {self.score:g}"),
+            (self.min_size_px >= 0, f"the smallest size is 0 px or more, not {self.min_size_px:g}"),
+            ((self.crop_rows or 0) >= 0, f"rows to crop are 0 or more, not {self.crop_rows}"),
+            ((self.crop_top or 0) >= 0, f"rows to crop are 0 or more, not {self.crop_top}"),
+            (0.1 <= self.calibration_factor <= 10, f"a calibration factor of {self.calibration_factor:g} is a slip"),
+            (std is None or 0 <= std < 1, f"a calibration uncertainty of {std} is not below 100 %"),
+            (self.reference_std_px >= 0, f"the reference uncertainty is 0 px or more, not {self.reference_std_px:g}"),
+            (self.target_percent > 0, f"the target uncertainty is above 0 %, not {self.target_percent:g}"),
+            (levels is None or levels[0] < levels[1], f"the intensity range runs from low to high, not {levels}"),
+        ):
+            if not holds:
+                raise SettingsError(message)
+
+    def calibrated(self, size: PixelSize | None) -> PixelSize | None:
+        """A pixel size as stated, with the calibration applied; None stays None."""
+        return size and size.calibrated(self.calibration_factor, self.calibration_std)
+
+    def read(self, path: Path) -> SEMImage:
+        """An image file, read as these settings ask; raises as `read_image`."""
+        return read_image(path, intensity_range=self.intensity_range, crop_top=self.crop_top, crop_rows=self.crop_rows)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a measurement is run and what is written besides; none of it changes a number."""
+
+    jobs: int = 1  # processes on this machine
+    xlsx: bool = False  # also write particles.xlsx
+    rois: bool = False  # also write rois/<image>.zip for ImageJ
+    colour: str = "auto"  # of the overlays: size, state, or auto: states where any is known
+    command: Sequence[str] = ()  # the command line, for the record
+
+
+@dataclass(frozen=True)
+class DetectorRequest:
+    """Which detector is wanted."""
+
+    model: str | None = None  # name of a model that ships; None takes the first
+    config: Path | None = None  # of a model of the user's own; None for one that ships
+    checkpoint: Path | None = None  # its weights
+    device: str = "cpu"  # cpu, cuda or cuda:N
+    tile: tuple[int, int] | None = None  # size of tiles and their overlap, px; None looks at whole images
+    batch_size: int = 1  # images, or tiles of one image, that are looked at together
+
+
+def parse_percent(text: str) -> float:
+    """A share from "1.5 %" or "1.5%".
+
+    Raises:
+        SettingsError: it is no number with the sign: 0.01 could be meant either way.
+    """
+    number = text.strip().removesuffix("%")
+    try:
+        if number != text.strip():
+            return float(number) / 100
+    except ValueError:
+        pass
+    raise SettingsError(f"{text!r}: give per cent with the sign, such as 1.5%")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    r"""An image to measure.
+
+    Tables and report call it by its `name`: its path below the folder that was given, or its file name, with as many
+    folders in front as tell it from all others; bytes that are no text are written as \x….
+    """
+
+    path: Path
+    name: str
+
+    @property
+    def key(self) -> str:
+        """Name of files made for this image, without ending: unique, and legal on every file system."""
+        plain = re.sub(r"[^\w.-]+", "_", str(Path(self.name).with_suffix("")))[-KEY_LENGTH:]
+        plain = plain.encode()[-KEY_BYTES:].decode(errors="ignore")
+        return f"{plain}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
+
+
+def find_images(inputs: Sequence[str | Path], leave_out: Path) -> list[ImageFile]:
+    """The image files that files, folders and patterns name, in the order given, each once.
+
+    Args:
+        inputs: files of any ending, folders (searched to any depth for images, and for files in microscopes' own
+            formats, which are refused by name when they are read), or patterns such as ``scan/**/*.tif``.
+        leave_out: a folder whose files are no input: that of the results.
+
+    Raises:
+        InputError: something is not there, or holds no image.
+    """
+    found: dict[Path, tuple[Path, Path]] = {}  # resolved: path as given, and relative to what was given
+    for given in inputs:
+        for path, relative in _expand(str(given), leave_out):
+            found.setdefault(path.resolve(), (path, relative))
+    if not found:
+        raise InputError("no image was given; name image files, folders or patterns")
+    names = _distinct_names([(path, relative) for path, relative in found.values()])
+    return [ImageFile(path, name) for (path, _), name in zip(found.values(), names, strict=True)]
+
+
+def without_label_images(files: Sequence[ImageFile], folder: Path, suffix: str) -> list[ImageFile]:
+    """The pictures among files that lie together with label images.
+
+    Where some files lie outside the label images' folder, those within are label images; where all lie in it, those
+    are that are called like another file and an end of label images' names.
+
+    `folder` is that of the label images, `suffix` the end of their names, "" for the usual ones.
+    """
+    root = folder.resolve()
+    paths = {file: file.path.resolve() for file in files}
+    outside = [file for file, path in paths.items() if not path.is_relative_to(root)]
+    if outside:
+        return outside
+    stems = {(path.parent, path.stem) for path in paths.values()}
+    return [
+        file
+        for file, path in paths.items()
+        if not any((path.parent, stem) in stems for stem in picture_stems(path.stem, suffix) if stem != path.stem)
+    ]
+
+
+def _expand(given: str, leave_out: Path) -> Iterable[tuple[Path, Path]]:
+    path = Path(given)
+    if path.is_dir():
+        foreign = [file for file in files_below(path, FOREIGN_ENDINGS, [leave_out]) if file.is_file()]
+        try:
+            files = ImageFolder(path, leave_out=[leave_out]).files
+        except ExchangeError as cause:
+            if not foreign:
+                raise InputError(str(cause)) from None
+            files = []
+        exported = {file.with_suffix("") for file in files}
+        files += [file for file in foreign if file.with_suffix("") not in exported]
+        return [(file, file.relative_to(path)) for file in files]
+    if path.exists():
+        return [(path, Path(path.name))]
+    matches = sorted(match for match in glob.glob(given, recursive=True) if Path(match).is_file())
+    if not matches:
+        pattern = "no file matches this pattern" if glob.has_magic(given) else "no such file or folder"
+        raise InputError(f"{given}: {pattern}; check the path")
+    return [(Path(match), Path(match).name) for match in matches]
+
+
+def _distinct_names(files: Sequence[tuple[Path, Path]]) -> list[str]:
+    """A name for each file, with ever more of its folders until all are distinct."""
+    names = [Path(relative).as_posix() for _, relative in files]
+    while len(counts := Counter(names)) < len(names):
+        for number in [number for number, name in enumerate(names) if counts[name] > 1]:
+            path = files[number][0].resolve()
+            depth = len(Path(names[number]).parts) + 1
+            names[number] = Path(*path.parts[-depth:]).as_posix()
+    return [name.encode("utf-8", "backslashreplace").decode() for name in names]
