@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 
 from scenes import disks
-from semsize.structures import CroppedMasks
-from semsize.structures.annotations import dataset, image_record, particle_record, write_annotations
+from semsize.structures import CroppedMasks, dataset, image_record, particle_record, write_annotations
 from tio2.agglomerates import Agglomerate, AgglomerateLibrary
 
 

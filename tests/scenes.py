@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semsize.structures.annotations import dataset, image_record, particle_record
+from semsize.structures import dataset, image_record, particle_record
 from semsize.structures.masks import CroppedMasks
 
 

@@ -16,9 +16,7 @@ import cv2
 import numpy as np
 
 from semsize.sem import read_grey, read_pixel_size
-from semsize.structures.annotations import image_record, particle_record
-from semsize.structures.masks import CroppedMasks
-from semsize.structures.states import assign_states
+from semsize.structures import CroppedMasks, assign_states, image_record, particle_record
 
 SPLITS = {
     "train": (
@@ -28,10 +26,20 @@ SPLITS = {
     ),
     "val": ("1908260", "1908272", "1908286", "1908300", "1908314", "1908324"),
 }
+SPECK_AREA_PX = 12
+CLASS_OF_COLOUR = {"green": "complete", "blue": "masked", "red": "unusable"}
+INFO = {
+    "description": "TiO2 particles in SEM images, converted from Zenodo record 4563942 by bam_tio2.py",
+    "url": "https://doi.org/10.5281/zenodo.4563942",
+    "contributor": "B. Rühle, J. F. Krumrey, V.-D. Hodoroaba, Scientific Reports 11, 4942 (2021)",
+}
+LICENSES = [{"id": 1, "name": "CC BY-NC-ND 4.0", "url": "https://creativecommons.org/licenses/by-nc-nd/4.0/"}]
 
 _IMAGES = PurePosixPath("Electron Microscopy Images/SEM")
 _MASKS = PurePosixPath("Electron Microscopy Image Masks/TiO2_Masks_Manual_4connected")
 _CLASSES = PurePosixPath("Electron Microscopy Image Masks/TiO2_Masks_Manual_4connected_4Classes")
+_FRAME_HEIGHT, _STORED_HEIGHT = 704, 768  # rows above the data bar, rows of the file
+_CHANNEL_OF_COLOUR = {"blue": 0, "green": 1, "red": 2}  # as OpenCV reads them
 
 
 class BamArchiveError(ValueError):
@@ -74,12 +82,12 @@ def unpack(source: Path, target: Path) -> Path:
                 folder = next((known for known in (_IMAGES, _MASKS, _CLASSES) if _ends_with(path.parent, known)), None)
                 if folder is None or member.is_dir() or not _is_tiff(path):
                     continue
-                place = target / folder / path.name
-                if place.exists():
+                unpacked = target / folder / path.name
+                if unpacked.exists():
                     raise BamArchiveError(f"{source}: holds {folder / path.name} twice; give the folder that counts")
-                place.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(member) as packed, place.open("wb") as unpacked:
-                    shutil.copyfileobj(packed, unpacked)
+                unpacked.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as packed, unpacked.open("wb") as stream:
+                    shutil.copyfileobj(packed, stream)
     except OSError as cause:
         raise BamArchiveError(
             f"{source}: cannot be read ({cause.strerror}); give the archive's folder or zip"
@@ -100,95 +108,36 @@ def list_archive(folder: Path) -> Archive:
     Raises:
         BamArchiveError: the folder of images or of masks is missing or occurs twice, or no image has a mask.
     """
-    images = _tiffs(_find(folder, _IMAGES), "")
-    masks = _tiffs(_find(folder, _MASKS), "_m")
-    classes_folder = _find(folder, _CLASSES, required=False)
-    classes = _tiffs(classes_folder, "_cm") if classes_folder else {}
-    split_of = {name: split for split, names in SPLITS.items() for name in names}
-    found = tuple(
-        AnnotatedImage(name, split_of.get(name, "test"), images[name], masks[name], classes.get(name))
-        for name in sorted(images.keys() & masks.keys())
+    found = [_find(folder, _IMAGES), _find(folder, _MASKS), _find(folder, _CLASSES)]
+    for wanted, path in zip((_IMAGES, _MASKS), found[:2], strict=True):
+        if path is None:
+            raise _lacks(folder, wanted)
+    images, masks, classes = (
+        {} if path is None else _tiffs(path, ending) for path, ending in zip(found, ("", "_m", "_cm"), strict=True)
     )
-    if not found:
+    split_of = {name: split for split, names in SPLITS.items() for name in names}
+    names = sorted(images.keys() & masks.keys())
+    if not names:
         raise BamArchiveError(f"{folder}: no image of {_IMAGES} has a mask in {_MASKS}; give the whole archive")
     return Archive(
-        images=found,
+        tuple(AnnotatedImage(n, split_of.get(n, "test"), images[n], masks[n], classes.get(n)) for n in names),
         without_mask=tuple(sorted(images.keys() - masks.keys())),
         without_image=tuple(sorted(masks.keys() - images.keys())),
-        absent=tuple(sorted(split_of.keys() - {image.name for image in found})),
+        absent=tuple(sorted(split_of.keys() - set(names))),
     )
-
-
-def _find(folder: Path, wanted: PurePosixPath, required: bool = True) -> Path | None:
-    """The one folder below `folder` whose path ends in `wanted`; what macOS adds to archives does not count."""
-    candidates = [path for path in folder.rglob(wanted.name) if _ends_with(PurePosixPath(path), wanted)]
-    found = sorted(path for path in candidates if path.is_dir() and "__MACOSX" not in path.parts)
-    if len(found) > 1:
-        raise BamArchiveError(f"{folder}: holds {wanted} twice ({found[0]}, {found[1]}); give the one that counts")
-    if not found and required:
-        raise _lacks(folder, wanted)
-    return found[0] if found else None
-
-
-def _lacks(source: Path, wanted: PurePosixPath) -> BamArchiveError:
-    return BamArchiveError(f"{source}: holds no files in {wanted}; give the archive of Zenodo record 4563942")
-
-
-def _ends_with(path: PurePosixPath, end: PurePosixPath) -> bool:
-    return path.parts[-len(end.parts) :] == end.parts and "__MACOSX" not in path.parts
-
-
-def _is_tiff(path: PurePosixPath | Path) -> bool:
-    return path.suffix.lower() in (".tif", ".tiff") and not path.name.startswith(".")
-
-
-def _tiffs(folder: Path, ending: str) -> dict[str, Path]:
-    """TIFF files of a folder by their name without `ending`.
-
-    Raises:
-        BamArchiveError: two have the same name.
-    """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if _is_tiff(path) and path.stem.endswith(ending):
-            other = found.setdefault(path.stem.removesuffix(ending), path)
-            if other != path:
-                raise BamArchiveError(f"{folder}: holds {other.name} and {path.name} of one image; keep one of them")
-    return found
-
-
-SPECK_AREA_PX = 12
-FRAME_HEIGHT, STORED_HEIGHT = 704, 768  # rows above the data bar, rows of the file
-CLASS_OF_COLOUR = {"green": "complete", "blue": "masked", "red": "unusable"}
-INFO = {
-    "description": "TiO2 particles in SEM images, converted from Zenodo record 4563942 by bam_tio2.py",
-    "url": "https://doi.org/10.5281/zenodo.4563942",
-    "contributor": "B. Rühle, J. F. Krumrey, V.-D. Hodoroaba, Scientific Reports 11, 4942 (2021)",
-}
-LICENSES = [{"id": 1, "name": "CC BY-NC-ND 4.0", "url": "https://creativecommons.org/licenses/by-nc-nd/4.0/"}]
-_CHANNEL_OF_COLOUR = {"blue": 0, "green": 1, "red": 2}  # as OpenCV reads them
 
 
 def convert_image(
     entry: AnnotatedImage, *, image_id: int, first_id: int, min_area_px: int = SPECK_AREA_PX
 ) -> tuple[np.ndarray, dict[str, Any], list[dict[str, Any]]]:
-    """One image without its data bar, and its records.
-
-    Args:
-        entry: the files to read.
-        image_id: of the image.
-        first_id: of its first particle; the others follow.
-        min_area_px: smallest area of a particle; smaller components are specks.
-
-    Returns:
-        Grey levels (h, W) uint8, the image record, and the particle records.
+    """One image without its data bar (h, W) uint8, its record, and its particles' records, numbered from `first_id`.
 
     Raises:
         SEMReadError: the image cannot be read.
         BamArchiveError: a size or value is not what the layout has, naming the file.
     """
     pixel_size = read_pixel_size(entry.image)
-    grey, labels, colours = frame_without_data_bar(entry)
+    grey, labels, colours = _frame_without_data_bar(entry)
     image = image_record(
         id=image_id,
         file_name=f"{entry.name}.png",
@@ -200,17 +149,55 @@ def convert_image(
     return grey, image, particle_records(labels, colours, image_id=image_id, first_id=first_id, min_area_px=min_area_px)
 
 
-def frame_without_data_bar(entry: AnnotatedImage) -> tuple[np.ndarray, np.ndarray, list[str | None] | None]:
-    """What of an image shows the sample.
+def particle_records(
+    labels: np.ndarray, colours: Sequence[str | None] | None, *, image_id: int, first_id: int, min_area_px: int
+) -> list[dict[str, Any]]:
+    """Annotations of one image; components below `min_area_px` are specks: `iscrowd` 1, no state, nobody's neighbours.
+
+    Args:
+        labels: (H, W), components from 1 to N.
+        colours: the N components' colours, None where not known.
+        image_id: of the image.
+        first_id: of its first particle.
+        min_area_px: smallest area of a particle.
+    """
+    masks = CroppedMasks.from_label_image(labels)
+    colours = [None] * len(masks) if colours is None else list(colours)
+    particles = np.flatnonzero(masks.areas >= min_area_px)
+    classes = [CLASS_OF_COLOUR.get(colours[index]) for index in particles]
+    states = dict(zip(particles.tolist(), assign_states(masks[particles], classes), strict=True))
+    return [
+        particle_record(
+            id=first_id + index,
+            image_id=image_id,
+            rle=rle,
+            state=states.get(index),
+            source_state=colours[index],
+            iscrowd=int(index not in states),
+        )
+        for index, rle in enumerate(masks.to_rles())
+    ]
+
+
+def majority_colours(labels: np.ndarray, colours: np.ndarray) -> list[str | None]:
+    """Most frequent of green, blue and red in each particle; None where none of them occurs.
+
+    Args:
+        labels: (H, W), particles from 1 to N.
+        colours: (H, W, 3) uint8 in OpenCV's order B, G, R; exactly one bright channel marks a class.
+    """
+    bright = colours > 127
+    marked = bright & (bright.sum(axis=2, keepdims=True) == 1)
+    channels = [marked[..., _CHANNEL_OF_COLOUR[name]] for name in CLASS_OF_COLOUR]
+    votes = [np.bincount(labels[channel], minlength=labels.max() + 1)[1:] for channel in channels]
+    names = list(CLASS_OF_COLOUR)
+    return [names[int(vote.argmax())] if vote.any() else None for vote in np.stack(votes, axis=1)]
+
+
+def _frame_without_data_bar(entry: AnnotatedImage) -> tuple[np.ndarray, np.ndarray, list[str | None] | None]:
+    """Grey levels (h, W) uint8, labels (h, W) of the 4-connected particles, and their majority colours, if known.
 
     The class mask is as high as the frame above the data bar; without one, files of 768 rows are known to show 704.
-
-    Returns:
-        The frame's grey levels (h, W) uint8; labels (h, W) int32 of its particles, which are 4-connected; and per
-        particle the name of its majority colour, or None where the image has no class mask.
-
-    Raises:
-        SEMReadError, BamArchiveError: see `convert_image`.
     """
     stored = read_grey(entry.image, intensity_range=(0, 65535))  # 16 bits pass below only if they hold 8-bit levels
     colours = None if entry.classes is None else _read(entry.classes, cv2.IMREAD_COLOR)
@@ -219,8 +206,8 @@ def frame_without_data_bar(entry: AnnotatedImage) -> tuple[np.ndarray, np.ndarra
         if colours.shape[1] != width or colours.shape[0] > height:
             raise _wrong_size(entry.classes, colours, stored)
         height = len(colours)
-    elif height == STORED_HEIGHT:
-        height = FRAME_HEIGHT
+    elif height == _STORED_HEIGHT:
+        height = _FRAME_HEIGHT
     else:
         raise BamArchiveError(f"{entry.image}: cannot tell where its data bar begins; give its _cm.tif")
     mask = _read(entry.mask, cv2.IMREAD_GRAYSCALE)
@@ -235,56 +222,35 @@ def frame_without_data_bar(entry: AnnotatedImage) -> tuple[np.ndarray, np.ndarra
     return grey, labels, None if colours is None else majority_colours(labels, colours)
 
 
-def majority_colours(labels: np.ndarray, colours: np.ndarray) -> list[str | None]:
-    """Most frequent of green, blue and red in each particle; None where none of them occurs.
-
-    Args:
-        labels: (H, W), particles from 1 to N.
-        colours: (H, W, 3) uint8 in OpenCV's order B, G, R; exactly one bright channel marks a class.
-    """
-    bright = colours > 127
-    marked = bright & (bright.sum(axis=2, keepdims=True) == 1)
-    votes = np.stack(
-        [
-            np.bincount(labels[marked[..., channel]], minlength=labels.max() + 1)[1:]
-            for channel in (_CHANNEL_OF_COLOUR[name] for name in CLASS_OF_COLOUR)
-        ],
-        axis=1,
-    )  # (N, 3)
-    names = list(CLASS_OF_COLOUR)
-    return [names[int(vote.argmax())] if vote.any() else None for vote in votes]
+def _find(folder: Path, wanted: PurePosixPath) -> Path | None:
+    """The folder below `folder` whose path ends in `wanted`; what macOS adds to archives does not count."""
+    found = sorted(path for path in folder.rglob(wanted.name) if _ends_with(path, wanted) and path.is_dir())
+    if len(found) > 1:
+        raise BamArchiveError(f"{folder}: holds {wanted} twice ({found[0]}, {found[1]}); give the one that counts")
+    return found[0] if found else None
 
 
-def particle_records(
-    labels: np.ndarray, colours: Sequence[str | None] | None, *, image_id: int, first_id: int, min_area_px: int
-) -> list[dict[str, Any]]:
-    """Annotations of one image.
+def _lacks(source: Path, wanted: PurePosixPath) -> BamArchiveError:
+    return BamArchiveError(f"{source}: holds no files in {wanted}; give the archive of Zenodo record 4563942")
 
-    Components below `min_area_px` are specks: `iscrowd` 1, no state, and nobody's neighbours.
 
-    Args:
-        labels: (H, W), components from 1 to N.
-        colours: the N components' colours, None where not known.
-        image_id: see `convert_image`, as the others.
-        first_id: see `convert_image`.
-        min_area_px: see `convert_image`.
-    """
-    masks = CroppedMasks.from_label_image(labels)
-    colours = [None] * len(masks) if colours is None else list(colours)
-    whole = np.flatnonzero(masks.areas >= min_area_px)
-    classes = [CLASS_OF_COLOUR.get(colours[index]) for index in whole]
-    states = dict(zip(whole.tolist(), assign_states(masks[whole], classes), strict=True))
-    return [
-        particle_record(
-            id=first_id + index,
-            image_id=image_id,
-            rle=rle,
-            state=states.get(index),
-            source_state=colours[index],
-            iscrowd=int(index not in states),
-        )
-        for index, rle in enumerate(masks.to_rles())
-    ]
+def _ends_with(path: PurePosixPath | Path, end: PurePosixPath) -> bool:
+    return path.parts[-len(end.parts) :] == end.parts and "__MACOSX" not in path.parts
+
+
+def _is_tiff(path: PurePosixPath | Path) -> bool:
+    return path.suffix.lower() in (".tif", ".tiff") and not path.name.startswith(".")
+
+
+def _tiffs(folder: Path, ending: str) -> dict[str, Path]:
+    """TIFF files of a folder by their name without `ending`."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if _is_tiff(path) and path.stem.endswith(ending):
+            other = found.setdefault(path.stem.removesuffix(ending), path)
+            if other != path:
+                raise BamArchiveError(f"{folder}: holds {other.name} and {path.name} of one image; keep one of them")
+    return found
 
 
 def _read(path: Path, flag: int) -> np.ndarray:

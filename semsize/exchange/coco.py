@@ -6,17 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from semsize.exchange.shapes import Bitmap, Shape, are_elsewhere, polygon_shapes
-from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, stated_size
-from semsize.exchange.stated_names import Stated
+import numpy as np
+
+from semsize.exchange.shapes import Bitmap, Shape, polygon_shapes
+from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, Stated, stated_size
 from semsize.exchange.which_picture import ImageFolder, Match
-from semsize.structures.annotation_checks import CONFIGURATIONS
+from semsize.structures import CONFIGURATIONS
+from semsize.structures.coco_files import BOX_TOLERANCE_PX, crowd_flag
 from semsize.structures.files import is_number, read_json
 from semsize.structures.polygons import ShapeError
 from semsize.structures.rle import decode_rles, rle_size
 
 STATE_KEY = "state"
 SEGMENTATION_KEY = "segmentation"
+
+_LEAST_OVERLAP = 0.5  # intersection over union of the box of an outline and the stated one
 
 
 def read_coco(
@@ -30,9 +34,6 @@ def read_coco(
 ) -> Iterator[SourceImage]:
     """Images of a COCO file with their particles, each image once.
 
-    The label is the annotation's own `label_key`, or that of its `attributes` (as CVAT writes them), else the name of
-    its category. Pixel size and configuration are taken where an image has them, as this project's files do.
-
     Images that share an id, and an image that is listed twice with different annotations, carry their trouble. So does
     an image most of whose outlines lie elsewhere than the boxes that it states; of other images such outlines are left
     out.
@@ -40,8 +41,9 @@ def read_coco(
     Args:
         path: the JSON file.
         images: where its images are.
-        account: takes what cannot be read.
-        label_key: key of an annotation, or of its attributes, with the label.
+        account: gets what cannot be read.
+        label_key: key of an annotation, or of its `attributes` (as CVAT writes them), with the label; where it has
+            none, the name of its category is the label.
         segmentation_key: `amodal_segmentation` takes the full outlines of rendered truths, hidden parts included.
         crowds_as_particles: take annotations marked `iscrowd` as the others, for tools that mark every mask so.
 
@@ -76,7 +78,7 @@ def read_coco(
                 crowd = crowd_flag(annotation.get("iscrowd", 0))
                 crowds, particles = crowds + crowd, particles + 1
                 crowd = crowd and not crowds_as_particles
-                if id(annotation) in boxes and are_elsewhere(shapes, boxes[id(annotation)]):
+                if id(annotation) in boxes and _are_elsewhere(shapes, boxes[id(annotation)]):
                     elsewhere += 1
                     raise ShapeError("their outline lies elsewhere than the box (bbox) that they state")
                 image.particles.append(SourceParticle(place, shapes, label, crowd))
@@ -88,25 +90,10 @@ def read_coco(
         yield image
     _note_crowds(crowds, particles, crowds_as_particles, path.name, account)
     ids = {_id(record["id"]) for record in records}
-    for orphan in (one for image_id, group in annotations.items() if image_id not in ids for one in group):
+    for orphan in (each for image_id, group in annotations.items() if image_id not in ids for each in group):
         place = f"annotation {orphan.get('id')} of image {orphan['image_id']}"
         account.note("annotations left out, their image is not in the file", place)
-    for left in sorted(set(images.files) - listed):
-        account.note("images left out, not in the annotation file", images.name_of(left))
-
-
-def crowd_flag(value: Any) -> bool:
-    """What `iscrowd` says: a number, a truth value, or one of them as text.
-
-    Raises:
-        ValueError: it says neither.
-    """
-    text = str(value if value is not None else 0).strip().lower()
-    if text in ("1", "1.0", "true", "yes"):
-        return True
-    if text in ("", "0", "0.0", "false", "no"):
-        return False
-    raise ValueError(f"iscrowd {value!r} is neither 0 nor 1")
+    images.note_unused(listed, account, "not in the annotation file")
 
 
 def _note_crowds(crowds: int, particles: int, as_particles: bool, name: str, account: Account) -> None:
@@ -122,11 +109,7 @@ def _note_crowds(crowds: int, particles: int, as_particles: bool, name: str, acc
 
 
 def coco_shapes(segmentation: Any, size: tuple[int, int] | None) -> tuple[Shape, ...]:
-    """Shapes of a segmentation: polygons, or the pixels of an RLE.
-
-    Args:
-        segmentation: an RLE, compressed or not, or polygons in any of the forms of `polygons`.
-        size: (H, W) that the file gives for the image; an RLE must have it.
+    """Shapes of a segmentation: polygons in any of the forms of `polygons`, or the pixels of an RLE of the stated size.
 
     Raises:
         ShapeError: there is none, it is in no known form, or it does not fit.
@@ -163,8 +146,8 @@ def _image(
     nm, configuration = record.get("pixel_size_nm"), record.get("configuration")
     size = stated_size(record.get("height"), record.get("width"))
     if size is None:
-        masks = [one.get(segmentation_key) for one in annotations]
-        sizes = {stated_size(*mask["size"]) for mask in masks if _is_sized(mask)}
+        masks = filter(_is_record, (annotation.get(segmentation_key) for annotation in annotations))
+        sizes = {stated_size(*pair) for pair in (mask.get("size") for mask in masks) if _is_pair(pair)}
         size = next(iter(sizes)) if len(sizes) == 1 else None
     return SourceImage(
         match.path,
@@ -233,6 +216,21 @@ def _stated_boxes(annotations: Sequence[Any]) -> dict[int, tuple[float, ...]]:
     return {key: box for key, box in boxes.items() if min(box[2:]) > 0 and box[2] * box[3] > 1 and box not in shared}
 
 
+def _are_elsewhere(shapes: Sequence[Shape], stated: Sequence[float]) -> bool:
+    """Whether the box of several shapes hardly overlaps a stated one (x, y, width, height), read as two corners too."""
+    bounds = np.array([shape.bounds for shape in shapes])
+    own = np.concatenate([bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)])
+    corner, extent = np.array(stated[:2]), np.array(stated[2:])
+    boxes = [np.concatenate([corner, end]) for end in (corner + extent, extent) if (end > corner).all()]
+    return all(np.abs(own - box).max() > BOX_TOLERANCE_PX and _box_iou(own, box) < _LEAST_OVERLAP for box in boxes)
+
+
+def _box_iou(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two boxes (x1, y1, x2, y2)."""
+    common = np.prod(np.maximum(np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2]), 0))
+    return float(common / (np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2]) - common))
+
+
 def _label(annotation: Mapping[str, Any], key: str, categories: Mapping[Any, str]) -> str | None:
     attributes = annotation.get("attributes")
     for label in (
@@ -271,9 +269,8 @@ def _id(value: Any) -> int | str | None:
     return value if isinstance(value, int) else None
 
 
-def _is_sized(segmentation: Any) -> bool:
-    size = segmentation.get("size") if isinstance(segmentation, Mapping) else None
-    return isinstance(size, list) and len(size) == 2
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2
 
 
 def _is_record(entry: Any) -> bool:

@@ -1,61 +1,204 @@
-"""From what a reader gives to the project's annotations."""
+"""From what a reader gives to masks, states and records: here a source's shapes become pixels, once."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from semsize.exchange.particles import annotated_masks, size_trouble
-from semsize.exchange.source import Account, SourceImage
-from semsize.sem import SEMReadError, read_grey, read_scale
+from semsize.exchange.shapes import Polygon, crosses_itself, leaves, union
+from semsize.exchange.source import Account, SourceImage, SourceParticle
+from semsize.sem import SEMReadError, orientation_tag, read_grey, read_scale
 from semsize.sem.statements import AGREEMENT
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.states import STATES
+
+IGNORE, DROP = "ignore", "drop"
+MEANINGS = (*STATES, IGNORE, DROP)
+"""What a label can mean: a state, a region to ignore (`iscrowd`), or no particle."""
+
+TALLEST_BAR = 1 / 4  # of an image's rows, that outlines drawn above a data bar may lack
+_MOST_BEYOND = 1 / 4  # of an image's outlines; fewer that lie wholly beyond it are left out and counted
+UPRIGHT, MIRRORED = 1, 4  # orientation tags: as stored; up to 4 mirrored or upside down, above 4 on their side too
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the user decides.
+@dataclass(frozen=True, eq=False)
+class AnnotatedMasks:
+    """The N particles of one image that have pixels in it."""
 
-    Attributes:
-        pixel_size_nm: taken for every image, whatever the files say; None leaves it to them.
-        meanings: label to one of MEANINGS, before the states' own names are tried.
-        min_area_px: smaller particles become regions to ignore.
-        keep_empty: keep images without a particle, as background.
+    masks: CroppedMasks
+    names: tuple[str, ...]  # how to find each in the source
+    labels: tuple[str | None, ...]  # what the source calls each, None where it says nothing
+    states: tuple[str | None, ...]  # what that means, one of `STATES` or None
+    ignored: np.ndarray  # (N,) bool, regions to ignore: crowds, and labels that mean it
+    lost: int = 0  # annotations that could not be read, or have no pixel in the image
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+
+def annotated_masks(
+    image: SourceImage, image_shape: tuple[int, int], account: Account, meanings: Mapping[str, str] | None = None
+) -> AnnotatedMasks:
+    """Masks and states of what a reader gives for one image, whose file has the size `image_shape` (H, W).
+
+    `account` gets what is left out, cut or odd; `meanings` takes a label to one of MEANINGS, see `meaning_of`.
     """
+    kept, crops, seen, lost = [], [], {}, len(image.unread)
+    for particle in image.particles:
+        place = f"{image.name}: {particle.name}"
+        meaning = meaning_of(particle.label, meanings or {})
+        if meaning == DROP:
+            account.note(f"annotations left out, labelled {particle.label}", place)
+            continue
+        mask = _particle_mask(particle, image_shape, place, account)
+        if mask is None:
+            lost += 1
+            continue
+        pixels = (*mask.origins[0].tolist(), *mask.crops[0].shape, mask.crops[0].tobytes())
+        if pixels in seen:
+            account.note("annotations drawn twice on the same pixels, taken once", place)
+            kept[seen[pixels]] = _joined(kept[seen[pixels]], (particle, meaning))
+            continue
+        seen[pixels] = len(kept)
+        kept.append((particle, meaning))
+        crops.append(mask)
+    return AnnotatedMasks(
+        CroppedMasks.cat(crops) if crops else CroppedMasks.empty(image_shape),
+        tuple(particle.name for particle, _ in kept),
+        tuple(particle.label for particle, _ in kept),
+        tuple(meaning if meaning in STATES else None for _, meaning in kept),
+        np.array([particle.is_crowd or meaning == IGNORE for particle, meaning in kept], bool),
+        lost,
+    )
 
-    pixel_size_nm: float | None = None
-    meanings: Mapping[str, str] = field(default_factory=dict)
-    min_area_px: int = 1
-    keep_empty: bool = False
+
+def _joined(
+    first: tuple[SourceParticle, str | None], second: tuple[SourceParticle, str | None]
+) -> tuple[SourceParticle, str | None]:
+    """A particle that was written twice: with the label that means something; without a state where they disagree."""
+    if second[1] is None or second[1] == first[1]:
+        return first
+    if first[1] is None:
+        return second
+    return dataclasses.replace(first[0], is_crowd=first[0].is_crowd and second[0].is_crowd), None
+
+
+def size_trouble(image: SourceImage, file_shape: tuple[int, int], account: Account) -> str | None:
+    """The two sizes, in words, where an image was annotated at another than its file of (H, W) has; None where it fits.
+
+    Where the source states no size, many outlines that lie wholly beyond the file's frame are of another size.
+    Outlines drawn above a data bar are accepted, and orientation tags that leave it open how they were drawn are named.
+    """
+    sizes = misfit(image.size, file_shape, image.path)
+    if sizes is not None:
+        return sizes
+    beyond = [each.name for each in image.particles if _is_beyond(each, file_shape)] if image.size is None else []
+    if len(beyond) > _MOST_BEYOND * len(image.particles):
+        return (
+            f"{len(beyond)} of {len(image.particles)} outlines lie beyond {file_shape[1]} x {file_shape[0]}, the first "
+            f"is {beyond[0]}: drawn before the picture was cropped or resized, or on another"
+        )
+    tag = orientation_tag(image.path)
+    if UPRIGHT < tag <= MIRRORED or (tag > MIRRORED and (image.size is None or image.size[0] == image.size[1])):
+        account.note(
+            "images that viewers turn by an orientation tag, taken as they are stored: look whether the outlines fit",
+            f"{image.name} (orientation {tag})",
+        )
+    if image.size is not None and image.size != file_shape:
+        drawn = f"{image.name} ({image.size[1]} x {image.size[0]} on {file_shape[1]} x {file_shape[0]})"
+        account.note("images annotated without their lowest rows, taken for a data bar", drawn)
+    return None
+
+
+def _is_beyond(particle: SourceParticle, image_shape: tuple[int, int]) -> bool:
+    """Whether a particle lies wholly to the right of an image of (H, W), or below it."""
+    x, y = np.min([shape.bounds[:2] for shape in particle.shapes], axis=0)
+    return bool(x >= image_shape[1] or y >= image_shape[0])
+
+
+def misfit(drawn: tuple[int, int] | None, file_shape: tuple[int, int], path: Path) -> str | None:
+    """Why outlines cannot be those of an image file; None where they fit it, or all of it above a data bar.
+
+    `drawn` is the (H, W) that they were drawn on, None where their source does not say, and `file_shape` the file's.
+    """
+    if drawn is None or (drawn[1] == file_shape[1] and (1 - TALLEST_BAR) * file_shape[0] <= drawn[0] <= file_shape[0]):
+        return None
+    sizes = f"{drawn[1]} x {drawn[0]} on {file_shape[1]} x {file_shape[0]}"
+    if drawn == file_shape[::-1] and orientation_tag(path) > MIRRORED:
+        sizes += ", as viewers turn it by its orientation tag: save the image turned and without the tag, and give that"
+    return sizes
+
+
+def meaning_of(label: str | None, meanings: Mapping[str, str]) -> str | None:
+    """What a label means: one of MEANINGS, or None.
+
+    The table is asked first; then a state's own name counts, in any case and with blanks or hyphens for underscores.
+    """
+    if label is None:
+        return None
+    if label in meanings:
+        return meanings[label]
+    plain = label.strip().lower().replace(" ", "_").replace("-", "_")
+    return plain if plain in (*STATES, IGNORE) else None
+
+
+def _particle_mask(
+    particle: SourceParticle, image_shape: tuple[int, int], place: str, account: Account
+) -> CroppedMasks | None:
+    """The one mask of a particle in an image of (H, W); None, and a note, where no pixel of it is left."""
+    masks = CroppedMasks.from_crops([union(particle.shapes, image_shape)], image_shape)
+    outside = any(leaves(shape, image_shape) for shape in particle.shapes)
+    if masks.areas[0] == 0:
+        why = "outside their image" if outside else "empty: they cover no pixel centre"
+        account.note(f"annotations left out, {why}", place)
+        return None
+    if outside:
+        account.note("annotations that leave their image, cut at its border", place)
+    rings = [ring for shape in particle.shapes if isinstance(shape, Polygon) for ring in shape.rings]
+    if any(crosses_itself(ring) for ring in rings):
+        account.note("annotations whose outline crosses itself, filled wherever it winds round: look at them", place)
+    return masks
 
 
 @dataclass(frozen=True)
 class ConvertedImage:
-    """One image with its particles, still without numbers.
-
-    Attributes:
-        path: the image file.
-        name: what the source calls it.
-        size: (H, W) of the file.
-        pixel_size_nm: None where nobody knows.
-        configuration: None where not known.
-        particles: arguments of `particle_record` save the ids.
-    """
+    """One image with its particles, still without numbers."""
 
     path: Path
-    name: str
-    size: tuple[int, int]
-    pixel_size_nm: float | None
-    configuration: str | None
-    particles: tuple[dict[str, Any], ...]
+    name: str  # what the source calls it
+    size: tuple[int, int]  # (H, W) of the file
+    pixel_size_nm: float | None  # None where nobody knows
+    configuration: str | None  # None where not known
+    particles: tuple[dict[str, Any], ...]  # arguments of `particle_record` without the ids
+
+    @property
+    def particle_count(self) -> int:
+        """Particles that are no regions to ignore."""
+        return sum(not particle["iscrowd"] for particle in self.particles)
 
 
 def convert_images(
-    images: Iterable[SourceImage], settings: Settings, account: Account
+    images: Iterable[SourceImage],
+    account: Account,
+    *,
+    pixel_size_nm: float | None,
+    meanings: Mapping[str, str],
+    min_area_px: int,
+    keep_empty: bool,
 ) -> tuple[list[ConvertedImage], Counter[str]]:
     """Convert each image; what cannot be used goes to `account`.
+
+    Args:
+        images: from any of the readers.
+        account: gets what is left out, cut or odd.
+        pixel_size_nm: taken for every image, whatever the files say; None leaves it to them.
+        meanings: label to one of MEANINGS, before the states' own names are tried.
+        min_area_px: smaller particles become regions to ignore.
+        keep_empty: keep images without a particle, as background.
 
     Returns:
         The images, and how often each label occurred that means no state.
@@ -65,8 +208,8 @@ def convert_images(
         size = _image_size(image, account)
         if size is None:
             continue
-        found = annotated_masks(image, size, account, settings.meanings)
-        ignored = found.ignored | (found.masks.areas < settings.min_area_px)
+        found = annotated_masks(image, size, account, meanings)
+        ignored = found.ignored | (found.masks.areas < min_area_px)
         particles = [
             {"rle": rle, "source_state": label, "state": state, "iscrowd": int(ignore)}
             for rle, label, state, ignore in zip(
@@ -78,13 +221,11 @@ def convert_images(
         if not particles and found.lost:
             account.note("images left out, none of their annotations can be used", f"{image.name} ({found.lost})")
             continue
-        if not particles and not settings.keep_empty:
+        if not particles and not keep_empty:
             account.note("images left out, no particle in them (--keep-empty keeps them as background)", image.name)
             continue
-        pixel_size_nm = _pixel_size(image, settings.pixel_size_nm, account)
-        converted.append(
-            ConvertedImage(image.path, image.name, size, pixel_size_nm, image.configuration, tuple(particles))
-        )
+        value_nm = _pixel_size_nm(image, pixel_size_nm, account)
+        converted.append(ConvertedImage(image.path, image.name, size, value_nm, image.configuration, tuple(particles)))
     return converted, strange_labels
 
 
@@ -108,8 +249,8 @@ def _image_size(image: SourceImage, account: Account) -> tuple[int, int] | None:
     return height, width
 
 
-def _pixel_size(image: SourceImage, declared_nm: float | None, account: Account) -> float | None:
-    """Nanometres a pixel: the user's word, else the annotation file's, else the image file's tags."""
+def _pixel_size_nm(image: SourceImage, declared_nm: float | None, account: Account) -> float | None:
+    """Nanometres a pixel: the declared one, else the annotation file's, else the image file's tags."""
     stated_nm = image.pixel_size_nm
     if stated_nm is None:
         try:

@@ -9,12 +9,18 @@ from pathlib import Path
 import numpy as np
 import roifile
 
-from semsize.exchange.outlines import mask_outlines
-from semsize.exchange.particles import IGNORE
-from semsize.exchange.shapes import Ellipse, Polygon, Shape, rectangle
-from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, files_below
-from semsize.exchange.stated_names import Stated
-from semsize.exchange.which_picture import ImageFolder, rivals
+from semsize.exchange.conversion import IGNORE
+from semsize.exchange.shapes import Ellipse, Polygon, Shape, mask_outlines, rectangle
+from semsize.exchange.source import (
+    MALFORMED,
+    Account,
+    ExchangeError,
+    SourceImage,
+    SourceParticle,
+    Stated,
+    files_below,
+)
+from semsize.exchange.which_picture import ImageFolder
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.polygons import ShapeError
 from semsize.structures.states import STATES
@@ -45,24 +51,11 @@ def read_imagej(folder: Path, images: ImageFolder, account: Account) -> Iterator
     if not files:
         raise ExchangeError(f"{folder}: holds no .zip or .roi files; give the folder that does")
     stated = [Stated.of_file(path, folder, [path.stem, _DECORATION.sub("", path.stem)], on_disk=True) for path in files]
-    matches = images.match(stated, account)
-    doubts = rivals(matches, [one.text for one in stated])
-    paired, done = set(), set()
-    for path, one, match, doubt in zip(files, stated, matches, doubts, strict=True):
-        paired |= {match.path, *match.candidates}
-        if match.path is None and match.trouble is None:
-            account.note("ROI files left out, no image of that name", one.text)
-            continue
-        if match.path is not None and match.path in done:
-            continue
-        done.add(match.path)
-        name = one.text if match.path is None else images.name_of(match.path)
-        image = SourceImage(match.path, name, trouble=doubt or match.trouble, candidates=match.candidates)
+    left_out = "ROI files left out, no image of that name"
+    for path, image in images.paired(stated, account, left_out, "without a ROI file"):
         if image.trouble is None:
             image.particles.extend(_particles(path, image, account))
         yield image
-    for path in sorted(set(images.files) - paired):
-        account.note("images left out, without a ROI file", images.name_of(path))
 
 
 def roi_shape(roi: roifile.ImagejRoi) -> Shape | None:
@@ -109,21 +102,22 @@ def roi_zip(path: Path, masks: CroppedMasks, states: Sequence[str | None]) -> No
 
 
 def _composite(outlines: Sequence[np.ndarray], name: str) -> roifile.ImagejRoi:
-    """Several outlines as ImageJ's ShapeRoi: move to, line to …, close."""
+    """Several outlines as ImageJ's ShapeRoi: move to (0), line to (1) …, close (4)."""
     path = []
     for outline in outlines:
         path += [0.0, *outline[0]]
         for corner in outline[1:]:
             path += [1.0, *corner]
         path.append(4.0)
-    (left, top), (right, bottom) = (extreme(np.concatenate(outlines), axis=0) for extreme in (np.min, np.max))
+    corners = np.concatenate(outlines).astype(int)
+    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
     return roifile.ImagejRoi(
         roitype=_TYPES.RECT,
         name=name,
-        left=int(left),
-        top=int(top),
-        right=int(right),
-        bottom=int(bottom),
+        left=left,
+        top=top,
+        right=right,
+        bottom=bottom,
         shape_roi_size=len(path),
         multi_coordinates=np.array(path, np.float32),
     )
@@ -136,12 +130,10 @@ def _particles(path: Path, image: SourceImage, account: Account) -> Iterator[Sou
             roi = roifile.ImagejRoi.frombytes(data)
             shape = roi_shape(roi)
         except ShapeError as error:
-            image.unread.append(str(error))
-            account.note(f"annotations left out, {error}", place)
+            account.leave_out(image, str(error), place)
             continue
         except Exception as error:  # roifile lets struct.error, assertions and others through
-            image.unread.append("they are not in the form of their format")
-            account.note("annotations left out, not in the form of their format", f"{place} ({error!r})")
+            account.leave_out(image, MALFORMED, place, f" ({error!r})")
             continue
         if shape is None:
             image.unread.append("they have no area")
@@ -170,10 +162,7 @@ def _rois(path: Path, image: SourceImage, account: Account) -> Iterator[tuple[st
                     raise zipfile.BadZipFile(f"it would be {entry.file_size} bytes large")
                 data = archive.read(entry)
             except _ZIP_ERRORS as error:
-                image.unread.append("their zip entry is damaged")
-                account.note(
-                    "annotations left out, their zip entry is damaged", f"{path.name}: {entry.filename} ({error})"
-                )
+                account.leave_out(image, "their zip entry is damaged", f"{path.name}: {entry.filename}", f" ({error})")
             else:
                 yield Path(entry.filename).stem, data
 
@@ -188,7 +177,7 @@ def _is_other_archive(path: Path, account: Account) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except _ZIP_ERRORS:  # a single ROI, or what its image will be told of
+    except _ZIP_ERRORS:  # a single ROI, or what its image's trouble will say
         return False
     if not entries or any(map(_is_roi, entries)):
         return False

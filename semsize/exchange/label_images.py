@@ -13,9 +13,8 @@ import numpy as np
 from scipy import ndimage
 
 from semsize.exchange.shapes import Bitmap
-from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle
-from semsize.exchange.stated_names import Stated
-from semsize.exchange.which_picture import ImageFolder, rivals
+from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, Stated
+from semsize.exchange.which_picture import ImageFolder
 from semsize.sem import SEMReadError, read_stored
 from semsize.structures.masks import CroppedMasks
 
@@ -37,8 +36,6 @@ def read_label_images(
 
     Each image comes once; one that has two label images, or one that cannot be read, carries that as its trouble.
 
-    What is no label image, or cannot be read, is the trouble of its picture.
-
     Args:
         images: the images.
         labels: the label images; may be the same folder, where the ends of names tell which is which.
@@ -59,30 +56,16 @@ def read_label_images(
         )
         for path in label_files
     ]
-    matches = images.match(stated, account)
-    doubts = rivals(matches, [one.text for one in stated])
-    given, paired, done = set(images.files), set(), set()
-    for path, one, match, doubt in zip(label_files, stated, matches, doubts, strict=True):
-        if match.path is None and path in given:  # a picture among the label images
-            continue
-        if match.path is None and match.trouble is None:
-            account.note("label images left out, no image of that name (--suffix names the end)", one.text)
-            continue
-        paired |= {path, match.path, *match.candidates}
-        if match.path is not None and match.path in done:
-            continue
-        done.add(match.path)
-        name = one.text if match.path is None else images.name_of(match.path)
-        image = SourceImage(match.path, name, trouble=doubt or match.trouble, candidates=match.candidates)
+    left_out = "label images left out, no image of that name (--suffix names the end)"
+    for path, image in images.paired(stated, account, left_out, "without a label image"):
         if image.trouble is None:
             try:
                 values = read_labels(path)
-                image.particles, image.size = label_particles(values, path, binary, name, account), values.shape
+                image.particles = label_particles(values, path, binary, image.name, account)
+                image.size = values.shape
             except ExchangeError as error:
                 image.trouble = str(error)
         yield image
-    for image in sorted(set(images.files) - paired):
-        account.note("images left out, without a label image", images.name_of(image))
 
 
 def picture_stems(stem: str, suffix: str) -> list[str]:
@@ -119,14 +102,9 @@ def read_labels(path: Path) -> np.ndarray:
 
 
 def label_particles(labels: np.ndarray, path: Path, binary: bool, name: str, account: Account) -> list[SourceParticle]:
-    """The particles of a label image or, where `binary`, of a mask; named after their labels.
+    """The particles of labels (H, W) int64 from 0 or, where `binary`, of a mask; named after their labels.
 
-    Args:
-        labels: (H, W) int64 from 0.
-        path: of the file, for messages.
-        binary: see `read_label_images`.
-        name: of the picture, for the account.
-        account: takes a label of the ground, and labels in several pieces.
+    A label of the ground and labels in several pieces are noted under the picture's `name`; messages name the file.
 
     Raises:
         ExchangeError: the file holds a mask and not labels, or labels and not a mask, or a picture.

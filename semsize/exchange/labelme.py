@@ -10,10 +10,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from semsize.exchange.outlines import simple_outlines
-from semsize.exchange.shapes import Bitmap, Ellipse, Polygon, Shape, rectangle
-from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, files_below, stated_size
-from semsize.exchange.stated_names import Stated
+from semsize.exchange.shapes import Bitmap, Ellipse, Polygon, Shape, rectangle, simple_outlines
+from semsize.exchange.source import (
+    Account,
+    ExchangeError,
+    SourceImage,
+    Stated,
+    files_below,
+    grouped_particles,
+    stated_size,
+)
 from semsize.exchange.which_picture import ImageFolder, Match, rivals
 from semsize.sem import SEMReadError, read_grey
 from semsize.structures.files import read_json
@@ -58,11 +64,10 @@ def read_labelme(folder: Path, images: ImageFolder, account: Account) -> Iterato
         image = SourceImage(match.path, name, size=stated_size(data.get("imageHeight"), data.get("imageWidth")))
         image.trouble, image.candidates = doubt or match.trouble, match.candidates
         if image.trouble is None:
-            image.particles.extend(_particles(data["shapes"], image, account))
+            image.particles = grouped_particles(data["shapes"], "shape", _shape_and_label, image, account)
         listed |= {image.path, *image.candidates}
         yield image
-    for path in sorted(set(images.files) - listed):
-        account.note("images left out, without an annotation file", images.name_of(path))
+    images.note_unused(listed, account, "without an annotation file")
 
 
 def labelme_shape(data: Mapping[str, Any]) -> Shape | None:
@@ -148,7 +153,7 @@ def _matches(
         Stated.in_text(str(data.get("imagePath") or f"{path.stem}{path.suffix}"), path.parent, folder, beside=True)
         for path, data in read
     ]
-    stated = [dataclasses.replace(one, text=label) for one, label in zip(stated, labels, strict=True)]
+    stated = [dataclasses.replace(name, text=label) for name, label in zip(stated, labels, strict=True)]
     called = [Stated.of_file(path, folder, [path.stem], on_disk=True) for path, _ in read]
     matches = []
     for (path, data), by_path, by_name in zip(
@@ -185,23 +190,9 @@ def _is_drawn_on(data: Mapping[str, Any], path: Path) -> bool:
     return drawn_on is None or (drawn_on.shape == grey.shape and abs(drawn_on - grey).mean() < ALIKE_LEVELS)
 
 
-def _particles(entries: Sequence[Any], image: SourceImage, account: Account) -> list[SourceParticle]:
-    name = image.name
-    groups: dict[Any, list[SourceParticle]] = {}
-    for number, entry in enumerate(entries, start=1):
-        place = f"shape {number}"
-        with account.tolerate(f"{name}: {place}", image):
-            shape, label = labelme_shape(entry), entry.get("label")
-            if shape is None:
-                image.unread.append("they have no area")
-                account.note(f"annotations left out, a {entry['shape_type']} has no area", f"{name}: {place}")
-                continue
-            flags = entry.get("flags") or {}
-            label = next((flag for flag in STATES if flags.get(flag) is True), label)
-            part = SourceParticle(place, (shape,), None if label in (None, "") else str(label))
-            group = entry.get("group_id")
-            groups.setdefault(place if group is None else (str(label), str(group)), []).append(part)
-    return [
-        SourceParticle(parts[0].name, sum((part.shapes for part in parts), ()), parts[0].label)
-        for parts in groups.values()
-    ]
+def _shape_and_label(entry: Mapping[str, Any]) -> tuple[Shape | None, str, Any, Any]:
+    """Shape, its kind, label and group of an entry of `shapes`; see `grouped_particles`."""
+    shape, label, group = labelme_shape(entry), entry.get("label"), entry.get("group_id")
+    flags = entry.get("flags") or {}
+    label = next((flag for flag in STATES if flags.get(flag) is True), label)
+    return shape, entry.get("shape_type"), label, None if group is None else (str(label), str(group))

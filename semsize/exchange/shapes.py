@@ -1,4 +1,4 @@
-"""Shapes as annotation tools store them, in float coordinates, and the one place where they become pixels.
+"""Shapes and pixels: what annotation tools store as shapes becomes pixels here, and masks become outlines.
 
 Coordinates are (x, y) in pixels with (0, 0) at the image's upper left corner, so that pixel centres lie at integers +
 0.5; VIA, LabelMe, COCO and ImageJ's areas all count so. A pixel belongs to a shape if its centre does; a centre that
@@ -11,29 +11,24 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+import cv2
 import numpy as np
 
-from semsize.exchange.crossings import cross_each_other, crosses_itself
+from semsize.structures.masks import Placed
 from semsize.structures.polygons import ShapeError, polygons
 
-_LEAST_OVERLAP = 0.5  # intersection over union of the box of an outline and the stated one
-_BOX_TOLERANCE_PX = 2.0  # programs count the last pixel in or not, and round
+_EDGES_AT_ONCE = 64  # compared with all others that overlap them in x
+Bounds = tuple[float, float, float, float]
 
-Placed = tuple[np.ndarray, tuple[int, int]]
-"""A crop (h, w) of uint8 0/1 and the (row, column) of its first pixel."""
+_NO_PIXELS: Placed = (np.zeros((0, 0), np.uint8), (0, 0))
 
 
 @dataclass(frozen=True, eq=False)
 class Polygon:
-    """One particle's outlines.
+    """One particle's outlines; each is filled wherever it winds round a point."""
 
-    Attributes:
-        rings: (K, 2) float64 arrays of corners, open or closed. Each is filled wherever it winds round a point.
-        with_holes: the rings are added modulo two, so that one inside another is a hole; otherwise they are joined.
-    """
-
-    rings: tuple[np.ndarray, ...]
-    with_holes: bool = False
+    rings: tuple[np.ndarray, ...]  # (K, 2) float64 arrays of corners, open or closed
+    with_holes: bool = False  # the rings are added modulo two, so that one inside another is a hole; else joined
 
     def __post_init__(self):
         if not self.rings:
@@ -45,35 +40,24 @@ class Polygon:
                 raise ShapeError("a coordinate of theirs is no number")
 
     @property
-    def bounds(self) -> tuple[float, float, float, float]:
+    def bounds(self) -> Bounds:
         """(x1, y1, x2, y2)."""
         corners = np.concatenate(self.rings)
         return *corners.min(axis=0), *corners.max(axis=0)
 
     def covers(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Whether the centres of the pixels of a window lie inside, (R, C) bool.
-
-        Args:
-            rows: (R,) ascending, without gaps.
-            columns: (C,) likewise.
-        """
+        """Whether the centres of the pixels of a window lie inside, (R, C) bool; rows and columns have no gaps."""
         filled = [winding_numbers(ring, rows, columns) != 0 for ring in self.rings]
         return np.logical_xor.reduce(filled) if self.with_holes else np.logical_or.reduce(filled)
 
 
 @dataclass(frozen=True)
 class Ellipse:
-    """An ellipse, or a circle.
+    """An ellipse, or a circle."""
 
-    Attributes:
-        centre: (x, y).
-        semi_axes: positive; before the turn the first lies along x.
-        angle: radians, from x towards y (clockwise on the screen).
-    """
-
-    centre: tuple[float, float]
-    semi_axes: tuple[float, float]
-    angle: float = 0.0
+    centre: tuple[float, float]  # (x, y)
+    semi_axes: tuple[float, float]  # positive; before the turn the first lies along x
+    angle: float = 0.0  # radians, from x towards y (clockwise on the screen)
 
     def __post_init__(self):
         if not all(map(math.isfinite, (*self.centre, *self.semi_axes, self.angle))):
@@ -82,7 +66,7 @@ class Ellipse:
             raise ShapeError("their radius is not above 0")
 
     @property
-    def bounds(self) -> tuple[float, float, float, float]:
+    def bounds(self) -> Bounds:
         """(x1, y1, x2, y2)."""
         (x, y), (a, b) = self.centre, self.semi_axes
         half_width = math.hypot(a * math.cos(self.angle), b * math.sin(self.angle))
@@ -90,7 +74,7 @@ class Ellipse:
         return x - half_width, y - half_height, x + half_width, y + half_height
 
     def covers(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Whether the centres of the pixels of a window lie inside, (R, C) bool; see `Polygon.covers`."""
+        """Whether the centres of the pixels of a window lie inside, (R, C) bool."""
         x, y = columns[None, :] + 0.5 - self.centre[0], rows[:, None] + 0.5 - self.centre[1]
         along = x * math.cos(self.angle) + y * math.sin(self.angle)
         across = y * math.cos(self.angle) - x * math.sin(self.angle)
@@ -99,18 +83,13 @@ class Ellipse:
 
 @dataclass(frozen=True, eq=False)
 class Bitmap:
-    """Pixels that the source stores as such.
+    """Pixels that the source stores as such."""
 
-    Attributes:
-        crop: (h, w), zero is background.
-        origin: (row, column) of its first pixel; may lie outside the image.
-    """
-
-    crop: np.ndarray
-    origin: tuple[int, int]
+    crop: np.ndarray  # (h, w), zero is background
+    origin: tuple[int, int]  # (row, column) of its first pixel; may lie outside the image
 
     @property
-    def bounds(self) -> tuple[float, float, float, float]:
+    def bounds(self) -> Bounds:
         """(x1, y1, x2, y2) of the pixels that are set; all the same point where none is."""
         row, column = self.origin
         rows, columns = np.flatnonzero(self.crop.any(axis=1)), np.flatnonzero(self.crop.any(axis=0))
@@ -119,7 +98,7 @@ class Bitmap:
         return column + columns[0], row + rows[0], column + columns[-1] + 1, row + rows[-1] + 1
 
     def covers(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """The pixels of a window within the crop, (R, C) bool; see `Polygon.covers`."""
+        """The pixels of a window within the crop, (R, C) bool."""
         return self.crop[np.ix_(rows - self.origin[0], columns - self.origin[1])] != 0
 
 
@@ -160,10 +139,13 @@ def _are_x_and_y(first: np.ndarray, second: np.ndarray) -> bool:
 def rasterise(shape: Shape, image_shape: tuple[int, int]) -> Placed:
     """The pixels of a shape that lie in an image of (H, W); the crop spans the shape's bounds and may be empty."""
     x1, y1, x2, y2 = shape.bounds
-    top, bottom = _pixel_range(y1, y2, image_shape[0])
-    left, right = _pixel_range(x1, x2, image_shape[1])
+    top, bottom, left, right = (
+        int(min(max(rounded(end), 0), side))
+        for ends, side in (((y1, y2), image_shape[0]), ((x1, x2), image_shape[1]))
+        for rounded, end in zip((math.floor, math.ceil), ends, strict=True)
+    )
     if top >= bottom or left >= right:
-        return np.zeros((0, 0), np.uint8), (0, 0)
+        return _NO_PIXELS
     return shape.covers(np.arange(top, bottom), np.arange(left, right)).astype(np.uint8), (top, left)
 
 
@@ -171,28 +153,13 @@ def union(shapes: Sequence[Shape], image_shape: tuple[int, int]) -> Placed:
     """The pixels of several shapes that make one particle."""
     placed = [(crop, origin) for crop, origin in (rasterise(shape, image_shape) for shape in shapes) if crop.size]
     if len(placed) < 2:
-        return placed[0] if placed else (np.zeros((0, 0), np.uint8), (0, 0))
+        return placed[0] if placed else _NO_PIXELS
     top, left = np.min([origin for _, origin in placed], axis=0)
     bottom, right = np.max([np.add(origin, crop.shape) for crop, origin in placed], axis=0)
     joined = np.zeros((bottom - top, right - left), np.uint8)
     for crop, (row, column) in placed:
         joined[row - top : row - top + crop.shape[0], column - left : column - left + crop.shape[1]] |= crop
     return joined, (int(top), int(left))
-
-
-def are_elsewhere(shapes: Sequence[Shape], stated: Sequence[float]) -> bool:
-    """Whether the box of several shapes hardly overlaps a stated one (x, y, width, height), read as two corners too."""
-    bounds = np.array([shape.bounds for shape in shapes])
-    own = np.concatenate([bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)])
-    corner, extent = np.array(stated[:2]), np.array(stated[2:])
-    boxes = [np.concatenate([corner, end]) for end in (corner + extent, extent) if (end > corner).all()]
-    return all(np.abs(own - box).max() > _BOX_TOLERANCE_PX and _overlap(own, box) < _LEAST_OVERLAP for box in boxes)
-
-
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two boxes (x1, y1, x2, y2)."""
-    common = np.prod(np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0))
-    return float(common / (np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]) - common))
 
 
 def leaves(shape: Shape, image_shape: tuple[int, int]) -> bool:
@@ -220,6 +187,106 @@ def winding_numbers(corners: np.ndarray, rows: np.ndarray, columns: np.ndarray) 
     return np.cumsum(turns[:, :-1], axis=1)
 
 
-def _pixel_range(low: float, high: float, side: int) -> tuple[int, int]:
-    """First and past-the-last of the pixels, 0 to side, that a shape between two coordinates can touch."""
-    return int(min(max(math.floor(low), 0), side)), int(min(max(math.ceil(high), 0), side))
+def crosses_itself(corners: np.ndarray) -> bool:
+    """Whether two edges of a ring (K, 2), open or closed, cross at a point inside both.
+
+    Edges that only touch, share a corner or lie on one another do not count.
+    """
+    corners = corners[np.any(corners != np.roll(corners, 1, axis=0), axis=1)]
+    if len(corners) < 4:
+        return False
+    start, end = corners, np.roll(corners, -1, axis=0)
+    left, right = np.minimum(start[:, 0], end[:, 0]), np.maximum(start[:, 0], end[:, 0])
+    order = np.argsort(left)
+    start, end, left, right = start[order], end[order], left[order], right[order]
+    for first in range(0, len(start), _EDGES_AT_ONCE):
+        block = slice(first, first + _EDGES_AT_ONCE)
+        last = np.searchsorted(left, right[block].max(), side="right")
+        if _any_cross(start[block, None], end[block, None], start[None, first:last], end[None, first:last]):
+            return True
+    return False
+
+
+def cross_each_other(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether an edge of a ring (K, 2) and one of another (L, 2), open or closed, cross at a point inside both."""
+    start, end = (np.roll(first, shift, axis=0)[:, None] for shift in (0, -1))
+    blocks = (slice(low, low + _EDGES_AT_ONCE) for low in range(0, len(first), _EDGES_AT_ONCE))
+    return any(_any_cross(start[b], end[b], second[None], np.roll(second, -1, axis=0)[None]) for b in blocks)
+
+
+def _any_cross(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> bool:
+    """Whether any edge a-b properly crosses any edge c-d; arrays (N, 1, 2) and (1, M, 2)."""
+
+    def side(start: np.ndarray, end: np.ndarray, point: np.ndarray) -> np.ndarray:
+        along, towards = end - start, point - start
+        return np.sign(along[..., 0] * towards[..., 1] - along[..., 1] * towards[..., 0])
+
+    return bool(((side(a, b, c) * side(a, b, d) < 0) & (side(c, d, a) * side(c, d, b) < 0)).any())
+
+
+def mask_outlines(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarray]:
+    """Closed outlines of a mask along its pixels' edges: rasterised again they give the same mask, pixel for pixel.
+
+    Pieces and holes each have their own; pieces that touch at a corner only are kept apart, such holes are one. Outer
+    outlines run clockwise on the screen, those of holes the other way; `ring_area` tells them apart.
+
+    Returns:
+        (K, 2) float64 corners (x, y) at whole pixels, without the closing one and without corners on a straight line.
+    """
+    # OpenCV follows pixel centres and joins pixels that touch at a corner. So the ground is followed, not the mask, at
+    # twice its size: the two centres x of a pixel, 2 c and 2 c + 1, then lie next to its edges (x + 1) // 2.
+    ground = np.pad(np.asarray(crop) == 0, 1, constant_values=True).astype(np.uint8).repeat(2, 0).repeat(2, 1)
+    contours, _ = cv2.findContours(ground, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    rings = []
+    for contour in contours:
+        if contour.min() == 0:  # the border of the frame that was padded on
+            continue
+        ring = (contour[:, 0] + 1) // 2 - 1
+        ring = ring[np.any(ring != np.roll(ring, 1, axis=0), axis=1)]
+        step = np.sign(ring - np.roll(ring, 1, axis=0))
+        ring = ring[np.any(step != np.roll(step, -1, axis=0), axis=1)]
+        to_right = np.flatnonzero(np.roll(ring[:, 0], -1) > ring[:, 0])
+        rings.append(np.roll(ring, -to_right[np.lexsort(ring[to_right].T)[0]], axis=0))
+    rings.sort(key=lambda ring: (ring[0, 1], ring[0, 0]))
+    return [ring + np.array(origin[::-1], np.float64) for ring in rings]
+
+
+def simple_outlines(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarray]:
+    """Outlines of a mask's pieces for formats that know no holes: each is cut open by a slit of no width.
+
+    Rasterised again, each filled wherever it winds round and all joined, they give the same mask, holes included.
+    """
+    rings = mask_outlines(crop, origin)
+    pieces = [ring for ring in rings if ring_area(ring) > 0]
+    holes = [ring for ring in rings if ring_area(ring) < 0]
+    for hole in sorted(holes, key=lambda ring: ring[:, 1].min()):
+        _cut_open(pieces, hole)
+    return pieces
+
+
+def _cut_open(pieces: list[np.ndarray], hole: np.ndarray) -> None:
+    """Join a hole by a slit, straight up from its topmost corner, to the ring that it meets, in place.
+
+    What is met is the outline or a hole that begins higher up, and has therefore been joined before.
+    """
+    first = np.lexsort(hole.T)[0]  # topmost, of these the leftmost
+    x, y = hole[first]
+    slit_end = -np.inf
+    for number, piece in enumerate(pieces):
+        end = np.roll(piece, -1, axis=0)
+        level = piece[:, 1] == end[:, 1]
+        beneath = np.minimum(piece[:, 0], end[:, 0]) <= x
+        over = x < np.maximum(piece[:, 0], end[:, 0])
+        for edge in np.flatnonzero(level & beneath & over & (piece[:, 1] < y)):
+            if piece[edge, 1] > slit_end:
+                slit_end, met, after = piece[edge, 1], number, edge + 1
+    there, back = np.roll(hole, -first, axis=0), hole[first]
+    pieces[met] = np.concatenate(
+        [pieces[met][:after], [(x, slit_end)], there, [back, (x, slit_end)], pieces[met][after:]]
+    )
+
+
+def ring_area(ring: np.ndarray) -> float:
+    """Signed area of a ring (K, 2): positive where it runs clockwise on the screen."""
+    x, y = (ring - ring[0]).T
+    return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2

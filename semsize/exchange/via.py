@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from semsize.exchange.outlines import simple_outlines
-from semsize.exchange.shapes import Ellipse, Polygon, Shape, rectangle
-from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle
-from semsize.exchange.stated_names import Stated
+from semsize.exchange.shapes import Ellipse, Polygon, Shape, rectangle, simple_outlines
+from semsize.exchange.source import Account, ExchangeError, SourceImage, Stated, grouped_particles
 from semsize.exchange.which_picture import ImageFolder
 from semsize.structures.files import read_json
 from semsize.structures.masks import CroppedMasks
@@ -43,8 +41,14 @@ def read_via(
     Raises:
         ExchangeError: it is no VIA file of these versions.
     """
-    data = read_json(path, ExchangeError)
-    named = []
+
+    def read_region(region: Mapping[str, Any]) -> tuple[Shape | None, str, Any, Any]:
+        attributes, shape = region.get("region_attributes") or {}, via_shape(region["shape_attributes"])
+        shared = attributes.get(group) if group else None
+        label = attributes.get(label_attribute)
+        return shape, region["shape_attributes"]["name"], label, None if shared in (None, "") else str(shared)
+
+    data, named = read_json(path, ExchangeError), []
     for key, entry in _entries(data, path):
         if isinstance(entry.get("filename"), str) and entry["filename"]:
             named.append(entry)
@@ -58,16 +62,15 @@ def read_via(
         listed |= {image.path, *image.candidates}
         doubles[image.path or id(image)].append((image, _regions(entry, account)))
     for entries in doubles.values():
-        image, regions = next((one for one in entries if one[1]), entries[0])
+        image, regions = next(((image, regions) for image, regions in entries if regions), entries[0])
         if any(others and others != regions for _, others in entries):
             image.trouble = f"{len(entries)} entries are of it, with different regions: keep the one that is its own"
             regions = []
         elif len(entries) > 1:
             account.note("images listed more than once, taken once", image.name)
-        image.particles.extend(_particles(regions, image, account, label_attribute, group))
+        image.particles = grouped_particles(regions, "region", read_region, image, account)
         yield image
-    for path_left in sorted(set(images.files) - listed):
-        account.note("images left out, not in the annotation file", images.name_of(path_left))
+    images.note_unused(listed, account, "not in the annotation file")
 
 
 def via_shape(attributes: Mapping[str, Any]) -> Shape | None:
@@ -113,32 +116,6 @@ def via_project(images: Sequence[tuple[Mapping[str, Any], CroppedMasks, Sequence
         entry = {"filename": record["file_name"], "size": -1, "regions": regions, "file_attributes": {}}
         project[f"{record['file_name']}-1"] = entry
     return project
-
-
-def _particles(
-    regions: Sequence[Any], image: SourceImage, account: Account, label_attribute: str, group: str | None
-) -> list[SourceParticle]:
-    """Particles of an entry's regions; see `read_via`."""
-    name = image.name
-    groups: dict[Any, list[SourceParticle]] = {}
-    for position, region in enumerate(regions, start=1):
-        place = f"region {position}"
-        with account.tolerate(f"{name}: {place}", image):
-            attributes = region.get("region_attributes") or {}
-            shape = via_shape(region["shape_attributes"])
-            if shape is None:
-                image.unread.append("they have no area")
-                kind = region["shape_attributes"]["name"]
-                account.note(f"annotations left out, a {kind} has no area", f"{name}: {place}")
-                continue
-            label = attributes.get(label_attribute)
-            particle = SourceParticle(place, (shape,), str(label) if label not in (None, "") else None)
-            shared = attributes.get(group) if group else None
-            groups.setdefault(place if shared in (None, "") else ("group", str(shared)), []).append(particle)
-    return [
-        SourceParticle(parts[0].name, sum((part.shapes for part in parts), ()), parts[0].label)
-        for parts in groups.values()
-    ]
 
 
 def _regions(entry: Mapping[str, Any], account: Account) -> list[Any]:

@@ -8,36 +8,37 @@ named, where two fit equally well, and where a stated folder or another file on 
 import filecmp
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from semsize.exchange.source import IMAGE_ENDINGS, Account, ExchangeError, files_below, short_name
-from semsize.exchange.stated_names import Parts, Stated, fold, folded, parts_of
+from semsize.exchange.source import (
+    IMAGE_ENDINGS,
+    Account,
+    ExchangeError,
+    Parts,
+    SourceImage,
+    Stated,
+    files_below,
+    fold,
+    folded,
+    parts_of,
+    short_name,
+)
 
 
 @dataclass(eq=False)
 class Match:
-    """The picture of a stated name.
+    """The picture of a stated name."""
 
-    Attributes:
-        path: the picture; None where there is none, or it is not certain.
-        trouble: why it is not certain, in a clause that names the candidates; None otherwise.
-        candidates: pictures that it may be.
-        parts: the path that led to the picture, folded.
-        depth: how many of them the source states.
-        common: how many parts at the ends of both paths are the same.
-        by_root: the name is what the picture is called below the folder that was given.
-    """
-
-    path: Path | None = None
-    trouble: str | None = None
-    candidates: tuple[Path, ...] = ()
-    parts: Parts = field(default=(), repr=False)
-    depth: int = field(default=0, repr=False)
-    common: int = field(default=0, repr=False)
-    by_root: bool = field(default=False, repr=False)
+    path: Path | None = None  # None where there is none, or it is not certain
+    trouble: str | None = None  # why it is not certain, in a clause that names the candidates
+    candidates: tuple[Path, ...] = ()  # pictures that it may be
+    parts: Parts = ()  # the path that led to the picture, folded
+    depth: int = 0  # how many of the parts the source states
+    common: int = 0  # how many parts at the ends of both paths are the same
+    by_root: bool = False  # the name is what the picture is called below the folder that was given
 
     def fail(self, trouble: str) -> None:
         """Take the picture back."""
@@ -65,14 +66,11 @@ class ImageFolder:
 
     @classmethod
     def of_files(cls, files: Sequence[Path], names: Sequence[str] | None = None) -> Self:
-        """These image files, wherever they lie.
+        """These image files, wherever they lie; ExchangeError where there are none.
 
         Args:
             files: the files.
             names: what each is called; None: its path below the folder that all lie in.
-
-        Raises:
-            ExchangeError: there are none.
         """
         if not files:
             raise ExchangeError("no image files are given; name one at least")
@@ -109,17 +107,49 @@ class ImageFolder:
 
         Equal names are given the same picture: what stands behind them only the reader can compare.
         """
-        matches = [self._candidate(one) for one in stated]
+        matches = [self._candidate(name) for name in stated]
         pairs = list(zip(stated, matches, strict=True))
-        self._fail_namesakes([(one, match) for one, match in pairs if match.path is not None])
-        self._fail_outdone([(one, match) for one, match in pairs if match.path is not None])
-        for one, match in pairs:
+        self._fail_namesakes([(name, match) for name, match in pairs if match.path is not None])
+        self._fail_outdone([(name, match) for name, match in pairs if match.path is not None])
+        for name, match in pairs:
             if match.path is not None and match.common == 1 and match.depth > 1:
                 account.note(
                     "images found by their file name alone, in another folder than stated: make sure they are the same",
-                    f"{one.text} is taken for {self.name_of(match.path)}",
+                    f"{name.text} is taken for {self.name_of(match.path)}",
                 )
         return matches
+
+    def paired(
+        self, stated: Sequence[Stated], account: Account, left_out: str, unused: str
+    ) -> Iterator[tuple[Path, SourceImage]]:
+        """Files that are of one picture each (`Stated.of_file`), with their image; each picture comes once.
+
+        What is noted: `left_out` of a file without a picture, `unused` of a picture without a file. A file without a
+        picture that is a picture itself is passed over.
+        """
+        matches = self.match(stated, account)
+        doubts = rivals(matches, [name.text for name in stated])
+        used, done = set(), set()
+        for name, match, doubt in zip(stated, matches, doubts, strict=True):
+            if match.path is None and name.own in self._names:
+                continue
+            if match.path is None and match.trouble is None:
+                account.note(left_out, name.text)
+                continue
+            used |= {name.own, match.path, *match.candidates}
+            if match.path is None or match.path not in done:
+                called = name.text if match.path is None else self.name_of(match.path)
+                yield (
+                    name.own,
+                    SourceImage(match.path, called, trouble=doubt or match.trouble, candidates=match.candidates),
+                )
+            done.add(match.path)
+        self.note_unused(used, account, unused)
+
+    def note_unused(self, used: Set[Path | None], account: Account, reason: str) -> None:
+        """Note the pictures that no annotation is of."""
+        for path in sorted(set(self.files) - used):
+            account.note(f"images left out, {reason}", self.name_of(path))
 
     def _candidate(self, stated: Stated) -> Match:
         """The picture whose path has the longest end in common with the stated one."""
@@ -157,51 +187,51 @@ class ImageFolder:
             if match.common > 1:
                 count = min(match.common, match.depth)
                 bases[match.parts[:-count]].add(self._places[match.path][:-count])
-        doubtful = [(one, match) for one, match in pairs if match.common == 1 < len(match.parts)]
-        for one, match in doubtful:
+        doubtful = [(name, match) for name, match in pairs if match.common == 1 < len(match.parts)]
+        for name, match in doubtful:
             named, folder = self.name_of(match.path), match.parts[-2]
             if match.depth > 1 and folder in self._folder_names:
                 match.fail(f"the folder {folder} is there and does not hold it, {named} is a namesake")
-            elif one.beside and match.parts[:-1] in self._folders:
+            elif name.beside and match.parts[:-1] in self._folders:
                 match.fail(f"its folder holds images and not this one, {named} is a namesake")
-            elif one.beside and match.depth > 1 and len(Path(named).parts) > 1:
+            elif name.beside and match.depth > 1 and len(Path(named).parts) > 1:
                 match.fail(
                     f"its folder is {folder}, {named} is a namesake; if it is the one, give the folders of both alone"
                 )
             elif not match.by_root and self._belongs_elsewhere(match, bases):
                 match.fail(f"by the folders of the other names {named} is a namesake")
-        self._fail_files_on_disk([(one, match) for one, match in doubtful if match.path is not None])
+        self._fail_files_on_disk([(name, match) for name, match in doubtful if match.path is not None])
 
     def _fail_files_on_disk(self, doubtful: Sequence[tuple[Stated, Match]]) -> None:
         """Fail what leads, from a folder above the picture, to another file that is not among the pictures given."""
         bases = defaultdict(set)
-        for one, match in doubtful:
-            if match.depth > 1 and (found := _file_above(one, match)):
+        for name, match in doubtful:
+            if match.depth > 1 and (found := _file_above(name, match)):
                 base, other = found
                 bases[match.parts[:-2]].add(base)
                 match.fail(f"it is of {other}, which is not among the images given, not of {self.name_of(match.path)}")
         for _, match in doubtful:
             others = (base / match.path.name for base in bases[match.parts[:-1]]) if match.path is not None else ()
-            if other := next((one for one in others if one.is_file() and not _same(one, match.path)), None):
+            if other := next((path for path in others if path.is_file() and not _same(path, match.path)), None):
                 match.fail(f"by the other names it is of {other}, not of {self.name_of(match.path)}")
 
     def _fail_outdone(self, pairs: Sequence[tuple[Stated, Match]]) -> None:
         """Fail the names of a picture that another name fits better, or that its size in bytes contradicts."""
         claims = defaultdict(list)
-        for one, match in pairs:
-            claims[match.path].append((one, match))
+        for name, match in pairs:
+            claims[match.path].append((name, match))
         for path, of_path in claims.items():
             best = max(match.common for _, match in of_path)
-            rivals = {match.parts: one.text for one, match in of_path if match.common == best}
-            sizes = {one.byte_size for one, match in of_path if match.common == best} - {None}
+            rivals = {match.parts: name.text for name, match in of_path if match.common == best}
+            sizes = {name.byte_size for name, match in of_path if match.common == best} - {None}
             actual = path.stat().st_size if sizes else None
-            for one, match in of_path:
+            for name, match in of_path:
                 if match.common < best:
                     match.fail(f"{self.name_of(path)} is that of {next(iter(rivals.values()))}")
                 elif len(rivals) > 1:
                     match.fail(f"{_both(rivals.values())} fit {self.name_of(path)} equally well")
-                elif one.byte_size not in (None, actual) or (sizes and actual not in sizes):
-                    other = one.byte_size or next(iter(sizes))
+                elif name.byte_size not in (None, actual) or (sizes and actual not in sizes):
+                    other = name.byte_size or next(iter(sizes))
                     match.fail(
                         f"{self.name_of(path)} has {actual} bytes, not {other}: another picture, or saved anew; if it "
                         "is the one, set its size to -1"
@@ -211,7 +241,7 @@ class ImageFolder:
         """What a picture is called below the folder that was given."""
         *folders, last = Path(self._names[path]).parts
         lasts = {last, short_name(last)} | ({Path(last).stem} if endless else set())
-        return {folded((*folders, one)) for one in lasts}
+        return {folded((*folders, name)) for name in lasts}
 
     def _belongs_elsewhere(self, match: Match, bases: Mapping[Parts, set[Parts]]) -> bool:
         """Whether the other names have shown where a name's folder is, and its picture lies elsewhere in that."""
@@ -241,9 +271,9 @@ def _spelt(path: Path, endless: bool) -> Parts:
 
 def _existing(path: Path, endless: bool) -> Path | None:
     """The file of this path, or of this path and an ending of an image."""
-    endings = [one for end in IMAGE_ENDINGS for one in (end, end.upper(), end.title())] if endless else []
+    endings = [spelt for end in IMAGE_ENDINGS for spelt in (end, end.upper(), end.title())] if endless else []
     try:
-        return next((one for one in (path, *(Path(f"{path}{end}") for end in endings)) if one.is_file()), None)
+        return next((file for file in (path, *(Path(f"{path}{end}") for end in endings)) if file.is_file()), None)
     except (OSError, ValueError):  # a name that no file can have
         return None
 

@@ -1,24 +1,78 @@
 """A converted data set on disk: images by split, one annotation file each, and the account of the conversion."""
 
+import contextlib
 import shutil
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from semsize.exchange.conversion import ConvertedImage
-from semsize.exchange.new_folder import new_folder
-from semsize.exchange.source import short_name
-from semsize.exchange.splitting import SPLITS
-from semsize.structures.annotations import (
-    AnnotationError,
-    dataset,
-    image_record,
-    particle_record,
-    read_annotations,
-    write_annotations,
-)
+import numpy as np
 
+from semsize.exchange.conversion import ConvertedImage
+from semsize.exchange.source import ExchangeError, fold, short_name
+from semsize.structures import AnnotationError, dataset, image_record, particle_record
+from semsize.structures.coco_files import read_annotations, write_annotations
+from semsize.structures.states import STATES
+
+SPLITS = ("train", "val", "test")
 ACCOUNT_FILE = "conversion.txt"
 CONTRIBUTOR = "semsize.exchange"
+
+
+def split_by_share(names: Sequence[str], val: float, test: float, seed: int) -> dict[str, str]:
+    """Name to split, drawn: shares of val and test, each at least one image where it is asked for; the rest trains.
+
+    The same names, in any order, and the same seed give the same split. Shares of 1 in all leave nothing to train on:
+    such a set is for tests of a model that there is.
+
+    Raises:
+        ExchangeError: a share lies outside 0 to 1, or the images are too few for what is asked.
+    """
+    if not (min(val, test) >= 0 and val + test <= 1 + 1e-9):
+        raise ExchangeError(f"shares of val {val:g} and test {test:g} do not lie in 0 to 1, or are more than 1 in all")
+    order = np.random.default_rng(seed).permutation(sorted(names)).tolist()
+    trains = val + test < 1 - 1e-9
+    val_count, test_count = (max(round(share * len(order)), int(share > 0)) for share in (val, test))
+    if not trains:
+        val_count = len(order) - test_count
+    if val_count + test_count + trains > len(order) or (val > 0) > val_count:
+        raise ExchangeError(f"{len(order)} images are too few for val and test; annotate more, or give --val 0")
+    return {
+        name: "val" if place < val_count else "test" if place < val_count + test_count else "train"
+        for place, name in enumerate(order)
+    }
+
+
+def split_by_lists(names: Sequence[str], lists: Mapping[str, Path]) -> dict[str, str]:
+    """Name to split from files with a name a line, with or without ending; what no list names trains.
+
+    `lists` takes `val` and `test` to the file of their names.
+
+    Raises:
+        ExchangeError: a list cannot be read, or names no image or the same one twice.
+    """
+    split = dict.fromkeys(names, "train")
+    of_stem: dict[str, list[str]] = {}
+    for name in names:
+        for key in {fold(key) for key in (name, Path(name).name, Path(name).stem)}:
+            of_stem.setdefault(key, []).append(name)
+    for part, path in lists.items():
+        for listed in _lines(path):
+            found = of_stem.get(fold(listed.replace("\\", "/")), [])
+            if len(found) != 1:
+                raise ExchangeError(f"{path}: {listed} names {len(found)} of the images to write; correct the list")
+            if split[found[0]] != "train":
+                raise ExchangeError(f"{path}: {listed} was listed before; name each image once")
+            split[found[0]] = part
+    return split
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as cause:
+        raise ExchangeError(f"{path}: cannot be read as a list of names ({cause}); check the path") from None
 
 
 def write_dataset(
@@ -29,12 +83,8 @@ def write_dataset(
     Image files are copied as they are, since training reads whatever `semsize.sem.read_grey` reads; their names carry
     their folders, and a number where two would be the same.
 
-    Args:
-        out: the folder; one that an earlier conversion wrote is replaced.
-        images: in the order in which they are numbered.
-        split: name of each image to its split.
-        source: what was converted, in words.
-        account: contents of conversion.txt.
+    `split` takes the name of each image to its split, `source` says in words what was converted, and `account` is what
+    conversion.txt holds. A folder that an earlier conversion wrote is replaced.
 
     Raises:
         FolderExistsError: `out` holds something else.
@@ -95,3 +145,93 @@ def _new_name(image: ConvertedImage, stems: set[str]) -> str:
         stem = f"{plain}-{number}"
     stems.add(stem.lower())
     return stem + image.path.suffix.lower()
+
+
+def split_table(images: Sequence[ConvertedImage], split: Mapping[str, str]) -> str:
+    """Numbers of images, particles and states, a row a split."""
+    columns = ("images", "particles", "most", "ignored", *STATES, "unknown")
+    lines = ["split  " + "  ".join(f"{name:>9}" for name in columns)]
+    for part in SPLITS:
+        counts, chosen = Counter(), [image for image in images if split[image.name] == part]
+        for image in chosen:
+            whole = image.particle_count
+            counts.update(each["state"] or "unknown" for each in image.particles if not each["iscrowd"])
+            counts.update(images=1, particles=whole, ignored=len(image.particles) - whole)
+            counts["most"] = max(counts["most"], whole)
+        if chosen:
+            lines.append(f"{part:5}  " + "  ".join(f"{counts[name]:>{max(9, len(name))}}" for name in columns))
+    return "\n".join([*lines, "most: particles in the fullest image; ignored: specks, crowds, regions to ignore"])
+
+
+def empty_split_warnings(images: Sequence[ConvertedImage], split: Mapping[str, str]) -> Iterator[str]:
+    """A warning for each split that has images and no particle.
+
+    Raises:
+        ExchangeError: there is none to train on.
+    """
+    counts, sizes = Counter(), Counter(split[image.name] for image in images)
+    for image in images:
+        counts[split[image.name]] += image.particle_count
+    if sizes["train"] and not counts["train"]:
+        raise ExchangeError(f"no particle is in the {sizes['train']} images to train on; split them otherwise (--seed)")
+    for part in SPLITS:
+        if sizes[part] and not counts[part]:
+            yield f"WARNING: not one particle is in the {sizes[part]} images of {part}"
+
+
+def conversion_notes(images: Sequence[ConvertedImage], strange_labels: Counter[str]) -> list[str]:
+    """What to say of the labels that mean no state, and of the pixel sizes."""
+    notes = []
+    if strange_labels:
+        counts = ", ".join(f"{label} ({count})" for label, count in strange_labels.most_common())
+        notes.append(f"labels that are no state, kept as source_state (--label says what one means): {counts}")
+    sizes = Counter(image.pixel_size_nm for image in images)
+    unknown = sizes.pop(None, 0)
+    if sizes:
+        span = f"{min(sizes):g}" if len(sizes) == 1 else f"{min(sizes):g} to {max(sizes):g}"
+        notes.append(f"pixel size: {span} nm in {sum(sizes.values())} images")
+    if unknown:
+        notes.append(f"pixel size: not known in {unknown} images (--pixel-size says it)")
+    return notes
+
+
+class FolderExistsError(ValueError):
+    """The output folder holds what this program did not write; the message names it."""
+
+
+@contextlib.contextmanager
+def new_folder(path: str | Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Give an empty folder beside `path` to fill, and rename it to `path` once the body has ended without an error.
+
+    Args:
+        path: must not exist, be empty, or be a folder for which `is_ours` holds; the latter two are replaced.
+        is_ours: whether a folder that exists was made by the same program.
+
+    Raises:
+        FolderExistsError: `path` is a file, or a folder that another program made.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or is_ours(path))):
+        raise FolderExistsError(f"{path}: exists and was not written by this program; move it or give another --out")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        fresh = scratch / "new"
+        fresh.mkdir()
+        yield fresh
+        _put_in_place(fresh, path, scratch / "old")
+    finally:
+        shutil.rmtree(scratch)
+
+
+def _put_in_place(fresh: Path, path: Path, aside: Path) -> None:
+    """Rename `fresh` to `path`; what stood there goes aside, and comes back if that fails."""
+    replaced = path.exists()
+    if replaced:
+        path.rename(aside)
+    try:
+        fresh.rename(path)
+    except OSError:
+        if replaced:
+            aside.rename(path)
+        raise

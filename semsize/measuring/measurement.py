@@ -32,9 +32,9 @@ from semsize.measuring.tables import write_workbook
 from semsize.metrology import BiasRecord, ModelUse
 from semsize.metrology.bias_record import nearest_record
 from semsize.sem import SEMReadError
+from semsize.structures import write_predictions
 from semsize.structures.files import file_sha256, in_json, write_json
 from semsize.structures.pixel_size import PixelSize
-from semsize.structures.predictions import write_predictions
 
 PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pycocotools", "tifffile", "matplotlib")
 NETWORK_PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection")

@@ -26,10 +26,10 @@ from semsize.exchange import (
 )
 from semsize.measuring.inputs import DetectorRequest, ImageFile, InputError
 from semsize.metrology import BiasRecord
+from semsize.structures import PredictionError, read_predictions
 from semsize.structures.files import file_sha256, read_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
-from semsize.structures.predictions import PredictionError, read_predictions
 
 GROUP = "semsize.detectors"
 INSTALL = "with pip install 'tio2[train]'"

@@ -13,10 +13,10 @@ import numpy as np
 
 from semsize.exchange import short_name
 from semsize.measuring.inputs import ImageFile, OutputError, RunOptions
+from semsize.structures import prediction_record
 from semsize.structures.files import file_sha256, from_json, in_json, read_json, write_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
-from semsize.structures.predictions import prediction_record
 
 PART_FORMAT = 2
 """Of the files in parts/. Format 1 held pixel sizes, contrasts and counts that settings had decided."""

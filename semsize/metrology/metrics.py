@@ -20,7 +20,7 @@ from semsize.metrology.comparison import GROUPS, ImageComparison
 from semsize.metrology.matching import DICE_AT_IOU_50, f1_score, match
 from semsize.metrology.measurands import MEASURANDS
 from semsize.metrology.size_distribution import DistributionErrors, distribution_errors
-from semsize.structures.annotation_checks import CONFIGURATIONS
+from semsize.structures import CONFIGURATIONS
 
 RESIDUAL_MEASURANDS = tuple(name for name in MEASURANDS if "_nm" not in name)
 """Residuals are relative: those in nm are the same, as one pixel size applies to both sides."""

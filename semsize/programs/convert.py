@@ -14,10 +14,10 @@ from semsize.exchange.command import PEOPLE_ERRORS, add_arguments, convert
 from semsize.exchange.imagej_rois import read_imagej, roi_zip
 from semsize.exchange.label_images import label_image, read_label_images
 from semsize.exchange.labelme import labelme_file, read_labelme
-from semsize.exchange.new_folder import FolderExistsError, new_folder
 from semsize.exchange.source import Account
 from semsize.exchange.via import read_via, via_project
 from semsize.exchange.which_picture import ImageFolder
+from semsize.exchange.writing import FolderExistsError, new_folder
 from semsize.structures import AnnotationError, CroppedMasks, read_annotations
 from semsize.structures.files import write_json
 

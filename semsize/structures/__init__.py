@@ -2,21 +2,29 @@
 
 from semsize.structures.annotations import (
     CATEGORIES,
+    CONFIGURATIONS,
     AnnotationError,
     dataset,
     image_record,
     particle_record,
-    read_annotations,
     validate,
+)
+from semsize.structures.coco_files import (
+    PredictionError,
+    crowd_flag,
+    prediction_record,
+    read_annotations,
+    read_predictions,
     write_annotations,
+    write_predictions,
 )
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
-from semsize.structures.predictions import PredictionError, prediction_record, read_predictions, write_predictions
 from semsize.structures.states import STATES, USEFUL_STATES, assign_states, has_neighbour_within, visibility_class
 
 __all__ = [
     "CATEGORIES",
+    "CONFIGURATIONS",
     "STATES",
     "USEFUL_STATES",
     "AnnotationError",
@@ -24,6 +32,7 @@ __all__ = [
     "PixelSize",
     "PredictionError",
     "assign_states",
+    "crowd_flag",
     "dataset",
     "has_neighbour_within",
     "image_record",

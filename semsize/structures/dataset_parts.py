@@ -13,7 +13,8 @@ from typing import Any
 
 import cv2
 
-from semsize.structures.annotations import dataset, write_annotations
+from semsize.structures.annotations import dataset
+from semsize.structures.coco_files import write_annotations
 from semsize.structures.files import write_whole
 
 

@@ -7,11 +7,15 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
-from semsize.structures import mask_geometry as geometry
-from semsize.structures.rle import Rle, decode_rles, encode_crops, polygons_to_rles
+from semsize.structures.rle import Rle, decode_rles, encode_crops
 
 FLIP_AXES = {"horizontal": (1,), "vertical": (0,), "diagonal": (0, 1)}
 INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
+
+Placed = tuple[np.ndarray, tuple[int, int]]
+"""A crop (h, w) of uint8 0/1 and the (row, column) of its first pixel."""
+
+_EMPTY: Placed = (np.zeros((0, 0), np.uint8), (0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +23,10 @@ class CroppedMasks:
     """The masks of one image; every method returns a new object, none changes one.
 
     The arrays are shared between objects where nothing changes in them: take them as read-only.
+
+    >>> masks = CroppedMasks.from_label_image(np.array([[0, 1, 1], [2, 0, 1]]))
+    >>> masks.areas, masks.boxes.tolist()
+    (array([3, 1]), [[1.0, 0.0, 3.0, 2.0], [0.0, 1.0, 1.0, 2.0]])
     """
 
     crops: tuple[np.ndarray, ...]  # N of (h, w), uint8 0/1, tight; an empty mask is (0, 0)
@@ -37,8 +45,7 @@ class CroppedMasks:
     @classmethod
     def from_crops(cls, placed: Iterable[tuple[np.ndarray, tuple[int, int]]], image_shape: tuple[int, int]) -> Self:
         """Masks from (crop, (row, column)) pairs, zero is background, clipped to the image and made tight."""
-        binary = ((np.asarray(crop) != 0, origin) for crop, origin in placed)
-        return cls._placed((geometry.clip(*mask, image_shape) for mask in binary), image_shape)
+        return cls._placed((clip(np.asarray(crop) != 0, at, image_shape) for crop, at in placed), image_shape)
 
     @classmethod
     def from_full(cls, masks: np.ndarray) -> Self:
@@ -65,42 +72,27 @@ class CroppedMasks:
         """Masks from COCO RLEs, compressed (str or bytes) or not (list).
 
         Raises:
-            ValueError: an RLE's size is not ``image_shape`` (by default the first one's), or there is none to tell it.
+            ValueError: an RLE's size is not `image_shape` (by default the first one's), or there is none to tell it.
         """
-        if image_shape is None:
-            if len(rles) == 0:
-                raise ValueError("no RLE to take the image's size from: give image_shape")
-            image_shape = tuple(rles[0]["size"])
+        if image_shape is None and len(rles) == 0:
+            raise ValueError("no RLE to take the image's size from: give image_shape")
+        height, width = rles[0]["size"] if image_shape is None else image_shape
         for rle in rles:
-            if tuple(rle["size"]) != tuple(image_shape):
-                raise ValueError(f"RLE of size {tuple(rle['size'])} in an image of {tuple(image_shape)}")
+            if tuple(rle["size"]) != (height, width):
+                raise ValueError(f"RLE of size {tuple(rle['size'])} in an image of {(height, width)}")
         crops, origins = decode_rles(rles)
-        return cls(tuple(crops), origins, (int(image_shape[0]), int(image_shape[1])))
-
-    @classmethod
-    def from_polygons(cls, particles: Sequence[Sequence[Sequence[float]]], image_shape: tuple[int, int]) -> Self:
-        """Masks from polygons, rasterised by COCO's rule.
-
-        Args:
-            particles: per particle its polygons, each flat [x0, y0, x1, y1, …] in pixels; the mask is their union.
-            image_shape: (H, W).
-        """
-        return cls.from_rles(polygons_to_rles(particles, image_shape), image_shape)
+        return cls(tuple(crops), origins, (int(height), int(width)))
 
     @classmethod
     def cat(cls, masks: Sequence["CroppedMasks"]) -> Self:
-        """Join masks of one image.
-
-        Raises:
-            ValueError: there are none, or they belong to images of different sizes.
-        """
+        """Join masks of one image; ValueError where there are none, or their images differ in size."""
         shapes = {m.image_shape for m in masks}
         if len(shapes) != 1:
             raise ValueError(f"masks to join must belong to images of one size, not {sorted(shapes)}")
         return cls(sum((m.crops for m in masks), ()), np.concatenate([m.origins for m in masks]), shapes.pop())
 
     @classmethod
-    def _placed(cls, placed: Iterable[tuple[np.ndarray, tuple[int, int]]], image_shape: tuple[int, int]) -> Self:
+    def _placed(cls, placed: Iterable[Placed], image_shape: tuple[int, int]) -> Self:
         """Masks from pairs that are tight and inside the image already."""
         placed = list(placed)
         origins = np.array([origin for _, origin in placed], np.int64).reshape(-1, 2)
@@ -114,7 +106,7 @@ class CroppedMasks:
         chosen = chosen_positions(len(self), index)
         return type(self)(tuple(self.crops[i] for i in chosen), self.origins[chosen], self.image_shape)
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
+    def __iter__(self) -> Iterator[Placed]:
         """Each mask as (crop, (row, column))."""
         return zip(self.crops, map(tuple, self.origins.tolist()), strict=True)
 
@@ -137,7 +129,7 @@ class CroppedMasks:
         return np.concatenate([self.origins, self.origins + self.sizes], axis=1)[:, [1, 0, 3, 2]].astype(np.float32)
 
     def to_rles(self) -> list[Rle]:
-        """One compressed COCO RLE per mask, ``counts`` as str."""
+        """One compressed COCO RLE per mask, `counts` as str."""
         return encode_crops(self.crops, self.origins, self.image_shape)
 
     def to_full(self) -> np.ndarray:
@@ -156,16 +148,17 @@ class CroppedMasks:
 
     def touched_by(self, region: np.ndarray) -> np.ndarray:
         """(N,) bool: masks that share a pixel with a region (H or more, W) of bools."""
-        return np.array(
-            [(region[r : r + crop.shape[0], c : c + crop.shape[1]] & (crop > 0)).any() for crop, (r, c) in self], bool
-        )
+        return np.array([shared_pixels((region, (0, 0)), mask) > 0 for mask in self], bool)
 
     def flip(self, direction: str) -> Self:
-        """Mirror the image: ``horizontal`` (left to right), ``vertical`` (upside down) or ``diagonal`` (both)."""
+        """Mirror the image: `horizontal` (left to right), `vertical` (upside down) or `diagonal` (both)."""
         if direction not in FLIP_AXES:
             raise ValueError(f"flip direction must be one of {list(FLIP_AXES)}, not {direction!r}")
-        axes = FLIP_AXES[direction]
-        return self._placed((geometry.flip(*mask, self.image_shape, axes) for mask in self), self.image_shape)
+        axes = list(FLIP_AXES[direction])
+        crops = tuple(np.ascontiguousarray(np.flip(crop, axes)) for crop in self.crops)
+        origins = self.origins.copy()
+        origins[:, axes] = np.where(self.sizes > 0, np.array(self.image_shape) - origins - self.sizes, origins)[:, axes]
+        return type(self)(crops, origins, self.image_shape)
 
     def transpose(self) -> Self:
         """Exchange the image's rows and columns."""
@@ -173,10 +166,7 @@ class CroppedMasks:
         return type(self)(crops, self.origins[:, ::-1], self.image_shape[::-1])
 
     def crop(self, box: Sequence[int]) -> Self:
-        """Cut the image to a box (x1, y1, x2, y2) of integers; a mask that lies outside becomes empty.
-
-        The box is clipped to the image; what is left of it counts as one pixel wide and high at least, as in mmdet.
-        """
+        """Cut the image to a box (x1, y1, x2, y2) of integers, clipped to it and one pixel wide and high at least."""
         height, width = self.image_shape
         left, right = (min(max(int(x), 0), width) for x in (box[0], box[2]))
         top, bottom = (min(max(int(y), 0), height) for y in (box[1], box[3]))
@@ -190,48 +180,38 @@ class CroppedMasks:
         origins = self.origins + np.where(self.sizes > 0, (top, left), 0)
         return type(self)(self.crops, origins, (int(image_shape[0]), int(image_shape[1])))
 
-    def pad(self, image_shape: tuple[int, int]) -> Self:
-        """Enlarge the image to (H, W) at its lower and right edge."""
-        return self.expand(image_shape, 0, 0)
-
     def resize(self, image_shape: tuple[int, int]) -> Self:
         """Resize the image to (H, W) by nearest neighbours, with the pixels that OpenCV takes."""
-        sources = tuple(map(geometry.nearest_sources, self.image_shape, image_shape))
-        return self._placed((geometry.resample(*mask, sources) for mask in self), image_shape)
+        sources = []
+        for old, new in zip(self.image_shape, image_shape, strict=True):
+            ramp = np.arange(old, dtype=np.float32)[None]
+            sources.append(cv2.resize(ramp, (new, 1), interpolation=cv2.INTER_NEAREST)[0].astype(int))
+        return self._placed((_resampled(*mask, sources) for mask in self), image_shape)
 
     def rescale(self, scale: float | tuple[int, int]) -> Self:
         """Resize the image by a factor, or to the largest size of its proportions within (longer, shorter side)."""
         height, width = self.image_shape
-        if isinstance(scale, int | float):
-            factor = scale
-        else:
-            factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
-        return self.resize((int(height * factor + 0.5), int(width * factor + 0.5)))
+        if not isinstance(scale, int | float):
+            scale = min(max(scale) / max(height, width), min(scale) / min(height, width))
+        return self.resize((int(height * scale + 0.5), int(width * scale + 0.5)))
 
     def affine(self, matrix: np.ndarray, image_shape: tuple[int, int], interpolation: str = "bilinear") -> Self:
         """Move the masks by a (2, 3) map of pixel indices (x, y, 1) into an image of (H, W)."""
         if interpolation not in INTERPOLATIONS:
             raise ValueError(f"interpolation of masks must be one of {list(INTERPOLATIONS)}, not {interpolation!r}")
-        code = INTERPOLATIONS[interpolation]
-        matrix = np.asarray(matrix, np.float64)
-        return self._placed((geometry.warp(*mask, matrix, image_shape, code) for mask in self), image_shape)
+        code, matrix = INTERPOLATIONS[interpolation], np.asarray(matrix, np.float64)
+        return self._placed((_warped(*mask, matrix, image_shape, code) for mask in self), image_shape)
 
     def rotate(
-        self,
-        angle: float,
-        center: tuple[float, float] | None = None,
-        scale: float = 1.0,
-        interpolation: str = "bilinear",
+        self, angle: float, center: Sequence[float] | None = None, scale: float = 1.0, interpolation: str = "bilinear"
     ) -> Self:
-        """Turn the image clockwise by ``angle`` degrees about ``center`` (x, y), its middle if None, and scale it."""
+        """Turn the image clockwise by `angle` degrees about `center` (x, y), its middle if None, and scale it."""
         height, width = self.image_shape
         center = ((width - 1) / 2, (height - 1) / 2) if center is None else center
         return self.affine(cv2.getRotationMatrix2D(center, -angle, scale), self.image_shape, interpolation)
 
-    def translate(
-        self, offset: tuple[float, float], image_shape: tuple[int, int], interpolation: str = "bilinear"
-    ) -> Self:
-        """Cut or pad the image to (H, W), then shift it by ``offset`` (x, y) within that frame."""
+    def translate(self, offset: Sequence[float], image_shape: tuple[int, int], interpolation: str = "bilinear") -> Self:
+        """Cut or pad the image to (H, W), then shift it by `offset` (x, y) within that frame."""
         framed = self._moved(0, 0, image_shape)
         x, y = offset
         if x == int(x) and y == int(y):
@@ -239,7 +219,7 @@ class CroppedMasks:
         return framed.affine(np.array([[1, 0, x], [0, 1, y]]), image_shape, interpolation)
 
     def shear(self, magnitude: float, direction: str, interpolation: str = "bilinear") -> Self:
-        """Shear the image: ``horizontal`` moves x by magnitude * y, ``vertical`` y by magnitude * x."""
+        """Shear the image: `horizontal` moves x by magnitude * y, `vertical` y by magnitude * x."""
         if direction not in ("horizontal", "vertical"):
             raise ValueError(f"shear direction must be horizontal or vertical, not {direction!r}")
         matrix = np.eye(2, 3)
@@ -252,8 +232,68 @@ class CroppedMasks:
 
 
 def chosen_positions(length: int, index: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
-    """(K,) int64 positions that an index selects of ``length`` items: an integer selects one, an empty list none."""
+    """(K,) int64 positions that an index selects of `length` items: an integer selects one, an empty list none."""
     if not isinstance(index, slice):
         index = np.asarray(index)
         index = index if index.dtype == bool else index.astype(np.int64)
     return np.atleast_1d(np.arange(length)[index])
+
+
+def shared_pixels(first: Placed, second: Placed) -> int:
+    """Pixels that two placed crops share.
+
+    >>> shared_pixels((np.ones((3, 3), np.uint8), (0, 0)), (np.ones((2, 5), np.uint8), (2, 1)))
+    2
+    """
+    (a, (row_a, column_a)), (b, (row_b, column_b)) = first, second
+    top, left = max(row_a, row_b), max(column_a, column_b)
+    bottom, right = min(row_a + a.shape[0], row_b + b.shape[0]), min(column_a + a.shape[1], column_b + b.shape[1])
+    if top >= bottom or left >= right:
+        return 0
+    of_a = a[top - row_a : bottom - row_a, left - column_a : right - column_a]
+    of_b = b[top - row_b : bottom - row_b, left - column_b : right - column_b]
+    return int(np.count_nonzero(of_a & of_b))
+
+
+def tighten(crop: np.ndarray, origin: tuple[int, int]) -> Placed:
+    """Cut away the rows and columns around the mask that hold none of it."""
+    rows, columns = np.flatnonzero(crop.any(axis=1)), np.flatnonzero(crop.any(axis=0))
+    if len(rows) == 0:
+        return _EMPTY
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    tight = np.ascontiguousarray(crop[top:bottom, left:right], np.uint8)
+    return tight, (int(origin[0] + top), int(origin[1] + left))
+
+
+def clip(crop: np.ndarray, origin: tuple[int, int], image_shape: tuple[int, int]) -> Placed:
+    """Cut a crop to the image (H, W), then to the mask."""
+    row, column = origin
+    top, left = max(-row, 0), max(-column, 0)
+    bottom, right = max(image_shape[0] - row, 0), max(image_shape[1] - column, 0)
+    return tighten(crop[top:bottom, left:right], (row + top, column + left))
+
+
+def _resampled(crop: np.ndarray, origin: tuple[int, int], sources: Sequence[np.ndarray]) -> Placed:
+    """Resize by copying: new row i is the image's old row `sources[0][i]`, new column j its column `sources[1][j]`."""
+    ends = [np.searchsorted(sources[axis], [origin[axis], origin[axis] + crop.shape[axis]]) for axis in (0, 1)]
+    picks = [sources[axis][slice(*ends[axis])] - origin[axis] for axis in (0, 1)]
+    return tighten(crop[np.ix_(*picks)], (int(ends[0][0]), int(ends[1][0])))
+
+
+def _warped(
+    crop: np.ndarray, origin: tuple[int, int], matrix: np.ndarray, image_shape: tuple[int, int], interpolation: int
+) -> Placed:
+    """Move a mask as `CroppedMasks.affine` does, by an OpenCV code; a value of one half or more is mask."""
+    if crop.size == 0:
+        return _EMPTY
+    start = np.array(origin[::-1], np.float64)  # x, y
+    linear = matrix[:, :2]
+    first, stop = start - 1, start + crop.shape[::-1]  # interpolation reaches one pixel beyond the mask
+    corners = np.array([first, (first[0], stop[1]), (stop[0], first[1]), stop]) @ linear.T + matrix[:, 2]
+    low = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
+    high = np.minimum(np.ceil(corners.max(axis=0)) + 1, image_shape[::-1]).astype(int)
+    if (high <= low).any():
+        return _EMPTY
+    local = np.column_stack([linear, linear @ start + matrix[:, 2] - low])
+    moved = cv2.warpAffine(crop, local, tuple((high - low).tolist()), flags=interpolation)
+    return tighten(moved, (int(low[1]), int(low[0])))

@@ -1,8 +1,8 @@
-"""The one door through which pixels become nanometres."""
+"""Size of a pixel: pixels become nanometres here alone."""
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self, TypeVar
 
 import numpy as np
@@ -14,22 +14,16 @@ NM_OF_UNIT |= {"mm": 1e6, "cm": 1e7, "m": 1e9}
 """Nanometres in each unit of length that microscopes write; the µ of both code points, the ångström as A too."""
 
 _STATED = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S+)")
-_SPOKEN_UNITS = ("pm", "nm", "um", "µm", "μm", "mm")
+_TYPED_UNITS = ("pm", "nm", "um", "µm", "μm", "mm")
 
 
 @dataclass(frozen=True)
 class PixelSize:
-    """Edge of one square pixel.
+    """Edge of one square pixel."""
 
-    Attributes:
-        value_nm: nanometres a pixel, positive.
-        std_nm: standard uncertainty of `value_nm` in nanometres, or None where nobody stated one (which is not zero).
-        source: where the value came from, in words: a tag of the file, a command line, a rendered scene.
-    """
-
-    value_nm: float
-    std_nm: float | None = None
-    source: str = "declared"
+    value_nm: float  # nanometres a pixel, positive
+    std_nm: float | None = None  # standard uncertainty; None where nobody stated one (which is not zero)
+    source: str = "declared"  # where the value came from, in words: a tag of the file, a command line, a scene
 
     def __post_init__(self):
         if not (math.isfinite(self.value_nm) and self.value_nm > 0):
@@ -39,13 +33,16 @@ class PixelSize:
 
     @classmethod
     def parse(cls, text: str, source: str = "declared") -> Self:
-        """Pixel size from a number and a unit, such as ``7.344nm``, ``0.0073 um`` or ``734 pm``.
+        """Pixel size from a number and a unit, such as `7.344nm`, `0.0073 um` or `734 pm`.
 
         Raises:
             ValueError: there is no unit, an unknown one, or no positive number; one line.
+
+        >>> PixelSize.parse("734 pm").value_nm
+        0.734
         """
         found = _STATED.fullmatch(text.strip())
-        if found is None or found[2] not in _SPOKEN_UNITS:
+        if found is None or found[2] not in _TYPED_UNITS:
             raise ValueError(f"pixel size {text!r} is no number with a unit (pm, nm, um, mm); write it as 7.344nm")
         value_nm = float(found[1]) * NM_OF_UNIT[found[2]]
         if not (math.isfinite(value_nm) and value_nm > 0):
@@ -74,10 +71,9 @@ class PixelSize:
             raise ValueError(f"relative uncertainty of a calibration must not be negative, got {relative_std}")
         stated = [part for part in (self.relative_std, relative_std) if part is not None]
         value_nm = self.value_nm * factor
+        std_nm = value_nm * math.hypot(*stated) if stated else None
         source = self.source if factor == 1 else f"{self.source}, times calibration factor {factor:.10g}"
-        return replace(
-            self, value_nm=value_nm, std_nm=value_nm * math.hypot(*stated) if stated else None, source=source
-        )
+        return PixelSize(value_nm, std_nm, source)
 
     def to_nm(self, length_px: Lengths) -> Lengths:
         """Length or lengths in pixels, any shape, as nanometres."""

@@ -54,16 +54,10 @@ def points(value: Any) -> np.ndarray:
     Raises:
         ShapeError: it is another list, or more lines than one.
     """
-    tree, depth = _tree(value)
-    while depth > 1 and len(tree) == 1 and not (depth == 2 and len(tree[0]) == 2):
-        tree, depth = tree[0], depth - 1
-    if depth == 3 and all(len(point) == 1 for point in tree):  # OpenCV's (K, 1, 2)
-        tree, depth = [point[0] for point in tree], 2
-    if depth == 2 and all(len(pair) == 2 for pair in tree):
-        return np.array(tree, np.float64)
-    if depth == 1:
-        return _flat(tree)
-    raise ShapeError("their points are not a list of pairs x, y")
+    found = _polygons(value)
+    if len(found) != 1 or len(found[0]) != 1:
+        raise ShapeError("their points are not a list of pairs x, y")
+    return found[0][0]
 
 
 def polygons(value: Any) -> list[list[np.ndarray]]:
@@ -76,15 +70,26 @@ def polygons(value: Any) -> list[list[np.ndarray]]:
 
     Raises:
         ShapeError: it is none of these, or cannot be told from another; the message says why.
+
+    >>> [[ring.tolist() for ring in rings] for rings in polygons([[0, 0, 4, 0, 4, 3]])]
+    [[[[0.0, 0.0], [4.0, 0.0], [4.0, 3.0]]]]
     """
+    found = _polygons(value)
+    if any(len(corners) < 3 for rings in found for corners in rings):
+        raise ShapeError("they have fewer than three corners")
+    return found
+
+
+def _polygons(value: Any) -> list[list[np.ndarray]]:
+    """Rings of any number of corners; see `polygons`."""
     if isinstance(value, Mapping):
         for x, y in _LISTS_OF.items():
             if x in value and y in value:
-                return _checked([[ring(value[x], value[y])]])
+                return [[ring(value[x], value[y])]]
         raise ShapeError("their outline is in no form that is known")
     tree, depth = _tree(value)
     if depth == 1:
-        return _checked([[_flat(tree)]])
+        return [[_flat(tree)]]
     widths = {len(leaf) for leaf in _leaves(tree, depth)}
     if 2 in widths and len(widths) > 1:
         raise ShapeError("their lists mix pairs and flat lists of coordinates")
@@ -94,9 +99,9 @@ def polygons(value: Any) -> list[list[np.ndarray]]:
     if depth > deepest:
         raise ShapeError(f"their lists are nested {depth} deep, which no form of outline is")
     if widths == {2}:
-        return _checked(_of_pairs(tree, depth))
+        return _of_pairs(tree, depth)
     groups = [[flat] for flat in tree] if depth == 2 else tree
-    return _checked([[_flat(flat) for flat in rings] for rings in groups])
+    return [[_flat(flat) for flat in rings] for rings in groups]
 
 
 def _of_pairs(tree: list, depth: int) -> list[list[np.ndarray]]:
@@ -110,12 +115,6 @@ def _of_pairs(tree: list, depth: int) -> list[list[np.ndarray]]:
     if all(len(point) == 1 for contour in tree for point in contour):
         return [[np.array([point[0] for point in contour], np.float64) for contour in tree]]
     return [[np.array(pairs, np.float64) for pairs in rings] for rings in tree]
-
-
-def _checked(found: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
-    if any(len(corners) < 3 for rings in found for corners in rings):
-        raise ShapeError("they have fewer than three corners")
-    return found
 
 
 def _flat(values: list[float]) -> np.ndarray:

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semsize.structures.masks import CroppedMasks
+from semsize.structures.masks import CroppedMasks, shared_pixels
 
 FREE_PX = 1
 """A whole particle leaves this much between itself and a tile's inner edge."""
 
-SAME_SHARE = 0.5
-"""Share of the smaller of two masks from different tiles that lies in the other, from which both are one particle."""
+SAME_FRACTION = 0.5
+"""From this fraction of the smaller mask that lies in the other on, masks of two tiles are one particle."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A window of an image, half-open: rows ``top`` to ``bottom``, columns ``left`` to ``right``."""
+    """A window of an image, half-open: rows `top` to `bottom`, columns `left` to `right`."""
 
     top: int
     left: int
@@ -44,24 +44,18 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class MergedTiles:
-    """The particles of an image that was looked at in tiles.
+    """The K particles of an image that was searched in tiles."""
 
-    Attributes:
-        masks: K masks in the whole image.
-        tile: (K,) which tile each was taken from.
-        index: (K,) its number among those found in that tile.
-        left_out: masks cut by a tile's edge that no other tile shows whole: particles larger than the overlap, or ones
-            that only one of two tiles found.
-    """
-
-    masks: CroppedMasks
-    tile: np.ndarray
-    index: np.ndarray
+    masks: CroppedMasks  # in the whole image
+    tile: np.ndarray  # (K,) which tile each was taken from
+    index: np.ndarray  # (K,) its number among those found in that tile
+    # masks cut by a tile's edge that no other tile shows whole: particles larger than the overlap, or ones that only
+    # one of two tiles found
     left_out: int
 
 
 def tile_grid(image_shape: tuple[int, int], size: int, overlap: int) -> list[Tile]:
-    """Tiles of one size that cover an image evenly, row by row; an image side shorter than ``size`` takes one.
+    """Tiles of one size that cover an image evenly, row by row; an image side shorter than `size` takes one.
 
     Args:
         image_shape: (H, W).
@@ -70,6 +64,9 @@ def tile_grid(image_shape: tuple[int, int], size: int, overlap: int) -> list[Til
 
     Raises:
         ValueError: the overlap is negative, or more than half of a tile is shared.
+
+    >>> [(tile.left, tile.right) for tile in tile_grid((60, 150), 80, 10)]
+    [(0, 80), (35, 115), (70, 150)]
     """
     check_tiles(size, overlap)
     shared = overlap + 2 * FREE_PX
@@ -113,7 +110,12 @@ def merge_tiles(tiles: Sequence[Tile], found: Sequence[CroppedMasks], image_shap
     depth = _depths(placed, [tiles[number] for number in tile], image_shape)  # (N,) pixels to the nearest inner edge
     whole = (depth >= FREE_PX) & placed.sizes.all(axis=1)
     pairs = _same_particles(placed, tile, tiles)
-    whole[_pieces(placed, whole, tile, tiles, pairs, image_shape)] = False
+    # What hides a particle's middle may leave a piece that lies inside its tile while the particle, as another tile
+    # shows it whole, is not free of that tile's edges
+    both = np.array([*pairs, *(pair[::-1] for pair in pairs)], np.int64).reshape(-1, 2)
+    piece, particle = both[whole[both[:, 1]]].T
+    particle_depth = _depths(placed[particle], [tiles[number] for number in tile[piece]], image_shape)
+    whole[piece[particle_depth < FREE_PX]] = False
 
     partner_of = [[] for _ in range(len(placed))]
     for a, b in pairs:
@@ -147,8 +149,7 @@ def _depths(masks: CroppedMasks, tiles: Sequence[Tile], image_shape: tuple[int, 
 def _same_particles(masks: CroppedMasks, tile: np.ndarray, tiles: Sequence[Tile]) -> list[tuple[int, int]]:
     """Pairs of masks of different tiles that show the same particle."""
     low, high = masks.origins, masks.origins + masks.sizes
-    areas = masks.areas
-    pairs = []
+    areas, placed, pairs = masks.areas, list(masks), []
     for first, second in itertools.combinations(range(len(tiles)), 2):
         window = tiles[first].shared(tiles[second])
         if window is None:
@@ -157,38 +158,6 @@ def _same_particles(masks: CroppedMasks, tile: np.ndarray, tiles: Sequence[Tile]
         a, b = np.flatnonzero(seen & (tile == first)), np.flatnonzero(seen & (tile == second))
         meet = (low[a, None] < high[None, b]).all(axis=2) & (low[None, b] < high[a, None]).all(axis=2)
         for i, j in zip(a[np.nonzero(meet)[0]].tolist(), b[np.nonzero(meet)[1]].tolist(), strict=True):
-            if _common_pixels(masks, i, j) >= SAME_SHARE * min(areas[i], areas[j]):
+            if shared_pixels(placed[i], placed[j]) >= SAME_FRACTION * min(areas[i], areas[j]):
                 pairs.append((i, j))
     return pairs
-
-
-def _pieces(
-    masks: CroppedMasks,
-    whole: np.ndarray,
-    tile: np.ndarray,
-    tiles: Sequence[Tile],
-    pairs: Sequence[tuple[int, int]],
-    image_shape: tuple[int, int],
-) -> np.ndarray:
-    """Numbers of masks whose particle, as another tile shows it whole, is not free of the edges of their own tile.
-
-    What hides a particle's middle may leave a piece of it that lies inside a tile, and the rest beyond.
-    """
-    both = np.array([*pairs, *(pair[::-1] for pair in pairs)], np.int64).reshape(-1, 2)
-    piece, particle = both[whole[both[:, 1]]].T
-    depth = _depths(masks[particle], [tiles[number] for number in tile[piece]], image_shape)
-    return piece[depth < FREE_PX]
-
-
-def _common_pixels(masks: CroppedMasks, first: int, second: int) -> int:
-    """Pixels that two masks share whose boxes meet."""
-    chosen = [first, second]
-    low = masks.origins[chosen].max(axis=0)
-    high = (masks.origins[chosen] + masks.sizes[chosen]).min(axis=0)
-    a, b = (
-        masks.crops[i][
-            tuple(slice(*ends) for ends in zip(low - masks.origins[i], high - masks.origins[i], strict=True))
-        ]
-        for i in chosen
-    )
-    return np.count_nonzero(a & b)

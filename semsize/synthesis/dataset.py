@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import tifffile
 
-from semsize.structures.annotations import dataset, image_record, write_annotations
+from semsize.structures import dataset, image_record, write_annotations
 from semsize.synthesis.rendering import RenderedImage, RenderSettings, render_image
 from semsize.synthesis.truth import particle_records
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semsize.structures.annotations import particle_record
+from semsize.structures import particle_record
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import assign_states, visibility_class
 from semsize.synthesis.scenes import Scene

@@ -13,6 +13,7 @@ from semsize.structures import (
     particle_record,
     write_annotations,
 )
+from semsize.structures.rle import polygons_to_rles
 from tio2.datasets import ParticleDataset
 
 SHAPE = (40, 50)
@@ -20,7 +21,7 @@ SHAPE = (40, 50)
 
 def rle_of(corner: int) -> dict:
     square = [[corner, corner, corner + 6, corner, corner + 6, corner + 6, corner, corner + 6]]
-    return CroppedMasks.from_polygons([square], SHAPE).to_rles()[0]
+    return polygons_to_rles([square], SHAPE)[0]
 
 
 def scene() -> dict:

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 
 from scenes import coco_truth, square_grid
-from semsize.structures.annotations import read_annotations, write_annotations
+from semsize.structures import read_annotations, write_annotations
 from semsize.structures.files import file_sha256
 from tio2.agglomerates import Agglomerate, AgglomerateLibrary
 from tio2.engine import ConfigError

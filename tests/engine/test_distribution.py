@@ -8,7 +8,7 @@ import sys
 import pytest
 from processes import CONFIG, ROOT, SMALL, data_options, finish, largest_difference, loading, start, weights
 
-from semsize.structures import annotations
+from semsize.structures import dataset, read_annotations, write_annotations
 from tio2.engine import ProcessError
 from tio2.engine.processes import process_variables
 
@@ -88,7 +88,7 @@ def test_slurm_s_step_is_asked_for_as_mmdetection_does(trained, slurm):  # noqa:
 @pytest.fixture(scope="module")
 def three_images(rendered_set, tmp_path_factory):
     """The splits' images, one each, as one set of three."""
-    files = {split: annotations.read_annotations(rendered_set / "annotations" / f"{split}.json")
+    files = {split: read_annotations(rendered_set / "annotations" / f"{split}.json")
              for split in ("train", "val", "test")}  # fmt: skip
     images, particles = [], []
     for number, (split, data) in enumerate(files.items(), start=1):
@@ -96,7 +96,7 @@ def three_images(rendered_set, tmp_path_factory):
         particles += [{**particle, "image_id": number} for particle in data["annotations"]]
     particles = [{**particle, "id": number} for number, particle in enumerate(particles, start=1)]
     path = tmp_path_factory.mktemp("three") / "three.json"
-    annotations.write_annotations(path, annotations.dataset(images, particles))
+    write_annotations(path, dataset(images, particles))
     return path
 
 

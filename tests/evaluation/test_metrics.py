@@ -15,8 +15,8 @@ from mmdet.registry import METRICS
 from scenes import coco_found, coco_truth, disks, shifted, square_grid
 from semsize.metrology.comparison import compare_split
 from semsize.metrology.metrics import HEADLINES, particle_metrics
+from semsize.structures import read_predictions
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.predictions import read_predictions
 from tio2.evaluation import DenseCocoMetric
 from tio2.evaluation.average_precision import average_precision
 

@@ -8,9 +8,20 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from matplotlib.path import Path as Outline
 
-from semsize.exchange.crossings import crosses_itself
-from semsize.exchange.outlines import mask_outlines, ring_area, simple_outlines
-from semsize.exchange.shapes import Bitmap, Ellipse, Polygon, leaves, polygon_shapes, rasterise, rectangle, union
+from semsize.exchange.shapes import (
+    Bitmap,
+    Ellipse,
+    Polygon,
+    crosses_itself,
+    leaves,
+    mask_outlines,
+    polygon_shapes,
+    rasterise,
+    rectangle,
+    ring_area,
+    simple_outlines,
+    union,
+)
 from semsize.structures.polygons import ShapeError, points, ring
 
 FRAME = (30, 40)

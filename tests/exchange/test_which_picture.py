@@ -21,7 +21,6 @@ from semsize.exchange import (
     ImageFolder,
     Stated,
     annotated_masks,
-    crowd_flag,
     label_image,
     labelme_file,
     read_coco,
@@ -34,6 +33,7 @@ from semsize.exchange import (
     size_trouble,
     via_project,
 )
+from semsize.structures import crowd_flag
 
 SHAPE = (30, 40)
 COUNTS = {"001.png": 1, "A/001.png": 2, "B/001.png": 3}

@@ -20,9 +20,9 @@ from semsize.measuring.outlines import outlines_from_coco, outlines_from_labels,
 from semsize.measuring.report import size_figures, size_report
 from semsize.measuring.results_folder import ResultsFolder
 from semsize.measuring.summary import summarise
+from semsize.structures import read_predictions
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
-from semsize.structures.predictions import read_predictions
 
 
 def rows_of(folder):

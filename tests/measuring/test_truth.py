@@ -8,7 +8,7 @@ import pytest
 from semsize.measuring import Settings, measure_images
 from semsize.measuring.inputs import find_images
 from semsize.measuring.outlines import outlines_from_coco
-from semsize.structures.annotations import dataset, particle_record, read_annotations, write_annotations
+from semsize.structures import dataset, particle_record, read_annotations, write_annotations
 from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
 from semsize.synthesis.populations import Population
 

@@ -16,7 +16,7 @@ from semsize.structures import (
     validate,
     write_annotations,
 )
-from semsize.structures.rle import parse_counts
+from semsize.structures.rle import parse_counts, polygons_to_rles
 
 SHAPE = (30, 40)
 
@@ -204,14 +204,14 @@ def read(tmp_path, data):
 
 
 def runs_of_square():
-    rle = CroppedMasks.from_polygons([SQUARE], SHAPE).to_rles()[0]
+    rle = polygons_to_rles([SQUARE], SHAPE)[0]
     return {"size": rle["size"], "counts": parse_counts([rle["counts"]])[0].tolist()}
 
 
 SAME = {
     "polygons": {},
     "an uncompressed RLE": {"segmentation": runs_of_square()},
-    "a compressed RLE": {"segmentation": CroppedMasks.from_polygons([SQUARE], SHAPE).to_rles()[0]},
+    "a compressed RLE": {"segmentation": polygons_to_rles([SQUARE], SHAPE)[0]},
     "pairs": {"segmentation": [[3, 2], [11, 2], [11, 8], [3, 8]]},
     "no crowd": {"iscrowd": 0},
     "no crowd, as text": {"iscrowd": "0"},
@@ -229,7 +229,7 @@ SAME = {
 def test_coco_files_without_our_keys_are_read(tmp_path, case):
     data = read(tmp_path, plain(**SAME[case]))
     (particle,), (image,) = data["annotations"], data["images"]
-    expected = CroppedMasks.from_polygons([SQUARE], SHAPE).to_rles()[0]
+    expected = polygons_to_rles([SQUARE], SHAPE)[0]
     assert (particle["segmentation"], particle["area"], particle["bbox"]) == (expected, 48, [3, 2, 8, 6])
     assert (particle["category_id"], particle["iscrowd"], particle["state"]) == (1, 0, None)
     assert (image["pixel_size_nm"], image["source"], image["configuration"]) == (None, None, None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semsize.structures.masks import CroppedMasks
+from semsize.structures.masks import CroppedMasks, clip, shared_pixels, tighten
 from strategies import ellipse_stacks, image_shapes, indices, noise_stacks
 
 
@@ -54,13 +54,6 @@ def test_label_image(data, shape):
     ids = [label for label in np.unique(labels) if label > 0]
     stack = np.array([labels == label for label in ids], np.uint8).reshape(-1, *shape)
     assert_holds(CroppedMasks.from_label_image(labels), stack)
-
-
-def test_polygons_keep_the_order_of_the_particles():
-    square, bar = [[0, 0, 2, 0, 2, 2, 0, 2]], [[4, 4, 9, 4, 9, 5, 4, 5]]
-    masks = CroppedMasks.from_polygons([square, bar], (10, 12))
-    assert masks.boxes.tolist() == [[0, 0, 2, 2], [4, 4, 9, 5]]
-    assert len(CroppedMasks.from_polygons([], (10, 12))) == 0
 
 
 @given(st.data(), noise_stacks())
@@ -123,7 +116,7 @@ def test_expand_and_crop_back(stack, margins):
     masks = CroppedMasks.from_full(stack)
     assert_holds(masks.expand(larger, top, left), np.pad(stack, ((0, 0), (top, bottom), (left, right))))
     assert_holds(masks.expand(larger, top, left).crop((left, top, left + width, top + height)), stack)
-    assert_holds(masks.pad(larger), np.pad(stack, ((0, 0), (0, top + bottom), (0, left + right))))
+    assert_holds(masks.expand(larger, 0, 0), np.pad(stack, ((0, 0), (0, top + bottom), (0, left + right))))
 
 
 @given(noise_stacks(), image_shapes(30))
@@ -201,7 +194,7 @@ def test_empty_sets_go_through_everything():
     for result in (
         empty.flip("diagonal"),
         empty.crop((0, 0, 20, 20)),
-        empty.pad((40, 40)),
+        empty.expand((40, 40), 0, 0),
         empty.resize((10, 10)),
         empty.rotate(30),
         empty.shear(0.2, "vertical"),
@@ -219,7 +212,7 @@ def test_empty_sets_go_through_everything():
     ("call", "message"),
     [
         (lambda m: m.flip("sideways"), "flip direction"),
-        (lambda m: m.pad((2, 9)), "does not fit"),
+        (lambda m: m.expand((2, 9), 0, 0), "does not fit"),
         (lambda m: m.shear(1.0, "diagonal"), "shear direction"),
         (lambda m: m.affine(np.eye(2, 3), (3, 3), "cubic"), "interpolation"),
         (lambda m: CroppedMasks.cat([m, CroppedMasks.empty((5, 5))]), "one size"),
@@ -232,3 +225,31 @@ def test_empty_sets_go_through_everything():
 def test_misuse_is_refused_in_words(call, message):
     with pytest.raises(ValueError, match=message):
         call(CroppedMasks.from_full(np.ones((1, 3, 3), np.uint8)))
+
+
+@given(noise_stacks(), st.integers(-9, 9), st.integers(-9, 9))
+def test_tightening_keeps_every_pixel_where_it_is(stack, row, column):
+    for mask in stack:
+        crop, origin = tighten(mask, (row, column))
+        before = np.argwhere(mask) + np.array([row, column])
+        after = np.argwhere(crop) + origin
+        np.testing.assert_array_equal(after, before)
+
+
+@given(noise_stacks(), st.integers(-9, 9), st.integers(-9, 9))
+def test_clipping_drops_just_the_pixels_outside(stack, row, column):
+    height, width = 7, 5
+    for mask in stack:
+        crop, origin = clip(mask, (row, column), (height, width))
+        pixels = np.argwhere(mask) + np.array([row, column])
+        inside = ((pixels >= 0) & (pixels < (height, width))).all(axis=1)
+        np.testing.assert_array_equal(np.argwhere(crop) + origin, pixels[inside])
+
+
+@given(noise_stacks(), noise_stacks(), st.integers(-6, 6), st.integers(-6, 6))
+def test_shared_pixels_are_those_of_the_full_frames(stack, others, row, column):
+    for mask, other in zip(stack, others, strict=False):
+        frame = np.zeros((40, 40), np.uint8)
+        frame[9 : 9 + mask.shape[0], 9 : 9 + mask.shape[1]] += mask
+        frame[9 + row : 9 + row + other.shape[0], 9 + column : 9 + column + other.shape[1]] += other
+        assert shared_pixels((mask, (9, 9)), (other, (9 + row, 9 + column))) == np.count_nonzero(frame == 2)

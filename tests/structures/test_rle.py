@@ -267,3 +267,10 @@ def test_what_is_no_compressed_form_is_refused(counts):
 def test_no_masks():
     crops, origins = decode_rles([])
     assert (crops, origins.shape) == ([], (0, 2))
+
+
+def test_polygons_keep_the_order_of_the_particles():
+    square, bar = [[0, 0, 2, 0, 2, 2, 0, 2]], [[4, 4, 9, 4, 9, 5, 4, 5]]
+    masks = CroppedMasks.from_rles(polygons_to_rles([square, bar], (10, 12)))
+    assert masks.boxes.tolist() == [[0, 0, 2, 2], [4, 4, 9, 5]]
+    assert polygons_to_rles([], (10, 12)) == []

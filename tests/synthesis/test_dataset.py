@@ -8,7 +8,7 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semsize.structures.annotations import read_annotations
+from semsize.structures import read_annotations
 from semsize.synthesis import (
     DatasetPlan,
     RenderedDatasetError,

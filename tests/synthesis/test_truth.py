@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from semsize.structures.annotations import dataset, image_record, validate
+from semsize.structures import dataset, image_record, validate
 from semsize.synthesis.populations import Population
 from semsize.synthesis.presets import PRESETS
 from semsize.synthesis.scenes import build_scene

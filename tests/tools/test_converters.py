@@ -16,7 +16,7 @@ import roifile
 import tifffile
 from pycocotools import mask as coco_mask
 
-from semsize.exchange.outlines import simple_outlines
+from semsize.exchange.shapes import simple_outlines
 from semsize.structures import CroppedMasks, read_annotations
 from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
 

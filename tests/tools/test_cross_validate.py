@@ -6,7 +6,7 @@ import sys
 import pytest
 from processes import SMALL, data_options, finish, loading, start
 
-from semsize.structures.annotations import read_annotations
+from semsize.structures import read_annotations
 from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
 from tio2.reporting.comparing import rows_of
 from tio2.reporting.runs import read_run, run_config

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from semsize.structures.annotations import read_annotations
+from semsize.structures import read_annotations
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from semsize.sem.reading import read_grey
-from semsize.structures.annotations import read_annotations
+from semsize.structures import read_annotations
 from semsize.structures.files import whole_file
 from semsize.structures.masks import CroppedMasks
 from tio2.agglomerates.agglomerate import JOIN_PX, MARGIN_PX, Agglomerate, cut_agglomerates

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from semsize.structures.annotations import image_record, particle_record
+from semsize.structures import image_record, particle_record
 from semsize.structures.dataset_parts import DatasetParts
 from semsize.structures.files import write_whole
 from semsize.structures.masks import CroppedMasks

@@ -12,7 +12,7 @@ import numpy as np
 from semsize.metrology.comparison import image_truths
 from semsize.metrology.matching import DICE_AT_IOU_50, match
 from semsize.sem.reading import read_grey
-from semsize.structures.annotations import read_annotations
+from semsize.structures import read_annotations
 from semsize.structures.files import read_json, write_json
 from semsize.structures.masks import CroppedMasks
 from tio2.baselines.segmentation import Parameters, segment

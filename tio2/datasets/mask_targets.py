@@ -1,10 +1,10 @@
 """Mask targets: each particle's crop averaged onto the grid of a box, many boxes at a time, without a full frame."""
 
+import cv2
 import numpy as np
 import torch
 from mmcv.ops import roi_align
 
-from semsize.structures.mask_geometry import shrink
 from semsize.structures.masks import CroppedMasks
 
 BATCH_PIXELS = 4_000_000
@@ -65,7 +65,7 @@ def batch_of_crops(masks: CroppedMasks, boxes: np.ndarray, longest_side: int | N
     Returns:
         (P, h, w) uint8, and (P, 5) float32: each box's number and its corners xyxy within its crop.
     """
-    crops = [crop if longest_side is None else shrink(crop, longest_side) for crop in masks.crops]
+    crops = [crop if longest_side is None else _shrunk(crop, longest_side) for crop in masks.crops]
     sizes = np.array([crop.shape for crop in crops]).reshape(-1, 2)
     scales = sizes / np.maximum(masks.sizes, 1)  # (P, 2), 1 but for shrunk crops
     margins = (masks.origins > 0).astype(int)
@@ -82,3 +82,13 @@ def batch_of_crops(masks: CroppedMasks, boxes: np.ndarray, longest_side: int | N
     within = (corners - masks.origins[:, None]) * scales[:, None] + margins[:, None]
     rois = np.column_stack([np.arange(len(crops)), within[..., ::-1].reshape(-1, 4)])
     return batch, rois.astype(np.float32)
+
+
+def _shrunk(crop: np.ndarray, longest_side: int) -> np.ndarray:
+    """Reduce a crop whose longer side exceeds `longest_side` to it; a pixel is mask where half of its area is."""
+    longest = max(crop.shape)
+    if longest <= longest_side:
+        return crop
+    height, width = (max(round(side * longest_side / longest), 1) for side in crop.shape)
+    shares = cv2.resize(crop.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    return (shares >= 0.5).astype(np.uint8)

@@ -92,7 +92,7 @@ class InstanceCroppedMasks(BaseInstanceMasks):
     def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> "InstanceCroppedMasks":
         """Enlarge to (H, W) at the lower and right edge."""
         require_zero(pad_val)
-        return self._with(self.cropped.pad(out_shape))
+        return self._with(self.cropped.expand(out_shape, 0, 0))
 
     def expand(self, expanded_h: int, expanded_w: int, top: int, left: int) -> "InstanceCroppedMasks":
         """Put into a larger image with the first pixel at (top, left)."""

@@ -4,7 +4,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
-from semsize.structures.annotations import read_annotations
+from semsize.structures import read_annotations
 
 IMAGE_KEYS = ("pixel_size_nm", "source", "configuration")
 PARTICLE_KEYS = (

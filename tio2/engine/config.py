@@ -13,7 +13,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
-from semsize.exchange import crowd_flag
+from semsize.structures import crowd_flag
 from semsize.structures.files import read_json
 from tio2.typed_settings import SettingError, check_arguments, is_own
 

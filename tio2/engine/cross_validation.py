@@ -14,9 +14,8 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 
 from semsize.metrology.folds import assign_folds
-from semsize.structures.annotations import read_annotations, write_annotations
+from semsize.structures import read_annotations, read_predictions, write_annotations
 from semsize.structures.files import file_sha256, read_json, write_json
-from semsize.structures.predictions import read_predictions
 from tio2.agglomerates import AgglomerateLibrary
 from tio2.engine.checkpoints import resume_point
 from tio2.engine.config import FOLD_MARK, ConfigError, annotation_file, data_sets, divided_set

@@ -13,7 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from semsize.structures.annotations import AnnotationError
+from semsize.structures import AnnotationError
 from tio2.engine.checkpoints import CheckpointError, find_checkpoint, resume_point
 from tio2.engine.config import (
     FOLD_MARK,

@@ -18,9 +18,8 @@ from mmengine.logging import print_log
 from semsize.metrology.comparison import ImageComparison, compare_split
 from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
 from semsize.metrology.metrics import HEADLINES, particle_metrics
-from semsize.structures.annotations import read_annotations
+from semsize.structures import prediction_record, read_annotations, write_predictions
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.predictions import prediction_record, write_predictions
 from tio2.evaluation.average_precision import coco_metrics, table1_metrics
 
 

@@ -17,7 +17,7 @@ from semsize.metrology.comparison import GROUPS, PLATEAU, STATE_GROUPS, ImageCom
 from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
 from semsize.metrology.metrics import RESIDUAL_MEASURANDS, size_measurand
 from semsize.metrology.size_distribution import quantiles
-from semsize.structures.annotation_checks import CONFIGURATIONS
+from semsize.structures import CONFIGURATIONS
 
 CAPTIONS = {
     "sizes": "Equivalent circular diameters, reference and measured",

@@ -27,9 +27,8 @@ from semsize.exchange import (
 from semsize.exchange.labelme import labelme_file
 from semsize.measuring.inputs import ImageFile
 from semsize.measuring.results_folder import ImageResult
-from semsize.structures import CroppedMasks, dataset, image_record, particle_record
+from semsize.structures import CroppedMasks, dataset, image_record, particle_record, prediction_record
 from semsize.structures.pixel_size import PixelSize
-from semsize.structures.predictions import prediction_record
 
 SHAPE = (40, 52)
 NUMBERS = (0, 1, 2, 3, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1)

@@ -23,6 +23,7 @@ import numpy as np
 
 from semsize.measuring.tables import markdown_table
 from semsize.structures.masks import CroppedMasks
+from semsize.structures.rle import polygons_to_rles
 from tio2.cli import quiet_imports
 
 with quiet_imports():
@@ -126,7 +127,8 @@ def cost(make: Callable[[int], Callable[[], Any]], count: int, repeats: int) -> 
 
 def masks_of(truth: Scene) -> CroppedMasks:
     """The ellipses' polygons rasterised."""
-    return CroppedMasks.from_polygons([[outline] for outline in truth.polygons], IMAGE_SHAPE)
+    rles = polygons_to_rles([[outline] for outline in truth.polygons], IMAGE_SHAPE)
+    return CroppedMasks.from_rles(rles, IMAGE_SHAPE)
 
 
 def results_of(truth: Scene) -> InstanceData:

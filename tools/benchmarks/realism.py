@@ -22,7 +22,7 @@ from scipy.stats import rankdata
 
 from semsize.cli import one_line_errors
 from semsize.sem import read_grey
-from semsize.structures.annotations import AnnotationError, read_annotations
+from semsize.structures import AnnotationError, read_annotations
 from semsize.structures.masks import CroppedMasks
 
 PATCH = 64

@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from semsize.structures.masks import CroppedMasks
+from semsize.structures.rle import polygons_to_rles
 from tio2.cli import quiet_imports
 
 with quiet_imports():
@@ -41,7 +42,8 @@ def sample(particles: int) -> dict:
     centres = rng.uniform((30, 30), (width - 30, height - 30), (particles, 1, 2))
     turn = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
     outlines = centres + rng.uniform(7.5, 30, (particles, 1, 2)) * np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    masks = CroppedMasks.from_polygons([[outline.ravel().tolist()] for outline in outlines], IMAGE_SHAPE)
+    rles = polygons_to_rles([[outline.ravel().tolist()] for outline in outlines], IMAGE_SHAPE)
+    masks = CroppedMasks.from_rles(rles, IMAGE_SHAPE)
     grey = rng.normal(40, 8, IMAGE_SHAPE)
     for crop, (row, column) in masks:
         grey[row : row + crop.shape[0], column : column + crop.shape[1]] += 60 * crop

@@ -1,0 +1,240 @@
+"""COCO files on disk: annotations, of this project or of any other program, and predictions."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from semsize.structures.annotations import (
+    CATEGORIES,
+    CONVERT,
+    OWN_IMAGE_KEYS,
+    OWN_PARTICLE_KEYS,
+    PARTICLE_KEYS,
+    AnnotationError,
+    check_images,
+    check_sections,
+    image_of,
+    is_box,
+    rle_area,
+    validate,
+)
+from semsize.structures.files import is_number, read_json, whole_file, write_json
+from semsize.structures.polygons import FARTHEST_PX, ShapeError
+from semsize.structures.rle import decode_rles, encode_crops, first_damaged, plain_rle, polygons_to_rles, rle_size
+
+BOX_TOLERANCE_PX = 2.0  # programs count the last pixel in or not, and round
+_PREDICTION_KEYS = {"image_id", "image", "category_id", "bbox", "score", "segmentation"}
+_logger = logging.getLogger(__name__)
+
+
+class PredictionError(ValueError):
+    """A predictions file is missing or does not hold predictions; the message names the file."""
+
+
+def write_annotations(path: str | Path, data: Mapping[str, Any]) -> None:
+    """Check `data`, see `validate`, then write it; the file appears whole or not at all."""
+    validate(data, path)
+    write_json(path, data)
+
+
+def read_annotations(path: str | Path) -> dict[str, Any]:
+    """Contents of an annotation file of this project, or of another program's COCO file in this project's form.
+
+    A key that another program lacks is not known (null); without `iscrowd` nothing is a crowd. Polygons (rasterised by
+    COCO's rule) and lists of counts become RLE; area and box are those of the mask. Annotations of another category
+    than `particle`, or than the only one, and masks without a pixel are left out, counted and logged.
+
+    Raises:
+        AnnotationError: the file is missing, not COCO, or breaks a rule of `validate`; an annotation has no mask, one
+            in no known form or another box than its mask; or several categories occur of which none is `particle`.
+    """
+    data, origin = read_json(path, AnnotationError), str(path)
+    if isinstance(data, Mapping) and data.get("categories") is None:
+        data = {**data, "categories": []}
+    check_sections(data, origin)
+    images = [dict.fromkeys(OWN_IMAGE_KEYS) | image for image in data["images"]]
+    check_images(images, origin)
+    of_id = {image["id"]: image for image in images}
+    particles, left_out = [], Counter()
+    for position, annotation in enumerate(_of_particles(data, origin, left_out)):
+        if not _is_ours(annotation):
+            where = f"{origin}: particle {annotation.get('id', f'at position {position}')}"
+            annotation = _completed(annotation, of_id, where)
+            if annotation["area"] == 0:
+                left_out["without a pixel"] += 1
+                continue
+        particles.append(annotation)
+    for reason, count in left_out.items():
+        _logger.warning("%s: %d annotations left out, %s", origin, count, reason)
+    data = {**data, "images": images, "annotations": particles, "categories": [dict(each) for each in CATEGORIES]}
+    validate(data, path)
+    return data
+
+
+def crowd_flag(value: Any) -> bool:
+    """What `iscrowd` says: a number, a truth value, or one of them as text; None and an empty text say no.
+
+    Raises:
+        ValueError: it says neither yes nor no.
+
+    >>> crowd_flag(1), crowd_flag("false"), crowd_flag(None)
+    (True, False, False)
+    """
+    text = str(value if value is not None else 0).strip().lower()
+    if text in ("1", "1.0", "true", "yes"):
+        return True
+    if text in ("", "0", "0.0", "false", "no"):
+        return False
+    raise ValueError(f"iscrowd {value!r} is neither 0 nor 1")
+
+
+def prediction_record(
+    image_id: int, file_name: str, box_xyxy: Sequence[float], score: float, rle: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One found particle, in COCO's results form with the image's file name beside its id.
+
+    Args:
+        image_id: id of the image in the annotation file, or a running number where there is none.
+        file_name: the image file, as the reader of the predictions should look it up.
+        box_xyxy: x1, y1, x2, y2 in pixels of that file; stored as x, y, width, height.
+        score: 0 to 1.
+        rle: COCO RLE at the size of that file.
+    """
+    x1, y1, x2, y2 = (float(value) for value in box_xyxy)
+    return {
+        "image_id": int(image_id),
+        "image": file_name,
+        "category_id": 1,
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "score": float(score),
+        "segmentation": plain_rle(rle),
+    }
+
+
+def write_predictions(path: str | Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write records made by `prediction_record`, each as it comes; the file appears whole or not at all.
+
+    Raises:
+        ValueError: a record holds NaN or infinity, which JSON has no word for.
+    """
+
+    def write(part: Path) -> None:
+        with part.open("w", encoding="utf-8") as stream:
+            stream.write("[")
+            for position, record in enumerate(records):
+                text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+                stream.write(f",{text}" if position else text)
+            stream.write("]")
+
+    whole_file(path, write)
+
+
+def read_predictions(path: str | Path) -> list[dict[str, Any]]:
+    """Records of a predictions file, in its order.
+
+    Raises:
+        PredictionError: the file is missing, not JSON, or an entry lacks a key or holds what no prediction holds.
+    """
+    records = read_json(path, PredictionError)
+    if not isinstance(records, list):
+        raise PredictionError(f"{path}: holds no list of predictions; give a predictions.json of the test program")
+    for position, record in enumerate(records):
+        missing = _PREDICTION_KEYS - record.keys() if isinstance(record, dict) else _PREDICTION_KEYS
+        if missing:
+            raise PredictionError(f"{path}: prediction {position} lacks {', '.join(sorted(missing))}; write it again")
+        fault = _fault(record)
+        if fault is not None:
+            raise PredictionError(f"{path}: prediction {position}: {fault}; write the file again")
+    damaged = first_damaged([record["segmentation"] for record in records]) if records else None
+    if damaged is not None:
+        raise PredictionError(f"{path}: prediction {damaged}: its RLE is damaged; write the file again")
+    return records
+
+
+def _fault(record: Mapping[str, Any]) -> str | None:
+    """What is wrong with the values of a record that has all keys, its RLE's runs apart."""
+    if type(record["image_id"]) is not int:
+        return f"image_id must be a whole number, got {record['image_id']!r}"
+    if not (isinstance(record["image"], str) and record["image"]):
+        return f"image must name a file, got {record['image']!r}"
+    if not (is_number(record["score"]) and 0 <= record["score"] <= 1):
+        return f"score must lie in 0 to 1, got {record['score']!r}"
+    box = record["bbox"]
+    if not (is_box(box) and all(abs(value) <= FARTHEST_PX for value in box)):
+        return f"bbox must be x, y, width and height, got {box!r}"
+    try:
+        rle_size(record["segmentation"])
+    except ShapeError as error:
+        return str(error).replace("their", "its")
+    return None
+
+
+def _is_ours(annotation: Mapping[str, Any]) -> bool:
+    """Whether a record has every key that this project writes, its mask as compressed RLE."""
+    rle = annotation.get("segmentation")
+    return annotation.keys() >= PARTICLE_KEYS and isinstance(rle, dict) and isinstance(rle.get("counts"), str)
+
+
+def _of_particles(data: Mapping[str, Any], origin: str, left_out: Counter[str]) -> list[dict[str, Any]]:
+    """The annotations of particles, their category numbered as ours."""
+    names = {each["id"]: each.get("name") for each in data["categories"] if type(each.get("id")) in (int, str)}
+    numbers = [each.get("category_id") for each in data["annotations"]]
+    numbers = [number if type(number) in (int, str) else None for number in numbers]
+    wanted = {number for number in numbers if names.get(number) == CATEGORIES[0]["name"]} or set(numbers)
+    if len(wanted) > 1:
+        listed = ", ".join(sorted(str(names.get(number, number)) for number in wanted))
+        raise AnnotationError(f"{origin}: has annotations of several categories ({listed}); {CONVERT}, --label tells")
+    kept = [each for each, number in zip(data["annotations"], numbers, strict=True) if number in wanted]
+    if len(kept) < len(numbers):
+        left_out["of another category"] = len(numbers) - len(kept)
+    return [{**each, "category_id": CATEGORIES[0]["id"]} for each in kept]
+
+
+def _completed(annotation: Mapping[str, Any], images: Mapping[int, Mapping[str, Any]], where: str) -> dict[str, Any]:
+    """A particle of another program's file, as this project writes it."""
+    image = image_of(annotation, images, where)
+    rle = _as_rle(annotation.get("segmentation"), (image["height"], image["width"]), where)
+    area = rle_area(rle, image, f"{where}: segmentation")
+    box = coco_mask.toBbox(rle).tolist() if area else [0.0] * 4
+    stated = annotation.get("bbox")
+    if area and stated and stated != [0, 0, 0, 0]:
+        _check_box(stated, box, image, where)
+    try:
+        crowd = crowd_flag(annotation.get("iscrowd"))
+    except ValueError:
+        raise AnnotationError(f"{where}: iscrowd must be 0 or 1, got {annotation['iscrowd']!r}") from None
+    ours = {"segmentation": rle, "area": area, "bbox": box, "iscrowd": int(crowd)}
+    return {**dict.fromkeys(OWN_PARTICLE_KEYS), **annotation, **ours}
+
+
+def _as_rle(segmentation: Any, image_shape: tuple[int, int], where: str) -> dict[str, Any]:
+    """Compressed RLE of a segmentation in any form."""
+    if segmentation in (None, [], {}, ""):
+        raise AnnotationError(f"{where}: has no mask, so that nothing can be measured against it; {CONVERT}")
+    try:
+        if not (isinstance(segmentation, Mapping) and {"size", "counts"} & segmentation.keys()):
+            return polygons_to_rles([segmentation], image_shape)[0]
+        size = rle_size(segmentation)
+        if isinstance(segmentation["counts"], str):
+            return dict(segmentation)
+        return encode_crops(*decode_rles([segmentation]), size)[0]
+    except ShapeError as cause:
+        raise AnnotationError(f"{where}: its segmentation cannot be read ({cause}); {CONVERT}") from None
+
+
+def _check_box(stated: Any, box: Sequence[float], image: Mapping[str, Any], where: str) -> None:
+    """Refuse a box that another program states and that is not that of its mask, within 2 px, cut at the image."""
+    if not is_box(stated):
+        raise AnnotationError(f"{where}: bbox must be x, y, width and height, got {stated!r}")
+    (x, y, width, height), (left, top, columns, rows) = map(float, stated), box
+    edges = np.clip([x, y, x + width, y + height], 0, [image["width"], image["height"]] * 2)
+    if np.abs(edges - [left, top, left + columns, top + rows]).max() > BOX_TOLERANCE_PX:
+        raise AnnotationError(
+            f"{where}: its bbox {stated} is not that of its mask, {box}: correct what is wrong, or leave bbox out"
+        )
