@@ -9,7 +9,6 @@ search, which is not done again while it stands there.
 
 import argparse
 import itertools
-import math
 import random
 import time
 from collections.abc import Iterable
@@ -69,7 +68,7 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
     from semsize.metrology import compare_split, particle_metrics
     from semsize.sem import read_grey
     from semsize.structures import prediction_record, read_annotations, write_predictions
-    from semsize.structures.files import write_json
+    from semsize.structures.files import in_json, write_json
     from tio2.baselines import contrast_scores, segment
     from tio2.evaluation import coco_metrics
     from tio2.reporting import draw_split, write_report
@@ -94,7 +93,7 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
         "images": len(truth["images"]),
         "operating_point": {"score": 0.0},
         "seconds_per_image": {"median": sorted(seconds)[len(seconds) // 2], "mean": sum(seconds) / len(seconds)},
-        "metrics": {name: None if math.isnan(value) else float(value) for name, value in metrics.items()},
+        "metrics": in_json({name: float(value) for name, value in metrics.items()}),
     }
     write_json(folder / split / "metrics.json", record)
     best = asdict(found.parameters)

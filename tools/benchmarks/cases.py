@@ -9,7 +9,6 @@ Prints a table: case, sub-case, right result, what came, ok or FAULT. Exit code 
 import argparse
 import contextlib
 import csv
-import hashlib
 import importlib
 import io
 import os
@@ -31,7 +30,7 @@ from case_results import Check, Disc, checks
 
 import tio2
 from semsize.exchange.label_images import read_labels
-from semsize.structures.files import read_json
+from semsize.structures.files import file_sha256, read_json
 from semsize.structures.masks import CroppedMasks
 
 ROOT = Path(tio2.__file__).parents[1]
@@ -157,19 +156,15 @@ def _read_measured(results: Path, outcome: Outcome) -> None:
 def _read_converted(results: Path, outcome: Outcome, known: set[str]) -> None:
     """The particles of a converted set; its copies are told by their contents, not by what they are called."""
     files = {str(path.relative_to("in")): path for path in Path("in").rglob("*") if path.is_file()}
-    originals = {_sha256(files[name]): name for name in sorted(files, key=lambda name: (name in known, name))}
+    originals = {file_sha256(files[name]): name for name in sorted(files, key=lambda name: (name in known, name))}
     for file in sorted((results / "annotations").glob("*.json")):
         data = read_json(file, ValueError)
         for image in data["images"]:
-            path = originals[_sha256(results / "images" / file.stem / image["file_name"])]
+            path = originals[file_sha256(results / "images" / file.stem / image["file_name"])]
             own = [one for one in data["annotations"] if one["image_id"] == image["id"] and not one["iscrowd"]]
             kept = [one["segmentation"] for one in own]
             outcome.found[path] = discs_of(CroppedMasks.from_rles(kept, (image["height"], image["width"])))
             outcome.nm[path] = image.get("pixel_size_nm")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def discs_of(masks: CroppedMasks) -> list[Disc]:
