@@ -90,7 +90,7 @@ def read_coco(
         yield image
     _note_crowds(crowds, particles, crowds_as_particles, path.name, account)
     ids = {_id(record["id"]) for record in records}
-    for orphan in (each for image_id, group in annotations.items() if image_id not in ids for each in group):
+    for orphan in (orphan for image_id, group in annotations.items() if image_id not in ids for orphan in group):
         place = f"annotation {orphan.get('id')} of image {orphan['image_id']}"
         account.note("annotations left out, their image is not in the file", place)
     images.note_unused(listed, account, "not in the annotation file")
@@ -200,7 +200,7 @@ def _once_each(
 
 
 def _outlines(annotations: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What two lists of annotations of one image must have in common to be one."""
+    """Outlines of a list of annotations, to compare with those of another list of the same image."""
     return sorted(repr(annotation.get("segmentation")) for annotation in annotations)
 
 
@@ -261,7 +261,7 @@ def _by_image(annotations: Sequence[Any], account: Account) -> dict[Any, list[Ma
 
 
 def _id(value: Any) -> int | str | None:
-    """An id, by which "7", 7 and 7.0 are one; None where it is none."""
+    """An id: "7", 7 and 7.0 are the same; None where the value is none."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str):

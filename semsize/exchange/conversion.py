@@ -96,7 +96,8 @@ def size_trouble(image: SourceImage, file_shape: tuple[int, int], account: Accou
     sizes = misfit(image.size, file_shape, image.path)
     if sizes is not None:
         return sizes
-    beyond = [each.name for each in image.particles if _is_beyond(each, file_shape)] if image.size is None else []
+    particles = image.particles if image.size is None else []
+    beyond = [particle.name for particle in particles if _is_beyond(particle, file_shape)]
     if len(beyond) > _MOST_BEYOND * len(image.particles):
         return (
             f"{len(beyond)} of {len(image.particles)} outlines lie beyond {file_shape[1]} x {file_shape[0]}, the first "
@@ -149,7 +150,7 @@ def meaning_of(label: str | None, meanings: Mapping[str, str]) -> str | None:
 def _particle_mask(
     particle: SourceParticle, image_shape: tuple[int, int], place: str, account: Account
 ) -> CroppedMasks | None:
-    """The one mask of a particle in an image of (H, W); None, and a note, where no pixel of it is left."""
+    """The mask of a particle in an image of (H, W); None, and a note, where no pixel of it is left."""
     masks = CroppedMasks.from_crops([union(particle.shapes, image_shape)], image_shape)
     outside = any(leaves(shape, image_shape) for shape in particle.shapes)
     if masks.areas[0] == 0:
@@ -171,7 +172,7 @@ class ConvertedImage:
     path: Path
     name: str  # what the source calls it
     size: tuple[int, int]  # (H, W) of the file
-    pixel_size_nm: float | None  # None where nobody knows
+    pixel_size_nm: float | None  # None where not known
     configuration: str | None  # None where not known
     particles: tuple[dict[str, Any], ...]  # arguments of `particle_record` without the ids
 

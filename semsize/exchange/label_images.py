@@ -1,7 +1,7 @@
 """Label images: one particle a positive value, 0 is background; any bits, palettes' indices, PNG, TIFF or BMP.
 
-What else is found in their place is told from labels, named, and not taken for particles: masks of 0 and 255, masks in
-which the particles are 0, pictures; and a label of the ground, which watersheds write, is left out.
+Masks of 0 and 255, masks in which the particles are 0, and pictures are recognised, named, and not taken for labels; a
+label of the ground, which watersheds write, is left out.
 """
 
 import re

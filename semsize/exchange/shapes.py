@@ -269,7 +269,7 @@ def _cut_open(pieces: list[np.ndarray], hole: np.ndarray) -> None:
 
     What is met is the outline or a hole that begins higher up, and has therefore been joined before.
     """
-    first = np.lexsort(hole.T)[0]  # topmost, of these the leftmost
+    first = np.lexsort(hole.T)[0]  # the topmost corner, the leftmost of several
     x, y = hole[first]
     slit_end = -np.inf
     for number, piece in enumerate(pieces):

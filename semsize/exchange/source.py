@@ -22,7 +22,7 @@ Parts = tuple[str, ...]  # of a path
 
 
 class ExchangeError(ValueError):
-    """Somebody's annotations cannot be read at all; the message names the file and says what to do, in one line."""
+    """Annotations cannot be read at all; the message names the file and says what to do, in one line."""
 
 
 @dataclass(frozen=True, eq=False)

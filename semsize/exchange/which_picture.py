@@ -74,28 +74,28 @@ class ImageFolder:
         """
         if not files:
             raise ExchangeError("no image files are given; name one at least")
-        places = [Path(os.path.abspath(path)) for path in files]
+        absolute = [Path(os.path.abspath(path)) for path in files]
         images = cls.__new__(cls)
-        images.root = Path(os.path.commonpath([place.parent for place in places]))
-        images._index(files, names or [place.relative_to(images.root).as_posix() for place in places])
+        images.root = Path(os.path.commonpath([path.parent for path in absolute]))
+        images._index(files, names or [path.relative_to(images.root).as_posix() for path in absolute])
         return images
 
     def _index(self, files: Sequence[Path], names: Sequence[str]) -> None:
         """Take up the files, under every end of their paths, with and without their own endings."""
         self.files = list(files)
         self._names = dict(zip(files, names, strict=True))
-        self._by_place = {parts_of(path): path for path in files}
-        self._places = {path: folded(place) for place, path in self._by_place.items()}
+        self._by_parts = {parts_of(path): path for path in files}
+        self._folded = {path: folded(parts) for parts, path in self._by_parts.items()}
         self._by_end: dict[Parts, list[Path]] = defaultdict(list)
         self._by_endless: dict[Parts, list[Path]] = defaultdict(list)
-        for path, (*folders, last) in self._places.items():
+        for path, (*folders, last) in self._folded.items():
             whole = {last, fold(short_name(path.name))}
             for index, ends in ((self._by_end, whole), (self._by_endless, whole | {fold(path.stem)})):
                 for end in ends:
                     parts = (*folders, end)
                     for count in range(1, len(parts) + 1):
                         index[parts[-count:]].append(path)
-        self._folders = {place[:-1] for place in self._places.values()}
+        self._folders = {parts[:-1] for parts in self._folded.values()}
         self._folder_names = {folder[-1] for folder in self._folders}
 
     def name_of(self, path: Path) -> str:
@@ -154,7 +154,7 @@ class ImageFolder:
     def _candidate(self, stated: Stated) -> Match:
         """The picture whose path has the longest end in common with the stated one."""
         index = self._by_endless if stated.endless else self._by_end
-        own = self._by_place.get(parts_of(stated.own)) if stated.own is not None else None
+        own = self._by_parts.get(parts_of(stated.own)) if stated.own is not None else None
         common, parts, depth, spelling = 0, (), 0, ()
         for given, stated_depth in stated.spellings:
             path = folded(given)
@@ -186,7 +186,7 @@ class ImageFolder:
         for _, match in pairs:
             if match.common > 1:
                 count = min(match.common, match.depth)
-                bases[match.parts[:-count]].add(self._places[match.path][:-count])
+                bases[match.parts[:-count]].add(self._folded[match.path][:-count])
         doubtful = [(name, match) for name, match in pairs if match.common == 1 < len(match.parts)]
         for name, match in doubtful:
             named, folder = self.name_of(match.path), match.parts[-2]
@@ -245,11 +245,11 @@ class ImageFolder:
 
     def _belongs_elsewhere(self, match: Match, bases: Mapping[Parts, set[Parts]]) -> bool:
         """Whether the other names have shown where a name's folder is, and its picture lies elsewhere in that."""
-        place = self._places[match.path]
+        folded_parts = self._folded[match.path]
         for count in range(1, len(match.parts)):
             for base in bases.get(match.parts[:-count], ()):
-                below = place[len(base) :]
-                if place[: len(base)] == base and below[:-1] != match.parts[-count:-1]:
+                below = folded_parts[len(base) :]
+                if folded_parts[: len(base)] == base and below[:-1] != match.parts[-count:-1]:
                     return True
         return False
 

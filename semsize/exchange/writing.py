@@ -155,7 +155,8 @@ def split_table(images: Sequence[ConvertedImage], split: Mapping[str, str]) -> s
         counts, chosen = Counter(), [image for image in images if split[image.name] == part]
         for image in chosen:
             whole = image.particle_count
-            counts.update(each["state"] or "unknown" for each in image.particles if not each["iscrowd"])
+            states = (particle["state"] for particle in image.particles if not particle["iscrowd"])
+            counts.update(state or "unknown" for state in states)
             counts.update(images=1, particles=whole, ignored=len(image.particles) - whole)
             counts["most"] = max(counts["most"], whole)
         if chosen:

@@ -72,7 +72,12 @@ def read_annotations(path: str | Path) -> dict[str, Any]:
         particles.append(annotation)
     for reason, count in left_out.items():
         _logger.warning("%s: %d annotations left out, %s", origin, count, reason)
-    data = {**data, "images": images, "annotations": particles, "categories": [dict(each) for each in CATEGORIES]}
+    data = {
+        **data,
+        "images": images,
+        "annotations": particles,
+        "categories": [dict(category) for category in CATEGORIES],
+    }
     validate(data, path)
     return data
 
@@ -183,17 +188,18 @@ def _is_ours(annotation: Mapping[str, Any]) -> bool:
 
 def _of_particles(data: Mapping[str, Any], origin: str, left_out: Counter[str]) -> list[dict[str, Any]]:
     """The annotations of particles, their category numbered as ours."""
-    names = {each["id"]: each.get("name") for each in data["categories"] if type(each.get("id")) in (int, str)}
-    numbers = [each.get("category_id") for each in data["annotations"]]
+    categories, annotations = data["categories"], data["annotations"]
+    names = {record["id"]: record.get("name") for record in categories if type(record.get("id")) in (int, str)}
+    numbers = [annotation.get("category_id") for annotation in annotations]
     numbers = [number if type(number) in (int, str) else None for number in numbers]
     wanted = {number for number in numbers if names.get(number) == CATEGORIES[0]["name"]} or set(numbers)
     if len(wanted) > 1:
         listed = ", ".join(sorted(str(names.get(number, number)) for number in wanted))
         raise AnnotationError(f"{origin}: has annotations of several categories ({listed}); {CONVERT}, --label tells")
-    kept = [each for each, number in zip(data["annotations"], numbers, strict=True) if number in wanted]
+    kept = [annotation for annotation, number in zip(annotations, numbers, strict=True) if number in wanted]
     if len(kept) < len(numbers):
         left_out["of another category"] = len(numbers) - len(kept)
-    return [{**each, "category_id": CATEGORIES[0]["id"]} for each in kept]
+    return [{**annotation, "category_id": CATEGORIES[0]["id"]} for annotation in kept]
 
 
 def _completed(annotation: Mapping[str, Any], images: Mapping[int, Mapping[str, Any]], where: str) -> dict[str, Any]:

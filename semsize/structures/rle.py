@@ -54,7 +54,7 @@ def encode_crops(
     ends = np.stack([runs.start, runs.end], axis=1)
     bounds = pairwise(np.searchsorted(runs.mask, np.arange(len(crops) + 1)).tolist())
     counts = [np.diff(ends[first:last].ravel(), prepend=0, append=height * width) for first, last in bounds]
-    plain = [{"size": [height, width], "counts": each if each[-1] else each[:-1]} for each in counts]
+    plain = [{"size": [height, width], "counts": lengths if lengths[-1] else lengths[:-1]} for lengths in counts]
     # pycocotools reserves six characters a count; longer ones occur in frames beyond 2^29 pixels only, once a mask
     compressed = coco_mask.frPyObjects(plain, height, width) if plain else []
     return [{"size": [height, width], "counts": rle["counts"].decode("ascii")} for rle in compressed]
@@ -168,8 +168,8 @@ def decode_rles(rles: Sequence[Mapping[str, Any]]) -> tuple[list[np.ndarray], np
         at = corner[runs.mask] + column * sizes[runs.mask, 0] + row
         changes[at + (change < 0)] += change
     pixels = np.cumsum(changes[:-1], dtype=np.int8).view(np.uint8)
-    places = zip(starts.tolist(), sizes.tolist(), strict=True)
-    return [pixels[at : at + h * w].reshape(w, h).T.copy() for at, (h, w) in places], origins
+    windows = zip(starts.tolist(), sizes.tolist(), strict=True)
+    return [pixels[at : at + h * w].reshape(w, h).T.copy() for at, (h, w) in windows], origins
 
 
 def parse_counts(counts: Sequence[str | bytes | Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -181,13 +181,13 @@ def parse_counts(counts: Sequence[str | bytes | Sequence[int]]) -> tuple[np.ndar
     Raises:
         ValueError: text is not in COCO's compressed form.
     """
-    if all(isinstance(each, str | bytes) for each in counts):
+    if all(isinstance(stored, str | bytes) for stored in counts):
         return _decompressed(counts)
     plain = [
-        _decompressed([each])[0] if isinstance(each, str | bytes) else np.asarray(each, np.int64).reshape(-1)
-        for each in counts
+        _decompressed([stored])[0] if isinstance(stored, str | bytes) else np.asarray(stored, np.int64).reshape(-1)
+        for stored in counts
     ]
-    return np.concatenate(plain), np.array([len(each) for each in plain], np.int64)
+    return np.concatenate(plain), np.array(list(map(len, plain)), np.int64)
 
 
 def _runs_of_crops(
@@ -261,7 +261,7 @@ def _decompressed(counts: Sequence[str | bytes]) -> tuple[np.ndarray, np.ndarray
 
     Bit 5 of a character says that more groups follow, bit 4 of the last group is the sign.
     """
-    strings = [each.encode("ascii") if isinstance(each, str) else each for each in counts]
+    strings = [text.encode("ascii") if isinstance(text, str) else text for text in counts]
     groups = np.frombuffer(b"".join(strings), np.uint8).astype(np.int64) - 48
     ends = np.cumsum([len(string) for string in strings])
     is_last = groups & 32 == 0
