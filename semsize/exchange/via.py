@@ -29,7 +29,7 @@ def read_via(
 ) -> Iterator[SourceImage]:
     """Images of a VIA file with their polygons, polylines (closed), circles, ellipses and rectangles, each image once.
 
-    A browser does not tell VIA the folder of an image: where several images have one name, their sizes in bytes tell which is meant.
+    VIA does not know an image's folder: where several images have one name, their sizes in bytes tell them apart.
 
     Args:
         path: the JSON file.
