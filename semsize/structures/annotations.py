@@ -81,6 +81,9 @@ def image_record(
         pixel_size_nm: nanometres a pixel.
         source: archive and original file, or renderer and preset.
         configuration: one of `CONFIGURATIONS`.
+
+    >>> image_record(id=1, file_name="a.png", height=4, width=3)["pixel_size_nm"] is None
+    True
     """
     return {
         "id": int(id),
@@ -156,7 +159,11 @@ def dataset(
     info: Mapping[str, Any] | None = None,
     licenses: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The whole annotation file, ready for `write_annotations`."""
+    """The whole annotation file, ready for `write_annotations`.
+
+    >>> sorted(dataset([], []))
+    ['annotations', 'categories', 'images', 'info', 'licenses']
+    """
     return {
         "info": dict(info or {}),
         "licenses": list(licenses),
@@ -175,6 +182,8 @@ def validate(data: Mapping[str, Any], origin: str | Path) -> None:
 
     Raises:
         AnnotationError: the first fault found, in one line with the origin and the record's id.
+
+    >>> validate(dataset([image_record(id=1, file_name="a.png", height=4, width=3)], []), "train.json")
     """
     check_sections(data, origin)
     if [(entry.get("id"), entry.get("name")) for entry in data["categories"]] != [(1, "particle")]:

@@ -110,6 +110,9 @@ def prediction_record(
         box_xyxy: x1, y1, x2, y2 in pixels of that file; stored as x, y, width, height.
         score: 0 to 1.
         rle: COCO RLE at the size of that file.
+
+    >>> prediction_record(1, "a.png", (0, 1, 1, 3), 0.9, {"size": [4, 3], "counts": b"129"})["bbox"]
+    [0.0, 1.0, 1.0, 2.0]
     """
     x1, y1, x2, y2 = (float(value) for value in box_xyxy)
     return {

@@ -74,7 +74,11 @@ def neighbour_pairs(masks: CroppedMasks, distance_px: float) -> np.ndarray:
 
 
 def has_neighbour_within(masks: CroppedMasks, distance_px: float) -> np.ndarray:
-    """Whether another particle is no further away than `distance_px`, (N,) bool; see `neighbour_pairs`."""
+    """Whether another particle is no further away than `distance_px`, (N,) bool; see `neighbour_pairs`.
+
+    >>> has_neighbour_within(CroppedMasks.from_label_image(np.array([[1, 0, 2, 2, 3]])), 1)
+    array([False,  True,  True])
+    """
     near = np.zeros(len(masks), bool)
     near[neighbour_pairs(masks, distance_px).ravel()] = True
     return near
