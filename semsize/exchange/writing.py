@@ -216,23 +216,18 @@ def new_folder(path: str | Path, is_ours: Callable[[Path], bool]) -> Iterator[Pa
         raise FolderExistsError(f"{path}: exists and was not written by this program; move it or give another --out")
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    fresh, aside = scratch / "new", scratch / "old"
     try:
-        fresh = scratch / "new"
         fresh.mkdir()
         yield fresh
-        _put_in_place(fresh, path, scratch / "old")
+        replaced = path.exists()
+        if replaced:
+            path.rename(aside)
+        try:
+            fresh.rename(path)
+        except OSError:
+            if replaced:
+                aside.rename(path)
+            raise
     finally:
         shutil.rmtree(scratch)
-
-
-def _put_in_place(fresh: Path, path: Path, aside: Path) -> None:
-    """Rename `fresh` to `path`; what stood there goes aside, and comes back if that fails."""
-    replaced = path.exists()
-    if replaced:
-        path.rename(aside)
-    try:
-        fresh.rename(path)
-    except OSError:
-        if replaced:
-            aside.rename(path)
-        raise
