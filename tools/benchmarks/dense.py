@@ -1,6 +1,6 @@
 """Time and memory of the dense-image engine beside MMDetection's own, as docs/notebook/dense.md publishes them.
 
-Time is the processor's, of one thread: what a clock shows on an idle machine, and the same on a busy one. For Linux.
+Time is CPU time of one thread. For Linux.
 
 python tools/benchmarks/dense.py --figure docs/figures/dense_time.png     # minutes: MMDetection's side takes most
 python tools/benchmarks/dense.py --quick                                  # seconds: small counts, two repeats
@@ -70,8 +70,7 @@ def scene(count: int, seed: int = 0) -> Scene:
     height, width = IMAGE_SHAPE
     axes = rng.uniform(7.5, 30, (count, 2))
     centres = rng.uniform((0, 0), (width, height), (count, 2))
-    boxes = np.concatenate([centres - axes, centres + axes], axis=1)
-    boxes = np.clip(boxes, 0, [width, height, width, height])
+    boxes = np.clip(np.hstack([centres - axes, centres + axes]), 0, [width, height, width, height])
     steps = (np.arange(CELLS) + 0.5) / CELLS
     x, y = (
         (boxes[:, None, i] + steps * (boxes[:, None, i + 2] - boxes[:, None, i]) - centres[:, None, i])
@@ -127,8 +126,7 @@ def cost(make: Callable[[int], Callable[[], Any]], count: int, repeats: int) -> 
 
 def masks_of(truth: Scene) -> CroppedMasks:
     """The ellipses' polygons rasterised."""
-    rles = polygons_to_rles([[outline] for outline in truth.polygons], IMAGE_SHAPE)
-    return CroppedMasks.from_rles(rles, IMAGE_SHAPE)
+    return CroppedMasks.from_rles(polygons_to_rles([[outline] for outline in truth.polygons], IMAGE_SHAPE))
 
 
 def results_of(truth: Scene) -> InstanceData:
