@@ -3,23 +3,37 @@
 import argparse
 import inspect
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
 
 from semsize.cli import one_line_errors
 from semsize.exchange.coco import read_coco
-from semsize.exchange.command import PEOPLE_ERRORS, add_arguments, convert
+from semsize.exchange.conversion import MEANINGS, convert_images
 from semsize.exchange.imagej_rois import read_imagej, roi_zip
 from semsize.exchange.label_images import label_image, read_label_images
 from semsize.exchange.labelme import labelme_file, read_labelme
-from semsize.exchange.source import Account
+from semsize.exchange.source import Account, ExchangeError, SourceImage
 from semsize.exchange.via import read_via, via_project
 from semsize.exchange.which_picture import ImageFolder
-from semsize.exchange.writing import FolderExistsError, new_folder
+from semsize.exchange.writing import (
+    ACCOUNT_FILE,
+    FolderExistsError,
+    conversion_notes,
+    empty_split_warnings,
+    new_folder,
+    split_by_lists,
+    split_by_share,
+    split_table,
+    write_dataset,
+)
 from semsize.structures import AnnotationError, CroppedMasks, read_annotations
 from semsize.structures.files import write_json
+
+PEOPLE_ERRORS = (ExchangeError, FolderExistsError, AnnotationError, OSError)
+
+_PLACES_PRINTED = 5
 
 
 def _parser(program: Callable) -> argparse.ArgumentParser:
@@ -42,14 +56,14 @@ def coco(arguments: list[str] | None = None) -> None:
     add("--key", default="state", help=key)
     crowds = "take annotations marked as crowds (iscrowd) as the others, for tools that mark every mask so"
     add("--crowds-as-particles", action="store_true", help=crowds)
-    add_arguments(parser)
+    _add_arguments(parser)
     options = parser.parse_args(arguments)
     with one_line_errors(*PEOPLE_ERRORS):
         account, file = Account(), options.annotations
         images = ImageFolder(options.images or file.parent, leave_out=[options.out])
         taken = options.crowds_as_particles
         found = read_coco(file, images, account, label_key=options.key, crowds_as_particles=taken)
-        convert(options, found, account, f"COCO's {file}")
+        _convert(options, found, account, f"COCO's {file}")
 
 
 def label_images(arguments: list[str] | None = None) -> None:
@@ -65,14 +79,14 @@ def label_images(arguments: list[str] | None = None) -> None:
     add("--labels", type=Path, required=True, help="folder of the label images")
     add("--suffix", default="", help="end of the label images' names, such as _mask (default: the usual ones)")
     add("--binary", action="store_true", help="label images are masks: their connected pieces are particles")
-    add_arguments(parser)
+    _add_arguments(parser)
     options = parser.parse_args(arguments)
     with one_line_errors(*PEOPLE_ERRORS):
         account = Account()
         apart = [options.out] if options.labels == options.images else [options.out, options.labels]
         images, labels = ImageFolder(options.images, apart), ImageFolder(options.labels, [options.out])
         found = read_label_images(images, labels, account, suffix=options.suffix, binary=options.binary)
-        convert(options, found, account, f"label images in {options.labels}")
+        _convert(options, found, account, f"label images in {options.labels}")
 
 
 def labelme(arguments: list[str] | None = None) -> None:
@@ -86,13 +100,13 @@ def labelme(arguments: list[str] | None = None) -> None:
     parser = _parser(labelme)
     parser.add_argument("annotations", type=Path, metavar="FOLDER", help="folder of the JSON files")
     parser.add_argument("--images", type=Path, help="folder of the images (default: FOLDER)")
-    add_arguments(parser)
+    _add_arguments(parser)
     options = parser.parse_args(arguments)
     with one_line_errors(*PEOPLE_ERRORS):
         account = Account()
         images = ImageFolder(options.images or options.annotations, leave_out=[options.out])
         found = read_labelme(options.annotations, images, account)
-        convert(options, found, account, f"LabelMe's files in {options.annotations}")
+        _convert(options, found, account, f"LabelMe's files in {options.annotations}")
 
 
 def via(arguments: list[str] | None = None) -> None:
@@ -110,13 +124,13 @@ def via(arguments: list[str] | None = None) -> None:
     attribute = "region attribute that holds the state or class (default: %(default)s)"
     add("--attribute", default="state", help=attribute)
     add("--group", metavar="ATTRIBUTE", help="region attribute that the parts of one particle share")
-    add_arguments(parser)
+    _add_arguments(parser)
     options = parser.parse_args(arguments)
     with one_line_errors(*PEOPLE_ERRORS):
         account = Account()
         images = ImageFolder(options.images or options.annotations.parent, leave_out=[options.out])
         found = read_via(options.annotations, images, account, label_attribute=options.attribute, group=options.group)
-        convert(options, found, account, f"VIA's {options.annotations}")
+        _convert(options, found, account, f"VIA's {options.annotations}")
 
 
 def imagej_rois(arguments: list[str] | None = None) -> None:
@@ -129,12 +143,100 @@ def imagej_rois(arguments: list[str] | None = None) -> None:
     parser = _parser(imagej_rois)
     parser.add_argument("rois", type=Path, metavar="FOLDER", help="folder of the ROI files")
     parser.add_argument("--images", type=Path, help="folder of the images (default: FOLDER)")
-    add_arguments(parser)
+    _add_arguments(parser)
     options = parser.parse_args(arguments)
     with one_line_errors(*PEOPLE_ERRORS):
         account = Account()
         images = ImageFolder(options.images or options.rois, leave_out=[options.out])
-        convert(options, read_imagej(options.rois, images, account), account, f"ImageJ's ROIs in {options.rois}")
+        _convert(options, read_imagej(options.rois, images, account), account, f"ImageJ's ROIs in {options.rois}")
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of every converter."""
+    parser.add_argument("--out", type=Path, required=True, help="folder; gets images/<split>, annotations/<split>.json")
+    parser.add_argument(
+        "--val", type=float, metavar="SHARE", help="of images to validate on (default: 0.2; none with --test 1)"
+    )
+    parser.add_argument(
+        "--test", type=float, default=0.0, metavar="SHARE", help="of images to test on; 1: all (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the split (default: %(default)s)")
+    parser.add_argument("--val-list", type=Path, metavar="FILE", help="images to validate on, a name a line")
+    parser.add_argument("--test-list", type=Path, metavar="FILE", help="images to test on; all others train")
+    parser.add_argument(
+        "--pixel-size", type=float, metavar="NM", help="nanometres a pixel, for all images (default: from the files)"
+    )
+    parser.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME=MEANING",
+        help=f"what a label means: {', '.join(MEANINGS)}; may be repeated (states' own names are understood)",
+    )
+    parser.add_argument(
+        "--min-area",
+        type=int,
+        default=1,
+        metavar="PX",
+        help="smaller particles are specks: written with iscrowd 1, in no metric (default: %(default)s)",
+    )
+    parser.add_argument("--keep-empty", action="store_true", help="keep images without a particle, as background")
+
+
+def _convert(options: argparse.Namespace, images: Iterable[SourceImage], account: Account, source: str) -> None:
+    """Convert, split, write and say what happened; the account is written in full to OUT/conversion.txt."""
+    if options.pixel_size is not None and not options.pixel_size > 0:
+        raise ExchangeError(f"--pixel-size must be above 0, not {options.pixel_size:g}")
+    converted, strange_labels = convert_images(
+        images,
+        account,
+        pixel_size_nm=options.pixel_size,
+        meanings=_meanings(options.label),
+        min_area_px=options.min_area,
+        keep_empty=options.keep_empty,
+    )
+    if not any(image.particle_count for image in converted):
+        print("\n".join(account.lines(_PLACES_PRINTED)))
+        if not converted:
+            raise ExchangeError(f"{source}: no image with particles is left to write; the lines above say why")
+        ignored = sum(len(image.particles) for image in converted)
+        raise ExchangeError(
+            f"{source}: not one particle in {len(converted)} images, but {ignored} regions to ignore; the lines above "
+            "say why"
+        )
+    split = _split(options, [image.name for image in converted])
+    lines = [
+        split_table(converted, split),
+        *empty_split_warnings(converted, split),
+        *conversion_notes(converted, strange_labels),
+    ]
+    if "train" not in split.values():
+        lines.append("no image is left to train on: a set to validate or test a model on")
+    full = "\n".join([f"converted from {source}", *lines, *account.lines()])
+    write_dataset(options.out, converted, split, source, f"{full}\n")
+    print("\n".join([*lines, *account.lines(_PLACES_PRINTED)]))
+    print(f"written: {options.out}/images/<split>, annotations/<split>.json, {ACCOUNT_FILE} (every name)")
+
+
+def _meanings(entries: list[str]) -> dict[str, str]:
+    """Label to meaning from NAME=MEANING."""
+    meanings = {}
+    for entry in entries:
+        name, _, meaning = entry.rpartition("=")
+        if not name or meaning not in MEANINGS:
+            raise ExchangeError(f"--label {entry}: give NAME=MEANING, the meaning one of {', '.join(MEANINGS)}")
+        meanings[name] = meaning
+    return meanings
+
+
+def _split(options: argparse.Namespace, names: list[str]) -> dict[str, str]:
+    """Image name to split, by lists if any is given, else by shares."""
+    lists = {"val": options.val_list, "test": options.test_list}
+    lists = {part: path for part, path in lists.items() if path is not None}
+    if lists:
+        return split_by_lists(names, lists)
+    val = options.val if options.val is not None else 0.2 if options.test < 1 else 0.0
+    return split_by_share(names, val, options.test, options.seed)
 
 
 def export(arguments: list[str] | None = None) -> None:
