@@ -2,7 +2,7 @@
 
 import pytest
 
-from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
+from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 
 
 @pytest.fixture(scope="session")
@@ -11,7 +11,5 @@ def rendered_set(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rendered") / "set"
     settings = RenderSettings(seed=0, shape=(128, 160), preset="agglomerated", particles=12)
     plan = DatasetPlan(settings, num=3, fractions=(1, 1, 1))
-    claim_folder(plan, folder)
-    assert len(list(render_missing(plan, folder, jobs=1))) == 3
-    join_parts(plan, folder)
+    render_dataset(plan, folder)
     return folder

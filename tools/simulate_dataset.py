@@ -115,10 +115,9 @@ def render_matrix(folder: Path, shape: tuple[int, int], seed: int) -> None:
     import numpy as np
 
     from semsize.structures.files import write_whole
-    from semsize.synthesis.imaging import take_image
+    from semsize.synthesis.imaging import draw_microscope, take_image
     from semsize.synthesis.populations import SPHERES
-    from semsize.synthesis.presets import REFERENCE_AREA_PX, Preset, draw_microscope
-    from semsize.synthesis.scenes import build_scene
+    from semsize.synthesis.scenes import REFERENCE_AREA_PX, Preset, build_scene
     from tio2.agglomerates.library import encode_grey
 
     preset = Preset("matrix", (1, 1), (5, 100), (0.1, 0.2, 0.5, 0.2))

@@ -53,15 +53,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     from tqdm import tqdm  # not above: --help is quick
 
-    from semsize.synthesis import (
-        DatasetPlan,
-        RenderedDatasetError,
-        RenderSettings,
-        claim_folder,
-        join_parts,
-        missing_numbers,
-        render_missing,
-    )
+    from semsize.structures.dataset_parts import DatasetFolderError
+    from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
 
     settings = RenderSettings(
         seed=options.seed,
@@ -73,12 +66,12 @@ def main(arguments: list[str] | None = None) -> None:
         variety=options.variety,
     )
     plan = DatasetPlan(settings, options.num, tuple(options.fractions), f".{options.format}")
-    with one_line_errors(RenderedDatasetError, OSError):
-        claim_folder(plan, options.out)
-        done = plan.num - len(missing_numbers(plan, options.out))
-        for _ in tqdm(render_missing(plan, options.out, options.jobs), total=plan.num, initial=done, unit="image"):
+    with one_line_errors(DatasetFolderError, OSError):
+        parts = claim_folder(plan, options.out)
+        done = plan.num - len(parts.missing())
+        for _ in tqdm(render_missing(plan, parts, options.jobs), total=plan.num, initial=done, unit="image"):
             pass
-        for split, counts in join_parts(plan, options.out).items():
+        for split, counts in join_parts(plan, parts).items():
             print(f"{split}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     print(f"written: {options.out}/images/<split>, {options.out}/annotations/<split>.json")
 

@@ -1,13 +1,6 @@
 """Rendered SEM scenes with exact truth: bodies, agglomerates, image formation, data sets."""
 
-from semsize.synthesis.dataset import (
-    DatasetPlan,
-    RenderedDatasetError,
-    claim_folder,
-    join_parts,
-    missing_numbers,
-    render_missing,
-)
+from semsize.synthesis.dataset import DatasetPlan, claim_folder, join_parts, render_dataset, render_missing
 from semsize.synthesis.populations import Population
 from semsize.synthesis.rendering import RenderedImage, RenderSettings, render_image
 
@@ -15,11 +8,10 @@ __all__ = [
     "DatasetPlan",
     "Population",
     "RenderSettings",
-    "RenderedDatasetError",
     "RenderedImage",
     "claim_folder",
     "join_parts",
-    "missing_numbers",
+    "render_dataset",
     "render_image",
     "render_missing",
 ]

@@ -1,4 +1,4 @@
-"""Convex rounded bodies: one formula for ellipsoids, superellipsoids and rounded polyhedra.
+"""Convex rounded bodies, one formula for ellipsoids, superellipsoids and rounded polyhedra; and their silhouettes.
 
 A body is the set of points p with g(p) <= 1, where the gauge g is a p-norm over K half-spaces,
 
@@ -7,16 +7,18 @@ A body is the set of points p with g(p) <= 1, where the gauge g is a p-norm over
 the rounded intersection of Ricci (Comput. J. 16, 157, 1973, doi:10.1093/comjnl/16.2.157). Its faces are the planes a_k
 . p = 1, its edges the rounder the smaller m. Three pairs of opposite planes make a superellipsoid (Barr, IEEE Comput.
 Graph. Appl. 1, 11, 1981, doi:10.1109/MCG.1981.1673799), and with m = 2 an ellipsoid exactly. g is convex and
-homogeneous of degree one, so outline and surface are found by safe one-dimensional searches along the viewing axis z.
+homogeneous of degree one, so silhouette and surface are found by safe one-dimensional searches along the view z.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 EXPONENTS = (2, 3, 5, 9, 17)  # m - 1 is a power of two: the powers are then repeated squarings
+DIRECTIONS = 256  # in which the radius of a silhouette is known
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +41,11 @@ class Body:
         return _norm(self.planes @ points.reshape(-1, 3).T, self.exponent)[0].reshape(points.shape[:-1])
 
 
-def ellipsoid(semi_axes: np.ndarray, rotation: np.ndarray) -> Body:
-    """Ellipsoid with three semi-axes, turned by a (3, 3) rotation matrix (body to world)."""
-    return superellipsoid(semi_axes, rotation, 2)
-
-
 def superellipsoid(semi_axes: np.ndarray, rotation: np.ndarray, exponent: int) -> Body:
-    """Superellipsoid |x/a|^m + |y/b|^m + |z/c|^m <= 1, turned by a rotation; large m: a box of rounded edges."""
+    """Superellipsoid |x/a|^m + |y/b|^m + |z/c|^m <= 1, turned by a (3, 3) rotation matrix (body to world).
+
+    An exponent m of 2 makes an ellipsoid, a large one a box of rounded edges.
+    """
     rows = (rotation / np.asarray(semi_axes, dtype=np.float64)).T
     return Body(np.concatenate([rows, -rows]), exponent)
 
@@ -64,18 +64,10 @@ def rounded_polyhedron(normals: np.ndarray, semi_axes: np.ndarray, rotation: np.
     return Body(normals * lengths / tangents @ rotation.T, exponent)
 
 
-def surfaces(
-    body: Body, x: np.ndarray, y: np.ndarray, *, iterations: int = 8
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Upper and lower surface over points inside the outline, and the upper surface's normal.
+def surfaces(body: Body, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Upper and lower surface over points (N,) within the silhouette, and the upper surface's normal.
 
     Newton's method from beyond the surface: on a convex function it cannot overshoot the root.
-
-    Args:
-        body: the body, in the unit of x and y.
-        x: (N,) positions inside the outline.
-        y: (N,) positions inside the outline.
-        iterations: of Newton's method; 8 leave an error below 1 % of the radius at the very rim, far less elsewhere.
 
     Returns:
         top (N,), bottom (N,) and unit outward normal (3, N) of the top, float32.
@@ -85,9 +77,9 @@ def surfaces(
     tips = 1 / body.gauge(body.planes / np.linalg.norm(body.planes, axis=1, keepdims=True))
     reach = np.float32(max(1.05 * np.float32(extent(body)[1]), 1.01 * tips.max()))
     flat = planes[:, :2] @ np.stack([x, y]).astype(np.float32)  # (K, N)
-    top = _root(flat, planes[:, 2:], body.exponent, reach, iterations)
-    bottom = -_root(flat, -planes[:, 2:], body.exponent, reach, iterations)
-    normal = planes.T @ weights(flat + planes[:, 2:] * top, body.exponent)  # (3, N), along the gradient of g
+    top = _root(flat, planes[:, 2:], body.exponent, reach)
+    bottom = -_root(flat, -planes[:, 2:], body.exponent, reach)
+    normal = planes.T @ _weights(flat + planes[:, 2:] * top, body.exponent)  # (3, N), along the gradient of g
     normal[2] = np.maximum(normal[2], 0)
     normal /= np.maximum(np.sqrt(np.einsum("kn,kn->n", normal, normal)), np.float32(1e-12))
     return top, np.minimum(bottom, top), normal
@@ -111,7 +103,97 @@ def even_directions(count: int) -> np.ndarray:
 _DIRECTIONS = even_directions(200)
 
 
-def weights(projections: np.ndarray, exponent: int) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class Silhouette:
+    """What a body shows along z: a closed curve around the origin in polar form, in the body's unit."""
+
+    radii: np.ndarray  # (N,) float64, radius at the angles 2 pi i / N, from x towards y
+
+    @property
+    def angles(self) -> np.ndarray:
+        """(N,) angles in radians."""
+        return np.arange(len(self.radii)) * (2 * np.pi / len(self.radii))
+
+    @property
+    def points(self) -> np.ndarray:
+        """(N, 2) points of the curve as x, y."""
+        return self.radii[:, None] * np.stack([np.cos(self.angles), np.sin(self.angles)], axis=1)
+
+    @property
+    def area(self) -> float:
+        """Enclosed area: half the integral of the squared radius, by the trapezoidal rule."""
+        return float(np.pi * np.mean(self.radii**2))
+
+    @property
+    def ecd(self) -> float:
+        """Equivalent circular diameter (ISO 9276-6): of the circle of the same area."""
+        return float(np.sqrt(4 * self.area / np.pi))
+
+    def scaled(self, factor: float) -> Silhouette:
+        """The same curve, `factor` times as large."""
+        return Silhouette(self.radii * factor)
+
+    def feret(self, directions: int = 360) -> tuple[float, float]:
+        """Smallest and largest Feret diameter, the distance of parallel tangents (ISO 9276-6)."""
+        angle = np.arange(directions) * (np.pi / directions)
+        along = self.points @ np.stack([np.cos(angle), np.sin(angle)])  # (N, directions)
+        widths = along.max(axis=0) - along.min(axis=0)
+        return float(widths.min()), float(widths.max())
+
+    def depth(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Distance of points from the curve, positive within, exact to first order near it; float64 of their shape."""
+        step = 2 * np.pi / len(self.radii)
+        slope = (np.roll(self.radii, -1) - np.roll(self.radii, 1)) / (2 * step)
+        cosine = self.radii / np.hypot(self.radii, slope)  # of the angle between radius and normal
+        position = np.arctan2(y, x) / step
+        index = np.arange(len(self.radii))
+        radius = np.interp(position, index, self.radii, period=len(self.radii))
+        return (radius - np.hypot(x, y)) * np.interp(position, index, cosine, period=len(self.radii))
+
+    def notched(self, amplitude: float, rng: np.random.Generator) -> Silhouette:
+        """The curve with irregular notches cut into it, never beyond it, as of a broken or crusted body.
+
+        `amplitude` is the standard deviation of the radius, relative; waves 3 to 16 count as 1 / number.
+        """
+        waves = np.arange(3, 17)
+        spectrum = np.zeros(len(self.radii) // 2 + 1, dtype=complex)
+        spectrum[waves] = (rng.standard_normal(14) + 1j * rng.standard_normal(14)) / waves
+        noise = np.fft.irfft(spectrum, len(self.radii))
+        noise *= amplitude / noise.std()
+        return Silhouette(self.radii * np.clip(1 + noise - noise.max(), 0.4, 1))
+
+
+def silhouette_of(body: Body, bisections: int = 16) -> Silhouette:
+    """Silhouette of the body's projection along z.
+
+    By homogeneity the radius in a direction u is 1 / min_z g(u, z); the minimum of the convex g is bisected by the sign
+    of its slope. An error e of z enters the radius as e squared: 16 bisections leave less than 1e-6 of it.
+    """
+    angle = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
+    flat = body.planes[:, :2] @ np.stack([np.cos(angle), np.sin(angle)])  # (K, N)
+    smallest, largest = extent(body)
+    low = np.full(DIRECTIONS, -1.2 * largest / smallest)
+    high = -low
+    for _ in range(bisections):
+        middle = (low + high) / 2
+        rising = body.planes[:, 2] @ _weights(flat + body.planes[:, 2:] * middle, body.exponent) > 0  # dg/dz > 0
+        high = np.where(rising, middle, high)
+        low = np.where(rising, low, middle)
+    points = np.stack([np.cos(angle), np.sin(angle), (low + high) / 2], axis=1)
+    return Silhouette(1 / body.gauge(points))
+
+
+def union_silhouette(silhouettes: Sequence[Silhouette], centres: np.ndarray) -> Silhouette:
+    """Union of silhouettes moved to `centres` (B, 2); the origin must lie within each of them."""
+    angles = silhouettes[0].angles
+    radii = np.zeros(len(angles))
+    for silhouette, centre in zip(silhouettes, centres, strict=True):
+        x, y = (silhouette.points + centre).T
+        radii = np.maximum(radii, np.interp(angles, np.arctan2(y, x), np.hypot(x, y), period=2 * np.pi))
+    return Silhouette(radii)
+
+
+def _weights(projections: np.ndarray, exponent: int) -> np.ndarray:
     """Terms max(0, a_k . p) ** (m - 1) of projections (K, N), of their shape; sum a_k terms is along the gradient."""
     power = np.maximum(projections, 0)
     for _ in range(EXPONENTS.index(exponent)):
@@ -120,15 +202,18 @@ def weights(projections: np.ndarray, exponent: int) -> np.ndarray:
 
 
 def _norm(projections: np.ndarray, exponent: int) -> tuple[np.ndarray, np.ndarray]:
-    """The gauge (N,) where the half-spaces read `projections` (K, N), and its `weights` (K, N)."""
-    terms = weights(projections, exponent)
+    """The gauge (N,) where the half-spaces read `projections` (K, N), and its `_weights` (K, N)."""
+    terms = _weights(projections, exponent)
     return np.einsum("kn,kn->n", terms, np.maximum(projections, 0)) ** (1 / exponent), terms
 
 
-def _root(flat: np.ndarray, slopes: np.ndarray, exponent: int, start: np.float32, iterations: int) -> np.ndarray:
-    """Largest z with g = 1 where g's half-spaces read flat (K, N) + slopes (K, 1) z; returns (N,) float32."""
+def _root(flat: np.ndarray, slopes: np.ndarray, exponent: int, start: np.float32) -> np.ndarray:
+    """Largest z with g = 1 where g's half-spaces read flat (K, N) + slopes (K, 1) z; returns (N,) float32.
+
+    Eight steps leave an error below 1 % of the radius at the very rim, far less elsewhere.
+    """
     z = np.full(flat.shape[1], start, dtype=np.float32)
-    for _ in range(iterations):
+    for _ in range(8):
         gauge, terms = _norm(flat + slopes * z, exponent)
         slope = (slopes[:, 0] @ terms) / np.maximum(gauge, 1e-6) ** (exponent - 1)
         z -= np.where(slope > 1e-9, (gauge - 1) / np.maximum(slope, 1e-9), 0).clip(0, start / 2)

@@ -1,17 +1,80 @@
-"""The depth buffer: bodies come to rest on what lies there, and the highest surface is seen."""
+"""Particles on the pixel grid: sampled one by one, laid upon one another, the highest surface is seen."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from semsize.synthesis.patches import Patch
+from semsize.synthesis.bodies import surfaces
+from semsize.synthesis.populations import Lobe, Particle
 
 SUBSTRATE = 0  # id of pixels where no body is seen; body k has id k + 1
 
 
-class Edges:
-    """What a pixel on an outline shows besides its own body, so that edges can be drawn without steps."""
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """The pixels that one particle covers, as if it lay alone; heights are relative to its centre, in px."""
+
+    inside: np.ndarray  # (h, w) bool, pixels whose centre lies within the silhouette
+    depth: np.ndarray  # (h, w) float32, px from the silhouette's curve, positive within
+    top: np.ndarray  # (h, w) float32, -inf outside
+    bottom: np.ndarray  # (h, w) float32, +inf outside
+    normal: np.ndarray  # (3, h, w) float32, unit outward normal of the upper surface, x, y, z; z >= 0
+    offset: tuple[int, int]  # (row, column) of the first pixel relative to the pixel that holds the centre
+
+    @property
+    def coverage(self) -> np.ndarray:
+        """(h, w) float32, share of the pixel's area within the silhouette, 0-1."""
+        return np.clip(self.depth + np.float32(0.5), 0, 1)
+
+
+def rasterise(particle: Particle, pixel_size_nm: float, fraction: tuple[float, float]) -> Patch:
+    """Samples a particle on pixel centres (integers + 0.5), its own centre at `fraction` = (y, x) within pixel (0, 0).
+
+    A particle so small that it covers no pixel centre takes the one pixel that holds its centre.
+    """
+    particle = particle.scaled(1 / pixel_size_nm)
+    x_low, y_low = np.floor(particle.silhouette.points.min(axis=0) + fraction[::-1]).astype(int) - 1
+    x_high, y_high = np.ceil(particle.silhouette.points.max(axis=0) + fraction[::-1]).astype(int) + 1
+    y, x = np.mgrid[y_low:y_high, x_low:x_high] + 0.5 - np.array(fraction)[:, None, None]
+    top = np.full(x.shape, -np.inf, dtype=np.float32)
+    normal = np.zeros((3, *x.shape), dtype=np.float32)
+    patch = Patch(np.zeros(x.shape, dtype=bool), top.copy(), top, -top, normal, (int(y_low), int(x_low)))
+    for lobe in particle.lobes:
+        _add_lobe(lobe, x - lobe.centre[0], y - lobe.centre[1], patch)
+    if not patch.inside.any():
+        centre = -y_low, -x_low
+        patch.inside[centre] = True
+        patch.depth[centre] = min(particle.silhouette.area, 1) - 0.5
+        patch.top[centre] = patch.bottom[centre] = 0
+        patch.normal[2][centre] = 1
+    return patch
+
+
+def _add_lobe(lobe: Lobe, x: np.ndarray, y: np.ndarray, patch: Patch) -> None:
+    """Merges a lobe, seen at x, y from its own centre, into the patch of its particle."""
+    depth = lobe.silhouette.depth(x, y)
+    np.maximum(patch.depth, depth, out=patch.depth, casting="same_kind")
+    inside = depth >= 0
+    top, bottom, normal = surfaces(lobe.body, x[inside], y[inside])
+    top, bottom = top + np.float32(lobe.centre[2]), bottom + np.float32(lobe.centre[2])
+    patch.normal[:, inside] = np.where(top > patch.top[inside], normal, patch.normal[:, inside])
+    patch.top[inside] = np.maximum(patch.top[inside], top)
+    patch.bottom[inside] = np.minimum(patch.bottom[inside], bottom)
+    patch.inside[inside] = True
+
+
+class DepthBuffer:
+    """What the detector sees of a growing scene, pixel by pixel; parts of bodies beyond the frame are not kept.
+
+    On a silhouette's edge it also knows what a pixel shows besides its own body, so that edges are drawn without steps.
+    """
 
     def __init__(self, shape: tuple[int, int]):
-        self.depths = np.full(shape, np.inf, dtype=np.float32)  # (H, W) px within the visible body's own outline
+        self.heights = np.zeros(shape, dtype=np.float32)  # (H, W) px above the flat substrate
+        self.ids = np.full(shape, SUBSTRATE, dtype=np.int32)  # (H, W)
+        self.normals = np.zeros((3, *shape), dtype=np.float32)  # unit normal of the visible surface, x, y, z
+        self.normals[2] = 1
+        self.depths = np.full(shape, np.inf, dtype=np.float32)  # (H, W) px within the visible body's own silhouette
         self.covered_ids = np.full(shape, SUBSTRATE, dtype=np.int32)  # (H, W) what that body covered when it came
         self.covered_cosines = np.ones(shape, dtype=np.float32)  # (H, W) z of the normal of what it covered
         self.fringes = np.zeros(shape, dtype=np.float32)  # (H, W) share covered by a higher body seen beside, < 0.5
@@ -22,33 +85,8 @@ class Edges:
         """(H, W) share of the pixel that its visible body covers."""
         return np.clip(self.depths + np.float32(0.5), 0, 1)
 
-    def cover(
-        self, frame: tuple[slice, slice], depth: np.ndarray, seen: np.ndarray, ids: np.ndarray, cosines: np.ndarray
-    ) -> None:
-        """Notes what a new body covers, before the buffer changes; `depth` and `seen` are of the window `frame`."""
-        np.copyto(self.covered_ids[frame], ids[frame], where=seen)
-        np.copyto(self.covered_cosines[frame], cosines[frame], where=seen)
-        np.copyto(self.depths[frame], depth, where=seen)
-        np.copyto(self.fringes[frame], 0, where=seen)
-
-    def fringe(self, frame: tuple[slice, slice], coverage: np.ndarray, beside: np.ndarray, identity: int) -> None:
-        """Notes the pixels `beside` a new body of which it covers less than half."""
-        np.copyto(self.fringes[frame], coverage, where=beside)
-        np.copyto(self.fringe_ids[frame], identity, where=beside)
-
-
-class DepthBuffer:
-    """What the detector sees of a growing heap, frame by frame pixel; parts of bodies beyond the frame are not kept."""
-
-    def __init__(self, shape: tuple[int, int]):
-        self.heights = np.zeros(shape, dtype=np.float32)  # (H, W) px above the flat substrate
-        self.ids = np.full(shape, SUBSTRATE, dtype=np.int32)  # (H, W)
-        self.normals = np.zeros((3, *shape), dtype=np.float32)  # unit normal of the visible surface, x, y, z
-        self.normals[2] = 1
-        self.edges = Edges(shape)
-
     def rest_height(self, patch: Patch, row: int, column: int) -> float:
-        """Height of the body's centre at first contact with heap or substrate, let down over pixel (row, column)."""
+        """Height of the body's centre at first contact with bodies or substrate, let down over pixel (row, column)."""
         frame, part = self._overlap(patch, row, column)
         ground = -float(patch.bottom[patch.inside].min())
         if frame is None:
@@ -64,14 +102,18 @@ class DepthBuffer:
         seen = top > self.heights[frame]
         coverage = patch.coverage[part]
         beside = (coverage > 0) & ~patch.inside[part] & (self.heights[frame] < height)
-        self.edges.cover(frame, patch.depth[part], seen, self.ids, self.normals[2])
-        self.edges.fringe(frame, coverage, beside, identity)
+        np.copyto(self.covered_ids[frame], self.ids[frame], where=seen)
+        np.copyto(self.covered_cosines[frame], self.normals[2][frame], where=seen)
+        np.copyto(self.depths[frame], patch.depth[part], where=seen)
+        np.copyto(self.fringes[frame], 0, where=seen)
+        np.copyto(self.fringes[frame], coverage, where=beside)
+        np.copyto(self.fringe_ids[frame], identity, where=beside)
         np.copyto(self.heights[frame], top, where=seen)
         np.copyto(self.ids[frame], identity, where=seen)
         np.copyto(self.normals[(slice(None), *frame)], patch.normal[(slice(None), *part)], where=seen)
 
     def full_mask(self, patch: Patch, row: int, column: int) -> tuple[np.ndarray, tuple[int, int]]:
-        """The body's whole outline within the frame.
+        """The body's whole silhouette within the frame.
 
         Returns:
             Crop (h, w) bool and the (row, column) of its first pixel; an empty crop at (0, 0) where there is none.
@@ -85,13 +127,10 @@ class DepthBuffer:
         self, patch: Patch, row: int, column: int
     ) -> tuple[tuple[slice, slice] | None, tuple[slice, slice] | None]:
         """The slices of frame and patch that fall on one another; None, None where the patch lies outside the frame."""
-        frame, part = [], []
-        for first, length, limit in zip(
-            (row + patch.offset[0], column + patch.offset[1]), patch.inside.shape, self.heights.shape, strict=True
-        ):
-            low, high = max(first, 0), min(first + length, limit)
-            if low >= high:
-                return None, None
-            frame.append(slice(low, high))
-            part.append(slice(low - first, high - first))
-        return tuple(frame), tuple(part)
+        first = np.add((row, column), patch.offset)
+        low = np.maximum(first, 0)
+        high = np.minimum(first + patch.inside.shape, self.heights.shape)
+        if (low >= high).any():
+            return None, None
+        frame = tuple(map(slice, low.tolist(), high.tolist()))
+        return frame, tuple(map(slice, (low - first).tolist(), (high - first).tolist()))

@@ -16,10 +16,8 @@ SKIRT_PX = 1.6
 def tilt_yield(cosines: np.ndarray, exponent: float, ceiling: float) -> np.ndarray:
     """Secondary-electron yield growing with tilt, min(cos ** -exponent, ceiling): bright edges (Seiler 1983).
 
-    Args:
-        cosines: cosine of the surface's tilt against the beam, 0-1, any shape.
-        exponent: about 1.1 for light, 0.8 for heavy elements.
-        ceiling: the greatest yield, that of an edge as wide as the electrons' escape depth.
+    The exponent is about 1.1 for light, 0.8 for heavy elements; the ceiling is the yield of an edge as wide as the
+    electrons' escape depth.
     """
     floor = np.float32(ceiling ** (-1 / exponent))
     return np.maximum(cosines, floor) ** np.float32(-exponent)
@@ -28,26 +26,17 @@ def tilt_yield(cosines: np.ndarray, exponent: float, ceiling: float) -> np.ndarr
 def edge_effect(depths: np.ndarray, width_px: float) -> np.ndarray:
     """Extra electrons near a free edge, exp(-d / width): backscattered ones release them through its side, too.
 
-    Args:
-        depths: (H, W) distance within the outline of the body that is seen, px; inf where there is none.
-        width_px: range of those backscattered electrons (Reimer 1998).
-
-    Returns:
-        (H, W) float32, 1 on the outline, 0 far from it.
+    `depths` are distances within the silhouette of the body that is seen, px, inf where there is none; the width is the
+    range of those backscattered electrons (Reimer 1998).
     """
     return np.exp(np.maximum(depths, 0) * np.float32(-1 / width_px))
 
 
 def shadowing(heights: np.ndarray, range_px: float, strength: float) -> np.ndarray:
-    """Share of the electrons that leave a gap: exp(-(strength d / range) ^ 2), d = depth below the mean surface around.
+    """Share of the electrons that leave a gap, exp(-(strength d / range) ^ 2): 1 on open ground and on tops.
 
-    Args:
-        heights: (H, W) surface in px.
-        range_px: distance over which walls take electrons up (Reimer 1998).
-        strength: attenuation per depth of one range.
-
-    Returns:
-        (H, W) float32, 1 on open ground and on tops.
+    d is the depth of the surface `heights` (H, W) below the mean around; over `range_px` walls take electrons up
+    (Reimer 1998).
     """
     quarter = cv2.resize(heights, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     around = cv2.GaussianBlur(quarter, (0, 0), range_px / 4)
@@ -65,24 +54,18 @@ def compress_highlights(level: np.ndarray, knee: float, ceiling: float) -> np.nd
 
 
 def probe_blur(level: np.ndarray, sigma_px: float, skirt: float) -> np.ndarray:
-    """Blur by a probe with a skirt: electrons scattered out of it release secondaries a little way off (Reimer 1998).
+    """Blur by a probe of standard deviation sigma_px with a skirt of SKIRT_PX, from which a share of the signal comes.
 
-    Args:
-        level: (H, W) signal.
-        sigma_px: standard deviation of the probe; the skirt's is SKIRT_PX.
-        skirt: share of the signal that comes from it.
+    Electrons scattered out of the probe release secondaries a little way off (Reimer 1998).
     """
     wide = gaussian_blur(level, SKIRT_PX)
     return gaussian_blur(level, sigma_px) * np.float32(1 - skirt) + wide * np.float32(skirt)
 
 
 def line_streaks(shape: tuple[int, int], length_px: float, rng: np.random.Generator) -> np.ndarray:
-    """Noise of unit variance that runs along scan lines, as a charging specimen's potential changes from line to line.
+    """Noise (H, W) of unit variance that runs along scan lines, as a charging specimen's potential changes.
 
-    Args:
-        shape: (H, W).
-        length_px: correlation length along a line.
-        rng: draws the noise.
+    `length_px` is its correlation length along a line.
     """
     coarse = rng.standard_normal((shape[0], max(2, int(np.ceil(shape[1] / length_px)) + 1)), dtype=np.float32)
     return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_LINEAR) * np.float32(1.2)
@@ -91,14 +74,8 @@ def line_streaks(shape: tuple[int, int], length_px: float, rng: np.random.Genera
 def charging_bands(count: int, rows: int, length_px: float, rng: np.random.Generator) -> np.ndarray:
     """Jumps of a charged body's brightness from one scan line on, as it charges up and discharges (Reimer 1998).
 
-    Args:
-        count: number of different courses.
-        rows: H, the number of scan lines.
-        length_px: mean number of lines between two jumps.
-        rng: draws the jumps.
-
     Returns:
-        (count, rows) float32 of zero mean and unit variance, constant between jumps.
+        (count, rows) float32 of zero mean and unit variance, constant over `length_px` lines on average.
     """
     jumps = rng.random((count, rows)) < 1 / length_px
     segment = np.cumsum(jumps.ravel()).reshape(count, rows)
@@ -116,16 +93,7 @@ def fractal_slopes(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarr
 
 
 def debris(shape: tuple[int, int], count: int, rng: np.random.Generator) -> np.ndarray:
-    """Crumbs on a substrate: irregular grainy flakes of 2 to 9 px radius.
-
-    Args:
-        shape: (H, W).
-        count: number of flakes.
-        rng: draws them.
-
-    Returns:
-        (H, W) float32, 0 on bare ground and of the order of 1 on flakes.
-    """
+    """Crumbs on a substrate, grainy flakes of 2 to 9 px radius: (H, W) float32, 0 on bare ground, about 1 on flakes."""
     field = np.zeros(shape, dtype=np.float32)
     for _ in range(count):
         radius = rng.uniform(2, 9)
@@ -151,11 +119,7 @@ def smooth_noise(shape: tuple[int, int], scale_px: float, rng: np.random.Generat
 def membrane(shape: tuple[int, int], scale_px: float, azimuth: float, rng: np.random.Generator) -> np.ndarray:
     """Relief of a wrinkled carbon membrane: broken rims of shallow blisters, lit from one side, and a fine unevenness.
 
-    Args:
-        shape: (H, W).
-        scale_px: size of the blisters.
-        azimuth: direction from which they are lit, radians from x towards y.
-        rng: draws them.
+    Blisters of the size `scale_px` are lit from the azimuth, radians from x towards y.
 
     Returns:
         (H, W) float32, about zero between the rims and of the order of 1 on them.

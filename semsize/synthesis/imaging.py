@@ -1,10 +1,12 @@
-"""Puts the effects of image formation together: from a scene and a microscope's settings to 8-bit grey levels."""
+"""The image of a scene: the effects of image formation with a microscope's settings, to 8-bit grey levels."""
+
+from dataclasses import dataclass, field, fields
 
 import cv2
 import numpy as np
 
 from semsize.sem.degradation import add_poisson_gaussian_noise, adjust_contrast, jitter_lines
-from semsize.synthesis.depth import DepthBuffer, Edges
+from semsize.synthesis.depth import DepthBuffer
 from semsize.synthesis.formation import (
     charging_bands,
     compress_highlights,
@@ -19,8 +21,7 @@ from semsize.synthesis.formation import (
     smooth_noise,
     tilt_yield,
 )
-from semsize.synthesis.presets import REFERENCE_AREA_PX, Microscope
-from semsize.synthesis.scenes import Scene
+from semsize.synthesis.scenes import REFERENCE_AREA_PX, Scene
 
 TILT_CEILING = 1.75  # greatest yield of a tilted face, away from edges
 CEILING = 300.0  # grey level that no emission exceeds
@@ -28,6 +29,60 @@ RIM_SPREAD = np.float32(0.55)  # of the logarithm of a rim's brightness along it
 RIM_SHADOW = 4.0  # how much faster than in gaps a rim fades where neighbours stand close
 RIM_LOSS = np.float32(0.5)  # exponent by which rims of charged bodies, which draw slow electrons back, stand out less
 COURSES = 61  # different courses of charging in an image
+
+
+def _between(low: float, high: float) -> float:
+    return field(metadata={"range": (low, high)})
+
+
+@dataclass(frozen=True)
+class Microscope:
+    """One image's settings, each between the lowest and the highest seen in real images (docs/notebook/rendering.md).
+
+    Levels are grey levels, 0-255.
+    """
+
+    substrate_level: float = _between(13.5, 38)  # grey level of the bare membrane
+    particle_level: float = _between(67, 103)  # grey level of a flat face of TiO2
+    matrix_contrast: float = _between(0.5, 0.75)  # yield of the matrix relative to TiO2
+    tilt_exponent: float = _between(0.5, 0.68)
+    edge_yield: float = _between(3.1, 3.7)  # on the edge of a silhouette
+    edge_px: float = _between(0.5, 0.75)  # width of the bright rim
+    azimuth: float = _between(2.2, 3.8)  # radians, the side on which the detector stands
+    asymmetry: float = _between(0.18, 0.32)  # relative difference of signal between its side and the mean
+    translucency: float = _between(0, 0.1)  # share of a covered edge's extra signal that comes through
+    roughness: float = _between(0.025, 0.05)  # relative unevenness of the particles' faces
+    shadow_strength: float = _between(0.42, 0.68)
+    gap_strength: float = _between(0.12, 0.2)  # the same in narrow gaps
+    charging_std: float = _between(0.2, 0.34)  # relative spread of brightness between agglomerates
+    texture: float = _between(0.6, 1.6)  # contrast of the membrane's wrinkles relative to its level
+    wrinkle_px: float = _between(2.2, 3.8)
+    debris: float = _between(1, 12)  # crumbs on the substrate in a frame of REFERENCE_AREA_PX
+    probe_px: float = _between(0.45, 0.51)  # standard deviation of the probe
+    skirt: float = _between(0.02, 0.06)  # share of the signal from around it
+    electrons_per_level: float = _between(6.2, 8)
+    read_noise: float = _between(0.4, 0.9)  # grey levels
+    noise_correlation_px: float = _between(0.1, 0.3)
+    jitter_px: float = _between(0, 0.06)
+    highlight_knee: float = _between(185, 225)  # grey level from which emission limits itself
+    streaks: float = _between(0.02, 0.08)  # along scan lines, relative, on a particle charged to twice the signal
+    gamma: float = _between(0.96, 1.04)
+
+
+def draw_microscope(rng: np.random.Generator, variety: float = 1.0) -> Microscope:
+    """Settings of one image, each drawn evenly within its range.
+
+    The ranges are `variety` times as wide as in real images, in the logarithm, about their middle.
+    """
+    ranges = {setting.name: setting.metadata["range"] for setting in fields(Microscope)}
+    return Microscope(**{name: rng.uniform(*_widened(name, *ranges[name], variety)) for name in ranges})
+
+
+def _widened(name: str, low: float, high: float, variety: float) -> tuple[float, float]:
+    middle = (low + high) / 2
+    if name == "azimuth":  # any direction at a variety of 3
+        return middle - (middle - low) * variety**1.3, middle + (high - middle) * variety**1.3
+    return low * (low / middle) ** (variety - 1), high * (high / middle) ** (variety - 1)
 
 
 def take_image(scene: Scene, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
@@ -56,16 +111,16 @@ def detector_signal(scene: Scene, microscope: Microscope, rng: np.random.Generat
     level *= np.exp(np.float32(microscope.streaks) * charged * bands)
     level += substrate_relief(ids.shape, microscope, rng) * (ids == 0)
     level = compress_highlights(level, microscope.highlight_knee, CEILING)
-    fringes = TILT_CEILING + rims * suppressed[scene.buffer.edges.fringe_ids]
-    level = blend_edges(level, levels, fringes, scene.buffer.edges, microscope)
+    fringes = TILT_CEILING + rims * suppressed[scene.buffer.fringe_ids]
+    level = blend_edges(level, levels, fringes, scene.buffer, microscope)
     level *= shadowing(scene.buffer.heights, 1.5 * radius, microscope.shadow_strength)
     return level * shadowing(scene.buffer.heights, 0.5 * radius, microscope.gap_strength)
 
 
 def rim_yields(heights: np.ndarray, radius: float, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
-    """Yield that an outline at each pixel has beyond that of a steep face, (H, W) float32.
+    """Yield that a silhouette's edge at each pixel has beyond that of a steep face, (H, W) float32.
 
-    It fades where neighbours stand close and take the electrons up, and varies along an outline.
+    It fades where neighbours stand close and take the electrons up, and varies along the edge.
     """
     free = shadowing(cv2.dilate(heights, np.ones((3, 3), np.uint8)), radius, RIM_SHADOW)
     uneven = np.exp(RIM_SPREAD * smooth_noise(heights.shape, 5, rng))
@@ -73,22 +128,17 @@ def rim_yields(heights: np.ndarray, radius: float, microscope: Microscope, rng: 
 
 
 def relief(buffer: DepthBuffer, rims: np.ndarray, microscope: Microscope) -> np.ndarray:
-    """Signal relative to a flat face, (H, W) float32.
+    """Signal relative to a flat face, (H, W) float32, with `rims` (H, W) as additional yield on a silhouette's edge.
 
     It grows with tilt, near free edges, towards the detector's side, and where a covered edge shines through.
-
-    Args:
-        buffer: what is seen.
-        rims: (H, W) additional yield on an outline.
-        microscope: gives the rest.
     """
     toward = np.array([np.cos(microscope.azimuth), np.sin(microscope.azimuth)], dtype=np.float32)
     side = toward[0] * buffer.normals[0] + toward[1] * buffer.normals[1]
     signal = tilt_yield(buffer.normals[2], microscope.tilt_exponent, TILT_CEILING)
-    rim = rims * edge_effect(buffer.edges.depths, microscope.edge_px)
+    rim = rims * edge_effect(buffer.depths, microscope.edge_px)
     signal += rim * (1 + np.float32(microscope.asymmetry) * side)
     signal *= 1 + np.float32(microscope.asymmetry) * side
-    below = tilt_yield(buffer.edges.covered_cosines, microscope.tilt_exponent, TILT_CEILING) - 1
+    below = tilt_yield(buffer.covered_cosines, microscope.tilt_exponent, TILT_CEILING) - 1
     return signal + np.float32(microscope.translucency) * below
 
 
@@ -110,33 +160,30 @@ def substrate_relief(shape: tuple[int, int], microscope: Microscope, rng: np.ran
 
 
 def blend_edges(
-    level: np.ndarray, levels: np.ndarray, fringes: np.ndarray, edges: Edges, microscope: Microscope
+    level: np.ndarray, levels: np.ndarray, fringes: np.ndarray, buffer: DepthBuffer, microscope: Microscope
 ) -> np.ndarray:
-    """Mixes the signals of the two bodies that share a pixel on an outline by the areas that they cover in it.
+    """Mixes the signals of the two bodies that share a pixel on a silhouette's edge by the areas they cover in it.
 
     Args:
-        level: (H, W) signal of the body that holds the pixel's centre.
+        level: (H, W) float32 signal of the body that holds the pixel's centre.
         levels: (N + 1,) signal of each id's flat faces.
-        fringes: (H, W) yield on the outline of the body that covers less than half of a pixel.
-        edges: the pixels on outlines.
+        fringes: (H, W) yield on the edge of the body that covers less than half of a pixel.
+        buffer: tells which bodies share a pixel.
         microscope: gives the yields.
-
-    Returns:
-        (H, W) float32.
     """
-    below = tilt_yield(edges.covered_cosines, microscope.tilt_exponent, TILT_CEILING)
-    level = edges.coverages * level + (1 - edges.coverages) * levels[edges.covered_ids] * below
-    rim = compress_highlights(fringes * levels[edges.fringe_ids], microscope.highlight_knee, CEILING)
-    return level + edges.fringes * (rim - level)
+    below = tilt_yield(buffer.covered_cosines, microscope.tilt_exponent, TILT_CEILING)
+    level = buffer.coverages * level + (1 - buffer.coverages) * levels[buffer.covered_ids] * below
+    rim = compress_highlights(fringes * levels[buffer.fringe_ids], microscope.highlight_knee, CEILING)
+    return level + buffer.fringes * (rim - level)
 
 
 def body_levels(scene: Scene, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
     """Grey level of a flat face for each id: (N + 1,) float32, the substrate's first.
 
-    A particle high in the heap is poorly grounded and charges: its level grows with its height over its own size.
+    A particle high in a stack is poorly grounded and charges: its level grows with its height over its own size.
     """
     groups = np.array([p.agglomerate for p in scene.placed])
-    lift = np.array([p.height * scene.pixel_size_nm / p.particle.outline.ecd for p in scene.placed])
+    lift = np.array([p.height * scene.pixel_size_nm / p.particle.silhouette.ecd for p in scene.placed])
     own = 0.7 * rng.standard_normal(len(groups)) + np.clip(lift - 0.6, -0.4, 2)
     charge = microscope.charging_std * (rng.standard_normal(groups.max() + 1)[groups] + own)
     levels = microscope.particle_level * np.exp(np.clip(charge, -0.7, 0.9))

@@ -4,15 +4,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from semsize.synthesis.bodies import Body, even_directions, rounded_polyhedron, superellipsoid
-from semsize.synthesis.outlines import Outline, outline_of, union_outline
+from semsize.synthesis.bodies import (
+    Body,
+    Silhouette,
+    even_directions,
+    rounded_polyhedron,
+    silhouette_of,
+    superellipsoid,
+    union_silhouette,
+)
 
 
 @dataclass(frozen=True)
 class Population:
     """Size and shape distributions of a powder; defaults are fitted to images of TiO2 (docs/notebook/rendering.md)."""
 
-    ecd_median_nm: float = 203.0  # ECD of the full projected outline
+    ecd_median_nm: float = 203.0  # ECD of the full silhouette
     ecd_gsd: float = 1.40  # geometric standard deviation
     elongation_median: float = 0.32  # of (longest / middle axis) - 1, log-normal
     elongation_gsd: float = 2.1
@@ -22,7 +29,7 @@ class Population:
     superellipsoid_exponents: tuple[int, ...] = (2, 3)  # drawn evenly; 2 is the ellipsoid
     twin_share: float = 0.3  # two bodies grown into one another, one particle
     knob_share: float = 0.1  # three to five bodies grown into one another: concave, lumpy particles
-    notch_median: float = 0.005  # relative depth of the notches in an outline, log-normal
+    notch_median: float = 0.005  # relative depth of the notches in a silhouette, log-normal
     notch_gsd: float = 2.2
 
 
@@ -46,12 +53,12 @@ class Lobe:
     """One convex body of a particle, oriented; lengths in the particle's unit."""
 
     body: Body
-    outline: Outline  # of the body alone, around its own centre
+    silhouette: Silhouette  # of the body alone, around its own centre
     centre: np.ndarray  # (3,) x, y, z in the particle
 
     def scaled(self, factor: float) -> "Lobe":
         """The same lobe in a particle `factor` times as large."""
-        return Lobe(self.body.scaled(factor), self.outline.scaled(factor), self.centre * factor)
+        return Lobe(self.body.scaled(factor), self.silhouette.scaled(factor), self.centre * factor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +66,11 @@ class Particle:
     """One body or a few grown into one another, oriented, in nm; the origin lies within all of them."""
 
     lobes: tuple[Lobe, ...]
-    outline: Outline  # of the whole
+    silhouette: Silhouette  # of the whole
 
     def scaled(self, factor: float) -> "Particle":
         """The same particle, `factor` times as large."""
-        return Particle(tuple(lobe.scaled(factor) for lobe in self.lobes), self.outline.scaled(factor))
+        return Particle(tuple(lobe.scaled(factor) for lobe in self.lobes), self.silhouette.scaled(factor))
 
 
 def vary_population(population: Population, variety: float, rng: np.random.Generator) -> Population:
@@ -87,7 +94,7 @@ def draw_ecds(population: Population, count: int, rng: np.random.Generator) -> n
 
 
 def draw_particle(population: Population, ecd_nm: float, rng: np.random.Generator) -> Particle:
-    """A particle of random shape and orientation, scaled after it is oriented: its outline has exactly this ECD."""
+    """A particle of random shape and orientation, scaled after it is oriented: its silhouette has exactly this ECD."""
     bodies = [draw_body(population, rng)]
     kind = rng.random()
     if kind < population.twin_share + population.knob_share:
@@ -95,7 +102,7 @@ def draw_particle(population: Population, ecd_nm: float, rng: np.random.Generato
         bodies += [draw_body(population, rng).scaled(rng.uniform(0.5, 1.0)) for _ in range(others)]
     notches = population.notch_median * population.notch_gsd ** rng.standard_normal()
     particle = join(bodies, min(notches, 0.06), rng)
-    return particle.scaled(ecd_nm / particle.outline.ecd)
+    return particle.scaled(ecd_nm / particle.silhouette.ecd)
 
 
 def draw_body(population: Population, rng: np.random.Generator) -> Body:
@@ -112,20 +119,22 @@ def join(bodies: list[Body], notches: float, rng: np.random.Generator) -> Partic
 
     Args:
         bodies: oriented, each around the origin.
-        notches: relative depth of the notches in their outlines; where the body is cut off, its side stands upright.
+        notches: relative depth of the notches in their silhouettes; where a body is cut off, its side stands upright.
         rng: draws the directions and the notches.
     """
-    outlines = [outline_of(body).notched(notches, rng) if notches > 0 else outline_of(body) for body in bodies]
+    silhouettes = [silhouette_of(body) for body in bodies]
+    if notches > 0:
+        silhouettes = [silhouette.notched(notches, rng) for silhouette in silhouettes]
     if len(bodies) == 1:
-        return Particle((Lobe(bodies[0], outlines[0], np.zeros(3)),), outlines[0])
+        return Particle((Lobe(bodies[0], silhouettes[0], np.zeros(3)),), silhouettes[0])
     turns = (np.arange(len(bodies)) + rng.uniform(-0.25, 0.25, len(bodies)) * (len(bodies) > 2)) / len(bodies)
     angles = 2 * np.pi * (turns + rng.random())
     slopes = rng.normal(0, 0.3) * np.cos(2 * np.pi * turns)
     directions = np.stack([np.cos(angles), np.sin(angles), slopes], axis=1)
     shares = rng.uniform(0.4, 0.85, len(bodies))  # below 1: the origin stays within all
-    centres = [s * o.radii.min() * d for s, o, d in zip(shares, outlines, directions, strict=True)]
-    lobes = tuple(Lobe(*parts) for parts in zip(bodies, outlines, centres, strict=True))
-    return Particle(lobes, union_outline(outlines, np.array(centres)[:, :2]))
+    centres = [s * o.radii.min() * d for s, o, d in zip(shares, silhouettes, directions, strict=True)]
+    lobes = tuple(Lobe(*parts) for parts in zip(bodies, silhouettes, centres, strict=True))
+    return Particle(lobes, union_silhouette(silhouettes, np.array(centres)[:, :2]))
 
 
 def draw_semi_axes(population: Population, rng: np.random.Generator) -> np.ndarray:

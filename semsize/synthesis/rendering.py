@@ -1,15 +1,19 @@
-"""One rendered image and its truth from a seed and a number; the same two give the same image everywhere."""
+"""One rendered image and its exact truth from a seed and a number; the same two give the same image everywhere."""
 
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 
-from semsize.synthesis.data_bar import add_data_bar
-from semsize.synthesis.imaging import take_image
+from semsize.structures import particle_record
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.states import assign_states, visibility_class
+from semsize.synthesis.imaging import draw_microscope, take_image
 from semsize.synthesis.populations import Population, vary_population
-from semsize.synthesis.presets import choose_preset, draw_microscope
-from semsize.synthesis.scenes import Scene, build_scene
-from semsize.synthesis.truth import Truth, truth_of
+from semsize.synthesis.scenes import Scene, build_scene, choose_preset
+
+SPECK_PX = 12  # a visible part of fewer pixels is written with iscrowd = 1, as the converters do
+BAR_SHARE = 1 / 11  # height of a data bar over that of the frame
 
 
 @dataclass(frozen=True)
@@ -18,12 +22,31 @@ class RenderSettings:
 
     seed: int
     shape: tuple[int, int]  # (H, W) of the frame, without the data bar
-    preset: str = "mixed"  # one of semsize.synthesis.presets.PRESET_NAMES
+    preset: str = "mixed"  # a key of semsize.synthesis.scenes.PRESETS, or 'mixed'
     particles: int | None = None  # in every image; None: drawn from the preset's range
     pixel_size_nm: float = 7.344
     data_bar: bool = False
     population: Population = field(default_factory=Population)
     variety: float = 1.0  # 1: microscope and powder scatter as in real images; 2: their ranges are twice as wide
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is known of the N particles of a scene of which at least one pixel is seen, in their order of arrival."""
+
+    visible: CroppedMasks  # N masks
+    full: CroppedMasks  # N masks of the whole silhouette within the frame
+    visible_fractions: np.ndarray  # (N,) visible area / full area within the frame, 0-1
+    hides: dict[tuple[int, int], float]  # [i, j]: share of particle j's full mask over which particle i is seen
+    truncated: np.ndarray  # (N,) bool: the silhouette reaches beyond the frame
+    ecds_nm: np.ndarray  # (N,) of the whole silhouette, beyond the frame too
+    ferets_nm: np.ndarray  # (N, 2) smallest and largest Feret diameter of the same silhouette
+    hidden_particles: int  # particles within the frame of which nothing is seen; they are not among the N
+
+    @property
+    def states(self) -> list[str | None]:
+        """N states by the one rule of `semsize.structures.states`."""
+        return assign_states(self.visible, [visibility_class(f) for f in self.visible_fractions], self.hides)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,3 +71,89 @@ def render_image(settings: RenderSettings, number: int) -> RenderedImage:
         pixels = add_data_bar(pixels, settings.pixel_size_nm)
         truth = replace(truth, visible=truth.visible.pad(pixels.shape), full=truth.full.pad(pixels.shape))
     return RenderedImage(pixels, scene, truth, preset.configuration)
+
+
+def truth_of(scene: Scene) -> Truth:
+    """Reads the truth off a scene; bodies of the matrix hide but are not listed."""
+    ids = scene.buffer.ids
+    fulls = [scene.buffer.full_mask(p.patch, p.row, p.column) for p in scene.placed]
+    windows = [(slice(r, r + mask.shape[0]), slice(c, c + mask.shape[1])) for mask, (r, c) in fulls]
+    areas = [int(mask.sum()) for mask, _ in fulls]
+    seen = [_pixels_of_ids(ids[window][mask]) for window, (mask, _) in zip(windows, fulls, strict=True)]
+    own = np.flatnonzero(~scene.is_matrix).tolist()
+    listed = [k for k in own if k + 1 in seen[k]]
+    number = {k + 1: n for n, k in enumerate(listed)}
+    hides = {
+        (number[i], number[k + 1]): count / areas[k]
+        for k in listed
+        for i, count in seen[k].items()
+        if i in number and i != k + 1
+    }
+    silhouettes = [scene.placed[k].particle.silhouette for k in listed]
+    return Truth(
+        visible=CroppedMasks.from_crops([(ids[windows[k]] == k + 1, fulls[k][1]) for k in listed], ids.shape),
+        full=CroppedMasks.from_crops([fulls[k] for k in listed], ids.shape),
+        visible_fractions=np.array([seen[k][k + 1] / areas[k] for k in listed]),
+        hides=hides,
+        truncated=np.array([areas[k] < scene.placed[k].patch.inside.sum() for k in listed], dtype=bool),
+        ecds_nm=np.array([silhouette.ecd for silhouette in silhouettes]),
+        ferets_nm=np.array([silhouette.feret() for silhouette in silhouettes]).reshape(-1, 2),
+        hidden_particles=sum(areas[k] > 0 and k + 1 not in seen[k] for k in own),
+    )
+
+
+def particle_records(truth: Truth, image_id: int) -> list[dict]:
+    """The truth as annotation records, ids from 1; visible parts under SPECK_PX pixels have iscrowd = 1."""
+    rles, full_rles, areas, states = truth.visible.to_rles(), truth.full.to_rles(), truth.visible.areas, truth.states
+    return [
+        particle_record(
+            id=n + 1,
+            image_id=image_id,
+            rle=rle,
+            state=states[n],
+            iscrowd=int(areas[n] < SPECK_PX),
+            amodal_rle=full_rles[n],
+            visible_fraction=truth.visible_fractions[n],
+            truncated=truth.truncated[n],
+            ecd_nm=truth.ecds_nm[n],
+            feret_min_nm=truth.ferets_nm[n, 0],
+            feret_max_nm=truth.ferets_nm[n, 1],
+        )
+        for n, rle in enumerate(rles)
+    ]
+
+
+def _pixels_of_ids(ids: np.ndarray) -> dict[int, int]:
+    """Which ids occur, and in how many pixels."""
+    found, counts = np.unique(ids, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def add_data_bar(image: np.ndarray, pixel_size_nm: float) -> np.ndarray:
+    """The image (H, W) uint8 with a black bar of H / 11 rows below it, as microscopes burn it in.
+
+    The bar shows a scale bar of a round length, the pixel size and the width of the field of view.
+    """
+    height, width = image.shape
+    bar = np.zeros((round(height * BAR_SHARE), width), dtype=np.uint8)
+    middle, scale = bar.shape[0] // 2, bar.shape[0] / 90
+    length_nm = round_length(width * pixel_size_nm / 5)
+    right = 10 + round(length_nm / pixel_size_nm)
+    cv2.line(bar, (10, middle), (right, middle), 255, 2)
+    for end in (10, right):
+        cv2.line(bar, (end, middle // 2), (end, middle + middle // 2), 255, 2)
+    text = f"{_length(length_nm)}   Pixel Size = {pixel_size_nm:.4g} nm   Width = {_length(width * pixel_size_nm)}"
+    foot = middle + round(8 * scale)
+    cv2.putText(bar, text, (right + 15, foot), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, 1, cv2.LINE_AA)
+    bar[:2] = 255
+    return np.concatenate([image, bar])
+
+
+def round_length(limit_nm: float) -> float:
+    """The largest of 1, 2 and 5 times a power of ten that does not exceed the limit."""
+    power = 10.0 ** np.floor(np.log10(limit_nm))
+    return max(step * power for step in (1.0, 2.0, 5.0) if step * power <= limit_nm * (1 + 1e-9))
+
+
+def _length(value_nm: float) -> str:
+    return f"{value_nm / 1000:.4g} um" if value_nm >= 1000 else f"{value_nm:.4g} nm"

@@ -1,15 +1,51 @@
-"""Builds a scene: particles grown into agglomerates on a substrate, with the depth buffer that shows them."""
+"""A scene: particles come to rest one by one, scattered, in chains, clumps and stacked bunches, on a substrate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from semsize.synthesis.agglomeration import KINDS, Agglomerate, Placed, add_particle
-from semsize.synthesis.depth import DepthBuffer
-from semsize.synthesis.populations import SPHERES, Population, draw_ecds, draw_particle
-from semsize.synthesis.presets import REFERENCE_AREA_PX, Preset
+from semsize.synthesis.depth import DepthBuffer, Patch, rasterise
+from semsize.synthesis.populations import SPHERES, Particle, Population, draw_ecds, draw_particle
 
+REFERENCE_AREA_PX = 1024 * 704  # particle numbers are given for a frame of this area
 MARGIN_PX = 20  # agglomerates begin within the frame or this far beyond it
+CANDIDATES = {"scattered": 3, "chain": 5, "clump": 10, "bunch": 4}  # kind of agglomerate: places tried for a particle
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A kind of scene. Ranges are (low, high); numbers of particles are drawn evenly in the logarithm."""
+
+    configuration: str  # 'scattered', 'agglomerated' or 'matrix'
+    particles_range: tuple[int, int]  # in a frame of REFERENCE_AREA_PX, those cut or missed by the frame included
+    members_range: tuple[int, int]  # of an agglomerate
+    kind_weights: tuple[float, float, float, float]  # of the kinds in CANDIDATES
+    spheres_per_particle_range: tuple[float, float] = (0.0, 0.0)  # of the matrix, not annotated
+
+
+PRESETS = {
+    "scattered": Preset("scattered", (12, 120), (1, 4), (0.7, 0.2, 0.1, 0.0)),
+    "agglomerated": Preset("agglomerated", (22, 640), (2, 60), (0.06, 0.32, 0.44, 0.18)),
+    "matrix": Preset("matrix", (40, 300), (2, 30), (0.2, 0.3, 0.3, 0.2), (1.0, 4.0)),
+}
+MIXTURE = {"agglomerated": 0.6, "scattered": 0.25, "matrix": 0.15}  # shares of the preset 'mixed'
+
+
+def choose_preset(name: str, rng: np.random.Generator) -> Preset:
+    """The preset of this name; for 'mixed' one drawn by its share in MIXTURE."""
+    return PRESETS[str(rng.choice(list(MIXTURE), p=list(MIXTURE.values())))] if name == "mixed" else PRESETS[name]
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A particle at rest: its patch stands with the centre in pixel (row, column), `height` px above the substrate."""
+
+    particle: Particle
+    patch: Patch
+    row: int
+    column: int
+    height: float
+    agglomerate: int  # its number in the scene
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +60,19 @@ class Scene:
     @property
     def median_radius_px(self) -> float:
         """Median of half the bodies' ECD."""
-        return float(np.median([p.particle.outline.ecd for p in self.placed])) / 2 / self.pixel_size_nm
+        return float(np.median([p.particle.silhouette.ecd for p in self.placed])) / 2 / self.pixel_size_nm
+
+
+@dataclass(eq=False)
+class Agglomerate:
+    """A growing group of touching particles."""
+
+    number: int  # in the scene
+    kind: str  # a key of CANDIDATES
+    seed: np.ndarray  # (2,) x, y in px of its beginning
+    heading: float  # radians, the direction in which a chain grows
+    centres: list[np.ndarray] = field(default_factory=list)  # (2,) x, y of each member
+    radii: list[float] = field(default_factory=list)  # half the ECD of each member, px
 
 
 def build_scene(
@@ -35,15 +83,9 @@ def build_scene(
     rng: np.random.Generator,
     particles: int | None = None,
 ) -> Scene:
-    """Draws a scene.
+    """Draws a scene in a frame of (H, W).
 
-    Args:
-        preset: the kind of scene.
-        population: sizes and shapes of the particles.
-        shape: (H, W) of the frame.
-        pixel_size_nm: edge of a pixel.
-        rng: draws everything.
-        particles: number of particles; drawn from the preset's range by the frame's area if None.
+    The number of particles is drawn from the preset's range by the frame's area if `particles` is None.
     """
     scale = shape[0] * shape[1] / REFERENCE_AREA_PX
     count = max(1, round(_log_uniform(preset.particles_range, rng) * scale)) if particles is None else particles
@@ -54,25 +96,72 @@ def build_scene(
     groups = plan_groups(preset, len(is_matrix), shape, rng)
     for matrix, ecd, group in zip(is_matrix, ecds, groups, strict=True):
         particle = draw_particle(SPHERES if matrix else population, float(ecd), rng)
-        add_particle(particle, group[1], group[0], buffer, placed, pixel_size_nm, rng)
+        placed.append(add_particle(particle, group, len(placed) + 1, buffer, pixel_size_nm, rng))
     return Scene(tuple(placed), is_matrix, buffer, pixel_size_nm)
 
 
-def plan_groups(
-    preset: Preset, count: int, shape: tuple[int, int], rng: np.random.Generator
-) -> list[tuple[int, Agglomerate]]:
-    """For each of `count` bodies the number and the agglomerate that it will join, agglomerate after agglomerate."""
+def plan_groups(preset: Preset, count: int, shape: tuple[int, int], rng: np.random.Generator) -> list[Agglomerate]:
+    """The agglomerate that each of `count` bodies will join, agglomerate after agglomerate."""
     weights = np.array(preset.kind_weights) / sum(preset.kind_weights)
-    plan: list[tuple[int, Agglomerate]] = []
+    plan: list[Agglomerate] = []
     number = 0
     while len(plan) < count:
-        kind = KINDS[rng.choice(len(KINDS), p=weights)]
+        kind = list(CANDIDATES)[rng.choice(len(CANDIDATES), p=weights)]
         size = 1 if kind == "scattered" else round(_log_uniform(preset.members_range, rng))
         seed = rng.uniform(-MARGIN_PX, np.array(shape[::-1]) + MARGIN_PX)
-        group = Agglomerate(kind, seed, rng.uniform(0, 2 * np.pi))
-        plan += [(number, group)] * min(size, count - len(plan))
+        plan += [Agglomerate(number, kind, seed, rng.uniform(0, 2 * np.pi))] * min(size, count - len(plan))
         number += 1
     return plan
+
+
+def add_particle(
+    particle: Particle,
+    group: Agglomerate,
+    identity: int,
+    buffer: DepthBuffer,
+    pixel_size_nm: float,
+    rng: np.random.Generator,
+) -> Placed:
+    """Lets one particle down where, of some places beside its agglomerate's members, it comes to rest lowest.
+
+    The agglomerate grows by the particle, and the buffer receives it under its identity.
+    """
+    radius = particle.silhouette.ecd / 2 / pixel_size_nm
+    patch = rasterise(particle, pixel_size_nm, tuple(rng.random(2)))
+    candidates = candidate_places(group, radius, rng)
+    rests = [buffer.rest_height(patch, int(np.floor(y)), int(np.floor(x))) for x, y in candidates]
+    reach = np.hypot(*(candidates - group.seed).T) if group.kind == "clump" else np.zeros(len(candidates))
+    best = int(np.argmin(np.array(rests) + 0.5 * reach))
+    sintered = rng.uniform(0.0, 0.15) * radius * (rests[best] > 1.2 * radius)  # into what carries it
+    height = rests[best] - sintered
+    column, row = (int(np.floor(along)) for along in candidates[best])
+    buffer.place(patch, row, column, height, identity)
+    group.centres.append(candidates[best])
+    group.radii.append(radius)
+    return Placed(particle, patch, row, column, height, group.number)
+
+
+def candidate_places(group: Agglomerate, radius: float, rng: np.random.Generator) -> np.ndarray:
+    """Places where a particle of this radius in px may join, (C, 2) as x, y.
+
+    The first lies at the seed, later ones beside (in a bunch upon) the members.
+    """
+    count = CANDIDATES[group.kind]
+    if not group.centres:
+        return group.seed[None] + rng.normal(0, 2 * radius, (count, 2)) * (group.kind == "scattered")
+    if group.kind == "bunch":
+        spread = 0.68 * np.sqrt(np.sum(np.square(group.radii)))
+        return group.seed + rng.normal(0, spread, (count, 2))
+    last = len(group.centres) - 1
+    if group.kind == "chain":
+        anchors = np.where(rng.random(count) < 0.85, last, rng.integers(last + 1, size=count))
+        angles = group.heading + rng.normal(0, 0.7, count)
+        group.heading = float(angles[0])
+    else:
+        anchors = rng.integers(last + 1, size=count)
+        angles = rng.uniform(0, 2 * np.pi, count)
+    distances = (np.array(group.radii)[anchors] + radius) * rng.uniform(0.7, 1.0, count)
+    return np.array(group.centres)[anchors] + distances[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def _log_uniform(limits: tuple[float, float], rng: np.random.Generator) -> float:

@@ -9,7 +9,7 @@ from semsize.measuring import Settings, measure_images
 from semsize.measuring.inputs import find_images
 from semsize.measuring.outlines import outlines_from_coco
 from semsize.structures import dataset, particle_record, read_annotations, write_annotations
-from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
+from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from semsize.synthesis.populations import Population
 
 IMAGES = 8
@@ -23,9 +23,7 @@ def scenes(tmp_path_factory):
     powder = Population(ecd_median_nm=MEDIAN_NM)
     settings = RenderSettings(seed=3, shape=(420, 560), preset="scattered", particles=25, population=powder)
     plan = DatasetPlan(settings, num=IMAGES, fractions=(0, 1, 0))
-    claim_folder(plan, folder)
-    list(render_missing(plan, folder, jobs=1))
-    join_parts(plan, folder)
+    render_dataset(plan, folder)
     truth = read_annotations(folder / "annotations" / "val.json")
     whole = [one for one in truth["annotations"] if not one["iscrowd"]]
     full = [

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from semsize.sem import find_data_bar, read_grey, read_image
 from semsize.synthesis import RenderSettings, render_image
-from semsize.synthesis.data_bar import add_data_bar
+from semsize.synthesis.rendering import add_data_bar
 
 PRESETS = ("scattered", "agglomerated", "matrix")
 

@@ -9,24 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semsize.structures import read_annotations
-from semsize.synthesis import (
-    DatasetPlan,
-    RenderedDatasetError,
-    RenderSettings,
-    claim_folder,
-    join_parts,
-    missing_numbers,
-    render_missing,
-)
+from semsize.structures.dataset_parts import DatasetFolderError
+from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, render_dataset, render_missing
 from semsize.synthesis.dataset import encode_image
 
 PLAN = DatasetPlan(RenderSettings(seed=5, shape=(96, 128), particles=12), 5, (3, 1, 1))
-
-
-def render(plan, folder, jobs=1):
-    claim_folder(plan, folder)
-    list(render_missing(plan, folder, jobs))
-    return join_parts(plan, folder)
 
 
 def contents(folder):
@@ -36,22 +23,22 @@ def contents(folder):
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rendered")
-    return folder, render(PLAN, folder)
+    return folder, render_dataset(PLAN, folder)
 
 
 def test_two_processes_write_the_bytes_of_one(rendered, tmp_path):
-    summary = render(PLAN, tmp_path, jobs=2)
+    summary = render_dataset(PLAN, tmp_path, jobs=2)
     assert summary == rendered[1]
     assert contents(tmp_path) == contents(rendered[0])
 
 
 def test_an_interrupted_set_is_completed_to_the_same_bytes(rendered, tmp_path):
-    claim_folder(PLAN, tmp_path)
-    stream = render_missing(PLAN, tmp_path, 1)
+    parts = claim_folder(PLAN, tmp_path)
+    stream = render_missing(PLAN, parts, 1)
     assert [next(stream), next(stream)] == [0, 1]
     stream.close()
-    assert missing_numbers(PLAN, tmp_path) == [2, 3, 4]
-    render(PLAN, tmp_path)
+    assert parts.missing() == [2, 3, 4]
+    render_dataset(PLAN, tmp_path)
     assert contents(tmp_path) == contents(rendered[0])
 
 
@@ -67,7 +54,7 @@ def test_annotations_are_valid_and_numbered_from_1(rendered):
 
 def test_a_folder_of_another_set_is_refused(rendered):
     other = DatasetPlan(RenderSettings(seed=6, shape=(96, 128)), 5)
-    with pytest.raises(RenderedDatasetError, match="rendered with other settings"):
+    with pytest.raises(DatasetFolderError, match="begun with other settings"):
         claim_folder(other, rendered[0])
 
 

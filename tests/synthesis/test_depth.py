@@ -5,16 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semsize.synthesis.bodies import ellipsoid
-from semsize.synthesis.depth import DepthBuffer
-from semsize.synthesis.outlines import outline_of
-from semsize.synthesis.patches import rasterise
+from semsize.synthesis.bodies import silhouette_of, superellipsoid
+from semsize.synthesis.depth import DepthBuffer, rasterise
 from semsize.synthesis.populations import Lobe, Particle, Population, draw_particle
 
 
 def sphere(radius_px):
-    body = ellipsoid([radius_px] * 3, np.eye(3))
-    return Particle((Lobe(body, outline_of(body), np.zeros(3)),), outline_of(body))
+    body = superellipsoid([radius_px] * 3, np.eye(3), 2)
+    return Particle((Lobe(body, silhouette_of(body), np.zeros(3)),), silhouette_of(body))
 
 
 @pytest.mark.parametrize("distance", [5, 12, 20, 30])
@@ -60,8 +58,8 @@ def test_a_patch_covers_the_area_of_its_outline(seed, ecd_nm):
     rng = np.random.default_rng(seed)
     particle = draw_particle(Population(), ecd_nm, rng)
     patch = rasterise(particle, 7.0, tuple(rng.random(2)))
-    perimeter = particle.outline.feret()[1] * np.pi / 7.0
-    assert abs(patch.inside.sum() - particle.outline.area / 49) < 0.5 * perimeter + 1
+    perimeter = particle.silhouette.feret()[1] * np.pi / 7.0
+    assert abs(patch.inside.sum() - particle.silhouette.area / 49) < 0.5 * perimeter + 1
     for edge in (patch.inside[0], patch.inside[-1], patch.inside[:, 0], patch.inside[:, -1]):
         assert edge.sum() < patch.inside.sum()
 

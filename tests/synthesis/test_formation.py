@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semsize.synthesis.data_bar import add_data_bar, round_length
 from semsize.synthesis.formation import (
     charging_bands,
     compress_highlights,
@@ -20,6 +19,7 @@ from semsize.synthesis.formation import (
     smooth_noise,
     tilt_yield,
 )
+from semsize.synthesis.rendering import add_data_bar, round_length
 
 
 def test_the_yield_is_a_power_of_the_cosine_up_to_its_ceiling():

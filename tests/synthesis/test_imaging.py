@@ -1,15 +1,15 @@
 """Images of scenes: edges without steps, brightness by material, the same picture from the same seed."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from semsize.synthesis import RenderSettings, render_image
-from semsize.synthesis.depth import DepthBuffer
-from semsize.synthesis.imaging import blend_edges, body_levels
-from semsize.synthesis.patches import rasterise
+from semsize.synthesis.depth import DepthBuffer, rasterise
+from semsize.synthesis.imaging import Microscope, blend_edges, body_levels, draw_microscope
 from semsize.synthesis.populations import Population, draw_particle
-from semsize.synthesis.presets import MICROSCOPE_RANGES, PRESETS, draw_microscope
-from semsize.synthesis.scenes import build_scene
+from semsize.synthesis.scenes import PRESETS, build_scene
 
 
 def test_shares_of_pixels_sum_to_the_area_of_the_outline():
@@ -17,7 +17,7 @@ def test_shares_of_pixels_sum_to_the_area_of_the_outline():
     for _ in range(20):
         particle = draw_particle(Population(), 300.0, rng)
         patch = rasterise(particle, 7.0, tuple(rng.random(2)))
-        assert patch.coverage.sum() == pytest.approx(particle.outline.area / 49, rel=0.01)
+        assert patch.coverage.sum() == pytest.approx(particle.silhouette.area / 49, rel=0.01)
 
 
 def test_a_flat_body_on_a_black_ground_emits_its_area():
@@ -29,8 +29,8 @@ def test_a_flat_body_on_a_black_ground_emits_its_area():
     levels = np.array([0, 50], dtype=np.float32)
     fringes = np.full(buffer.ids.shape, 2, dtype=np.float32)
     flat = np.where(buffer.ids == 1, np.float32(100), np.float32(0))
-    total = blend_edges(flat, levels, fringes, buffer.edges, microscope).sum()
-    assert total == pytest.approx(100 * particle.outline.area / 49, rel=0.01)
+    total = blend_edges(flat, levels, fringes, buffer, microscope).sum()
+    assert total == pytest.approx(100 * particle.silhouette.area / 49, rel=0.01)
 
 
 def test_levels_follow_the_material():
@@ -65,8 +65,7 @@ def test_settings_scatter_about_their_middle_and_wider_with_variety():
         rng = np.random.default_rng(4)
         return np.array([list(vars(draw_microscope(rng, variety)).values()) for _ in range(400)])
 
-    names = list(vars(draw_microscope(np.random.default_rng(0))))
-    ranges = np.array([MICROSCOPE_RANGES[name] for name in names])
+    ranges = np.array([setting.metadata["range"] for setting in fields(Microscope)])
     usual, wide = drawn(1), drawn(2)
     assert ((usual >= ranges[:, 0]) & (usual <= ranges[:, 1])).all()
     assert (wide.std(axis=0) > 1.4 * usual.std(axis=0)).all()

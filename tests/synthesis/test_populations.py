@@ -13,15 +13,14 @@ from semsize.synthesis.populations import (
     uniform_rotation,
     vary_population,
 )
-from semsize.synthesis.presets import PRESETS
-from semsize.synthesis.scenes import build_scene
+from semsize.synthesis.scenes import PRESETS, build_scene
 
 
 def test_every_outline_has_exactly_the_ecd_that_was_drawn():
     rng = np.random.default_rng(0)
     for ecd in draw_ecds(Population(), 50, rng):
         particle = draw_particle(Population(), float(ecd), rng)
-        assert particle.outline.ecd == pytest.approx(ecd, rel=1e-9)
+        assert particle.silhouette.ecd == pytest.approx(ecd, rel=1e-9)
 
 
 @pytest.mark.parametrize("lobes", [2, 3, 5])
@@ -29,13 +28,13 @@ def test_the_origin_lies_within_every_lobe_and_the_whole_is_their_union(lobes):
     rng = np.random.default_rng(7)
     for _ in range(10):
         particle = join([draw_body(Population(), rng) for _ in range(lobes)], 0.01, rng)
-        inside = [lobe.outline.contains(-lobe.centre[0], -lobe.centre[1]) for lobe in particle.lobes]
+        inside = [lobe.silhouette.depth(-lobe.centre[0], -lobe.centre[1]) >= 0 for lobe in particle.lobes]
         assert len(inside) == lobes
         assert all(inside)
         x, y = rng.uniform(-2, 2, (2, 500))
-        union = np.any([lobe.outline.contains(x - lobe.centre[0], y - lobe.centre[1]) for lobe in particle.lobes], 0)
-        clear = np.abs(particle.outline.depth(x, y)) > 0.04
-        np.testing.assert_array_equal(union[clear], particle.outline.contains(x, y)[clear])
+        union = np.any([o.silhouette.depth(x - o.centre[0], y - o.centre[1]) >= 0 for o in particle.lobes], 0)
+        clear = np.abs(particle.silhouette.depth(x, y)) > 0.04
+        np.testing.assert_array_equal(union[clear], particle.silhouette.depth(x, y)[clear] >= 0)
 
 
 def test_5000_placed_particles_give_the_log_normal_back_within_4_standard_errors():
@@ -43,7 +42,7 @@ def test_5000_placed_particles_give_the_log_normal_back_within_4_standard_errors
     ecds = []
     for seed, preset in enumerate(("scattered", "agglomerated") * 5):
         scene = build_scene(PRESETS[preset], population, (300, 400), 25.0, np.random.default_rng(seed), particles=500)
-        ecds += [placed.particle.outline.ecd for placed in scene.placed]
+        ecds += [placed.particle.silhouette.ecd for placed in scene.placed]
     logs = np.log(ecds)
     assert len(logs) == 5000
     sigma = np.log(1.5)

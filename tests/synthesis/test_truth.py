@@ -6,9 +6,8 @@ from scipy import ndimage
 
 from semsize.structures import dataset, image_record, validate
 from semsize.synthesis.populations import Population
-from semsize.synthesis.presets import PRESETS
-from semsize.synthesis.scenes import build_scene
-from semsize.synthesis.truth import SPECK_PX, particle_records, truth_of
+from semsize.synthesis.rendering import SPECK_PX, particle_records, truth_of
+from semsize.synthesis.scenes import PRESETS, build_scene
 
 
 @pytest.fixture(scope="module", params=["scattered", "agglomerated", "matrix"])
@@ -72,7 +71,7 @@ def test_truncated_particles_are_those_whose_outline_leaves_the_frame(scene, tru
     for placed in scene.placed:
         rows, columns = np.nonzero(placed.patch.inside)
         rows, columns = rows + placed.row + placed.patch.offset[0], columns + placed.column + placed.patch.offset[1]
-        outside[placed.particle.outline.ecd] = bool(
+        outside[placed.particle.silhouette.ecd] = bool(
             ((rows < 0) | (rows >= height) | (columns < 0) | (columns >= width)).any()
         )
     assert truth.truncated.tolist() == [outside[ecd] for ecd in truth.ecds_nm]
@@ -87,7 +86,7 @@ def test_sizes_agree_with_the_pixels_of_whole_particles(truth):
 
 
 def test_records_pass_the_schema_and_small_parts_are_specks(truth):
-    records = particle_records(truth, image_id=5, first_id=1)
+    records = particle_records(truth, image_id=5)
     image = image_record(id=5, file_name="a.png", height=220, width=300, pixel_size_nm=7.344)
     validate(dataset([image], records), "rendered")
     assert [r["iscrowd"] for r in records] == (truth.visible.areas < SPECK_PX).astype(int).tolist()

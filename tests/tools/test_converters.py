@@ -18,7 +18,7 @@ from pycocotools import mask as coco_mask
 
 from semsize.exchange.shapes import simple_outlines
 from semsize.structures import CroppedMasks, read_annotations
-from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
+from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tools/dataset_converters"
@@ -56,9 +56,7 @@ def scenes(tmp_path_factory):
     """Folder of a rendered data set: one agglomerated image of 80 particles in each split."""
     folder = tmp_path_factory.mktemp("scenes") / "set"
     plan = DatasetPlan(RenderSettings(seed=3, shape=(256, 320), preset="agglomerated", particles=80), 3, (1, 1, 1))
-    claim_folder(plan, folder)
-    assert len(list(render_missing(plan, folder, jobs=1))) == 3
-    join_parts(plan, folder)
+    render_dataset(plan, folder)
     return folder
 
 

@@ -7,7 +7,7 @@ import pytest
 from processes import SMALL, data_options, finish, loading, start
 
 from semsize.structures import read_annotations
-from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
+from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2.reporting.comparing import rows_of
 from tio2.reporting.runs import read_run, run_config
 
@@ -31,9 +31,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("folds") / "set"
     settings = RenderSettings(seed=0, shape=(96, 128), preset="agglomerated", particles=6)
     plan = DatasetPlan(settings, num=4, fractions=(2, 1, 1))
-    claim_folder(plan, folder)
-    assert len(list(render_missing(plan, folder, jobs=1))) == 4
-    join_parts(plan, folder)
+    render_dataset(plan, folder)
     return folder
 
 

@@ -37,12 +37,10 @@ def main() -> None:
 
 def render(folder: Path) -> Path:
     """An annotation file of a few rendered scenes."""
-    from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
+    from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 
     plan = DatasetPlan(RenderSettings(seed=0, shape=(704, 1024), preset="agglomerated", particles=120), 4, (1, 0, 0))
-    claim_folder(plan, folder)
-    list(render_missing(plan, folder, 1))
-    join_parts(plan, folder)
+    render_dataset(plan, folder)
     return folder / "annotations" / "train.json"
 
 
