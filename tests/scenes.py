@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from semsize.structures import dataset, image_record, particle_record
@@ -81,3 +82,8 @@ def _tight(inside: np.ndarray, origin: tuple[int, int]) -> tuple[np.ndarray, tup
         return np.zeros((0, 0), np.uint8), origin
     crop = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8)
     return crop, (origin[0] + int(rows[0]), origin[1] + int(columns[0]))
+
+
+def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """A grey image (H, W) uint8 as a JPEG file gives it back."""
+    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)

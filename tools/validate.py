@@ -184,8 +184,7 @@ def _compared(annotations: Path, predictions: Path, folder: Path | None, min_sco
     """One pair of files, its images matched and their contrast measured."""
     from semsize.metrology import compare_split
     from semsize.metrology.bias import ComparedSet
-    from semsize.sem import read_grey
-    from semsize.sem.contrast import particle_contrast
+    from semsize.sem import particle_contrast, read_grey
     from semsize.structures import read_annotations, read_predictions
 
     truth = read_annotations(annotations)

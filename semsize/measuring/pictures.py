@@ -35,7 +35,7 @@ from semsize.measuring.particle_table import (
 )
 from semsize.measuring.results_folder import ResultsFolder
 from semsize.metrology.size_distribution import quantiles
-from semsize.sem.contrast import particle_contrast
+from semsize.sem import particle_contrast
 from semsize.structures.files import whole_file
 from semsize.structures.masks import CroppedMasks
 

@@ -4,7 +4,7 @@ from semsize.sem.captions import find_captions
 from semsize.sem.data_bar import find_data_bar
 from semsize.sem.files import SEMReadError
 from semsize.sem.pixel_size import read_pixel_size, read_scale
-from semsize.sem.reading import SEMImage, orientation_tag, read_grey, read_image, read_stored
+from semsize.sem.reading import SEMImage, orientation_tag, particle_contrast, read_grey, read_image, read_stored
 
 __all__ = [
     "SEMImage",
@@ -12,6 +12,7 @@ __all__ = [
     "find_captions",
     "find_data_bar",
     "orientation_tag",
+    "particle_contrast",
     "read_grey",
     "read_image",
     "read_pixel_size",

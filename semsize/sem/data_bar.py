@@ -1,11 +1,6 @@
 """The bar of texts that microscopes draw over the foot of their images, or over the head."""
 
-import contextlib
-from collections.abc import Iterator
-
 import numpy as np
-
-from semsize.sem.grey_levels import StoredLevels, percentile_range, scale_to_grey
 
 TALLEST_SHARE = 0.25  # of the image, that a bar may take
 _LOWEST_PX = 8
@@ -16,16 +11,6 @@ _GROUND = 0.6  # least share of one grey level in the whole bar
 _INK_LEVELS = 60  # least contrast of texts and lines
 _INK = (0.001, 0.4)  # their share of the bar
 _TOLERANCES = (0, 8)  # grey levels: as drawn; after lossy compression
-
-
-def specimen_rows(levels: StoredLevels) -> tuple[int, int]:
-    """First row of the specimen and the row after its last one: what lies between data bars, all rows without any."""
-    scaled = list(_eight_bits(levels))
-    bottoms = (find_data_bar(grey) for grey in scaled)
-    bottom = next((row for row in bottoms if row is not None), len(levels.values))
-    tops = (find_data_bar(grey[::-1]) for grey in scaled)
-    top = next((len(levels.values) - row for row in tops if row is not None), 0)
-    return top, bottom
 
 
 def find_data_bar(grey: np.ndarray) -> int | None:
@@ -44,26 +29,6 @@ def find_data_bar(grey: np.ndarray) -> int | None:
     levels = np.rint(grey).astype(np.uint8)
     rows = (_first_row(levels, tolerance) for tolerance in _TOLERANCES)
     return next((row for row in rows if row is not None), None)
-
-
-def _eight_bits(levels: StoredLevels) -> Iterator[np.ndarray]:
-    """The levels, (H, W) 0-255, as a bar is looked for in them.
-
-    Levels that must be stretched come twice: over the range of the middle half of the rows, which no bar reaches, so
-    that the specimen is not flattened by a bar's white; and over all values, so that a bar's ground and texts stay
-    apart which are both brighter than the specimen.
-    """
-    values = levels.values
-    if levels.in_range:
-        yield values
-        return
-    quarter = int(len(values) * TALLEST_SHARE)
-    middle = values[quarter : len(values) - quarter]
-    low, high = float(values.min()), float(values.max())
-    with contextlib.suppress(ValueError):  # a flat middle
-        yield scale_to_grey(values, percentile_range(middle))
-    if low < high:
-        yield scale_to_grey(values, (low, high))
 
 
 def _first_row(levels: np.ndarray, tolerance: int) -> int | None:
@@ -86,8 +51,8 @@ def _first_row(levels: np.ndarray, tolerance: int) -> int | None:
 def _prevailing_levels(rows: np.ndarray, tolerance: int) -> tuple[np.ndarray, np.ndarray]:
     """The most frequent grey level of each row, (R,), and the share (R,) of its pixels within the tolerance of it."""
     count, width = rows.shape
-    places = rows + 256 * np.arange(count)[:, None]
-    histograms = np.bincount(places.ravel(), minlength=256 * count).reshape(count, 256)
+    cells = rows + 256 * np.arange(count)[:, None]
+    histograms = np.bincount(cells.ravel(), minlength=256 * count).reshape(count, 256)
     level = histograms.argmax(axis=1)
     near = abs(np.arange(256) - level[:, None]) <= tolerance
     return level, (histograms * near).sum(axis=1) / width

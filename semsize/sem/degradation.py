@@ -65,7 +65,7 @@ def add_poisson_gaussian_noise(
     Args:
         image: grey levels 0-255.
         electrons_per_level: detected electrons per grey level, > 0; fewer means more noise.
-        std: of the signal-independent part, grey levels.
+        std: of the read-out noise, grey levels.
         rng: draws one number per pixel.
         correlation_px: standard deviation of the Gaussian by which the amplifier's bandwidth smooths the noise.
     """
@@ -78,13 +78,7 @@ def add_poisson_gaussian_noise(
 
 
 def jitter_lines(image: np.ndarray, std_px: float, rng: np.random.Generator) -> np.ndarray:
-    """Shifts each scan line sideways by its own normal draw, as mains pick-up and vibration do; edges are repeated.
-
-    Args:
-        image: grey levels 0-255.
-        std_px: standard deviation of a line's shift.
-        rng: draws one number per line.
-    """
+    """Shifts each scan line sideways by its own normal draw, as mains pick-up and vibration do; edges are repeated."""
     shifts = rng.normal(0, std_px, (image.shape[0], 1)).astype(np.float32)
     columns = np.arange(image.shape[1], dtype=np.float32)[None] + shifts
     rows = np.broadcast_to(np.arange(image.shape[0], dtype=np.float32)[:, None], columns.shape)

@@ -1,4 +1,8 @@
-"""Which private tags of a TIFF hold a maker's pixel size, and the tags that hold no plain text."""
+"""Which tags of a TIFF hold a maker's or an image program's pixel size, and the tags that hold no plain text.
+
+Every reader raises SEMReadError where a tag is cut off, a statement cannot be understood, or the picture has been
+resized since.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,15 @@ import tifffile
 
 from semsize.sem.files import SEMReadError
 from semsize.sem.makers_texts import fei_text, hitachi_text, jeol_text, tescan_text, zeiss_rank, zeiss_text
-from semsize.sem.statements import Statements, decoded, integer_or_none, length_nm, number_or_none
+from semsize.sem.statements import (
+    Statements,
+    decoded,
+    entries,
+    integer_or_none,
+    nm_of_unit,
+    number_or_none,
+    says_nothing,
+)
 
 _ZEISS_TAGS = (34118, 34119)  # the same text twice: Windows-1252 and UTF-16
 _FEI_TAGS = {34680: "SFEG", 34682: "Helios", 34683: "XML"}
@@ -24,21 +36,18 @@ _EXIF_TAG = 34665
 _GATAN_TAGS = (65003, 65009)  # unit and scale
 _TVIPS_TAG = 37706
 _PHENOM_XML = re.compile(rb"<FeiImage\b.*?</FeiImage>", re.DOTALL)
+_PRINTED = ("inch", "inches", "in", "cm", "centimeter", "centimeters", "centimetre", "centimetres")
 
 
-def makers_statements(tiff: tifffile.TiffFile, stated: Statements) -> None:
-    """All that makers' tags state.
-
-    Raises:
-        SEMReadError: a tag is cut off, a statement cannot be understood, or the picture has been resized since.
-    """
+def tag_statements(tiff: tifffile.TiffFile, stated: Statements) -> None:
+    """All that the tags of makers state, then ImageJ's description and OME's."""
     for code in _ZEISS_TAGS:
         zeiss_text(_tag_text(tiff, code), f"Zeiss tag {code}", stated)
     stated.sizes.sort(key=lambda size: zeiss_rank(size.source))
     for code, name in _FEI_TAGS.items():
         raw = _tag_bytes(tiff, code)
         if raw.lstrip().startswith(b"<"):
-            fei_xml(raw, f"FEI tag {code} (XML)", stated)
+            _fei_xml(raw, f"FEI tag {code} (XML)", stated)
         else:
             fei_text(decoded(raw), f"FEI tag {code} ({name})", stated)
     tescan_text(_tescan_chunks(_tag_bytes(tiff, _TESCAN_TAG)), f"tag {_TESCAN_TAG}", stated)
@@ -47,51 +56,43 @@ def makers_statements(tiff: tifffile.TiffFile, stated: Statements) -> None:
     _fibics(tiff, stated)
     _olympus(tiff, stated)
     _unread(tiff, stated)
+    _imagej(tiff.pages.first, stated)
+    _ome(tiff, stated)
 
 
-def fei_xml(raw: bytes, source: str, stated: Statements) -> None:
-    """ThermoFisher's XML: `PixelSize/X` and `Y`, or a Phenom's `pixelWidth` and `pixelHeight`, each with its unit.
+def phenom_statements(data: bytes, stated: Statements) -> None:
+    """The pixel size in the XML that Phenoms write into their JPEGs, where there is one."""
+    found = _PHENOM_XML.search(data)
+    if found is not None:
+        _fei_xml(found[0], "Phenom's XML", stated)
 
-    Raises:
-        SEMReadError: it is no XML, a size cannot be understood, or the picture has been resized since.
-    """
+
+def _fei_xml(raw: bytes, source: str, stated: Statements) -> None:
+    """ThermoFisher's XML: `PixelSize/X` and `Y`, or a Phenom's `pixelWidth` and `pixelHeight`, each with its unit."""
     tree = _xml(raw, source, stated)
     alpha = number_or_none(tree.findtext(".//{*}StagePosition/{*}Tilt/{*}Alpha", ""))
     if alpha is not None:
         stated.tilt(math.degrees(alpha), tree.findtext(".//{*}SampleTiltCorrectionOn"))
-    sides = [tree.find(f".//{{*}}PixelSize/{{*}}{axis}") for axis in "XY"]
-    name = "PixelSize"
+    name, sides = "PixelSize", [tree.find(f".//{{*}}PixelSize/{{*}}{axis}") for axis in "XY"]
     if sides[0] is None:
-        sides = [tree.find(f".//{{*}}{side}") for side in ("pixelWidth", "pixelHeight")]
-        name = "pixelWidth"
-    width_nm, height_nm = (_xml_length(side, f"{stated.path}: {source}, {name}", "m") for side in sides)
+        name, sides = "pixelWidth", [tree.find(f".//{{*}}{side}") for side in ("pixelWidth", "pixelHeight")]
+    width_nm, height_nm = (_xml_length(side, f"{source}, {name}", "m", stated) for side in sides)
     if width_nm:
         size = (integer_or_none(tree.findtext(f".//{{*}}ImageSize/{{*}}{axis}")) for axis in "XY")
         stated.require_shape(source, *size)
     stated.add(width_nm, height_nm, f"{source}, {name}")
 
 
-def phenom_statements(data: bytes, stated: Statements) -> None:
-    """The pixel size in the XML that Phenoms write into their JPEGs, where there is one.
-
-    Raises:
-        SEMReadError: see `fei_xml`.
-    """
-    found = _PHENOM_XML.search(data)
-    if found is not None:
-        fei_xml(found[0], "Phenom's XML", stated)
-
-
 def _tescan_chunks(raw: bytes) -> str:
     """The text chunks of TESCAN's tag: length, type, contents; the length counts the type."""
-    texts, place = [], 0
-    while place + 6 <= len(raw):
-        length, kind = struct.unpack_from("<IH", raw, place)
+    texts, position = [], 0
+    while position + 6 <= len(raw):
+        length, kind = struct.unpack_from("<IH", raw, position)
         if length < 2 or kind == 0:
             break
         if kind in _TESCAN_TEXTS:
-            texts.append(decoded(raw[place + 6 : place + 4 + length]))
-        place += 4 + length
+            texts.append(decoded(raw[position + 6 : position + 4 + length]))
+        position += 4 + length
     return "\n".join(texts)
 
 
@@ -112,20 +113,16 @@ def _fibics(tiff: tifffile.TiffFile, stated: Statements) -> None:
     source = f"Fibics tag {_FIBICS_TAG}"
     tree = _xml(raw, source, stated)
     width, height = (integer_or_none(tree.findtext(f".//{{*}}Image/{{*}}{side}")) for side in ("Width", "Height"))
-    where = f"{stated.path}: {source}"
-    steps = [_xml_step(tree, name, where) for name in ("U", "V")]
+    steps = []
+    for name in ("U", "V"):  # the components of a vector may be negative
+        parts = [tree.findtext(f".//{{*}}Scan/{{*}}{name}{axis}", "").strip().removeprefix("-") for axis in "xy"]
+        steps.append(math.hypot(*(stated.length(part, f"{source}, {name}", "um") for part in parts)))
     if not steps[0] and width:
-        fov = tree.find(".//{*}Scan/{*}FOV_X")
-        steps = [_xml_length(fov, f"{where}, FOV_X", "um") / width, 0.0]
+        field = tree.find(".//{*}Scan/{*}FOV_X")
+        steps = [_xml_length(field, f"{source}, FOV_X", "um", stated) / width, 0.0]
     if steps[0]:
         stated.require_shape(source, width, height)
     stated.add(*steps, f"{source}, Ux and Uy")
-
-
-def _xml_step(tree: ElementTree.Element, name: str, where: str) -> float:
-    """Length in nm of a vector in µm, 0 where it is not stated; its components may be negative."""
-    parts = [tree.findtext(f".//{{*}}Scan/{{*}}{name}{axis}", "").strip() for axis in "xy"]
-    return math.hypot(*(length_nm(part.removeprefix("-"), f"{where}, {name}", "um") for part in parts))
 
 
 def _olympus(tiff: tifffile.TiffFile, stated: Statements) -> None:
@@ -135,7 +132,7 @@ def _olympus(tiff: tifffile.TiffFile, stated: Statements) -> None:
         if isinstance(value, dict):
             sides = [f"{value.get(f'pixelsize{axis}', '')}" for axis in "xy"]
             source = f"Olympus tag {_SIS_TAG}, pixelsizex"
-            stated.add(*(length_nm(side, f"{stated.path}: {source}", "m") for side in sides), source)
+            stated.add(*(stated.length(side, source, "m") for side in sides), source)
 
 
 def _unread(tiff: tifffile.TiffFile, stated: Statements) -> None:
@@ -149,15 +146,58 @@ def _unread(tiff: tifffile.TiffFile, stated: Statements) -> None:
         stated.unread.append("its pixel size stands in the description's JSON (as of fibsem-OS), which is not read")
 
 
+def _imagej(page: tifffile.TiffPage, stated: Statements) -> None:
+    """ImageJ's pixel size: `unit` of the description, pixels per unit in XResolution and YResolution.
+
+    The resolution of a TIFF without ImageJ's description, and ImageJ's own units of printing (inch, cm), count for
+    nothing: they are some program's dots per inch.
+    """
+    if not page.description.startswith("ImageJ="):
+        return
+    found = entries(page.description)
+    unit = found.get("unit", "")
+    if says_nothing(unit) or unit.lower() in _PRINTED:
+        return
+    units, sides = (unit, found.get("yunit") or unit), []
+    for name in units:
+        if nm_of_unit(name) is None:
+            raise stated.error(
+                f"ImageJ's unit {name} is not understood; declare the pixel size yourself (--pixel-size)"
+            )
+    for name, tag in zip(units, ("XResolution", "YResolution"), strict=True):
+        numerator, denominator = page.tags[tag].value if tag in page.tags else (0, 1)
+        sides.append((denominator / numerator if numerator else 0.0) * nm_of_unit(name))
+    stated.add(*sides, f"ImageJ, unit {unit} and resolution")
+
+
+def _ome(tiff: tifffile.TiffFile, stated: Statements) -> None:
+    """PhysicalSizeX and PhysicalSizeY of the first image of an OME-XML description, µm where it names no unit."""
+    if tiff.ome_metadata is None:
+        return
+    try:
+        pixels = ElementTree.fromstring(tiff.ome_metadata).find(".//{*}Pixels")
+    except ElementTree.ParseError as cause:
+        raise stated.error(f"its OME-XML cannot be read ({cause}); export it again") from None
+    if pixels is None:
+        return
+    names = ("PhysicalSizeX", "PhysicalSizeY")
+    width_nm, height_nm = (
+        stated.length(pixels.get(name, ""), f"OME-XML {name}", pixels.get(f"{name}Unit", "µm")) for name in names
+    )
+    if width_nm:
+        stated.require_shape("OME-XML", *(integer_or_none(pixels.get(f"Size{axis}")) for axis in "XY"))
+    stated.add(width_nm, height_nm, "OME-XML PhysicalSizeX")
+
+
 def _xml(raw: bytes, source: str, stated: Statements) -> ElementTree.Element:
     try:
         return ElementTree.fromstring(raw.strip(b"\0 \r\n\t"))
     except (ElementTree.ParseError, ValueError, LookupError) as cause:
-        raise SEMReadError(f"{stated.path}: {source} cannot be read ({cause}); give --pixel-size") from None
+        raise stated.error(f"{source} cannot be read ({cause}); give --pixel-size") from None
 
 
-def _xml_length(element: ElementTree.Element | None, where: str, unit: str) -> float:
-    return 0.0 if element is None else length_nm(element.text or "", where, element.get("unit", unit))
+def _xml_length(element: ElementTree.Element | None, where: str, unit: str, stated: Statements) -> float:
+    return 0.0 if element is None else stated.length(element.text or "", where, element.get("unit", unit))
 
 
 def _tag_text(tiff: tifffile.TiffFile, code: int) -> str:

@@ -1,17 +1,18 @@
-"""Pixel sizes in the texts of makers, which stand in tags of an image file or in a file beside it."""
+"""Pixel sizes in the texts of makers, which stand in tags of an image file or in a file beside it.
+
+Each reader raises SEMReadError where a size cannot be understood or the picture has been resized since. Those of texts
+that may stand beside an image tell whether the text is their maker's.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 
-from semsize.sem.files import SEMReadError
 from semsize.sem.statements import (
     Statements,
     entries,
-    first_of,
     integer_or_none,
-    length_nm,
     length_or_none,
     number_or_none,
     says_nothing,
@@ -35,7 +36,6 @@ _JEOL_ENTRY = re.compile(r"\${1,2}([A-Z]\w*)[ \t=]*([^\n$]*)")
 _JEOL_TEXT = re.compile(r"^\s*\$CM_\w+", re.MULTILINE)
 _JEOL_FIELDS_NM = (120e6, 128e6)  # widths of the picture that JEOL's magnifications are of, older and newer ones
 _JEOL_TWO_LENGTHS = re.compile(r"([\d.,]+)\s*(\D*?)\s+[\d.,]+\s*(\D+)")
-_JEOL_SIZES = "$CM_PIXEL_SIZE, $CM_FIELD_OF_VIEW or $$SM_MICRON_BAR"
 
 
 def zeiss_text(text: str, source: str, stated: Statements) -> None:
@@ -43,19 +43,19 @@ def zeiss_text(text: str, source: str, stated: Statements) -> None:
 
     `Image Pixel Size` is that of the stored image. `Pixel Size` and the fourth number of the unnamed block hold for a
     picture 1024 px wide; for images of another store resolution they are scaled to it. A statement of zero is none.
-
-    Raises:
-        SEMReadError: a named statement cannot be understood, or the picture has been resized since.
     """
     found = entries(text, "=:")
     stated.tilt(number_or_none(found.get("Stage at T", "")), found.get("Tilt Corrn."))
     width, height = two_integers(found.get("Store resolution", ""))
-    factor = _DISPLAY_WIDTH / (width or _usual_store_width(stated))
-    block = _block_number(text)
+    columns = width or stated.shape()[1]
+    factor = _DISPLAY_WIDTH / (columns if width or columns in _STORE_WIDTHS else _DISPLAY_WIDTH)
     sizes = {}
-    for name, value, scale in ((_IMAGE, found.get(_IMAGE, ""), 1.0), (_DISPLAY, found.get(_DISPLAY, ""), factor)):
-        sizes[name] = scale * length_nm(value, f"{stated.path}: {source}, {name}")
-    sizes[_BLOCK] = factor * length_nm(block, f"{stated.path}: {source}, {_BLOCK}", "m")
+    for name, value, scale, unit in (
+        (_IMAGE, found.get(_IMAGE, ""), 1.0, ""),
+        (_DISPLAY, found.get(_DISPLAY, ""), factor, ""),
+        (_BLOCK, _block_number(text), factor, "m"),
+    ):
+        sizes[name] = scale * stated.length(value, f"{source}, {name}", unit)
     if not any(sizes.values()):
         return
     if width:
@@ -71,132 +71,6 @@ def zeiss_rank(source: str) -> int:
     return (_IMAGE, _DISPLAY, _BLOCK).index(source.rpartition(", ")[2])
 
 
-def fei_text(text: str, source: str, stated: Statements) -> None:
-    """ThermoFisher's (FEI's) sections: `PixelWidth` and `PixelHeight` of `[Scan]`, in metres; angles in radians.
-
-    Raises:
-        SEMReadError: a number cannot be understood, or the picture has been resized since.
-    """
-    found = sections(text)
-    scan, image = found.get("Scan", {}), found.get("Image", {})
-    beam = found.get("Beam", {}).get("Beam", "EBeam")
-    if beam == "EBeam":  # an ion beam looks at a tilted stage from above
-        column = found.get(beam, {})
-        radians = number_or_none(found.get("Stage", {}).get("StageT", column.get("StageTa", "")))
-        stated.tilt(None if radians is None else math.degrees(radians), column.get("TiltCorrectionIsOn"))
-    source = f"{source}, [Scan] PixelWidth"
-    width_nm, height_nm = (
-        length_nm(scan.get(side, ""), f"{stated.path}: {source}", "m") for side in ("PixelWidth", "PixelHeight")
-    )
-    if width_nm == 0:
-        return
-    columns, rows = (integer_or_none(image.get(name)) for name in ("ResolutionX", "ResolutionY"))
-    if columns:
-        stated.require_shape(source, columns, rows)
-    else:
-        extent = scan.get("HorFieldsize", "")
-        stated.require_extent(source, length_or_none(f"{extent} m") if extent else None, width_nm)
-    stated.add(width_nm, height_nm, source)
-
-
-def hitachi_text(text: str, source: str, stated: Statements) -> bool:
-    """Hitachi's entries: `PixelSize` in nanometres, for the picture of the size that `DataSize` names.
-
-    Where no `DataSize` stands (tag 40092), the magnification says how wide the picture was: 127 mm over it.
-
-    Returns:
-        Whether the text is Hitachi's.
-
-    Raises:
-        SEMReadError: the size cannot be understood, or the picture has been resized since.
-    """
-    found = entries(text)
-    if not text.lstrip().startswith(_HITACHI_MAGIC) and not {"PixelSize", "SerialNumber"} <= found.keys():
-        return False
-    value_nm = length_nm(found.get("PixelSize", ""), f"{stated.path}: {source}: PixelSize", "nm")
-    if value_nm == 0:
-        stated.missing.append(f"{source} is Hitachi's and states no pixel size (PixelSize is missing or empty)")
-        return True
-    width, height = two_integers(found.get("DataSize", ""))
-    magnified = _HITACHI_MAG.search(text)
-    magnification = None if magnified is None else number_or_none(magnified[1])
-    if width:
-        stated.require_shape(source, width, height)
-    elif magnification:
-        magnification *= 1000 if magnified[2] else 1
-        stated.require_extent(source, _HITACHI_PHOTO_NM / magnification, value_nm)
-    else:
-        stated.require_shape(source, _HITACHI_WIDTH)
-    stated.add(value_nm, value_nm, f"Hitachi {source}, PixelSize")
-    return True
-
-
-def jeol_text(text: str, source: str, stated: Statements) -> bool:
-    """JEOL's entries $NAME: the pixel size or the field of view, else the scale bar and how many pixels it takes.
-
-    Returns:
-        Whether the text is JEOL's.
-
-    Raises:
-        SEMReadError: a size cannot be understood, or the picture has been resized since.
-    """
-    if not _JEOL_TEXT.search(text) and "$SM_MICRON_BAR" not in text:
-        return False
-    found: dict[str, str] = {}
-    for key, value in _JEOL_ENTRY.findall(text):
-        found.setdefault(key, value.strip(" \t\0"))
-    stated.tilt(_jeol_tilt(found), None)
-    width, height = two_integers(first_of(found, ("CM_IMAGE_SIZE", "CM_FULL_SIZE")))
-    where = f"{stated.path}: {source}"
-    pixel_nm = length_nm(found.get("CM_PIXEL_SIZE", ""), f"{where}: $CM_PIXEL_SIZE")
-    field = found.get("CM_FIELD_OF_VIEW", "")
-    field_nm = 0.0 if says_nothing(field) else _jeol_field_nm(field, where)
-    bar = found.get("SM_MICRON_BAR", "")
-    if not pixel_nm and not field_nm and says_nothing(bar):
-        stated.missing.append(f"{source} is JEOL's and states no pixel size (no {_JEOL_SIZES})")
-        return True
-    stated.require_shape(source, width, height)
-    if pixel_nm:
-        stated.require_extent(source, field_nm, pixel_nm)
-        stated.add(pixel_nm, pixel_nm, f"JEOL {source}, $CM_PIXEL_SIZE")
-    elif field_nm:
-        pixel_nm = field_nm / (width or stated.shape()[1])
-        stated.add(pixel_nm, pixel_nm, f"JEOL {source}, $CM_FIELD_OF_VIEW")
-    else:
-        _jeol_bar(found, bar, width, source, stated)
-    return True
-
-
-def tescan_text(text: str, source: str, stated: Statements) -> bool:
-    """TESCAN's sections: `PixelSizeX` and `PixelSizeY` of `[MAIN]`, in metres; the text names no width of the picture.
-
-    Returns:
-        Whether the text is TESCAN's.
-
-    Raises:
-        SEMReadError: a number cannot be understood.
-    """
-    found = sections(text)
-    if "MAIN" not in found:
-        return False
-    main = found["MAIN"]
-    entry = {**found.get("SEM", {}), **main}
-    stated.tilt(number_or_none(entry.get("StageTilt", "")), entry.get("TiltCorrection"))
-    width_nm, height_nm = (
-        length_nm(main.get(f"PixelSize{axis}", ""), f"{stated.path}: {source}: PixelSize{axis}", "m") for axis in "XY"
-    )
-    if width_nm == 0:
-        stated.missing.append(f"{source} is TESCAN's and states no pixel size (no PixelSizeX)")
-    stated.add(width_nm, height_nm, f"TESCAN {source}, PixelSizeX")
-    return True
-
-
-def _usual_store_width(stated: Statements) -> int:
-    """Width that the unscaled statements' picture has in the stored image: 1024 where nothing else is known."""
-    columns = stated.shape()[1]
-    return columns if columns in _STORE_WIDTHS else _DISPLAY_WIDTH
-
-
 def _block_number(text: str) -> str:
     """The pixel size among the unnamed numbers that begin the text, "" where there are not enough."""
     numbers = []
@@ -209,18 +83,110 @@ def _block_number(text: str) -> str:
     return numbers[_BLOCK_PLACE] if len(numbers) >= _BLOCK_LENGTH else ""
 
 
-def _jeol_bar(found: dict[str, str], bar: str, width: int | None, source: str, stated: Statements) -> None:
+def fei_text(text: str, source: str, stated: Statements) -> None:
+    """ThermoFisher's (FEI's) sections: `PixelWidth` and `PixelHeight` of `[Scan]`, in metres; angles in radians."""
+    found = sections(text)
+    scan, image = found.get("Scan", {}), found.get("Image", {})
+    beam = found.get("Beam", {}).get("Beam", "EBeam")
+    if beam == "EBeam":  # an ion beam looks at a tilted stage from above
+        column = found.get(beam, {})
+        radians = number_or_none(found.get("Stage", {}).get("StageT", column.get("StageTa", "")))
+        stated.tilt(None if radians is None else math.degrees(radians), column.get("TiltCorrectionIsOn"))
+    source = f"{source}, [Scan] PixelWidth"
+    width_nm, height_nm = (stated.length(scan.get(side, ""), source, "m") for side in ("PixelWidth", "PixelHeight"))
+    if width_nm == 0:
+        return
+    columns, rows = (integer_or_none(image.get(name)) for name in ("ResolutionX", "ResolutionY"))
+    if columns:
+        stated.require_shape(source, columns, rows)
+    else:
+        stated.require_extent(source, length_or_none(f"{scan.get('HorFieldsize', '')} m"), width_nm)
+    stated.add(width_nm, height_nm, source)
+
+
+def hitachi_text(text: str, source: str, stated: Statements) -> bool:
+    """Hitachi's entries: `PixelSize` in nanometres, for the picture of the size that `DataSize` names.
+
+    Where no `DataSize` stands (tag 40092), the magnification says how wide the picture was: 127 mm over it.
+    """
+    found = entries(text)
+    if not text.lstrip().startswith(_HITACHI_MAGIC) and not {"PixelSize", "SerialNumber"} <= found.keys():
+        return False
+    value_nm = stated.length(found.get("PixelSize", ""), f"{source}: PixelSize", "nm")
+    if value_nm == 0:
+        stated.missing.append(f"{source} is Hitachi's and states no pixel size (PixelSize is missing or empty)")
+        return True
+    width, height = two_integers(found.get("DataSize", ""))
+    magnified = _HITACHI_MAG.search(text)
+    magnification = None if magnified is None else number_or_none(magnified[1])
+    if not width and magnification:
+        magnification *= 1000 if magnified[2] else 1
+        stated.require_extent(source, _HITACHI_PHOTO_NM / magnification, value_nm)
+    else:
+        stated.require_shape(source, width or _HITACHI_WIDTH, height)
+    stated.add(value_nm, value_nm, f"Hitachi {source}, PixelSize")
+    return True
+
+
+def tescan_text(text: str, source: str, stated: Statements) -> bool:
+    """TESCAN's sections: `PixelSizeX` and `PixelSizeY` of `[MAIN]`, in metres; it names no width of the picture."""
+    found = sections(text)
+    if "MAIN" not in found:
+        return False
+    main = found["MAIN"]
+    entry = {**found.get("SEM", {}), **main}
+    stated.tilt(number_or_none(entry.get("StageTilt", "")), entry.get("TiltCorrection"))
+    names = ("PixelSizeX", "PixelSizeY")
+    width_nm, height_nm = (stated.length(main.get(name, ""), f"{source}: {name}", "m") for name in names)
+    if width_nm == 0:
+        stated.missing.append(f"{source} is TESCAN's and states no pixel size (no PixelSizeX)")
+    stated.add(width_nm, height_nm, f"TESCAN {source}, PixelSizeX")
+    return True
+
+
+def jeol_text(text: str, source: str, stated: Statements) -> bool:
+    """JEOL's entries $NAME: the pixel size or the field of view, else the scale bar and how many pixels it takes."""
+    if not _JEOL_TEXT.search(text) and "$SM_MICRON_BAR" not in text:
+        return False
+    found: dict[str, str] = {}
+    for key, value in _JEOL_ENTRY.findall(text):
+        found.setdefault(key, value.strip(" \t\0"))
+    stated.tilt(_jeol_tilt(found), None)
+    sizes = (found.get(name, "") for name in ("CM_IMAGE_SIZE", "CM_FULL_SIZE"))
+    width, height = two_integers(next((size for size in sizes if not says_nothing(size)), ""))
+    pixel_nm = stated.length(found.get("CM_PIXEL_SIZE", ""), f"{source}: $CM_PIXEL_SIZE")
+    field = found.get("CM_FIELD_OF_VIEW", "")
+    if two := _JEOL_TWO_LENGTHS.fullmatch(field):  # "2.56 1.92μm": the unit after the second number or after both
+        field = f"{two[1]} {two[2] or two[3]}"
+    field_nm = stated.length(field, f"{source}: $CM_FIELD_OF_VIEW")
+    if not pixel_nm and not field_nm and says_nothing(found.get("SM_MICRON_BAR", "")):
+        names = "$CM_PIXEL_SIZE, $CM_FIELD_OF_VIEW or $$SM_MICRON_BAR"
+        stated.missing.append(f"{source} is JEOL's and states no pixel size (no {names})")
+        return True
+    stated.require_shape(source, width, height)
+    if pixel_nm:
+        stated.require_extent(source, field_nm, pixel_nm)
+        stated.add(pixel_nm, pixel_nm, f"JEOL {source}, $CM_PIXEL_SIZE")
+    elif field_nm:
+        pixel_nm = field_nm / (width or stated.shape()[1])
+        stated.add(pixel_nm, pixel_nm, f"JEOL {source}, $CM_FIELD_OF_VIEW")
+    else:
+        _jeol_bar(found, width, source, stated)
+    return True
+
+
+def _jeol_bar(found: dict[str, str], width: int | None, source: str, stated: Statements) -> None:
     """A pixel size from the scale bar's length over its pixels.
 
     JEOL cuts the bar's length off to whole pixels, by up to one pixel. Where the magnification gives a bar that is cut
     off to the stated one, the pixel size is that of the magnification. Else half a pixel is added, which leaves a
     standard uncertainty of 1/√12 px.
     """
-    pixels, marker = number_or_none(bar), with_micro(found.get("SM_MICRON_MARKER", ""))
-    length = length_nm(marker, f"{stated.path}: {source}: $$SM_MICRON_MARKER")
+    bar, marker = found["SM_MICRON_BAR"], with_micro(found.get("SM_MICRON_MARKER", ""))
+    pixels, length = number_or_none(bar), stated.length(marker, f"{source}: $$SM_MICRON_MARKER")
     if not pixels or not length or not re.fullmatch(r"\d+(?:[.,]\d*)?", bar):
-        raise SEMReadError(
-            f"{stated.path}: {source}: cannot understand a scale bar of {marker or 'no stated length'} in {bar} px; "
+        raise stated.error(
+            f"{source}: cannot understand a scale bar of {marker or 'no stated length'} in {bar} px; "
             "declare the pixel size yourself (--pixel-size)"
         )
     said = f"JEOL {source}, scale bar of {marker} in {bar} px"
@@ -237,12 +203,6 @@ def _jeol_bar(found: dict[str, str], bar: str, width: int | None, source: str, s
     else:
         value = length / (pixels + 0.5)
         stated.add(value, value, f"{said}, cut off", value / math.sqrt(12) / (pixels + 0.5))
-
-
-def _jeol_field_nm(field: str, where: str) -> float:
-    """Width of the field of view from "2.56 1.92μm", the unit after the second number or after both."""
-    two = _JEOL_TWO_LENGTHS.fullmatch(field)
-    return length_nm(f"{two[1]} {two[2] or two[3]}" if two else field, f"{where}: $CM_FIELD_OF_VIEW")
 
 
 def _jeol_tilt(found: dict[str, str]) -> float | None:

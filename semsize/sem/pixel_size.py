@@ -1,15 +1,23 @@
 """Pixel size of a microscope's image file, from wherever its maker writes it (see docs/pixel-sizes.md)."""
 
+from __future__ import annotations
+
 import functools
+import os
+import time
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 from semsize.sem.files import SEMReadError, is_tiff, open_tiff, read_bytes
-from semsize.sem.makers_tags import makers_statements, phenom_statements
+from semsize.sem.makers_tags import phenom_statements, tag_statements
+from semsize.sem.makers_texts import hitachi_text, jeol_text, tescan_text
 from semsize.sem.reading import read_grey
-from semsize.sem.scientific_tiff import imagej_statements, ome_statements
-from semsize.sem.side_cars import side_car_statements
-from semsize.sem.statements import AGREEMENT, Statements
+from semsize.sem.statements import AGREEMENT, Statements, decoded
 from semsize.structures.pixel_size import PixelSize
+
+_LARGEST_BYTES = 1 << 20  # of a text beside an image
+_SETTLED_NS = 5_000_000_000  # since a folder changed last, after which its listing is kept
 
 
 def read_pixel_size(path: str | Path) -> PixelSize | None:
@@ -59,14 +67,54 @@ def read_scale(path: str | Path, declared: PixelSize | None = None) -> tuple[Pix
 
 
 def _collect(stated: Statements) -> None:
+    """All that the file states, then what the texts of Hitachi, JEOL and TESCAN beside it state.
+
+    Any other text file counts for nothing.
+    """
     path = stated.path
     if is_tiff(read_bytes(path, 4)):
         with open_tiff(path) as tiff:
             page = tiff.pages.first
             stated.shape = lambda: (page.imagelength, page.imagewidth)
-            makers_statements(tiff, stated)
-            imagej_statements(tiff, stated)
-            ome_statements(tiff, stated)
+            tag_statements(tiff, stated)
     else:
         phenom_statements(read_bytes(path), stated)
-    side_car_statements(stated)
+    for side_car in _side_cars(path):
+        text, name = decoded(read_bytes(side_car, _LARGEST_BYTES)) if side_car.stat().st_size else "", side_car.name
+        if not hitachi_text(text, name, stated) and not jeol_text(text, name, stated):
+            tescan_text(text, name, stated)
+
+
+def _side_cars(path: Path) -> Iterable[Path]:
+    """Text files that may belong to an image: NAME.txt (Hitachi, JEOL) and NAME-tif.hdr (TESCAN) in any case.
+
+    Those whose name has another case than the image's count only where no other image has just that name.
+    """
+    ending = path.suffix[1:]
+    wanted = {_folded(f"{path.stem}{end}") for end in (".txt", f"{path.suffix}.txt", f"-{ending}.hdr", ".hdr")}
+    names = _names(path.parent)
+    found = sorted({name for folded in wanted for name in names.get(folded, ()) if name != path.name})
+    own = [name for name in found if name.startswith(path.stem)]
+    others = [name for name in names.get(_folded(path.name), ()) if name != path.name]
+    if not own:
+        found = [name for name in found if not any(name.startswith(Path(other).stem) for other in others)]
+    return [path.with_name(name) for name in own or found]
+
+
+def _names(folder: Path) -> dict[str, list[str]]:
+    changed = folder.stat().st_mtime_ns
+    now = time.time_ns()
+    return _listed(folder, changed if now - changed > _SETTLED_NS else now)
+
+
+@functools.lru_cache(maxsize=2)
+def _listed(folder: Path, _changed: int) -> dict[str, list[str]]:
+    """Files of a folder by their names without case, so that many images cost one listing."""
+    names: dict[str, list[str]] = {}
+    for name in os.listdir(folder):
+        names.setdefault(_folded(name), []).append(name)
+    return names
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

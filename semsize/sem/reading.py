@@ -1,6 +1,8 @@
-"""An SEM image file read to grey levels, and which of its rows show the specimen."""
+"""An SEM image file read to grey levels 0-255, and which of its rows show the specimen."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,22 +10,14 @@ import numpy as np
 from PIL import Image
 from PIL.ExifTags import Base
 
-from semsize.sem.data_bar import specimen_rows
-from semsize.sem.encoded import read_encoded, stored_encoded
-from semsize.sem.files import SEMReadError, is_tiff, read_bytes
-from semsize.sem.grey_levels import StoredLevels
-from semsize.sem.tiff import read_tiff, stored_tiff
+from semsize.sem.data_bar import TALLEST_SHARE, find_data_bar
+from semsize.sem.files import SEMReadError, read_values
+from semsize.structures.masks import CroppedMasks
 
+LOWER_PERCENTILE = 0.1
+UPPER_PERCENTILE = 99.9
 
-def orientation_tag(path: str | Path) -> int:
-    """How an image asks viewers to turn it (EXIF and TIFF tag 274): 1 as stored, up to 8; 1 where it does not say."""
-    try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")
-            value = image.getexif().get(Base.Orientation, 1)
-    except Exception:  # Pillow lets many kinds through; read_grey says what is wrong with the file
-        return 1
-    return value if value in range(1, 9) else 1
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,22 +67,24 @@ def read_image(
             that are no numbers, or no row is left; one line that names it and says what to do.
         ValueError: `intensity_range` is not ascending.
     """
-    levels = _levels(path, intensity_range)
+    levels = _read_levels(path, intensity_range)
     height = len(levels.values)
-    found = specimen_rows(levels) if None in (crop_top, crop_rows) else (0, height)
+    found = _specimen_rows(levels) if None in (crop_top, crop_rows) else (0, height)
     top = found[0] if crop_top is None else crop_top
     bottom = found[1] if crop_rows is None else height - crop_rows
     if top >= bottom:
         raise SEMReadError(f"{path}: has {height} rows, {top + height - bottom} are to be cropped; crop fewer")
-    return SEMImage(_grey(path, levels, intensity_range, slice(top, bottom)), top, bottom)
+    with _named(path):
+        return SEMImage(levels.to_grey(intensity_range, slice(top, bottom)), top, bottom)
 
 
 def read_grey(path: str | Path, *, intensity_range: tuple[float, float] | None = None) -> np.ndarray:
     """Grey levels (H, W) of an image file, data bars included; see `read_image`."""
-    levels = _levels(path, intensity_range)
+    levels = _read_levels(path, intensity_range)
     is_stretched = not levels.in_range and intensity_range is None
-    specimen = slice(*specimen_rows(levels)) if is_stretched else slice(None)
-    return _grey(path, levels, intensity_range, specimen)
+    specimen = slice(*_specimen_rows(levels)) if is_stretched else slice(None)
+    with _named(path):
+        return levels.to_grey(intensity_range, specimen)
 
 
 def read_stored(path: str | Path) -> np.ndarray:
@@ -100,24 +96,147 @@ def read_stored(path: str | Path) -> np.ndarray:
     Raises:
         SEMReadError: the file cannot be read, holds several pages, or is a JPEG, which does not keep values.
     """
-    return stored_tiff(path) if is_tiff(read_bytes(path, 4)) else stored_encoded(read_bytes(path), path)
+    return read_values(path, labels=True).values
 
 
-def _levels(path: str | Path, intensity_range: tuple[float, float] | None) -> StoredLevels:
+def orientation_tag(path: str | Path) -> int:
+    """How an image asks viewers to turn it (EXIF and TIFF tag 274): 1 as stored, up to 8; 1 where it does not say."""
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")
+            value = image.getexif().get(Base.Orientation, 1)
+    except Exception:  # Pillow lets many kinds through; read_grey says what is wrong with the file
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def particle_contrast(grey: np.ndarray, masks: CroppedMasks) -> float:
+    """Median grey level (0-255) on particles less the median off them; NaN without one of the two.
+
+    Rows of `grey` (H, W) below the masks' frame, a data bar, are left out.
+
+    Raises:
+        ValueError: the masks are of a larger or wider image.
+    """
+    height, width = masks.image_shape
+    if grey.shape[1] != width or grey.shape[0] < height:
+        raise ValueError(f"masks of {masks.image_shape} (rows, columns) do not belong to an image of {grey.shape}")
+    on, grey = masks.union(), grey[:height]
+    return float(np.median(grey[on]) - np.median(grey[~on])) if on.any() and not on.all() else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """An image's values before they become grey levels."""
+
+    values: np.ndarray  # (H, W), finite
+    in_range: bool  # they are grey levels of 0-255 already; others have to be stretched
+    white_is_zero: bool  # the file counts from white to black
+
+    def to_grey(self, intensity_range: tuple[float, float] | None, specimen: slice) -> np.ndarray:
+        """Grey levels (H, W) float32, 0-255; values that are not in range are stretched.
+
+        Without a declared range that is done by the rows of the specimen alone: the texts of data bars may be brighter
+        than anything in it. ValueError where the specimen has no range.
+        """
+        if self.in_range:
+            grey = self.values.astype(np.float32)
+        else:
+            grey = _scaled(self.values, intensity_range or _percentile_range(self.values[specimen]))
+        return 255 - grey if self.white_is_zero else grey
+
+
+def _read_levels(path: str | Path, intensity_range: tuple[float, float] | None) -> _Levels:
     if intensity_range is not None and not intensity_range[0] < intensity_range[1]:
         raise ValueError(f"intensity_range must run from low to high, got {intensity_range}")
+    stored = read_values(path)
+    values = stored.values
+    with _named(path):
+        if stored.palette is not None:
+            return _Levels(_indices_to_grey(values, stored.palette), in_range=True, white_is_zero=False)
+        if values.dtype.kind not in "uif":
+            raise ValueError(f"values of type {values.dtype} are not grey levels; export it with 8 or 16 bits")
+        if values.size == 0 or values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] > 4):
+            raise ValueError(f"shape {values.shape} is not that of one grey or RGB image; export it as such")
+        in_range = values.dtype == np.uint8
+        if values.ndim == 3:  # luma is float32, in which 16-bit integers are exact
+            values = values[..., 0] if values.shape[2] < 3 else _colour_to_grey(values[..., :3])
+        if not in_range and not np.isfinite(values).all():
+            raise ValueError("holds values that are not numbers (NaN or infinite); replace them first")
+    return _Levels(values, in_range, stored.white_is_zero)
+
+
+@contextlib.contextmanager
+def _named(path: str | Path) -> Iterator[None]:
+    """Name the file in the errors of the body."""
     try:
-        return read_tiff(path) if is_tiff(read_bytes(path, 4)) else read_encoded(read_bytes(path), path)
-    except SEMReadError:
-        raise
+        yield
     except ValueError as cause:
         raise SEMReadError(f"{path}: {cause}") from None
 
 
-def _grey(
-    path: str | Path, levels: StoredLevels, intensity_range: tuple[float, float] | None, specimen: slice
-) -> np.ndarray:
-    try:
-        return levels.to_grey(intensity_range, specimen)
-    except ValueError as cause:
-        raise SEMReadError(f"{path}: {cause}") from None
+def _indices_to_grey(indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Grey levels (H, W) of palette indices: the indices for a painted grey ramp, else the palette's colours as grey.
+
+    Electron microscopes store grey levels as palette indices and repaint the entries that their annotations use
+    (in the Zeiss files of Zenodo record 4563942, 27 of 256). Most entries then equal their own index as grey.
+    """
+    count = len(palette)
+    if indices.ndim != 2 or indices.dtype.kind != "u" or indices.max(initial=0) >= count:
+        raise ValueError(f"its palette of {count} colours does not fit its pixels; export it as grey")
+    own_index = np.arange(count)[:, None]
+    if 2 * np.count_nonzero((np.floor(palette) == own_index).all(axis=1)) > count:
+        return indices.astype(np.float32)
+    return _colour_to_grey(palette)[indices]
+
+
+def _colour_to_grey(rgb: np.ndarray) -> np.ndarray:
+    """Luma (BT.601) of colours (..., 3), unrounded float32; where the channels are equal, exactly their value."""
+    equal = (rgb[..., 0] == rgb[..., 1]) & (rgb[..., 0] == rgb[..., 2])
+    if equal.all():
+        return rgb[..., 0].astype(np.float32)
+    return np.where(equal, rgb[..., 0], rgb @ _LUMA).astype(np.float32)
+
+
+def _percentile_range(values: np.ndarray) -> tuple[float, float]:
+    """The percentiles between which an image is stretched without a declared range; ValueError where they are equal."""
+    low, high = np.percentile(values, [LOWER_PERCENTILE, UPPER_PERCENTILE])
+    if low == high:
+        share = UPPER_PERCENTILE - LOWER_PERCENTILE
+        raise ValueError(f"{share:.1f} % of its values equal {low:g}, no range to stretch; declare its intensity_range")
+    return float(low), float(high)
+
+
+def _scaled(values: np.ndarray, intensity_range: tuple[float, float]) -> np.ndarray:
+    """Finite values mapped linearly so that the range becomes 0-255, clipped beyond; fractions are kept."""
+    low, high = intensity_range
+    scaled = (values.astype(np.float64) - low) * (255 / (high - low))
+    return np.clip(scaled, 0, 255).astype(np.float32)
+
+
+def _specimen_rows(levels: _Levels) -> tuple[int, int]:
+    """First row of the specimen and the row after its last one: what lies between data bars, all rows without any."""
+    height, scaled = len(levels.values), list(_eight_bits(levels))
+    bottoms = (find_data_bar(grey) for grey in scaled)
+    bottom = next((row for row in bottoms if row is not None), height)
+    tops = (find_data_bar(grey[::-1]) for grey in scaled)
+    return next((height - row for row in tops if row is not None), 0), bottom
+
+
+def _eight_bits(levels: _Levels) -> Iterator[np.ndarray]:
+    """The levels, (H, W) 0-255, as a data bar is looked for in them.
+
+    Levels that must be stretched come twice: over the range of the middle half of the rows, which no bar reaches, so
+    that the specimen is not flattened by a bar's white; and over all values, so that a bar's ground and texts stay
+    apart which are both brighter than the specimen.
+    """
+    values = levels.values
+    if levels.in_range:
+        yield values
+        return
+    quarter = int(len(values) * TALLEST_SHARE)
+    low, high = float(values.min()), float(values.max())
+    with contextlib.suppress(ValueError):  # a flat middle
+        yield _scaled(values, _percentile_range(values[quarter : len(values) - quarter]))
+    if low < high:
+        yield _scaled(values, (low, high))

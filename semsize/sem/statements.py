@@ -1,7 +1,4 @@
-"""What a file states about its pixels: how texts, numbers and units are understood, and what must agree.
-
-Shared by all readers of makers' tags, side-cars and image programs' descriptions.
-"""
+"""What a file states about its pixels: how texts, numbers and units are understood, and what must agree."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import codecs
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,24 +16,18 @@ from semsize.structures.pixel_size import NM_OF_UNIT, PixelSize
 
 AGREEMENT = 0.005  # relative difference up to which two statements count as equal
 _IMPLIED_AGREEMENT = 0.01  # of the file's width with one computed from printed, rounded lengths
+_MOST_UNEQUAL = 2  # how much longer one side of a pixel may be
 
-_SAYS_NOTHING = ("", "-", "--", "n/a", "none", "null", "unknown", "pixel", "pixels", "px", "reference frame")
+_NOTHING = ("", "-", "--", "n/a", "none", "null", "unknown", "pixel", "pixels", "px", "reference frame")
+_OFF = ("", "off", "no", "false", "none")
 _QUANTITY = re.compile(r"([+-]?(?:\d[\d.,]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*(.*)")
 _MICRO = ("Âµ", "Î¼", "ƒÊ", "¦Ì", "¥ì", "£g", "æ")  # µ in UTF-8, Shift-JIS, GBK, EUC-KR, Big5, DOS, taken for cp1252
 _ESCAPED_MICRO = re.compile(r"\\u0*(?:b5|3bc)", re.IGNORECASE)
 _A_PIXEL = re.compile(r"\s*/\s*(?:pixels?|pix|px)$", re.IGNORECASE)
 _BEGINNINGS = {
-    "pico": "pm",
-    "nano": "nm",
-    "micro": "um",
-    "milli": "mm",
-    "centi": "cm",
-    "met": "m",
-    "angstr": "Å",
-    "ångstr": "Å",
+    **{"pico": "pm", "nano": "nm", "micro": "um", "milli": "mm", "centi": "cm", "met": "m"},
+    **{"angstr": "Å", "ångstr": "Å"},
 }
-_MOST_UNEQUAL = 2  # how much longer one side of a pixel may be
-_OFF = ("", "off", "no", "false", "none")
 
 
 @dataclass
@@ -59,6 +50,23 @@ class Statements:
     missing: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
+    def length(self, text: str, where: str, unit: str = "") -> float:
+        """Nanometres of a length that the file states, 0 where nothing is stated; see `length_or_none`.
+
+        Raises:
+            SEMReadError: it cannot be understood, or is negative or infinite; names the file and `where` in it.
+        """
+        value_nm = length_or_none(text, unit)
+        if value_nm is None:
+            found = _QUANTITY.fullmatch(text.strip())
+            said = text.strip() if found is not None and found[2] else f"{text.strip()} {unit}".strip()
+            raise self.error(f"{where}: cannot understand {said}; declare the pixel size yourself (--pixel-size)")
+        return value_nm
+
+    def error(self, text: str) -> SEMReadError:
+        """An error that names the file."""
+        return SEMReadError(f"{self.path}: {text}")
+
     def add(self, width_nm: float, height_nm: float, source: str, std_nm: float | None = None) -> None:
         """A pixel's width and height; none where the width is 0, a height of 0 counts as not stated.
 
@@ -74,16 +82,13 @@ class Statements:
         if abs(height_nm - width_nm) <= AGREEMENT * width_nm:
             self.sizes.append(PixelSize(width_nm, std_nm, source))
             return
+        said = f"{width_nm:.6g} nm wide and {height_nm:.6g} nm high ({source})"
         if max(width_nm, height_nm) > _MOST_UNEQUAL * min(width_nm, height_nm):
-            raise SEMReadError(
-                f"{self.path}: pixels {width_nm:.6g} nm wide and {height_nm:.6g} nm high ({source}) contradict each "
-                "other; declare the pixel size yourself (--pixel-size)"
-            )
+            raise self.error(f"pixels {said} contradict each other; declare the pixel size yourself (--pixel-size)")
         self.sizes.append(PixelSize(math.sqrt(width_nm) * math.sqrt(height_nm), std_nm, source))
         self._note(
-            f"its pixels are not square, {width_nm:.6g} nm wide and {height_nm:.6g} nm high ({source}): areas and "
-            f"equivalent diameters hold, lengths along x and y are off by {math.sqrt(height_nm / width_nm) - 1:+.1%} "
-            f"and {math.sqrt(width_nm / height_nm) - 1:+.1%}"
+            f"its pixels are not square, {said}: areas and equivalent diameters hold, lengths along x and y are off by "
+            f"{math.sqrt(height_nm / width_nm) - 1:+.1%} and {math.sqrt(width_nm / height_nm) - 1:+.1%}"
         )
 
     def tilt(self, degrees: float | None, correction: str | None) -> None:
@@ -132,16 +137,6 @@ class Statements:
         if abs(extent_nm / pixel_nm / columns - 1) > _IMPLIED_AGREEMENT:
             self._refuse(source, f"{extent_nm / pixel_nm:.0f} px wide", columns)
 
-    def _note(self, text: str) -> None:
-        if text not in self.notes:
-            self.notes.append(text)
-
-    def _refuse(self, source: str, stated: str, found: int) -> None:
-        raise SEMReadError(
-            f"{self.path}: {source} was written for an image {stated}, but this one has {found}: it has been resized "
-            "or cropped since; give its pixel size with --pixel-size"
-        )
-
     def agreed(self) -> PixelSize | None:
         """The first of the pixel sizes, None where there is none.
 
@@ -153,13 +148,23 @@ class Statements:
             chosen = self.sizes[0]
             allowed = AGREEMENT + math.sqrt(3) * ((chosen.relative_std or 0) + (other.relative_std or 0))
             if abs(other.value_nm - chosen.value_nm) > allowed * chosen.value_nm:
-                raise SEMReadError(
-                    f"{self.path}: states two pixel sizes, {chosen.value_nm:g} nm ({chosen.source}) and "
-                    f"{other.value_nm:g} nm ({other.source}); find out which holds and declare it (--pixel-size)"
+                raise self.error(
+                    f"states two pixel sizes, {chosen.value_nm:g} nm ({chosen.source}) and {other.value_nm:g} nm "
+                    f"({other.source}); find out which holds and declare it (--pixel-size)"
                 )
         if not self.sizes and self.unread:
-            raise SEMReadError(f"{self.path}: {self.unread[0]}; give --pixel-size")
+            raise self.error(f"{self.unread[0]}; give --pixel-size")
         return self.sizes[0] if self.sizes else None
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def _refuse(self, source: str, stated: str, found: int) -> None:
+        raise self.error(
+            f"{source} was written for an image {stated}, but this one has {found}: it has been resized or cropped "
+            "since; give its pixel size with --pixel-size"
+        )
 
 
 def decoded(raw: bytes) -> str:
@@ -169,10 +174,8 @@ def decoded(raw: bytes) -> str:
     """
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = raw.decode("utf-16", errors="replace")
-    elif raw[1:2] == b"\0":
-        text = raw.decode("utf-16-le", errors="replace")
-    elif raw[:1] == b"\0":
-        text = raw.decode("utf-16-be", errors="replace")
+    elif b"\0" in (raw[1:2], raw[:1]):
+        text = raw.decode("utf-16-le" if raw[1:2] == b"\0" else "utf-16-be", errors="replace")
     else:
         try:
             text = raw.decode("utf-8-sig")
@@ -185,9 +188,9 @@ def entries(text: str, separators: str = "=") -> dict[str, str]:
     """Key to value of the lines "key = value", the first of each key; empty where nothing follows the separator."""
     found: dict[str, str] = {}
     for line in text.split("\n"):
-        key, separator, value = _partition(line, separators)
-        if separator:
-            found.setdefault(key.strip(), value.strip(" \t\0"))
+        key, *value = re.split(f"[{separators}]", line, maxsplit=1)
+        if value:
+            found.setdefault(key.strip(), value[0].strip(" \t\0"))
     return found
 
 
@@ -223,7 +226,24 @@ def with_micro(text: str) -> str:
 
 def says_nothing(text: str) -> bool:
     """Whether an entry is empty, or a word for nothing or for pixels."""
-    return text.strip().lower() in _SAYS_NOTHING
+    return text.strip().lower() in _NOTHING
+
+
+def length_or_none(text: str, unit: str = "") -> float | None:
+    """Nanometres of a number, with a decimal point or comma, and its unit, or `unit` where it has none.
+
+    Returns:
+        0 where nothing is stated; None where it cannot be understood, is negative or infinite.
+    """
+    if says_nothing(text) or says_nothing(unit or "nm"):
+        return 0.0
+    found = _QUANTITY.fullmatch(text.strip())
+    if found is None:
+        return None
+    if found[2] and says_nothing(found[2]):
+        return 0.0
+    value_nm = _number(found[1]) * (nm_of_unit(found[2] or unit) or math.nan)
+    return value_nm if 0 <= value_nm < math.inf else None
 
 
 def number_or_none(text: str) -> float | None:
@@ -231,39 +251,6 @@ def number_or_none(text: str) -> float | None:
     found = _QUANTITY.fullmatch(text.strip())
     value = math.nan if found is None else _number(found[1])
     return value if math.isfinite(value) else None
-
-
-def length_nm(text: str, where: str, unit: str = "") -> float:
-    """Nanometres of a stated length, 0 where nothing is stated.
-
-    Args:
-        text: a number, with a decimal point or comma, and its unit.
-        where: begins the line of an error.
-        unit: of a number that has none.
-
-    Raises:
-        SEMReadError: it cannot be understood, or is negative or infinite.
-    """
-    if says_nothing(text) or says_nothing(unit or "nm"):
-        return 0.0
-    found = _QUANTITY.fullmatch(text.strip())
-    value_nm = math.nan
-    if found is not None:
-        value_nm = _number(found[1]) * (nm_of_unit(found[2] or unit) or math.nan)
-        if says_nothing(found[2]) and found[2]:
-            return 0.0
-    if not 0 <= value_nm < math.inf:
-        said = text.strip() if found is not None and found[2] else f"{text.strip()} {unit}".strip()
-        raise SEMReadError(f"{where}: cannot understand {said}; declare the pixel size yourself (--pixel-size)")
-    return value_nm
-
-
-def length_or_none(text: str) -> float | None:
-    """Nanometres of a length that only checks another one; None where it cannot be understood."""
-    try:
-        return length_nm(text, "") or None
-    except SEMReadError:
-        return None
 
 
 def two_integers(text: str) -> tuple[int | None, int | None]:
@@ -275,16 +262,6 @@ def two_integers(text: str) -> tuple[int | None, int | None]:
 def integer_or_none(text: str | None) -> int | None:
     """A whole number of up to seven digits, else None."""
     return int(text) if text is not None and re.fullmatch(r"\d{1,7}", text.strip()) else None
-
-
-def first_of(found: Mapping[str, str], names: Sequence[str]) -> str:
-    """The first entry of these names that states something, else ""."""
-    return next((found[name] for name in names if not says_nothing(found.get(name, ""))), "")
-
-
-def _partition(line: str, separators: str) -> tuple[str, str, str]:
-    place = min((line.find(sign) for sign in separators if sign in line), default=-1)
-    return (line, "", "") if place < 0 else (line[:place], line[place], line[place + 1 :])
 
 
 def _number(text: str) -> float:

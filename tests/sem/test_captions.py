@@ -5,28 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from scenes import disks
+from scenes import disks, jpeg
 from semsize.sem import find_captions
-from semsize.synthesis import RenderSettings, render_image
 
 SHAPE = (352, 512)
 TEXT = "SU3500 10.0kV x100 500um"
 
 
-@pytest.fixture(scope="module")
-def frames():
-    """Rendered frames (H, W) uint8, two of each kind."""
-    presets = ("scattered", "agglomerated", "matrix")
-    images = [RenderSettings(seed=5, shape=SHAPE, preset=preset) for preset in presets]
-    return [render_image(setting, number).pixels for setting in images for number in (0, 1)]
-
-
 def brighter(image, factor):
     return np.clip(image.astype(np.int16) * factor, 0, 255).astype(np.uint8)
-
-
-def jpeg(image, quality):
-    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
 
 
 def found(image):
@@ -75,7 +62,7 @@ def test_white_letters_over_particles_are_found(frames, letters, quality):
             assert not on[: max(row - 60, 0)].any()
             assert not on[row + 40 :].any()
     assert np.median(shares) >= 0.9
-    assert min(shares) >= 0.3  # where letters run over bright heaps
+    assert min(shares) >= 0.3  # where letters run over bright agglomerates
 
 
 @pytest.mark.parametrize("letters", ["OpenCV, hard", "OpenCV, bold", "Pillow, large"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scenes import squares
-from semsize.sem.contrast import particle_contrast
+from semsize.sem import particle_contrast
 from semsize.structures import CroppedMasks
 
 

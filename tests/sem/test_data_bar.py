@@ -8,22 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from scenes import jpeg
 from semsize.sem import find_data_bar, read_grey, read_image
 from semsize.synthesis import RenderSettings, render_image
 from semsize.synthesis.rendering import add_data_bar
-
-PRESETS = ("scattered", "agglomerated", "matrix")
-
-
-@pytest.fixture(scope="module")
-def frames():
-    """Rendered frames (H, W) uint8 without a bar, two of each kind."""
-    images = [RenderSettings(seed=5, shape=(352, 512), preset=preset) for preset in PRESETS]
-    return [render_image(setting, number).pixels for setting in images for number in (0, 1)]
-
-
-def jpeg(image, quality):
-    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
 
 
 def changed(frame, kind):
@@ -75,7 +63,7 @@ def test_the_specimen_may_show_again_below_the_bar(frames):
         assert find_data_bar(barred) == len(frame)
 
 
-def test_heaps_that_fill_the_frame_have_no_bar():
+def test_agglomerates_that_fill_the_frame_have_no_bar():
     setting = RenderSettings(seed=7, shape=(256, 256), preset="agglomerated", particles=300)
     frame = render_image(setting, 0).pixels
     assert find_data_bar(frame) is None

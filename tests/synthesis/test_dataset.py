@@ -8,6 +8,7 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semsize.sem import read_pixel_size
 from semsize.structures import read_annotations
 from semsize.structures.dataset_parts import DatasetFolderError
 from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, render_dataset, render_missing
@@ -81,5 +82,4 @@ def test_a_tiff_carries_the_pixel_size(tmp_path):
         numerator, denominator = tags["XResolution"].value
         assert 1e7 * denominator / numerator == pytest.approx(7.344, rel=1e-5)
         assert tiff.sem_metadata["ap_image_pixel_size"][1:] == (7.344, "nm")
-    sem_pixel_size = pytest.importorskip("semsize.sem.pixel_size")
-    assert sem_pixel_size.read_pixel_size(tmp_path / "a.tif").value_nm == pytest.approx(7.344)
+    assert read_pixel_size(tmp_path / "a.tif").value_nm == pytest.approx(7.344)
