@@ -12,9 +12,7 @@ import numpy as np
 TOLERANCES = (0, 20, 80)
 """Grey levels by which a drawn level may vary: as drawn; after lossy compression; in smoothed strokes of one pixel."""
 
-MARGIN_PX = 2
-"""How far the smoothed edge of a letter reaches beyond its level."""
-
+MARGIN_PX = 2  # how far the smoothed edge of a letter reaches beyond its level
 _GLYPH_PX = (6, 80)  # height of letters
 _GLYPH_WIDTH = 1.6  # widest letter, in heights
 _GLYPH_FILL = (0.12, 0.9)  # share of its box that a letter covers
@@ -23,7 +21,8 @@ _STEP_LEVELS = 45  # least contrast two pixels beside a letter
 _SHARP = 0.85  # share of what lies two pixels beside a letter that has this contrast
 _LETTERS = 3  # of one height on one line, that make a text
 _GAP = 2.0  # largest gap within a line, in heights
-_LETTERS_ON_FOOT, _FOOT_GAP, _FOOT_HEIGHTS = 4, 1.0, 1.8  # the same for letters of several heights: their ratio
+_LETTERS_ON_FOOT, _FOOT_GAP = 4, 1.0  # the same two of letters of several heights that stand on one foot
+_FOOT_HEIGHTS = 1.8  # largest ratio of their heights
 _DIFFERENCE = 0.1  # least spread of the share of their boxes that a line's letters cover
 _TICKS = 4  # equal rectangles on one line, that make a row of ticks
 _BAR_LENGTH_PX, _BAR_PROPORTION = 20, 4  # least length of a scale bar, and its length over its thickness
@@ -142,7 +141,7 @@ class _Ink:
             lines += [run for run in runs if len(run) >= _LETTERS]
         for foot in of_foot:
             near = [p for low in (foot - 1, foot) for p in of_foot.get(low, ())]
-            runs = [run for run in _runs(near, left, width, _FOOT_GAP * height[near].max())]
+            runs = _runs(near, left, width, _FOOT_GAP * height[near].max())
             runs = [run for run in runs if len(run) >= _LETTERS_ON_FOOT]
             lines += [run for run in runs if height[run].max() <= _FOOT_HEIGHTS * height[run].min()]
         return {self._continued(line) for line in lines if self._differ(line)}

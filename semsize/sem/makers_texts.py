@@ -22,7 +22,7 @@ from semsize.sem.statements import (
 )
 
 _IMAGE, _DISPLAY, _BLOCK = "Image Pixel Size", "Pixel Size", "numeric block"
-_BLOCK_PLACE = 3  # of the pixel size, in metres, in the unnamed numbers that begin Zeiss' text
+_BLOCK_INDEX = 3  # of the pixel size, in metres, in the unnamed numbers that begin Zeiss' text
 _BLOCK_LENGTH = 8  # at least
 _DISPLAY_WIDTH = 1024
 _STORE_WIDTHS = (512, 1024, *range(2048, 40 * 1024, 1024))
@@ -80,7 +80,7 @@ def _block_number(text: str) -> str:
         except ValueError:
             break
         numbers.append(line.strip())
-    return numbers[_BLOCK_PLACE] if len(numbers) >= _BLOCK_LENGTH else ""
+    return numbers[_BLOCK_INDEX] if len(numbers) >= _BLOCK_LENGTH else ""
 
 
 def fei_text(text: str, source: str, stated: Statements) -> None:

@@ -22,17 +22,11 @@ _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 @dataclass(frozen=True, eq=False)
 class SEMImage:
-    """An image file as it was read.
+    """An image file as it was read."""
 
-    Attributes:
-        grey: (H, W) float32 within 0-255, data bars included.
-        top: first row of the specimen.
-        bottom: the row after its last one.
-    """
-
-    grey: np.ndarray
-    top: int
-    bottom: int
+    grey: np.ndarray  # (H, W) float32 within 0-255, data bars included
+    top: int  # first row of the specimen
+    bottom: int  # the row after its last one
 
     @property
     def specimen(self) -> np.ndarray:

@@ -32,23 +32,14 @@ _BEGINNINGS = {
 
 @dataclass
 class Statements:
-    """What one file and the texts beside it state, filled by the readers.
+    """What one file and the texts beside it state, filled by the readers."""
 
-    Attributes:
-        path: the image file.
-        shape: gives the (H, W) of the file.
-        sizes: pixel sizes, the preferred first.
-        notes: what a user must be told of the picture: a tilted stage, pixels that are not square.
-        missing: makers' texts that belong to the picture and state no size.
-        unread: where a size stands that is recognised and not read.
-    """
-
-    path: Path
-    shape: Callable[[], tuple[int, int]]
-    sizes: list[PixelSize] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    unread: list[str] = field(default_factory=list)
+    path: Path  # the image file
+    shape: Callable[[], tuple[int, int]]  # gives its (H, W)
+    sizes: list[PixelSize] = field(default_factory=list)  # the preferred first
+    notes: list[str] = field(default_factory=list)  # for users: a tilted stage, pixels that are not square
+    missing: list[str] = field(default_factory=list)  # makers' texts that belong to the picture and state no size
+    unread: list[str] = field(default_factory=list)  # where a size stands that is recognised and not read
 
     def length(self, text: str, where: str, unit: str = "") -> float:
         """Nanometres of a length that the file states, 0 where nothing is stated; see `length_or_none`.

@@ -6,21 +6,8 @@ import cv2
 import numpy as np
 
 from semsize.sem.degradation import add_poisson_gaussian_noise, adjust_contrast, jitter_lines
+from semsize.synthesis import formation
 from semsize.synthesis.depth import DepthBuffer
-from semsize.synthesis.formation import (
-    charging_bands,
-    compress_highlights,
-    debris,
-    edge_effect,
-    fractal_slopes,
-    line_streaks,
-    lit_rims,
-    membrane,
-    probe_blur,
-    shadowing,
-    smooth_noise,
-    tilt_yield,
-)
 from semsize.synthesis.scenes import REFERENCE_AREA_PX, Scene
 
 TILT_CEILING = 1.75  # greatest yield of a tilted face, away from edges
@@ -88,7 +75,7 @@ def _widened(name: str, low: float, high: float, variety: float) -> tuple[float,
 def take_image(scene: Scene, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
     """The image of a scene, (H, W) uint8."""
     level = detector_signal(scene, microscope, rng)
-    level = jitter_lines(probe_blur(level, microscope.probe_px, microscope.skirt), microscope.jitter_px, rng)
+    level = jitter_lines(formation.probe_blur(level, microscope.probe_px, microscope.skirt), microscope.jitter_px, rng)
     level = adjust_contrast(level, gamma=microscope.gamma)
     level = add_poisson_gaussian_noise(
         level, microscope.electrons_per_level, microscope.read_noise, rng, microscope.noise_correlation_px
@@ -106,15 +93,15 @@ def detector_signal(scene: Scene, microscope: Microscope, rng: np.random.Generat
     level = levels[ids] * relief(scene.buffer, rims * suppressed[ids], microscope)  # (H, W)
     level *= 1 + body_roughness(scene, microscope, rng)[ids] * face_texture(ids.shape, microscope, rng)
     charged = np.maximum(levels / np.float32(microscope.particle_level) - 1, 0)[ids]
-    bands = charging_bands(COURSES, len(ids), 14, rng)[ids % COURSES, np.arange(len(ids))[:, None]]
-    bands += np.float32(0.5) * line_streaks(ids.shape, 25, rng)
+    bands = formation.charging_bands(COURSES, len(ids), 14, rng)[ids % COURSES, np.arange(len(ids))[:, None]]
+    bands += np.float32(0.5) * formation.line_streaks(ids.shape, 25, rng)
     level *= np.exp(np.float32(microscope.streaks) * charged * bands)
     level += substrate_relief(ids.shape, microscope, rng) * (ids == 0)
-    level = compress_highlights(level, microscope.highlight_knee, CEILING)
+    level = formation.compress_highlights(level, microscope.highlight_knee, CEILING)
     fringes = TILT_CEILING + rims * suppressed[scene.buffer.fringe_ids]
     level = blend_edges(level, levels, fringes, scene.buffer, microscope)
-    level *= shadowing(scene.buffer.heights, 1.5 * radius, microscope.shadow_strength)
-    return level * shadowing(scene.buffer.heights, 0.5 * radius, microscope.gap_strength)
+    level *= formation.shadowing(scene.buffer.heights, 1.5 * radius, microscope.shadow_strength)
+    return level * formation.shadowing(scene.buffer.heights, 0.5 * radius, microscope.gap_strength)
 
 
 def rim_yields(heights: np.ndarray, radius: float, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
@@ -122,8 +109,8 @@ def rim_yields(heights: np.ndarray, radius: float, microscope: Microscope, rng: 
 
     It fades where neighbours stand close and take the electrons up, and varies along the edge.
     """
-    free = shadowing(cv2.dilate(heights, np.ones((3, 3), np.uint8)), radius, RIM_SHADOW)
-    uneven = np.exp(RIM_SPREAD * smooth_noise(heights.shape, 5, rng))
+    free = formation.shadowing(cv2.dilate(heights, np.ones((3, 3), np.uint8)), radius, RIM_SHADOW)
+    uneven = np.exp(RIM_SPREAD * formation.smooth_noise(heights.shape, 5, rng))
     return np.float32(microscope.edge_yield - TILT_CEILING) * free * uneven
 
 
@@ -134,29 +121,30 @@ def relief(buffer: DepthBuffer, rims: np.ndarray, microscope: Microscope) -> np.
     """
     toward = np.array([np.cos(microscope.azimuth), np.sin(microscope.azimuth)], dtype=np.float32)
     side = toward[0] * buffer.normals[0] + toward[1] * buffer.normals[1]
-    signal = tilt_yield(buffer.normals[2], microscope.tilt_exponent, TILT_CEILING)
-    rim = rims * edge_effect(buffer.depths, microscope.edge_px)
+    signal = formation.tilt_yield(buffer.normals[2], microscope.tilt_exponent, TILT_CEILING)
+    rim = rims * formation.edge_effect(buffer.depths, microscope.edge_px)
     signal += rim * (1 + np.float32(microscope.asymmetry) * side)
     signal *= 1 + np.float32(microscope.asymmetry) * side
-    below = tilt_yield(buffer.covered_cosines, microscope.tilt_exponent, TILT_CEILING) - 1
+    below = formation.tilt_yield(buffer.covered_cosines, microscope.tilt_exponent, TILT_CEILING) - 1
     return signal + np.float32(microscope.translucency) * below
 
 
 def face_texture(shape: tuple[int, int], microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
     """Unevenness of the particles' faces, (H, W) float32 of about unit spread: a rough surface, lit, and its ridges."""
-    slopes = fractal_slopes(shape, rng)
+    slopes = formation.fractal_slopes(shape, rng)
     lit = slopes[0] * np.float32(np.cos(microscope.azimuth)) + slopes[1] * np.float32(np.sin(microscope.azimuth))
     steep = np.sqrt(slopes[0] ** 2 + slopes[1] ** 2) - np.float32(1.25)
-    return np.float32(0.7) * lit + np.float32(0.5) * steep + lit_rims(smooth_noise(shape, 5, rng), microscope.azimuth)
+    ridges = formation.lit_rims(formation.smooth_noise(shape, 5, rng), microscope.azimuth)
+    return np.float32(0.7) * lit + np.float32(0.5) * steep + ridges
 
 
 def substrate_relief(shape: tuple[int, int], microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
     """Membrane and crumbs, (H, W) float32 in grey levels to be added."""
-    wrinkles = np.float32(microscope.texture * microscope.substrate_level) * membrane(
+    wrinkles = np.float32(microscope.texture * microscope.substrate_level) * formation.membrane(
         shape, microscope.wrinkle_px, microscope.azimuth, rng
     )
     flakes = rng.poisson(microscope.debris * shape[0] * shape[1] / REFERENCE_AREA_PX)
-    return wrinkles + np.float32(0.5 * microscope.particle_level) * debris(shape, flakes, rng)
+    return wrinkles + np.float32(0.5 * microscope.particle_level) * formation.debris(shape, flakes, rng)
 
 
 def blend_edges(
@@ -171,9 +159,9 @@ def blend_edges(
         buffer: tells which bodies share a pixel.
         microscope: gives the yields.
     """
-    below = tilt_yield(buffer.covered_cosines, microscope.tilt_exponent, TILT_CEILING)
+    below = formation.tilt_yield(buffer.covered_cosines, microscope.tilt_exponent, TILT_CEILING)
     level = buffer.coverages * level + (1 - buffer.coverages) * levels[buffer.covered_ids] * below
-    rim = compress_highlights(fringes * levels[buffer.fringe_ids], microscope.highlight_knee, CEILING)
+    rim = formation.compress_highlights(fringes * levels[buffer.fringe_ids], microscope.highlight_knee, CEILING)
     return level + buffer.fringes * (rim - level)
 
 

@@ -9,7 +9,12 @@ from semsize.synthesis.populations import SPHERES, Particle, Population, draw_ec
 
 REFERENCE_AREA_PX = 1024 * 704  # particle numbers are given for a frame of this area
 MARGIN_PX = 20  # agglomerates begin within the frame or this far beyond it
-CANDIDATES = {"scattered": 3, "chain": 5, "clump": 10, "bunch": 4}  # kind of agglomerate: places tried for a particle
+CANDIDATES = {
+    "scattered": 3,
+    "chain": 5,
+    "clump": 10,
+    "bunch": 4,
+}  # kind: positions tried for a particle
 
 
 @dataclass(frozen=True)
@@ -122,13 +127,13 @@ def add_particle(
     pixel_size_nm: float,
     rng: np.random.Generator,
 ) -> Placed:
-    """Lets one particle down where, of some places beside its agglomerate's members, it comes to rest lowest.
+    """Lets one particle down where, of some positions beside its agglomerate's members, it comes to rest lowest.
 
     The agglomerate grows by the particle, and the buffer receives it under its identity.
     """
     radius = particle.silhouette.ecd / 2 / pixel_size_nm
     patch = rasterise(particle, pixel_size_nm, tuple(rng.random(2)))
-    candidates = candidate_places(group, radius, rng)
+    candidates = candidate_positions(group, radius, rng)
     rests = [buffer.rest_height(patch, int(np.floor(y)), int(np.floor(x))) for x, y in candidates]
     reach = np.hypot(*(candidates - group.seed).T) if group.kind == "clump" else np.zeros(len(candidates))
     best = int(np.argmin(np.array(rests) + 0.5 * reach))
@@ -141,8 +146,8 @@ def add_particle(
     return Placed(particle, patch, row, column, height, group.number)
 
 
-def candidate_places(group: Agglomerate, radius: float, rng: np.random.Generator) -> np.ndarray:
-    """Places where a particle of this radius in px may join, (C, 2) as x, y.
+def candidate_positions(group: Agglomerate, radius: float, rng: np.random.Generator) -> np.ndarray:
+    """Positions where a particle of this radius in px may join, (C, 2) as x, y.
 
     The first lies at the seed, later ones beside (in a bunch upon) the members.
     """

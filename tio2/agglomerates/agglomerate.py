@@ -86,19 +86,16 @@ def cut_agglomerates(
     margin_px: int = MARGIN_PX,
     data_bar_px: int = 0,
 ) -> tuple[list[Agglomerate], Counter[str]]:
-    """Agglomerates of one image that lie in it with their whole margin.
+    """Agglomerates of one image that lie in it with their whole margin, and how many were left out for which reason.
 
     Args:
         image: (H, W) grey levels.
         masks: N masks of it, specks included.
         particles: N annotations.
-        record: of the image: `file_name` and `pixel_size_nm`.
+        record: of the image, with `file_name` and `pixel_size_nm`.
         join_px: see `touching_groups`.
         margin_px: rows and columns kept around the particles.
         data_bar_px: rows at the image's foot that show no specimen.
-
-    Returns:
-        The agglomerates, and how many were left out for which reason.
     """
     height, width = image.shape[0] - data_bar_px, image.shape[1]
     kept, left_out = [], Counter()
@@ -138,10 +135,9 @@ def turned_masks(masks: CroppedMasks, matrix: np.ndarray, shape: tuple[int, int]
 
 
 def turning_matrix(shape: Sequence[int], angle: float, flip: str | None = None) -> tuple[np.ndarray, tuple[int, int]]:
-    """A crop (h, w) mirrored and then turned clockwise by `angle` degrees about its middle.
+    """Map (2, 3) of pixel indices (x, y, 1) that mirrors a crop (h, w) and turns it clockwise by `angle` degrees.
 
-    Returns:
-        (2, 3) map of pixel indices (x, y, 1), and (h, w) of the crop that holds all of the turned one.
+    Also returns (h, w) of the crop that holds all of the turned one, about the same middle.
     """
     cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     height, width = shape
@@ -200,16 +196,11 @@ def cut_out(agglomerate: Agglomerate, seam: Seam) -> Cutout:
 
 
 def composite(background: np.ndarray, placed: Iterable[tuple[Cutout, tuple[int, int]]], seam: Seam) -> np.ndarray:
-    """Lays cut-outs upon a background; a 5 x 5 median smooths the pixels on their seams.
+    """A copy of a background, (H, W) or (H, W, 3), float32 or uint8, 0-255, with cut-outs laid upon it.
 
-    Args:
-        background: (H, W) or (H, W, 3), float32 or uint8, 0-255; left as it is.
-        placed: cut-outs with the (row, column) of their first pixel; their windows lie in the frame, none overlaps.
-        seam: as they were cut out with.
-
-    Returns:
-        An image like the background. Off the bands every pixel is that of the cut-out (where it has its region; with
-        `match_level` shifted, on uint8 rounded) or that of the background.
+    Each comes with the (row, column) of its first pixel; their windows lie in the frame, none overlaps. On the bands a
+    5 x 5 median smooths. Off the bands every pixel is that of the cut-out (where it has its region; with `match_level`
+    shifted, on uint8 rounded) or that of the background.
     """
     image = background.copy()
     for cutout, (row, column) in placed:

@@ -123,14 +123,8 @@ def distance_to_particles(masks: CroppedMasks) -> np.ndarray:
 def emptied(image: np.ndarray, distance: np.ndarray, rng: np.random.Generator, halo_px: float = HALO_PX) -> np.ndarray:
     """The image with its particles and their halos replaced by its own background texture, and their shadow lifted.
 
-    Args:
-        image: (H, W) grey levels.
-        distance: (H, W) px, see `distance_to_particles`.
-        rng: chooses where the texture comes from.
-        halo_px: what lies nearer to a particle is replaced.
-
-    Returns:
-        (H, W) float32, whole grey levels where the image has them; out of the particles' shadow the image's own.
+    What lies nearer than `halo_px` to a particle (`distance_to_particles`, (H, W) px) is replaced. Returns (H, W)
+    float32, whole grey levels where the image has them; out of the particles' shadow the image's own.
 
     Raises:
         TextureError: too little of the image is bare.
@@ -159,12 +153,8 @@ def without_shadow(image: np.ndarray, distance: np.ndarray, halo_px: float = HAL
     """The image (H, W) float32 with the particles' shadow on bare background lifted.
 
     Particles keep electrons from the detector: the background darkens towards them, noticeably to some hundred pixels.
-    The mean level of bare pixels by distance, made to rise with it, is measured on the image itself.
-
-    Args:
-        image: (H, W) grey levels.
-        distance: (H, W) px, see `distance_to_particles`.
-        halo_px: nearer pixels are not bare and stay as they are.
+    The mean level of bare pixels by distance, made to rise with it, is measured on the image itself. Pixels within the
+    halo are not bare and stay as they are.
     """
     edges = halo_px + SHADOW_PX * np.linspace(0, 1, 21) ** 2  # finer where the shadow is steep
     number = np.digitize(distance, edges, right=True)  # 0: not bare, 21: out of the shadow
@@ -184,10 +174,6 @@ def smooth_field(image: np.ndarray, bare: np.ndarray) -> np.ndarray:
 
     The Gaussian's standard deviation is FIELD_SIGMA_PX, doubled for pixels with hardly a bare one in reach, up to the
     image's size; beyond, the mean over all bare pixels is taken.
-
-    Args:
-        image: (H, W) grey levels.
-        bare: (H, W) bool.
 
     Raises:
         TextureError: no pixel is bare.
@@ -215,7 +201,7 @@ def lay_grain(
     wanted: np.ndarray | None = None,
     tile_px: int = TILE_PX,
 ) -> np.ndarray:
-    """A frame of grain, tile by tile from random bare places.
+    """A frame (shape) float32 of grain with its mean and variance, tile by tile from random bare places.
 
     Args:
         grain: (H, W) float32, grey levels above the smooth field; used where bare.
@@ -224,9 +210,6 @@ def lay_grain(
         rng: draws the places.
         wanted: (shape) bool, where grain is needed; elsewhere zeros may be left. None: everywhere.
         tile_px: side of a tile without its seams; halved until a bare place of that size exists.
-
-    Returns:
-        (shape) float32 with the grain's mean and variance.
 
     Raises:
         TextureError: no place is bare, down to tiles of 16 px and their seams.

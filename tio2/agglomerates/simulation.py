@@ -232,29 +232,23 @@ class Simulator:
         background, drawn = source.draw(plan.shape, rng)
         pasted = paste_agglomerates(background, self.library, rng, plan.settings)
         name = f"{number:06d}.png"
+        sizes = {placement.agglomerate.pixel_size_nm for placement in pasted.placements}
+        image = image_record(
+            id=number + 1,
+            file_name=name,
+            height=plan.shape[0],
+            width=plan.shape[1],
+            pixel_size_nm=sizes.pop() if len(sizes) == 1 else None,
+            source="simulated from agglomerates",
+            configuration=kind,
+        )
+        pairs = enumerate(zip(pasted.masks.to_rles(), pasted.particles, strict=True), start=1)
+        particles = [particle_record(id=i, image_id=number + 1, rle=rle, **known) for i, (rle, known) in pairs]
         made = {"file": name, "configuration": kind, "background": drawn}
         made |= {"without_room": pasted.failures, "placements": pasted.record()}
-        part = annotated(pasted, number + 1, name, kind) | {"made": made}
+        part = {"image": image, "particles": particles, "made": made}
         self.parts.write(number, f"images/train/{name}", encode_grey(np.rint(pasted.image)), part)
         return number
-
-
-def annotated(pasted: Pasted, image_id: int, name: str, configuration: str) -> dict[str, Any]:
-    """The image record and the particle records (ids from 1) of an image, under `image` and `particles`."""
-    sizes = {placement.agglomerate.pixel_size_nm for placement in pasted.placements}
-    height, width = pasted.image.shape
-    image = image_record(
-        id=image_id,
-        file_name=name,
-        height=height,
-        width=width,
-        pixel_size_nm=sizes.pop() if len(sizes) == 1 else None,
-        source="simulated from agglomerates",
-        configuration=configuration,
-    )
-    pairs = enumerate(zip(pasted.masks.to_rles(), pasted.particles, strict=True), start=1)
-    particles = [particle_record(id=i, image_id=image_id, rle=rle, **known) for i, (rle, known) in pairs]
-    return {"image": image, "particles": particles}
 
 
 def join_parts(plan: SimulationPlan, parts: DatasetParts) -> dict[str, int]:
