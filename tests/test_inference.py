@@ -9,11 +9,12 @@ import torch
 from mmdet.apis import inference_detector
 from scipy.ndimage import find_objects
 
-import tio2.inference
 from scenes import disks
+from semsize.measuring.outlines import Outlines
+from semsize.sem import read_grey
 from semsize.structures.masks import CroppedMasks
-from tio2.engine import CheckpointError, ConfigError
-from tio2.inference import Detections, Tiling, detect_tiled, predict, read_detector
+from tio2.engine import CheckpointError, ConfigError, precision_name
+from tio2.inference import detect_tiled, read_detector
 from tio2.models.dense_inferencer import DenseDetInferencer
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -68,7 +69,7 @@ def images(tmp_path_factory):
 
 def test_a_detector_says_its_precision_and_a_config_s_misspelt_setting_is_named(detector, tmp_path):
     detect, config = detector
-    assert detect.precision == "float32"
+    assert precision_name(detect.model) == "float32"
     misspelt = tmp_path / "misspelt.py"
     misspelt.write_text(f'_base_ = "{config}"\nmodel = dict(test_cfg=dict(rcnn=dict(mask_score=True)))\n')
     with pytest.raises(ConfigError, match=r"misspelt\.py: model\.test_cfg\.rcnn\.mask_score is .*mean mask_scores\?"):
@@ -80,33 +81,35 @@ def test_predictions_are_those_of_mmdetection_s_inference(detector, images):
     from mmengine.config import Config
 
     detect.model.cfg = Config.fromfile(config)
-    for path, found in predict(detect, images):
+    for path in images:
+        (found,) = detect([read_grey(path)])
         expected = inference_detector(detect.model, str(path)).pred_instances
-        assert len(found) == len(expected) == 25
+        assert len(found.masks) == len(expected) == 25
+        assert found.notes == (
+            "25 particles, the model's limit: others may be lost; raise its max_per_img, or give --tile",
+        )
         assert found.masks.image_shape == cv2.imread(str(path)).shape[:2]
         np.testing.assert_array_equal(found.boxes, expected.bboxes)
         np.testing.assert_array_equal(found.scores, expected.scores)
-        assert found.rles == expected.masks
+        assert found.masks.to_rles() == expected.masks
         assert found.masks.areas.any()
 
 
 def test_batches_change_nothing(detector, images):
     detect, _ = detector
-    alone = list(predict(detect, images[:2]))
-    together = list(predict(detect, images[:2], batch_size=2))
-    assert [path for path, _ in together] == images[:2]
-    for (_, a), (_, b) in zip(alone, together, strict=True):
+    greys = [read_grey(path) for path in images[:2]]
+    for a, b in zip([detect([grey])[0] for grey in greys], detect(greys), strict=True):
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
         np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-3)
 
 
 def test_one_tile_as_large_as_the_image_is_the_image(detector, images):
     detect, _ = detector
-    for (_, whole), (_, tiled) in zip(
-        predict(detect, images), predict(detect, images, tiling=Tiling(200, 40)), strict=True
-    ):
+    for path in images:
+        (whole,) = detect([read_grey(path)])
+        tiled = detect_tiled(detect, read_grey(path), (200, 40))
         filled = whole.masks.areas > 0
-        assert tiled.rles == whole.masks[filled].to_rles()
+        assert tiled.masks.to_rles() == whole.masks[filled].to_rles()
         np.testing.assert_array_equal(tiled.scores, whole.scores[filled])
         np.testing.assert_array_equal(tiled.boxes, whole.boxes[filled])
 
@@ -117,8 +120,9 @@ def test_mmdetection_s_inferencer_finds_the_same(detector, images, tmp_path):
         str(config), str(config.with_name("epoch_1.pth")), device="cpu", show_progress=False
     )
     written = inferencer([str(path) for path in images], out_dir=str(tmp_path), no_save_pred=False, pred_score_thr=0)
-    for (path, found), result in zip(predict(detect, images), written["predictions"], strict=True):
-        assert result["masks"] == found.rles
+    for path, result in zip(images, written["predictions"], strict=True):
+        (found,) = detect([read_grey(path)])
+        assert result["masks"] == found.masks.to_rles()
         np.testing.assert_array_equal(np.array(result["scores"], np.float32), found.scores)
         assert (tmp_path / "vis" / path.name).is_file()
         assert (tmp_path / "preds" / f"{path.stem}.json").is_file()
@@ -143,7 +147,7 @@ def oracle(images):
         numbers = [number for number, window in enumerate(windows, start=1) if window is not None]
         crops = [(image[windows[n - 1]] == n, (windows[n - 1][0].start, windows[n - 1][1].start)) for n in numbers]
         masks = CroppedMasks.from_crops(crops, image.shape)
-        found.append(Detections(masks, np.array(numbers, np.float32), masks.boxes))
+        found.append(Outlines(masks, np.array(numbers, np.float32), masks.boxes, (None,) * len(masks)))
     return found
 
 
@@ -156,21 +160,17 @@ def test_a_field_of_6000_px_has_each_particle_exactly_once():
     for number, (crop, (row, column)) in enumerate(particles, start=1):
         field[row : row + crop.shape[0], column : column + crop.shape[1]][crop > 0] = number
     (truth,) = oracle([field])
-    found = detect_tiled(oracle, field, Tiling(1024, largest), batch_size=4)
+    found = detect_tiled(oracle, field, (1024, largest), batch_size=4)
     order = np.argsort(found.scores)
     np.testing.assert_array_equal(found.scores[order], truth.scores)  # every number once
-    assert found.masks[order].to_rles() == truth.rles  # each mask whole and in its place: IoU 1
+    assert found.masks[order].to_rles() == truth.masks.to_rles()  # each mask whole and in its place: IoU 1
     np.testing.assert_array_equal(found.boxes[order], truth.boxes)
 
 
-def test_masks_that_only_tiles_edges_show_are_said(monkeypatch):
-    said = []
-    monkeypatch.setattr(tio2.inference, "print_log", lambda message, **_: said.append(message))
+def test_masks_that_only_tiles_edges_show_are_a_note():
     field = np.zeros((300, 300), np.float32)
     field[20:280, 20:280] = 1
-    found = detect_tiled(oracle, field, Tiling(100, 20), name="large.tif")
-    assert len(found) == 0
+    found = detect_tiled(oracle, field, (100, 20))
+    assert len(found.masks) == 0
     assert found.boxes.shape == (0, 4)
-    assert len(said) == 1
-    assert said[0].startswith("large.tif: 16 masks are cut")
-    assert "overlap above 20 px" in said[0]
+    assert found.notes == ("16 masks cut by a tile's edge and whole in no other tile; raise --overlap",)

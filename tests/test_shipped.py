@@ -11,29 +11,30 @@ from mmengine.config import Config
 import semsize
 from semsize.measuring import measure_images
 from semsize.measuring.inputs import OPERATING_SCORE
+from semsize.measuring.outlines import DetectorRequest
 from semsize.metrology import ModelUse
 from semsize.metrology.bias_record import nearest_record
 from semsize.structures.files import file_sha256
-from tio2.detector_source import shipped_source
-from tio2.shipped import ROOT, SHIPPED
+from tio2.detector_source import SHIPPED, bias_records_beside, open_detector
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_model_is_here_with_card_checksum_and_licence(name):
     model = SHIPPED[name]
-    checkpoint = ROOT / model.checkpoint
-    assert (ROOT / model.config).is_file()
+    checkpoint = model.checkpoint
+    assert model.config.is_file()
     assert checkpoint.with_suffix(".md").is_file()
     stated = checkpoint.with_name(f"{checkpoint.name}.sha256").read_text(encoding="utf-8").split()[0]
     assert file_sha256(checkpoint) == stated
     assert model.licence
-    assert shipped_source(name)[0].checkpoint == checkpoint
+    assert open_detector(DetectorRequest(name))[0] == model
 
 
 @pytest.mark.parametrize("precision", ["float32"])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_records_of_a_shipped_model_hold_for_it_as_it_is_used(name, precision):
-    source, records = shipped_source(name)
+    source = SHIPPED[name]
+    records = bias_records_beside(source.checkpoint)
     here = source.as_record()["model"]
     assert here["precision"] in ("float32", "bfloat16")
     use = ModelUse(**{**here, "precision": precision})
@@ -48,8 +49,7 @@ def test_the_records_of_a_shipped_model_hold_for_it_as_it_is_used(name, precisio
 
 
 def test_the_first_model_is_the_default():
-    first = next(iter(SHIPPED.values()))
-    assert shipped_source()[0].checkpoint == ROOT / first.checkpoint
+    assert open_detector(DetectorRequest())[0] == SHIPPED["nc"]
 
 
 def test_the_package_offers_the_measurement_and_nothing_that_is_not_there():
@@ -61,8 +61,8 @@ def test_the_package_offers_the_measurement_and_nothing_that_is_not_there():
 @pytest.mark.parametrize("name", SHIPPED)
 def test_weights_of_before_the_configs_were_renamed_fit_the_config_tensor_by_tensor(name):
     register_all_modules()
-    model = MODELS.build(Config.fromfile(ROOT / SHIPPED[name].config).model)
-    weights = torch.load(ROOT / SHIPPED[name].checkpoint, weights_only=True)["state_dict"]
+    model = MODELS.build(Config.fromfile(SHIPPED[name].config).model)
+    weights = torch.load(SHIPPED[name].checkpoint, weights_only=True)["state_dict"]
     assert {key: value.shape for key, value in weights.items()} == {
         key: value.shape for key, value in model.state_dict().items()
     }

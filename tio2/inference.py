@@ -1,8 +1,6 @@
-"""Images to predictions: a detector from its config and weights, whole images in batches or large ones in tiles."""
+"""Grey levels to outlines: a trained detector, for whole images in batches or large ones in tiles."""
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,61 +10,16 @@ from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.logging import print_log
-from mmengine.structures import InstanceData
 
 import tio2.datasets
 import tio2.models  # noqa: F401 - importing both registers what configs name
-from semsize.sem.reading import read_grey
+from semsize.measuring.outlines import Outlines
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.rle import Rle
-from semsize.structures.tiling import check_tiles, merge_tiles, tile_grid
-from tio2.engine import CheckpointError, ConfigError, load_checkpoint, precision_name
+from semsize.structures.tiling import merge_tiles, tile_grid
+from tio2.engine import CheckpointError, ConfigError, load_checkpoint
 from tio2.engine.config import check_settings
-from tio2.engine.processes import keep_freed_memory
 
-
-@dataclass(frozen=True, eq=False)
-class Detections:
-    """What was found in one image.
-
-    Attributes:
-        masks: N masks.
-        scores: (N,) float32, 0 to 1.
-        boxes: (N, 4) float32 xyxy in pixels, the box branch's own, not the masks' extents.
-        left_out: masks that tiles show cut only, and which are therefore not among the N.
-    """
-
-    masks: CroppedMasks
-    scores: np.ndarray
-    boxes: np.ndarray
-    left_out: int = 0
-
-    def __len__(self) -> int:
-        return len(self.masks)
-
-    @property
-    def rles(self) -> list[Rle]:
-        """N COCO RLEs, ``counts`` as str."""
-        return self.masks.to_rles()
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """How large images are looked at: tiles of ``size`` px that share at least ``overlap`` px, the largest particle.
-
-    Raises:
-        ValueError: Tiles of this size cannot share so much.
-    """
-
-    size: int
-    overlap: int
-
-    def __post_init__(self):
-        check_tiles(self.size, self.overlap)
-
-
-Detect = Callable[[Sequence[np.ndarray]], list[Detections]]
+Detect = Callable[[Sequence[np.ndarray]], list[Outlines]]
 """Finds particles in some images of grey levels, each (H, W) float32 of 0-255."""
 
 
@@ -74,7 +27,7 @@ class Detector:
     """A trained detector with the test pipeline of its config; calling it finds the particles of some images."""
 
     def __init__(self, config: Config, checkpoint: str | Path, device: str | torch.device = "cpu"):
-        """Build the model and load its weights; on a CPU the process keeps the memory that it frees from then on.
+        """Build the model and load its weights.
 
         Args:
             config: The config that the model was trained with.
@@ -85,8 +38,6 @@ class Detector:
             CheckpointError: The weights cannot be loaded, or are not of this model.
             ConfigError: A setting is unknown, or the test pipeline does not begin by loading an SEM image.
         """
-        if torch.device(device).type == "cpu":
-            keep_freed_memory()
         register_all_modules()
         check_settings(config)
         pipeline = config.test_dataloader.dataset.pipeline
@@ -105,18 +56,19 @@ class Detector:
             ) from error
         self.model.to(device).eval()
 
-    @property
-    def precision(self) -> str:
-        """What the model computes in on its device: `float32`, `bfloat16` or `float16`."""
-        return precision_name(self.model)
-
-    def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Outlines]:
         """Find the particles of a batch of images, each (H, W) float32 grey levels of 0-255."""
         batch = pseudo_collate([self._packed(image) for image in images])
         with torch.inference_mode():
             samples = self.model.test_step(batch)
-        found = [sample.pred_instances for sample in samples]
-        return [_detections(each, image.shape) for each, image in zip(found, images, strict=True)]
+        limit, outlines = self.model.test_cfg.rcnn.max_per_img, []
+        for sample, image in zip(samples, images, strict=True):
+            found = sample.pred_instances
+            masks = CroppedMasks.from_rles(found.masks, image.shape)
+            note = f"{limit} particles, the model's limit: others may be lost; raise its max_per_img, or give --tile"
+            notes = (note,) if len(masks) == limit else ()
+            outlines.append(_outlines(masks, found.scores.cpu().numpy(), found.bboxes.cpu().numpy(), notes))
+        return outlines
 
     def _packed(self, image: np.ndarray) -> dict:
         shapes = {"img_shape": image.shape, "ori_shape": image.shape}
@@ -124,7 +76,7 @@ class Detector:
 
 
 def read_detector(config: str | Path, checkpoint: str | Path, device: str | torch.device = "cpu") -> Detector:
-    """A detector from its config file and weights.
+    """Build a detector from its config file and weights.
 
     Raises:
         ConfigError: There is no such config, or it is not for SEM images.
@@ -135,70 +87,31 @@ def read_detector(config: str | Path, checkpoint: str | Path, device: str | torc
     return Detector(Config.fromfile(config), checkpoint, device)
 
 
-def predict(
-    detect: Detect,
-    paths: Sequence[str | Path],
-    *,
-    tiling: Tiling | None = None,
-    batch_size: int = 1,
-    intensity_range: tuple[float, float] | None = None,
-) -> Iterator[tuple[Path, Detections]]:
-    """Find the particles of image files, in their order.
-
-    Args:
-        detect: A `Detector`, or whatever finds particles in grey levels.
-        paths: The files.
-        tiling: Look at each image in tiles; None looks at it as a whole.
-        batch_size: Images, or tiles of one image, that are looked at together.
-        intensity_range: Stored levels that mean black and white, for 16-bit files (see `read_grey`).
-
-    Raises:
-        SEMReadError: A file is missing or no image; the message names it.
-    """
-    for some in _batches(list(map(Path, paths)), batch_size if tiling is None else 1):
-        images = [read_grey(path, intensity_range=intensity_range) for path in some]
-        if tiling is None:
-            yield from zip(some, detect(images), strict=True)
-        else:
-            yield some[0], detect_tiled(detect, images[0], tiling, batch_size, name=str(some[0]))
-
-
-def detect_tiled(
-    detect: Detect, image: np.ndarray, tiling: Tiling, batch_size: int = 1, name: str = "image"
-) -> Detections:
+def detect_tiled(detect: Detect, image: np.ndarray, tile: tuple[int, int], batch_size: int = 1) -> Outlines:
     """Find the particles of an image in tiles, each particle once and whole.
 
-    Particles that tiles show cut only, because they are larger than the overlap, are left out, and a warning says how
-    many masks that were.
+    Particles that are larger than the overlap are cut in every tile; they are left out, and a note says how many.
 
     Args:
-        detect: What finds particles in grey levels.
+        detect: A `Detector`, or another function that finds particles in grey levels.
         image: (H, W) float32 of 0-255.
-        tiling: Size and overlap of the tiles.
-        batch_size: Tiles looked at together.
-        name: What the warning calls the image.
+        tile: Size and overlap of the tiles, px.
+        batch_size: Tiles that are detected together.
+
+    Raises:
+        ValueError: Tiles of this size cannot share so much.
     """
-    tiles = tile_grid(image.shape, tiling.size, tiling.overlap)
-    found = [each for some in _batches(tiles, batch_size) for each in detect([tile.cut(image) for tile in some])]
-    merged = merge_tiles(tiles, [each.masks for each in found], image.shape)
-    if merged.left_out:
-        print_log(
-            f"{name}: {merged.left_out} masks are cut by a tile's edge and whole in no other tile; they are left out. "
-            f"Raise the overlap above {tiling.overlap} px if particles are larger",
-            logger="current",
-            level=logging.WARNING,
-        )
-    corners = np.array([(tile.left, tile.top) * 2 for tile in tiles], np.float32)  # (T, 4) x, y, x, y
-    boxes = [found[tile].boxes[index] + corners[tile] for tile, index in zip(merged.tile, merged.index, strict=True)]
-    scores = [found[tile].scores[index] for tile, index in zip(merged.tile, merged.index, strict=True)]
-    boxes = np.array(boxes, np.float32).reshape(-1, 4)
-    return Detections(merged.masks, np.array(scores, np.float32), boxes, merged.left_out)
+    tiles = tile_grid(image.shape, *tile)
+    batches = [tiles[start : start + batch_size] for start in range(0, len(tiles), batch_size)]
+    found = [outlines for batch in batches for outlines in detect([window.cut(image) for window in batch])]
+    merged = merge_tiles(tiles, [outlines.masks for outlines in found], image.shape)
+    corners = np.array([(window.left, window.top) * 2 for window in tiles], np.float32)  # (T, 4) x, y, x, y
+    kept = list(zip(merged.tile, merged.index, strict=True))
+    boxes = np.array([found[t].boxes[i] + corners[t] for t, i in kept], np.float32).reshape(-1, 4)
+    scores = np.array([found[t].scores[i] for t, i in kept], np.float32)
+    cut = f"{merged.left_out} masks cut by a tile's edge and whole in no other tile; raise --overlap"
+    return _outlines(merged.masks, scores, boxes, (cut,) if merged.left_out else ())
 
 
-def _batches(items: Sequence, size: int) -> list[Sequence]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-def _detections(found: InstanceData, image_shape: tuple[int, int]) -> Detections:
-    masks = CroppedMasks.from_rles(found.masks, image_shape)
-    return Detections(masks, found.scores.cpu().numpy(), found.bboxes.cpu().numpy())
+def _outlines(masks: CroppedMasks, scores: np.ndarray, boxes: np.ndarray, notes: tuple[str, ...]) -> Outlines:
+    return Outlines(masks, scores, boxes, (None,) * len(masks), notes)

@@ -1,4 +1,4 @@
-"""Settings from a file, held against the type hints of the class that takes them."""
+"""Checks settings from a config against the type hints of the class that takes them."""
 
 import dataclasses
 import difflib
@@ -8,21 +8,20 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-PACKAGE = "tio2"
-NO_SETTINGS = ("type", "_scope_")
+CLASS_KEYS = ("type", "_scope_")
 """Keys of a config's dict that name its class."""
 
 
 class SettingError(ValueError):
-    """A setting that its class does not have, or not so; the message is one line that names it and where it stands."""
+    """A setting that is unknown or has a wrong type; the message is one line that names it and where it stands."""
 
 
 def check_arguments(
     kind: type, settings: Mapping[str, Any], place: str, others: Mapping[str, Any] | None = None
 ) -> None:
-    """Hold settings against the signatures of a class's constructor and, where it hands them on, its parents'.
+    """Compare settings with the constructor of a class and, if it hands settings on, those of its parents.
 
-    A setting whose type is a dataclass is a dict of settings of its own, which are looked at too.
+    A setting whose type is a dataclass is a dict of settings of its own, which are checked too.
 
     Args:
         kind: The class, or a dataclass that declares settings.
@@ -37,7 +36,7 @@ def check_arguments(
     for name, value in settings.items():
         where = f"{place}.{name}" if place else str(name)
         if name not in hints:
-            if name in NO_SETTINGS:
+            if name in CLASS_KEYS:
                 continue
             near = difflib.get_close_matches(str(name), hints, n=1)
             meant = f"did you mean {near[0]}?" if near else f"it has {', '.join(hints) or 'none'}"
@@ -46,26 +45,19 @@ def check_arguments(
         if inner is not None and isinstance(value, Mapping):
             check_arguments(inner, value, where)
         elif not fits(value, hints[name]):
-            raise SettingError(f"{where} = {value!r} has the wrong type: {kind.__name__} takes {name_of(hints[name])}")
+            raise SettingError(f"{where} = {value!r} has the wrong type: {kind.__name__} takes {_name_of(hints[name])}")
 
 
 def is_own(kind: type) -> bool:
     """Whether a class is of this package."""
-    return kind.__module__.split(".")[0] == PACKAGE
-
-
-def is_plain(hint: Any) -> bool:
-    """Whether a type hint is of a number, a text or a truth value, or of one of several such."""
-    return hint in (int, float, str, bool, type(None)) or (
-        typing.get_origin(hint) in (typing.Union, types.UnionType) and all(map(is_plain, typing.get_args(hint)))
-    )
+    return kind.__module__.split(".")[0] == "tio2"
 
 
 def constructor_hints(kind: type) -> dict[str, Any]:
-    """Settings of a class with their types: its constructor's, and its parents' where it hands settings on.
+    """Settings of a class with their types: its constructor's, and its parents' if it hands settings on.
 
-    Of parents in other packages only numbers, texts and truth values are believed: MMDetection's visualizer, say, calls
-    a list of backends a dict.
+    Hints of parents in other packages count for numbers, texts and truth values only: MMDetection's visualizer, for
+    example, calls a list of backends a dict.
     """
     hints: dict[str, Any] = {}
     for parent in kind.__mro__[:-1]:
@@ -80,14 +72,20 @@ def constructor_hints(kind: type) -> dict[str, Any]:
         for parameter in parameters:
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 hint = types_of.get(parameter.name, Any)
-                hints.setdefault(parameter.name, hint if is_own(parent) or is_plain(hint) else Any)
+                hints.setdefault(parameter.name, hint if is_own(parent) or _is_plain(hint) else Any)
         if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
             break
     return hints
 
 
+def _is_plain(hint: Any) -> bool:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return all(map(_is_plain, typing.get_args(hint)))
+    return hint in (int, float, str, bool, type(None))
+
+
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a config's value can be what a type hint says. Objects of other classes are written as dicts."""
+    """Whether a config's value can be what a type hint says; a config writes objects of other classes as dicts."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if hint in (Any, inspect.Parameter.empty) or isinstance(hint, str | typing.TypeVar):
         return True
@@ -112,7 +110,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def _fits_sequence(value: Any, kind: type, parts: tuple) -> bool:
-    """Lists and tuples stand for one another, since a config's file and the command line write them differently."""
+    # a list may stand for a tuple and a tuple for a list, since config files and --cfg-options write them differently
     if not isinstance(value, list | tuple):
         return False
     if kind is tuple and parts and parts[-1] is not Ellipsis:
@@ -120,6 +118,6 @@ def _fits_sequence(value: Any, kind: type, parts: tuple) -> bool:
     return not parts or all(fits(item, parts[0]) for item in value)
 
 
-def name_of(hint: Any) -> str:
-    """A type hint as one reads it in the source."""
+def _name_of(hint: Any) -> str:
+    """A type hint as it stands in the source."""
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")

@@ -50,7 +50,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--crop-top", type=int, metavar="N", help="rows of data bar at the top; 0: none (default: found)")
     add("--intensity-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="black and white of 16-bit images")
     add = parser.add_argument_group("detection (default: the model that ships with the repository)").add_argument
-    add("--model", metavar="NAME", help="a shipped model (tio2/shipped.py)")
+    add("--model", metavar="NAME", help="a shipped model (nc or free)")
     add("--config", type=Path, metavar="FILE", help="of a model of your own")
     add("--checkpoint", type=Path, metavar="FILE", help="its weights")
     add("--device", default="cpu", help="cpu or cuda (default: cpu)")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from semsize.measuring.overlays import write_png
 from semsize.measuring.tables import markdown_table
+from semsize.sem import read_grey
 from semsize.structures.masks import CroppedMasks
 from semsize.synthesis.rendering import RenderSettings, render_image
 from tio2.cli import quiet_imports
@@ -35,8 +36,8 @@ with quiet_imports():
     from mmengine.dataset import pseudo_collate
     from torch import Tensor
 
-    from tio2.engine.processes import peak_resident_mib
-    from tio2.inference import Detector, predict
+    from tio2.engine.processes import keep_freed_memory, peak_resident_mib
+    from tio2.inference import Detector
     from tio2.models import HighResFCNMaskHead
 
 SEED = 7
@@ -98,8 +99,9 @@ def stock(config: Config, checkpoint: Path) -> Callable[[Path], int]:
 
 def ours(config: Config, checkpoint: Path) -> Callable[[Path], int]:
     """The path of tools/measure.py, up to its masks."""
+    keep_freed_memory()
     detect = Detector(config, checkpoint)
-    return lambda path: sum(len(found) for _, found in predict(detect, [path]))
+    return lambda path: len(detect([read_grey(path)])[0].masks)
 
 
 def ours_in_float32(config: Config, checkpoint: Path) -> Callable[[Path], int]:

@@ -111,7 +111,7 @@ def main() -> None:
             every_roi = {"mask_rois_per_batch": test_cfg.max_per_img}
             test_cfg.update({"resolve_overlaps": False, "mask_box_scale": 1.0} | every_roi | settings)
             (each,) = detector([grey])
-            rows = zip(each.boxes, each.scores, each.rles, strict=True)
+            rows = zip(each.boxes, each.scores, each.masks.to_rles(), strict=True)
             found[name] += [prediction_record(image["id"], image["file_name"], *row) for row in rows]
             likely = each.scores >= OPERATING_SCORE
             margins = (each.boxes[:, 2:] - each.boxes[:, :2]) * (test_cfg.mask_box_scale - 1) / 2

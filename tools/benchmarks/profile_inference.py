@@ -18,6 +18,7 @@ import numpy as np
 
 from semsize.measuring.overlays import write_png
 from semsize.measuring.tables import markdown_table
+from semsize.sem import read_grey
 from tio2.cli import quiet_imports
 
 with quiet_imports():
@@ -26,7 +27,8 @@ with quiet_imports():
     from mmdet.utils import register_all_modules
     from mmengine.config import Config
 
-    from tio2.inference import Detector, predict
+    from tio2.engine.processes import keep_freed_memory
+    from tio2.inference import Detector
 
 PARTS = {  # name: functions whose time, with what they call, is its own
     "network: backbone, FPN": [("two_stage.py", "extract_feat")],
@@ -86,6 +88,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(2048, 1536), metavar=("W", "H"), help="of the image, px")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     register_all_modules()
     config = Config.fromfile(arguments.config)
     config.merge_from_dict(
@@ -98,11 +101,11 @@ def main() -> None:
         detect = Detector(config, arguments.checkpoint or initial_weights(config, Path(folder)))
         detect([np.zeros((64, 64), np.float32)])  # what is loaded once is no part of an image's time
         profile.enable()
-        ((_, found),) = predict(detect, [file])
+        (found,) = detect([read_grey(file)])
         profile.disable()
     spent = seconds_of(profile)
     rows = [[name, seconds, 100 * seconds / spent["all"]] for name, seconds in spent.items()]
-    print(f"{arguments.config}: {len(found)} particles in {arguments.size[0]} x {arguments.size[1]} px")
+    print(f"{arguments.config}: {len(found.masks)} particles in {arguments.size[0]} x {arguments.size[1]} px")
     print(markdown_table(["part", "CPU s", "share, %"], rows, decimals=2))
 
 
