@@ -1,4 +1,4 @@
-"""Shared by the programs in tools/ that use MMDetection: its arguments, quiet imports. Imports no detector itself."""
+"""What the programs in tools/ that use MMDetection share: its arguments, and imports that print nothing."""
 
 import argparse
 import contextlib
@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-NOISE = ("Could not import OneDL",)
+NOISE = ("Could not import OneDL", "creating index", "index created")
+"""Lines of mmdet, about a data set service that nobody here uses, and of pycocotools."""
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +33,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Send what is printed during imports to stderr, so that a program's output stays its own.
-
-    What mmdet says at each import of a data set service that nobody here uses is left out.
-    """
+    """Send what is printed during imports to stderr, without `NOISE`, so that stdout holds a program's own output."""
     stream = _Filtered(sys.stderr)
     with contextlib.redirect_stdout(stream):
         yield
@@ -43,7 +41,7 @@ def quiet_imports() -> Iterator[None]:
 
 
 class _Filtered:
-    """A text stream without the lines of `NOISE`; all else goes on to another stream, line by line."""
+    """Passes text on to another stream line by line, without the lines that contain `NOISE`."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
@@ -57,9 +55,8 @@ class _Filtered:
         return len(text)
 
     def end_line(self) -> None:
-        """Hand on a line that was not ended."""
+        """Write a line that was not ended."""
         self._stream.write(self._line)
-        self._line = ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

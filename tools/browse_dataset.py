@@ -1,4 +1,4 @@
-"""Draw what the training pipeline of a config really yields: images after all augmentation, annotations upon them.
+"""Draw samples of a config's training pipeline: images after all augmentation, with their annotations.
 
 python tools/browse_dataset.py configs/tio2/own_data.py --num 12 --out work_dirs/own_data/browse
 

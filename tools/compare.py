@@ -29,6 +29,8 @@ def main() -> None:
     """Read, group, compare, write."""
     arguments = parse_arguments()
     with quiet_imports():
+        from mmengine.config import Config
+
         from semsize.measuring.tables import write_csv
         from tio2.engine.config import config_changes, effective_settings, initial_weights
         from tio2.reporting import comparing
@@ -44,7 +46,8 @@ def main() -> None:
             if folder.is_dir() and folder not in folders and folder != arguments.out:
                 print(f"left out: {folder} was not tested on {arguments.split}")
         runs = [read_run(folder, arguments.split) for folder in folders]
-        configs = {folder: run_config(folder, arguments.split) for folder in folders}
+        files = {folder: run_config(folder, arguments.split) for folder in folders}
+        configs = {folder: Config.fromfile(file) for folder, file in files.items() if file}
         base = configs.get(arguments.baseline)
         settings = {
             folder: comparing.Settings(
@@ -53,7 +56,6 @@ def main() -> None:
                 initial_weights(config),
             )
             for folder, config in configs.items()
-            if config
         }
         rows = comparing.rows_of(runs, settings)
         baseline = next((row for row in rows if arguments.baseline in [run.folder for run in row.runs]), None)

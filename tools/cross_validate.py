@@ -35,17 +35,18 @@ def main() -> None:
         from semsize.metrology.matching import OPERATING_SCORE
         from semsize.sem import read_grey
         from semsize.structures import AnnotationError, read_annotations, write_predictions
+        from semsize.structures.files import in_json, write_json
         from tio2.agglomerates import LibraryError
         from tio2.engine import launch
         from tio2.engine.config import annotation_file, divided_set
         from tio2.engine.cross_validation import pooled_predictions, pooled_record, prepare_folds, run_fold
-        from tio2.engine.testing import write_record
         from tio2.evaluation import coco_metrics, table1_metrics
         from tio2.reporting import draw_split, write_report
     with one_line_errors(*launch.PEOPLE_ERRORS, AnnotationError, LibraryError):
         config = launch.read_config(arguments)
         config.load_from = arguments.load_from or config.load_from
-        launch.require_data(config, "train")
+        data = launch.require_data(config, "train")
+        launch.say_what_begins(f"cross-validating in {arguments.folds} folds", config, data)
         folds = prepare_folds(config, arguments.folds, arguments.seed)
         folder = Path(config.work_dir) / "cv"
         if arguments.prepare:
@@ -65,7 +66,7 @@ def main() -> None:
         print(results_table({f"{Path(config.work_dir).name} (cv)": record["metrics"]}))
         curve = write_report(folder, compared, record)
         record["suggested"] = vars(curve.operating_point)
-        write_record(folder, record)
+        write_json(folder / "metrics.json", in_json(record), indent=2)
         images = Path(divided.data_root) / divided.data_prefix["img"]
         draw_split(compared, lambda name: read_grey(images / name), folder / "overlays", OPERATING_SCORE)
         print(f"score threshold suggested: {curve.suggested:g} (tools/test.py --min-score; see {folder}/report.md)")

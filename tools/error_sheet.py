@@ -42,7 +42,8 @@ def main() -> None:
         from semsize.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, image_errors
         from semsize.sem import SEMReadError, read_grey
         from semsize.structures import AnnotationError, PredictionError, read_annotations, read_predictions
-        from tio2.engine import launch, testing
+        from tio2.engine import launch
+        from tio2.engine.config import select_split, split_files
         from tio2.reporting.error_sheet import Drawn, draw_sheet, false_examples, miss_examples
         from tio2.reporting.error_tables import ERROR_COLUMNS, error_rows, errors_markdown
         from tio2.reporting.runs import RunError, run_config
@@ -55,12 +56,12 @@ def main() -> None:
             raise RunError(f"{arguments.run}: holds no config; give the folder of a run that tools/test.py has tested")
         config = Config.fromfile(file)
         split = arguments.split.rpartition("-")[2]
-        testing.select_split(config, "train" if split == "cv" else split, folder, data=arguments.data)
-        files = testing.split_files(config)
-        truths = image_truths(read_annotations(files.annotations))
+        select_split(config, "train" if split == "cv" else split, folder, data=arguments.data)
+        folder_of_images, annotations = split_files(config)
+        truths = image_truths(read_annotations(annotations))
         founds = found_by_image(predictions, truths)
         images = [compare_image(t, f, min_score=arguments.min_score) for t, f in zip(truths, founds, strict=True)]
-        greys = [read_grey(files.images / truth.file_name) for truth in truths]
+        greys = [read_grey(folder_of_images / truth.file_name) for truth in truths]
     errors = [image_errors(*image) for image in zip(images, greys, strict=True)]
     drawn = [Drawn(*one) for one in zip(images, errors, greys, strict=True)]
     head = f"{arguments.run.name}, {arguments.split}: errors by cause, score ≥ {arguments.min_score:g}"

@@ -24,7 +24,7 @@ def main() -> None:
     arguments = parse_arguments()
     with quiet_imports():
         from semsize.structures.files import file_sha256
-        from tio2.engine import CheckpointError, newest_checkpoint, publish_checkpoint
+        from tio2.engine.checkpoints import CheckpointError, newest_checkpoint, publish_checkpoint
     with one_line_errors(CheckpointError, OSError):
         source = newest_checkpoint(arguments.checkpoint) if arguments.checkpoint.is_dir() else arguments.checkpoint
         publish_checkpoint(source, arguments.out)

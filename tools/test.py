@@ -43,24 +43,27 @@ def main() -> None:
         from semsize.measuring.tables import results_table
         from semsize.metrology.matching import OPERATING_SCORE
         from semsize.sem import read_grey
-        from tio2.engine import find_checkpoint, launch, newest_checkpoint, testing
+        from semsize.structures.files import in_json, write_json
+        from tio2.engine import find_checkpoint, launch, newest_checkpoint
+        from tio2.engine.config import select_split, split_files, split_folder
         from tio2.evaluation import ParticleMetric, nms_ceiling
         from tio2.reporting import draw_split, write_report
     with one_line_errors(*launch.PEOPLE_ERRORS):
         config = launch.read_config(arguments)
-        folder = testing.split_folder(config, arguments.split, arguments.data)
+        folder = split_folder(config, arguments.split, arguments.data)
         min_score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
-        testing.select_split(config, arguments.split, folder, arguments.out, arguments.data, min_score)
+        select_split(config, arguments.split, folder, arguments.out, arguments.data, min_score)
         checkpoint = find_checkpoint(arguments.checkpoint or newest_checkpoint(config.work_dir))
-        launch.require_data(config, "test")
+        data = launch.require_data(config, "test")
         config.load_from, config.resume = str(checkpoint), False
         runner = launch.build_runner(config)
+        launch.say_what_begins("testing", config, data, runner)
         metrics = runner.test()
         if not is_main_process():
             return
         *_, particles = (metric for metric in runner.test_evaluator.metrics if isinstance(metric, ParticleMetric))
         metrics |= {f"particles/{name}": value for name, value in particles.all_metrics.items()}
-        record = testing.tested_record(runner, metrics, checkpoint, folder.name, folder / "predictions.json")
+        record = launch.tested_record(runner, metrics, checkpoint, folder.name, folder / "predictions.json")
         record["counted_from_score"] = min_score
         print(results_table({Path(config.work_dir).name: record["metrics"]}))
         for iou in (0.3, 0.5):
@@ -69,8 +72,8 @@ def main() -> None:
         images = particles.comparisons
         curve = write_report(folder, images, record, min_score=min_score)
         record["suggested"] = vars(curve.operating_point)
-        testing.write_record(folder, record)
-        overlays, grey_folder = arguments.show_dir or folder / "overlays", testing.split_files(config).images
+        write_json(folder / "metrics.json", in_json(record), indent=2)
+        overlays, (grey_folder, _) = arguments.show_dir or folder / "overlays", split_files(config)
         draw_split(images, lambda name: read_grey(grey_folder / name), overlays, min_score)
         print(f"written: {folder}/report.md, figures, particles.csv, metrics.json, predictions.json; {overlays}/*.png")
 

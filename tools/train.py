@@ -44,17 +44,17 @@ def main() -> None:
         from tio2.engine import launch
     with one_line_errors(*launch.PEOPLE_ERRORS):
         config = launch.read_config(arguments)
-        for stage in ("train", "val"):
-            launch.require_data(config, stage)
+        data = [line for stage in ("train", "val") for line in launch.require_data(config, stage)]
         if arguments.amp:
             launch.enable_amp(config)
         if arguments.auto_scale_lr:
             launch.enable_auto_scale_lr(config)
         if arguments.deterministic:
             launch.enable_deterministic(config)
-        launch.set_resume(config, arguments.resume)
-        launch.require_start(config)
-        launch.train(config)
+        launch.set_start(config, arguments.resume)
+        runner = launch.build_runner(config)
+        launch.say_what_begins("training", config, data, runner)
+        runner.train()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from semsize.structures.masks import CroppedMasks, shared_pixels
+from semsize.structures.masks import CroppedMasks
 
 OPERATING_SCORE = 0.5
 """Found particles below it are left out wherever single particles are counted or measured (Table 1 of the paper)."""
@@ -74,9 +74,8 @@ def overlaps(first: CroppedMasks, second: CroppedMasks) -> Overlaps:
     meet = (a[:, None, 0] < b[None, :, 2]) & (b[None, :, 0] < a[:, None, 2])
     meet &= (a[:, None, 1] < b[None, :, 3]) & (b[None, :, 1] < a[:, None, 3])
     i, j = np.nonzero(meet)
-    of_first, of_second = list(first), list(second)
     pairs = zip(i.tolist(), j.tolist(), strict=True)
-    shared = np.array([shared_pixels(of_first[n], of_second[m]) for n, m in pairs], dtype=np.int64)
+    shared = np.array([_intersection(first, second, *pair) for pair in pairs], dtype=np.int64)
     i, j, shared = i[shared > 0], j[shared > 0], shared[shared > 0]
     areas = first.areas[i] + second.areas[j]
     return Overlaps(first=i, second=j, intersection_px=shared, dice=2 * shared / areas, iou=shared / (areas - shared))
@@ -192,6 +191,18 @@ def f1_score(right: np.ndarray | int, true: np.ndarray | int, found: np.ndarray 
     """
     total = np.asarray(true + found, np.float64)
     return 2 * np.asarray(right) / np.where(total > 0, total, np.nan)
+
+
+def _intersection(first: CroppedMasks, second: CroppedMasks, i: int, j: int) -> int:
+    """Pixels that mask i of the first set and mask j of the second share."""
+    a, b = first.crops[i], second.crops[j]
+    (row_a, column_a), (row_b, column_b) = first.origins[i].tolist(), second.origins[j].tolist()
+    top, left = max(row_a, row_b), max(column_a, column_b)
+    bottom = min(row_a + a.shape[0], row_b + b.shape[0])
+    right = min(column_a + a.shape[1], column_b + b.shape[1])
+    window_a = a[top - row_a : bottom - row_a, left - column_a : right - column_a]
+    window_b = b[top - row_b : bottom - row_b, left - column_b : right - column_b]
+    return int(np.count_nonzero(window_a & window_b))
 
 
 def _best_pairs(pairs: Overlaps, min_dice: float) -> np.ndarray:

@@ -10,7 +10,8 @@ import torch
 from mmengine.hooks import Hook
 from toy_runs import toy_runner, validation, weights_of
 
-from tio2.engine import CheckpointError, TrainingStopped, load_checkpoint, publish_checkpoint, resume_point
+from tio2.engine import CheckpointError, TrainingStopped, load_checkpoint
+from tio2.engine.checkpoints import publish_checkpoint, resume_point
 
 MOMENTUM = 0.3
 AVERAGING = [{"type": "AveragedWeightsHook", "momentum": MOMENTUM}]

@@ -18,7 +18,9 @@ from toy_runs import IMAGES, toy_runner
 import tio2.models  # noqa: F401 - registers
 from semsize.structures.masks import CroppedMasks
 from tio2.datasets import InstanceCroppedMasks
-from tio2.engine import LossError, load_checkpoint, resume_point
+from tio2.engine import load_checkpoint
+from tio2.engine.checkpoints import resume_point
+from tio2.engine.hooks import LossError
 
 CONFIG = Path(__file__).parents[2] / "configs" / "tio2" / "light_stage2.py"
 SIDE = 192

@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 from mmengine.config import Config
-from toy_runs import RUNTIME, toy_runner
+from toy_runs import RUNTIME, toy_config, toy_runner
 
 from tio2.engine import CheckpointError, launch
 
@@ -48,10 +48,10 @@ def test_missing_config_data_and_start_are_one_line(config_file, tmp_path):
         launch.require_data(config, stage)
     config.train_dataloader.dataset.dataset.ann_file = "fold_{fold}.json"
     launch.require_data(config, "train")  # each fold's own training looks for its file
-    launch.require_start(config)  # nothing to start from is allowed
+    launch.set_start(config, None)  # nothing to start from is allowed
     config.load_from = "none.pth"
     with pytest.raises(CheckpointError, match=r"none\.pth does not exist"):
-        launch.require_start(config)
+        launch.set_start(config, None)
 
 
 def test_a_training_set_without_a_particle_is_refused(config_file, tmp_path):
@@ -65,11 +65,16 @@ def test_a_training_set_without_a_particle_is_refused(config_file, tmp_path):
 
 
 def test_a_checkpoint_to_resume_from_is_taken_as_named(tmp_path):
-    config = Config(dict(load_from="start.pth", resume=False, work_dir=str(tmp_path)))
-    launch.set_resume(config, None)
-    assert (config.load_from, config.resume) == ("start.pth", False)
-    launch.set_resume(config, "epoch_3.pth")
-    assert (config.load_from, config.resume) == ("epoch_3.pth", True)
+    start, third = tmp_path / "start.pth", tmp_path / "epoch_3.pth"
+    start.touch()
+    config = Config(dict(load_from=str(start), resume=False, work_dir=str(tmp_path)))
+    launch.set_start(config, None)
+    assert (config.load_from, config.resume) == (str(start), False)
+    with pytest.raises(CheckpointError, match=r"epoch_3\.pth does not exist"):
+        launch.set_start(config, str(third))
+    third.touch()
+    launch.set_start(config, str(third))
+    assert (config.load_from, config.resume) == (str(third), True)
 
 
 def test_deterministic_keeps_the_seed():
@@ -116,3 +121,15 @@ def test_amp_is_the_model_s_own_precision_and_needs_a_gpu(monkeypatch):
         config.model.update(changes)
         with pytest.raises(launch.ConfigError, match=message):
             launch.enable_amp(config)
+
+
+def test_the_console_leaves_out_dumps_and_keeps_warnings(tmp_path, capsys):
+    runner = launch.QuietRunner.from_cfg(toy_config(tmp_path, log_level="INFO"))
+    runner.logger.warning("3 weights are missing")
+    console = capsys.readouterr().out
+    (log,) = tmp_path.glob("*/*.log")
+    assert "WARNING - 3 weights are missing" in console
+    assert "WARNING - 3 weights are missing" in log.read_text()
+    for dump in ("System environment:", "Hooks will be executed", "optim_wrapper = dict("):
+        assert dump not in console
+        assert dump in log.read_text()

@@ -10,7 +10,8 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from toy_runs import ToyModel, toy_runner, weights_of
 
-from tio2.engine import ConfigError, LossError, LossScalingOptimWrapper, load_checkpoint, precision_name
+from tio2.engine import ConfigError, LossScalingOptimWrapper, load_checkpoint, precision_name
+from tio2.engine.hooks import LossError
 
 HALF = {"model.precision": "float16"}
 

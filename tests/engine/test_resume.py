@@ -9,8 +9,8 @@ import torch
 from mmengine.config import Config
 from toy_runs import toy_runner, weights_of
 
-from tio2.engine import CheckpointError, launch, newest_checkpoint, resume_point
-from tio2.engine.checkpoints import checkpoint_name, checkpoint_position, checkpoints_of
+from tio2.engine import CheckpointError, launch, newest_checkpoint
+from tio2.engine.checkpoints import checkpoint_name, checkpoint_position, checkpoints_of, resume_point
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +100,13 @@ def test_published_weights_are_no_state(copy, capsys):
 
 
 def test_none_whole_is_an_error_and_none_at_all_a_said_fresh_start(tmp_path, capsys):
-    config = Config(dict(load_from="start.pth", resume=False, work_dir=str(tmp_path)))
-    launch.set_resume(config, "auto")
-    assert (config.load_from, config.resume) == ("start.pth", False)
+    config = Config(dict(load_from=None, resume=False, work_dir=str(tmp_path)))
+    launch.set_start(config, "auto")
+    assert (config.load_from, config.resume) == (None, False)
     assert "to resume from: training starts at the beginning" in capsys.readouterr().err
     (tmp_path / "epoch_1.pth").touch()
     with pytest.raises(CheckpointError, match=r"no checkpoint in .* is whole \(epoch_1\.pth\)"):
-        launch.set_resume(config, "auto")
+        launch.set_start(config, "auto")
 
 
 def test_epochs_of_another_length_are_refused(copy):

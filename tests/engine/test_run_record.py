@@ -8,7 +8,8 @@ import torch
 from toy_runs import SignalAt, toy_runner
 
 from semsize.structures.files import file_sha256
-from tio2.engine import TrainingStopped, resume_point
+from tio2.engine import TrainingStopped
+from tio2.engine.checkpoints import resume_point
 
 
 @pytest.fixture(scope="module")

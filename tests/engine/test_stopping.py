@@ -8,10 +8,11 @@ import time
 import pytest
 import torch
 from mmengine.hooks import Hook
-from toy_runs import IMAGES, SignalAt, end_workers, toy_config, toy_runner, validation, weights_of
+from toy_runs import IMAGES, SignalAt, end_workers, toy_runner, validation, weights_of
 
 from semsize.cli import one_line_errors
-from tio2.engine import TrainingStopped, launch, resume_point
+from tio2.engine import TrainingStopped, launch
+from tio2.engine.checkpoints import resume_point
 
 
 class SignalInValidation(Hook):
@@ -92,12 +93,10 @@ def test_a_signal_to_the_whole_job_does_not_take_the_workers_from_the_step(tmp_p
         assert not worker.is_alive()
 
 
-def test_a_program_ends_with_the_signal_s_code_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+def test_a_program_ends_with_the_signal_s_code_and_says_how_to_go_on(tmp_path, capsys):
     """Before, a stopped training left with code 0, and scripts went on to the next stage."""
-    config = toy_config(tmp_path)
-    monkeypatch.setattr(launch, "build_runner", lambda _: toy_runner(tmp_path, [SignalAt(2, signal.SIGTERM)]))
     with pytest.raises(SystemExit) as ended, one_line_errors(*launch.PEOPLE_ERRORS):
-        launch.train(config)
+        toy_runner(tmp_path, [SignalAt(2, signal.SIGTERM)]).train()
     assert ended.value.code == 143
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("stopped by SIGTERM after step 2; saved ")

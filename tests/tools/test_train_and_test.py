@@ -58,7 +58,10 @@ def stages(rendered_set, tmp_path_factory):
     """Folders of a trained stage 1 and of the stage 2 that started from it."""
     work = tmp_path_factory.mktemp("work")
     one, two = work / "stage1", work / "stage2"
-    run("tools/train.py", "configs/demo/demo_stage1.py", "--work-dir", one, "--cfg-options", *options(rendered_set))
+    done = run(
+        "tools/train.py", "configs/demo/demo_stage1.py", "--work-dir", one, "--cfg-options", *options(rendered_set)
+    )
+    (one / "console.txt").write_text(done.stdout)
     start = [f"load_from={one}/epoch_1.pth"]
     run(
         "tools/train.py",
@@ -85,6 +88,28 @@ def test_training_leaves_its_record(stages):
     for folder in stages:
         assert list(folder.rglob("events.out.tfevents*")), "TensorBoard's curves"
         assert (folder / "epoch_1.pth").stat().st_size > 1e6
+
+
+def test_the_console_begins_with_what_is_done_and_the_log_file_has_everything(rendered_set, stages):
+    console = (stages[0] / "console.txt").read_text()
+    (log,) = stages[0].glob("*/*.log")
+    begins = [
+        "training configs/demo/demo_stage1.py",
+        f"  data    {rendered_set}/annotations/train.json: 1 images, ",
+        f"  data    {rendered_set}/annotations/val.json: 1 images, ",
+        "  weights ImageNet",
+        "  steps   1 epochs of 2 steps of 2 images",
+        "  device  c",
+        f"  log     {log}",
+        f"  folder  {stages[0]}",
+    ]
+    lines = console.splitlines()
+    assert [line[: len(begin)] for line, begin in zip(lines, begins, strict=False)] == begins
+    assert len(lines) < 30, console
+    dumps = ["System environment:", "Hooks will be executed", "train_dataloader = dict(", "FileClient"]
+    assert not [dump for dump in dumps if dump in console]
+    assert [dump for dump in dumps if dump in log.read_text()] == dumps
+    assert "Epoch(train)" in console
 
 
 def test_resume_goes_on_and_ends(rendered_set, stages):
@@ -120,6 +145,9 @@ def test_testing_leaves_metrics_predictions_and_pictures(rendered_set, stages):
 
     [picture] = pictures.glob("*.png")
     assert cv2.imread(str(picture)).shape[2] == 3
+    assert done.stdout.startswith(
+        f"testing configs/demo/demo_stage2.py\n  data    {rendered_set}/annotations/test.json: 1 im"
+    )
     assert "AP50" in done.stdout
     assert "OneDL" not in done.stdout
 

@@ -26,14 +26,7 @@ class CheckpointError(RuntimeError):
 
 
 def load_checkpoint(path: str | Path, map_location: str | torch.device | None = "cpu") -> dict:
-    """Load a checkpoint from a file or a URL under mmengine's allow-list of types.
-
-    Args:
-        path: A file, or an http(s) address, which is downloaded once into torch's hub folder.
-        map_location: As for torch.load.
-
-    Returns:
-        The checkpoint, usually with the keys `state_dict` and `meta`.
+    """Load a checkpoint, a file or an http(s) address, under mmengine's allow-list of types.
 
     Raises:
         CheckpointError: The file is missing, cannot be downloaded, is damaged, or holds something besides plain data.
@@ -76,18 +69,14 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def _download(url: str) -> Path:
-    """Download a checkpoint once into torch's hub folder and return its path.
-
-    If the name ends in `-<8 hex digits>.pth`, as in the model zoo, the digits must be the start of the file's SHA-256.
-    """
+    """Download a checkpoint, once, into torch's hub folder and return its path."""
     name = Path(urlparse(url).path).name
     target = Path(torch.hub.get_dir()) / "checkpoints" / name
     if target.is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    digest = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)
-    try:
-        # torch writes to a temporary name, checks and renames
+    digest = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)  # names of the model zoo end in the start of the SHA-256
+    try:  # torch writes to a temporary name, checks and renames
         torch.hub.download_url_to_file(url, str(target), hash_prefix=digest.group(1) if digest else None)
     except (URLError, OSError, RuntimeError) as error:
         raise CheckpointError(
@@ -136,13 +125,11 @@ def newest_checkpoint(folder: str | Path) -> Path:
 
 
 def resume_point(folder: str | Path) -> Path | None:
-    """The whole checkpoint that was written last; those that are not whole are named on stderr and passed over.
+    """The whole checkpoint that was written last, None if the folder holds no checkpoint at all.
 
-    The time of writing decides, not the name: an earlier run in the same folder may have left later epochs. MMEngine's
-    `last_checkpoint` file is not used, since it holds an absolute path, which is wrong once the folder has moved.
-
-    Returns:
-        None if the folder holds no checkpoint at all.
+    Those that are not whole are named on stderr and passed over. The time of writing decides, not the name: an earlier
+    run in the same folder may have left later epochs. MMEngine's `last_checkpoint` file is not used, since it holds an
+    absolute path, which is wrong once the folder has moved.
 
     Raises:
         CheckpointError: There are some, and none is whole.

@@ -1,10 +1,10 @@
-"""What a config says: settings held against the classes that take them, data sets, what two configs differ in."""
+"""What a config says: settings that nothing takes, data sets, what decides a training, what decides detections."""
 
-from __future__ import annotations
-
+import copy
 import difflib
 import inspect
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
+from semsize.metrology.matching import OPERATING_SCORE
 from semsize.structures import crowd_flag
 from semsize.structures.files import read_json
 from tio2.typed_settings import SettingError, check_arguments, is_own
@@ -25,6 +26,25 @@ RUNNER_READS = {  # keys of a config besides the Runner's arguments
     *("model_wrapper_cfg", "sync_bn", "find_unused_parameters", "activation_checkpointing", "efficient_conv_bn_eval"),
     *("compile", "custom_imports"),
 }
+FOLD_MARK = "{fold}"
+"""Stands for a fold's number in a setting."""
+
+TRAINING_KEYS = ("model", "train_dataloader", "val_dataloader", "optim_wrapper", "param_scheduler", "train_cfg")
+"""Keys that decide what is trained and how; the others name folders, machines or seeds, or are pieces of these."""
+
+TRAINING_HOOKS = ("AveragedWeightsHook", "EMAHook")
+"""The hooks that change the weights."""
+
+DETECTION_KEYS = (
+    "test_cfg",
+    "data_preprocessor",
+    "rpn_head.anchor_generator",
+    "rpn_head.bbox_coder",
+    "roi_head.bbox_head.bbox_coder",
+    "roi_head.bbox_roi_extractor.roi_layer",
+    "roi_head.mask_roi_extractor.roi_layer",
+)
+"""Keys of a config's model that decide detections and are not in the weights."""
 
 
 class ConfigError(ValueError):
@@ -32,15 +52,16 @@ class ConfigError(ValueError):
 
 
 def check_settings(config: Config) -> None:
-    """Name the first unknown setting, or value of a wrong type, of a class of this package.
+    """Compare the settings of this package's classes with what these take, before anything is built.
 
     A class may have a static method `check_settings(settings, place)` for those that its constructor hands on.
 
     Raises:
-        ConfigError: There is one.
+        ConfigError: A setting is unknown or has a wrong type.
     """
-    own = own_classes()
-    for place, settings in typed_dicts(config._cfg_dict):
+    registries = [value for value in vars(registry).values() if isinstance(value, Registry)]
+    own = {name: kind for each in registries for name, kind in each.module_dict.items() if is_own(kind)}
+    for place, settings in _typed_dicts(config._cfg_dict):
         kind = own.get(settings["type"]) if isinstance(settings["type"], str) else None
         if kind is None:
             continue
@@ -53,11 +74,25 @@ def check_settings(config: Config) -> None:
             raise ConfigError(f"{config.filename}: {error}") from None
 
 
+def _typed_dicts(node: Any, place: str = "") -> Iterator[tuple[str, Mapping]]:
+    """Every dict with a `type` that a config holds, and its place, such as `train_dataloader.sampler`."""
+    if isinstance(node, Mapping) and "type" in node:
+        yield place, node
+    for key, child in _children(node):
+        yield from _typed_dicts(child, f"{place}.{key}" if place else str(key))
+
+
+def _children(node: Any) -> list[tuple[Any, Any]]:
+    if isinstance(node, Mapping):
+        return list(node.items())
+    return list(enumerate(node)) if isinstance(node, list | tuple) else []
+
+
 def check_options(config: Config, options: Mapping[str, Any]) -> None:
-    """Make sure that options set something: their first names must be a key of the config, or one that a Runner reads.
+    """Make sure that options set something: each begins with a key of the config, or one that a Runner reads.
 
     Raises:
-        ConfigError: One is neither.
+        ConfigError: One does not.
     """
     known = {*config, *inspect.signature(Runner.__init__).parameters, *RUNNER_READS} - {"self", "cfg"}
     for option in options:
@@ -68,37 +103,12 @@ def check_options(config: Config, options: Mapping[str, Any]) -> None:
             raise ConfigError(f"--cfg-options {option}: {config.filename} has no {first}{meant}")
 
 
-def own_classes() -> dict[str, type]:
-    """Registered name to class, of this package's classes."""
-    registries = [value for value in vars(registry).values() if isinstance(value, Registry)]
-    classes = {name: kind for each in registries for name, kind in each.module_dict.items()}
-    return {name: kind for name, kind in classes.items() if is_own(kind)}
-
-
-def typed_dicts(node: Any, place: str = "") -> Iterator[tuple[str, Mapping]]:
-    """Every dict with a `type` that a config holds, and its place, such as `train_dataloader.sampler`."""
-    if isinstance(node, Mapping):
-        if "type" in node:
-            yield place, node
-        children = node.items()
-    elif isinstance(node, list | tuple):
-        children = enumerate(node)
-    else:
-        return
-    for key, child in children:
-        yield from typed_dicts(child, f"{place}.{key}" if place else str(key))
-
-
-FOLD_MARK = "{fold}"
-"""Stands for a fold's number in a setting."""
-
-
 def data_sets(node: Any) -> Iterator[ConfigDict]:
     """The settings of every data set that a loader reads, within whatever wraps or joins them."""
     if isinstance(node, Mapping) and "ann_file" in node:
         yield node
-    elif isinstance(node, Mapping | list | tuple):
-        for child in node.values() if isinstance(node, Mapping) else node:
+    else:
+        for _, child in _children(node):
             yield from data_sets(child)
 
 
@@ -107,32 +117,8 @@ def annotation_file(dataset: ConfigDict) -> Path:
     return Path(dataset.data_root) / dataset.ann_file
 
 
-def require_particles(config: Config) -> None:
-    """Make sure that there is a particle to train on, in one of the training sets that exist.
-
-    Raises:
-        ConfigError: All of them hold regions to ignore at most, or nothing.
-    """
-    files = [file for file in map(annotation_file, data_sets(config.train_dataloader)) if file.is_file()]
-    for file in files:
-        data = read_json(file, ConfigError)
-        annotations = data.get("annotations") if isinstance(data, Mapping) else None
-        if not isinstance(annotations, list) or any(_is_particle(one) for one in annotations):
-            return  # what is no annotation file, the data set that reads it names
-    if files:
-        names = ", ".join(map(str, files))
-        raise ConfigError(f"{names}: not one particle to train on, regions to ignore apart; convert the set again")
-
-
-def _is_particle(annotation: Any) -> bool:
-    try:
-        return not crowd_flag(annotation.get("iscrowd", 0))
-    except (AttributeError, ValueError):
-        return True
-
-
 def divided_set(config: Config) -> ConfigDict:
-    """The settings of the training set that stands in the val set's folder; others are, for example, simulated.
+    """The settings of the one training set in the val set's folder; others hold, for example, simulated images.
 
     Raises:
         ConfigError: There is none, or several.
@@ -147,73 +133,162 @@ def divided_set(config: Config) -> ConfigDict:
     return found[0]
 
 
-EFFECTIVE = ("model", "train_dataloader", "val_dataloader", "optim_wrapper", "param_scheduler", "train_cfg")
-"""Keys that decide what is trained and how; the others name places, machines, seeds, or pieces of these."""
-
-EFFECTIVE_HOOKS = ("AveragedWeightsHook", "EMAHook")
-"""Of the hooks those that change the weights; the others watch."""
-
-PLACES = ("data_root", "ann_file")
-
-JOINED = ".datasets"
-"""End of the key under which data sets are joined."""
+def split_folder(config: Config, split: str, data: str | None) -> Path:
+    """Where a test's results go: ``<run>/<split>``, of another data set ``<run>/<name of its folder>-<split>``."""
+    return Path(config.work_dir) / (split if data is None else f"{Path(data).resolve().name}-{split}")
 
 
-def config_changes(config: str | Path, base: str | Path) -> list[str]:
-    """``key: value (base value)`` for every value that differs.
+def select_split(
+    config: Config,
+    split: str,
+    folder: Path,
+    dump: str | None = None,
+    data: str | Path | None = None,
+    min_score: float = OPERATING_SCORE,
+) -> None:
+    """Point the config's test at a split, and add the metrics of single particles; the config is changed in place.
+
+    Args:
+        config: As `launch.read_config` returns it.
+        split: ``train``, ``val`` or ``test``.
+        folder: Where the predictions go.
+        dump: File for a pickle of the data samples; None: no pickle.
+        data: Folder of a data set as the converters write them, to test on instead of the config's own.
+        min_score: Score from which on single particles are counted.
+    """
+    if split != "test":
+        config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
+    tested = copy.deepcopy(config.test_dataloader.dataset)
+    if data is not None:
+        images = dict(img=f"images/{split}/")
+        tested.update(data_root=f"{data}/", ann_file=f"annotations/{split}.json", data_prefix=images)
+    elif split == "train":
+        trained = divided_set(config)
+        tested.update(data_root=trained.data_root, ann_file=trained.ann_file, data_prefix=trained.data_prefix)
+    config.test_dataloader.dataset = tested
+    evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
+    ann_file = str(annotation_file(tested))
+    config.test_evaluator = [
+        *(dict(evaluator, ann_file=ann_file) if "ann_file" in evaluator else evaluator for evaluator in evaluators),
+        dict(type="ParticleMetric", ann_file=ann_file, min_score=min_score),
+        dict(type="PredictionWriter", outfile=str(folder / "predictions.json")),
+        *([dict(type="DumpResults", out_file_path=dump)] if dump else []),
+    ]
+    config.custom_hooks = [*config.get("custom_hooks", []), dict(type="SecondsPerImageHook")]
+
+
+def split_files(config: Config) -> tuple[Path, Path]:
+    """Folder of images, and annotation file, that the config's test reads."""
+    dataset = config.test_dataloader.dataset
+    return Path(dataset.data_root) / dataset.data_prefix["img"], annotation_file(dataset)
+
+
+def count_particles(file: Path) -> tuple[int, int] | None:
+    """Images and particles, without regions to ignore, of an annotation file.
+
+    Returns:
+        None if it is no annotation file: the data set that reads it says what is wrong.
+    """
+    data = read_json(file, ConfigError)
+    try:
+        crowds = [crowd_flag(annotation.get("iscrowd", 0)) for annotation in data["annotations"]]
+        return len(data.get("images", ())), crowds.count(False)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def config_changes(config: Config, base: Config) -> list[str]:
+    """``key: value (base value)`` for every value that decides a training and differs.
 
     Of a list of steps those added and removed are named, of data sets joined their folders.
     """
     here, there = effective_settings(config), effective_settings(base)
     keys = sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key))
-    joined = tuple(key.removesuffix(JOINED) for key in keys if key.endswith(JOINED))
-    told_at_once = tuple(f"{key}." for key in joined)
-    sets = [f"{key}: {_folders(here.get(key + JOINED))} ({_folders(there.get(key + JOINED))})" for key in joined]
-    return sets + [_change(key, here.get(key), there.get(key)) for key in keys if not key.startswith(told_at_once)]
-
-
-def effective_settings(config: str | Path) -> dict[str, Any]:
-    """Dotted key to value of all that decides what is trained and how; the training's seed is no such setting."""
-    whole = Config.fromfile(config).to_dict()
-    effective = {key: whole[key] for key in EFFECTIVE if key in whole}
-    hooks = [dict(hook) for hook in whole.get("custom_hooks", []) if hook["type"] in EFFECTIVE_HOOKS]
-    effective |= {hook.pop("type"): hook for hook in hooks}
-    return {key: value for key, value in _values(effective) if not key.endswith(PLACES)}
-
-
-def initial_weights(config: str | Path) -> str:
-    """What a network starts from that loads no checkpoint: ``ImageNet``, an address of weights, or ``none``."""
-    backbone = Config.fromfile(config).model.backbone
-    if backbone.get("pretrained", False):
-        return "ImageNet"
-    return (backbone.get("init_cfg") or {}).get("checkpoint", "none")
-
-
-def _values(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _values(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _change(key: str, here: Any, there: Any) -> str:
-    if _is_steps(here) and _is_steps(there):
-        new, old = ([step["type"] for step in steps] for steps in (here, there))
-        changed = [f"+{name}" for name in new if name not in old] + [f"-{name}" for name in old if name not in new]
-        return f"{key}: {', '.join(changed) or 'other settings of the same steps'}"
-    return f"{key}: {_text(here)} ({_text(there)})"
+    joined = tuple(key.removesuffix("datasets") for key in keys if key.endswith(".datasets"))
+    changes = []
+    for key in joined:
+        new, old = (_folders(values.get(f"{key}datasets")) for values in (here, there))
+        changes.append(f"{key[:-1]}: {new} ({old})")
+    return changes + [_change(key, here.get(key), there.get(key)) for key in keys if not key.startswith(joined)]
 
 
 def _folders(data_sets: list[Mapping] | None) -> str:
     return " + ".join(each["data_root"].rstrip("/") for each in data_sets) if data_sets else "one data set"
 
 
-def _text(value: Any) -> str:
-    return ", ".join(step["type"] for step in value) if _is_steps(value) else str(value)
+def _change(key: str, new: Any, old: Any) -> str:
+    names, names_before = _step_names(new), _step_names(old)
+    if names and names_before:
+        changed = [f"+{name}" for name in names if name not in names_before]
+        changed += [f"-{name}" for name in names_before if name not in names]
+        return f"{key}: {', '.join(changed) or 'other settings of the same steps'}"
+    return f"{key}: {', '.join(names) or new} ({', '.join(names_before) or old})"
 
 
-def _is_steps(value: Any) -> bool:
-    return (
-        isinstance(value, list) and bool(value) and all(isinstance(step, Mapping) and "type" in step for step in value)
-    )
+def _step_names(value: Any) -> list[str]:
+    """Types of a list of steps; empty if it is none."""
+    is_steps = isinstance(value, list) and all(isinstance(step, Mapping) and "type" in step for step in value)
+    return [step["type"] for step in value] if is_steps else []
+
+
+def effective_settings(config: Config) -> dict[str, Any]:
+    """Dotted key to value of all that decides what is trained and how, but for the seed and the files' folders."""
+    whole = config.to_dict()
+    effective = {key: whole[key] for key in TRAINING_KEYS if key in whole}
+    hooks = [dict(hook) for hook in whole.get("custom_hooks", []) if hook["type"] in TRAINING_HOOKS]
+    effective |= {hook.pop("type"): hook for hook in hooks}
+    return {key: value for key, value in _values(effective) if not key.endswith(("data_root", "ann_file"))}
+
+
+def initial_weights(config: Config) -> str:
+    """What a network without a checkpoint starts from: ``ImageNet``, the address of weights, or ``none``."""
+    backbone = config.model.backbone
+    if backbone.get("pretrained", False):
+        return "ImageNet"
+    return (backbone.get("init_cfg") or {}).get("checkpoint", "none")
+
+
+def operating_point(config: Config) -> dict[str, float]:
+    """The limits that decide which predictions are kept."""
+    rpn, rcnn = config.model.test_cfg.rpn, config.model.test_cfg.rcnn
+    return {
+        "score": rcnn.score_thr,
+        "box_nms_iou": rcnn.nms.iou_threshold,
+        "proposals": rpn.max_per_img,
+        "instances": rcnn.max_per_img,
+    }
+
+
+def detection_settings(config: Config, tile: Sequence[int] | None = None) -> dict[str, Any]:
+    """Dotted key to value, in JSON's terms, of what besides weights and precision decides detections.
+
+    These are the test pipeline between loading and packing (scales), `DETECTION_KEYS` of the model (thresholds, caps,
+    views, anchors), and size and overlap of tiles in px (None: whole images). Names of files, folders and the network's
+    classes are not among them.
+    """
+    pipeline = config.test_dataloader.dataset.pipeline
+    settings = {
+        "tile": None if tile is None else list(tile),
+        "pipeline": [step for step in pipeline[1:] if step["type"] != "PackDetInputs"],
+    }
+    for dotted in DETECTION_KEYS:
+        part = config.model
+        for key in dotted.split("."):
+            part = part.get(key) or {}
+        settings |= dict(_values(part, f"model.{dotted}."))
+    return json.loads(json.dumps(settings, sort_keys=True, default=str))
+
+
+def model_use(config: Config, sha256: str, precision: str, tile: Sequence[int] | None = None) -> dict:
+    """What a bias record is bound to (`semsize.metrology.ModelUse`), in JSON's terms; `sha256` is the weights'."""
+    settings = detection_settings(config, tile)
+    return {"sha256": sha256, "engine": "torch", "precision": precision, "settings": settings}
+
+
+def _values(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of everything in nested dicts."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _values(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

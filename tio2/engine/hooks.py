@@ -45,11 +45,7 @@ class LossScalingOptimWrapper(OptimWrapper):
 
     A gradient that is not finite leaves its step out and halves the scale; 2000 steps without one double it (torch's
     GradScaler). Each step left out is logged. Weights and their gradients are float32, so bfloat16 needs no scale.
-
-    Args:
-        optimizer: As for OptimWrapper.
-        accumulative_counts: Batches of a step.
-        clip_grad: As for OptimWrapper; gradients are clipped as they are without the scale.
+    The arguments are those of OptimWrapper; gradients are clipped as they are without the scale.
     """
 
     def __init__(self, optimizer: Optimizer, accumulative_counts: int = 1, clip_grad: dict | None = None):

@@ -1,19 +1,29 @@
-"""From a config file and the command line's wishes to a Runner."""
+"""From a config and the command line to a Runner that trains or tests, and what the programs say and write of it."""
 
 import argparse
+import logging
 import os
+import statistics
 import sys
+import time
 from pathlib import Path
 
 import mmdet.datasets  # noqa: F401 - it prints when imported: here, where the programs keep imports quiet
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import HOOKS, MODELS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+from tqdm.contrib import DummyTqdmFile
 
 from semsize.structures import AnnotationError
+from semsize.structures.files import file_sha256
+from tio2.cli import quiet_imports
 from tio2.engine.checkpoints import CheckpointError, find_checkpoint, resume_point
 from tio2.engine.config import (
     FOLD_MARK,
@@ -21,13 +31,25 @@ from tio2.engine.config import (
     annotation_file,
     check_options,
     check_settings,
+    count_particles,
     data_sets,
-    require_particles,
+    initial_weights,
+    model_use,
+    operating_point,
 )
-from tio2.engine.hooks import LossError
+from tio2.engine.hooks import LossError, precision_name
 from tio2.engine.processes import ProcessError, join_processes, keep_freed_memory
 from tio2.engine.resumption import TrainingStopped
 from tio2.typed_settings import constructor_hints
+
+PEOPLE_ERRORS = (AnnotationError, CheckpointError, ConfigError, LossError, ProcessError, TrainingStopped)
+"""Errors that programs print as one line."""
+
+LOG_FILE_ONLY = (
+    *("System environment:", "Config:", "Hooks will be executed", "Distributed training is not used", "Exp name:"),
+    *('"FileClient" will be deprecated', '"HardDiskBackend" is the alias'),
+)
+"""How messages of MMEngine begin that the console leaves out: dumps, and warnings that MMEngine's own code causes."""
 
 
 def read_config(arguments: argparse.Namespace) -> Config:
@@ -39,14 +61,10 @@ def read_config(arguments: argparse.Namespace) -> Config:
     check_options(config, options)
     config.merge_from_dict(options)
     config.launcher = arguments.launcher
-    config.work_dir = str(run_folder(arguments.config, arguments.work_dir or config.get("work_dir")))
+    folder = arguments.work_dir or config.get("work_dir") or Path("work_dirs") / Path(arguments.config).stem
+    config.work_dir = str(Path(folder))
     check_settings(config)
     return config
-
-
-def run_folder(config: str | Path, work_dir: str | None = None) -> Path:
-    """The folder of a run: the one named, else work_dirs/<config>."""
-    return Path(work_dir) if work_dir else Path("work_dirs") / Path(config).stem
 
 
 def parse_options(options: list[str] | None) -> dict:
@@ -87,53 +105,74 @@ def enable_auto_scale_lr(config: Config) -> None:
 
 
 def enable_deterministic(config: Config) -> None:
-    """The same weights from the same seed: torch takes deterministic algorithms only, or says which it has not got."""
+    """Use torch's deterministic algorithms only, so that the same seed gives the same weights."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses
     config.randomness = {"seed": 0, **config.get("randomness", {}), "deterministic": True}
 
 
-def set_resume(config: Config, resume: str | None) -> None:
-    """--resume: from the newest whole checkpoint of the run's folder ('auto'), or from the one named.
+def set_start(config: Config, resume: str | None) -> None:
+    """Choose what a run starts from, and make sure that it can be had, before the model is built.
 
-    A folder without any starts a new run and says so, so that a job that is sent again keeps one command.
+    Args:
+        config: Changed in place.
+        resume: --resume: the newest whole checkpoint of the run's folder (`auto`), or the checkpoint named. A folder
+            without any starts a new run and says so, so that a job that is sent again keeps one command.
 
     Raises:
-        CheckpointError: There are checkpoints, and none is whole.
+        CheckpointError: The file is missing, its download failed, or none of the folder's checkpoints is whole.
     """
-    if resume is None:
-        return
     checkpoint = resume_point(config.work_dir) if resume == "auto" else resume
-    if checkpoint is None:
+    if checkpoint is not None:
+        config.resume, config.load_from = True, str(checkpoint)
+    elif resume is not None:
         print(f"no checkpoint in {config.work_dir} to resume from: training starts at the beginning", file=sys.stderr)
-        return
-    config.resume = True
-    config.load_from = str(checkpoint)
-
-
-def require_data(config: Config, stage: str) -> None:
-    """Make sure that the annotation files of `stage` ('train', 'val' or 'test') are there, and a particle to train on.
-
-    Those that each fold of a cross-validation has of its own are left to the fold's training.
-
-    Raises:
-        ConfigError: One is not, or there is none.
-    """
-    for dataset in data_sets(config[f"{stage}_dataloader"]):
-        file = annotation_file(dataset)
-        if not file.is_file() and FOLD_MARK not in str(file):
-            raise ConfigError(f"{file} does not exist; docs/training.md names the command that makes it")
-    if stage == "train":
-        require_particles(config)
-
-
-def require_start(config: Config) -> None:
-    """Make sure that the weights a run starts from can be had, before the model is built.
-
-    Raises:
-        CheckpointError: The file is missing, or its download failed.
-    """
     if config.load_from:
         find_checkpoint(config.load_from)
+
+
+def require_data(config: Config, stage: str) -> list[str]:
+    """Make sure that the annotation files of `stage` ('train', 'val' or 'test') are there, and a particle to train on.
+
+    A fold's own file (`FOLD_MARK` in its path) may be missing: the fold's training looks for it.
+
+    Returns:
+        A line for each file: its images and particles.
+
+    Raises:
+        ConfigError: A file is missing, or there is no particle.
+    """
+    files = [annotation_file(dataset) for dataset in data_sets(config[f"{stage}_dataloader"])]
+    for file in files:
+        if not file.is_file() and FOLD_MARK not in str(file):
+            raise ConfigError(f"{file} does not exist; docs/training.md names the command that makes it")
+    counts = {file: count_particles(file) for file in files if file.is_file()}
+    if stage == "train" and counts and all(count is not None and count[1] == 0 for count in counts.values()):
+        names = ", ".join(map(str, counts))
+        raise ConfigError(f"{names}: not one particle to train on, regions to ignore apart; convert the set again")
+    return [f"{file}: {count[0]:,} images, {count[1]:,} particles" for file, count in counts.items() if count]
+
+
+class QuietRunner(Runner):
+    """MMEngine's Runner, whose log file has everything and whose console leaves out `LOG_FILE_ONLY`."""
+
+    def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **options) -> MMLogger:
+        """Build the logger; a progress bar stays below the console's lines."""
+        logger = super().build_logger(log_level, log_file, **options)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(_is_for_console)
+                handler.setStream(DummyTqdmFile(handler.stream))
+        return logger
+
+    @staticmethod
+    def build_dataloader(dataloader: dict, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
+        """Build it, without the lines that pycocotools prints."""
+        with quiet_imports():
+            return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+
+def _is_for_console(record: logging.LogRecord) -> bool:
+    return not record.getMessage().lstrip("-\n").startswith(LOG_FILE_ONLY)
 
 
 def build_runner(config: Config) -> Runner:
@@ -143,16 +182,69 @@ def build_runner(config: Config) -> Runner:
     setup_cache_size_limit_of_dynamo()
     if config.launcher != "none":
         join_processes(config)
-    return Runner.from_cfg(config)
+    return QuietRunner.from_cfg(config)
 
 
-def train(config: Config) -> None:
-    """Train to the end.
+def say_what_begins(act: str, config: Config, data: list[str], runner: Runner | None = None) -> None:
+    """Print, on the first process, what is about to be done.
 
-    Raises:
-        TrainingStopped: A signal asked to stop; the state is saved.
+    Args:
+        act: Such as "training".
+        config: As it was read.
+        data: Lines on the data sets, from `require_data`.
+        runner: Of a program that trains or tests itself.
     """
-    build_runner(config).train()
+    if not is_main_process():
+        return
+    initial = initial_weights(config)
+    lines = [("data", line) for line in data]
+    lines.append(("resumes" if config.resume else "weights", config.load_from or initial.replace("none", "random")))
+    if act != "testing":
+        loader, epochs = config.train_dataloader, config.train_cfg.max_epochs
+        steps = loader.sampler.get("num_batches", "all")
+        lines.append(("steps", f"{epochs} epochs of {steps} steps of {loader.batch_size} images"))
+    if runner is not None:
+        device = f"{next(runner.model.parameters()).device}, {precision_name(runner.model)}"
+        lines.append(("device", device + (f", {get_world_size()} processes" if get_world_size() > 1 else "")))
+        lines.append(("log", f"{runner.log_dir}/{runner.timestamp}.log"))
+    lines.append(("folder", config.work_dir))
+    print("\n".join([f"{act} {config.filename}", *(f"  {name:<8}{text}" for name, text in lines)]), flush=True)
 
 
-PEOPLE_ERRORS = (AnnotationError, CheckpointError, ConfigError, ProcessError, LossError, TrainingStopped)
+@HOOKS.register_module()
+class SecondsPerImageHook(Hook):
+    """Seconds an image of a test takes, loading included: median and mean, in `seconds_per_image` after the run."""
+
+    def before_test(self, runner: Runner) -> None:  # noqa: ARG002, D102
+        self._seconds = []
+        self._last = time.monotonic()
+
+    def after_test_iter(self, runner: Runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002, D102
+        now = time.monotonic()
+        self._seconds.append((now - self._last) / max(len(outputs), 1))
+        self._last = now
+
+    @property
+    def seconds_per_image(self) -> dict[str, float]:
+        """Median and mean."""
+        return {"median": statistics.median(self._seconds), "mean": statistics.fmean(self._seconds)}
+
+
+def tested_record(
+    runner: Runner, metrics: dict[str, float], checkpoint: str | Path, split: str, predictions: Path
+) -> dict:
+    """The contents of `metrics.json` of a test; `predictions` is the file that the test wrote."""
+    timing = next(hook for hook in runner.hooks if isinstance(hook, SecondsPerImageHook))
+    precision, sha256 = precision_name(runner.model), file_sha256(checkpoint)
+    return {
+        "config": runner.cfg.filename,
+        "checkpoint": {"path": str(checkpoint), "sha256": sha256},
+        "model": model_use(runner.cfg, sha256, precision),
+        "predictions_sha256": file_sha256(predictions),
+        "split": split,
+        "images": len(runner.test_dataloader.dataset),
+        "precision": precision,
+        "operating_point": operating_point(runner.cfg),
+        "seconds_per_image": timing.seconds_per_image,
+        "metrics": metrics,
+    }

@@ -37,17 +37,14 @@ STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if
 
 @LOOPS.register_module()
 class ResumableTrainLoop(EpochBasedTrainLoop):
-    """MMEngine's loop over epochs; a run that was stopped within an epoch takes only the steps that are left of it.
-
-    The sampler needs a method `skip(steps)`, as FixedLengthSampler has it.
-    """
+    """MMEngine's loop over epochs; a run that was stopped within an epoch takes only the steps that are left of it."""
 
     def run_epoch(self) -> None:
         """Take the steps of this epoch that are not done."""
         done = self._iter - self._epoch * len(self.dataloader)
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
-        self.dataloader.sampler.skip(done)
+        self.dataloader.sampler.skip(done)  # a method of FixedLengthSampler
         for index, data_batch in enumerate(self.dataloader, start=done):
             self.run_iter(index, data_batch)
         self.runner.call_hook("after_train_epoch")
@@ -70,8 +67,7 @@ class StepSeedHook(Hook):
     drawn, without a stored state, and each process draws its own.
     """
 
-    def before_train_iter(self, runner: Runner, batch_idx, data_batch=None) -> None:  # noqa: ARG002
-        """Seed."""
+    def before_train_iter(self, runner: Runner, batch_idx, data_batch=None) -> None:  # noqa: ARG002, D102
         words = np.random.SeedSequence((runner.seed, sample_numbers(runner)[0])).generate_state(2)
         torch.manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
 
@@ -79,8 +75,7 @@ class StepSeedHook(Hook):
 class WholeFileBackend(LocalBackend):
     """MMEngine's files on a disk, written by `write_checkpoint`."""
 
-    def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes; the file is whole or not there."""
+    def put(self, obj: bytes, filepath: str | Path) -> None:  # noqa: D102
         write_checkpoint(filepath, obj)
 
 
@@ -266,10 +261,6 @@ class StopOnSignalHook(Hook):
         if self._handlers_before and self._signal_came(runner):
             self._stop(runner, checkpoint_name(runner.epoch), runner.iter)
 
-    def after_train(self, runner: Runner) -> None:  # noqa: ARG002
-        """Give the signals back."""
-        self._give_back()
-
     def _signal_came(self, runner: Runner) -> bool:
         return on_any_process(self._received is not None, next(runner.model.parameters()).device)
 
@@ -277,7 +268,7 @@ class StopOnSignalHook(Hook):
         meta = position_meta(runner, epoch=runner.epoch, iter=steps_done)
         runner.save_checkpoint(runner.work_dir, name, meta=meta, backend_args=dict(WHOLE_FILES))
         barrier()  # a process that leaves with a code above 0 makes the launcher end the one that writes
-        self._give_back()
+        self.after_train(runner)
         cause = self._received.name if self._received else "a signal to another process"
         path = Path(runner.work_dir) / name
         message = f"stopped by {cause} after step {steps_done}; saved {path}, go on with --resume"
@@ -285,7 +276,8 @@ class StopOnSignalHook(Hook):
             runner.logger.info(message)
         raise TrainingStopped(message, self._received or signal.SIGTERM)
 
-    def _give_back(self) -> None:
+    def after_train(self, runner: Runner) -> None:  # noqa: ARG002
+        """Give the signals back."""
         for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
         self._handlers_before = {}

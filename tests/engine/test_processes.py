@@ -1,4 +1,4 @@
-"""Two processes do what one does; the scripts pass on what they were given."""
+"""Two processes do what one does; the scripts pass on what they were given; freed memory is used again."""
 
 import json
 import os
@@ -9,8 +9,7 @@ import pytest
 from processes import CONFIG, ROOT, SMALL, data_options, finish, largest_difference, loading, start, weights
 
 from semsize.structures import dataset, read_annotations, write_annotations
-from tio2.engine import ProcessError
-from tio2.engine.processes import process_variables
+from tio2.engine.processes import ProcessError, process_variables
 
 SRUN = """#!/usr/bin/env bash
 # Starts the tasks of a Slurm job step on this machine, as far as our scripts need it.
@@ -61,7 +60,8 @@ def test_two_processes_train_as_one_that_accumulates_both_images(trained):
     assert largest_difference(one, two) < 1e-4
     record = json.loads((trained / "two" / "run.json").read_text())
     assert record["steps"] == 5
-    assert "Distributed launcher: slurm" in (trained / "two.log").read_text()
+    (log,) = (trained / "two").glob("*/*.log")
+    assert "Distributed launcher: slurm" in log.read_text()
 
 
 def test_the_weights_did_move_and_only_the_first_process_wrote(trained):
@@ -162,3 +162,27 @@ def test_slurm_asks_for_gpus_unless_gloo_is_named(slurm, tmp_path):
     assert "--gres=gpu:8 --ntasks=16 --ntasks-per-node=8 " in gpu
     assert gpu.endswith("test.py c.py w.pth --launcher=slurm --split test")
     assert "--gres" not in cpu
+
+
+ROUNDS = """
+import resource, sys
+import numpy as np
+from tio2.engine.processes import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+for _ in range(30):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.empty(32 * 2**20, np.uint8).fill(1)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults)
+"""
+
+
+def faults_of_the_last_round(mode: str) -> int:
+    """Pages that a process fetches to fill 32 MB which it has filled and freed many times before."""
+    done = subprocess.run([sys.executable, "-c", ROUNDS, mode], check=True, capture_output=True, text=True)
+    return int(done.stdout.split()[-1])
+
+
+def test_freed_memory_is_used_again():
+    assert faults_of_the_last_round("keep") < 200
