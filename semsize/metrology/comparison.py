@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE, Matching, f1_score, match, overlaps
+from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE, Matching, f1_score, match
 from semsize.metrology.measurands import Measurands, equivalent_circular_diameter, measure
 from semsize.metrology.size_distribution import quantiles
 from semsize.structures.masks import CroppedMasks
+from semsize.structures.overlap import overlaps
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.states import USEFUL_STATES
 

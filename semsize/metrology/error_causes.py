@@ -14,8 +14,9 @@ from scipy import ndimage
 
 from semsize.metrology.border import touches_border
 from semsize.metrology.comparison import ImageComparison
-from semsize.metrology.matching import MIN_DICE, overlaps
+from semsize.metrology.matching import MIN_DICE
 from semsize.structures.masks import CroppedMasks
+from semsize.structures.overlap import overlaps
 
 LEAST_DICE = 0.5  # Dice from which a detection means a particle, though its outline may be too bad for a match
 MOST = 0.5  # ``cover`` or ``inside`` from which a mask holds most of another, or lies in it

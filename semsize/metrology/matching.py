@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from semsize.structures.masks import CroppedMasks
+from semsize.structures.overlap import Overlaps, overlaps
 
 OPERATING_SCORE = 0.5
 """Found particles below it are left out wherever single particles are counted or measured (Table 1 of the paper)."""
@@ -31,17 +32,6 @@ RIGHT, WRONG, NOT_COUNTED = 1, 0, -1
 
 
 @dataclass(frozen=True, eq=False)
-class Overlaps:
-    """The pairs of masks that share pixels, (K,) each."""
-
-    first: np.ndarray  # index into the first set
-    second: np.ndarray  # index into the second set
-    intersection_px: np.ndarray  # pixels shared, > 0
-    dice: np.ndarray  # 2·intersection / (sum of the two areas), in (0, 1]
-    iou: np.ndarray  # intersection / union, in (0, 1]
-
-
-@dataclass(frozen=True, eq=False)
 class Matching:
     """True particles and the found ones that match them, and those of either that match none."""
 
@@ -52,33 +42,6 @@ class Matching:
     missed: np.ndarray  # (N - K,) indices of the true particles without a partner
     false_positives: np.ndarray  # indices of the found ones without a partner
     ignored: np.ndarray  # indices of the found ones without a partner that lie in ignored regions
-
-
-def overlaps(first: CroppedMasks, second: CroppedMasks) -> Overlaps:
-    """Intersections of two sets of masks of one image, counted on the crops of the pairs whose boxes meet.
-
-    Raises:
-        ValueError: the images have different widths, so that their pixels do not correspond; heights may differ by a
-            data bar at the foot.
-
-    >>> truth, found = (CroppedMasks.from_crops([(np.ones((4, 4)), origin)], (9, 9)) for origin in [(0, 0), (0, 1)])
-    >>> overlaps(truth, found).dice, overlaps(truth, found).iou
-    (array([0.75]), array([0.6]))
-    """
-    if first.image_shape[1] != second.image_shape[1]:
-        raise ValueError(
-            f"masks of images {first.image_shape} and {second.image_shape} (rows, columns) cannot be compared; "
-            "only a data bar at the foot may differ"
-        )
-    a, b = first.boxes, second.boxes  # (N, 4), (M, 4) xyxy, half-open
-    meet = (a[:, None, 0] < b[None, :, 2]) & (b[None, :, 0] < a[:, None, 2])
-    meet &= (a[:, None, 1] < b[None, :, 3]) & (b[None, :, 1] < a[:, None, 3])
-    i, j = np.nonzero(meet)
-    pairs = zip(i.tolist(), j.tolist(), strict=True)
-    shared = np.array([_intersection(first, second, *pair) for pair in pairs], dtype=np.int64)
-    i, j, shared = i[shared > 0], j[shared > 0], shared[shared > 0]
-    areas = first.areas[i] + second.areas[j]
-    return Overlaps(first=i, second=j, intersection_px=shared, dice=2 * shared / areas, iou=shared / (areas - shared))
 
 
 def match(
@@ -191,18 +154,6 @@ def f1_score(right: np.ndarray | int, true: np.ndarray | int, found: np.ndarray 
     """
     total = np.asarray(true + found, np.float64)
     return 2 * np.asarray(right) / np.where(total > 0, total, np.nan)
-
-
-def _intersection(first: CroppedMasks, second: CroppedMasks, i: int, j: int) -> int:
-    """Pixels that mask i of the first set and mask j of the second share."""
-    a, b = first.crops[i], second.crops[j]
-    (row_a, column_a), (row_b, column_b) = first.origins[i].tolist(), second.origins[j].tolist()
-    top, left = max(row_a, row_b), max(column_a, column_b)
-    bottom = min(row_a + a.shape[0], row_b + b.shape[0])
-    right = min(column_a + a.shape[1], column_b + b.shape[1])
-    window_a = a[top - row_a : bottom - row_a, left - column_a : right - column_a]
-    window_b = b[top - row_b : bottom - row_b, left - column_b : right - column_b]
-    return int(np.count_nonzero(window_a & window_b))
 
 
 def _best_pairs(pairs: Overlaps, min_dice: float) -> np.ndarray:

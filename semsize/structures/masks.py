@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import cv2
@@ -113,17 +114,17 @@ class CroppedMasks:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} masks, image_shape={self.image_shape})"
 
-    @property
+    @cached_property
     def sizes(self) -> np.ndarray:
         """(N, 2) int64, (h, w) of each crop."""
         return np.array([crop.shape for crop in self.crops], np.int64).reshape(-1, 2)
 
-    @property
+    @cached_property
     def areas(self) -> np.ndarray:
         """(N,) int64, pixels of each mask."""
         return np.array([np.count_nonzero(crop) for crop in self.crops], np.int64)
 
-    @property
+    @cached_property
     def boxes(self) -> np.ndarray:
         """(N, 4) float32, xyxy in pixels, half-open (x2 = last column + 1); zeros for an empty mask."""
         return np.concatenate([self.origins, self.origins + self.sizes], axis=1)[:, [1, 0, 3, 2]].astype(np.float32)

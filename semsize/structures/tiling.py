@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semsize.structures.masks import CroppedMasks, shared_pixels
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.overlap import overlaps
 
 FREE_PX = 1
 """A whole particle leaves this much between itself and a tile's inner edge."""
@@ -34,12 +35,6 @@ class Tile:
     def cut(self, image: np.ndarray) -> np.ndarray:
         """The window's pixels (a view)."""
         return image[self.top : self.bottom, self.left : self.right]
-
-    def shared(self, other: "Tile") -> "Tile | None":
-        """The window that both tiles show, None if there is none."""
-        top, left = max(self.top, other.top), max(self.left, other.left)
-        bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
-        return Tile(top, left, bottom, right) if bottom > top and right > left else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +104,11 @@ def merge_tiles(tiles: Sequence[Tile], found: Sequence[CroppedMasks], image_shap
     index = np.concatenate([np.zeros(0, np.int64), *map(np.arange, counts)])
     depth = _depths(placed, [tiles[number] for number in tile], image_shape)  # (N,) pixels to the nearest inner edge
     whole = (depth >= FREE_PX) & placed.sizes.all(axis=1)
-    pairs = _same_particles(placed, tile, tiles)
+    meeting = overlaps(placed, placed)
+    is_pair = tile[meeting.first] < tile[meeting.second]
+    smaller = np.minimum(placed.areas[meeting.first], placed.areas[meeting.second])
+    is_pair &= meeting.intersection_px >= SAME_FRACTION * smaller
+    pairs = list(zip(meeting.first[is_pair].tolist(), meeting.second[is_pair].tolist(), strict=True))
     # What hides a particle's middle may leave a piece that lies inside its tile while the particle, as another tile
     # shows it whole, is not free of that tile's edges
     both = np.array([*pairs, *(pair[::-1] for pair in pairs)], np.int64).reshape(-1, 2)
@@ -144,20 +143,3 @@ def _depths(masks: CroppedMasks, tiles: Sequence[Tile], image_shape: tuple[int, 
     edges[:, 2:][edges[:, 2:] == image_shape] = np.inf
     before, after = masks.origins - edges[:, :2], edges[:, 2:] - (masks.origins + masks.sizes)
     return np.minimum(before, after).min(axis=1)
-
-
-def _same_particles(masks: CroppedMasks, tile: np.ndarray, tiles: Sequence[Tile]) -> list[tuple[int, int]]:
-    """Pairs of masks of different tiles that show the same particle."""
-    low, high = masks.origins, masks.origins + masks.sizes
-    areas, placed, pairs = masks.areas, list(masks), []
-    for first, second in itertools.combinations(range(len(tiles)), 2):
-        window = tiles[first].shared(tiles[second])
-        if window is None:
-            continue
-        seen = (low < (window.bottom, window.right)).all(axis=1) & (high > (window.top, window.left)).all(axis=1)
-        a, b = np.flatnonzero(seen & (tile == first)), np.flatnonzero(seen & (tile == second))
-        meet = (low[a, None] < high[None, b]).all(axis=2) & (low[None, b] < high[a, None]).all(axis=2)
-        for i, j in zip(a[np.nonzero(meet)[0]].tolist(), b[np.nonzero(meet)[1]].tolist(), strict=True):
-            if shared_pixels(placed[i], placed[j]) >= SAME_FRACTION * min(areas[i], areas[j]):
-                pairs.append((i, j))
-    return pairs

@@ -11,8 +11,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from scenes import coco_found, coco_truth, disks, shifted, square_grid, squares
-from semsize.metrology.matching import match, outcomes, overlaps, pooled_average_precision
+from semsize.metrology.matching import match, outcomes, pooled_average_precision
 from semsize.structures.masks import CroppedMasks
+from semsize.structures.overlap import overlaps
 
 FRAME = (60, 60)
 
