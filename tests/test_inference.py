@@ -15,7 +15,7 @@ from semsize.sem import read_grey
 from semsize.structures.masks import CroppedMasks
 from tio2.engine import CheckpointError, ConfigError, precision_name
 from tio2.inference import detect_tiled, read_detector
-from tio2.models.dense_inferencer import DenseDetInferencer
+from tio2.models.results import DenseDetInferencer
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SMALL = """

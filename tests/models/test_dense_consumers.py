@@ -14,8 +14,7 @@ from mmengine.structures import InstanceData
 
 from scenes import disks, square_grid
 from semsize.structures.masks import CroppedMasks
-from tio2.models.dense_inferencer import DenseDetInferencer
-from tio2.models.dense_visualizer import DenseDetVisualizer, draw_masks
+from tio2.models.results import DenseDetInferencer, DenseDetVisualizer, draw_masks
 
 COUNTS = [0, 1, 513, 3000]
 

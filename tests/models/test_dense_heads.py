@@ -11,9 +11,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
-from tio2.models.dense_mask_head import DenseFCNMaskHead
-from tio2.models.limits import warn_if_reached
-from tio2.models.mask_pasting import paste_rles
+from tio2.models.heads import warn_if_reached
+from tio2.models.mask_head import DenseFCNMaskHead, paste_masks
 
 META = {"ori_shape": (150, 210), "scale_factor": (2.0, 3.0)}
 
@@ -75,41 +74,15 @@ def test_a_list_of_rle_at_any_number_of_instances(count):
     assert len(kept.masks) == int((found.scores > 0.5).sum())
 
 
-def test_probability_crops_are_handed_out_on_request_and_follow_their_instances():
-    _, dense = heads(num_classes=1)
-    logits, results = detections(20)
-    config = ConfigDict(mask_thr_binary=0.5, probability_crops=True)
-    (found,) = dense.predict_by_feat((logits,), [results], [META], config, rescale=True)
-    chosen = found[found.scores > 0.3]
-    assert 0 < len(chosen) < 20
-    for crop, (row, column), rle in zip(chosen.mask_probabilities, chosen.mask_origins, chosen.masks, strict=True):
-        frame = np.zeros((150, 210), np.uint8)
-        frame[row : row + crop.shape[0], column : column + crop.shape[1]] = crop >= 0.5
-        assert np.array_equal(frame, coco_mask.decode(rle))
-
-
-def test_the_edge_rule_is_the_config_s():
+def test_scores_times_the_masks_own_probability():
+    """Each score falls by its mask's mean probability; what falls below the threshold is gone, others best first."""
     _, dense = heads(num_classes=1)
     logits, results = detections(30)
-    config = ConfigDict(mask_thr_binary=0.5, mask_edge="extend")
-    (found,) = dense.predict_by_feat((logits,), [copy.deepcopy(results)], [META], config, rescale=True)
-    assert found.masks == paste_rles(logits[:, 0], found.bboxes, (150, 210), 0.5, "extend")
-    assert found.masks != paste_rles(logits[:, 0], found.bboxes, (150, 210), 0.5)
-
-
-@pytest.mark.parametrize("overlaps", [False, True])
-def test_scores_times_the_masks_own_probability(overlaps):
-    """Each score falls by its mask's mean probability; what falls below the threshold is gone, the rest best first."""
-    _, dense = heads(num_classes=1)
-    logits, results = detections(30)
-    config = ConfigDict(mask_thr_binary=0.5, probability_crops=True, score_thr=0.0, resolve_overlaps=overlaps)
+    config = ConfigDict(mask_thr_binary=0.5, score_thr=0.0)
     (plain,) = dense.predict_by_feat((logits,), [copy.deepcopy(results)], [META], config, rescale=True)
-    expected = []
-    for crop, (row, column), rle, score in zip(
-        plain.mask_probabilities, plain.mask_origins, plain.masks, plain.scores.tolist(), strict=True
-    ):
-        mask = coco_mask.decode(rle)[row : row + crop.shape[0], column : column + crop.shape[1]] > 0
-        expected.append(score * crop[mask].mean() if mask.any() else 0.0)
+    rles, certainties = paste_masks(logits[:, 0], plain.bboxes, (150, 210), 0.5)
+    assert rles == plain.masks
+    expected = (plain.scores.numpy() * certainties).tolist()
     order = sorted(range(30), key=lambda number: -expected[number])
     config = ConfigDict({**config, "mask_scores": True, "score_thr": 0.2})
     (found,) = dense.predict_by_feat((logits,), [results], [META], config, rescale=True)
@@ -178,12 +151,10 @@ def test_the_model_finds_what_upstream_s_finds(build_model, batch):
         assert float(found.bboxes[:, 2].max()) <= 128
 
 
-def test_the_model_s_masks_do_not_depend_on_the_batches_of_rois(build_model, batch):
-    def one_by_one(config):
-        score_everything(config)
-        config.test_cfg.rcnn.mask_rois_per_batch = 1
-
-    together, single = predict(build_model(score_everything), batch), predict(build_model(one_by_one), batch)
+def test_the_model_s_masks_do_not_depend_on_the_batches_of_rois(build_model, batch, monkeypatch):
+    together = predict(build_model(score_everything), batch)
+    monkeypatch.setattr("tio2.models.heads.MASK_ROIS_PER_CPU_BATCH", 1)
+    single = predict(build_model(score_everything), batch)
     for first, second in zip(together, single, strict=True):
         same = [one == other for one, other in zip(first.masks, second.masks, strict=True)]
         assert len(same) == 30

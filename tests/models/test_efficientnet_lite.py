@@ -11,7 +11,7 @@ from skimage import data
 from skimage.transform import resize
 from torch import nn
 
-from tio2.models.efficientnet_lite import EfficientNetLite, ImageNetWeightsError, backbone_weights, packaged_weights
+from tio2.models.cpu.efficientnet_lite import EfficientNetLite, ImageNetWeightsError, backbone_weights, packaged_weights
 
 LITE0_STAGES = (3, 2, 6, 5)
 
@@ -163,7 +163,7 @@ def test_depthwise_convolutions_are_in_float32_while_they_train_and_in_bfloat16_
             precisions.add(result.dtype)
         return result
 
-    monkeypatch.setattr("tio2.models.lite_block.functional.conv2d", recorded)
+    monkeypatch.setattr("tio2.models.cpu.efficientnet_lite.functional.conv2d", recorded)
     backbone = pretrained()
     images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     for gradients, precision in ((True, torch.float32), (False, torch.bfloat16)):

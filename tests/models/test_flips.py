@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semsize.structures.masks import CroppedMasks
-from tio2.models.flips import DIMENSIONS, fuse_views, mirrored_boxes, mirrored_inputs
+from tio2.models.detector import FLIPPED_DIMENSIONS, fuse_views, mirrored_boxes, mirrored_inputs
 
 FLIPS = ["horizontal", "vertical", "diagonal"]
 
 
-@given(st.lists(st.tuples(*[st.integers(0, 40)] * 4), max_size=6), st.sampled_from(sorted(DIMENSIONS)))
+@given(st.lists(st.tuples(*[st.integers(0, 40)] * 4), max_size=6), st.sampled_from(sorted(FLIPPED_DIMENSIONS)))
 def test_mirrored_boxes_hold_the_mirrored_pixels(corners, flip):
     boxes = torch.tensor([(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in corners]).reshape(-1, 4)
     mirrored = mirrored_boxes(boxes, flip, (40, 44))
@@ -23,7 +23,7 @@ def test_mirrored_boxes_hold_the_mirrored_pixels(corners, flip):
         inside, there = torch.zeros(40, 44), torch.zeros(40, 44)
         inside[y1:y2, x1:x2] = 1
         there[v1:v2, u1:u2] = 1
-        assert torch.equal(inside.flip(DIMENSIONS[flip]), there)
+        assert torch.equal(inside.flip(FLIPPED_DIMENSIONS[flip]), there)
 
 
 def test_each_image_of_a_batch_is_mirrored_within_its_own_frame():
@@ -34,7 +34,7 @@ def test_each_image_of_a_batch_is_mirrored_within_its_own_frame():
     mirrored = mirrored_inputs(inputs, "horizontal", shapes)
     assert mirrored[0, 0, 0].tolist() == [5, 4, 3, 2, 1, 0], "padding stays to the right"
     assert mirrored[1, 0, 0].tolist() == [6, 5, 4, 3, 2, 1]
-    for flip in DIMENSIONS:
+    for flip in FLIPPED_DIMENSIONS:
         assert torch.equal(mirrored_inputs(mirrored_inputs(inputs, flip, shapes), flip, shapes), inputs)
 
 
@@ -106,7 +106,7 @@ def refined(model, request):
 @pytest.mark.usefixtures("refined")
 @pytest.mark.parametrize("axes", [(-1,), (-2,), (-2, -1)])
 def test_with_all_flips_a_mirror_image_shows_what_the_image_shows(model, batch, axes):
-    flip = next(name for name, dimensions in DIMENSIONS.items() if dimensions == axes)
+    flip = next(name for name, dimensions in FLIPPED_DIMENSIONS.items() if dimensions == axes)
     for straight, turned in zip(found(model, batch, FLIPS), found(model, batch, FLIPS, axes), strict=True):
         assert len(straight) == len(turned) > 0
         torch.testing.assert_close(straight.scores, turned.scores, atol=1e-5, rtol=0)

@@ -13,19 +13,12 @@ from mmdet.models.roi_heads.bbox_heads import bbox_head
 from mmdet.models.roi_heads.mask_heads import fcn_mask_head
 from mmdet.structures.mask import mask_target
 
-from tio2.models import head_settings
-from tio2.models.head_settings import Proposals, RoITest, RoITraining, RPNTraining, Suppression, settings_of
+from tio2.models import heads as our_heads
+from tio2.models.heads import Proposals, RoITest, RoITraining, RPNTraining, Suppression, settings_of
 from tio2.typed_settings import SettingError
 
-OWN = {
-    "refine_boxes",
-    "mask_edge",
-    "mask_box_scale",
-    "mask_scores",
-    "resolve_overlaps",
-    "probability_crops",
-    "mask_rois_per_batch",
-}
+OWN = {"refine_boxes", "mask_scores"}
+REMOVED = ("mask_edge", "mask_box_scale", "resolve_overlaps", "probability_crops", "mask_rois_per_batch")
 READ = re.compile(
     r"(?:rcnn_train_cfg|rcnn_test_cfg|self\.train_cfg|self\.test_cfg|\bcfg)(?:\.get\('(\w+)'|\['(\w+)'\]|\.(\w+))"
 )
@@ -52,7 +45,7 @@ def test_the_settings_known_are_those_that_mmdetection_reads_and_our_own():
 
 
 def test_each_of_our_own_settings_is_read():
-    code = "\n".join(path.read_text() for path in Path(head_settings.__file__).parent.glob("*.py"))
+    code = "\n".join(path.read_text() for path in Path(our_heads.__file__).parent.glob("*.py"))
     assert {name for name in OWN | {"flips"} if not re.search(rf"(settings|\))\.{name}\b", code)} == set()
 
 
@@ -88,7 +81,7 @@ def test_a_misspelt_setting_is_refused_where_the_model_is_built(build_model, pla
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("mask_scores", "yes"), ("mask_edge", "fad"), ("max_per_img", 2.5), ("score_thr", "0,5"), ("nms", [])],
+    [("mask_scores", "yes"), ("refine_boxes", 1), ("max_per_img", 2.5), ("score_thr", "0,5"), ("nms", [])],
 )
 def test_a_value_of_a_wrong_type_is_refused_where_the_model_is_built(build_model, name, value):
     def wrong(config):
@@ -99,7 +92,17 @@ def test_a_value_of_a_wrong_type_is_refused_where_the_model_is_built(build_model
         build_model(wrong)
 
 
+@pytest.mark.parametrize("name", REMOVED)
+def test_a_setting_of_an_older_version_is_refused_in_one_line(build_model, name):
+    def outdated(config):
+        config.type = "DenseMaskRCNN"
+        config.test_cfg.rcnn[name] = True
+
+    with pytest.raises(ValueError, match=rf"^model\.test_cfg\.rcnn\.{name} is unknown: .*\)$"):
+        build_model(outdated)
+
+
 def test_defaults_stand_for_what_a_config_leaves_out_and_later_misspellings_are_refused():
-    assert settings_of(RoITest, {"mask_edge": "extend", "_scope_": "mmdet"}) == RoITest(mask_edge="extend")
-    with pytest.raises(SettingError, match="did you mean mask_edge"):
-        settings_of(RoITest, {"mask_edges": "extend"})
+    assert settings_of(RoITest, {"mask_scores": True, "_scope_": "mmdet"}) == RoITest(mask_scores=True)
+    with pytest.raises(SettingError, match="did you mean mask_scores"):
+        settings_of(RoITest, {"mask_score": True})

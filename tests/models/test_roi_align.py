@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmcv.ops import roi_align as mmcv_roi_align
 
-from tio2.models import roi_align as module
-from tio2.models.roi_align import roi_align, weighted_pixels
+from tio2.models.cpu import roi_align as module
+from tio2.models.cpu.roi_align import roi_align, weighted_pixels
 
 STRIDES = (4, 8, 16)
 

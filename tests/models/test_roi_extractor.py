@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 
-from tio2.models.roi_extractor import DenseRoIExtractor
+from tio2.models.cpu.roi_align import DenseRoIExtractor
 
 STRIDES = [4, 8, 16, 32]
 

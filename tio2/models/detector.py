@@ -1,46 +1,33 @@
-"""The detector, and the one place that decides in which precision it computes; coordinates are computed in float32."""
+"""The detector: the precision in which it computes, and the fusion of an image's mirror images in tests.
+
+Legend: V views (the image and its mirror images), N images of a batch, M boxes of a view, K fused boxes.
+"""
 
 import logging
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
+from mmcv.ops import nms
 from mmdet.models.detectors import MaskRCNN
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
+from mmdet.structures.bbox import bbox_overlaps
+from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
 from mmengine.logging import print_log
+from mmengine.structures import InstanceData
 from torch import Tensor
 
-from tio2.models.flips import predict_flipped
-from tio2.models.head_settings import DetectorTest, check_head_settings, settings_of
-from tio2.models.roi_extractor import DenseRoIExtractor
+from tio2.models.cpu.roi_align import DenseRoIExtractor
+from tio2.models.heads import DetectorTest, RoITest, check_head_settings, settings_of
 
 Precision = Literal["auto", "mixed", "float32", "bfloat16", "float16"]
 """What a config may say: `auto`, bfloat16 where it is fast, else float32; `mixed` (--amp), the same, but float16 on a
 GPU where bfloat16 is slow; or one of the three."""
 
-
-def precision_on(device: torch.device, wanted: Precision) -> str:
-    """What a model computes in on a device: `float32`, `bfloat16` or `float16`."""
-    if wanted not in ("auto", "mixed"):
-        return wanted
-    if bfloat16_is_fast(device):
-        return "bfloat16"
-    return "float16" if wanted == "mixed" and device.type == "cuda" else "float32"
-
-
-def bfloat16_is_fast(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 by instructions of its own; elsewhere it is slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-def precision_of(model: ConfigDict, device: str | torch.device) -> str:
-    """What a config's model computes in on a device."""
-    if model.type != DenseMaskRCNN.__name__:
-        return "float32"
-    return precision_on(torch.device(device), model.get("precision", "auto"))
+FLIPPED_DIMENSIONS = {"none": (), "horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
+"""Flip, as mmdet names them, to the dimensions of (…, H, W) that are reversed."""
 
 
 @MODELS.register_module()
@@ -51,18 +38,10 @@ class DenseMaskRCNN(MaskRCNN):
     and `DenseRoIHead`): MMCV's operators take nothing else, and coordinates in bfloat16 would be off by pixels.
     Weights and their gradients are float32 throughout. float16 trains with `LossScalingOptimWrapper` only.
 
-    With `test_cfg.flips` mirror images are looked at too, and what they show is fused (see `flips`). What else
-    `train_cfg` and `test_cfg` may hold is in `head_settings`; other keys are refused.
+    With `test_cfg.flips` the detector also searches these mirror images and fuses what it finds (`predict_flipped`).
+    `heads` has all keys of `train_cfg` and `test_cfg`; other keys are refused. Arguments are MaskRCNN's, and:
 
     Args:
-        backbone: As for MMDetection's MaskRCNN; so the others up to `init_cfg`.
-        rpn_head: RPN.
-        roi_head: Box and mask branch.
-        train_cfg: Assigners, samplers.
-        test_cfg: Thresholds, limits.
-        neck: FPN.
-        data_preprocessor: Normalisation, padding.
-        init_cfg: Weights to start from.
         precision: See `Precision`; what comes of it on the present device is `precision_name`.
 
     Raises:
@@ -88,7 +67,7 @@ class DenseMaskRCNN(MaskRCNN):
         if precision not in get_args(Precision):
             raise ValueError(f"model.precision is {precision!r}: set it to one of {', '.join(get_args(Precision))}")
         self.precision = precision
-        self._said = ""
+        self._logged_precision = "float32"
 
     @property
     def precision_name(self) -> str:
@@ -98,28 +77,157 @@ class DenseMaskRCNN(MaskRCNN):
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"):
         """Losses, predictions or raw outputs of a batch (N, 3, H, W), as MMDetection's detectors."""
         name, device = self.precision_name, inputs.device.type
-        if name not in ("float32", self._said):
+        if name not in ("float32", self._logged_precision):
             print_log(f"{name} on {device} (model.precision={self.precision})", "current", logging.INFO)
-            self._said = name
+            self._logged_precision = name
         with torch.autocast(
             device, dtype=torch.float16 if name == "float16" else torch.bfloat16, enabled=name != "float32"
         ):
             return super().forward(inputs, data_samples, mode)
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
-        """The data samples with what was found, as MMDetection's detectors; in mirror images too if they are wanted."""
+        """The data samples with their predictions, as MMDetection's detectors; with `test_cfg.flips` fused ones."""
         if not settings_of(DetectorTest, self.test_cfg).flips:
             return super().predict(batch_inputs, batch_data_samples, rescale)
         results = predict_flipped(self, batch_inputs, batch_data_samples, rescale)
         return self.add_pred_to_datasample(batch_data_samples, results)
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps (N, C, H/stride, W/stride), float32; computed pixel by pixel, which suits a CPU's convolutions.
+        """Feature maps (N, C, H/stride, W/stride), float32.
 
-        For MMCV's RoIAlign they are handed on channel by channel: it reads the memory so, whatever the strides say.
+        Convolutions run in channels-last layout, in which a CPU is fastest. MMCV's RoIAlign ignores strides, so the
+        maps become contiguous again unless `DenseRoIExtractor` takes them on a CPU.
         """
         batch_inputs = batch_inputs.contiguous(memory_format=torch.channels_last)
         extractors = self.roi_head.bbox_roi_extractor, self.roi_head.mask_roi_extractor
-        as_it_is = batch_inputs.device.type == "cpu" and all(isinstance(each, DenseRoIExtractor) for each in extractors)
-        layout = torch.preserve_format if as_it_is else torch.contiguous_format
-        return tuple(each.to(torch.float32, memory_format=layout) for each in super().extract_feat(batch_inputs))
+        any_layout = all(isinstance(extractor, DenseRoIExtractor) for extractor in extractors)
+        layout = torch.preserve_format if any_layout and batch_inputs.device.type == "cpu" else torch.contiguous_format
+        return tuple(level.to(torch.float32, memory_format=layout) for level in super().extract_feat(batch_inputs))
+
+
+def precision_on(device: torch.device, wanted: Precision) -> str:
+    """What a model computes in on a device: `float32`, `bfloat16` or `float16`."""
+    if wanted not in ("auto", "mixed"):
+        return wanted
+    if bfloat16_is_fast(device):
+        return "bfloat16"
+    return "float16" if wanted == "mixed" and device.type == "cuda" else "float32"
+
+
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 by instructions of its own; elsewhere it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def precision_of(model: ConfigDict, device: str | torch.device) -> str:
+    """What a config's model computes in on a device."""
+    if model.type != DenseMaskRCNN.__name__:
+        return "float32"
+    return precision_on(torch.device(device), model.get("precision", "auto"))
+
+
+def predict_flipped(detector: MaskRCNN, inputs: Tensor, samples: SampleList, rescale: bool) -> InstanceList:
+    """Results of a batch from its images and their mirror images, those of `detector.test_cfg.flips`.
+
+    Boxes are fused by `fuse_views`. With `test_cfg.rcnn.refine_boxes` the box branch then corrects the fused boxes in
+    each view, and the mean over views is taken. The mask branch runs on these boxes in each view; its logits are
+    mirrored back and averaged. The feature maps of all views are held until then.
+
+    Args:
+        detector: One with a `DenseRoIHead`.
+        inputs: (N, 3, H, W), normalised and padded.
+        samples: N, with `img_shape` and what the heads need.
+        rescale: Boxes and masks in the original image instead of the network's input.
+
+    Returns:
+        Per image the results of `DenseRoIHead.predict`.
+    """
+    head, metas = detector.roi_head, [sample.metainfo for sample in samples]
+    shapes = [meta["img_shape"][:2] for meta in metas]
+    views: list[tuple[str, tuple[Tensor, ...]]] = []  # flip, feature maps
+    detections: list[InstanceList] = []
+    for flip in ("none", *detector.test_cfg.flips):
+        features = detector.extract_feat(mirrored_inputs(inputs, flip, shapes))
+        proposals = detector.rpn_head.predict(features, samples, rescale=False)
+        found = head.predict_bbox(features, metas, proposals, head.test_cfg)
+        views.append((flip, features))
+        detections.append(_mirrored(found, flip, shapes))
+    fused = [_fused(of_image, head.test_cfg) for of_image in zip(*detections, strict=True)]
+    if settings_of(RoITest, head.test_cfg).refine_boxes:
+        refined = []
+        for flip, features in views:
+            boxes = head.refined_boxes(features, [results.bboxes for results in _mirrored(fused, flip, shapes)], shapes)
+            refined.append([mirrored_boxes(box, flip, shape) for box, shape in zip(boxes, shapes, strict=True)])
+        for results, boxes in zip(fused, zip(*refined, strict=True), strict=True):
+            results.bboxes = torch.stack(boxes).mean(dim=0)
+    logits = sum(
+        head.mask_logits(features, _mirrored(fused, flip, shapes)).flip(FLIPPED_DIMENSIONS[flip])
+        for flip, features in views
+    )
+    return head.paste_masks(logits / len(views), metas, fused, rescale)
+
+
+def fuse_views(boxes: Sequence[Tensor], scores: Sequence[Tensor], iou_threshold: float) -> tuple[Tensor, Tensor]:
+    """Fuse what V views of an image show (weighted box fusion: Solovyev et al., 2021, arXiv 1910.13302).
+
+    Non-maximum suppression over all views' boxes leaves one box a particle; every box belongs to the particle with
+    which it has the largest IoU, if that reaches the threshold. A particle's box is the mean of its boxes weighted by
+    their scores; its score is the mean over views of the best score there, 0 where a view shows nothing.
+
+    Args:
+        boxes: Of each view (M, 4) xyxy, in one frame.
+        scores: Of each view (M,), 0 to 1.
+        iou_threshold: From which two boxes are one particle's.
+
+    Returns:
+        (K, 4) boxes and (K,) scores, in the order of the best single score.
+    """
+    all_boxes, all_scores = torch.cat(list(boxes)), torch.cat(list(scores))
+    particles = all_boxes[nms(all_boxes, all_scores, iou_threshold)[1]]  # (K, 4)
+    if not len(particles):
+        return particles, all_scores
+    best = all_scores.new_zeros(len(boxes), len(particles))
+    weighted, weights = torch.zeros_like(particles), all_scores.new_zeros(len(particles))
+    for view, (view_boxes, view_scores) in enumerate(zip(boxes, scores, strict=True)):
+        overlap, particle = bbox_overlaps(view_boxes, particles).max(dim=1)  # (M,) each
+        same = overlap >= iou_threshold
+        particle, score = particle[same], view_scores[same]
+        best[view].scatter_reduce_(0, particle, score, "amax")
+        weighted.index_add_(0, particle, view_boxes[same] * score[:, None])
+        weights.index_add_(0, particle, score)
+    return weighted / weights[:, None], best.mean(dim=0)
+
+
+def mirrored_boxes(boxes: Tensor, flip: str, image_shape: tuple[int, int]) -> Tensor:
+    """(M, 4) boxes xyxy in the mirror image of an image of (H, W) pixels; mirrored twice they are the boxes again."""
+    (height, width), (x1, y1, x2, y2) = image_shape, boxes.unbind(dim=1)
+    if -1 in FLIPPED_DIMENSIONS[flip]:
+        x1, x2 = width - x2, width - x1
+    if -2 in FLIPPED_DIMENSIONS[flip]:
+        y1, y2 = height - y2, height - y1
+    return torch.stack([x1, y1, x2, y2], dim=1)
+
+
+def mirrored_inputs(inputs: Tensor, flip: str, image_shapes: Sequence[tuple[int, int]]) -> Tensor:
+    """Mirror the images of a batch (N, 3, H, W), each within its own (H, W); what pads it right and below stays."""
+    mirrored = inputs.clone()
+    for number, (height, width) in enumerate(image_shapes):
+        mirrored[number, :, :height, :width] = inputs[number, :, :height, :width].flip(FLIPPED_DIMENSIONS[flip])
+    return mirrored
+
+
+def _mirrored(results: InstanceList, flip: str, shapes: Sequence[tuple[int, int]]) -> InstanceList:
+    return [
+        InstanceData(bboxes=mirrored_boxes(found.bboxes, flip, shape), scores=found.scores)
+        for found, shape in zip(results, shapes, strict=True)
+    ]
+
+
+def _fused(views: Sequence[InstanceData], cfg: ConfigDict) -> InstanceData:
+    """One image's results: those that reach `score_thr`, the best `max_per_img`, best first."""
+    boxes, scores = fuse_views([view.bboxes for view in views], [view.scores for view in views], cfg.nms.iou_threshold)
+    best = scores.argsort(descending=True, stable=True)[: cfg.max_per_img]
+    best = best[scores[best] >= cfg.score_thr]
+    return InstanceData(bboxes=boxes[best], scores=scores[best], labels=torch.zeros_like(best))

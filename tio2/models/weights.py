@@ -1,53 +1,47 @@
-"""What a checkpoint brings to a model, checked before training: a wrong name must not train from scratch unseen."""
+"""Check what a checkpoint brings to a model before training: a wrong name must not train from scratch unseen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 from torch import Tensor
+
+MISSING = "missing"  # the model has it, the checkpoint does not: keeps its initial value
+UNEXPECTED = "unexpected"  # the checkpoint has it, the model does not: unused
+MISMATCHED = "of another shape"  # both have it, in another shape: keeps its initial value
+EQUAL = "not different as expected"
+
+COCO_DIFFERENCES = {f"roi_head.mask_head.upsample2.{name}": MISSING for name in ("bias", "weight")} | {
+    f"roi_head.{layer}.{name}": MISMATCHED
+    for layer in ("bbox_head.fc_cls", "bbox_head.fc_reg", "mask_head.conv_logits")
+    for name in ("bias", "weight")
+}
+"""COCO's 80-class Mask R-CNN into one class and a 56 x 56 mask: the class-dependent layers and the added one."""
 
 
 class TransferError(ValueError):
     """A checkpoint differs from the model where it should not."""
 
 
-@dataclass(frozen=True)
-class StateDifferences:
-    """Names of tensors that differ between a model and a checkpoint, each sorted."""
+@HOOKS.register_module()
+class TransferCheckHook(Hook):
+    """Stops a run whose checkpoint fits neither the whole model nor all but the layers that must differ from COCO's."""
 
-    missing: tuple[str, ...] = ()  # the model has it, the checkpoint does not: keeps its initial value
-    unexpected: tuple[str, ...] = ()  # the checkpoint has it, the model does not: unused
-    mismatched: tuple[str, ...] = ()  # both have it, in another shape: keeps its initial value
-
-
-NO_DIFFERENCES = StateDifferences()
-
-COCO_DIFFERENCES = StateDifferences(
-    missing=("roi_head.mask_head.upsample2.bias", "roi_head.mask_head.upsample2.weight"),
-    mismatched=(
-        "roi_head.bbox_head.fc_cls.bias",
-        "roi_head.bbox_head.fc_cls.weight",
-        "roi_head.bbox_head.fc_reg.bias",
-        "roi_head.bbox_head.fc_reg.weight",
-        "roi_head.mask_head.conv_logits.bias",
-        "roi_head.mask_head.conv_logits.weight",
-    ),
-)
-"""COCO's 80-class Mask R-CNN into one class and a 56 x 56 mask: the class-dependent layers and the added one."""
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare names and shapes before mmengine, which only warns, copies what fits."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        check_transfer(model.state_dict(), checkpoint.get("state_dict", checkpoint), str(runner._load_from))
 
 
-def compare_state_dicts(model_state: Mapping[str, Tensor], checkpoint_state: Mapping[str, Tensor]) -> StateDifferences:
-    """Name what a checkpoint lacks, what it has too much and what has another shape."""
-    model_names, checkpoint_names = set(model_state), set(checkpoint_state)
-    return StateDifferences(
-        missing=tuple(sorted(model_names - checkpoint_names)),
-        unexpected=tuple(sorted(checkpoint_names - model_names)),
-        mismatched=tuple(
-            sorted(
-                name
-                for name in model_names & checkpoint_names
-                if model_state[name].shape != checkpoint_state[name].shape
-            )
-        ),
+def compare_state_dicts(model_state: Mapping[str, Tensor], checkpoint_state: Mapping[str, Tensor]) -> dict[str, str]:
+    """Name of each tensor that differs to how it differs."""
+    common = model_state.keys() & checkpoint_state.keys()
+    return (
+        dict.fromkeys(model_state.keys() - common, MISSING)
+        | dict.fromkeys(checkpoint_state.keys() - common, UNEXPECTED)
+        | {name: MISMATCHED for name in common if model_state[name].shape != checkpoint_state[name].shape}
     )
 
 
@@ -55,8 +49,8 @@ def check_transfer(
     model_state: Mapping[str, Tensor],
     checkpoint_state: Mapping[str, Tensor],
     origin: str,
-    allowed: tuple[StateDifferences, ...] = (NO_DIFFERENCES, COCO_DIFFERENCES),
-) -> StateDifferences:
+    allowed: tuple[Mapping[str, str], ...] = ({}, COCO_DIFFERENCES),
+) -> dict[str, str]:
     """Make sure that a checkpoint fits a model: whole, or but for the tensors that must differ.
 
     Args:
@@ -74,32 +68,24 @@ def check_transfer(
     found = compare_state_dicts(model_state, checkpoint_state)
     if found in allowed:
         return found
-    surplus = min((_symmetric_difference(found, expected) for expected in allowed), key=_count)
+    surplus = min((_surplus(found, expected) for expected in allowed), key=len)
     raise TransferError(
         f"{origin} does not fit this model ({_describe(surplus)}); "
         "check the checkpoint and the names of the config's modules"
     )
 
 
-def _symmetric_difference(found: StateDifferences, expected: StateDifferences) -> dict[str, list[str]]:
+def _surplus(found: Mapping[str, str], expected: Mapping[str, str]) -> dict[str, str]:
     return {
-        "missing": sorted(set(found.missing) - set(expected.missing)),
-        "unexpected": sorted(set(found.unexpected) - set(expected.unexpected)),
-        "of another shape": sorted(set(found.mismatched) - set(expected.mismatched)),
-        "not different as expected": sorted(
-            (set(expected.missing) | set(expected.mismatched)) - set(found.missing) - set(found.mismatched)
-        ),
+        name: found.get(name, EQUAL) for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)
     }
 
 
-def _count(surplus: dict[str, list[str]]) -> int:
-    return sum(map(len, surplus.values()))
-
-
-def _describe(surplus: dict[str, list[str]], shown: int = 3) -> str:
+def _describe(surplus: Mapping[str, str], shown: int = 3) -> str:
     parts = []
-    for kind, names in surplus.items():
+    for kind in (MISSING, UNEXPECTED, MISMATCHED, EQUAL):
+        names = sorted(name for name, of_kind in surplus.items() if of_kind == kind)
         if names:
-            rest = f" and {len(names) - shown} more" if len(names) > shown else ""
-            parts.append(f"{kind}: {', '.join(names[:shown])}{rest}")
+            others = f" and {len(names) - shown} more" if len(names) > shown else ""
+            parts.append(f"{kind}: {', '.join(names[:shown])}{others}")
     return "; ".join(parts)

@@ -1,4 +1,4 @@
-"""Time and error of the light backbone as `tio2/models/lite_block.py` computes it, beside the package's own layers.
+"""Time and error of the light backbone (`tio2/models/cpu/efficientnet_lite.py`), beside the package's own layers.
 
 python tools/benchmarks/backbone.py --size 2048 1536 --repeats 5
 
@@ -24,7 +24,7 @@ from tio2.cli import quiet_imports
 
 with quiet_imports():
     from tio2.engine.processes import keep_freed_memory
-    from tio2.models.efficientnet_lite import EfficientNetLite, stage_blocks
+    from tio2.models.cpu.efficientnet_lite import EfficientNetLite, stage_blocks
 
 Maps = tuple[Tensor, ...]
 

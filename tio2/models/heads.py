@@ -1,0 +1,272 @@
+"""RPN and RoI head for images with thousands of particles, and all settings of `model.train_cfg` and `model.test_cfg`.
+
+Unlike MMDetection's, the heads warn where a limit is reached, bound the memory of the mask branch and return float32.
+MMDetection takes `train_cfg` and `test_cfg` as plain dicts and asks for the keys it knows, so that a misspelt one would
+do nothing; the dataclasses below name every key that is read, and others are refused.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar
+
+import torch
+from mmdet.models.dense_heads import RPNHead
+from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.models.task_modules.samplers import SamplingResult
+from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.structures.bbox import bbox2roi
+from mmdet.utils import InstanceList
+from mmengine.config import ConfigDict
+from mmengine.logging import print_log
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from tio2.typed_settings import check_arguments
+
+MASK_ROIS_PER_CPU_BATCH = 32  # their 56 x 56 cells stay in the processor's cache
+MASK_ROIS_PER_GPU_BATCH = 128  # 3000 RoIs at once would take 9.6 GB in 256 channels
+LIKELY_OBJECTNESS = 0.5
+
+Settings = TypeVar("Settings")
+
+
+@MODELS.register_module()
+class DenseRPNHead(RPNHead):
+    """RPNHead that warns, when testing, where an image reaches `test_cfg.rpn.max_per_img` with likely proposals.
+
+    Background always fills the limit; proposals that are more likely background than particle are no loss.
+    """
+
+    def forward_single(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores (N, A, H, W) and deltas (N, 4 A, H, W) of a feature map, float32 whatever autocast makes."""
+        scores, deltas = super().forward_single(x)
+        return scores.float(), deltas.float()
+
+    def _bbox_post_process(
+        self,
+        results: InstanceData,
+        cfg: ConfigDict,
+        rescale: bool = False,
+        with_nms: bool = True,
+        img_meta: dict[str, Any] | None = None,
+    ) -> InstanceData:
+        kept = super()._bbox_post_process(results, cfg, rescale=rescale, with_nms=with_nms, img_meta=img_meta)
+        if not self.training:
+            likely = int((kept.scores >= LIKELY_OBJECTNESS).sum())
+            warn_if_reached(likely, cfg.max_per_img, "rpn.max_per_img", img_meta or {})
+        return kept
+
+
+@MODELS.register_module()
+class DenseRoIHead(StandardRoIHead):
+    """StandardRoIHead for a `DenseFCNMaskHead`: masks are a list even where the whole batch has no box.
+
+    It warns where an image reaches `test_cfg.rcnn.max_per_img`, and runs the mask head on a few RoIs at a time.
+
+    With `test_cfg.rcnn.refine_boxes` the box branch corrects the boxes that non-maximum suppression left once more, and
+    masks are drawn in the result (iterative localization: Gidaris and Komodakis, ICCV 2015, section 5,
+    arXiv 1505.01749); scores stay. With `train_cfg.rcnn.refine_boxes` the mask branch learns in the positive proposals
+    as the box branch corrects them, instead of as the RPN proposes them (docs/notebook/ablations.md).
+    """
+
+    def _bbox_forward(self, x: tuple[Tensor, ...], rois: Tensor) -> dict[str, Tensor]:
+        results = super()._bbox_forward(x, rois)
+        return results | {name: results[name].float() for name in ("cls_score", "bbox_pred")}
+
+    def _mask_forward(
+        self, x: tuple[Tensor, ...], rois: Tensor = None, pos_inds: Tensor = None, bbox_feats: Tensor = None
+    ) -> dict[str, Tensor]:
+        results = super()._mask_forward(x, rois, pos_inds, bbox_feats)
+        return results | {"mask_preds": results["mask_preds"].float()}
+
+    def predict_mask(
+        self,
+        x: tuple[Tensor, ...],
+        batch_img_metas: list[dict[str, Any]],
+        results_list: InstanceList,
+        rescale: bool = False,
+    ) -> InstanceList:
+        """Add masks to each image's results.
+
+        Args:
+            x: Feature maps, each (images, C, H, W).
+            batch_img_metas: As for `DenseFCNMaskHead.predict_by_feat`, and `img_path`.
+            results_list: Per image `bboxes` (N, 4) in pixels of the network's input, `scores` and `labels` (N,).
+            rescale: Boxes and masks in the original image instead of the network's input.
+
+        Returns:
+            `results_list`, with `masks` a list of N RLE dicts.
+        """
+        if settings_of(RoITest, self.test_cfg).refine_boxes:
+            frames = [meta["img_shape"] for meta in batch_img_metas]
+            boxes = self.refined_boxes(x, [results.bboxes for results in results_list], frames)
+            for results, refined in zip(results_list, boxes, strict=True):
+                results.bboxes = refined
+        return self.paste_masks(self.mask_logits(x, results_list), batch_img_metas, results_list, rescale)
+
+    def mask_loss(
+        self,
+        x: tuple[Tensor, ...],
+        sampling_results: list[SamplingResult],
+        bbox_feats: Tensor,
+        batch_gt_instances: InstanceList,
+    ) -> dict[str, Any]:
+        """Upstream's; with `train_cfg.rcnn.refine_boxes` the positive boxes are changed first, in place."""
+        if settings_of(RoITraining, self.train_cfg).refine_boxes:
+            with torch.no_grad():  # the box branch learns by its own loss, which was taken before
+                boxes = self.refined_boxes(x, [result.pos_priors for result in sampling_results])
+            for result, refined in zip(sampling_results, boxes, strict=True):
+                result.pos_priors = refined
+        return super().mask_loss(x, sampling_results, bbox_feats, batch_gt_instances)
+
+    def refined_boxes(
+        self, x: tuple[Tensor, ...], boxes: Sequence[Tensor], frames: Sequence[tuple[int, int] | None] | None = None
+    ) -> list[Tensor]:
+        """Each image's (N, 4) boxes as the box branch corrects them; clipped to its frame (H, W) where one is given.
+
+        Boxes and frames are in pixels of the network's input.
+
+        Raises:
+            ValueError: The box branch has a correction for each class, and boxes here have no class.
+        """
+        if not (self.bbox_head.reg_class_agnostic or self.bbox_head.num_classes == 1):
+            raise ValueError("test_cfg.rcnn.refine_boxes is for one class, or for a box head with reg_class_agnostic")
+        deltas = self._bbox_forward(x, bbox2roi(boxes))["bbox_pred"].split([len(part) for part in boxes])
+        decode = self.bbox_head.bbox_coder.decode
+        return [
+            decode(part, correction, max_shape=frame)
+            for part, correction, frame in zip(boxes, deltas, frames or [None] * len(boxes), strict=True)
+        ]
+
+    def mask_logits(self, x: tuple[Tensor, ...], results_list: InstanceList) -> Tensor:
+        """(total N, classes, S, S) logits of all images' boxes, which are in pixels of the network's input."""
+        rois = bbox2roi([results.bboxes for results in results_list])  # (total N, 5)
+        batches = rois.split(MASK_ROIS_PER_CPU_BATCH if rois.device.type == "cpu" else MASK_ROIS_PER_GPU_BATCH)
+        return torch.cat([self._mask_forward(x, batch)["mask_preds"] for batch in batches])
+
+    def paste_masks(
+        self, logits: Tensor, batch_img_metas: list[dict[str, Any]], results_list: InstanceList, rescale: bool
+    ) -> InstanceList:
+        """What `predict_mask` returns, from the logits of `mask_logits`."""
+        for results, image_meta in zip(results_list, batch_img_metas, strict=True):
+            warn_if_reached(len(results), self.test_cfg.max_per_img, "rcnn.max_per_img", image_meta)
+        return self.mask_head.predict_by_feat(
+            mask_preds=logits.split([len(results) for results in results_list]),
+            results_list=results_list,
+            batch_img_metas=batch_img_metas,
+            rcnn_test_cfg=self.test_cfg,
+            rescale=rescale,
+        )
+
+
+def warn_if_reached(count: int, limit: int, setting: str, image_meta: Mapping[str, Any]) -> None:
+    """Log a warning that names the image where `count` boxes reach a limit (none if below 1): others may be lost."""
+    if 0 < limit <= count:
+        image = image_meta.get("img_path") or f"image {image_meta.get('img_id', 'without a name')}"
+        message = f"{image}: {count} boxes, the limit model.test_cfg.{setting}; others may be lost, raise it"
+        print_log(message, logger="current", level=logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """`nms`: MMCV's `batched_nms`, and the operator that it names."""
+
+    type: Literal["nms", "soft_nms"] = "nms"
+    iou_threshold: float | None = None
+    class_agnostic: bool = False
+    split_thr: int | None = None
+    max_num: int | None = None
+    offset: int | None = None
+    score_threshold: float | None = None  # nms
+    sigma: float | None = None  # soft_nms, as the next two
+    min_score: float | None = None
+    method: Literal["naive", "linear", "gaussian"] | None = None
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """`test_cfg.rpn` and `train_cfg.rpn_proposal`."""
+
+    nms_pre: int = -1
+    max_per_img: int | None = None
+    nms: Suppression | None = None
+    min_bbox_size: float = -1
+
+
+@dataclass(frozen=True)
+class RPNTraining:
+    """`train_cfg.rpn`."""
+
+    assigner: Mapping | None = None
+    sampler: Mapping | None = None
+    allowed_border: int | None = None
+    pos_weight: float | None = None
+    debug: bool = False  # MMDetection's configs have it, nothing reads it
+
+
+@dataclass(frozen=True)
+class RoITraining:
+    """`train_cfg.rcnn`; `refine_boxes` is this package's."""
+
+    assigner: Mapping | None = None
+    sampler: Mapping | None = None
+    mask_size: int | tuple[int, int] | None = None
+    pos_weight: float | None = None
+    soft_mask_target: bool = False
+    debug: bool = False  # nothing reads it either
+    refine_boxes: bool = False  # the mask branch learns in the positive proposals as the box branch corrects them
+
+
+@dataclass(frozen=True)
+class RoITest:
+    """`test_cfg.rcnn`; `refine_boxes` and `mask_scores` are this package's."""
+
+    score_thr: float | None = None
+    nms: Suppression | None = None
+    max_per_img: int | None = None
+    mask_thr_binary: float | None = None
+    refine_boxes: bool = False  # the box branch corrects the boxes that non-maximum suppression left once more
+    mask_scores: bool = False  # each score is multiplied by the mean probability of its mask's pixels
+
+
+@dataclass(frozen=True)
+class DetectorTraining:
+    """`train_cfg`."""
+
+    rpn: RPNTraining | None = None
+    rpn_proposal: Proposals | None = None
+    rcnn: RoITraining | None = None
+
+
+@dataclass(frozen=True)
+class DetectorTest:
+    """`test_cfg`; `flips` is this package's: the mirror images that are searched too."""
+
+    rpn: Proposals | None = None
+    rcnn: RoITest | None = None
+    flips: Sequence[Literal["horizontal", "vertical", "diagonal"]] | None = None
+
+
+def settings_of(kind: type[Settings], config: Mapping[str, Any]) -> Settings:
+    """The settings that a config states, and the defaults of the others; SettingError if one is unknown."""
+    names = {field.name for field in fields(kind)}
+    if not names.issuperset(config):
+        check_arguments(kind, config, "")
+    return kind(**{name: value for name, value in config.items() if name in names})
+
+
+def check_head_settings(model: Mapping[str, Any], place: str = "model") -> None:
+    """Check `train_cfg` and `test_cfg` of a detector's settings, and their samplers, which take any name themselves.
+
+    Raises:
+        SettingError: A setting is unknown or has the wrong type.
+    """
+    for name, schema in (("train_cfg", DetectorTraining), ("test_cfg", DetectorTest)):
+        settings = model.get(name) or {}
+        check_arguments(schema, settings, f"{place}.{name}")
+        for part in ("rpn", "rcnn"):
+            sampler = (settings.get(part) or {}).get("sampler")
+            kind = TASK_UTILS.get(sampler["type"]) if sampler else None
+            if kind is not None:
+                check_arguments(kind, sampler, f"{place}.{name}.{part}.sampler", {"rng": Any, "context": Any})
