@@ -52,8 +52,8 @@ RECIPES = {  # steps between loading and FilterAnnotations, and the configs that
         *("light_no_clipping", "light_no_pretraining", "light_refined_masks", "light_simulated"),
         *("light_sampled_anchors_256", "light_sampled_anchors_1024"),
     },
-    ("AgglomeratePaste", "AgglomeratePaste", *WINDOWS, "PhotoMetricDistortion"): {"light_paste"},
-    ("AgglomeratePaste", "AgglomeratePaste", *WINDOWS, "OneOrMoreOf"): {"light_paste_sem"},
+    ("PasteOnBackground", "PasteAgglomerates", *WINDOWS, "PhotoMetricDistortion"): {"light_paste"},
+    ("PasteOnBackground", "PasteAgglomerates", *WINDOWS, "OneOrMoreOf"): {"light_paste_sem"},
 }
 
 
@@ -142,6 +142,17 @@ def test_steps_are_taken_by_name_and_never_by_position(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     taken = [node for node in ast.walk(tree) if isinstance(node, ast.Subscript) and not is_name(node.slice)]
     assert not [ast.unparse(node) for node in taken]
+
+
+def levels(path):
+    """Configs from this one to the last above `_base_` and MMDetection's."""
+    bases = (path.parent / base for base in Config._get_base_files(str(path)) if "::" not in base)
+    return 1 + max((levels(base.resolve()) for base in bases if "_base_" not in base.resolve().parts), default=0)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_stands_three_levels_above_the_pieces_at_most(path):
+    assert levels(path) <= 3
 
 
 def is_name(index: ast.expr) -> bool:

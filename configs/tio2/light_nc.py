@@ -8,7 +8,7 @@
 mirror image, refined boxes and scores times masks' probability: val AP50 0.868, mAP 0.614 (docs/notebook/training-log.md).
 """
 
-_base_ = "./light_stage2.py"
+_base_ = "../_base_/recipes/light.py"
 
 batch_size = 8
 epochs = 25
@@ -17,7 +17,10 @@ window = dict(_base_.window, crop_size=(448, 448))
 pipeline = _base_.load + [window, _base_.transpose, _base_.flip, _base_.brightness] + _base_.pack
 
 as_shipped = _base_.test_as_shipped
-model = dict(test_cfg=dict(as_shipped, rcnn=dict(as_shipped.rcnn, refine_boxes=True)))
+model = dict(
+    backbone=dict(pretrained=False),
+    test_cfg=dict(as_shipped, rcnn=dict(as_shipped.rcnn, refine_boxes=True)),
+)
 train_dataloader = dict(
     batch_size=batch_size,
     sampler=dict(num_batches=40, batch_size=batch_size),

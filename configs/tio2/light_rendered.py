@@ -7,7 +7,7 @@ Everything trains at once. 10 epochs of 72 steps of 12 windows of 512 px, enlarg
 of a GPU beside two other trainings, 5 GB; real val AP50 0.75, mAP 0.44 (docs/notebook/training-log.md).
 """
 
-_base_ = "./light_stage1.py"
+_base_ = "../_base_/recipes/light.py"
 
 batch_size = 12
 epochs = 10
@@ -18,7 +18,6 @@ usual = dict(
 )
 varied = dict(usual, data_root="data/rendered-varied/")
 
-model = dict(backbone=dict(frozen_stages=-1))
 train_dataloader = dict(
     batch_size=batch_size,
     sampler=dict(num_batches=72, batch_size=batch_size),

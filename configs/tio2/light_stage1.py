@@ -6,24 +6,15 @@
 On one CPU core: 20 minutes, 2.5 GiB; val mask AP50 0.69, mAP 0.38 (docs/notebook/light.md).
 """
 
-_base_ = [
-    "../_base_/models/mask_rcnn_light.py",
-    "../_base_/datasets/bam_tio2.py",
-    "../_base_/schedules/sgd.py",
-    "../_base_/runtime.py",
-]
+_base_ = "../_base_/recipes/light.py"
 
 epochs = 4
 rescale = dict(type="RandomRescale", ratio_range=(1.2, 1.9))
 crop = dict(_base_.crop, crop_size=(320, 320))
 pipeline = _base_.load + [rescale, crop, _base_.flip, _base_.brightness] + _base_.pack
-test_pipeline = [_base_.read, dict(_base_.scale_test, scale_factor=1.5), _base_.pack_test]
 
 model = dict(backbone=dict(frozen_stages=4))
 train_dataloader = dict(sampler=dict(num_batches=100), dataset=dict(dataset=dict(pipeline=pipeline)))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-
 optim_wrapper = dict(optimizer=dict(lr=0.02))
 param_scheduler = [dict(_base_.warm_up, end=50)]
 train_cfg = dict(max_epochs=epochs, val_interval=epochs)

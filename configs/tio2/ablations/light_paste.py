@@ -6,18 +6,7 @@
 Trained in four folds by tools/ablations.sh: docs/notebook/ablations.md.
 """
 
-_base_ = "./light_base.py"
+_base_ = ["./light_base.py", "../../_base_/datasets/paste.py"]
 
-paste = [
-    dict(
-        type="AgglomeratePaste",
-        library="data/agglomerates/library.zip",
-        mode="new",
-        backgrounds="data/agglomerates/backgrounds",
-        prob=0.5,
-        count_range=(3, 36),
-    ),
-    dict(type="AgglomeratePaste", library="data/agglomerates/library.zip", mode="onto", prob=0.5, count_range=(1, 10)),
-]
 augment = [_base_.window, _base_.transpose, _base_.flip, _base_.brightness]
-train_dataloader = dict(dataset=dict(dataset=dict(pipeline=_base_.load + paste + augment + _base_.pack)))
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=_base_.load + _base_.paste + augment + _base_.pack)))

@@ -6,7 +6,7 @@
 Trained in four folds by tools/ablations.sh: docs/notebook/ablations.md.
 """
 
-_base_ = "./light_paste.py"
+_base_ = ["./light_base.py", "../../_base_/datasets/paste.py"]
 
 augment = [_base_.window, _base_.transpose, _base_.flip, _base_.sem]
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=_base_.load + _base_.paste + augment + _base_.pack)))

@@ -6,8 +6,9 @@
 Trained in four folds by tools/ablations.sh: docs/notebook/ablations.md.
 """
 
-_base_ = "./light_sem.py"
+_base_ = "./light_base.py"
 
-real = _base_.train_dataloader.dataset.dataset
+pipeline = _base_.load + [_base_.window, _base_.transpose, _base_.flip, _base_.sem] + _base_.pack
+real = dict(_base_.train_dataloader.dataset.dataset, pipeline=pipeline)
 simulated = dict(real, data_root="data/simulated/")
 train_dataloader = dict(dataset=dict(dataset=dict(_delete_=True, type="ConcatDataset", datasets=[real, simulated])))
