@@ -13,7 +13,14 @@ from torch.utils.data import DataLoader
 from scenes import disks
 from tio2.agglomerates import LibraryError
 from tio2.agglomerates.library import encode_grey
-from tio2.datasets import AgglomeratePaste, FixedLengthSampler, InstanceCroppedMasks, SeededDataset
+from tio2.datasets import (
+    FixedLengthSampler,
+    InstanceCroppedMasks,
+    PasteAgglomerates,
+    PasteOnBackground,
+    SeededDataset,
+)
+from tio2.typed_settings import SettingError
 
 SHAPE = (160, 200)
 SCENE = disks(SHAPE, [(40, 50), (100, 150)], [10, 8])
@@ -30,9 +37,8 @@ def stores(tmp_path_factory):
 
 
 def paste(stores, mode, **options):
-    backgrounds = stores["backgrounds"] if mode == "new" else None
     options = {"prob": 1.0, "count_range": (4, 4)} | options
-    return AgglomeratePaste(stores["library"], mode, backgrounds, **options)
+    return PasteOnBackground(**stores, **options) if mode == "new" else PasteAgglomerates(stores["library"], **options)
 
 
 def results(masks=SCENE, stock=False, dtype=np.float32, seed=(0, 0, 0)):
@@ -126,10 +132,10 @@ def test_two_pastes_of_a_sample_differ(stores):
 
 
 def test_the_library_is_read_when_first_needed_and_by_each_worker_alone(stores):
-    missing = AgglomeratePaste("no/such/library.zip", prob=1.0)
+    missing = PasteAgglomerates("no/such/library.zip", prob=1.0)
     with pytest.raises(LibraryError, match=r"no/such/library\.zip"):
         missing.transform(results())
-    assert AgglomeratePaste("no/such/library.zip", prob=0.0).transform(results()) is not None
+    assert PasteAgglomerates("no/such/library.zip", prob=0.0).transform(results()) is not None
     step = paste(stores, "new")
     assert step._library is None
     step.transform(results())
@@ -140,7 +146,7 @@ def test_the_library_is_read_when_first_needed_and_by_each_worker_alone(stores):
 
 def test_any_number_of_workers_gives_the_same_images(stores, tmp_path):
     write_dataset(tmp_path, [SCENE, SCENE[:1]])
-    step = {"type": "AgglomeratePaste", "library": stores["library"], "prob": 0.8, "count_range": [2, 4]}
+    step = {"type": "PasteAgglomerates", "library": stores["library"], "prob": 0.8, "count_range": [2, 4]}
     noise = {"type": "SEMGaussianNoise", "std_range": [1, 9]}
     pipeline = [{"type": "LoadSEMImage"}, {"type": "LoadParticleAnnotations"}, step, noise]
     part = {
@@ -164,13 +170,17 @@ def test_any_number_of_workers_gives_the_same_images(stores, tmp_path):
         assert torch.equal(image[1], boxes[1])
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"mode": "beside"}, {"mode": "new"}, {"mode": "onto", "backgrounds": "x"}, {"prob": 1.5}],
-)
-def test_settings_that_mean_nothing_are_refused(wrong):
-    with pytest.raises(ValueError, match="AgglomeratePaste"):
-        TRANSFORMS.build({"type": "AgglomeratePaste", "library": "x", **wrong})
+@pytest.mark.parametrize("kind", ["PasteAgglomerates", "PasteOnBackground"])
+def test_a_share_beyond_one_is_refused(kind):
+    backgrounds = {"backgrounds": "y"} if kind == "PasteOnBackground" else {}
+    with pytest.raises(ValueError, match=kind):
+        TRANSFORMS.build({"type": kind, "library": "x", **backgrounds, "prob": 1.5})
+
+
+@pytest.mark.parametrize(("mode", "instead"), [("onto", "PasteAgglomerates"), ("new", "PasteOnBackground")])
+def test_the_former_transform_names_its_successor(mode, instead):
+    with pytest.raises(SettingError, match=f"take {instead}, without mode$"):
+        TRANSFORMS.build({"type": "AgglomeratePaste", "library": "x", "mode": mode})
 
 
 def test_masks_of_another_kind_are_refused(stores):

@@ -13,9 +13,9 @@ from tio2.datasets import InstanceCroppedMasks, LoadParticleAnnotations, LoadSEM
 SHAPE = (60, 80)
 
 
-def loaded(instances: list[dict], **options) -> dict:
+def loaded(instances: list[dict]) -> dict:
     results = {"img_path": "scene.tif", "ori_shape": SHAPE, "instances": instances}
-    return LoadParticleAnnotations(**options).transform(results)
+    return LoadParticleAnnotations().transform(results)
 
 
 def instance(mask, number: int = 0, ignored: int = 0, **fields) -> dict:
@@ -102,10 +102,6 @@ def test_an_image_without_particles_has_empty_masks_of_its_size():
     masks = loaded([])["gt_masks"]
     assert len(masks) == 0
     assert (masks.height, masks.width) == SHAPE
-
-
-def test_the_limit_of_mini_masks_is_handed_on():
-    assert loaded([], mini_mask_px=96)["gt_masks"].mini_mask_px == 96
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
-from tio2.datasets import FixedLengthSampler, SeededDataset, sampler
+from tio2.datasets import FixedLengthSampler, SeededDataset, sampling
 
 
 class Numbers(BaseDataset):
@@ -39,7 +39,7 @@ def test_running_numbers_go_on_over_epochs():
 def test_ranks_share_out_the_stream_of_a_single_process(monkeypatch, world_size):
     per_rank = []
     for rank in range(world_size):
-        monkeypatch.setattr(sampler, "get_dist_info", lambda rank=rank: (rank, world_size))
+        monkeypatch.setattr(sampling, "get_dist_info", lambda rank=rank: (rank, world_size))
         per_rank.append(epochs_of(FixedLengthSampler(SeededDataset(Numbers()), 5, 2, seed=0), 3))
     assert len({number for numbers in per_rank for number in numbers}) == sum(map(len, per_rank))
     together = [number for step in zip(*per_rank, strict=True) for number in step]

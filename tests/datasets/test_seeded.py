@@ -9,8 +9,7 @@ from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.runner import Runner
 
 from tio2.datasets import SeededDataset
-from tio2.datasets.sample_rng import sample_generator
-from tio2.datasets.seeded import shuffling
+from tio2.datasets.sampling import sample_generator, shuffling
 
 COUNT = 5
 

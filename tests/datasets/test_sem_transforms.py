@@ -7,7 +7,7 @@ from mmdet.utils import register_all_modules
 
 from semsize.sem.degradation import add_gaussian_noise, change_contrast, gaussian_blur, multiply
 from tio2.datasets import OneOrMoreOf, SEMContrast, SEMGaussianBlur, SEMGaussianNoise, SEMMultiply
-from tio2.datasets.sample_rng import sample_generator
+from tio2.datasets.sampling import sample_generator
 
 IMAGE = np.repeat(np.random.default_rng(0).uniform(20, 120, (60, 80, 1)).astype(np.float32), 3, axis=2)
 KINDS = [SEMGaussianBlur, SEMContrast, SEMGaussianNoise, SEMMultiply]

@@ -135,7 +135,7 @@ def test_a_library_of_images_that_are_kept_back_is_refused(data, tmp_path):
 
     def config(path, name):
         own = config_of(data, tmp_path, name)
-        own.train_dataloader.dataset.dataset.pipeline = [dict(type="AgglomeratePaste", library=str(path))]
+        own.train_dataloader.dataset.dataset.pipeline = [dict(type="PasteAgglomerates", library=str(path))]
         return own
 
     library(tmp_path / "all.zip", ["4.png"])

@@ -1,14 +1,19 @@
-"""Loading, seeded sampling and masks for mmdet pipelines; importing this registers them."""
+"""Data sets, sampling, transforms and masks for mmdet pipelines; importing this registers them."""
 
-from tio2.datasets.agglomerate_paste import AgglomeratePaste
-from tio2.datasets.loading import LoadParticleAnnotations, LoadSEMImage
+from tio2.datasets.loading import LoadParticleAnnotations, LoadSEMImage, ParticleDataset
 from tio2.datasets.masks import InstanceCroppedMasks
-from tio2.datasets.particles import ParticleDataset
-from tio2.datasets.rescale import RandomRescale, RandomScaledCrop
-from tio2.datasets.sampler import FixedLengthSampler
-from tio2.datasets.seeded import SeededDataset
-from tio2.datasets.sem_transforms import OneOrMoreOf, SEMContrast, SEMGaussianBlur, SEMGaussianNoise, SEMMultiply
-from tio2.datasets.transposition import RandomTranspose
+from tio2.datasets.paste import AgglomeratePaste, PasteAgglomerates, PasteOnBackground
+from tio2.datasets.sampling import FixedLengthSampler, SeededDataset
+from tio2.datasets.transforms import (
+    OneOrMoreOf,
+    RandomRescale,
+    RandomScaledCrop,
+    RandomTranspose,
+    SEMContrast,
+    SEMGaussianBlur,
+    SEMGaussianNoise,
+    SEMMultiply,
+)
 
 __all__ = [
     "AgglomeratePaste",
@@ -18,6 +23,8 @@ __all__ = [
     "LoadSEMImage",
     "OneOrMoreOf",
     "ParticleDataset",
+    "PasteAgglomerates",
+    "PasteOnBackground",
     "RandomRescale",
     "RandomScaledCrop",
     "RandomTranspose",

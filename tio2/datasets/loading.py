@@ -1,14 +1,72 @@
-"""Images and particle annotations, read for an mmdet pipeline."""
+"""A COCO file of particles as an mmdet data set, and its images and annotations read for a pipeline."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmdet.datasets import CocoDataset
+from mmdet.datasets.api_wrappers import COCO
 from mmdet.datasets.transforms import LoadAnnotations
-from mmdet.registry import TRANSFORMS
+from mmdet.registry import DATASETS, TRANSFORMS
 
 from semsize.sem.reading import read_grey
+from semsize.structures import read_annotations
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.rle import polygons_to_rles
 from tio2.datasets.masks import InstanceCroppedMasks
+
+IMAGE_KEYS = ("pixel_size_nm", "source", "configuration")
+SIZE_KEYS = ("ecd_nm", "feret_min_nm", "feret_max_nm")
+PARTICLE_KEYS = ("state", "source_state", "visible_fraction", "truncated", *SIZE_KEYS)
+
+
+class ParticleCoco(COCO):
+    """COCO's index of an annotation file as `read_annotations` gives it."""
+
+    def __init__(self, annotation_file: str):
+        super().__init__()
+        self.dataset = read_annotations(annotation_file)
+        self.createIndex()
+        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs  # mmdet's names for them
+
+
+@DATASETS.register_module()
+class ParticleDataset(CocoDataset):
+    """CocoDataset of one class, of a file of this project or of any program that `read_annotations` reads.
+
+    Each instance has, beside mmdet's keys, ``fields``: ``annotation_id`` and the PARTICLE_KEYS (None where the file
+    has none). Images have the IMAGE_KEYS.
+    """
+
+    COCOAPI = ParticleCoco
+    METAINFO = {"classes": ("particle",), "palette": [(220, 20, 60)]}  # noqa: RUF012 - mmengine's attribute
+
+    def filter_data(self) -> list[dict]:
+        """The images that ``filter_cfg`` lets through.
+
+        Raises:
+            ValueError: there is none.
+        """
+        images = super().filter_data()
+        if not images:
+            raise ValueError(f"{self.ann_file}: none of its {len(self.data_list)} images is left by {self.filter_cfg}")
+        return images
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """One image of the file, from ``raw_img_info`` and ``raw_ann_info`` as they stand in it."""
+        image = raw_data_info["raw_img_info"]
+        info = super().parse_data_info({"raw_img_info": image, "raw_ann_info": []})
+        info.update({key: image.get(key) for key in IMAGE_KEYS})
+        info["instances"] += [self._instance(annotation) for annotation in raw_data_info["raw_ann_info"]]
+        return info
+
+    def _instance(self, annotation: dict) -> dict:
+        x, y, width, height = annotation["bbox"]
+        return {
+            "bbox": [x, y, x + width, y + height],
+            "bbox_label": self.cat2label[annotation["category_id"]],
+            "ignore_flag": int(bool(annotation.get("iscrowd") or annotation.get("ignore"))),
+            "mask": annotation["segmentation"],
+            "fields": {"annotation_id": annotation["id"], **{key: annotation.get(key) for key in PARTICLE_KEYS}},
+        }
 
 
 @TRANSFORMS.register_module()
@@ -42,14 +100,10 @@ class LoadParticleAnnotations(LoadAnnotations):
 
     Masks come as InstanceCroppedMasks, never as full frames; what else is known of the particles, such as their
     annotation's id and their state, is in its ``fields`` and goes with the masks through crops and filters.
-
-    Args:
-        mini_mask_px: longest side of the crops that mask targets are drawn from (paper §3.3 has 96); None: no limit.
     """
 
-    def __init__(self, mini_mask_px: int | None = None):
+    def __init__(self):
         super().__init__(with_bbox=True, with_label=True, with_mask=True)
-        self.mini_mask_px = mini_mask_px
 
     def _load_masks(self, results: dict) -> None:
         shape = results["ori_shape"]
@@ -62,4 +116,4 @@ class LoadParticleAnnotations(LoadAnnotations):
             raise ValueError(f"{results['img_path']}: its annotations don't fit: {error}") from error
         names = dict.fromkeys(name for instance in instances for name in instance.get("fields", {}))
         fields = {name: np.array([i.get("fields", {}).get(name) for i in instances], object) for name in names}
-        results["gt_masks"] = InstanceCroppedMasks(cropped, fields, self.mini_mask_px)
+        results["gt_masks"] = InstanceCroppedMasks(cropped, fields)

@@ -1,14 +1,16 @@
-"""CroppedMasks as the masks of an mmdet pipeline and of its mask heads."""
+"""CroppedMasks as the masks of an mmdet pipeline and of its mask heads, without a full frame for any mask."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
+from mmcv.ops import roi_align
 from mmdet.structures.bbox import get_box_type
 from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks
 
 from semsize.structures.masks import CroppedMasks, chosen_positions
-from tio2.datasets.mask_targets import mask_targets
+
+BATCH_PIXELS = 4_000_000  # pixels of crops resampled at a time at most: 16 MB
 
 
 class InstanceCroppedMasks(BaseInstanceMasks):
@@ -20,19 +22,11 @@ class InstanceCroppedMasks(BaseInstanceMasks):
     Args:
         cropped: N masks.
         fields: name -> (N,) array, such as ``annotation_id`` or ``state``.
-        mini_mask_px: mask targets are drawn from crops whose longest side is shrunk to this (paper §3.3: mini-masks,
-            which bound the memory of large particles and cost detail); None draws them from the crops as they are.
     """
 
-    def __init__(
-        self,
-        cropped: CroppedMasks,
-        fields: Mapping[str, np.ndarray] | None = None,
-        mini_mask_px: int | None = None,
-    ):
+    def __init__(self, cropped: CroppedMasks, fields: Mapping[str, np.ndarray] | None = None):
         self.cropped = cropped
         self.fields = dict(fields or {})
-        self.mini_mask_px = mini_mask_px
         for name, values in self.fields.items():
             if len(values) != len(cropped):
                 raise ValueError(f"{len(values)} values of {name} for {len(cropped)} masks")
@@ -43,10 +37,11 @@ class InstanceCroppedMasks(BaseInstanceMasks):
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> "InstanceCroppedMasks":
         """Masks and fields at an integer (a set of one), a slice, or an array of integers or booleans."""
         chosen = chosen_positions(len(self), index)
-        fields = {name: values[chosen] for name, values in self.fields.items()}
-        return InstanceCroppedMasks(self.cropped[chosen], fields, self.mini_mask_px)
+        return InstanceCroppedMasks(
+            self.cropped[chosen], {name: values[chosen] for name, values in self.fields.items()}
+        )
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
         """Each mask as (crop, (row, column))."""
         return iter(self.cropped)
 
@@ -72,10 +67,10 @@ class InstanceCroppedMasks(BaseInstanceMasks):
     def cat(cls, masks: Sequence["InstanceCroppedMasks"]) -> "InstanceCroppedMasks":
         """Join masks of one image; all must have the same fields."""
         names = set(masks[0].fields)
-        if any(set(m.fields) != names for m in masks):
-            raise ValueError(f"masks to join have different fields: {[sorted(m.fields) for m in masks]}")
-        fields = {name: np.concatenate([m.fields[name] for m in masks]) for name in masks[0].fields}
-        return cls(CroppedMasks.cat([m.cropped for m in masks]), fields, masks[0].mini_mask_px)
+        if any(set(part.fields) != names for part in masks):
+            raise ValueError(f"masks to join have different fields: {[sorted(part.fields) for part in masks]}")
+        fields = {name: np.concatenate([part.fields[name] for part in masks]) for name in masks[0].fields}
+        return cls(CroppedMasks.cat([part.cropped for part in masks]), fields)
 
     def flip(self, flip_direction: str = "horizontal") -> "InstanceCroppedMasks":
         """Mirror ``horizontal``, ``vertical`` or ``diagonal``."""
@@ -91,7 +86,7 @@ class InstanceCroppedMasks(BaseInstanceMasks):
 
     def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> "InstanceCroppedMasks":
         """Enlarge to (H, W) at the lower and right edge."""
-        require_zero(pad_val)
+        _require_zero(pad_val)
         return self._with(self.cropped.expand(out_shape, 0, 0))
 
     def expand(self, expanded_h: int, expanded_w: int, top: int, left: int) -> "InstanceCroppedMasks":
@@ -100,12 +95,12 @@ class InstanceCroppedMasks(BaseInstanceMasks):
 
     def resize(self, out_shape: tuple[int, int], interpolation: str = "nearest") -> "InstanceCroppedMasks":
         """Resize to (H, W), by nearest neighbours."""
-        require_nearest(interpolation)
+        _require_nearest(interpolation)
         return self._with(self.cropped.resize(out_shape))
 
     def rescale(self, scale: float | tuple[int, int], interpolation: str = "nearest") -> "InstanceCroppedMasks":
         """Resize by a factor or to fit within (longer, shorter side), by nearest neighbours."""
-        require_nearest(interpolation)
+        _require_nearest(interpolation)
         return self._with(self.cropped.rescale(scale))
 
     def rotate(
@@ -118,7 +113,7 @@ class InstanceCroppedMasks(BaseInstanceMasks):
         interpolation: str = "bilinear",
     ) -> "InstanceCroppedMasks":
         """Turn clockwise by ``angle`` degrees, as BitmapMasks does; ``out_shape`` is the image's own."""
-        require_zero(border_value)
+        _require_zero(border_value)
         self._require_own(out_shape)
         return self._with(self.cropped.rotate(angle, center, scale, interpolation))
 
@@ -131,7 +126,7 @@ class InstanceCroppedMasks(BaseInstanceMasks):
         interpolation: str = "bilinear",
     ) -> "InstanceCroppedMasks":
         """Shift by ``offset`` pixels, for direction ``both`` by (x, y), in a frame of ``out_shape``."""
-        require_zero(border_value)
+        _require_zero(border_value)
         x, y = {"horizontal": (offset, 0), "vertical": (0, offset), "both": offset}[direction]
         return self._with(self.cropped.translate((x, y), tuple(out_shape), interpolation))
 
@@ -144,7 +139,7 @@ class InstanceCroppedMasks(BaseInstanceMasks):
         interpolation: str = "bilinear",
     ) -> "InstanceCroppedMasks":
         """Shear along ``direction``; ``out_shape`` is the image's own."""
-        require_zero(border_value)
+        _require_zero(border_value)
         self._require_own(out_shape)
         return self._with(self.cropped.shear(magnitude, direction, interpolation))
 
@@ -176,7 +171,7 @@ class InstanceCroppedMasks(BaseInstanceMasks):
             return BitmapMasks(np.zeros((0, *out_shape), np.uint8), *out_shape)
         boxes = torch.as_tensor(bboxes).detach().to("cpu", torch.float32).numpy()
         assigned = self.cropped[torch.as_tensor(inds).cpu().numpy()]
-        shares = mask_targets(assigned, boxes, tuple(out_shape), device, self.mini_mask_px)
+        shares = mask_targets(assigned, boxes, tuple(out_shape), device)
         return BitmapMasks(shares >= 0.5 if binarize else shares, *out_shape)
 
     def to_ndarray(self) -> np.ndarray:
@@ -193,20 +188,82 @@ class InstanceCroppedMasks(BaseInstanceMasks):
         return box_type(self.cropped.boxes).convert_to(dst_type)
 
     def _with(self, cropped: CroppedMasks) -> "InstanceCroppedMasks":
-        return InstanceCroppedMasks(cropped, self.fields, self.mini_mask_px)
+        return InstanceCroppedMasks(cropped, self.fields)
 
     def _require_own(self, out_shape: tuple[int, int]) -> None:
         if tuple(out_shape) != self.cropped.image_shape:
             raise ValueError(f"masks of {self.cropped.image_shape} cannot be turned or sheared into {tuple(out_shape)}")
 
 
-def require_zero(fill: float) -> None:
-    """Refuse to fill an instance mask with anything but background."""
+def _require_zero(fill: float) -> None:
     if fill != 0:
         raise ValueError(f"instance masks can be filled with 0 only, not {fill}")
 
 
-def require_nearest(interpolation: str) -> None:
-    """Refuse any interpolation that binary masks don't have."""
+def _require_nearest(interpolation: str) -> None:
     if interpolation != "nearest":
         raise ValueError(f"instance masks are resized by nearest neighbours, not {interpolation!r}")
+
+
+def mask_targets(
+    masks: CroppedMasks, boxes: np.ndarray, out_shape: tuple[int, int], device: str | torch.device
+) -> np.ndarray:
+    """Share of each grid cell that is mask, as RoIAlign finds it in the full frame, many boxes at a time.
+
+    Args:
+        masks: P masks, one for each box.
+        boxes: (P, 4) float32 xyxy in pixels, inside the image.
+        out_shape: (h, w) of the grid.
+        device: where RoIAlign runs.
+
+    Returns:
+        (P, h, w) float32, 0 to 1.
+    """
+    shares = np.zeros((len(boxes), *out_shape), np.float32)
+    for part in equal_sized_parts(masks.sizes):
+        crops, rois = batch_of_crops(masks[part], boxes[part])
+        frames = torch.from_numpy(crops).to(device).float()[:, None]  # (K, 1, h', w')
+        found = roi_align(frames, torch.from_numpy(rois).to(device), out_shape, 1.0, 0, "avg", True)
+        shares[part] = found[:, 0].cpu().numpy()
+    return shares
+
+
+def equal_sized_parts(sizes: np.ndarray) -> list[np.ndarray]:
+    """Positions of crops of sizes (P, 2), the smallest first, in parts that padded to one size keep to BATCH_PIXELS.
+
+    A crop that alone exceeds it is a part of its own.
+    """
+    order = np.argsort(sizes.max(axis=1), kind="stable")
+    sides = np.maximum.accumulate(sizes[order], axis=0) + 2
+    parts, first = [], 0
+    for position in range(1, len(order)):
+        if (position + 1 - first) * sides[position].prod() > BATCH_PIXELS:
+            parts.append(order[first:position])
+            first = position
+    return [*parts, order[first:]] if len(order) else []
+
+
+def batch_of_crops(masks: CroppedMasks, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Crops padded to one size, so that RoIAlign sees in them what it sees in the full frame.
+
+    RoIAlign repeats the outermost pixels beyond an array's edge. Inside the image a crop therefore gets a pixel of
+    background around it; at the image's lower and right edge its last row and column once more; at the upper and left
+    edge nothing, as there the array's edge is the image's.
+
+    Returns:
+        (P, h, w) uint8, and (P, 5) float32: each box's number and its corners xyxy within its crop.
+    """
+    margins = (masks.origins > 0).astype(int)
+    at_end = (masks.origins + masks.sizes == masks.image_shape) & (masks.sizes > 0)
+    batch = np.zeros((len(masks), *(masks.sizes.max(axis=0) + 2)), np.uint8)
+    for frame, crop, (top, left), (at_bottom, at_right) in zip(batch, masks.crops, margins, at_end, strict=True):
+        bottom, right = top + crop.shape[0], left + crop.shape[1]
+        frame[top:bottom, left:right] = crop
+        if at_bottom:
+            frame[bottom] = frame[bottom - 1]
+        if at_right:
+            frame[:, right] = frame[:, right - 1]
+    corners = boxes.reshape(-1, 2, 2)[..., ::-1]  # (P, 2 corners, row and column)
+    within = corners - masks.origins[:, None] + margins[:, None]
+    rois = np.column_stack([np.arange(len(masks)), within[..., ::-1].reshape(-1, 4)])
+    return batch, rois.astype(np.float32)

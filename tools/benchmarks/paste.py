@@ -1,4 +1,4 @@
-"""Time AgglomeratePaste against MMDetection's CopyPaste on the same masks.
+"""Time the paste transforms against MMDetection's CopyPaste on the same masks.
 
 python tools/benchmarks/paste.py
 python tools/benchmarks/paste.py --ann data/bam-tio2-sem/annotations/train.json
@@ -32,7 +32,7 @@ def main() -> None:
     print("| 2048 x 1536 px, one core | particles pasted | s an image | images/s |\n|---|---|---|---|")
     for name, particles, seconds in rows:
         print(f"| {name} | {particles:.0f} | {seconds:.3f} | {1 / seconds:.2f} |")
-    print(f"\nonto an image with {MASKS} particles AgglomeratePaste is {ratio:.0f} times as fast")
+    print(f"\nonto an image with {MASKS} particles PasteAgglomerates is {ratio:.0f} times as fast")
 
 
 def render(folder: Path) -> Path:
@@ -60,21 +60,21 @@ def measure(folder: Path, repeats: int, stock_repeats: int) -> tuple[list[tuple[
     import torch
     from mmdet.datasets.transforms import CopyPaste
 
-    from tio2.datasets import AgglomeratePaste
+    from tio2.datasets import PasteAgglomerates, PasteOnBackground
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     library, backgrounds = str(folder / "library.zip"), str(folder / "backgrounds")
     count = agglomerates_of(library, MASKS)
-    new = AgglomeratePaste(library, "new", backgrounds, prob=1.0, count_range=(2 * count, 2 * count))
+    new = PasteOnBackground(library, backgrounds, prob=1.0, count_range=(2 * count, 2 * count))
     full = [with_masks(new.transform(empty(k)), MASKS) for k in range(2)]  # two images of as many particles
-    new = AgglomeratePaste(library, "new", backgrounds, prob=1.0, count_range=(count, count))
-    onto = AgglomeratePaste(library, "onto", prob=1.0, count_range=(count, count))
+    new = PasteOnBackground(library, backgrounds, prob=1.0, count_range=(count, count))
+    onto = PasteAgglomerates(library, prob=1.0, count_range=(count, count))
     timed(new, [empty(k) for k in range(40)])  # reads library and backgrounds
     timed(onto, [empty(0)])
-    rows = [("AgglomeratePaste, new image", *timed(new, [empty(100 + k) for k in range(repeats)]))]
+    rows = [("PasteOnBackground", *timed(new, [empty(100 + k) for k in range(repeats)]))]
     ours = timed(onto, [full[0] | {"sample_seed": (0, k, 0)} for k in range(repeats)], len(full[0]["gt_masks"]))
-    rows.append((f"AgglomeratePaste, onto {MASKS} particles", *ours))
+    rows.append((f"PasteAgglomerates, onto {MASKS} particles", *ours))
     first, second = (as_bitmaps(sample) for sample in full)
     stock = CopyPaste(selected=False)
     pairs = [first | {"mix_results": [dict(second)]} for _ in range(stock_repeats)]

@@ -1,0 +1,249 @@
+"""Random transforms: windows of any scale and all eight ways to lay them, and what varies between SEM images.
+
+The SEM transforms (paper §3.2: blur, contrast, noise, brightness) draw one value from a range and call a function of
+`semsize/sem/degradation.py`, by a generator of the sample's own; the others draw from NumPy's global generator, which
+`SeededDataset` seeds, as MMDetection's transforms do.
+"""
+
+from abc import abstractmethod
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+from mmdet.datasets.transforms import RandomCrop, Resize
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import HorizontalBoxes
+
+from semsize.sem.degradation import add_gaussian_noise, change_contrast, gaussian_blur, in_grey_levels, multiply
+from tio2.datasets.sampling import sample_generator
+
+# ruff: noqa: NPY002 - SeededDataset seeds NumPy's global generator
+
+
+@TRANSFORMS.register_module()
+class RandomRescale(BaseTransform):
+    """Scales image, boxes and masks by one factor drawn anew each time.
+
+    MMCV's RandomResize draws around a fixed size; particles want a fixed range of factors, so that images of different
+    sizes keep their pixel sizes in step.
+
+    Args:
+        ratio_range: Smallest and largest factor; 1 leaves the image as it is.
+    """
+
+    def __init__(self, ratio_range: tuple[float, float]):
+        self.ratio_range = _checked_range("RandomRescale", ratio_range)
+
+    @cache_randomness
+    def draw_factor(self) -> float:
+        """One factor of the range, every factor as likely."""
+        return float(np.random.uniform(*self.ratio_range))
+
+    def transform(self, results: dict) -> dict:
+        """Scale by the drawn factor with MMDetection's own Resize."""
+        return Resize(scale_factor=self.draw_factor()).transform(results)
+
+
+@TRANSFORMS.register_module()
+class RandomScaledCrop(BaseTransform):
+    """Cuts a window at random and scales it to one size: RandomRescale and a crop, without scaling what is cut away.
+
+    With `stretch` the window's two directions are scaled differently, so that particles come longer and shorter.
+    Where the image is smaller than the window, all of it is scaled, and the result is smaller than `crop_size`.
+
+    Args:
+        crop_size: (h, w) of the result in pixels.
+        ratio_range: Smallest and largest factor of enlargement, every factor's logarithm as likely.
+        stretch: Largest ratio of the factors along the two directions, at least 1; 1 keeps the proportions.
+        focus: Share of the windows, 0 to 1, that are laid over a particle's centre, each particle as likely, ignored
+            regions never; the others lie anywhere. Agglomerates are seen more often, the substrate less.
+    """
+
+    def __init__(
+        self, crop_size: tuple[int, int], ratio_range: tuple[float, float], stretch: float = 1.0, focus: float = 0.0
+    ):
+        self.ratio_range = _checked_range("RandomScaledCrop", ratio_range)
+        if stretch < 1:
+            raise ValueError(f"RandomScaledCrop: stretch is a ratio of 1 or more, not {stretch}")
+        if not 0 <= focus <= 1:
+            raise ValueError(f"RandomScaledCrop: focus is a share, 0 to 1, not {focus}")
+        self.crop_size = tuple(crop_size)
+        self.stretch = stretch
+        self.focus = focus
+
+    @cache_randomness
+    def draw_factors(self) -> tuple[float, float]:
+        """Enlargement along rows and along columns; their geometric mean lies in the range."""
+        factor, ratio = np.random.uniform(
+            np.log((self.ratio_range[0], 1 / self.stretch)), np.log((self.ratio_range[1], self.stretch))
+        )
+        return float(np.exp(factor + ratio / 2)), float(np.exp(factor - ratio / 2))
+
+    @cache_randomness
+    def draw_centre(self, boxes: HorizontalBoxes) -> np.ndarray | None:
+        """(y, x) of one of the particles, which the window is to hold; None where it may lie anywhere."""
+        if not self.focus or not len(boxes) or np.random.uniform() >= self.focus:
+            return None
+        return boxes.centers[np.random.randint(len(boxes))].numpy()[::-1]
+
+    def transform(self, results: dict) -> dict:
+        """Cut with MMDetection's RandomCrop, scale with its Resize."""
+        height, width = self.crop_size
+        down, across = self.draw_factors()
+        window = max(1, round(height / down)), max(1, round(width / across))
+        particles = results["gt_bboxes"][~np.asarray(results["gt_ignore_flags"], bool)]
+        cut = _CropOver(window[::-1], self.draw_centre(particles)).transform(results)
+        whole = cut["img_shape"]
+        size = (
+            width if whole[1] == window[1] else max(1, round(whole[1] * across)),
+            height if whole[0] == window[0] else max(1, round(whole[0] * down)),
+        )
+        return Resize(scale=size, keep_ratio=False).transform(cut)
+
+
+class _CropOver(RandomCrop):
+    """MMDetection's RandomCrop, over a point (y, x) where one is given; boxes are recomputed and may all be cut away.
+
+    Each window (w, h) that holds the point is as likely; one that reaches over the image's edge is moved into it.
+    """
+
+    def __init__(self, crop_size: tuple[int, int], point: np.ndarray | None):
+        super().__init__(crop_size, allow_negative_crop=True, recompute_bbox=True)
+        self.point = point
+
+    def _rand_offset(self, margin: tuple[int, int]) -> tuple[int, int]:
+        if self.point is None:
+            return super()._rand_offset(margin)
+        first = np.random.uniform(self.point - self.crop_size[::-1], self.point)
+        down, across = np.clip(np.round(first), 0, margin).astype(int)
+        return int(down), int(across)
+
+
+def _checked_range(name: str, ratio_range: tuple[float, float]) -> tuple[float, float]:
+    low, high = ratio_range
+    if not 0 < low <= high:
+        raise ValueError(f"{name}: ratio_range is two positive factors, low and high, not {ratio_range}")
+    return low, high
+
+
+@TRANSFORMS.register_module()
+class RandomTranspose(BaseTransform):
+    """Exchanges rows and columns of image, boxes and masks in a share `prob` of the samples."""
+
+    def __init__(self, prob: float = 0.5):
+        if not 0 <= prob <= 1:
+            raise ValueError(f"RandomTranspose: prob is a share from 0 to 1, not {prob}")
+        self.prob = prob
+
+    @cache_randomness
+    def draw(self) -> bool:
+        """Whether this sample is transposed."""
+        return bool(np.random.uniform() < self.prob)
+
+    def transform(self, results: dict) -> dict:
+        """Transpose, or hand on."""
+        if not self.draw():
+            return results
+        results["img"] = np.ascontiguousarray(results["img"].swapaxes(0, 1))
+        results["img_shape"] = results["img"].shape[:2]
+        if "gt_bboxes" in results:
+            boxes = results["gt_bboxes"]
+            results["gt_bboxes"] = type(boxes)(boxes.tensor[:, [1, 0, 3, 2]])
+        if "gt_masks" in results:
+            results["gt_masks"] = results["gt_masks"].transpose()
+        return results
+
+
+class _SEMTransform(BaseTransform):
+    """Degrades a share `prob` of the images, float32 0-255 or of 8 or 16 bits, by a strength drawn evenly."""
+
+    def __init__(self, value_range: tuple[float, float], prob: float):
+        low, high = value_range
+        if not (0 <= low <= high and 0 <= prob <= 1):
+            raise ValueError(
+                f"{type(self).__name__}: a range is 0 <= low <= high and prob 0 to 1, got {value_range}, {prob}"
+            )
+        self.value_range, self.prob = (low, high), prob
+
+    def transform(self, results: dict) -> dict:
+        """Degrade ``img``."""
+        rng = sample_generator(results)
+        if rng.random() < self.prob:
+            value = float(rng.uniform(*self.value_range))
+            results["img"] = in_grey_levels(results["img"], lambda grey: self._degraded(grey, value, rng))
+        return results
+
+    @abstractmethod
+    def _degraded(self, image: np.ndarray, value: float, rng: np.random.Generator) -> np.ndarray:
+        """The image, float32 0-255, degraded with this strength."""
+
+
+@TRANSFORMS.register_module()
+class SEMGaussianBlur(_SEMTransform):
+    """Defocus, a Gaussian probe with a standard deviation from `sigma_range`, px."""
+
+    def __init__(self, sigma_range: tuple[float, float] = (0.0, 1.5), prob: float = 1.0):
+        super().__init__(sigma_range, prob)
+
+    def _degraded(self, image: np.ndarray, value: float, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002
+        return gaussian_blur(image, value)
+
+
+@TRANSFORMS.register_module()
+class SEMContrast(_SEMTransform):
+    """The detector's contrast: distances of grey levels from their mean times a factor from `factor_range`."""
+
+    def __init__(self, factor_range: tuple[float, float] = (0.7, 1.4), prob: float = 1.0):
+        super().__init__(factor_range, prob)
+
+    def _degraded(self, image: np.ndarray, value: float, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002
+        return change_contrast(image, value)
+
+
+@TRANSFORMS.register_module()
+class SEMGaussianNoise(_SEMTransform):
+    """Electronic noise, white and Gaussian, with a standard deviation from `std_range`, grey levels of 255."""
+
+    def __init__(self, std_range: tuple[float, float] = (0.0, 8.0), prob: float = 1.0):
+        super().__init__(std_range, prob)
+
+    def _degraded(self, image: np.ndarray, value: float, rng: np.random.Generator) -> np.ndarray:
+        return add_gaussian_noise(image, value, rng)
+
+
+@TRANSFORMS.register_module()
+class SEMMultiply(_SEMTransform):
+    """The beam current: all grey levels times one factor from `factor_range`."""
+
+    def __init__(self, factor_range: tuple[float, float] = (0.7, 1.3), prob: float = 1.0):
+        super().__init__(factor_range, prob)
+
+    def _degraded(self, image: np.ndarray, value: float, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002
+        return multiply(image, value)
+
+
+@TRANSFORMS.register_module()
+class OneOrMoreOf(BaseTransform):
+    """Applies one or several of its transforms in random order (paper §3.2: "one or multiple").
+
+    Args:
+        transforms: configs; how many of them are applied is drawn evenly from one to all.
+        prob: share of the images to which any is applied.
+    """
+
+    def __init__(self, transforms: list[dict], prob: float = 1.0):
+        if not transforms:
+            raise ValueError("OneOrMoreOf: give it one transform or more")
+        self.transforms = [TRANSFORMS.build(transform) for transform in transforms]
+        self.prob = prob
+
+    def transform(self, results: dict) -> dict | None:
+        """Apply a random choice."""
+        rng = sample_generator(results)
+        if rng.random() < self.prob:
+            count = int(rng.integers(1, len(self.transforms) + 1))
+            for number in rng.permutation(len(self.transforms))[:count]:
+                results = self.transforms[number](results)
+                if results is None:
+                    return None
+        return results
