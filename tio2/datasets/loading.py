@@ -40,11 +40,7 @@ class ParticleDataset(CocoDataset):
     METAINFO = {"classes": ("particle",), "palette": [(220, 20, 60)]}  # noqa: RUF012 - mmengine's attribute
 
     def filter_data(self) -> list[dict]:
-        """The images that ``filter_cfg`` lets through.
-
-        Raises:
-            ValueError: there is none.
-        """
+        """The images that ``filter_cfg`` lets through; a ValueError where there is none."""
         images = super().filter_data()
         if not images:
             raise ValueError(f"{self.ann_file}: none of its {len(self.data_list)} images is left by {self.filter_cfg}")
@@ -71,9 +67,7 @@ class ParticleDataset(CocoDataset):
 
 @TRANSFORMS.register_module()
 class LoadSEMImage(BaseTransform):
-    """Reads an SEM image of 8 or 16 bits into ``img``, float32 (H, W, 3) of grey levels 0-255.
-
-    Reads ``img_path``; sets ``img``, ``img_shape`` and ``ori_shape``.
+    """Reads ``img_path``, an SEM image of 8 or 16 bits, into ``img``, float32 (H, W, 3) of grey levels 0-255.
 
     Args:
         intensity_range: (low, high) levels of a 16-bit file that become 0 and 255; None takes its percentiles.
@@ -83,11 +77,7 @@ class LoadSEMImage(BaseTransform):
         self.intensity_range = intensity_range
 
     def transform(self, results: dict) -> dict:
-        """Read ``results['img_path']``.
-
-        Raises:
-            SEMReadError: the file is missing or no image; the message names it.
-        """
+        """Set ``img``, ``img_shape`` and ``ori_shape``; a SEMReadError names a file that is missing or no image."""
         grey = read_grey(results["img_path"], intensity_range=self.intensity_range)
         results["img"] = np.repeat(grey[:, :, None], 3, axis=2)
         results["img_shape"] = results["ori_shape"] = grey.shape

@@ -37,9 +37,8 @@ class InstanceCroppedMasks(BaseInstanceMasks):
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> "InstanceCroppedMasks":
         """Masks and fields at an integer (a set of one), a slice, or an array of integers or booleans."""
         chosen = chosen_positions(len(self), index)
-        return InstanceCroppedMasks(
-            self.cropped[chosen], {name: values[chosen] for name, values in self.fields.items()}
-        )
+        fields = {name: values[chosen] for name, values in self.fields.items()}
+        return InstanceCroppedMasks(self.cropped[chosen], fields)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
         """Each mask as (crop, (row, column))."""
@@ -152,18 +151,10 @@ class InstanceCroppedMasks(BaseInstanceMasks):
         interpolation: str = "bilinear",
         binarize: bool = True,
     ) -> BitmapMasks:
-        """Mask targets: per box the mask of the particle assigned to it, averaged onto a grid.
-
-        Args:
-            bboxes: (P, 4) xyxy in pixels, floats.
-            out_shape: (h, w) of the grid.
-            inds: (P,) which mask belongs to each box.
-            device: where RoIAlign runs.
-            interpolation: ``bilinear``, which is what RoIAlign does.
-            binarize: whether to threshold the shares at one half.
+        """Mask targets: per box (P, 4) the mask that `inds` (P,) assigns to it, averaged onto a grid (h, w).
 
         Returns:
-            (P, h, w) bool, or float32 shares if not binarised: equal to BitmapMasks' for boxes inside the image.
+            (P, h, w) bool, or float32 fractions if not binarised: equal to BitmapMasks' for boxes inside the image.
         """
         if interpolation != "bilinear":
             raise ValueError(f"mask targets are bilinear, not {interpolation!r}")
@@ -171,8 +162,8 @@ class InstanceCroppedMasks(BaseInstanceMasks):
             return BitmapMasks(np.zeros((0, *out_shape), np.uint8), *out_shape)
         boxes = torch.as_tensor(bboxes).detach().to("cpu", torch.float32).numpy()
         assigned = self.cropped[torch.as_tensor(inds).cpu().numpy()]
-        shares = mask_targets(assigned, boxes, tuple(out_shape), device)
-        return BitmapMasks(shares >= 0.5 if binarize else shares, *out_shape)
+        fractions = mask_targets(assigned, boxes, tuple(out_shape), device)
+        return BitmapMasks(fractions >= 0.5 if binarize else fractions, *out_shape)
 
     def to_ndarray(self) -> np.ndarray:
         """Full frames (N, H, W) uint8."""
@@ -208,24 +199,21 @@ def _require_nearest(interpolation: str) -> None:
 def mask_targets(
     masks: CroppedMasks, boxes: np.ndarray, out_shape: tuple[int, int], device: str | torch.device
 ) -> np.ndarray:
-    """Share of each grid cell that is mask, as RoIAlign finds it in the full frame, many boxes at a time.
+    """Fraction of each grid cell that is mask, (P, h, w) float32, as RoIAlign finds it in the full frame.
 
     Args:
         masks: P masks, one for each box.
         boxes: (P, 4) float32 xyxy in pixels, inside the image.
         out_shape: (h, w) of the grid.
         device: where RoIAlign runs.
-
-    Returns:
-        (P, h, w) float32, 0 to 1.
     """
-    shares = np.zeros((len(boxes), *out_shape), np.float32)
+    fractions = np.zeros((len(boxes), *out_shape), np.float32)
     for part in equal_sized_parts(masks.sizes):
         crops, rois = batch_of_crops(masks[part], boxes[part])
         frames = torch.from_numpy(crops).to(device).float()[:, None]  # (K, 1, h', w')
         found = roi_align(frames, torch.from_numpy(rois).to(device), out_shape, 1.0, 0, "avg", True)
-        shares[part] = found[:, 0].cpu().numpy()
-    return shares
+        fractions[part] = found[:, 0].cpu().numpy()
+    return fractions
 
 
 def equal_sized_parts(sizes: np.ndarray) -> list[np.ndarray]:

@@ -147,16 +147,10 @@ def seeded_globals(rng: np.random.Generator) -> Iterator[None]:
 
 
 def sample_generator(results: dict) -> np.random.Generator:
-    """A fresh generator, fixed by the sample's seed and by how many were taken for this sample before.
+    """A fresh generator, fixed by a sample's ``sample_seed`` and by how many were taken for it (``generators_taken``).
 
     Two transforms of a pipeline, also two of one kind, thus draw different numbers. They are counted from 1: NumPy
     takes (seed, k, attempt) and (seed, k, attempt, 0) for one seed, and the first seeds the global generators.
-
-    Args:
-        results: of a pipeline under SeededDataset; ``generators_taken`` in it is counted up.
-
-    Raises:
-        ValueError: there is no ``sample_seed``.
     """
     if "sample_seed" not in results:
         raise ValueError("results have no sample_seed: wrap the data set in SeededDataset, or set one")

@@ -40,7 +40,7 @@ class RandomRescale(BaseTransform):
         return float(np.random.uniform(*self.ratio_range))
 
     def transform(self, results: dict) -> dict:
-        """Scale by the drawn factor with MMDetection's own Resize."""
+        """Scale by the drawn factor with MMDetection's Resize."""
         return Resize(scale_factor=self.draw_factor()).transform(results)
 
 

@@ -135,14 +135,8 @@ def predict_flipped(detector: MaskRCNN, inputs: Tensor, samples: SampleList, res
     each view, and the mean over views is taken. The mask branch runs on these boxes in each view; its logits are
     mirrored back and averaged. The feature maps of all views are held until then.
 
-    Args:
-        detector: One with a `DenseRoIHead`.
-        inputs: (N, 3, H, W), normalised and padded.
-        samples: N, with `img_shape` and what the heads need.
-        rescale: Boxes and masks in the original image instead of the network's input.
-
-    Returns:
-        Per image the results of `DenseRoIHead.predict`.
+    Arguments are those of `MaskRCNN.predict`: inputs (N, 3, H, W), normalised and padded, and N samples. Returns per
+    image what `DenseRoIHead.predict` returns.
     """
     head, metas = detector.roi_head, [sample.metainfo for sample in samples]
     shapes = [meta["img_shape"][:2] for meta in metas]

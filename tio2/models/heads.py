@@ -87,17 +87,7 @@ class DenseRoIHead(StandardRoIHead):
         results_list: InstanceList,
         rescale: bool = False,
     ) -> InstanceList:
-        """Add masks to each image's results.
-
-        Args:
-            x: Feature maps, each (images, C, H, W).
-            batch_img_metas: As for `DenseFCNMaskHead.predict_by_feat`, and `img_path`.
-            results_list: Per image `bboxes` (N, 4) in pixels of the network's input, `scores` and `labels` (N,).
-            rescale: Boxes and masks in the original image instead of the network's input.
-
-        Returns:
-            `results_list`, with `masks` a list of N RLE dicts.
-        """
+        """Add `masks`, a list of N RLE dicts, to each image's results, as upstream's; boxes are refined if asked."""
         if settings_of(RoITest, self.test_cfg).refine_boxes:
             frames = [meta["img_shape"] for meta in batch_img_metas]
             boxes = self.refined_boxes(x, [results.bboxes for results in results_list], frames)
@@ -257,10 +247,9 @@ def settings_of(kind: type[Settings], config: Mapping[str, Any]) -> Settings:
 
 
 def check_head_settings(model: Mapping[str, Any], place: str = "model") -> None:
-    """Check `train_cfg` and `test_cfg` of a detector's settings, and their samplers, which take any name themselves.
+    """Raise a SettingError where a setting of `train_cfg` or `test_cfg` is unknown or has the wrong type.
 
-    Raises:
-        SettingError: A setting is unknown or has the wrong type.
+    Samplers are checked too, because MMDetection's take any name and use those they know.
     """
     for name, schema in (("train_cfg", DetectorTraining), ("test_cfg", DetectorTest)):
         settings = model.get(name) or {}

