@@ -47,8 +47,8 @@ class DenseFCNMaskHead(FCNMaskHead):
         """Add `masks`, N RLE dicts, to each image's results, in place; with `mask_scores` the list's items are new.
 
         Arguments are upstream's: per image `mask_preds` (N, classes, S, S), logits or, with `activate_map`,
-        probabilities, and `results_list` with `bboxes` (N, 4) in pixels of the network's input. With `rescale` boxes and masks are in
-        the original image.
+        probabilities; `results_list` with `bboxes` (N, 4) in pixels of the network's input. With `rescale` boxes and
+        masks are in the original image.
         """
         settings = settings_of(RoITest, rcnn_test_cfg)
         for number, (predictions, image_meta) in enumerate(zip(mask_preds, batch_img_metas, strict=True)):

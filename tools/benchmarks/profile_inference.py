@@ -36,7 +36,7 @@ PARTS = {  # name: functions whose time, with what they call, is its own
     "network: box head": [("standard_roi_head.py", "_bbox_forward")],
     "network: mask head": [("standard_roi_head.py", "_mask_forward")],
     "non-maximum suppression": [("nms.py", "batched_nms")],
-    "masks": [("mask_pasting.py", "paste_masks")],
+    "masks": [("mask_head.py", "paste_masks")],
     "encoding (of masks)": [("rle.py", "encode_crops")],
     "decoding to crops": [("masks.py", "from_rles")],
     "reading, preparing": [
