@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ ACCOUNT_FILE = "conversion.txt"
 CONTRIBUTOR = "semsize.exchange"
 
 
-def split_by_share(names: Sequence[str], val: float, test: float, seed: int) -> dict[str, str]:
+def split_by_share(names: Collection[str], val: float, test: float, seed: int) -> dict[str, str]:
     """Name to split, drawn: shares of val and test, each at least one image where it is asked for; the rest trains.
 
     The same names, in any order, and the same seed give the same split. Shares of 1 in all leave nothing to train on:

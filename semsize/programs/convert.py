@@ -3,7 +3,7 @@
 import argparse
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -187,8 +187,16 @@ def _convert(options: argparse.Namespace, images: Iterable[SourceImage], account
     """Convert, split, write and say what happened; the account is written in full to OUT/conversion.txt."""
     if options.pixel_size is not None and not options.pixel_size > 0:
         raise ExchangeError(f"--pixel-size must be above 0, not {options.pixel_size:g}")
+    annotated: list[str] = []  # names of all images that have annotations, those that are left out for a fault too
+
+    def noted() -> Iterator[SourceImage]:
+        for image in images:
+            if image.particles or image.trouble is not None:
+                annotated.append(image.name)
+            yield image
+
     converted, strange_labels = convert_images(
-        images,
+        noted(),
         account,
         pixel_size_nm=options.pixel_size,
         meanings=_meanings(options.label),
@@ -204,7 +212,7 @@ def _convert(options: argparse.Namespace, images: Iterable[SourceImage], account
             f"{source}: not one particle in {len(converted)} images, but {ignored} regions to ignore; the lines above "
             "say why"
         )
-    split = _split(options, [image.name for image in converted])
+    split = _split(options, [image.name for image in converted], annotated)
     lines = [
         split_table(converted, split),
         *empty_split_warnings(converted, split),
@@ -229,14 +237,21 @@ def _meanings(entries: list[str]) -> dict[str, str]:
     return meanings
 
 
-def _split(options: argparse.Namespace, names: list[str]) -> dict[str, str]:
-    """Image name to split, by lists if any is given, else by shares."""
+def _split(options: argparse.Namespace, names: list[str], annotated: list[str]) -> dict[str, str]:
+    """Image name to split, by lists if any is given, else by shares.
+
+    Shares are drawn among all annotated images, so that an image that is left out for a fault, or is mended, does not
+    move the others between training and validation; among those left alone where a split would have none.
+    """
     lists = {"val": options.val_list, "test": options.test_list}
     lists = {part: path for part, path in lists.items() if path is not None}
     if lists:
         return split_by_lists(names, lists)
     val = options.val if options.val is not None else 0.2 if options.test < 1 else 0.0
-    return split_by_share(names, val, options.test, options.seed)
+    among_left = split_by_share(names, val, options.test, options.seed)
+    among_all = split_by_share({*names, *annotated}, val, options.test, options.seed)
+    split = {name: among_all[name] for name in names}
+    return split if set(split.values()) == set(among_left.values()) else among_left
 
 
 def export(arguments: list[str] | None = None) -> None:

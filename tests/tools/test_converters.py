@@ -354,6 +354,19 @@ def test_split_by_shares(tmp_path):
     }
 
 
+def test_an_image_left_out_for_a_fault_does_not_move_the_others(tmp_path):
+    whole = splits(tmp_path)
+    entries = {name: via_entry(name, SQUARE) for name in TEN}
+    for fault in (whole["train"][3], whole["val"][0]):
+        project = write_json(tmp_path / "project.json", entries)
+        (tmp_path / "sem" / fault).rename(tmp_path / fault)
+        run("via", project, "--images", tmp_path / "sem", "--out", tmp_path / "out")
+        (tmp_path / fault).rename(tmp_path / "sem" / fault)
+        for part, names in whole.items():
+            data = read_annotations(tmp_path / f"out/annotations/{part}.json")
+            assert [image["file_name"] for image in data["images"]] == [name for name in names if name != fault]
+
+
 def test_split_by_lists(tmp_path):
     val, test = tmp_path / "val.txt", tmp_path / "test.txt"
     val.write_text("c\n\nd.png\n")
