@@ -20,16 +20,10 @@ from semsize.metrology import BiasRecord, BiasRecordError
 from semsize.structures.files import file_sha256
 from tio2.cli import quiet_imports
 
-
-def _root() -> Path:
-    """Folder of configs/ and checkpoints/: the repository, or where an installed package keeps its data files."""
-    repository = Path(__file__).parents[1]
-    if (repository / "configs" / "tio2").is_dir():
-        return repository
-    return Path(sysconfig.get_path("data")) / "share" / "tio2"
-
-
-ROOT = _root()
+_REPOSITORY = Path(__file__).parents[1]
+_INSTALLED = Path(sysconfig.get_path("data")) / "share" / "tio2"
+ROOT = _REPOSITORY if (_REPOSITORY / "configs" / "tio2").is_dir() else _INSTALLED
+"""Folder of configs/ and checkpoints/: the repository, or where an installed package keeps its data files."""
 
 
 @dataclass(frozen=True)
