@@ -18,7 +18,7 @@ from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE, Matching, f1_s
 from semsize.metrology.measurands import Measurands, equivalent_circular_diameter, measure
 from semsize.metrology.size_distribution import quantiles
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.overlap import overlaps
+from semsize.structures.overlap import Overlaps, overlaps
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.states import USEFUL_STATES
 
@@ -70,11 +70,29 @@ class ImageComparison:
     truth: ImageTruth
     found: ImageFound
     detections: ImageFound  # what was found, of every score
+    overlaps: Overlaps  # of the true particles with the found ones
     matching: Matching
     true_measurands: Measurands  # of the N true masks
     found_measurands: Measurands  # of the M found masks
-    best_iou_of_truth: np.ndarray  # (N,) largest IoU of each true particle with a found one, 0 without any
-    best_iou_of_found: np.ndarray  # (M,) largest IoU of each found particle with a true one
+
+    @property
+    def best_iou_of_truth(self) -> np.ndarray:
+        """(N,) largest IoU of each true particle with a found one, 0 without any."""
+        best = np.zeros(len(self.truth.masks))
+        np.maximum.at(best, self.overlaps.first, self.overlaps.iou)
+        return best
+
+    @property
+    def best_iou_of_found(self) -> np.ndarray:
+        """(M,) largest IoU of each found particle with a true one, 0 without any."""
+        best = np.zeros(len(self.found.masks))
+        np.maximum.at(best, self.overlaps.second, self.overlaps.iou)
+        return best
+
+    def matched_from(self, min_dice: float) -> Matching:
+        """The matching from another Dice coefficient on."""
+        masks, ignored = (self.truth.masks, self.found.masks), self.truth.ignored
+        return match(*masks, min_dice=min_dice, ignored_regions=ignored, pairs=self.overlaps)
 
     def matched_members(self, group: str) -> np.ndarray:
         """(K,) bool: which pairs are of true particles of one of `GROUPS`."""
@@ -116,9 +134,8 @@ def compare_split(
     """All images of an annotation file's contents against the contents of a predictions file.
 
     >>> image = {"id": 7, "file_name": "a.png", "height": 20, "width": 20}
-    >>> (comparison,) = compare_split({"images": [image], "annotations": []}, predictions=[])
-    >>> comparison.truth.file_name, len(comparison.truth.masks), len(comparison.found.masks)
-    ('a.png', 0, 0)
+    >>> [i.truth.file_name for i in compare_split({"images": [image], "annotations": []}, predictions=[])]
+    ['a.png']
     """
     truths = image_truths(truth)
     images = zip(truths, found_by_image(predictions, truths), strict=True)
@@ -132,18 +149,14 @@ def compare_image(
     counted = found.scores >= min_score
     detections, found = found, ImageFound(found.masks[counted], found.scores[counted])
     pairs = overlaps(truth.masks, found.masks)
-    best_of_truth, best_of_found = np.zeros(len(truth.masks)), np.zeros(len(found.masks))
-    np.maximum.at(best_of_truth, pairs.first, pairs.iou)
-    np.maximum.at(best_of_found, pairs.second, pairs.iou)
     return ImageComparison(
         truth=truth,
         found=found,
         detections=detections,
-        matching=match(truth.masks, found.masks, min_dice=min_dice, ignored_regions=truth.ignored),
+        overlaps=pairs,
+        matching=match(truth.masks, found.masks, min_dice=min_dice, ignored_regions=truth.ignored, pairs=pairs),
         true_measurands=measure(truth.masks, truth.pixel_size),
         found_measurands=measure(found.masks, truth.pixel_size),
-        best_iou_of_truth=best_of_truth,
-        best_iou_of_found=best_of_found,
     )
 
 

@@ -50,6 +50,7 @@ def match(
     *,
     min_dice: float = MIN_DICE,
     ignored_regions: CroppedMasks | None = None,
+    pairs: Overlaps | None = None,
 ) -> Matching:
     """The one-to-one assignment with the most pairs of at least ``min_dice``, and among those the largest sum of Dice.
 
@@ -59,6 +60,7 @@ def match(
         min_dice: pairs below it are no match, in (0, 1].
         ignored_regions: regions (specks, ``iscrowd`` = 1) that excuse an unmatched found mask of which
             `MIN_IGNORED_SHARE` lies in one.
+        pairs: `overlaps` of the two where they are known already.
 
     Raises:
         ValueError: the masks do not belong to one image, or ``min_dice`` is out of range.
@@ -69,7 +71,7 @@ def match(
     """
     if not 0 < min_dice <= 1:
         raise ValueError(f"min_dice {min_dice} must lie in (0, 1]")
-    pairs = overlaps(truth, found)
+    pairs = overlaps(truth, found) if pairs is None else pairs
     kept = _best_pairs(pairs, min_dice)
     unmatched = np.setdiff1d(np.arange(len(found)), pairs.second[kept])
     ignored = np.empty(0, dtype=np.int64)

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.stats import median_abs_deviation
 
 from semsize.metrology.comparison import GROUPS, ImageComparison
-from semsize.metrology.matching import DICE_AT_IOU_50, f1_score, match
+from semsize.metrology.matching import DICE_AT_IOU_50, f1_score
 from semsize.metrology.measurands import MEASURANDS
 from semsize.metrology.size_distribution import DistributionErrors, distribution_errors
 from semsize.structures import CONFIGURATIONS
@@ -193,9 +193,7 @@ def size_measurand(images: Sequence[ImageComparison]) -> str:
 
 def instance_quality(images: Sequence[ImageComparison]) -> InstanceQuality:
     """F1, PQ, instance IoU both ways and foreground IoU."""
-    matchings = [
-        match(i.truth.masks, i.found.masks, min_dice=DICE_AT_IOU_50, ignored_regions=i.truth.ignored) for i in images
-    ]
+    matchings = [image.matched_from(DICE_AT_IOU_50) for image in images]
     right = sum(len(matching.truth) for matching in matchings)
     iou_sum = 0.0
     for matching in matchings:

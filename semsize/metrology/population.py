@@ -55,15 +55,12 @@ def population(states: Sequence[str | None]) -> PopulationSplit:
 def exclusion_effects(
     sizes: np.ndarray, weights: np.ndarray, reasons: Mapping[str, np.ndarray]
 ) -> tuple[Exclusion, ...]:
-    """By how much each reason for leaving particles out changes D50.
+    """By how much each reason for leaving particles out changes D50, in order, also where it applies to none.
 
     Args:
         sizes: (N,) of all particles, positive.
         weights: (N,); a particle that touches the border has none (NaN) and is put back with 1.
         reasons: reason to (N,) bool. A particle with several counts under the first; one without any is kept.
-
-    Returns:
-        An effect for each reason, in order, also where no particle is left out for it.
 
     >>> sizes, weights = np.array([10.0, 20.0, 30.0]), np.array([np.nan, 1.0, 1.0])
     >>> exclusion_effects(sizes, weights, {"border": np.array([True, False, False])})
