@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from semsize.structures.masks import CroppedMasks, shared_pixels
+from semsize.structures.overlap import meeting_boxes
 
 STATES = ("isolated", "complete", "touch_complete", "masked", "unusable")
 USEFUL_STATES = STATES[:4]
@@ -59,17 +60,17 @@ def neighbour_pairs(masks: CroppedMasks, distance_px: float) -> np.ndarray:
     reach = math.floor(distance_px)
     offsets = np.arange(-reach, reach + 1)
     disc = (offsets[:, None] ** 2 + offsets[None, :] ** 2 <= distance_px**2).astype(np.uint8)
-    low, high = masks.origins, masks.origins + masks.sizes
-    filled, placed, pairs = masks.sizes.all(axis=1), list(masks), []
-    for first in np.flatnonzero(filled).tolist():
-        later = slice(first + 1, None)
-        near = ((low[later] < high[first] + reach) & (high[later] > low[first] - reach)).all(axis=1) & filled[later]
-        if not near.any():
-            continue
-        crop, (row, column) = placed[first]
-        grown = cv2.dilate(np.pad(crop, reach), disc), (row - reach, column - reach)
-        seconds = (np.flatnonzero(near) + first + 1).tolist()
-        pairs += [(first, second) for second in seconds if shared_pixels(grown, placed[second])]
+    filled = np.flatnonzero(masks.sizes.all(axis=1))
+    boxes = masks.boxes[filled]
+    first, second = (filled[found] for found in meeting_boxes(boxes + np.array([-reach, -reach, reach, reach]), boxes))
+    is_pair = first < second
+    placed, pairs, grown_number = list(masks), [], -1
+    for number, other in zip(first[is_pair].tolist(), second[is_pair].tolist(), strict=True):
+        if number != grown_number:
+            crop, (row, column) = placed[number]
+            grown, grown_number = (cv2.dilate(np.pad(crop, reach), disc), (row - reach, column - reach)), number
+        if shared_pixels(grown, placed[other]):
+            pairs.append((number, other))
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
