@@ -61,25 +61,25 @@ def main() -> None:
     from semsize.structures import AnnotationError, PredictionError
 
     out = arguments.out or bias_path(arguments.checkpoint)
-    former = arguments.out or find_bias_file(arguments.checkpoint)
+    file_before = arguments.out or find_bias_file(arguments.checkpoint)
     score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
     folders = arguments.images or [None] * len(arguments.pair)
     with one_line_errors(AnnotationError, PredictionError, SEMReadError, ValueError, OSError):
         model = _model_of([predictions for _, predictions in arguments.pair], arguments.checkpoint)
-        before = _records_before(former)
+        before = _records_before(file_before)
         sets = [_compared(*pair, folder, score) for pair, folder in zip(arguments.pair, folders, strict=True)]
         name = arguments.checkpoint.name if arguments.checkpoint else None
         rng = np.random.default_rng(0)
-        validation = make_bias_record(sets, name, model, min_score=score, min_dice=MIN_DICE, rng=rng)
-        records = [*(record for record in before if not _same_use(record, validation)), validation]
+        record = make_bias_record(sets, name, model, min_score=score, min_dice=MIN_DICE, rng=rng)
+        records = [*(former for former in before if not _same_use(former, record)), record]
         write_bias_records(out, records)
-    print(bias_tables(validation))
-    _say_what_is_left_out(sets, validation)
+    print(bias_tables(record))
+    _say_what_is_left_out(sets, record)
     if model is not None:
         print(
             f"holds for {model.engine}, {model.precision}, weights {model.sha256[:8]}…, particles from score {score:g}"
         )
-    print(f"written: {out}, which holds {len(records)} of these")
+    print(f"written: {out}, which holds {len(records)} bias records")
 
 
 def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | None":
@@ -169,10 +169,10 @@ def bias_tables(record: "BiasRecord") -> str:
     return "\n".join(markdown_table(header.split("|"), rows, decimals=2) for header, rows in tables if rows)
 
 
-def _say_what_is_left_out(sets: "list[ComparedSet]", validation: "BiasRecord") -> None:
+def _say_what_is_left_out(sets: "list[ComparedSet]", record: "BiasRecord") -> None:
     images = [image for compared in sets for image in compared.images]
     stating = sum(any(state is not None for state in image.truth.states) for image in images)
-    used = sum(group.images for group in validation.occlusion)
+    used = sum(group.images for group in record.occlusion)
     if used < stating:
         print(
             f"{stating - used} of {stating} images say nothing of the effect of occlusion: of each 5 particles must be "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -37,7 +37,7 @@ ELSEWHERE = "measure outlines made elsewhere (--from-coco, --from-labels, --from
 
 
 class NoOutlinesError(ValueError):
-    """The source of outlines knows nothing of an image."""
+    """The source of outlines has none for an image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +100,12 @@ def find_detector(request: DetectorRequest) -> tuple[OutlineSource, Sequence[Bia
 
 @dataclass(frozen=True)
 class _OutlineFiles:
-    """Outlines out of files, looked up image by image."""
+    """Outlines from files, looked up image by image."""
 
     images: Mapping[Path, Any]  # image file to what the source says of it
     record: dict  # what the source is
     notes: tuple[str, ...] = ()  # what was odd in the source
-    reasons: Mapping[Path, str] = field(default_factory=dict)  # image file to why it cannot be known which are its
+    reasons: Mapping[Path, str] = field(default_factory=dict)  # image file to why its outlines are not used
     batch_size: int = 1
 
     def open(self, processes: int) -> Find:  # noqa: ARG002 - a detector asks for it
@@ -116,9 +116,9 @@ class _OutlineFiles:
         """What it is."""
         return self.record
 
-    def _known(self, path: Path, nothing: str) -> Any:
+    def _known(self, path: Path, unknown: str) -> Any:
         if path not in self.images:
-            raise NoOutlinesError(f"{path}: {self.reasons.get(path, nothing)} in {self.record['path']}")
+            raise NoOutlinesError(f"{path}: {self.reasons.get(path, unknown)} in {self.record['path']}")
         return self.images[path]
 
 
@@ -209,9 +209,8 @@ def outlines_from_labels(
 def outlines_from_rois(folder: Path, files: Sequence[ImageFile]) -> OutlineSource:
     """Outlines of ImageJ's ROI sets, each of the name of its image, as in `read_imagej`; raises as that."""
     account = Account()
-    return _drawn(
-        read_imagej(folder, _image_folder(files), account), _folder_record("ImageJ ROI sets", folder), account
-    )
+    images = read_imagej(folder, _image_folder(files), account)
+    return _drawn(images, _folder_record("ImageJ ROI sets", folder), account)
 
 
 def _image_folder(files: Sequence[ImageFile]) -> ImageFolder:
@@ -227,30 +226,8 @@ def _folder_record(kind: str, folder: Path) -> dict:
 
 
 def _drawn(read: Iterable[SourceImage], record: dict, account: Account) -> DrawnOutlines:
-    images, unused = {}, []
-    for image in read:
-        if image.trouble is None and image.path is not None:
-            images[image.path] = image
-        else:
-            unused.append((image.trouble, (image.path, *image.candidates)))
-    reasons, notes = _why_unused(unused, images, record)
-    return DrawnOutlines(images, record, (*account.lines(3), *notes), reasons)
-
-
-def _why_unused(
-    unused: Iterable[tuple[str | None, Sequence[Path | None]]], images: Container[Path], record: Mapping
-) -> tuple[dict[Path, str], list[str]]:
-    """Why files have no outlines, and a note on how many images of the source are none of the files measured.
-
-    `unused`: trouble of each such image of the source, and the files that it may be of; `images` have outlines.
-    """
-    reasons, unmeasured = {}, 0
-    for trouble, candidates in unused:
-        without = [path for path in candidates if path is not None and path not in images]
-        unmeasured += not without
-        for path in without:
-            reasons.setdefault(path, f"{trouble},")
-    return reasons, [f"{unmeasured} images of {record['path']} are not among those measured"] if unmeasured else []
+    entries = ((image.path, image.trouble, image.candidates, image) for image in read)
+    return DrawnOutlines(*_by_file(entries, record, account))
 
 
 def _predicted(path: Path, images: ImageFolder, record: dict) -> PredictedOutlines:
@@ -264,21 +241,43 @@ def _predicted(path: Path, images: ImageFolder, record: dict) -> PredictedOutlin
         ids[prediction["image"]].add(prediction["image_id"])
     names, account = list(dict.fromkeys((*of_name, *_images_without_particles(path)))), Account()
     matches = images.match([Stated.in_text(name, path.parent) for name in names], account)
-    groups, unused = {}, []
+    entries = []
     for name, match in zip(names, matches, strict=True):
         trouble = match.trouble
         if len(ids[name]) > 1:
             trouble = trouble or f"outlines of {name} under the image ids {sorted(ids[name])}"
-        if trouble is None and match.path is not None:
-            groups[match.path] = list(of_name[name].values())
-        else:
-            unused.append((trouble, (match.path, *match.candidates)))
-    reasons, notes = _why_unused(unused, groups, record)
-    if not groups and not reasons:
-        raise InputError(f"{path}: none of its images is among those given; check both")
+        entries.append((match.path, trouble, match.candidates, list(of_name[name].values())))
     if doubled := len(predictions) - sum(map(len, of_name.values())):
         account.note("files with outlines written twice, each taken once", f"{path.name} ({doubled})")
-    return PredictedOutlines(groups, record, (*account.lines(3), *notes), reasons)
+    source = PredictedOutlines(*_by_file(entries, record, account))
+    if not source.images and not source.reasons:
+        raise InputError(f"{path}: none of its images is among those given; check both")
+    return source
+
+
+def _by_file(
+    entries: Iterable[tuple[Path | None, str | None, Sequence[Path], Any]], record: dict, account: Account
+) -> tuple[dict[Path, Any], dict, tuple[str, ...], dict[Path, str]]:
+    """The fields of a source of outlines from what it says of each image.
+
+    Args:
+        entries: file of an image, trouble that forbids to use its outlines, other files that it may be, and outlines.
+        record: what the source is.
+        account: of its reading.
+    """
+    images, unused, reasons, unmeasured = {}, [], {}, 0
+    for path, trouble, candidates, outlines in entries:
+        if trouble is None and path is not None:
+            images[path] = outlines
+        else:
+            unused.append((trouble, [file for file in (path, *candidates) if file is not None]))
+    for trouble, files in unused:
+        without = [file for file in files if file not in images]
+        unmeasured += not without
+        for file in without:
+            reasons.setdefault(file, f"{trouble},")
+    notes = [f"{unmeasured} images of {record['path']} are not among those measured"] if unmeasured else []
+    return images, record, (*account.lines(3), *notes), reasons
 
 
 def _images_without_particles(path: Path) -> list[str]:

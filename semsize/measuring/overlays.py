@@ -15,7 +15,6 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
-from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 
 from semsize.metrology.matching import Matching
@@ -75,15 +74,12 @@ def drawable(text: str) -> tuple[str, list[str]]:
     Characters that the default font lacks come from any installed font that has all of them; where none has, each is
     written as its escape, such as \u8a66: that tells names apart, which boxes don't.
     """
-    default = Path(findfont(FontProperties()))
-    missing = frozenset(map(ord, text)) - _characters(default)
-    if not missing:
-        return text, list(matplotlib.rcParams["font.family"])
-    family = _family_with(missing)
-    if family is not None:
-        return text, [*matplotlib.rcParams["font.family"], family]
-    plain = "".join(c.encode("ascii", "backslashreplace").decode() if ord(c) in missing else c for c in text)
-    return plain, list(matplotlib.rcParams["font.family"])
+    families = list(matplotlib.rcParams["font.family"])
+    missing = frozenset(map(ord, text)) - _characters(Path(findfont(FontProperties())))
+    if missing and (family := _family_with(missing)) is not None:
+        return text, [*families, family]
+    plain = (c.encode("ascii", "backslashreplace").decode() if ord(c) in missing else c for c in text)
+    return "".join(plain), families
 
 
 @functools.cache
@@ -107,8 +103,8 @@ def _family_with(characters: frozenset[int]) -> str | None:
 def _strip(entries: Sequence[Entry], caption: str, width_px: int) -> np.ndarray:
     """The legend in as few rows as the width allows, (h, w, 3) uint8; wider than asked if one column is."""
     for columns in range(len(entries), 0, -1):
-        legend, figure = _legend_figure(entries, caption, columns, width_px)
-        extent = legend.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+        figure = _legend_figure(entries, caption, columns, width_px)
+        extent = figure.legends[0].get_window_extent(FigureCanvasAgg(figure).get_renderer())
         if extent.width <= width_px:
             break
     width, height = max(width_px, math.ceil(extent.width)), math.ceil(extent.height)
@@ -118,31 +114,23 @@ def _strip(entries: Sequence[Entry], caption: str, width_px: int) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 
 
-def _legend_figure(entries: Sequence[Entry], caption: str, columns: int, width_px: int) -> tuple[Legend, Figure]:
-    figure = Figure(figsize=(width_px / DOTS_PER_INCH, 1), dpi=DOTS_PER_INCH, facecolor=_unit(STRIP_COLOUR))
+def _legend_figure(entries: Sequence[Entry], caption: str, columns: int, width_px: int) -> Figure:
+    def unit(colour: Colour, *opacity: float) -> tuple[float, ...]:
+        return (*(level / 255 for level in colour), *opacity)
+
+    figure = Figure(figsize=(width_px / DOTS_PER_INCH, 1), dpi=DOTS_PER_INCH, facecolor=unit(STRIP_COLOUR))
     handles = []
     for entry in entries:
-        edge = _unit(entry.colour)
-        face = (*edge, FILL_OPACITY if entry.filled else 0.0)
-        handles.append(Patch(edgecolor=edge, facecolor=face, label=entry.label, linewidth=2))
-    font_size = max(SMALLEST_FONT, width_px / CHARACTERS_ACROSS)
+        face = unit(entry.colour, FILL_OPACITY if entry.filled else 0.0)
+        handles.append(Patch(edgecolor=unit(entry.colour), facecolor=face, label=entry.label, linewidth=2))
+    size = max(SMALLEST_FONT, width_px / CHARACTERS_ACROSS)
     title, family = drawable(caption)
     legend = figure.legend(
-        handles=handles,
-        title=title or None,
-        ncols=columns,
-        loc="center",
-        frameon=False,
-        labelcolor="white",
-        fontsize=font_size,
-        title_fontsize=font_size,
-    )
+        handles=handles, title=title or None, ncols=columns, loc="center", frameon=False, labelcolor="white",
+        fontsize=size, title_fontsize=size,
+    )  # fmt: skip
     legend.get_title().set(color="white", fontfamily=family, parse_math=False)
-    return legend, figure
-
-
-def _unit(colour: Colour) -> tuple[float, ...]:
-    return tuple(level / 255 for level in colour)
+    return figure
 
 
 def draw_overlay(

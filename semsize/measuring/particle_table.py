@@ -19,8 +19,7 @@ from semsize.structures.pixel_size import PixelSize
 from semsize.structures.states import STATES
 
 MEASURED_COLUMNS = (*PARTICLE_COLUMNS, "weight", "excluded")
-"""`particles.csv` of a measurement: the columns that it has everywhere, the border weight, and why a particle is left
-out of the distribution (empty: it is in)."""
+"""Columns of a measurement's `particles.csv`; `excluded` says why a particle is left out (empty: it is counted)."""
 
 SCORE, CAPTION, BORDER, TOO_SMALL, NO_PIXEL_SIZE = "score", "caption", "border", "too small", "no pixel size"
 NOT_FULLY_IMAGED, STATE_UNKNOWN = "not fully imaged", "state unknown"
@@ -76,7 +75,7 @@ class ParticleTable:
 def make_table(
     results: Iterable[tuple[ImageResult, PixelSize | None]], states: Mapping[tuple[str, int], str]
 ) -> ParticleTable:
-    """The table of measured images, in their order; nobody is excluded yet.
+    """The table of measured images, in their order; no particle is excluded yet.
 
     It has a column more than the file, ``on_caption``, 1 for particles that touch a text or scale bar in the picture.
 

@@ -21,7 +21,7 @@ from semsize.metrology.metrics import RESIDUAL_MEASURANDS
 from semsize.structures.files import whole_file
 
 PARTICLE_COLUMNS = ("image", "id", "score", "state", "touches_border", "x_px", "y_px", *MEASURANDS)
-"""The columns that `particles.csv` has everywhere; x and y are the centroid's, pixel centres at integers + 0.5."""
+"""The first columns of every `particles.csv`; x and y are the centroid's, pixel centres at integers + 0.5."""
 
 TRUTH_COLUMNS = (
     "configuration",
@@ -32,7 +32,7 @@ TRUTH_COLUMNS = (
     *(f"true_{name}" for name in MEASURANDS),
     *(f"{name.removesuffix('_px')}_residual_percent" for name in RESIDUAL_MEASURANDS),
 )
-"""Those that a comparison with truth adds; ``match`` is matched, missed, false_positive or ignored."""
+"""Columns that a comparison with truth adds; ``match`` is matched, missed, false_positive or ignored."""
 
 OUTCOME_LETTERS = {RIGHT: "1", WRONG: "0", NOT_COUNTED: "-"}
 

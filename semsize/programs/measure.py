@@ -55,9 +55,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--checkpoint", type=Path, metavar="FILE", help="its weights")
     add("--device", default="cpu", help="cpu or cuda (default: cpu)")
     add("--tile", type=int, metavar="PX", help="look at large images in tiles of this size")
-    add(
-        "--overlap", type=int, metavar="PX", help="what tiles share, more than the largest particle (default: a fourth)"
-    )
+    shared = "what tiles share, more than the largest particle (default: a fourth)"
+    add("--overlap", type=int, metavar="PX", help=shared)
     add("--batch-size", type=int, default=1, metavar="N", help="images or tiles looked at together (default: 1)")
     add("--jobs", type=int, default=1, metavar="N", help="processes on this machine (default: 1)")
     add("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="who started several processes")
@@ -67,14 +66,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--crowds-as-particles", action="store_true", help="measure what a COCO file marks as crowds (iscrowd) too")
     add("--from-labels", type=Path, metavar="DIR", help="label images of the images' names and folders")
     add("--suffix", default="", metavar="END", help="of label images' names, such as _mask (default: the usual ones)")
-    add(
-        "--binary",
-        action="store_true",
-        help="label images are masks: their connected pieces are particles",
-    )
-    add(
-        "--from-rois", type=Path, metavar="DIR", help="ImageJ ROI sets of the images' names and folders; groups: states"
-    )
+    add("--binary", action="store_true", help="label images are masks: their connected pieces are particles")
+    sets = "ImageJ ROI sets of the images' names and folders; groups: states"
+    add("--from-rois", type=Path, metavar="DIR", help=sets)
     add("--states", type=Path, metavar="FILE", help="CSV with the columns image, id, state")
     add = parser.add_argument_group("what counts").add_argument
     add("--score", type=float, default=0.5, help="detections below it are left out (default: %(default)s)")
@@ -109,8 +103,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from semsize.measuring.inputs import find_images, without_label_images
     from semsize.measuring.measurement import measure
 
-    settings, options = _settings(arguments), _run_options(arguments)
-    tile = _tile(arguments)
+    settings, options, tile = _settings(arguments)
     ranks, given = ranks_of(arguments.launcher), find_images(arguments.images, arguments.out)
     files = given
     if arguments.from_labels is not None:
@@ -144,17 +137,18 @@ def lines_of(measurement: Measurement) -> list[str]:
     return lines
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
-    from semsize.measuring.inputs import Settings, SettingsError, parse_percent
+def _settings(arguments: argparse.Namespace) -> tuple[Settings, RunOptions, tuple[int, int] | None]:
+    """What decides the numbers, how to run, and size and overlap of tiles, px (None: whole images)."""
+    from semsize.measuring.inputs import RunOptions, Settings, SettingsError, parse_percent
     from semsize.structures.pixel_size import PixelSize
+    from semsize.structures.tiling import check_tiles
 
-    size = arguments.pixel_size
+    size, std, reference = arguments.pixel_size, arguments.calibration_uncertainty, arguments.reference_uncertainty
     try:
         declared = None if size is None else PixelSize.parse(size, source="--pixel-size")
     except ValueError as cause:
         raise SettingsError(f"--pixel-size: {cause}") from None
-    std = arguments.calibration_uncertainty
-    return Settings(
+    settings = Settings(
         score=arguments.score,
         min_size_px=arguments.min_size,
         crop_rows=arguments.crop_rows,
@@ -165,34 +159,22 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         calibration_std=None if std is None else parse_percent(std),
         states_file=arguments.states,
         target_percent=100 * parse_percent(arguments.target),
-        **({} if arguments.reference_uncertainty is None else {"reference_std_px": arguments.reference_uncertainty}),
+        **({} if reference is None else {"reference_std_px": reference}),
     )
-
-
-def _run_options(arguments: argparse.Namespace) -> RunOptions:
-    from semsize.measuring.inputs import RunOptions, SettingsError
-
     if arguments.jobs < 1 or arguments.batch_size < 1:
         raise SettingsError("--jobs and --batch-size are 1 or more")
     command = ("python", *(shlex.quote(word) for word in sys.argv))
-    return RunOptions(arguments.jobs, arguments.xlsx, arguments.rois, arguments.colour, command)
-
-
-def _tile(arguments: argparse.Namespace) -> tuple[int, int] | None:
-    """Size and overlap of tiles, px; None looks at whole images."""
-    from semsize.measuring.inputs import SettingsError
-    from semsize.structures.tiling import check_tiles
-
+    options = RunOptions(arguments.jobs, arguments.xlsx, arguments.rois, arguments.colour, command)
     if arguments.tile is None:
         if arguments.overlap is not None:
             raise SettingsError("--overlap is of tiles; give --tile SIZE too")
-        return None
+        return settings, options, None
     overlap = arguments.tile // 4 if arguments.overlap is None else arguments.overlap
     try:
         check_tiles(arguments.tile, overlap)
     except ValueError as cause:
         raise SettingsError(f"--tile, --overlap: {cause}") from None
-    return arguments.tile, overlap
+    return settings, options, (arguments.tile, overlap)
 
 
 def _source(

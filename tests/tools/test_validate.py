@@ -138,7 +138,7 @@ def test_another_use_of_the_weights_gets_a_record_of_its_own_beside(folder, monk
         run(monkeypatch, *words)
     records = read_bias_records(folder / "model.bias.json")
     assert [record.model.precision for record in records] == ["bfloat16", "float32"]
-    assert "which holds 2 of these" in capsys.readouterr().out
+    assert "which holds 2 bias records" in capsys.readouterr().out
 
 
 def test_records_under_the_former_name_are_taken_over(folder, monkeypatch, capsys):
@@ -149,7 +149,7 @@ def test_records_under_the_former_name_are_taken_over(folder, monkeypatch, capsy
     run(monkeypatch, *words)
     records = read_bias_records(folder / "model.bias.json")
     assert [record.model.precision for record in records] == ["float32", "bfloat16"]
-    assert "which holds 2 of these" in capsys.readouterr().out
+    assert "which holds 2 bias records" in capsys.readouterr().out
 
 
 def test_an_old_record_is_replaced_and_this_is_said(folder, monkeypatch, capsys):
