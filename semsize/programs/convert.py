@@ -56,8 +56,7 @@ def coco(arguments: list[str] | None = None) -> None:
     add("--key", default="state", help=key)
     crowds = "take annotations marked as crowds (iscrowd) as the others, for tools that mark every mask so"
     add("--crowds-as-particles", action="store_true", help=crowds)
-    _add_arguments(parser)
-    options = parser.parse_args(arguments)
+    options = _parse(parser, arguments)
     with one_line_errors(*PEOPLE_ERRORS):
         account, file = Account(), options.annotations
         images = ImageFolder(options.images or file.parent, leave_out=[options.out])
@@ -79,8 +78,7 @@ def label_images(arguments: list[str] | None = None) -> None:
     add("--labels", type=Path, required=True, help="folder of the label images")
     add("--suffix", default="", help="end of the label images' names, such as _mask (default: the usual ones)")
     add("--binary", action="store_true", help="label images are masks: their connected pieces are particles")
-    _add_arguments(parser)
-    options = parser.parse_args(arguments)
+    options = _parse(parser, arguments)
     with one_line_errors(*PEOPLE_ERRORS):
         account = Account()
         apart = [options.out] if options.labels == options.images else [options.out, options.labels]
@@ -100,8 +98,7 @@ def labelme(arguments: list[str] | None = None) -> None:
     parser = _parser(labelme)
     parser.add_argument("annotations", type=Path, metavar="FOLDER", help="folder of the JSON files")
     parser.add_argument("--images", type=Path, help="folder of the images (default: FOLDER)")
-    _add_arguments(parser)
-    options = parser.parse_args(arguments)
+    options = _parse(parser, arguments)
     with one_line_errors(*PEOPLE_ERRORS):
         account = Account()
         images = ImageFolder(options.images or options.annotations, leave_out=[options.out])
@@ -124,8 +121,7 @@ def via(arguments: list[str] | None = None) -> None:
     attribute = "region attribute that holds the state or class (default: %(default)s)"
     add("--attribute", default="state", help=attribute)
     add("--group", metavar="ATTRIBUTE", help="region attribute that the parts of one particle share")
-    _add_arguments(parser)
-    options = parser.parse_args(arguments)
+    options = _parse(parser, arguments)
     with one_line_errors(*PEOPLE_ERRORS):
         account = Account()
         images = ImageFolder(options.images or options.annotations.parent, leave_out=[options.out])
@@ -143,44 +139,31 @@ def imagej_rois(arguments: list[str] | None = None) -> None:
     parser = _parser(imagej_rois)
     parser.add_argument("rois", type=Path, metavar="FOLDER", help="folder of the ROI files")
     parser.add_argument("--images", type=Path, help="folder of the images (default: FOLDER)")
-    _add_arguments(parser)
-    options = parser.parse_args(arguments)
+    options = _parse(parser, arguments)
     with one_line_errors(*PEOPLE_ERRORS):
         account = Account()
         images = ImageFolder(options.images or options.rois, leave_out=[options.out])
         _convert(options, read_imagej(options.rois, images, account), account, f"ImageJ's ROIs in {options.rois}")
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of every converter."""
-    parser.add_argument("--out", type=Path, required=True, help="folder; gets images/<split>, annotations/<split>.json")
-    parser.add_argument(
-        "--val", type=float, metavar="SHARE", help="of images to validate on (default: 0.2; none with --test 1)"
-    )
-    parser.add_argument(
-        "--test", type=float, default=0.0, metavar="SHARE", help="of images to test on; 1: all (default: %(default)s)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the split (default: %(default)s)")
-    parser.add_argument("--val-list", type=Path, metavar="FILE", help="images to validate on, a name a line")
-    parser.add_argument("--test-list", type=Path, metavar="FILE", help="images to test on; all others train")
-    parser.add_argument(
-        "--pixel-size", type=float, metavar="NM", help="nanometres a pixel, for all images (default: from the files)"
-    )
-    parser.add_argument(
-        "--label",
-        action="append",
-        default=[],
-        metavar="NAME=MEANING",
-        help=f"what a label means: {', '.join(MEANINGS)}; may be repeated (states' own names are understood)",
-    )
-    parser.add_argument(
-        "--min-area",
-        type=int,
-        default=1,
-        metavar="PX",
-        help="smaller particles are specks: written with iscrowd 1, in no metric (default: %(default)s)",
-    )
-    parser.add_argument("--keep-empty", action="store_true", help="keep images without a particle, as background")
+def _parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
+    """The command line of a converter, with the options that all of them have."""
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder; gets images/<split>, annotations/<split>.json")
+    val, test = "of images to validate on (default: 0.2; none with --test 1)", "of images to test on; 1: all"
+    add("--val", type=float, metavar="SHARE", help=val)
+    add("--test", type=float, default=0.0, metavar="SHARE", help=f"{test} (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of the split (default: %(default)s)")
+    add("--val-list", type=Path, metavar="FILE", help="images to validate on, a name a line")
+    add("--test-list", type=Path, metavar="FILE", help="images to test on; all others train")
+    size = "nanometres a pixel, for all images (default: from the files)"
+    add("--pixel-size", type=float, metavar="NM", help=size)
+    label = f"what a label means: {', '.join(MEANINGS)}; may be repeated (states' own names are understood)"
+    add("--label", action="append", default=[], metavar="NAME=MEANING", help=label)
+    specks = "smaller particles are specks: written with iscrowd 1, in no metric (default: %(default)s)"
+    add("--min-area", type=int, default=1, metavar="PX", help=specks)
+    add("--keep-empty", action="store_true", help="keep images without a particle, as background")
+    return parser.parse_args(arguments)
 
 
 def _convert(options: argparse.Namespace, images: Iterable[SourceImage], account: Account, source: str) -> None:
@@ -208,10 +191,8 @@ def _convert(options: argparse.Namespace, images: Iterable[SourceImage], account
         if not converted:
             raise ExchangeError(f"{source}: no image with particles is left to write; the lines above say why")
         ignored = sum(len(image.particles) for image in converted)
-        raise ExchangeError(
-            f"{source}: not one particle in {len(converted)} images, but {ignored} regions to ignore; the lines above "
-            "say why"
-        )
+        found = f"not one particle in {len(converted)} images, but {ignored} regions to ignore"
+        raise ExchangeError(f"{source}: {found}; the lines above say why")
     split = _split(options, [image.name for image in converted], annotated)
     lines = [
         split_table(converted, split),
