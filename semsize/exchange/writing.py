@@ -1,4 +1,4 @@
-"""A converted data set on disk: images by split, one annotation file each, and the account of the conversion."""
+"""A converted data set on disk: images by split or fold, one annotation file each, the account of the conversion."""
 
 import contextlib
 import shutil
@@ -42,6 +42,26 @@ def split_by_share(names: Collection[str], val: float, test: float, seed: int) -
         name: "val" if place < val_count else "test" if place < val_count + test_count else "train"
         for place, name in enumerate(order)
     }
+
+
+def assign_folds(particles: Sequence[int], folds: int, rng: np.random.Generator) -> np.ndarray:
+    """(N,) fold, 0 to ``folds`` - 1, in which each of N images is kept back, stratified by its number of particles.
+
+    Images are ranked by their number of particles, equal ones in random order; each run of ``folds`` ranks gives one
+    image to every fold, at random. Thus folds differ by one image at most, and each has its share of crowded ones.
+
+    Raises:
+        ValueError: there are fewer than 2 folds, or fewer images than folds.
+    """
+    if not 2 <= folds <= len(particles):
+        raise ValueError(f"{folds} folds of {len(particles)} images: take 2 folds at least, and as many images")
+    ties = rng.permutation(len(particles))
+    ranked = np.lexsort((ties, particles))  # image of each rank
+    rounds = -(-len(particles) // folds)
+    fold_of_rank = np.concatenate([rng.permutation(folds) for _ in range(rounds)])[: len(particles)]
+    assigned = np.empty(len(particles), np.int64)
+    assigned[ranked] = fold_of_rank
+    return assigned
 
 
 def split_by_lists(names: Sequence[str], lists: Mapping[str, Path]) -> dict[str, str]:

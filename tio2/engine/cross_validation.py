@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
-from semsize.metrology.folds import assign_folds
+from semsize.exchange.writing import assign_folds
 from semsize.structures import read_annotations, read_predictions, write_annotations
 from semsize.structures.files import file_sha256, read_json, write_json
 from tio2.agglomerates import AgglomerateLibrary

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semsize.metrology.folds import assign_folds
+from semsize.exchange.writing import assign_folds
 
 
 @given(st.lists(st.integers(0, 500), min_size=2, max_size=40), st.data())
