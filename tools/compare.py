@@ -3,9 +3,13 @@
 python tools/compare.py work_dirs/* --baseline work_dirs/light_stage2
 python tools/compare.py work_dirs/light_stage2 work_dirs/watershed --fill README.md docs/results.md
 python tools/compare.py work_dirs/* --split cv --baseline work_dirs/light_stage2    # tools/cross_validate.py's
+python tools/compare.py work_dirs/light_nc work_dirs/other --label nc=work_dirs/light_nc "no clipping=work_dirs/other"
 """
 
 import argparse
+import ast
+import re
+from dataclasses import replace
 from pathlib import Path
 
 from semsize.cli import one_line_errors
@@ -18,6 +22,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs; those not tested on the split are named")
     parser.add_argument("--baseline", type=Path, metavar="RUN", help="the run from which differences are taken")
     parser.add_argument("--split", default="val", help="tested split (default: %(default)s)")
+    parser.add_argument(
+        "--label",
+        nargs="+",
+        type=labelled_run,
+        default=[],
+        metavar="NAME=RUN",
+        help="names of rows (default: the first clause of the docstring of each run's config)",
+    )
     parser.add_argument("--out", type=Path, default=Path("work_dirs/comparison"), help="default: %(default)s")
     parser.add_argument(
         "--fill", nargs="+", type=Path, default=[], metavar="FILE.md", help="also put the table between their markers"
@@ -25,17 +37,91 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def labelled_run(text: str) -> tuple[Path, str]:
+    """Folder and name from ``NAME=RUN``."""
+    name, _, run = text.rpartition("=")
+    if not (name and run):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=RUN")
+    return Path(run), name
+
+
+def read_recipes(runs: list, split: str, baseline: Path | None, labels: dict[Path, str]) -> dict:
+    """What each run was made by, by its folder."""
+    from mmengine.config import Config
+
+    from tio2.engine.config import config_changes, effective_settings, initial_weights
+    from tio2.engine.launch import run_config
+    from tio2.reporting.run_comparison import Recipe, RunError
+
+    files = {run.folder: run_config(run.folder, split) for run in runs}
+    configs = {folder: Config.fromfile(file) for folder, file in files.items() if file}
+    base = configs.get(baseline)
+    recipes = {}
+    for run in runs:
+        config = configs.get(run.folder)
+        start = start_weights(run.run.get("start_weights", {}), initial_weights(config) if config else None)
+        changes = tuple(config_changes(config, base)) if config and base else ()
+        effective = repr(sorted(effective_settings(config).items())) if config else ""
+        recipes[run.folder] = Recipe(config_label(run.metrics["config"]), changes, effective, *start)
+    for folder, name in labels.items():
+        if folder not in recipes:
+            raise RunError(f"--label {name}={folder}: {folder} is none of the runs that are compared")
+        unlabelled = recipes[folder]  # of all seeds and folds of the row
+        recipes |= {run: replace(recipe, label=name) for run, recipe in recipes.items() if recipe == unlabelled}
+    return recipes
+
+
+def config_label(config: str) -> str:
+    """The first clause of a config's docstring, without what stands in brackets; its name where it has none."""
+    path = Path(config)
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    first_line = re.sub(r"\s*\([^)]*\)", "", (docstring or path.stem).splitlines()[0])
+    return re.split(r"[.:;](?:\s|$)", first_line)[0]
+
+
+def start_weights(recorded: dict | list[dict] | None, initial: str | None) -> tuple[str | None, tuple[str, ...]]:
+    """Name and SHA-256 of the weights that a run started from; several where each fold starts from its own.
+
+    Args:
+        recorded: `start_weights` of its `run.json`: one file, one of each fold, None without a checkpoint, {} where
+            that is not known.
+        initial: what its network starts from without a checkpoint, such as `ImageNet`; None if that is not known.
+    """
+    starts = recorded if isinstance(recorded, list) else [recorded]
+    files = [start for start in starts if start]
+    if {} in starts or not files:
+        return None if {} in starts else initial, ()
+    names = dict.fromkeys(checkpoint_name(file) for file in files)
+    return ", ".join(names), tuple(sorted({file["sha256"] for file in files if "sha256" in file}))
+
+
+def checkpoint_name(weights: dict) -> str:
+    """Run and epoch of a checkpoint; of other weights the file and the first 8 digits of its SHA-256."""
+    path = Path(weights["path"])
+    if not re.fullmatch(r"epoch_\d+(_step_\d+)?", path.stem):
+        return f"{path.name} {weights.get('sha256', '')[:8]}".strip()
+    fold = re.fullmatch(r"(?:.*/)?([^/]+)/cv/fold_\d+/run", path.parent.as_posix())
+    return f"{fold[1]} {path.stem}, each fold its own" if fold else f"{path.parent.name} {path.stem}"
+
+
+def fill_between_markers(path: Path, text: str) -> None:
+    """Put a text between ``<!-- results -->`` and ``<!-- /results -->`` of a Markdown file."""
+    from tio2.reporting.run_comparison import RunError
+
+    before, begin, filled = path.read_text(encoding="utf-8").partition("<!-- results -->\n")
+    _, end, after = filled.partition("<!-- /results -->")
+    if not (begin and end):
+        raise RunError(f"{path}: has no <!-- results --> … <!-- /results --> to fill; add the two lines")
+    path.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
+
+
 def main() -> None:
     """Read, group, compare, write."""
     arguments = parse_arguments()
     with quiet_imports():
-        from mmengine.config import Config
-
         from semsize.measuring.tables import write_csv
-        from tio2.engine.config import config_changes, effective_settings, initial_weights
-        from tio2.reporting import comparing
-        from tio2.reporting.figures import write_figure
-        from tio2.reporting.runs import RunError, read_run, run_config
+        from tio2.reporting import run_comparison
+        from tio2.reporting.run_comparison import RunError
     with one_line_errors(RunError):
         folders = [folder for folder in arguments.runs if (folder / arguments.split / "metrics.json").is_file()]
         if arguments.baseline and arguments.baseline not in folders:
@@ -45,28 +131,18 @@ def main() -> None:
         for folder in arguments.runs:
             if folder.is_dir() and folder not in folders and folder != arguments.out:
                 print(f"left out: {folder} was not tested on {arguments.split}")
-        runs = [read_run(folder, arguments.split) for folder in folders]
-        files = {folder: run_config(folder, arguments.split) for folder in folders}
-        configs = {folder: Config.fromfile(file) for folder, file in files.items() if file}
-        base = configs.get(arguments.baseline)
-        settings = {
-            folder: comparing.Settings(
-                "; ".join(config_changes(config, base)) if base else "",
-                repr(sorted(effective_settings(config).items())),
-                initial_weights(config),
-            )
-            for folder, config in configs.items()
-        }
-        rows = comparing.rows_of(runs, settings)
+        runs = [run_comparison.read_run(folder, arguments.split) for folder in folders]
+        recipes = read_recipes(runs, arguments.split, arguments.baseline, dict(arguments.label))
+        rows = run_comparison.rows_of(runs, recipes)
         baseline = next((row for row in rows if arguments.baseline in [run.folder for run in row.runs]), None)
-        markdown = comparing.comparison_markdown(rows, baseline)
-        header, cells = comparing.comparison_cells(rows)
+        markdown = run_comparison.comparison_markdown(rows, baseline)
+        cells = run_comparison.comparison_cells(rows)
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "results.md").write_text(markdown, encoding="utf-8")
-        write_csv(arguments.out / "results.csv", header, [dict(zip(header, row, strict=True)) for row in cells])
-        write_figure(arguments.out / "results.png", comparing.comparison_chart(rows))
+        write_csv(arguments.out / "results.csv", list(cells[0]), cells)
+        run_comparison.comparison_chart(rows).savefig(arguments.out / "results.png")
         for file in arguments.fill:
-            comparing.fill_between_markers(file, markdown)
+            fill_between_markers(file, markdown)
     print(markdown)
     print(f"written: {arguments.out}/results.md, .csv, .png")
 

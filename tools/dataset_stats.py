@@ -31,7 +31,7 @@ def read_limits(path: str):
     import numpy as np
     from mmengine.config import Config
 
-    from tio2.reporting.detector_limits import DetectorLimits
+    from tio2.reporting.dataset_statistics import DetectorLimits
 
     if not Path(path).is_file():
         raise ValueError(f"config {path} does not exist; see configs/tio2 for those that do")
@@ -56,7 +56,6 @@ def main(arguments: list[str] | None = None) -> None:
     from semsize.sem import SEMReadError, read_grey
     from semsize.structures import AnnotationError, read_annotations
     from tio2.reporting import dataset_statistics as statistics
-    from tio2.reporting.detector_limits import good_anchors_line, warnings
 
     with one_line_errors(AnnotationError, SEMReadError, ValueError, OSError):
         limits = read_limits(options.config)
@@ -74,13 +73,13 @@ def main(arguments: list[str] | None = None) -> None:
 
                 found.append(statistics.dataset_statistics(path.stem, data, read))
         print(statistics.statistics_table(found))
-        for one in found:
-            if not len(one.boxes_px):
-                images = len(one.particles_per_image)
-                print(f"warning: {one.name}: NOT ONE PARTICLE in {images} images, {one.ignored} regions to ignore")
+        for file in found:
+            name, boxes_px, per_image = file.name, file.boxes_px, file.particles_per_image
+            if not len(boxes_px):
+                print(f"warning: {name}: NOT ONE PARTICLE in {len(per_image)} images, {file.ignored} regions to ignore")
                 continue
-            print(good_anchors_line(one.name, one.boxes_px, limits))
-            for line in warnings(one.name, one.boxes_px, int(one.particles_per_image.max()), limits):
+            print(statistics.good_anchors_line(name, boxes_px, limits))
+            for line in statistics.detector_warnings(name, boxes_px, int(per_image.max()), limits):
                 print(f"warning: {line}")
         options.out.parent.mkdir(parents=True, exist_ok=True)
         statistics.draw_statistics(found, limits).savefig(options.out, dpi=100)

@@ -21,9 +21,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("run", type=Path, help="folder of a tested run")
     parser.add_argument("--split", default="val", help="tested split: folder below the run's (default: %(default)s)")
     parser.add_argument("--data", metavar="ROOT", help="folder of the data set, where it is not the config's own")
-    parser.add_argument(
-        "--min-score", type=float, default=0.5, help="detections count from it on (default: %(default)s)"
-    )
+    parser.add_argument("--min-score", type=float, help="detections count from it on (default: 0.5, the paper's)")
     parser.add_argument("--examples", type=int, default=12, help="of each cause on a sheet (default: %(default)s)")
     parser.add_argument("--columns", type=int, default=4, help="examples in a row (default: %(default)s)")
     parser.add_argument("--random", type=int, metavar="SEED", help="examples drawn at random instead of the worst")
@@ -38,46 +36,43 @@ def main() -> None:
 
         from semsize.measuring.overlays import write_png
         from semsize.measuring.tables import write_csv
-        from semsize.metrology.comparison import compare_image, found_by_image, image_truths
+        from semsize.metrology.comparison import compare_split
         from semsize.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, image_errors
+        from semsize.metrology.matching import OPERATING_SCORE
         from semsize.sem import SEMReadError, read_grey
         from semsize.structures import AnnotationError, PredictionError, read_annotations, read_predictions
         from tio2.engine import launch
         from tio2.engine.config import select_split, split_files
-        from tio2.reporting.error_sheet import Drawn, draw_sheet, false_examples, miss_examples
-        from tio2.reporting.error_tables import ERROR_COLUMNS, error_rows, errors_markdown
-        from tio2.reporting.runs import RunError, run_config
+        from tio2.reporting import errors
+        from tio2.reporting.run_comparison import RunError
     folder = arguments.run / arguments.split
+    min_score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
     kinds = (*launch.PEOPLE_ERRORS, AnnotationError, PredictionError, RunError, SEMReadError)
     with one_line_errors(*kinds):
         predictions = read_predictions(folder / "predictions.json")
-        file = run_config(arguments.run, arguments.split)
+        file = launch.run_config(arguments.run, arguments.split)
         if file is None:
             raise RunError(f"{arguments.run}: holds no config; give the folder of a run that tools/test.py has tested")
         config = Config.fromfile(file)
         split = arguments.split.rpartition("-")[2]
         select_split(config, "train" if split == "cv" else split, folder, data=arguments.data)
         folder_of_images, annotations = split_files(config)
-        truths = image_truths(read_annotations(annotations))
-        founds = found_by_image(predictions, truths)
-        images = [compare_image(t, f, min_score=arguments.min_score) for t, f in zip(truths, founds, strict=True)]
-        greys = [read_grey(folder_of_images / truth.file_name) for truth in truths]
-    errors = [image_errors(*image) for image in zip(images, greys, strict=True)]
-    drawn = [Drawn(*one) for one in zip(images, errors, greys, strict=True)]
-    head = f"{arguments.run.name}, {arguments.split}: errors by cause, score ≥ {arguments.min_score:g}"
+        images = compare_split(read_annotations(annotations), predictions, min_score=min_score)
+        greys = [read_grey(folder_of_images / image.truth.file_name) for image in images]
+    pairs = zip(images, greys, strict=True)
+    judged = [errors.JudgedImage(image, image_errors(image, grey), grey) for image, grey in pairs]
+    head = f"{arguments.run.name}, {arguments.split}: errors by cause, score ≥ {min_score:g}"
     out = folder / "errors"
     out.mkdir(exist_ok=True)
-    text = errors_markdown(images, errors, head)
+    text = errors.errors_markdown(judged, head)
     (out / "errors.md").write_text(text, encoding="utf-8")
-    rows = (row for image, of_image in zip(images, errors, strict=True) for row in error_rows(image, of_image))
-    write_csv(out / "errors.csv", ERROR_COLUMNS, rows)
-    choice = arguments.examples, arguments.random
+    write_csv(out / "errors.csv", errors.ERROR_COLUMNS, (row for image in judged for row in errors.error_rows(image)))
     for name, causes, examples in (
-        ("missed", MISS_CAUSES, miss_examples),
-        ("false_positives", FALSE_CAUSES, false_examples),
+        ("missed", MISS_CAUSES, errors.miss_examples),
+        ("false_positives", FALSE_CAUSES, errors.false_examples),
     ):
-        chosen = examples(drawn, list(causes), *choice)
-        write_png(out / f"{name}.png", draw_sheet(chosen, arguments.columns, head))
+        chosen = examples(judged, list(causes), arguments.examples, arguments.random)
+        write_png(out / f"{name}.png", errors.draw_sheet(chosen, arguments.columns, head))
     print(text)
     print(f"written: {out}/errors.md, errors.csv, missed.png, false_positives.png")
 

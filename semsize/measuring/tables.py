@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -76,6 +77,22 @@ def _csv_cell(value: object) -> object:
 
 def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def read_rows_by_image(path: Path, error: type[ValueError]) -> dict[str, list[dict[str, str]]]:
+    """Rows of one of a test's CSV files, by the name of the image; empty for an image without any.
+
+    Raises:
+        error: it cannot be read; in one line that names the file.
+    """
+    rows = defaultdict(list)
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                rows[row["image"]].append(row)
+    except OSError as cause:
+        raise error(f"{path}: cannot be read ({cause.strerror}); test the run again with tools/test.py") from None
+    return rows
 
 
 def particle_rows(image: ImageComparison) -> Iterator[dict[str, object]]:

@@ -83,11 +83,28 @@ class PairedDifference:
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
+        digits = justified_decimals((self.high - self.low) / 2)
         if np.isnan(self.low):
-            return f"{self.difference:+.3f} (n = {self.images}, too few)"
+            value = "–" if np.isnan(self.difference) else f"{self.difference:+.{digits}f}"
+            return f"{value} (n = {self.images}, too few)"
         seeds = f"; seeds {self.seeds[0]}, {self.seeds[1]}" if self.seeds else ""
-        text = f"{self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}] ({self.method}, n = {self.images}{seeds})"
+        interval = f"[{self.low:+.{digits}f}, {self.high:+.{digits}f}]"
+        text = f"{self.difference:+.{digits}f} {interval} ({self.method}, n = {self.images}{seeds})"
         return text if self.is_shown else f"{text}: no difference shown"
+
+
+def justified_decimals(half_width: float) -> int:
+    """Digits after the point that a 95 % interval of this half width justifies; 2 where there is no interval.
+
+    The half width keeps two significant digits where it begins with 1 or 2, else one (GUM 7.2.6: at most two).
+
+    >>> [justified_decimals(half_width) for half_width in (0.0062, 0.018, 0.36, 1.4, 25.0)]
+    [3, 3, 1, 1, 0]
+    """
+    if not 0 < half_width < np.inf:
+        return 2
+    leading, _, exponent = f"{half_width:.0e}".partition("e")
+    return max(0, (1 if leading in "12" else 0) - int(exponent))
 
 
 Statistic = Callable[[np.ndarray], np.ndarray]
@@ -212,7 +229,7 @@ def t_interval(differences: np.ndarray) -> PairedDifference:
     """Student's interval of the mean of (n,) differences; images where one is not defined (NaN) are left out.
 
     >>> print(t_interval(np.array([0.1, 0.2, 0.3])))
-    +0.200 [-0.048, +0.448] (t, n = 3): no difference shown
+    +0.20 [-0.05, +0.45] (t, n = 3): no difference shown
     """
     known = differences[~np.isnan(differences)]
     count = len(known)

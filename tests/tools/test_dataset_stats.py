@@ -16,9 +16,15 @@ from mmdet.structures.bbox import bbox_overlaps
 
 from scenes import square_grid
 from semsize.structures import dataset, image_record, particle_record, write_annotations
-from tio2.reporting import detector_limits
-from tio2.reporting.dataset_statistics import dataset_statistics, statistics_table
-from tio2.reporting.detector_limits import DetectorLimits, best_overlaps, good_anchors, good_anchors_line
+from tio2.reporting.dataset_statistics import (
+    DetectorLimits,
+    best_overlaps,
+    dataset_statistics,
+    detector_warnings,
+    good_anchors,
+    good_anchors_line,
+    statistics_table,
+)
 
 ROOT = Path(__file__).parents[2]
 BAM = ROOT / "data/bam-tio2-sem"
@@ -40,7 +46,7 @@ LIMITS = DetectorLimits(
 
 
 def warnings(found, limits):
-    return detector_limits.warnings(found.name, found.boxes_px, int(found.particles_per_image.max()), limits)
+    return detector_warnings(found.name, found.boxes_px, int(found.particles_per_image.max()), limits)
 
 
 def annotations(*scenes, pixel_size_nm=2.0):

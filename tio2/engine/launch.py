@@ -67,6 +67,12 @@ def read_config(arguments: argparse.Namespace) -> Config:
     return config
 
 
+def run_config(folder: str | Path, split: str) -> Path | None:
+    """The config of a tested split: the split's own (a cross-validation's) before the folder's; None without any."""
+    folders = Path(folder) / split, Path(folder)
+    return next((file for place in folders for file in sorted(place.glob("*.py"))), None)
+
+
 def parse_options(options: list[str] | None) -> dict:
     """`a.b=1 c=[x,y]` as a dict, read as MMDetection's --cfg-options are."""
     parser = argparse.ArgumentParser()

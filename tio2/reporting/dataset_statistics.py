@@ -1,4 +1,4 @@
-"""What a data set holds: how many particles of which sizes and states."""
+"""What a data set holds, and whether a detector's anchors and caps suit it."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from semsize.metrology import equivalent_circular_diameter
 from semsize.metrology.size_distribution import quantiles
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.states import STATES
-from tio2.reporting.detector_limits import DetectorLimits
 
 PERCENTILES = (1, 50, 99)
+OFFSETS = 64  # distances of two centres over which `good_anchors` integrates
+ENOUGH = 0.5  # good anchors a particle, below which others are advised (docs/notebook/ablations.md has the trainings)
 
 
 @dataclass(frozen=True, eq=False)
 class DatasetStatistics:
-    """Figures of one annotation file; regions to ignore are counted and enter nothing else.
+    """What one annotation file holds; regions to ignore are counted and enter nothing else.
 
     Attributes:
         name: of the file.
         particles_per_image: (I,) int.
         ignored: specks, crowds, regions to ignore.
         ecd_px: (N,) equivalent circular diameters.
-        ecd_nm: (N,) likewise, NaN where the image has no pixel size.
+        ecd_nm: (N,) equivalent circular diameters, NaN where the image has no pixel size.
         boxes_px: (N, 2) widths and heights.
-        states: state, or `unknown`, to count.
-        configurations: configuration, or `unknown`, to count of images.
+        states: state, or `unknown`, to number of particles.
+        configurations: configuration, or `unknown`, to number of images.
         grey_mean: over all pixels, 0-255; NaN without images.
-        grey_std: likewise.
+        grey_std: over all pixels; NaN without images.
     """
 
     name: str
@@ -52,7 +53,7 @@ class DatasetStatistics:
 def dataset_statistics(
     name: str, data: Mapping, read_image: Callable[[str], np.ndarray] | None = None
 ) -> DatasetStatistics:
-    """Figures of an annotation file.
+    """Counts and measures the particles of an annotation file.
 
     Args:
         name: of the file.
@@ -65,7 +66,9 @@ def dataset_statistics(
     ecd_px = equivalent_circular_diameter(np.array([particle["area"] for particle in whole], np.float64))
     sizes_nm = [images[particle["image_id"]]["pixel_size_nm"] for particle in whole]
     ecd_nm = [np.nan if nm is None else PixelSize(nm).to_nm(d) for d, nm in zip(ecd_px, sizes_nm, strict=True)]
-    mean, std = (np.nan, np.nan) if read_image is None else _grey_levels(map(read_image, _file_names(data)))
+    mean, std = (
+        (np.nan, np.nan) if read_image is None else _grey_levels(read_image(i["file_name"]) for i in data["images"])
+    )
     return DatasetStatistics(
         name=name,
         particles_per_image=np.array([per_image[number] for number in images], np.int64),
@@ -140,10 +143,6 @@ def draw_statistics(statistics: Sequence[DatasetStatistics], limits: DetectorLim
     return figure
 
 
-def _file_names(data: Mapping) -> list[str]:
-    return [image["file_name"] for image in data["images"]]
-
-
 def _grey_levels(images: Iterable[np.ndarray]) -> tuple[float, float]:
     """Mean and standard deviation over the pixels of all images."""
     pixels, total, squares = 0, 0.0, 0.0
@@ -158,3 +157,97 @@ def _grey_levels(images: Iterable[np.ndarray]) -> tuple[float, float]:
 
 def _percentile(values: np.ndarray, percentile: float) -> float:
     return float(quantiles(values, (percentile / 100,))[0])
+
+
+@dataclass(frozen=True, eq=False)
+class DetectorLimits:
+    """What a detector can find.
+
+    Attributes:
+        anchors_px: (A, 2) widths and heights, in the image as the network sees it.
+        strides_px: (A,) distance of neighbouring anchors along rows and columns, in the image as the network sees it.
+        scale: enlargement of an image before the network.
+        least_overlap: IoU from which an anchor is trained on a particle at all.
+        good_overlap: IoU from which every anchor is, and not the best one only.
+        instances: cap on detections an image.
+        proposals: cap on proposals an image.
+    """
+
+    anchors_px: np.ndarray
+    strides_px: np.ndarray
+    scale: float
+    least_overlap: float
+    good_overlap: float
+    instances: int
+    proposals: int
+
+
+def detector_warnings(name: str, boxes_px: np.ndarray, most: int, limits: DetectorLimits) -> list[str]:
+    """What of a data set a detector cannot learn or find, one line each; none where all is well.
+
+    A particle no anchor covers: even centred on it, none reaches the least IoU.
+
+    Args:
+        name: of the data set.
+        boxes_px: (N, 2) widths and heights of its particles.
+        most: particles in its fullest image.
+        limits: the detector's.
+    """
+    lines = []
+    boxes = boxes_px * limits.scale
+    missed = best_overlaps(boxes, limits.anchors_px) < limits.least_overlap
+    side = np.sqrt(boxes.prod(axis=1))
+    middle = np.sqrt(limits.anchors_px.prod(axis=1))
+    for kind, chosen in (
+        ("smaller than", missed & (side < middle.min())),
+        ("larger than", missed & (side > middle.max())),
+        ("longer or flatter than", missed & (side >= middle.min()) & (side <= middle.max())),
+    ):
+        if chosen.any():
+            lines.append(
+                f"{name}: {chosen.sum()} particles ({chosen.mean():.2%}) are {kind} any anchor covers "
+                f"(sides {side[chosen].min():.0f} to {side[chosen].max():.0f} px at ×{limits.scale:g}, anchors "
+                f"{middle.min():.0f} to {middle.max():.0f} px): change base_sizes, ratios or the rescaling"
+            )
+    for setting, cap in (("test_cfg.rcnn.max_per_img", limits.instances), ("rpn max_per_img", limits.proposals)):
+        if most > cap:
+            lines.append(f"{name}: {most} particles in an image, but {setting} is {cap}: raise it")
+    return lines
+
+
+def best_overlaps(boxes_px: np.ndarray, anchors_px: np.ndarray) -> np.ndarray:
+    """Largest IoU (N,) of boxes (N, 2) with anchors (A, 2), widths and heights, each pair on one centre."""
+    common = np.minimum(boxes_px[:, None], anchors_px).prod(axis=2)  # (N, A)
+    joint = boxes_px.prod(axis=1)[:, None] + anchors_px.prod(axis=1) - common
+    return (common / joint).max(axis=1, initial=0.0)
+
+
+def good_anchors(boxes_px: np.ndarray, limits: DetectorLimits) -> np.ndarray:
+    """(N,) number of anchors that reach the good IoU with a particle, in the mean over all positions of the particle.
+
+    The centres from which an anchor reaches it fill an area around the particle's centre. An anchor stands once in
+    each square of the stride, so that the area divided by the stride's square is the number of such anchors.
+
+    Args:
+        boxes_px: (N, 2) widths and heights in the image.
+        limits: the detector's.
+    """
+    boxes = boxes_px[:, None] * limits.scale  # (N, 1, 2), beside anchors (A, 2)
+    share = limits.good_overlap / (1 + limits.good_overlap)  # of the sum of both areas, which must be in common
+    good = share * (boxes.prod(2) + limits.anchors_px.prod(1))  # (N, A) px
+    reach, most = (boxes + limits.anchors_px) / 2, np.minimum(boxes, limits.anchors_px)  # (N, A, 2)
+    area = np.zeros(good.shape)
+    for step in (np.arange(OFFSETS) + 0.5) / OFFSETS:  # from one centre to where the two no longer touch
+        common_width = np.minimum(reach[..., 0] * (1 - step), most[..., 0])
+        needed = good / common_width
+        area += np.where(needed <= most[..., 1], reach[..., 1] - needed, 0) * reach[..., 0] / OFFSETS
+    return (4 * area / limits.strides_px**2).sum(axis=1)
+
+
+def good_anchors_line(name: str, boxes_px: np.ndarray, limits: DetectorLimits) -> str:
+    """What `good_anchors` finds in a data set, in the mean, in one line; and below a half what to do."""
+    found = good_anchors(boxes_px, limits).mean() if len(boxes_px) else np.nan
+    reached = f"reach IoU {limits.good_overlap:g} with a particle, in the mean (×{limits.scale:g})"
+    line = f"{name}: {found:.2f} anchors {reached}"
+    advice = ": the same base_sizes on finer strides are more, for short trainings (docs/own-data.md)"
+    return line + advice if found < ENOUGH else line

@@ -8,8 +8,18 @@ from semsize.measuring.overlays import FALSE_POSITIVE, MISSED, TRUE_OUTLINE
 from semsize.metrology.comparison import ImageFound, ImageTruth, compare_image
 from semsize.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, image_errors
 from semsize.structures.masks import CroppedMasks
-from tio2.reporting.error_sheet import FOUND_OUTLINE, Drawn, draw_sheet, false_examples, miss_examples
-from tio2.reporting.error_tables import ERROR_COLUMNS, NOTHING, error_rows, errors_markdown, share_found_right
+from tio2.reporting.errors import (
+    ERROR_COLUMNS,
+    FOUND_OUTLINE,
+    NOTHING,
+    JudgedImage,
+    draw_sheet,
+    error_rows,
+    errors_markdown,
+    false_examples,
+    miss_examples,
+    share_found_right,
+)
 
 SHAPE = (80, 120)
 STATES = ("complete", "masked", "unusable", "complete")
@@ -30,7 +40,7 @@ def scene(number=1, found=(0,), apart=True, states=STATES):
     found_masks = CroppedMasks.cat([masks[list(found)], wrong])
     everything = ImageFound(found_masks, np.array([0.9] * len(found) + [0.6] * len(wrong)))
     image = compare_image(truth, everything)
-    return Drawn(image, image_errors(image, grey), grey)
+    return JudgedImage(image, image_errors(image, grey), grey)
 
 
 def has(picture, colour):
@@ -88,14 +98,14 @@ def test_an_error_larger_than_its_panel_or_at_the_frame_is_drawn():
     found = ImageFound(masks[:0], np.zeros(0))
     image = compare_image(truth, found)
     grey = np.full(shape, 90.0)
-    drawn = [Drawn(image, image_errors(image, grey), grey)]
+    drawn = [JudgedImage(image, image_errors(image, grey), grey)]
     sheet = draw_sheet(miss_examples(drawn, list(MISS_CAUSES), most=2), columns=2)
     assert has(sheet[:-60], MISSED)
 
 
 def test_rows_name_particles_as_the_other_files_do():
     drawn = scene(found=[1])
-    rows = list(error_rows(drawn.image, drawn.errors))
+    rows = list(error_rows(drawn))
     assert [row["error"] for row in rows] == ["miss"] * 3 + ["false positive"]
     assert [row.get("true_id") for row in rows] == [10, 12, 13, None]
     assert rows[-1]["id"] == 2  # the second row of particles.csv
@@ -108,10 +118,9 @@ def test_rows_name_particles_as_the_other_files_do():
 
 def test_tables_count_every_error_once_and_put_the_worst_image_first():
     good, bad = scene(1, found=[0, 1, 2, 3], apart=False), scene(2, found=[0])
-    images, errors = [good.image, bad.image], [good.errors, bad.errors]
     assert share_found_right(good.image) == 1
     assert share_found_right(bad.image) == pytest.approx(2 * 1 / (3 + 1 + 1))
-    text = errors_markdown(images, errors, "run, val")
+    text = errors_markdown([good, bad], "run, val")
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     assert ["all", "2", "1", ""] in cells
     assert ["all", "1", ""] in cells

@@ -1,68 +1,89 @@
-"""Rows are what they are compared as: settings, starts, folds, seeds, and differences paired over images."""
+"""Runs are read back as they were written; rows are recipes, folds, seeds; differences are paired over images."""
 
 import dataclasses
 import itertools
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tested_runs import write_run
 
-from tio2.reporting.comparing import (
-    Settings,
+from tio2.reporting import run_comparison
+from tio2.reporting.run_comparison import (
+    METRICS,
+    Recipe,
+    RunError,
     comparison_cells,
     comparison_chart,
     comparison_markdown,
     difference,
-    fill_between_markers,
-    rows_of,
+    read_run,
 )
-from tio2.reporting.runs import RunError, read_run
+
+
+def rows_of(runs, recipes=None):
+    """Rows of runs; those without a recipe have the label of their config alone."""
+    plain = {run.folder: Recipe(Path(run.metrics["config"]).stem) for run in runs}
+    return run_comparison.rows_of(runs, plain | (recipes or {}))
+
+
+def value(row, metric):
+    """The mean over seeds."""
+    return row.seed_values(metric).mean()
+
+
+def test_what_is_read_back_gives_the_same_values(tmp_path):
+    images = list(read_run(write_run(tmp_path / "run"), "val").images.values())
+    assert METRICS["AP50"](images) == pytest.approx(78 / 101)  # recall 7/9: recalls 0 … 0.77
+    assert METRICS["Dice"](images) == pytest.approx(0.9)
+    assert METRICS["useful found, %"](images) == pytest.approx(100 * 7 / 9)
+    assert METRICS["ECD bias, %"](images) == pytest.approx(0)
+
+
+def test_a_cross_validation_s_own_record_comes_first_and_a_missing_file_is_named(tmp_path):
+    folder = write_run(tmp_path / "run")
+    assert read_run(folder, "val").run["parameters"] == 7
+    (folder / "val" / "run.json").write_text(json.dumps({"parameters": 8}))
+    assert read_run(folder, "val").run == {"parameters": 8}
+    (folder / "val" / "detections.csv").unlink()
+    with pytest.raises(RunError, match=r"detections\.csv: cannot be read"):
+        read_run(folder, "val")
 
 
 def test_folds_are_pooled_and_seeds_averaged(tmp_path):
     folds = [read_run(write_run(tmp_path / f"fold{k}", 2, first=10 * k), "val") for k in range(3)]
-    (row,) = rows_of(folds, {})
+    (row,) = rows_of(folds)
     assert (len(row.seeds), len(row.seeds[0])) == (1, 6)
     seeds = [read_run(write_run(tmp_path / f"seed{k}", 3, missed=k + 1, seed=k), "val") for k in range(2)]
-    (row,) = rows_of(seeds, {})
+    (row,) = rows_of(seeds)
     assert len(row.seeds) == 2
-    assert row.figure("found, %") == pytest.approx(100 * (8 + 7) / 18)
-    assert row.seed_std("found, %") == pytest.approx(100 / 9 / np.sqrt(2))
+    assert value(row, "found, %") == pytest.approx(100 * (8 + 7) / 18)
+    assert np.std(row.seed_values("found, %"), ddof=1) == pytest.approx(100 / 9 / np.sqrt(2))
 
 
 def test_runs_counted_from_other_scores_are_rows_of_their_own(tmp_path):
     folders = [write_run(tmp_path / name) for name in ("usual", "stricter")]
     file = folders[1] / "val" / "metrics.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"counted_from_score": 0.65}))
-    rows = rows_of([read_run(folder, "val") for folder in folders], {})
-    assert [row.name for row in rows] == ["some (val)", "some (val, score ≥ 0.65)"]
+    rows = rows_of([read_run(folder, "val") for folder in folders])
+    assert [row.name for row in rows] == ["some", "some, score ≥ 0.65"]
 
 
 def test_differences_are_paired_and_said(tmp_path):
     base = read_run(write_run(tmp_path / "base", 4), "val")
     better = read_run(write_run(tmp_path / "better", 4, missed=1, config="configs/tio2/better.py"), "val")
-    rows = rows_of([base, better], {better.folder: Settings("epochs: 24 (12)")})
+    rows = rows_of([base, better], {better.folder: Recipe("better", ("epochs: 24 (12)", "lr: 1 (2)"))})
     found = difference(rows[1], rows[0], "found, %")
     assert (found.difference, found.images, found.method) == (pytest.approx(100 / 9), 4, "t")
     text = comparison_markdown(rows, rows[0])
-    assert "epochs: 24 (12)" in text
+    assert "\n- better: epochs: 24 (12); lr: 1 (2)\n" in text
+    assert "epochs" not in text[: text.index("What the configs change from some")]
     assert "(t, n = 4)" in text
-    header, cells = comparison_cells(rows)
-    assert dict(zip(header, cells[0], strict=True))["training, min"] == 2.0
+    assert comparison_cells(rows)[0]["training, min"] == 2.0
     assert "seeds averaged" in text
-    assert "over seeds:" not in text
-
-
-def test_markers_are_filled_and_missing_ones_named(tmp_path):
-    file = tmp_path / "page.md"
-    file.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
-    for text in ("new \\1\n", "newer\n"):
-        fill_between_markers(file, text)
-        assert file.read_text() == f"before\n<!-- results -->\n{text}<!-- /results -->\nafter\n"
-    file.write_text("nothing")
-    with pytest.raises(RunError, match=r"page\.md: has no <!-- results -->"):
-        fill_between_markers(file, "x")
+    assert "Of several seeds" not in text
 
 
 def recorded(folder, **values):
@@ -77,36 +98,47 @@ def test_seeds_are_one_row_whatever_their_folders_and_their_mean_and_spread_are_
         recorded(write_run(tmp_path / f"base_{k}", 3, missed=k + 1, seed=k), seconds=60.0 * (k + 1)) for k in range(3)
     ]
     other = read_run(write_run(tmp_path / "other", 3), "val")
-    settings = {run.folder: Settings("", "lr 1") for run in runs} | {other.folder: Settings("lr: 2 (1)", "lr 2")}
-    rows = rows_of([runs[0], other, *runs[1:]], settings)
-    assert [(row.name, len(row.seeds)) for row in rows] == [("some (val), base_0", 3), ("some (val), other", 1)]
-    header, cells = comparison_cells(rows)
-    first = dict(zip(header, cells[0], strict=True))
+    recipes = {run.folder: Recipe("some", (), "lr 1") for run in runs}
+    recipes[other.folder] = Recipe("some", ("lr: 2 (1)",), "lr 2")
+    rows = rows_of([runs[0], other, *runs[1:]], recipes)
+    assert [(row.name, len(row.seeds)) for row in rows] == [("some, base_0", 3), ("some, other", 1)]
+    first = comparison_cells(rows)[0]
     assert (first["seeds"], first["training, min"]) == (3, 2.0)
     assert first["found, %"] == pytest.approx(100 * 7 / 9)
     text = comparison_markdown(rows, rows[0])
-    assert "Mean and standard deviation over seeds" in text
-    assert "| 77.778 ± 11.111 |" in text
+    assert "after ±, the standard deviation" in text
+    assert re.search(r"\| 77\.78 ± 11\.11 +\|", text)  # every image is alike: no interval, two digits
     assert difference(rows[1], rows[0], "found, %").difference == pytest.approx(0)  # seeds averaged
 
 
-def test_other_settings_or_another_start_are_rows_of_their_own(tmp_path):
-    folders = [write_run(tmp_path / f"run{k}", seed=k) for k in range(4)]
-    starts = [None, None, {"path": "work_dirs/a/epoch_1.pth", "sha256": "1" * 64}]
-    starts.append(starts[2] | {"sha256": "2" * 64})
-    runs = [recorded(folder, start_weights=start) for folder, start in zip(folders, starts, strict=True)]
-    settings = {folder: Settings(initial="ImageNet") for folder in folders} | {folders[1]: Settings(initial="none")}
-    rows = rows_of(runs, settings)
-    assert [row.start for row in rows] == ["ImageNet", "none", "a epoch_1 11111111", "a epoch_1 22222222"]
-    assert [row.start for row in rows_of(runs[2:3], settings)] == ["a epoch_1"]
-    header, cells = comparison_cells(rows)
-    assert dict(zip(header, cells[0], strict=True))["start"] == "ImageNet"
+def test_weights_of_one_name_and_other_content_are_told_apart(tmp_path):
+    runs = [read_run(write_run(tmp_path / f"run{k}", seed=k), "val") for k in range(3)]
+    starts = [("ImageNet", ()), ("a epoch_1", ("1" * 64,)), ("a epoch_1", ("2" * 64,))]
+    recipes = {run.folder: Recipe("some", (), "", *start) for run, start in zip(runs, starts, strict=True)}
+    expected = ["ImageNet", "a epoch_1 11111111", "a epoch_1 22222222"]
+    assert [cells["start"] for cells in comparison_cells(rows_of(runs, recipes))] == expected
+    assert [cells["start"] for cells in comparison_cells(rows_of(runs[1:2], recipes))] == ["a epoch_1"]
+
+
+@pytest.mark.parametrize(("images", "found"), [(4, "94"), (40, "94.4")])
+def test_more_images_justify_more_digits(tmp_path, images, found):
+    """In half of the images 1 of 9 is missed, in the others none: 17/18, known to 5 % of 4 images, to 1.7 % of 40."""
+    runs = [read_run(write_run(tmp_path / str(k), images // 2, missed=k, first=100 * k), "val") for k in range(2)]
+    (row,) = rows_of(runs)
+    assert row.half_width("found, %") == pytest.approx(196 / 18 / np.sqrt(images), rel=0.3)
+    header, _, cells, *_ = ([cell.strip() for cell in line.split("|")] for line in table_lines(row))
+    assert dict(zip(header, cells, strict=True))["found, %"] == found
+
+
+def table_lines(row):
+    """Lines of the table of a single row."""
+    return comparison_markdown([row], None).splitlines()
 
 
 def test_one_seed_named_twice_is_refused(tmp_path):
     runs = [read_run(write_run(tmp_path / name, seed=5), "val") for name in ("one", "two")]
     with pytest.raises(RunError, match=r"one and .*two are trainings of the same settings and the same seed 5"):
-        rows_of(runs, {})
+        rows_of(runs)
 
 
 def folds_of_two_seeds(tmp_path):
@@ -124,9 +156,8 @@ def folds_of_two_seeds(tmp_path):
 def test_folds_are_of_their_seed_in_whatever_order_they_are_named(tmp_path, order):
     """Before, the folds of two seeds were mixed: the first that had room took the next."""
     runs = folds_of_two_seeds(tmp_path)
-    (row,) = rows_of([runs[key] for key in order], {})
-    np.testing.assert_allclose(row.seed_figures("found, %"), [100 * 8 / 9, 100 * 5 / 9])
-    assert row.seed_std("found, %") == pytest.approx(100 * 3 / 9 / np.sqrt(2))
+    (row,) = rows_of([runs[key] for key in order])
+    np.testing.assert_allclose(row.seed_values("found, %"), [100 * 8 / 9, 100 * 5 / 9])
 
 
 def test_a_fold_named_twice_in_one_seed_is_refused(tmp_path):
@@ -136,25 +167,25 @@ def test_a_fold_named_twice_in_one_seed_is_refused(tmp_path):
     with pytest.raises(
         RunError, match=r"fold0 and .*fold1 are trainings .* same seed 3, and both were tested on 2\.png"
     ):
-        rows_of(runs, {})
+        rows_of(runs)
 
 
 def test_runs_that_do_not_tell_their_seed_are_joined_only_where_that_is_clear(tmp_path):
     runs = [dataclasses.replace(run, run={}) for run in folds_of_two_seeds(tmp_path).values()]
-    (row,) = rows_of(runs[:2], {})  # two folds
+    (row,) = rows_of(runs[:2])  # two folds
     assert (len(row.seeds), len(row.seeds[0])) == (1, 4)
-    (row,) = rows_of([runs[0], runs[2]], {})  # the same images twice
+    (row,) = rows_of([runs[0], runs[2]])  # the same images twice
     assert len(row.seeds) == 2
     with pytest.raises(RunError, match=r"no run\.json tells which folds are of one seed"):
-        rows_of(runs, {})
+        rows_of(runs)
     told = list(folds_of_two_seeds(tmp_path / "told").values())
     with pytest.raises(RunError, match=r"seed1fold0: no run\.json tells the training's seed"):
-        rows_of([runs[0], *told[1:]], {})
+        rows_of([runs[0], *told[1:]])
 
 
-def test_a_figure_that_is_not_defined_is_no_zero_in_the_chart(tmp_path, monkeypatch):
+def test_a_value_that_is_not_defined_is_no_zero_in_the_chart(tmp_path, monkeypatch):
     (row,) = rows_of([read_run(write_run(tmp_path / "one"), "val")], {})
-    monkeypatch.setattr(type(row), "figure", lambda _, name: float("nan") if name == "AP50" else 0.0)
+    monkeypatch.setattr(type(row), "seed_values", lambda _, name: np.array([np.nan if name == "AP50" else 0.0]))
     labels = [[text.get_text() for text in axes.texts] for axes in comparison_chart([row]).axes]
     assert labels == [["0"], ["–"], ["0"]]
 
@@ -166,11 +197,11 @@ def test_the_spread_over_seeds_is_in_the_interval_of_two_rows_that_have_one(tmp_
         for name, misses in (("base", (3, 4)), ("better", (1, 2)))
         for k, missed in enumerate(misses)
     ]
-    base, better = rows_of(runs, {})
+    base, better = rows_of(runs)
     found = difference(better, base, "found, %")
     assert (found.low, found.difference, found.high) == pytest.approx((100 / 9, 200 / 9, 300 / 9))
     assert "(bootstrap, n = 20; seeds 2, 2)" in str(found)
-    (single,) = rows_of(runs[:1], {})
+    (single,) = rows_of(runs[:1])
     alone = difference(better, single, "found, %")
     assert (alone.low, alone.high) == pytest.approx((100 / 6, 100 / 6))
     assert "seeds" not in str(alone)

@@ -1,0 +1,174 @@
+"""Three small ablation configs, from training over testing to the table, by the programs a user types."""
+
+import csv
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from processes import environment
+from tested_runs import write_run
+
+ROOT = Path(__file__).parents[2]
+BASE = '''"""Small base (of this test): two steps.
+
+python tools/train.py {folder}/small_base.py
+"""
+
+_base_ = "{root}/configs/tio2/light_stage1.py"
+channels = 32
+data_root = "{data}/"
+model = dict(
+    backbone=dict(pretrained=False),
+    neck=dict(out_channels=channels, norm_cfg=dict(num_groups=8)),
+    rpn_head=dict(in_channels=channels, feat_channels=channels),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=channels),
+        bbox_head=dict(in_channels=channels, fc_out_channels=32),
+        mask_roi_extractor=dict(out_channels=channels),
+        mask_head=dict(num_convs=1, in_channels=channels, conv_out_channels=16),
+    ),
+    train_cfg=dict(rpn=dict(sampler=dict(num=64)), rcnn=dict(sampler=dict(num=32))),
+    test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=60), rcnn=dict(score_thr=0.0, max_per_img=25)),
+)
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    persistent_workers=False,
+    sampler=dict(num_batches=2, batch_size=1),
+    dataset=dict(dataset=dict(data_root=data_root)),
+)
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + "annotations/val.json")
+test_evaluator = dict(ann_file=data_root + "annotations/test.json")
+param_scheduler = [dict(_base_.warm_up, end=2)]
+train_cfg = dict(max_epochs=1, val_begin=9)
+visualizer = dict(vis_backends=[])
+'''
+ROWS = {
+    "small_clipping": '"""Gradients clipped at norm 1."""\n\n_base_ = "./small_base.py"\n'
+    "optim_wrapper = dict(clip_grad=dict(max_norm=1.0))\n",
+    "small_nms": '"""Box NMS at 0.3, instead of 0.5; else the base."""\n\n_base_ = "./small_base.py"\n'
+    "model = dict(test_cfg=dict(rcnn=dict(nms=dict(iou_threshold=0.3))))\n",
+}
+DRIVER = """
+import collections, json, runpy, sys
+import faster_coco_eval
+from semsize.metrology import comparison
+
+calls = collections.Counter()
+
+def counted(owner, name):
+    function = getattr(owner, name)
+    def call(*arguments, **named):
+        calls[name] += 1
+        return function(*arguments, **named)
+    setattr(owner, name, call)
+
+counted(comparison, "compare_image")
+counted(faster_coco_eval.COCOeval_faster, "accumulate")
+for words in json.loads(sys.argv[1]):
+    sys.argv = words
+    calls.clear()
+    runpy.run_path(words[0], run_name="__main__")
+    print("CALLS", words[0], json.dumps(calls))
+"""
+"""Runs programs one after the other in one process, and counts what each compares and evaluates."""
+
+spec = importlib.util.spec_from_file_location("compare_program", ROOT / "tools" / "compare.py")
+tool = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tool)
+
+
+@pytest.fixture(scope="module")
+def compared(rendered_set, tmp_path_factory):
+    """Folder of the comparison, and what the programs printed."""
+    folder = tmp_path_factory.mktemp("ablations")
+    (folder / "small_base.py").write_text(BASE.format(root=ROOT, data=rendered_set, folder=folder), encoding="utf-8")
+    for name, text in ROWS.items():
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    programs = []
+    for name in ("small_base", *ROWS):
+        run = ["--work-dir", str(folder / "runs" / name)]
+        programs += [["tools/train.py", f"{folder}/{name}.py", *run], ["tools/test.py", f"{folder}/{name}.py", *run]]
+    runs = [str(folder / "runs" / name) for name in ("small_base", *ROWS)]
+    label = ["--label", f"clipped={folder}/runs/small_clipping"]
+    programs.append(["tools/compare.py", *runs, "--baseline", runs[0], *label, "--out", f"{folder}/comparison"])
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, json.dumps(programs)],
+        cwd=ROOT,
+        env=environment(PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "comparison", done.stdout
+
+
+def test_a_row_a_config_with_its_label_and_what_it_changes_below_the_table(compared):
+    folder, printed = compared
+    text = (folder / "results.md").read_text(encoding="utf-8")
+    assert text in printed
+    table, _, below = text.partition("\n\n")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert [row[0] for row in rows[2:]] == ["Small base", "clipped", "Box NMS at 0.3, instead of 0.5"]
+    assert rows[0][:4] == ["run", "start", "images", "seeds"]
+    assert {tuple(row[1:4]) for row in rows[2:]} == {("none", "1", "1")}
+    assert "iou_threshold" not in table
+    assert "\n- clipped: optim_wrapper.clip_grad.max_norm: 1.0 (5.0)\n" in below
+    assert "\n- Box NMS at 0.3, instead of 0.5: model.test_cfg.rcnn.nms.iou_threshold: 0.3 (0.5)\n" in below
+    assert "Differences from Small base, paired over images" in below
+    assert "(n = 1, too few)" in below
+    assert (folder / "results.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_csv_file_has_the_values_of_the_tests_unrounded(compared):
+    folder, _ = compared
+    with (folder / "results.csv").open(encoding="utf-8") as stream:
+        rows = {row["run"]: row for row in csv.DictReader(stream)}
+    assert rows["clipped"]["changes"] == "optim_wrapper.clip_grad.max_norm: 1.0 (5.0)"
+    for name, run in (("Small base", "small_base"), ("clipped", "small_clipping")):
+        metrics = json.loads((folder.parent / "runs" / run / "val" / "metrics.json").read_text())["metrics"]
+        assert float(rows[name]["found, %"]) == pytest.approx(metrics["particles/all_found_percent"])
+        assert float(rows[name]["AP50"]) == pytest.approx(metrics["coco/segm_AP50"], abs=1e-6)
+        assert float(rows[name]["parameters"]) > 1e6
+
+
+def test_a_test_compares_each_image_once_and_runs_coco_s_evaluation_four_times(compared):
+    calls = [json.loads(line.split(" ", 2)[2]) for line in compared[1].splitlines() if "CALLS tools/test.py" in line]
+    assert calls == [{"compare_image": 1, "accumulate": 4}] * 3  # masks and boxes, at all scores and at Table 1's point
+
+
+@pytest.fixture
+def program(monkeypatch, tmp_path):
+    """The program with these words after its name; results go to tmp_path/out."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["compare.py", *map(str, words), "--out", str(tmp_path / "out")])
+        tool.main()
+        return (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
+
+    return call
+
+
+def test_a_label_names_all_seeds_of_its_row_and_an_unknown_run_is_refused(program, tmp_path):
+    runs = [write_run(tmp_path / f"seed{k}", seed=k) for k in range(2)]
+    text = program(*runs, "--label", f"two = seeds={runs[1]}")
+    assert text.splitlines()[2].startswith("| two = seeds |")
+    with pytest.raises(SystemExit, match=r"^error: --label x=none: none is none of the runs that are compared$"):
+        program(*runs, "--label", "x=none")
+
+
+def test_markers_are_filled_and_missing_ones_named(program, tmp_path):
+    run, page = write_run(tmp_path / "run"), tmp_path / "page.md"
+    page.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
+    for _ in range(2):
+        text = program(run, "--fill", page)
+        assert page.read_text(encoding="utf-8") == f"before\n<!-- results -->\n{text}<!-- /results -->\nafter\n"
+    page.write_text("nothing")
+    with pytest.raises(SystemExit, match=r"page\.md: has no <!-- results --> … <!-- /results --> to fill"):
+        program(run, "--fill", page)

@@ -1,0 +1,299 @@
+"""Tested runs side by side: folds pooled, seeds averaged, differences paired over images.
+
+Runs of one recipe from the same weights are one row; those of one seed, by run.json, are its folds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from semsize.measuring.report import number
+from semsize.measuring.tables import OUTCOME_LETTERS, UNKNOWN, markdown_table, read_rows_by_image
+from semsize.metrology.intervals import PairedDifference, justified_decimals, paired_difference
+from semsize.metrology.matching import IOU_THRESHOLDS, OPERATING_SCORE, pooled_average_precision
+from semsize.structures.files import read_json
+from semsize.structures.states import USEFUL_STATES
+
+OUTCOME_OF = {letter: outcome for outcome, letter in OUTCOME_LETTERS.items()}
+CHARTED = ("mAP", "AP50", "useful found, %")
+COMPARED = ("mAP", "AP50", "Dice", "useful found, %", "ECD bias, %")
+RESAMPLES = 100  # of the images, for the digits of a value
+
+
+class RunError(ValueError):
+    """A run's folder that cannot be read; the message names the file."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageResult:
+    """What was found in an image: true particles from the operating score on, and all detections."""
+
+    particles: int
+    useful: int
+    found: int
+    useful_found: int
+    dice: np.ndarray  # (K,) of the useful particles that were matched; of all where no state is known
+    ecd_residuals_percent: np.ndarray  # (K,) of the same particles
+    scores: np.ndarray  # (M,) of all detections
+    outcomes: np.ndarray  # (M, 10), see `semsize.metrology.matching.outcomes`
+
+
+@dataclass(frozen=True, eq=False)
+class TestedRun:
+    """A tested split of a run: its folder, ``metrics.json``, ``run.json`` (empty where there is none), its images."""
+
+    folder: Path
+    metrics: dict
+    run: dict
+    images: dict[str, ImageResult]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run was made by, as far as its config and its ``run.json`` say; seeds of one another have the same."""
+
+    label: str
+    changes: tuple[str, ...] = ()  # from the baseline's config, in words
+    effective: str = ""  # all that decides what is trained, as text
+    start: str | None = None  # the weights that it starts from, in words; None if that is not known
+    start_digests: tuple[str, ...] = ()  # SHA-256 of their files; several where each fold starts from its own
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """Runs of one recipe: of each seed the images of all its folds, by name."""
+
+    name: str
+    recipe: Recipe
+    seeds: tuple[Mapping[str, ImageResult], ...]
+    runs: tuple[TestedRun, ...]
+
+    def seed_values(self, metric: str, images: Sequence[str] | None = None) -> np.ndarray:
+        """(S,) value of each seed, pooled over images (all by default, repeats allowed)."""
+        names = self.seeds[0] if images is None else images
+        return np.array([METRICS[metric]([seed[name] for name in names]) for seed in self.seeds])
+
+    def half_width(self, metric: str) -> float:
+        """Half of the 95 % interval over images of the value that is averaged over seeds; NaN for a single image."""
+        images, rng = np.array(list(self.seeds[0])), np.random.default_rng(0)
+        draws = rng.integers(0, len(images), (RESAMPLES, len(images)))
+        ends = np.nanpercentile([self.seed_values(metric, images[draw]).mean() for draw in draws], [2.5, 97.5])
+        return float(ends[1] - ends[0]) / 2 if len(images) > 1 else float("nan")
+
+
+METRICS: dict[str, Callable[[Sequence[ImageResult]], float]] = {
+    "mAP": lambda images: _average_precision(images, slice(None)),
+    "AP50": lambda images: _average_precision(images, slice(0, 1)),
+    "AP75": lambda images: _average_precision(images, slice(5, 6)),
+    "AP90": lambda images: _average_precision(images, slice(8, 9)),
+    "Dice": lambda images: _moment(np.mean, [image.dice for image in images]),
+    "found, %": lambda images: _percent([i.found for i in images], [i.particles for i in images]),
+    "useful found, %": lambda images: _percent([i.useful_found for i in images], [i.useful for i in images]),
+    "ECD bias, %": lambda images: _moment(np.mean, [image.ecd_residuals_percent for image in images]),
+    "ECD spread, %": lambda images: _moment(_std, [image.ecd_residuals_percent for image in images]),
+}
+"""Metric to a function from images, repeats allowed, to its value pooled over them."""
+
+
+def read_run(folder: str | Path, split: str) -> TestedRun:
+    """A tested split of a run; a cross-validation's own ``run.json`` comes before the folder's.
+
+    Raises:
+        RunError: a file is missing or damaged.
+    """
+    folder, tested = Path(folder), Path(folder) / split
+    metrics = read_json(tested / "metrics.json", RunError)
+    records = [file for file in (tested / "run.json", folder / "run.json") if file.is_file()]
+    files = [tested / f"{name}.csv" for name in ("images", "particles", "detections")]
+    rows, particles, detections = (read_rows_by_image(file, RunError) for file in files)
+    images = {name: _image_result(row, particles[name], detections[name]) for name, (row,) in rows.items()}
+    return TestedRun(folder, metrics, read_json(records[0], RunError) if records else {}, images)
+
+
+def rows_of(runs: Sequence[TestedRun], recipes: Mapping[Path, Recipe]) -> list[Row]:
+    """Runs grouped into rows, in the order in which their recipes first come.
+
+    Args:
+        runs: tested splits.
+        recipes: folder of each run to its recipe.
+
+    Raises:
+        RunError: seeds of one row that are the same, or were not tested on the same images.
+    """
+    groups: dict[tuple[Recipe, float], list[TestedRun]] = {}
+    for run in runs:
+        counted_from = run.metrics.get("counted_from_score", OPERATING_SCORE)
+        groups.setdefault((recipes[run.folder], counted_from), []).append(run)
+    labels = Counter((recipe.label, counted_from) for recipe, counted_from in groups)
+    rows = []
+    for (recipe, counted_from), members in groups.items():
+        name = recipe.label if counted_from == OPERATING_SCORE else f"{recipe.label}, score ≥ {counted_from:g}"
+        name = name if labels[recipe.label, counted_from] == 1 else f"{name}, {members[0].folder.name}"
+        rows.append(Row(name, recipe, _seeds(members), tuple(members)))
+    return rows
+
+
+def difference(row: Row, baseline: Row, metric: str, seed: int = 0) -> PairedDifference:
+    """Paired difference of a metric over the images that both rows have.
+
+    Raises:
+        RunError: they have none in common.
+    """
+    common = sorted(set(row.seeds[0]) & set(baseline.seeds[0]))
+    if not common:
+        raise RunError(f"{row.name} and {baseline.name} share no image; test both on the same split")
+    names = np.array(common)
+    values, base = (lambda index, row=row: row.seed_values(metric, names[index]) for row in (row, baseline))
+    return paired_difference(values, base, len(names), np.random.default_rng(seed))
+
+
+def comparison_cells(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """Columns and values of each row, unrounded: metrics averaged over seeds, then what the runs took on average."""
+    table = []
+    for row in rows:
+        metrics, records = [run.metrics for run in row.runs], [run.run for run in row.runs]
+        costs = {
+            "F1": [each["metrics"].get("particles/f1") for each in metrics],
+            "PQ": [each["metrics"].get("particles/panoptic_quality") for each in metrics],
+            "parameters": [records[0].get("parameters")],
+            "training, min": [each["seconds"] / 60 if "seconds" in each else None for each in records],
+            "peak memory, MiB": [each.get("peak_memory_mib") for each in records],
+            "s / image": [each.get("seconds_per_image", {}).get("median") for each in metrics],
+        }
+        cells = {"run": row.name, "changes": "; ".join(row.recipe.changes), "start": _start(row, rows)}
+        cells |= {"images": len(row.seeds[0]), "seeds": len(row.seeds)}
+        cells |= {metric: float(row.seed_values(metric).mean()) for metric in METRICS}
+        cells |= {name: None if None in known else float(np.mean(known)) for name, known in costs.items()}
+        table.append(cells)
+    return table
+
+
+def comparison_markdown(rows: Sequence[Row], baseline: Row | None) -> str:
+    """The table, what the configs change, and the differences from the baseline."""
+    table = [_shown(row, cells) for row, cells in zip(rows, comparison_cells(rows), strict=True)]
+    text = markdown_table(list(table[0]), [list(cells.values()) for cells in table])
+    text += "\nDigits are those that the 95 % interval over images justifies; F1 and PQ have the digits of found.\n"
+    if any(len(row.seeds) > 1 for row in rows):
+        text += "Of several seeds stand the mean and, after ±, the standard deviation.\n"
+    others = [row for row in rows if baseline and row is not baseline]
+    if others:
+        changes = "".join(f"- {row.name}: {'; '.join(row.recipe.changes) or 'nothing'}\n" for row in others)
+        text += f"\nWhat the configs change from {baseline.name}, its values in brackets:\n\n{changes}"
+    paired = [row for row in others if set(row.seeds[0]) & set(baseline.seeds[0])]
+    if paired:
+        table = [[row.name, *(str(difference(row, baseline, name)) for name in COMPARED)] for row in paired]
+        text += (
+            f"\nDifferences from {baseline.name}, paired over images, seeds averaged, with 95 % intervals: from 20 "
+            "images on by a bootstrap that pools and evaluates each resample anew, below that Student's t of the "
+            "images' differences (n = images). The spread over seeds is in an interval that names seeds, and in no "
+            "other:\n\n" + markdown_table(["run", *COMPARED], table)
+        )
+    return text
+
+
+def comparison_chart(rows: Sequence[Row]) -> Figure:
+    """Bars of mAP, AP50 and useful found, a group a row."""
+    figure = Figure(figsize=(10, 1.2 + 0.5 * len(rows)), dpi=110, layout="constrained")
+    heights = np.arange(len(rows))[::-1]
+    for axes, metric in zip(figure.subplots(1, len(CHARTED), sharey=True), CHARTED, strict=True):
+        values = [float(row.seed_values(metric).mean()) for row in rows]
+        bars = axes.barh(heights, np.nan_to_num(values), color="#4477aa")
+        labels = [UNKNOWN if np.isnan(value) else f"{value:.3g}" for value in values]
+        axes.bar_label(bars, labels, padding=2, fontsize=8)
+        axes.set(title=metric, xlim=(0, 115 if metric.endswith("%") else 1.15))
+        axes.set_yticks(heights, [row.name for row in rows], fontsize=8)
+    return figure
+
+
+def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, ImageResult], ...]:
+    """Each seed's images, by ascending seed; runs of one seed are its folds, in whatever order they are named.
+
+    Where no `run.json` tells the seed, runs that share no image are folds of one seed, runs of the same images seeds.
+    """
+    folders = ", ".join(str(run.folder) for run in runs)
+    numbers = [run.run.get("seed") for run in runs]
+    if None in numbers:
+        unknown = ", ".join(str(run.folder) for run, seed in zip(runs, numbers, strict=True) if seed is None)
+        if any(seed is not None for seed in numbers):
+            raise RunError(f"{unknown}: no run.json tells the training's seed, as others' do; name runs that tell it")
+        if len({image for run in runs for image in run.images}) == sum(len(run.images) for run in runs):
+            numbers = [0] * len(runs)
+        elif len({frozenset(run.images) for run in runs}) == 1:
+            numbers = list(range(len(runs)))
+        else:
+            raise RunError(f"{folders}: no run.json tells which folds are of one seed; name a fold each, or whole runs")
+    seeds: dict[int, dict[str, ImageResult]] = {}
+    tested: dict[tuple[int, str], Path] = {}
+    for seed, run in sorted(zip(numbers, runs, strict=True), key=lambda pair: pair[0]):
+        for image in run.images:
+            other = tested.setdefault((seed, image), run.folder)
+            if other != run.folder:
+                raise RunError(
+                    f"{other} and {run.folder} are trainings of the same settings and the same seed {seed}, and both "
+                    f"were tested on {image}; name one of them only"
+                )
+        seeds.setdefault(seed, {}).update(run.images)
+    if len({frozenset(seed) for seed in seeds.values()}) > 1:
+        raise RunError(f"{folders}: these seeds were not tested on the same images; test each on all of them")
+    return tuple(seeds.values())
+
+
+def _shown(row: Row, cells: Mapping[str, object]) -> dict[str, object]:
+    """The cells of the table, with the digits that the intervals of the values justify."""
+    half_widths = {metric: row.half_width(metric) for metric in METRICS}
+    half_widths |= dict.fromkeys(("F1", "PQ"), half_widths["found, %"] / 100)
+    shown = {name: cells[name] for name in ("run", "start", "images", "seeds")}
+    for name, half_width in half_widths.items():
+        decimals, std = justified_decimals(half_width), _std(row.seed_values(name)) if name in METRICS else float("nan")
+        shown[name] = UNKNOWN if cells[name] is None or np.isnan(cells[name]) else f"{cells[name]:.{decimals}f}"
+        shown[name] += "" if np.isnan(std) else f" ± {std:.{decimals}f}"
+    parameters, memory_mib = cells["parameters"], cells["peak memory, MiB"]
+    shown["parameters, million"] = number(parameters and parameters / 1e6, 3)
+    shown["training, min"] = number(cells["training, min"], 2)
+    shown["memory, GiB"] = number(memory_mib and memory_mib / 1024, 2)
+    return shown | {"s / image": number(cells["s / image"], 2)}
+
+
+def _start(row: Row, rows: Sequence[Row]) -> str | None:
+    """What a row starts from; the digests of its files too where other weights have the same name."""
+    recipe = row.recipe
+    others = {other.recipe.start_digests for other in rows if other.recipe.start == recipe.start}
+    digests = recipe.start_digests if len(others) > 1 else ()
+    return recipe.start and " ".join([recipe.start, *(digest[:8] for digest in digests)])
+
+
+def _image_result(row: dict, particles: list[dict], detections: list[dict]) -> ImageResult:
+    matched = [particle for particle in particles if particle["match"] == "matched"]
+    useful = [particle for particle in matched if particle["state"] in USEFUL_STATES]
+    judged = useful if int(row["useful"]) else matched
+    dice, residuals = (np.array([float(row[c]) for row in judged]) for c in ("dice", "ecd_residual_percent"))
+    scores = np.array([float(detection["score"]) for detection in detections])
+    outcomes = np.array([[OUTCOME_OF[letter] for letter in each["outcomes"]] for each in detections], np.int8)
+    counts = int(row["particles"]), int(row["useful"]), len(matched), len(useful)
+    return ImageResult(*counts, dice, residuals, scores, outcomes.reshape(-1, len(IOU_THRESHOLDS)))
+
+
+def _average_precision(images: Sequence[ImageResult], thresholds: slice) -> float:
+    """Mean over some of the IoU thresholds."""
+    particles = sum(image.particles for image in images)
+    outcomes = [image.outcomes[:, thresholds] for image in images]
+    return float(pooled_average_precision([image.scores for image in images], outcomes, particles).mean())
+
+
+def _percent(parts: Sequence[int], wholes: Sequence[int]) -> float:
+    return 100 * sum(parts) / sum(wholes) if sum(wholes) else float("nan")
+
+
+def _moment(function: Callable[[np.ndarray], float], parts: Sequence[np.ndarray]) -> float:
+    values = np.concatenate(parts)
+    return float(function(values)) if values.size else float("nan")
+
+
+def _std(values: np.ndarray) -> float:
+    return float(values.std(ddof=1)) if values.size > 1 else float("nan")
