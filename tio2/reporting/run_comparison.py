@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from semsize.measuring.report import number
-from semsize.measuring.tables import OUTCOME_LETTERS, UNKNOWN, markdown_table, read_rows_by_image
+from semsize.measuring.report import DASH, number
+from semsize.measuring.tables import OUTCOME_LETTERS, markdown_table, read_rows_by_image
 from semsize.metrology.intervals import PairedDifference, justified_decimals, paired_difference
 from semsize.metrology.matching import IOU_THRESHOLDS, OPERATING_SCORE, pooled_average_precision
 from semsize.structures.files import read_json
@@ -204,7 +204,7 @@ def comparison_chart(rows: Sequence[Row]) -> Figure:
     for axes, metric in zip(figure.subplots(1, len(CHARTED), sharey=True), CHARTED, strict=True):
         values = [float(row.seed_values(metric).mean()) for row in rows]
         bars = axes.barh(heights, np.nan_to_num(values), color="#4477aa")
-        labels = [UNKNOWN if np.isnan(value) else f"{value:.3g}" for value in values]
+        labels = [DASH if np.isnan(value) else f"{value:.3g}" for value in values]
         axes.bar_label(bars, labels, padding=2, fontsize=8)
         axes.set(title=metric, xlim=(0, 115 if metric.endswith("%") else 1.15))
         axes.set_yticks(heights, [row.name for row in rows], fontsize=8)
@@ -251,7 +251,7 @@ def _shown(row: Row, cells: Mapping[str, object]) -> dict[str, object]:
     shown = {name: cells[name] for name in ("run", "start", "images", "seeds")}
     for name, half_width in half_widths.items():
         decimals, std = justified_decimals(half_width), _std(row.seed_values(name)) if name in METRICS else float("nan")
-        shown[name] = UNKNOWN if cells[name] is None or np.isnan(cells[name]) else f"{cells[name]:.{decimals}f}"
+        shown[name] = DASH if cells[name] is None or np.isnan(cells[name]) else f"{cells[name]:.{decimals}f}"
         shown[name] += "" if np.isnan(std) else f" ± {std:.{decimals}f}"
     parameters, memory_mib = cells["parameters"], cells["peak memory, MiB"]
     shown["parameters, million"] = number(parameters and parameters / 1e6, 3)
