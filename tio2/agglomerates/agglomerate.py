@@ -14,12 +14,8 @@ from semsize.structures.states import neighbour_pairs
 FLIPS = (None, *FLIP_AXES)
 MEDIAN_PX = 5  # paper §3.2
 
-JOIN_PX = 4.0
-"""Annotators leave one empty pixel between touching particles; two more close the particles' diffuse borders."""
-
-MARGIN_PX = 6
-"""Kept around the particles: their diffuse border, and what rotation needs beyond it."""
-
+JOIN_PX = 4.0  # annotators leave one empty pixel between touching particles; two more close their diffuse borders
+MARGIN_PX = 6  # kept around the particles: their diffuse border, and what rotation needs beyond it
 PARTICLE_KEYS = (
     *("state", "source_state", "iscrowd", "visible_fraction", "truncated"),
     *("ecd_nm", "feret_min_nm", "feret_max_nm"),
@@ -112,8 +108,8 @@ def cut_agglomerates(
         else:
             crop = image[top:bottom, left:right].astype(np.float32)
             known = tuple({k: particles[i][k] for k in PARTICLE_KEYS if k in particles[i]} for i in members)
-            inside = group.crop((left, top, right, bottom))
-            kept.append(Agglomerate(crop, inside, known, record["file_name"], record["pixel_size_nm"]))
+            cropped = group.crop((left, top, right, bottom))
+            kept.append(Agglomerate(crop, cropped, known, record["file_name"], record["pixel_size_nm"]))
     return kept, left_out
 
 
@@ -187,12 +183,12 @@ def cut_out(agglomerate: Agglomerate, seam: Seam) -> Cutout:
             f"agglomerate of {agglomerate.source}: its margin is narrower than a border of {seam.border_px} px; "
             "build the library with a wider one"
         )
-    top, left = (int(edge) for edge in low - seam.reach_px)
-    shape = tuple(int(side) for side in high - low + 2 * seam.reach_px)
-    silhouette = agglomerate.masks.union().astype(np.uint8)
-    region = cv2.dilate(_window(silhouette, (top, left), shape), disc(seam.border_px))
+    reach = seam.reach_px
+    window = tuple(slice(first, last + 2 * reach) for first, last in zip(low, high, strict=True))  # of the padded crop
+    silhouette = np.pad(agglomerate.masks.union().astype(np.uint8), reach)[window]
+    region = cv2.dilate(silhouette, disc(seam.border_px))
     band = cv2.dilate(region, disc(seam.band_px)) - cv2.erode(region, disc(seam.band_px))
-    return Cutout(_window(agglomerate.image, (top, left), shape), region, band, (top, left))
+    return Cutout(np.pad(agglomerate.image, reach)[window], region, band, tuple((low - reach).tolist()))
 
 
 def composite(background: np.ndarray, placed: Iterable[tuple[Cutout, tuple[int, int]]], seam: Seam) -> np.ndarray:
@@ -222,13 +218,3 @@ def disc(radius_px: int) -> np.ndarray:
     """Structuring element of all pixels no further than the radius."""
     offsets = np.arange(-radius_px, radius_px + 1)
     return (offsets[:, None] ** 2 + offsets[None] ** 2 <= radius_px**2).astype(np.uint8)
-
-
-def _window(image: np.ndarray, origin: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
-    """An array's part from `origin` on, zero where that reaches beyond it."""
-    (top, left), (height, width) = origin, shape
-    part = image[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
-    out = np.zeros(shape, image.dtype)
-    row, column = max(-top, 0), max(-left, 0)
-    out[row : row + part.shape[0], column : column + part.shape[1]] = part
-    return out

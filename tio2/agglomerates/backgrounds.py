@@ -153,8 +153,7 @@ def without_shadow(image: np.ndarray, distance: np.ndarray, halo_px: float = HAL
     """The image (H, W) float32 with the particles' shadow on bare background lifted.
 
     Particles keep electrons from the detector: the background darkens towards them, noticeably to some hundred pixels.
-    The mean level of bare pixels by distance, made to rise with it, is measured on the image itself. Pixels within the
-    halo are not bare and stay as they are.
+    The mean level of bare pixels by distance, made to rise with it, is measured on the image itself. The halo stays.
     """
     edges = halo_px + SHADOW_PX * np.linspace(0, 1, 21) ** 2  # finer where the shadow is steep
     number = np.digitize(distance, edges, right=True)  # 0: not bare, 21: out of the shadow
@@ -207,7 +206,7 @@ def lay_grain(
         grain: (H, W) float32, grey levels above the smooth field; used where bare.
         bare: (H, W) bool.
         shape: of the frame that is asked for.
-        rng: draws the places.
+        rng: draws where tiles come from.
         wanted: (shape) bool, where grain is needed; elsewhere zeros may be left. None: everywhere.
         tile_px: side of a tile without its seams; halved until a bare place of that size exists.
 

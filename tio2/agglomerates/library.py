@@ -159,10 +159,7 @@ class AgglomerateLibrary(Sequence):
 
 
 class _SavedAgglomerates(Sequence):
-    """The agglomerates of a file; each is read when it is first asked for and then kept, up to _CACHED of them.
-
-    Each process opens the file for itself, so that data workers may share the object.
-    """
+    """The agglomerates of a file, each read when first used and then kept, up to _CACHED; processes may share it."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)

@@ -23,8 +23,7 @@ from tio2.agglomerates.agglomerate import FLIPS, Agglomerate, Cutout, Seam, comp
 from tio2.agglomerates.backgrounds import Backgrounds
 from tio2.agglomerates.library import AgglomerateLibrary, encode_grey
 
-Box = tuple[int, int, int, int]
-"""(top, left, bottom, right) in pixels, half-open."""
+Box = tuple[int, int, int, int]  # (top, left, bottom, right) in pixels, half-open
 
 
 @dataclass(frozen=True, eq=False)
