@@ -16,7 +16,8 @@ SEMSIZE = {  # room: rooms of semsize that it may import
     "exchange": {"structures", "sem"},
     "metrology": {"structures"},
     "synthesis": {"structures", "sem"},
-    "measuring": {"structures", "sem", "exchange", "metrology"},
+    "detecting": {"structures", "sem"},
+    "measuring": {"structures", "sem", "exchange", "metrology", "detecting"},
     "programs": {"structures", "exchange", "metrology", "synthesis", "measuring", "cli"},
 }
 PLAIN = {"agglomerates": set(), "baselines": set(), "reporting": set()}  # rooms of tio2 without torch

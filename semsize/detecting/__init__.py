@@ -1,0 +1,1 @@
+"""Finding particles with any engine, at several scales and in tiles."""

@@ -1,0 +1,119 @@
+"""What looking at an image at several scales gains, from tests of one model at one scale each.
+
+for s in 0.375 0.75 1.5; do
+  python tools/test.py configs/tio2/light_free.py checkpoints/light_free.pth --data data/emps --work-dir work_dirs/x$s \
+      --cfg-options val_dataloader.dataset.pipeline.1.scale_factor=$s model.test_cfg.flips=None
+done
+python tools/benchmarks/scales.py data/emps/annotations/val.json 0.375=work_dirs/x0.375/emps-val \
+    0.75=work_dirs/x0.75/emps-val 1.5=work_dirs/x1.5/emps-val --beside mirror=work_dirs/mirror/emps-val
+
+Scales are joined by non-maximum suppression of masks, the reference, and by size (`semsize/detecting/joining.py`).
+Seconds are means over the tests' images, added up.
+"""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from semsize.cli import one_line_errors
+from semsize.detecting.joining import Joined, join_scales
+from semsize.measuring.tables import markdown_table
+from semsize.structures import AnnotationError, CroppedMasks, PredictionError, read_annotations, read_predictions
+from semsize.structures.files import read_json
+from semsize.structures.overlap import overlaps
+from tio2.evaluation import average_precision
+
+COLUMNS = ("looked at", "joined by", "AP50", "mAP", "AP75", "AP90", "s / image")
+
+
+@dataclass(frozen=True)
+class ScaleTest:
+    """A test at one scale: its predictions by image, in the file's order."""
+
+    scale: float
+    by_image: Mapping[int, list[dict]]
+    seconds: float
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("truth", type=Path, help="annotation file of the images that were tested")
+    parser.add_argument("tests", nargs="+", metavar="SCALE=FOLDER", help="folder of a test at this enlargement")
+    parser.add_argument("--beside", action="append", default=[], metavar="NAME=FOLDER", help="a test shown as it is")
+    return parser.parse_args()
+
+
+def read_test(folder: Path, scale: float) -> ScaleTest:
+    """Predictions and seconds of a test's folder."""
+    by_image = defaultdict(list)
+    for prediction in read_predictions(folder / "predictions.json"):
+        by_image[prediction["image_id"]].append(prediction)
+    seconds = read_json(folder / "metrics.json", PredictionError)["seconds_per_image"]["mean"]
+    return ScaleTest(scale, by_image, seconds)
+
+
+def suppress(masks: CroppedMasks, scores: np.ndarray, scale_index: np.ndarray, scales: Sequence[float]) -> Joined:
+    """Non-maximum suppression of masks at IoU 0.5, the reference; the scales play no part."""
+    del scale_index, scales
+    pairs = overlaps(masks, masks)
+    partners = defaultdict(list)
+    for first, second, iou in zip(pairs.first.tolist(), pairs.second.tolist(), pairs.iou.tolist(), strict=True):
+        if iou >= 0.5 and first != second:
+            partners[first].append(second)
+    kept = np.zeros(len(masks), bool)
+    for number in np.argsort(-scores, kind="stable").tolist():
+        kept[number] = not kept[partners[number]].any()
+    index = np.flatnonzero(kept)
+    return Joined(index, scores[index])
+
+
+def joined_predictions(tests: Sequence[ScaleTest], join: Callable[..., Joined]) -> list[dict]:
+    """Predictions of all images, those of several scales joined."""
+    scales, joined = [test.scale for test in tests], []
+    for image_id in sorted(set().union(*(test.by_image for test in tests))):
+        found = [(index, each) for index, test in enumerate(tests) for each in test.by_image.get(image_id, [])]
+        masks = CroppedMasks.from_rles([each["segmentation"] for _, each in found])
+        scores = np.array([each["score"] for _, each in found])
+        particles = join(masks, scores, np.array([index for index, _ in found]), scales)
+        for number, score in zip(particles.index.tolist(), particles.scores.tolist(), strict=True):
+            joined.append(found[number][1] | {"score": score})
+    return joined
+
+
+def main() -> None:
+    """Read, join, evaluate, print."""
+    arguments = parse_arguments()
+    with one_line_errors(AnnotationError, PredictionError):
+        truth = read_annotations(arguments.truth)
+        named = [entry.rpartition("=") for entry in arguments.tests]
+        tests = sorted((read_test(Path(folder), float(scale)) for scale, _, folder in named), key=lambda t: t.scale)
+        rows = []
+
+        def add_row(name: str, joining: str, predictions: list[dict], seconds: float) -> None:
+            precision = average_precision(truth, predictions, "segm").uncapped
+            values = (precision.AP50, precision.mAP, precision.AP75, precision.AP90)
+            rows.append([name, joining, *values, f"{seconds:.2f}"])
+
+        for name, _, folder in (entry.rpartition("=") for entry in arguments.beside):
+            test = read_test(Path(folder), 1.0)
+            add_row(name, "–", [each for found in test.by_image.values() for each in found], test.seconds)
+        for first in range(len(tests)):
+            for stop in range(first + 1, len(tests) + 1):
+                chosen = tests[first:stop]
+                name, seconds = ", ".join(f"×{test.scale:g}" for test in chosen), sum(test.seconds for test in chosen)
+                if len(chosen) == 1:
+                    found = [each for found in chosen[0].by_image.values() for each in found]
+                    add_row(name, "–", found, seconds)
+                else:
+                    add_row(name, "suppression", joined_predictions(chosen, suppress), seconds)
+                    add_row(name, "size", joined_predictions(chosen, join_scales), seconds)
+        print(markdown_table(COLUMNS, rows))
+
+
+if __name__ == "__main__":
+    main()
