@@ -69,7 +69,9 @@ def render_image(settings: RenderSettings, number: int) -> RenderedImage:
     truth = truth_of(scene)
     if settings.data_bar:
         pixels = add_data_bar(pixels, settings.pixel_size_nm)
-        truth = replace(truth, visible=truth.visible.pad(pixels.shape), full=truth.full.pad(pixels.shape))
+        truth = replace(
+            truth, visible=truth.visible.expand(pixels.shape, 0, 0), full=truth.full.expand(pixels.shape, 0, 0)
+        )
     return RenderedImage(pixels, scene, truth, preset.configuration)
 
 

@@ -67,7 +67,7 @@ def shape_mask(kind, length, ratio, angle, phase):
 def measured(kind, length, ratio, angle, phases):
     masks = [CroppedMasks.from_full(shape_mask(kind, length, ratio, angle, phase)[None]) for phase in phases]
     frame = (300, 300)
-    return measure(CroppedMasks.cat([one.pad(frame) for one in masks]))
+    return measure(CroppedMasks.cat([one.expand(frame, 0, 0) for one in masks]))
 
 
 PHASES = np.random.default_rng(0).uniform(-0.5, 0.5, (6, 2))
