@@ -1,6 +1,8 @@
 """Every window lies over a particle.
 
-tools/ablations.sh focus                        # four folds, beside tools/ablations.sh base
+    python tools/train.py configs/tio2/ablations/light_focus.py
+
+Trained in four folds by tools/ablations.sh: docs/notebook/ablations.md.
 """
 
 _base_ = "./light_base.py"
