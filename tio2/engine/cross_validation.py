@@ -244,7 +244,7 @@ def _run(words: list[str], fold: Fold) -> None:
         if code in (-number, 128 + number):
             raise TrainingStopped(f"{what} was stopped by {number.name}; the same command goes on", number)
     if code:
-        raise ConfigError(f"{what} ended with code {code}; see above")
+        raise ConfigError(f"{what} ended with code {code}; its messages above say why")
 
 
 def pooled_predictions(folds: list[Fold]) -> list[dict]:
