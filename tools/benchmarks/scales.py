@@ -25,7 +25,10 @@ from semsize.measuring.tables import markdown_table
 from semsize.structures import AnnotationError, CroppedMasks, PredictionError, read_annotations, read_predictions
 from semsize.structures.files import read_json
 from semsize.structures.overlap import overlaps
-from tio2.evaluation import average_precision
+from tio2.cli import quiet_imports
+
+with quiet_imports():
+    from tio2.evaluation import average_precision
 
 COLUMNS = ("looked at", "joined by", "AP50", "mAP", "AP75", "AP90", "s / image")
 
