@@ -31,6 +31,11 @@ def multiply(image: np.ndarray, factor: float) -> np.ndarray:
     return adjust_contrast(image, factor)
 
 
+def invert(image: np.ndarray) -> np.ndarray:
+    """Grey levels 255 - v: dark particles on bright ground, as a transmission detector or an inverted picture shows."""
+    return np.float32(255) - image
+
+
 def in_grey_levels(image: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Calls a function of float32 0-255 on an image of 8 bits, 16 bits or float, and gives back the image's own type.
 

@@ -5,8 +5,8 @@ import pytest
 from mmdet.registry import TRANSFORMS
 from mmdet.utils import register_all_modules
 
-from semsize.sem.degradation import add_gaussian_noise, change_contrast, gaussian_blur, multiply
-from tio2.datasets import OneOrMoreOf, SEMContrast, SEMGaussianBlur, SEMGaussianNoise, SEMMultiply
+from semsize.sem.degradation import add_gaussian_noise, change_contrast, gaussian_blur, invert, multiply
+from tio2.datasets import OneOrMoreOf, SEMContrast, SEMGaussianBlur, SEMGaussianNoise, SEMInvert, SEMMultiply
 from tio2.datasets.sampling import sample_generator
 
 IMAGE = np.repeat(np.random.default_rng(0).uniform(20, 120, (60, 80, 1)).astype(np.float32), 3, axis=2)
@@ -72,6 +72,23 @@ def test_multiply_scales_and_saturates():
     assert multiply(IMAGE, 9).max() == 255
 
 
+@pytest.mark.parametrize(("dtype", "steps"), [(np.float32, 1), (np.uint8, 1), (np.uint16, 257)])
+def test_inversion_turns_levels_about_the_middle_of_their_range_and_back(dtype, steps):
+    stored = (np.rint(IMAGE) * steps).astype(dtype)
+    step = SEMInvert(prob=1.0)
+    done = step.transform(sample(stored))["img"]
+    assert done.dtype == dtype
+    np.testing.assert_array_equal(done, (255 * steps - stored.astype(np.float64)).astype(dtype))
+    np.testing.assert_array_equal(step.transform(sample(done))["img"], stored)
+    np.testing.assert_array_equal(invert(IMAGE), 255 - IMAGE)
+
+
+def test_a_share_of_the_samples_is_inverted():
+    step = TRANSFORMS.build({"type": "SEMInvert", "prob": 0.3})
+    inverted = [bool((step.transform(sample(k=k))["img"] != IMAGE).any()) for k in range(300)]
+    assert sum(inverted) == pytest.approx(90, abs=32)  # four standard deviations
+
+
 def test_one_or_more_are_applied_every_number_as_likely():
     parts = [{"type": "SEMMultiply", "factor_range": (0.5, 0.5)}] * 3
     step = OneOrMoreOf(parts)
@@ -96,6 +113,8 @@ def test_errors_are_one_line():
         sample_generator({})
     with pytest.raises(ValueError, match="SEMContrast"):
         SEMContrast((2.0, 1.0))
+    with pytest.raises(ValueError, match="SEMInvert"):
+        SEMInvert(prob=1.5)
     with pytest.raises(ValueError, match="OneOrMoreOf"):
         OneOrMoreOf([])
     with pytest.raises(TypeError, match="float64"):

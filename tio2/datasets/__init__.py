@@ -12,6 +12,7 @@ from tio2.datasets.transforms import (
     SEMContrast,
     SEMGaussianBlur,
     SEMGaussianNoise,
+    SEMInvert,
     SEMMultiply,
 )
 
@@ -31,6 +32,7 @@ __all__ = [
     "SEMContrast",
     "SEMGaussianBlur",
     "SEMGaussianNoise",
+    "SEMInvert",
     "SEMMultiply",
     "SeededDataset",
 ]

@@ -14,7 +14,7 @@ from mmdet.datasets.transforms import RandomCrop, Resize
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes
 
-from semsize.sem.degradation import add_gaussian_noise, change_contrast, gaussian_blur, in_grey_levels, multiply
+from semsize.sem.degradation import add_gaussian_noise, change_contrast, gaussian_blur, in_grey_levels, invert, multiply
 from tio2.datasets.sampling import sample_generator
 
 # ruff: noqa: NPY002 - SeededDataset seeds NumPy's global generator
@@ -220,6 +220,22 @@ class SEMMultiply(_SEMTransform):
 
     def _degraded(self, image: np.ndarray, value: float, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002
         return multiply(image, value)
+
+
+@TRANSFORMS.register_module()
+class SEMInvert(BaseTransform):
+    """Inverts a share `prob` of the images, float32 0-255 or of 8 or 16 bits: dark particles on bright ground."""
+
+    def __init__(self, prob: float = 0.5):
+        if not 0 <= prob <= 1:
+            raise ValueError(f"SEMInvert: prob is a share from 0 to 1, not {prob}")
+        self.prob = prob
+
+    def transform(self, results: dict) -> dict:
+        """Invert ``img``, or hand on."""
+        if sample_generator(results).random() < self.prob:
+            results["img"] = in_grey_levels(results["img"], invert)
+        return results
 
 
 @TRANSFORMS.register_module()
