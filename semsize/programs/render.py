@@ -14,6 +14,9 @@ Begun again with the same arguments it renders what is missing. The same seed gi
 """
 """What --help says first."""
 
+PRESETS = ["scattered", "agglomerated", "matrix", "mixed", "spheres", "rods", "plates", "needles", "cubes", "varied"]
+"""`semsize.synthesis.kinds.NAMES`, without the time that importing it takes."""
+
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
@@ -22,12 +25,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--num", type=positive_count, required=True, help="number of images, all splits together")
     size = "of the frame, px (default: 1024 704)"
     add("--size", type=positive_count, nargs=2, metavar=("W", "H"), default=(1024, 704), help=size)
-    presets = ["scattered", "agglomerated", "matrix", "mixed"]
-    add("--preset", choices=presets, default="mixed", help="what is rendered (default: %(default)s)")
+    preset = "what is rendered (default: %(default)s); cubes are kept for testing, varied has none"
+    add("--preset", choices=PRESETS, default="mixed", help=preset)
     particles = "particles let down on and just around each frame (default: drawn)"
     add("--particles", type=positive_count, help=particles)
-    pixel_size = "edge of a pixel (default: %(default)s nm)"
-    add("--pixel-size", type=positive_number, default=7.344, metavar="NM", help=pixel_size)
+    pixel_size = "edge of a pixel; of several, one for each image (default: 7.344 nm)"
+    add("--pixel-size", type=positive_number, nargs="+", default=[7.344], metavar="NM", help=pixel_size)
     variety = "above 1 settings scatter wider than in real images, for training (default: %(default)s)"
     add("--variety", type=positive_number, default=1.0, help=variety)
     add("--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
@@ -61,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         shape=(options.size[1], options.size[0]),
         preset=options.preset,
         particles=options.particles,
-        pixel_size_nm=options.pixel_size,
+        pixel_size_nm=tuple(options.pixel_size) if len(options.pixel_size) > 1 else options.pixel_size[0],
         data_bar=options.data_bar,
         variety=options.variety,
     )

@@ -76,13 +76,13 @@ def render_part(plan: DatasetPlan, parts: DatasetParts, number: int) -> int:
         file_name=name,
         height=height,
         width=width,
-        pixel_size_nm=plan.settings.pixel_size_nm,
+        pixel_size_nm=rendered.scene.pixel_size_nm,
         source="rendered",
         configuration=rendered.configuration,
     )
     part = {"image": image, "particles": particle_records(rendered.truth, number + 1)}
     part["hidden_particles"] = rendered.truth.hidden_particles
-    content = encode_image(rendered.pixels, plan.suffix, plan.settings.pixel_size_nm)
+    content = encode_image(rendered.pixels, plan.suffix, rendered.scene.pixel_size_nm)
     parts.write(number, f"images/{plan.split_of(number)}/{name}", content, part)
     return number
 

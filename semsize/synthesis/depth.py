@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from semsize.synthesis.bodies import surfaces
@@ -53,6 +54,9 @@ def rasterise(particle: Particle, pixel_size_nm: float, fraction: tuple[float, f
 def _add_lobe(lobe: Lobe, x: np.ndarray, y: np.ndarray, patch: Patch) -> None:
     """Merges a lobe, seen at x, y from its own centre, into the patch of its particle."""
     depth = lobe.silhouette.depth(x, y)
+    if lobe.silhouette.is_slender:  # along the rays to its far ends the sides are nearer than the curve ahead
+        within = np.pad(depth >= 0, 1).astype(np.uint8)
+        depth = np.minimum(depth, np.where(depth > 0, cv2.distanceTransform(within, cv2.DIST_L2, 5)[1:-1, 1:-1], depth))
     np.maximum(patch.depth, depth, out=patch.depth, casting="same_kind")
     inside = depth >= 0
     top, bottom, normal = surfaces(lobe.body, x[inside], y[inside])

@@ -3,6 +3,9 @@
 Signals are relative to a flat, untilted TiO2 face, which gives 1. References: Seiler, J. Appl. Phys. 54, R1 (1983),
 doi:10.1063/1.332840; Goldstein et al., Scanning Electron Microscopy and X-Ray Microanalysis, 4th ed. (2018),
 doi:10.1007/978-1-4939-6676-9; Reimer, Scanning Electron Microscopy, 2nd ed. (1998), doi:10.1007/978-3-540-38967-5.
+
+A function that takes a `detail` has lengths of the specimen: those in px are meant at a detail of 1, a pixel of 7.344
+nm, and are `detail` times as many. What is then finer than a pixel averages out in it.
 """
 
 import cv2
@@ -10,7 +13,7 @@ import numpy as np
 
 from semsize.sem.degradation import gaussian_blur
 
-SKIRT_PX = 1.6
+SKIRT_PX = 1.6  # at a detail of 1
 
 
 def tilt_yield(cosines: np.ndarray, exponent: float, ceiling: float) -> np.ndarray:
@@ -53,12 +56,12 @@ def compress_highlights(level: np.ndarray, knee: float, ceiling: float) -> np.nd
     return np.where(level <= knee, level, ceiling - room * np.exp(np.minimum(np.float32(knee) - level, 0) / room))
 
 
-def probe_blur(level: np.ndarray, sigma_px: float, skirt: float) -> np.ndarray:
+def probe_blur(level: np.ndarray, sigma_px: float, skirt: float, detail: float = 1.0) -> np.ndarray:
     """Blur by a probe of standard deviation sigma_px with a skirt of SKIRT_PX, from which a share of the signal comes.
 
     Electrons scattered out of the probe release secondaries a little way off (Reimer 1998).
     """
-    wide = gaussian_blur(level, SKIRT_PX)
+    wide = gaussian_blur(level, SKIRT_PX * detail)
     return gaussian_blur(level, sigma_px) * np.float32(1 - skirt) + wide * np.float32(skirt)
 
 
@@ -82,25 +85,28 @@ def charging_bands(count: int, rows: int, length_px: float, rng: np.random.Gener
     return rng.standard_normal(count * rows + 1, dtype=np.float32)[segment]
 
 
-def fractal_slopes(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def fractal_slopes(shape: tuple[int, int], rng: np.random.Generator, detail: float = 1.0) -> np.ndarray:
     """Slopes (2, H, W) float32 along x and y of a rough surface, relief at 1 to 8 px in equal shares; unit variance."""
     slopes = np.zeros((2, *shape), dtype=np.float32)
     for scale in (1.0, 2.5, 6.0):
-        height = smooth_noise(shape, scale, rng)
+        scale_px = scale * detail
+        height = smooth_noise(shape, max(scale_px, 1), rng)
         along = [cv2.Sobel(height, cv2.CV_32F, x, 1 - x, scale=1 / 8) for x in (1, 0)]
-        slopes += np.stack(along) / np.float32(along[0].std())
+        slopes += np.stack(along) / np.float32(along[0].std()) * np.float32(min(scale_px, 1))
     return slopes / np.float32(np.sqrt(3))
 
 
-def debris(shape: tuple[int, int], count: int, rng: np.random.Generator) -> np.ndarray:
+def debris(shape: tuple[int, int], count: int, rng: np.random.Generator, detail: float = 1.0) -> np.ndarray:
     """Crumbs on a substrate, grainy flakes of 2 to 9 px radius: (H, W) float32, 0 on bare ground, about 1 on flakes."""
     field = np.zeros(shape, dtype=np.float32)
     for _ in range(count):
-        radius = rng.uniform(2, 9)
+        radius = rng.uniform(2, 9) * detail
         half = int(1.6 * radius) + 2
         row, column = (int(rng.integers(0, max(1, n - 2 * half))) for n in shape)
         y, x = np.mgrid[-half:half, -half:half].astype(np.float32) / np.float32(radius)
-        grain = cv2.GaussianBlur(rng.standard_normal(x.shape, dtype=np.float32), (0, 0), 1.0) * np.float32(2.5)
+        grain_px = max(detail, 1.0)
+        grain = cv2.GaussianBlur(rng.standard_normal(x.shape, dtype=np.float32), (0, 0), grain_px)
+        grain *= np.float32(2.5 * grain_px)
         flake = np.clip(grain + 1 - 2 * (x**2 + y**2), 0, 1.5) * np.float32(rng.uniform(0.3, 1.0))
         window = field[row : row + 2 * half, column : column + 2 * half]
         np.maximum(window, flake[: window.shape[0], : window.shape[1]], out=window)
@@ -116,7 +122,9 @@ def smooth_noise(shape: tuple[int, int], scale_px: float, rng: np.random.Generat
     return cv2.resize(noise, shape[::-1], interpolation=cv2.INTER_CUBIC)
 
 
-def membrane(shape: tuple[int, int], scale_px: float, azimuth: float, rng: np.random.Generator) -> np.ndarray:
+def membrane(
+    shape: tuple[int, int], scale_px: float, azimuth: float, rng: np.random.Generator, detail: float = 1.0
+) -> np.ndarray:
     """Relief of a wrinkled carbon membrane: broken rims of shallow blisters, lit from one side, and a fine unevenness.
 
     Blisters of the size `scale_px` are lit from the azimuth, radians from x towards y.
@@ -124,19 +132,21 @@ def membrane(shape: tuple[int, int], scale_px: float, azimuth: float, rng: np.ra
     Returns:
         (H, W) float32, about zero between the rims and of the order of 1 on them.
     """
-    relief = np.float32(0.8) * lit_rims(smooth_noise(shape, scale_px, rng), azimuth)
-    relief += np.float32(0.6) * lit_rims(smooth_noise(shape, 1.8 * scale_px, rng), azimuth)
+    relief = np.float32(0.8) * lit_rims(smooth_noise(shape, scale_px, rng), azimuth, detail)
+    relief += np.float32(0.6) * lit_rims(smooth_noise(shape, 1.8 * scale_px, rng), azimuth, detail)
     relief *= np.maximum(smooth_noise(shape, 2 * scale_px, rng) + np.float32(0.3), 0)
-    slopes = fractal_slopes(shape, rng)
+    slopes = fractal_slopes(shape, rng, detail)
     lit = slopes[0] * np.float32(np.cos(azimuth)) + slopes[1] * np.float32(np.sin(azimuth))
     return relief + np.float32(0.06) * lit
 
 
-def lit_rims(height: np.ndarray, azimuth: float) -> np.ndarray:
+def lit_rims(height: np.ndarray, azimuth: float, detail: float = 1.0) -> np.ndarray:
     """Contour lines of a landscape (H, W) at 1.2 of its spread, about 2 px wide, brighter on the lit side."""
     level = height - np.float32(1.2)
     along_x, along_y = cv2.Sobel(level, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(level, cv2.CV_32F, 0, 1, scale=1 / 8)
     steepness = np.sqrt(along_x**2 + along_y**2) + np.float32(1e-4)
-    rim = np.exp(-np.square(level / steepness * np.float32(1.0)))  # of the distance to the contour line, px
+    half_px = max(detail, 1.0)
+    rim = np.exp(-np.square(level / steepness * np.float32(1 / half_px)))  # of the distance to the contour line, px
+    rim *= np.float32(min(detail, 1.0))
     lit = (along_x * np.float32(np.cos(azimuth)) + along_y * np.float32(np.sin(azimuth))) / steepness
     return rim * (np.float32(0.35) + np.float32(0.65) * lit)

@@ -1,6 +1,6 @@
 """The image of a scene: the effects of image formation with a microscope's settings, to 8-bit grey levels."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import cv2
 import numpy as np
@@ -72,10 +72,26 @@ def _widened(name: str, low: float, high: float, variety: float) -> tuple[float,
     return low * (low / middle) ** (variety - 1), high * (high / middle) ** (variety - 1)
 
 
+def magnified(microscope: Microscope, detail: float) -> Microscope:
+    """The same settings where the specimen's lengths are `detail` times as many px.
+
+    Jitter and noise are the instrument's and stay. So does the probe at coarser pixels. At finer ones it shrinks less
+    than the pixel does, as probes are 1 to 2 nm wide at best: by the root of `detail`, to 1 px at 1.8 nm a pixel.
+    """
+    return replace(
+        microscope,
+        edge_px=microscope.edge_px * detail,
+        wrinkle_px=microscope.wrinkle_px * detail,
+        probe_px=microscope.probe_px * max(1.0, detail) ** 0.5,
+    )
+
+
 def take_image(scene: Scene, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
-    """The image of a scene, (H, W) uint8."""
+    """The image of a scene, (H, W) uint8, with settings as at REFERENCE_PIXEL_NM."""
+    microscope = magnified(microscope, scene.detail)
     level = detector_signal(scene, microscope, rng)
-    level = jitter_lines(formation.probe_blur(level, microscope.probe_px, microscope.skirt), microscope.jitter_px, rng)
+    level = formation.probe_blur(level, microscope.probe_px, microscope.skirt, scene.detail)
+    level = jitter_lines(level, microscope.jitter_px, rng)
     level = adjust_contrast(level, gamma=microscope.gamma)
     level = add_poisson_gaussian_noise(
         level, microscope.electrons_per_level, microscope.read_noise, rng, microscope.noise_correlation_px
@@ -88,15 +104,16 @@ def detector_signal(scene: Scene, microscope: Microscope, rng: np.random.Generat
     ids = scene.buffer.ids
     levels = body_levels(scene, microscope, rng)
     radius = scene.median_radius_px
-    rims = rim_yields(scene.buffer.heights, radius, microscope, rng)
+    rims = rim_yields(scene.buffer.heights, radius, microscope, scene.detail, rng)
     suppressed = np.maximum(levels / np.float32(microscope.particle_level), 1) ** -RIM_LOSS
     level = levels[ids] * relief(scene.buffer, rims * suppressed[ids], microscope)  # (H, W)
-    level *= 1 + body_roughness(scene, microscope, rng)[ids] * face_texture(ids.shape, microscope, rng)
+    level *= 1 + body_roughness(scene, microscope, rng)[ids] * face_texture(ids.shape, microscope, scene.detail, rng)
     charged = np.maximum(levels / np.float32(microscope.particle_level) - 1, 0)[ids]
-    bands = formation.charging_bands(COURSES, len(ids), 14, rng)[ids % COURSES, np.arange(len(ids))[:, None]]
-    bands += np.float32(0.5) * formation.line_streaks(ids.shape, 25, rng)
+    courses = formation.charging_bands(COURSES, len(ids), max(14 * scene.detail, 1), rng)
+    bands = courses[ids % COURSES, np.arange(len(ids))[:, None]]
+    bands += np.float32(0.5) * formation.line_streaks(ids.shape, max(25 * scene.detail, 1), rng)
     level *= np.exp(np.float32(microscope.streaks) * charged * bands)
-    level += substrate_relief(ids.shape, microscope, rng) * (ids == 0)
+    level += substrate_relief(ids.shape, microscope, scene.detail, rng) * (ids == 0)
     level = formation.compress_highlights(level, microscope.highlight_knee, CEILING)
     fringes = TILT_CEILING + rims * suppressed[scene.buffer.fringe_ids]
     level = blend_edges(level, levels, fringes, scene.buffer, microscope)
@@ -104,13 +121,15 @@ def detector_signal(scene: Scene, microscope: Microscope, rng: np.random.Generat
     return level * formation.shadowing(scene.buffer.heights, 0.5 * radius, microscope.gap_strength)
 
 
-def rim_yields(heights: np.ndarray, radius: float, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
+def rim_yields(
+    heights: np.ndarray, radius: float, microscope: Microscope, detail: float, rng: np.random.Generator
+) -> np.ndarray:
     """Yield that a silhouette's edge at each pixel has beyond that of a steep face, (H, W) float32.
 
     It fades where neighbours stand close and take the electrons up, and varies along the edge.
     """
     free = formation.shadowing(cv2.dilate(heights, np.ones((3, 3), np.uint8)), radius, RIM_SHADOW)
-    uneven = np.exp(RIM_SPREAD * formation.smooth_noise(heights.shape, 5, rng))
+    uneven = np.exp(RIM_SPREAD * formation.smooth_noise(heights.shape, max(5 * detail, 1), rng))
     return np.float32(microscope.edge_yield - TILT_CEILING) * free * uneven
 
 
@@ -129,22 +148,24 @@ def relief(buffer: DepthBuffer, rims: np.ndarray, microscope: Microscope) -> np.
     return signal + np.float32(microscope.translucency) * below
 
 
-def face_texture(shape: tuple[int, int], microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
+def face_texture(shape: tuple[int, int], microscope: Microscope, detail: float, rng: np.random.Generator) -> np.ndarray:
     """Unevenness of the particles' faces, (H, W) float32 of about unit spread: a rough surface, lit, and its ridges."""
-    slopes = formation.fractal_slopes(shape, rng)
+    slopes = formation.fractal_slopes(shape, rng, detail)
     lit = slopes[0] * np.float32(np.cos(microscope.azimuth)) + slopes[1] * np.float32(np.sin(microscope.azimuth))
     steep = np.sqrt(slopes[0] ** 2 + slopes[1] ** 2) - np.float32(1.25)
-    ridges = formation.lit_rims(formation.smooth_noise(shape, 5, rng), microscope.azimuth)
+    ridges = formation.lit_rims(formation.smooth_noise(shape, max(5 * detail, 1), rng), microscope.azimuth, detail)
     return np.float32(0.7) * lit + np.float32(0.5) * steep + ridges
 
 
-def substrate_relief(shape: tuple[int, int], microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
+def substrate_relief(
+    shape: tuple[int, int], microscope: Microscope, detail: float, rng: np.random.Generator
+) -> np.ndarray:
     """Membrane and crumbs, (H, W) float32 in grey levels to be added."""
     wrinkles = np.float32(microscope.texture * microscope.substrate_level) * formation.membrane(
-        shape, microscope.wrinkle_px, microscope.azimuth, rng
+        shape, max(microscope.wrinkle_px, 1), microscope.azimuth, rng, detail
     )
-    flakes = rng.poisson(microscope.debris * shape[0] * shape[1] / REFERENCE_AREA_PX)
-    return wrinkles + np.float32(0.5 * microscope.particle_level) * formation.debris(shape, flakes, rng)
+    flakes = rng.poisson(microscope.debris * shape[0] * shape[1] / REFERENCE_AREA_PX / detail**2)
+    return wrinkles + np.float32(0.5 * microscope.particle_level) * formation.debris(shape, flakes, rng, detail)
 
 
 def blend_edges(

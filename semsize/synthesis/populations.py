@@ -1,10 +1,13 @@
 """Draws particles: log-normal sizes, aspect ratios, body shapes and orientations."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from semsize.synthesis.bodies import (
+    DIRECTIONS,
     Body,
     Silhouette,
     even_directions,
@@ -31,6 +34,21 @@ class Population:
     knob_share: float = 0.1  # three to five bodies grown into one another: concave, lumpy particles
     notch_median: float = 0.005  # relative depth of the notches in a silhouette, log-normal
     notch_gsd: float = 2.2
+    directions: ClassVar[int] = DIRECTIONS  # in which the radius of a silhouette is kept
+
+    @property
+    def mean_area_nm2(self) -> float:
+        """Mean area of the full silhouettes, by the moments of a log-normal distribution (ISO 9276-5)."""
+        return float(np.pi / 4 * self.ecd_median_nm**2 * np.exp(2 * np.log(self.ecd_gsd) ** 2))
+
+    def draw_body(self, rng: np.random.Generator) -> Body:
+        """A convex body of about unit radius, oriented."""
+        semi_axes = draw_semi_axes(self, rng)
+        rotation = draw_rotation(semi_axes, rng)
+        if rng.random() < self.polyhedron_share:
+            faces, exponent = draw_faces(rng), int(rng.choice((3, 5, 9), p=(0.25, 0.5, 0.25)))
+            return rounded_polyhedron(faces, semi_axes, rotation, exponent)
+        return superellipsoid(semi_axes, rotation, int(rng.choice(self.superellipsoid_exponents)))
 
 
 SPHERES = Population(
@@ -88,41 +106,36 @@ def vary_population(population: Population, variety: float, rng: np.random.Gener
     )
 
 
-def draw_ecds(population: Population, count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count,) equivalent circular diameters in nm, log-normal (ISO 9276-5)."""
-    return population.ecd_median_nm * np.exp(np.log(population.ecd_gsd) * rng.standard_normal(count))
+def draw_ecds(population: Population, count: int, rng: np.random.Generator, limit_nm: float = np.inf) -> np.ndarray:
+    """(count,) equivalent circular diameters in nm, log-normal (ISO 9276-5), the distribution cut off at `limit_nm`."""
+    spread, z = np.log(population.ecd_gsd), rng.standard_normal(count)
+    if np.isfinite(limit_nm):
+        z = ndtri(ndtr(z) * ndtr(np.log(limit_nm / population.ecd_median_nm) / spread))
+    return population.ecd_median_nm * np.exp(spread * z)
 
 
 def draw_particle(population: Population, ecd_nm: float, rng: np.random.Generator) -> Particle:
     """A particle of random shape and orientation, scaled after it is oriented: its silhouette has exactly this ECD."""
-    bodies = [draw_body(population, rng)]
+    bodies = [population.draw_body(rng)]
     kind = rng.random()
     if kind < population.twin_share + population.knob_share:
         others = 1 if kind < population.twin_share else int(rng.integers(2, 5))
-        bodies += [draw_body(population, rng).scaled(rng.uniform(0.5, 1.0)) for _ in range(others)]
+        bodies += [population.draw_body(rng).scaled(rng.uniform(0.5, 1.0)) for _ in range(others)]
     notches = population.notch_median * population.notch_gsd ** rng.standard_normal()
-    particle = join(bodies, min(notches, 0.06), rng)
+    particle = join(bodies, min(notches, 0.06), rng, population.directions)
     return particle.scaled(ecd_nm / particle.silhouette.ecd)
 
 
-def draw_body(population: Population, rng: np.random.Generator) -> Body:
-    """A convex body of about unit radius, oriented."""
-    semi_axes = draw_semi_axes(population, rng)
-    rotation = draw_rotation(semi_axes, rng)
-    if rng.random() < population.polyhedron_share:
-        return rounded_polyhedron(draw_faces(rng), semi_axes, rotation, int(rng.choice((3, 5, 9), p=(0.25, 0.5, 0.25))))
-    return superellipsoid(semi_axes, rotation, int(rng.choice(population.superellipsoid_exponents)))
-
-
-def join(bodies: list[Body], notches: float, rng: np.random.Generator) -> Particle:
+def join(bodies: list[Body], notches: float, rng: np.random.Generator, directions: int = DIRECTIONS) -> Particle:
     """A particle of one body, or of several that overlap, moved apart along directions near the substrate's plane.
 
     Args:
         bodies: oriented, each around the origin.
         notches: relative depth of the notches in their silhouettes; where a body is cut off, its side stands upright.
-        rng: draws the directions and the notches.
+        rng: draws where the bodies stand, and the notches.
+        directions: in which the radii of the silhouettes are kept.
     """
-    silhouettes = [silhouette_of(body) for body in bodies]
+    silhouettes = [silhouette_of(body, directions) for body in bodies]
     if notches > 0:
         silhouettes = [silhouette.notched(notches, rng) for silhouette in silhouettes]
     if len(bodies) == 1:
@@ -130,9 +143,9 @@ def join(bodies: list[Body], notches: float, rng: np.random.Generator) -> Partic
     turns = (np.arange(len(bodies)) + rng.uniform(-0.25, 0.25, len(bodies)) * (len(bodies) > 2)) / len(bodies)
     angles = 2 * np.pi * (turns + rng.random())
     slopes = rng.normal(0, 0.3) * np.cos(2 * np.pi * turns)
-    directions = np.stack([np.cos(angles), np.sin(angles), slopes], axis=1)
+    ways = np.stack([np.cos(angles), np.sin(angles), slopes], axis=1)
     shares = rng.uniform(0.4, 0.85, len(bodies))  # below 1: the origin stays within all
-    centres = [s * o.radii.min() * d for s, o, d in zip(shares, silhouettes, directions, strict=True)]
+    centres = [s * o.radii.min() * d for s, o, d in zip(shares, silhouettes, ways, strict=True)]
     lobes = tuple(Lobe(*parts) for parts in zip(bodies, silhouettes, centres, strict=True))
     return Particle(lobes, union_silhouette(silhouettes, np.array(centres)[:, :2]))
 

@@ -9,8 +9,9 @@ from semsize.structures import particle_record
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import assign_states, visibility_class
 from semsize.synthesis.imaging import draw_microscope, take_image
-from semsize.synthesis.populations import Population, vary_population
-from semsize.synthesis.scenes import Scene, build_scene, choose_preset
+from semsize.synthesis.kinds import choose_scene
+from semsize.synthesis.populations import Population
+from semsize.synthesis.scenes import Scene, build_scene
 
 SPECK_PX = 12  # a visible part of fewer pixels is written with iscrowd = 1, as the converters do
 BAR_SHARE = 1 / 11  # height of a data bar over that of the frame
@@ -22,11 +23,11 @@ class RenderSettings:
 
     seed: int
     shape: tuple[int, int]  # (H, W) of the frame, without the data bar
-    preset: str = "mixed"  # a key of semsize.synthesis.scenes.PRESETS, or 'mixed'
+    preset: str = "mixed"  # one of semsize.synthesis.kinds.NAMES
     particles: int | None = None  # in every image; None: drawn from the preset's range
-    pixel_size_nm: float = 7.344
+    pixel_size_nm: float | tuple[float, ...] = 7.344  # one, or several of which each image has one
     data_bar: bool = False
-    population: Population = field(default_factory=Population)
+    population: Population = field(default_factory=Population)  # of the presets of TiO2
     variety: float = 1.0  # 1: microscope and powder scatter as in real images; 2: their ranges are twice as wide
 
 
@@ -62,13 +63,17 @@ class RenderedImage:
 def render_image(settings: RenderSettings, number: int) -> RenderedImage:
     """Renders image `number` of the endless series that the settings define."""
     rng = np.random.default_rng((settings.seed, number))
-    preset = choose_preset(settings.preset, rng)
-    population = vary_population(settings.population, settings.variety, rng)
-    scene = build_scene(preset, population, settings.shape, settings.pixel_size_nm, rng, settings.particles)
+    pixel_size_nm = settings.pixel_size_nm
+    if isinstance(pixel_size_nm, tuple):
+        pixel_size_nm = float(rng.choice(pixel_size_nm))
+    preset, population = choose_scene(
+        settings.preset, settings.population, settings.variety, settings.shape, pixel_size_nm, rng
+    )
+    scene = build_scene(preset, population, settings.shape, pixel_size_nm, rng, settings.particles)
     pixels = take_image(scene, draw_microscope(rng, settings.variety), rng)
     truth = truth_of(scene)
     if settings.data_bar:
-        pixels = add_data_bar(pixels, settings.pixel_size_nm)
+        pixels = add_data_bar(pixels, pixel_size_nm)
         truth = replace(
             truth, visible=truth.visible.expand(pixels.shape, 0, 0), full=truth.full.expand(pixels.shape, 0, 0)
         )

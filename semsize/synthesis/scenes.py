@@ -7,8 +7,9 @@ import numpy as np
 from semsize.synthesis.depth import DepthBuffer, Patch, rasterise
 from semsize.synthesis.populations import SPHERES, Particle, Population, draw_ecds, draw_particle
 
-REFERENCE_AREA_PX = 1024 * 704  # particle numbers are given for a frame of this area
-MARGIN_PX = 20  # agglomerates begin within the frame or this far beyond it
+REFERENCE_PIXEL_NM = 7.344  # at which the lengths of image formation were fitted
+REFERENCE_AREA_PX = 1024 * 704  # particle numbers are given for a frame of this area, in px of REFERENCE_PIXEL_NM
+MARGIN_PX = 20  # at a detail of 1: agglomerates begin within the frame or this far beyond it
 CANDIDATES = {
     "scattered": 3,
     "chain": 5,
@@ -22,10 +23,14 @@ class Preset:
     """A kind of scene. Ranges are (low, high); numbers of particles are drawn evenly in the logarithm."""
 
     configuration: str  # 'scattered', 'agglomerated' or 'matrix'
-    particles_range: tuple[int, int]  # in a frame of REFERENCE_AREA_PX, those cut or missed by the frame included
+    particles_range: tuple[float, float]  # in a frame of REFERENCE_AREA_PX, those cut or missed by the frame included
     members_range: tuple[int, int]  # of an agglomerate
     kind_weights: tuple[float, float, float, float]  # of the kinds in CANDIDATES
     spheres_per_particle_range: tuple[float, float] = (0.0, 0.0)  # of the matrix, not annotated
+    fewest: int = 1  # particles in a frame, where its area in nm2 would give less
+    most: float = np.inf  # bodies in a frame of REFERENCE_AREA_PX, at any pixel size
+    largest_group: float = 1.0  # share of a frame's bodies that one agglomerate takes at most
+    ecd_limit: float = np.inf  # of a particle, over the frame's shorter side: the sizes' distribution is cut off
 
 
 PRESETS = {
@@ -33,12 +38,6 @@ PRESETS = {
     "agglomerated": Preset("agglomerated", (22, 640), (2, 60), (0.06, 0.32, 0.44, 0.18)),
     "matrix": Preset("matrix", (40, 300), (2, 30), (0.2, 0.3, 0.3, 0.2), (1.0, 4.0)),
 }
-MIXTURE = {"agglomerated": 0.6, "scattered": 0.25, "matrix": 0.15}  # shares of the preset 'mixed'
-
-
-def choose_preset(name: str, rng: np.random.Generator) -> Preset:
-    """The preset of this name; for 'mixed' one drawn by its share in MIXTURE."""
-    return PRESETS[str(rng.choice(list(MIXTURE), p=list(MIXTURE.values())))] if name == "mixed" else PRESETS[name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +60,11 @@ class Scene:
     is_matrix: np.ndarray  # (N,) bool: part of the unannotated matrix
     buffer: DepthBuffer
     pixel_size_nm: float
+
+    @property
+    def detail(self) -> float:
+        """How many px a length has that has one px at REFERENCE_PIXEL_NM."""
+        return REFERENCE_PIXEL_NM / self.pixel_size_nm
 
     @property
     def median_radius_px(self) -> float:
@@ -90,30 +94,50 @@ def build_scene(
 ) -> Scene:
     """Draws a scene in a frame of (H, W).
 
-    The number of particles is drawn from the preset's range by the frame's area if `particles` is None.
+    The number of particles is drawn from the preset's range by the frame's area in nm2 if `particles` is None.
     """
-    scale = shape[0] * shape[1] / REFERENCE_AREA_PX
-    count = max(1, round(_log_uniform(preset.particles_range, rng) * scale)) if particles is None else particles
-    spheres = round(count * rng.uniform(*preset.spheres_per_particle_range))
+    count, spheres = draw_numbers(preset, shape, pixel_size_nm, rng, particles)
     is_matrix = rng.permutation(np.arange(count + spheres) >= count)
     buffer, placed = DepthBuffer(shape), []
-    ecds = np.where(is_matrix, draw_ecds(SPHERES, len(is_matrix), rng), draw_ecds(population, len(is_matrix), rng))
-    groups = plan_groups(preset, len(is_matrix), shape, rng)
+    limit_nm = preset.ecd_limit * min(shape) * pixel_size_nm
+    matrix_ecds = draw_ecds(SPHERES, len(is_matrix), rng)
+    ecds = np.where(is_matrix, matrix_ecds, draw_ecds(population, len(is_matrix), rng, limit_nm))
+    groups = plan_groups(preset, len(is_matrix), shape, MARGIN_PX * REFERENCE_PIXEL_NM / pixel_size_nm, rng)
     for matrix, ecd, group in zip(is_matrix, ecds, groups, strict=True):
         particle = draw_particle(SPHERES if matrix else population, float(ecd), rng)
         placed.append(add_particle(particle, group, len(placed) + 1, buffer, pixel_size_nm, rng))
     return Scene(tuple(placed), is_matrix, buffer, pixel_size_nm)
 
 
-def plan_groups(preset: Preset, count: int, shape: tuple[int, int], rng: np.random.Generator) -> list[Agglomerate]:
-    """The agglomerate that each of `count` bodies will join, agglomerate after agglomerate."""
+def draw_numbers(
+    preset: Preset, shape: tuple[int, int], pixel_size_nm: float, rng: np.random.Generator, particles: int | None
+) -> tuple[int, int]:
+    """Numbers of particles, `particles` where they are given, and of spheres of the matrix in a frame of (H, W)."""
+    if particles is not None:
+        return particles, round(particles * rng.uniform(*preset.spheres_per_particle_range))
+    frame = shape[0] * shape[1] / REFERENCE_AREA_PX
+    wanted = _log_uniform(preset.particles_range, rng) * frame * (pixel_size_nm / REFERENCE_PIXEL_NM) ** 2
+    particles = max(preset.fewest, round(wanted))
+    spheres = round(particles * rng.uniform(*preset.spheres_per_particle_range))
+    share = min(1.0, preset.most * frame / (particles + spheres))
+    return max(1, round(particles * share)), round(spheres * share)
+
+
+def plan_groups(
+    preset: Preset, count: int, shape: tuple[int, int], margin_px: float, rng: np.random.Generator
+) -> list[Agglomerate]:
+    """The agglomerate that each of `count` bodies will join, agglomerate after agglomerate.
+
+    An agglomerate begins within the frame (H, W) or up to `margin_px` beyond it.
+    """
     weights = np.array(preset.kind_weights) / sum(preset.kind_weights)
     plan: list[Agglomerate] = []
     number = 0
     while len(plan) < count:
         kind = list(CANDIDATES)[rng.choice(len(CANDIDATES), p=weights)]
         size = 1 if kind == "scattered" else round(_log_uniform(preset.members_range, rng))
-        seed = rng.uniform(-MARGIN_PX, np.array(shape[::-1]) + MARGIN_PX)
+        size = min(size, int(np.ceil(preset.largest_group * count)))
+        seed = rng.uniform(-margin_px, np.array(shape[::-1]) + margin_px)
         plan += [Agglomerate(number, kind, seed, rng.uniform(0, 2 * np.pi))] * min(size, count - len(plan))
         number += 1
     return plan

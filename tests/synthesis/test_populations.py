@@ -5,7 +5,6 @@ import pytest
 
 from semsize.synthesis.populations import (
     Population,
-    draw_body,
     draw_ecds,
     draw_particle,
     draw_semi_axes,
@@ -27,7 +26,7 @@ def test_every_outline_has_exactly_the_ecd_that_was_drawn():
 def test_the_origin_lies_within_every_lobe_and_the_whole_is_their_union(lobes):
     rng = np.random.default_rng(7)
     for _ in range(10):
-        particle = join([draw_body(Population(), rng) for _ in range(lobes)], 0.01, rng)
+        particle = join([Population().draw_body(rng) for _ in range(lobes)], 0.01, rng)
         inside = [lobe.silhouette.depth(-lobe.centre[0], -lobe.centre[1]) >= 0 for lobe in particle.lobes]
         assert len(inside) == lobes
         assert all(inside)
