@@ -16,8 +16,8 @@ VARIED_MEDIAN_FACTOR = 3.0  # the median ECD of an image of 'varied' lies up to 
 VARIED_MEDIAN_PX = 8.0  # but at this many px or more
 VARIED_MEDIAN_SHARE = 0.3  # and at this share of the frame's shorter side or less
 VARIED_GSD = (1.05, 1.8)  # geometric standard deviation of an image's ECDs
-VARIED_CROWDING = (1.0, 2.5)  # how much more of the frame particles cover than in the preset that 'varied' draws
-LIMITS = {"fewest": 6, "most": 1000, "largest_group": 1 / 3, "ecd_limit": 0.5}  # of kinds and of 'varied'
+VARIED_CROWDING = (1.5, 6.0)  # how much more of the frame particles cover than in the preset that 'varied' draws
+LIMITS = {"fewest": 6, "most": 600, "largest_group": 1 / 3, "ecd_limit": 0.5}  # of kinds and of 'varied'
 
 
 @dataclass(frozen=True)
