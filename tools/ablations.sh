@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One row of the ablation table (docs/notebook/ablations.md): four folds of the real training images by ablations/light_base.py; begun again it goes on.
 #
-#   tools/ablations.sh base              # also: from_free from_emps no_pretraining frozen sem ema refined_masks anchors_late anchors_24_late
+#   tools/ablations.sh base              # also: from_free from_emps no_pretraining frozen sem refined_masks anchors_late anchors_24_late
 #                                        # focus simulated paste
 #   tools/ablations.sh base 1            # with another training seed
 #   tools/ablations.sh flip              # also: mask_scores flip_scores nc flips box_nms scale_175 scale_2: base's weights, only tested
@@ -64,7 +64,7 @@ only_test() {  # the base's weights
 case $row in
     base) ;;
     from_free | from_emps) start=(--load-from "work_dirs/light_${row#from_}/epoch_10.pth") ;;
-    frozen | no_pretraining | sem | ema | refined_masks | focus) config=configs/tio2/ablations/light_$row.py ;;
+    frozen | no_pretraining | sem | refined_masks | focus) config=configs/tio2/ablations/light_$row.py ;;
     simulated) # 8 simulated images to a real one, as the paper's 622 to 77
         config=configs/tio2/ablations/light_simulated.py settings=("$sets.datasets.1.data_root=data/simulated/fold_{fold}/")
         cut_agglomerates

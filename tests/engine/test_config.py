@@ -264,6 +264,8 @@ def test_weights_that_a_backbone_loads_by_its_own_are_named(tmp_path):
     assert initial_weights(Config.fromfile(file)) == "torchvision://resnet50"
 
 
-def test_averaging_weights_is_a_change_and_hooks_that_watch_are_none():
-    changes = changes_of(CONFIGS / "ablations" / "light_ema.py", BASE)
-    assert changes == ["AveragedWeightsHook.momentum: 0.02 (None)"]
+def test_averaging_weights_is_a_change_and_hooks_that_watch_are_none(tmp_path):
+    config = Config.fromfile(BASE)
+    config.custom_hooks.append({"type": "EMAHook", "momentum": 0.02})
+    (tmp_path / BASE.name).write_text(config.pretty_text)
+    assert changes_of(tmp_path / BASE.name, BASE) == ["EMAHook.momentum: 0.02 (None)"]

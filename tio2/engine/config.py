@@ -32,9 +32,6 @@ FOLD_MARK = "{fold}"
 TRAINING_KEYS = ("model", "train_dataloader", "val_dataloader", "optim_wrapper", "param_scheduler", "train_cfg")
 """Keys that decide what is trained and how; the others name folders, machines or seeds, or are pieces of these."""
 
-TRAINING_HOOKS = ("AveragedWeightsHook", "EMAHook")
-"""The hooks that change the weights."""
-
 DETECTION_KEYS = (
     "test_cfg",
     "data_preprocessor",
@@ -235,7 +232,7 @@ def effective_settings(config: Config) -> dict[str, Any]:
     """Dotted key to value of all that decides what is trained and how, but for the seed and the files' folders."""
     whole = config.to_dict()
     effective = {key: whole[key] for key in TRAINING_KEYS if key in whole}
-    hooks = [dict(hook) for hook in whole.get("custom_hooks", []) if hook["type"] in TRAINING_HOOKS]
+    hooks = [dict(hook) for hook in whole.get("custom_hooks", []) if hook["type"] == "EMAHook"]  # averages weights
     effective |= {hook.pop("type"): hook for hook in hooks}
     return {key: value for key, value in _values(effective) if not key.endswith(("data_root", "ann_file"))}
 

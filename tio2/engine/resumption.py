@@ -16,7 +16,7 @@ import torch
 from mmdet.registry import HOOKS, LOOPS
 from mmengine.dist import barrier, get_dist_info, get_world_size, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
-from mmengine.hooks import CheckpointHook, EMAHook, Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from tio2.engine.checkpoints import (
@@ -92,7 +92,7 @@ class WholeCheckpointHook(CheckpointHook):
     """MMEngine's CheckpointHook with whole files; the oldest is deleted when its successor is on the disk.
 
     It stops a run at its start if the disk has no room for a checkpoint. It refuses to resume a run whose epochs have
-    another number of steps than the checkpoint's, or if only one of the two averages weights.
+    another number of steps than the checkpoint's.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -105,7 +105,7 @@ class WholeCheckpointHook(CheckpointHook):
             require_room(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare a resumed checkpoint's position and averages with this run's."""
+        """Compare a resumed checkpoint's position with this run's."""
         if not runner._resume:
             return
         meta = checkpoint.get("meta", {})
@@ -115,12 +115,6 @@ class WholeCheckpointHook(CheckpointHook):
                 f"checkpoint {runner._load_from} was taken from epochs of {meta['steps_per_epoch']} steps, and the "
                 f"config has {steps}: resume with the same train_dataloader.sampler.num_batches, or start a new run "
                 "from it with --cfg-options load_from=…"
-            )
-        if ("ema_state_dict" in checkpoint) != averages_weights(runner):
-            was = "with" if "ema_state_dict" in checkpoint else "without"
-            raise CheckpointError(
-                f"checkpoint {runner._load_from} was taken {was} averaged weights, unlike this config: resume "
-                "with the same custom_hooks, or start a new run from it with --cfg-options load_from=…"
             )
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
@@ -137,18 +131,13 @@ class WholeCheckpointHook(CheckpointHook):
             path.unlink(missing_ok=True)
 
 
-def averages_weights(runner: Runner) -> bool:
-    """Whether a checkpoint holds the weights twice: those that train, and their average."""
-    return any(isinstance(hook, EMAHook) for hook in runner.hooks)
-
-
 def require_room(runner: Runner) -> None:
     """Make sure that the disk has room for one more checkpoint: the weights, and the momentum of those that train.
 
     Raises:
         CheckpointError: It has not.
     """
-    weights = sum(tensor.nbytes for tensor in runner.model.state_dict().values()) * (1 + averages_weights(runner))
+    weights = sum(tensor.nbytes for tensor in runner.model.state_dict().values())
     momenta = sum(parameter.nbytes for parameter in runner.model.parameters() if parameter.requires_grad)
     needed, free = (weights + momenta) / MIB, free_mib(Path(runner.work_dir))
     if free < needed:
@@ -156,40 +145,6 @@ def require_room(runner: Runner) -> None:
             f"{runner.work_dir} has {free:.1f} MiB free, and a checkpoint takes about {needed:.1f} MiB: "
             "make room, or name another --work-dir"
         )
-
-
-@HOOKS.register_module()
-class AveragedWeightsHook(EMAHook):
-    """Keeps an exponential moving average of the weights: E = X after the first step, then (1 - m) E + m X after each.
-
-    A checkpoint's `state_dict` is the average, which test.py, publish.py and a training that starts from it take. Its
-    `ema_state_dict` holds the weights that train; a resumed run takes both. Validation uses the average. A checkpoint
-    that is saved during validation, when a signal stops the run, is like any other; mmengine's hook would swap the two.
-
-    Args:
-        momentum: m, the share of a step's weights, 0 to 1; the average reaches back some 1/m steps.
-    """
-
-    def __init__(self, momentum: float):
-        super().__init__("ExponentialMovingAverage", strict_load=True, momentum=momentum)
-        self._model_is_averaged = False
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take the average of a run that is resumed; another start has none before its first step."""
-        if runner._resume:
-            super().after_load_checkpoint(runner, checkpoint)
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put the average in `state_dict` and the weights that train in `ema_state_dict`."""
-        if self._model_is_averaged:  # in a validation
-            checkpoint["ema_state_dict"] = self.ema_model.state_dict()
-        else:
-            super().before_save_checkpoint(runner, checkpoint)
-
-    def _swap_ema_parameters(self) -> None:
-        if self.ema_model.steps > 0:  # else nothing was trained: weights that were loaded are tested
-            super()._swap_ema_parameters()
-            self._model_is_averaged = not self._model_is_averaged
 
 
 class TrainingStopped(Exception):
