@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE, Matching, f1_score, match
+from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE, Matching, best_pairs, f1_score, lie_in, match
 from semsize.metrology.measurands import Measurands, equivalent_circular_diameter, measure
 from semsize.metrology.size_distribution import quantiles
 from semsize.structures.masks import CroppedMasks
@@ -220,30 +220,33 @@ class ThresholdCurve:
 
 
 def threshold_curve(truths: Sequence[ImageTruth], founds: Sequence[ImageFound]) -> ThresholdCurve:
-    """Matches all images anew at each of `SCORES`."""
+    """Overlaps are computed once; at each of `SCORES` the best assignment is chosen among the particles left."""
     known = any(state for truth in truths for state in truth.states)
     group = "useful" if known else "all"
     in_nm = all(truth.pixel_size is not None for truth in truths)
     useful_found, false_positives = np.zeros((2, len(SCORES)), np.int64)
-    d50 = np.empty(len(SCORES))
-    found_ecds = [_ecd(found.masks, truth, in_nm) for truth, found in zip(truths, founds, strict=True)]
-    for step, score in enumerate(SCORES):
-        sizes = []
-        for truth, found, ecd in zip(truths, founds, found_ecds, strict=True):
-            kept = found.scores >= score
-            matching = match(truth.masks, found.masks[kept], ignored_regions=truth.ignored)
-            useful_found[step] += truth.members(group)[matching.truth].sum()
-            false_positives[step] += len(matching.false_positives)
-            cut = matching.found[truth.truncated[matching.truth]]
-            sizes.append(np.delete(ecd[kept], np.concatenate([matching.ignored, cut])))
-        d50[step] = quantiles(np.concatenate(sizes))[1]
+    sizes: list[list[np.ndarray]] = [[] for _ in SCORES]
+    for truth, found in zip(truths, founds, strict=True):
+        pairs, excused = overlaps(truth.masks, found.masks), lie_in(truth.ignored, found.masks)
+        members, ecd = truth.members(group), _ecd(found.masks, truth, in_nm)
+        for step, score in enumerate(SCORES):
+            counted = found.scores >= score
+            best = best_pairs(pairs, among=counted[pairs.second])
+            true, matched = pairs.first[best], pairs.second[best]
+            unmatched = counted.copy()
+            unmatched[matched] = False
+            useful_found[step] += members[true].sum()
+            false_positives[step] += (unmatched & ~excused).sum()
+            counted[unmatched & excused] = False
+            counted[matched[truth.truncated[true]]] = False
+            sizes[step].append(ecd[counted])
     true_ecds = [_ecd(truth.masks, truth, in_nm)[~truth.truncated] for truth in truths]
     return ThresholdCurve(
         scores=SCORES,
         useful_found=useful_found,
         useful=sum(int(truth.members(group).sum()) for truth in truths),
         false_positives=false_positives,
-        d50=d50,
+        d50=np.array([quantiles(np.concatenate(of_step))[1] for of_step in sizes]),
         true_d50=float(quantiles(np.concatenate(true_ecds))[1]),
     )
 

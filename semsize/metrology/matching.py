@@ -72,22 +72,27 @@ def match(
     if not 0 < min_dice <= 1:
         raise ValueError(f"min_dice {min_dice} must lie in (0, 1]")
     pairs = overlaps(truth, found) if pairs is None else pairs
-    kept = _best_pairs(pairs, min_dice)
+    kept = best_pairs(pairs, min_dice)
     unmatched = np.setdiff1d(np.arange(len(found)), pairs.second[kept])
-    ignored = np.empty(0, dtype=np.int64)
-    if ignored_regions is not None:
-        on_regions = overlaps(found, ignored_regions)
-        share = on_regions.intersection_px / found.areas[on_regions.first]
-        ignored = np.intersect1d(unmatched, on_regions.first[share >= MIN_IGNORED_SHARE])
+    excused = np.zeros(len(found), bool) if ignored_regions is None else lie_in(ignored_regions, found)
     return Matching(
         truth=pairs.first[kept],
         found=pairs.second[kept],
         dice=pairs.dice[kept],
         iou=pairs.iou[kept],
         missed=np.setdiff1d(np.arange(len(truth)), pairs.first[kept]),
-        false_positives=np.setdiff1d(unmatched, ignored),
-        ignored=ignored,
+        false_positives=unmatched[~excused[unmatched]],
+        ignored=unmatched[excused[unmatched]],
     )
+
+
+def lie_in(regions: CroppedMasks, found: CroppedMasks) -> np.ndarray:
+    """(M,) bool: at least `MIN_IGNORED_SHARE` of a found mask lies in one of some regions."""
+    pairs = overlaps(found, regions)
+    share = pairs.intersection_px / found.areas[pairs.first]
+    inside = np.zeros(len(found), bool)
+    inside[pairs.first[share >= MIN_IGNORED_SHARE]] = True
+    return inside
 
 
 def outcomes(truth: CroppedMasks, found: CroppedMasks, scores: np.ndarray, ignored: CroppedMasks) -> np.ndarray:
@@ -158,9 +163,15 @@ def f1_score(right: np.ndarray | int, true: np.ndarray | int, found: np.ndarray 
     return 2 * np.asarray(right) / np.where(total > 0, total, np.nan)
 
 
-def _best_pairs(pairs: Overlaps, min_dice: float) -> np.ndarray:
-    """Indices of the pairs kept, by ascending first: solved for each group of masks that candidates connect."""
-    candidates = np.nonzero(pairs.dice >= min_dice)[0]
+def best_pairs(pairs: Overlaps, min_dice: float = MIN_DICE, among: np.ndarray | None = None) -> np.ndarray:
+    """Indices of the pairs that `match` keeps, by ascending first: solved for each group of masks that pairs connect.
+
+    Args:
+        pairs: K pairs.
+        min_dice: pairs below it are no match.
+        among: (K,) bool, the pairs to choose from; None: all.
+    """
+    candidates = np.nonzero((pairs.dice >= min_dice) & (True if among is None else among))[0]
     if candidates.size == 0:
         return candidates
     rows, columns = np.unique(pairs.first[candidates], return_inverse=True)[1], pairs.second[candidates]
