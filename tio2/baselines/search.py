@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from semsize.metrology.comparison import image_truths
-from semsize.metrology.matching import DICE_AT_IOU_50, match
+from semsize.metrology.matching import DICE_AT_IOU_50, f1_score, match
 from semsize.sem.reading import read_grey
 from semsize.structures import read_annotations
 from semsize.structures.files import read_json, write_json
@@ -90,14 +90,15 @@ def search(
 
 
 def f1(parameters: Parameters, examples: Sequence[Example]) -> float:
-    """2·right / (true + found), at IoU 0.5, over all images; finds on specks count neither way."""
-    right = counted = 0
+    """F1 at IoU 0.5 over all images, 0 where there is nothing; finds on specks count neither way."""
+    right = true = counted = 0
     for example in examples:
         found = segment(example.image, parameters)
         matching = match(example.truth, found, min_dice=DICE_AT_IOU_50, ignored_regions=example.ignored)
         right += len(matching.truth)
-        counted += len(example.truth) + len(found) - len(matching.ignored)
-    return 2 * right / counted if counted else 0.0
+        true += len(example.truth)
+        counted += len(found) - len(matching.ignored)
+    return float(f1_score(right, true, counted)) if true + counted else 0.0
 
 
 def central_part(example: Example) -> Example:

@@ -15,6 +15,7 @@ from semsize.measuring.overlays import FALSE_POSITIVE, MISSED, STRIP_COLOUR, TRU
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.error_causes import CIRCUMSTANCES, FALSE_CAUSES, MISS_CAUSES, ImageErrors
+from semsize.metrology.matching import f1_score
 from semsize.metrology.measurands import equivalent_circular_diameter
 from semsize.metrology.metrics import diameter_differences, diameter_spread
 from semsize.structures.masks import CroppedMasks
@@ -123,8 +124,7 @@ def share_found_right(image: ImageComparison) -> float:
     useful = image.truth.members("useful")
     useful = useful if useful.any() else image.truth.members("all")
     found = int(useful[image.matching.truth].sum())
-    judged = int(useful.sum()) + found + len(image.matching.false_positives)
-    return 2 * found / judged if judged else float("nan")
+    return float(f1_score(found, int(useful.sum()), found + len(image.matching.false_positives)))
 
 
 def _misses(images: Sequence[JudgedImage]) -> str:
