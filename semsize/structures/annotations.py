@@ -54,6 +54,8 @@ _TRUTH_RULES: _Rules = {
 }
 OWN_IMAGE_KEYS = ("pixel_size_nm", "source", "configuration")
 OWN_PARTICLE_KEYS = ("state", "source_state")
+TRUTH_KEYS = tuple(_TRUTH_RULES)
+"""What a renderer knows of a particle, besides its full mask."""
 PARTICLE_KEYS = {"image_id", "segmentation", "area", "bbox", *OWN_PARTICLE_KEYS, *_PARTICLE_RULES}
 
 

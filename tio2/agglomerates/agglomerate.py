@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from semsize.structures.annotations import OWN_PARTICLE_KEYS, TRUTH_KEYS
 from semsize.structures.masks import FLIP_AXES, CroppedMasks
 from semsize.structures.states import neighbour_pairs
 
@@ -16,10 +17,7 @@ MEDIAN_PX = 5  # paper §3.2
 
 JOIN_PX = 4.0  # annotators leave one empty pixel between touching particles; two more close their diffuse borders
 MARGIN_PX = 6  # kept around the particles: their diffuse border, and what rotation needs beyond it
-PARTICLE_KEYS = (
-    *("state", "source_state", "iscrowd", "visible_fraction", "truncated"),
-    *("ecd_nm", "feret_min_nm", "feret_max_nm"),
-)
+KEPT_KEYS = (*OWN_PARTICLE_KEYS, "iscrowd", *TRUTH_KEYS)
 """What an agglomerate keeps of an annotation besides its mask: turning and mirroring change none of it."""
 
 CUT_BY_EDGE, CUT_BY_DATA_BAR, ONLY_SPECKS = "cut by the image's edge", "cut by the data bar", "only specks"
@@ -107,7 +105,7 @@ def cut_agglomerates(
             left_out[CUT_BY_DATA_BAR] += 1
         else:
             crop = image[top:bottom, left:right].astype(np.float32)
-            known = tuple({k: particles[i][k] for k in PARTICLE_KEYS if k in particles[i]} for i in members)
+            known = tuple({k: particles[i][k] for k in KEPT_KEYS if k in particles[i]} for i in members)
             cropped = group.crop((left, top, right, bottom))
             kept.append(Agglomerate(crop, cropped, known, record["file_name"], record["pixel_size_nm"]))
     return kept, left_out

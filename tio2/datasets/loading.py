@@ -9,13 +9,13 @@ from mmdet.registry import DATASETS, TRANSFORMS
 
 from semsize.sem.reading import read_grey
 from semsize.structures import read_annotations
+from semsize.structures.annotations import OWN_IMAGE_KEYS, OWN_PARTICLE_KEYS, TRUTH_KEYS
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.rle import polygons_to_rles
 from tio2.datasets.masks import InstanceCroppedMasks
 
-IMAGE_KEYS = ("pixel_size_nm", "source", "configuration")
-SIZE_KEYS = ("ecd_nm", "feret_min_nm", "feret_max_nm")
-PARTICLE_KEYS = ("state", "source_state", "visible_fraction", "truncated", *SIZE_KEYS)
+KNOWN_KEYS = (*OWN_PARTICLE_KEYS, *TRUTH_KEYS)
+"""What a pipeline knows of a particle besides its mask."""
 
 
 class ParticleCoco(COCO):
@@ -32,8 +32,8 @@ class ParticleCoco(COCO):
 class ParticleDataset(CocoDataset):
     """CocoDataset of one class, of a file of this project or of any program that `read_annotations` reads.
 
-    Each instance has, beside mmdet's keys, ``fields``: ``annotation_id`` and the PARTICLE_KEYS (None where the file
-    has none). Images have the IMAGE_KEYS.
+    Each instance has, beside mmdet's keys, ``fields``: ``annotation_id`` and the KNOWN_KEYS (None where the file
+    has none). Images have the OWN_IMAGE_KEYS.
     """
 
     COCOAPI = ParticleCoco
@@ -50,7 +50,7 @@ class ParticleDataset(CocoDataset):
         """One image of the file, from ``raw_img_info`` and ``raw_ann_info`` as they stand in it."""
         image = raw_data_info["raw_img_info"]
         info = super().parse_data_info({"raw_img_info": image, "raw_ann_info": []})
-        info.update({key: image.get(key) for key in IMAGE_KEYS})
+        info.update({key: image.get(key) for key in OWN_IMAGE_KEYS})
         info["instances"] += [self._instance(annotation) for annotation in raw_data_info["raw_ann_info"]]
         return info
 
@@ -61,7 +61,7 @@ class ParticleDataset(CocoDataset):
             "bbox_label": self.cat2label[annotation["category_id"]],
             "ignore_flag": int(bool(annotation.get("iscrowd") or annotation.get("ignore"))),
             "mask": annotation["segmentation"],
-            "fields": {"annotation_id": annotation["id"], **{key: annotation.get(key) for key in PARTICLE_KEYS}},
+            "fields": {"annotation_id": annotation["id"], **{key: annotation.get(key) for key in KNOWN_KEYS}},
         }
 
 

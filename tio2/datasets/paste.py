@@ -17,7 +17,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
 from tio2.agglomerates import AgglomerateLibrary, Backgrounds, Pasted, PasteSettings, paste_agglomerates
-from tio2.datasets.loading import PARTICLE_KEYS
+from tio2.datasets.loading import KNOWN_KEYS
 from tio2.datasets.masks import InstanceCroppedMasks
 from tio2.datasets.sampling import sample_generator
 from tio2.typed_settings import SettingError
@@ -143,7 +143,7 @@ def with_particles(results: dict, pasted: Pasted, kept: int) -> dict:
     if not isinstance(masks, InstanceCroppedMasks):
         kind = type(masks).__name__
         raise TypeError(f"masks to paste to are {kind}; load them by LoadParticleAnnotations, or as bitmaps")
-    names = list(masks.fields) if kept else ["annotation_id", *PARTICLE_KEYS]
+    names = list(masks.fields) if kept else ["annotation_id", *KNOWN_KEYS]
     fields = {name: np.array([particle.get(name) for particle in pasted.particles], object) for name in names}
     new = InstanceCroppedMasks(pasted.masks, fields)
     results["gt_masks"] = InstanceCroppedMasks.cat([masks[:kept], new]) if kept else new
