@@ -111,7 +111,7 @@ def write_dataset(
         OSError: an image cannot be copied.
     """
     info = {"description": f"particles converted from {source}", "contributor": CONTRIBUTOR}
-    with new_folder(out, is_ours) as folder:
+    with new_folder(out, lambda path: holds_dataset(path, {"contributor": CONTRIBUTOR}, ACCOUNT_FILE)) as folder:
         for part in SPLITS:
             chosen = [image for image in images if split[image.name] == part]
             if chosen:
@@ -120,16 +120,22 @@ def write_dataset(
         (folder / ACCOUNT_FILE).write_text(account, encoding="utf-8")
 
 
-def is_ours(folder: Path) -> bool:
-    """Whether an earlier conversion wrote this folder, and nobody added to it."""
+def holds_dataset(folder: Path, info: Mapping[str, str], *others: str) -> bool:
+    """Whether a folder holds a data set and nothing else: who wrote it may replace it.
+
+    Args:
+        folder: the folder.
+        info: what each annotation file must say in its `info`.
+        others: names of the files that stand beside images/ and annotations/.
+    """
     files = sorted((folder / "annotations").glob("*.json"))
-    if not files or {path.name for path in folder.iterdir()} != {"images", "annotations", ACCOUNT_FILE}:
+    if not files or {path.name for path in folder.iterdir()} != {"images", "annotations", *others}:
         return False
     try:
-        infos = [read_annotations(path).get("info") for path in files]
+        stated = [read_annotations(path).get("info") for path in files]
     except AnnotationError:
         return False
-    return all(isinstance(info, Mapping) and info.get("contributor") == CONTRIBUTOR for info in infos)
+    return all(isinstance(said, Mapping) and said.items() >= info.items() for said in stated)
 
 
 def _copy(images: Sequence[ConvertedImage], folder: Path) -> tuple[list[dict], list[dict]]:

@@ -63,7 +63,7 @@ def read_annotations(path: str | Path) -> dict[str, Any]:
     of_id = {image["id"]: image for image in images}
     particles, left_out = [], Counter()
     for position, annotation in enumerate(_of_particles(data, origin, left_out)):
-        if not _is_ours(annotation):
+        if not _is_complete(annotation):
             where = f"{origin}: particle {annotation.get('id', f'at position {position}')}"
             annotation = _completed(annotation, of_id, where)
             if annotation["area"] == 0:
@@ -183,7 +183,7 @@ def _fault(record: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _is_ours(annotation: Mapping[str, Any]) -> bool:
+def _is_complete(annotation: Mapping[str, Any]) -> bool:
     """Whether a record has every key that this project writes, its mask as compressed RLE."""
     rle = annotation.get("segmentation")
     return annotation.keys() >= PARTICLE_KEYS and isinstance(rle, dict) and isinstance(rle.get("counts"), str)

@@ -10,14 +10,16 @@ an earlier run is replaced, anything else in its place is an error.
 import argparse
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import cv2
 
 from semsize.cli import one_line_errors
 from semsize.exchange import Archive, BamArchiveError, FolderExistsError, bam_tio2, list_archive, new_folder, unpack
+from semsize.exchange.writing import holds_dataset
 from semsize.sem import SEMReadError
-from semsize.structures import STATES, AnnotationError, dataset, read_annotations, write_annotations
+from semsize.structures import STATES, AnnotationError, dataset, write_annotations
 
 SPLITS = ("train", "val", "test")
 
@@ -35,17 +37,6 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="smaller components are specks: written with iscrowd 1, in no metric (default: %(default)s)",
     )
     return parser.parse_args(arguments)
-
-
-def is_ours(folder: Path) -> bool:
-    """Whether an earlier run wrote this folder, and nobody added to it."""
-    files = sorted((folder / "annotations").glob("*.json"))
-    if not files or {path.name for path in folder.iterdir()} != {"images", "annotations"}:
-        return False
-    try:
-        return all(read_annotations(path).get("info") == bam_tio2.INFO for path in files)
-    except AnnotationError:
-        return False
 
 
 def convert_split(archive: Archive, split: str, folder: Path, min_area_px: int) -> Counter:
@@ -89,7 +80,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Find, convert, count."""
     options = parse_arguments(arguments)
     with one_line_errors(BamArchiveError, SEMReadError, AnnotationError, FolderExistsError, OSError):
-        with new_folder(options.out, is_ours) as folder, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        written_before = partial(holds_dataset, info=bam_tio2.INFO)
+        with (
+            new_folder(options.out, written_before) as folder,
+            tempfile.TemporaryDirectory(dir=folder.parent) as scratch,
+        ):
             archive = list_archive(unpack(options.source, Path(scratch)))
             present = [split for split in SPLITS if any(entry.split == split for entry in archive.images)]
             counts = {split: convert_split(archive, split, folder, options.min_area) for split in present}
