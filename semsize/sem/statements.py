@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from semsize.sem.data_bar import TALLEST_SHARE
 from semsize.sem.files import SEMReadError
+from semsize.sem.reading import TALLEST_SHARE
 from semsize.structures.pixel_size import NM_OF_UNIT, PixelSize
 
 AGREEMENT = 0.005  # relative difference up to which two statements count as equal
