@@ -1,5 +1,7 @@
 """Average precision as COCO defines it, with every detection counted and, beside it, under COCO's cap of 100 an image.
 
+Box non-maximum suppression (NMS) stands here too: the paper's operating point, and the true boxes that it deletes.
+
 The evaluation is faster-coco-eval's (C++). Its summary is not used: pycocotools' rule takes the mean AP at 100
 detections and the others at 1000, and looks for a threshold of 0.9 by equality, which ``linspace`` does not hit.
 """
@@ -7,21 +9,24 @@ detections and the others at 1000, and looks for a threshold of 0.9 by equality,
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
 from faster_coco_eval import COCO, COCOeval_faster
+from mmcv.ops import nms
 
-from semsize.metrology.matching import IOU_THRESHOLDS, RECALLS
-from tio2.evaluation.box_nms import table1_selection
+from semsize.metrology.matching import IOU_THRESHOLDS, OPERATING_SCORE, RECALLS
 
 COCO_CAP = 100
 """Detections of an image that COCO's own evaluation counts, the best scores first."""
 
 IOU_TYPES = ("segm", "bbox")
+TABLE1_BOX_NMS_IOU = 0.3
+TABLE1_INSTANCES = 512
 IOU_INDEX_50, IOU_INDEX_75, IOU_INDEX_90 = 0, 5, 8  # in COCO's thresholds 0.50, 0.55 ... 0.95
 
 
@@ -204,3 +209,51 @@ def _ceiling(annotations: Collection[Mapping], cap: int) -> float:
 
 def _print_nothing(*_: object) -> None:
     """Keeps the evaluation's progress lines off the console."""
+
+
+class NMSCeiling(NamedTuple):
+    """True particles, and how many of their boxes NMS deletes: a detector with perfect boxes finds the others."""
+
+    particles: int
+    deleted: int
+
+
+def nms_ceiling(truth: Mapping, iou_threshold: float) -> NMSCeiling:
+    """Runs the detector's own NMS over the true boxes of each image, all scored alike (the first of a pair stays).
+
+    Args:
+        truth: COCO data set, boxes xywh; ``iscrowd`` is left out.
+        iou_threshold: boxes that overlap a better one by more are deleted, as in the box head's test settings.
+    """
+    images = _by_image({**particle, "score": 1.0} for particle in truth["annotations"] if not particle["iscrowd"])
+    particles = sum(map(len, images))
+    return NMSCeiling(particles, particles - sum(len(_kept(boxes, iou_threshold)) for boxes in images))
+
+
+def table1_selection(predictions: Sequence[Mapping]) -> list[Mapping]:
+    """Predictions at the operating point of the paper's Table 1: score 0.5, box NMS 0.3, the 512 best of each image.
+
+    Where the predictions already passed an NMS at a higher IoU, as the default test settings have it, this is what
+    Table 1's NMS leaves of them.
+    """
+    images = _by_image(prediction for prediction in predictions if prediction["score"] >= OPERATING_SCORE)
+    return [
+        predictions_of_image[index]
+        for predictions_of_image in images
+        for index in _kept(predictions_of_image, TABLE1_BOX_NMS_IOU)[:TABLE1_INSTANCES]
+    ]
+
+
+def _by_image(boxes: Iterable[Mapping]) -> list[list[Mapping]]:
+    by_image = defaultdict(list)
+    for box in boxes:
+        by_image[box["image_id"]].append(box)
+    return list(by_image.values())
+
+
+def _kept(boxes: Sequence[Mapping], iou_threshold: float) -> list[int]:
+    """Indices of the boxes that NMS keeps, the best score first."""
+    corners = torch.tensor([box["bbox"] for box in boxes], dtype=torch.float32)  # (N, 4) xywh
+    corners[:, 2:] += corners[:, :2]
+    scores = torch.tensor([box["score"] for box in boxes], dtype=torch.float32)
+    return nms(corners, scores, iou_threshold)[1].tolist()
