@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from semsize.measuring.bias_file import find_bias_file, read_bias_records
 from semsize.measuring.inputs import InputError
 from semsize.measuring.outlines import DetectorRequest, Find, Frame, Outlines
 from semsize.metrology import BiasRecord, BiasRecordError
+from semsize.metrology.bias_record import find_bias_file, read_bias_records
 from semsize.structures.files import file_sha256
 from tio2.cli import quiet_imports
 

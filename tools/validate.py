@@ -20,7 +20,8 @@ from semsize.cli import one_line_errors
 if TYPE_CHECKING:
     from semsize.metrology import BiasRecord, ModelUse
     from semsize.metrology.bias import ComparedSet
-    from semsize.metrology.bias_record import OcclusionClass, ResidualClass
+    from semsize.metrology.bias_record import ResidualClass
+    from semsize.metrology.occlusion import OcclusionClass
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -54,8 +55,8 @@ def main() -> None:
     arguments = parse_arguments()
     import numpy as np
 
-    from semsize.measuring.bias_file import bias_path, find_bias_file, write_bias_records
     from semsize.metrology.bias import make_bias_record
+    from semsize.metrology.bias_record import bias_path, find_bias_file, write_bias_records
     from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
     from semsize.sem import SEMReadError
     from semsize.structures import AnnotationError, PredictionError
@@ -88,8 +89,8 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
     Raises:
         BiasRecordError: the files don't tell, are of other predictions, or tell of several uses or of other weights.
     """
-    from semsize.measuring.bias_file import model_use_from_json
     from semsize.metrology import BiasRecordError
+    from semsize.metrology.bias_record import model_use_from_json
     from semsize.structures.files import file_sha256, read_json
 
     uses = {}
@@ -119,8 +120,8 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
 
 def _records_before(path: Path | None) -> "tuple[BiasRecord, ...]":
     """Records that the file holds already; one that cannot be read, or is of before they were bound, is replaced."""
-    from semsize.measuring.bias_file import read_bias_records
     from semsize.metrology import BiasRecordError
+    from semsize.metrology.bias_record import read_bias_records
 
     if path is None or not path.is_file():
         return ()

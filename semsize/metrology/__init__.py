@@ -4,9 +4,7 @@ from semsize.metrology.bias_record import (
     BiasRecord,
     BiasRecordError,
     ModelUse,
-    OcclusionEffect,
     correct_sizes,
-    occlusion_effect,
     range_warnings,
 )
 from semsize.metrology.border import LARGE_WEIGHT, border_weights
@@ -31,7 +29,13 @@ from semsize.metrology.intervals import (
 from semsize.metrology.matching import match
 from semsize.metrology.measurands import equivalent_circular_diameter, measure
 from semsize.metrology.metrics import particle_metrics
-from semsize.metrology.population import Exclusion, exclusion_effects, population
+from semsize.metrology.occlusion import (
+    Exclusion,
+    OcclusionEffect,
+    exclusion_effects,
+    occlusion_effect,
+    population,
+)
 from semsize.metrology.size_distribution import (
     LogNormalFit,
     SizeDistribution,

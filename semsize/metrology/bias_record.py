@@ -1,20 +1,29 @@
 """The bias record of a model: what scenes of known truth tell of its measurements, and how that is applied.
 
-`semsize.metrology.bias` makes the record; here are its parts, the correction of sizes, its uncertainty, and warnings.
+`semsize.metrology.bias` makes the record; here are its parts, its file beside the weights, the correction of sizes, its
+uncertainty, and warnings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from semsize.metrology.occlusion import OcclusionClass
+from semsize.structures.files import from_json, in_json, read_json, write_json
 
 Range = tuple[float, float]
 
 TOLERANCE = 0.1
 """Share of a range's end by which an image may lie beyond it without a warning: few images seldom hold extremes."""
+
+
+ENDINGS = (".bias.json", ".validation.json")
+"""Of the files of bias records; the latter is that of former versions."""
 
 
 class BiasRecordError(ValueError):
@@ -74,21 +83,6 @@ class ResidualClass:
 
 
 @dataclass(frozen=True)
-class OcclusionClass:
-    """What hidden parts and overlooked particles do to D50 in images of some density."""
-
-    low: float  # lower end of the class: an image's area fraction of found masks, 0 to 1, included
-    high: float  # upper end, excluded
-    images: int  # number of images
-    detected: int  # particles found, those at the border left out, weighted for D50
-    fully_imaged: int  # true particles of the same images that are fully imaged
-    effect: float  # D50 of all detections / D50 of the fully imaged truths - 1
-    standard_error: float  # of ln(1 + effect): from the particles of its images, and from how images differ
-    between_image_std: float  # of ln(1 + effect) between images of one density, from all classes together
-    dof: int  # degrees of freedom of the two
-
-
-@dataclass(frozen=True)
 class CoveredRanges:
     """Smallest and largest value in the scenes of the record; None where it was not known in any."""
 
@@ -119,16 +113,69 @@ class BiasRecord:
         return (*use.differences(self.model), *((score,) if min_score != self.min_score else ()))
 
 
-@dataclass(frozen=True)
-class OcclusionEffect:
-    """By how much D50 of all detections is off D50 of the fully imaged particles; one-sided, not corrected."""
+def bias_path(checkpoint: str | Path) -> Path:
+    """``checkpoints/x.pth`` → ``checkpoints/x.bias.json``."""
+    return Path(checkpoint).with_suffix(ENDINGS[0])
 
-    effect: float  # relative, in scenes of known truth; negative where hidden parts make particles look small
-    low: float  # lower end of the class of area fractions that those scenes are in
-    high: float  # upper end
-    inside: bool  # whether the measurement's area fraction lies between; else it is the nearest class's effect
-    log_std: float  # standard uncertainty of ln(1 + effect) for other images: √(standard error² + spread²)
-    dof: float  # its degrees of freedom
+
+def find_bias_file(checkpoint: str | Path) -> Path | None:
+    """The file of bias records beside weights, under the present name or else the former one; None without one."""
+    return next(filter(Path.is_file, map(Path(checkpoint).with_suffix, ENDINGS)), None)
+
+
+def read_bias_records(path: str | Path) -> tuple[BiasRecord, ...]:
+    """The bias records of a file.
+
+    Raises:
+        BiasRecordError: the file is missing, damaged, or of before records were bound to weights and settings; one
+            line.
+    """
+    data = read_json(path, BiasRecordError)
+    if isinstance(data, dict) and "records" not in data and "residuals" in data:
+        raise BiasRecordError(
+            f"{path}: an old record that does not say which weights, settings and precision it holds for; make it "
+            "anew with tools/validate.py, or remove it to measure without correction"
+        )
+    if not isinstance(data, dict) or set(data) != {"records"} or not isinstance(data["records"], list):
+        raise _damaged(path, "the file holds no list of records")
+    return tuple(bias_record_from_json(record, path) for record in data["records"])
+
+
+def write_bias_records(path: str | Path, records: Sequence[BiasRecord]) -> None:
+    """Write the file, whole or not at all."""
+    write_json(path, {"records": in_json(records)}, indent=1)
+
+
+def bias_record_from_json(data: Any, origin: str | Path) -> BiasRecord:
+    """A bias record out of a file.
+
+    Raises:
+        BiasRecordError: a key is missing or unknown, a value of the wrong kind, classes overlap or a range is reversed.
+    """
+    record = _read(data, BiasRecord, "", origin)
+    ends = [residual.high_px for residual in record.residuals[:-1]]
+    if ends != [residual.low_px for residual in record.residuals[1:]]:
+        raise _damaged(origin, "residual classes do not adjoin")
+    for name, ends in vars(record.ranges).items():
+        if ends is not None and ends[0] > ends[1]:
+            raise _damaged(origin, f"{name} of ranges is reversed: {list(ends)}")
+    return record
+
+
+def model_use_from_json(data: Any, origin: str | Path) -> ModelUse:
+    """A model's use out of a file; `BiasRecordError` where it is something else."""
+    return _read(data, ModelUse, "the model", origin)
+
+
+def _read(data: Any, kind: type, name: str, origin: str | Path) -> Any:
+    try:
+        return from_json(data, kind, name)
+    except ValueError as cause:
+        raise _damaged(origin, str(cause)) from None
+
+
+def _damaged(origin: str | Path, what: str) -> BiasRecordError:
+    return BiasRecordError(f"{origin}: {what}; make it again with tools/validate.py")
 
 
 def nearest_record(records: Sequence[BiasRecord], use: ModelUse, min_score: float) -> BiasRecord | None:
@@ -169,22 +216,6 @@ def model_uncertainty(residuals: Sequence[ResidualClass], ecd_px: float) -> tupl
     """
     nearest = min(residuals, key=lambda size_class: abs(np.log(size_class.mean_ecd_px / ecd_px)))
     return float(np.hypot(nearest.standard_error, nearest.between_image_std)), nearest.images - 1.0
-
-
-def occlusion_effect(classes: Sequence[OcclusionClass], area_fraction: float) -> OcclusionEffect | None:
-    """Effect at an area fraction of found masks; that of the nearest class outside all, None without any.
-
-    >>> dense = OcclusionClass(0.2, 0.3, 5, 200, 150, effect=-0.04, standard_error=0.03, between_image_std=0.04, dof=9)
-    >>> effect = occlusion_effect([dense], area_fraction=0.35)
-    >>> effect.effect, effect.inside, effect.log_std
-    (-0.04, False, 0.05)
-    """
-    if not classes:
-        return None
-    nearest = min(classes, key=lambda density: max(density.low - area_fraction, area_fraction - density.high, 0.0))
-    inside = nearest.low <= area_fraction <= nearest.high
-    log_std = float(np.hypot(nearest.standard_error, nearest.between_image_std))
-    return OcclusionEffect(nearest.effect, nearest.low, nearest.high, inside, log_std, float(nearest.dof))
 
 
 def range_warnings(

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from semsize.metrology.bias_record import OcclusionEffect, ResidualClass, model_uncertainty
+from semsize.metrology.bias_record import ResidualClass, model_uncertainty
 from semsize.metrology.intervals import CONFIDENCE, WITHIN_IMAGE, SamplingInterval
+from semsize.metrology.occlusion import OcclusionEffect
 
 REFERENCE_STD_PX = 0.6
 """Of a diameter whose truth people outlined: one-pixel gaps and diffuse edges (docs/uncertainty.md)."""

@@ -1,4 +1,4 @@
-"""What hidden parts and overlooked particles do to D50, in images of known truth, and how well that is known.
+"""Hidden parts: which particles a size distribution is of, and what overlooked and hidden ones do to D50.
 
 Legend: an effect is ln(D50 of all that is found / D50 of the fully imaged truths); U units of an image: found
 particles, each with the truth that it matches, and fully imaged truths that nothing matches.
@@ -7,24 +7,122 @@ particles, each with the truth that it matches, and fully imaged truths that not
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from semsize.metrology.bias_record import OcclusionClass
 from semsize.metrology.border import border_weights, is_off_border
 from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.measurands import Measurands
-from semsize.metrology.population import FULLY_IMAGED_STATES
 from semsize.metrology.size_distribution import area_fraction, sorted_quantiles, weighted_quantiles
 from semsize.structures.masks import CroppedMasks
+
+FULLY_IMAGED_STATES = ("isolated", "complete", "touch_complete")
+QUANTITY_FULLY_IMAGED = "fully imaged particles"
+QUANTITY_VISIBLE = "visible outlines of all detected particles"
 
 FRACTION_EDGES = (0, 0.05, 0.1, 0.2, 0.3, 0.45, 1)  # ends of the classes of an image's area fraction
 FEWEST_PARTICLES = 5  # number of found particles, and of fully imaged ones, from which an image counts
 
 RESAMPLES = 400
 SMALLEST_VARIANCE = 1e-10  # smallest variance of an image's effect, which would be 0 where all particles have one size
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationSplit:
+    """Which of N particles are left out of the headline distribution; where no state is known, none is."""
+
+    quantity: str  # what is measured, in words: `QUANTITY_FULLY_IMAGED` or `QUANTITY_VISIBLE`
+    states_known: bool  # whether any particle has a state
+    not_fully_imaged: np.ndarray  # (N,) bool, by their state: to be shown beside the others, never mixed in
+    unknown: np.ndarray  # (N,) bool: without a state where others have one, and in neither distribution
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Particles left out for one reason."""
+
+    reason: str  # in words
+    count: int  # particles
+    d50: float  # median by number of all that was kept
+    d50_with: float  # median with these put back
+
+    @property
+    def effect_percent(self) -> float:
+        """What leaving them out changed D50 by, in % of D50 with them; NaN where nothing was kept."""
+        return 100 * (self.d50 - self.d50_with) / self.d50_with
+
+
+def population(states: Sequence[str | None]) -> PopulationSplit:
+    """Splits N particles, those at the border and below the thresholds already left out, by their states.
+
+    >>> population(["complete", "masked", None]).not_fully_imaged
+    array([False,  True, False])
+    """
+    known = np.array([state is not None for state in states], bool)
+    if not known.any():
+        return PopulationSplit(QUANTITY_VISIBLE, False, not_fully_imaged=known, unknown=known)
+    full = np.array([state in FULLY_IMAGED_STATES for state in states], bool)
+    return PopulationSplit(QUANTITY_FULLY_IMAGED, True, not_fully_imaged=known & ~full, unknown=~known)
+
+
+def exclusion_effects(
+    sizes: np.ndarray, weights: np.ndarray, reasons: Mapping[str, np.ndarray]
+) -> tuple[Exclusion, ...]:
+    """By how much each reason for leaving particles out changes D50, in order, also where it applies to none.
+
+    Args:
+        sizes: (N,) of all particles, positive.
+        weights: (N,); a particle that touches the border has none (NaN) and is put back with 1.
+        reasons: reason to (N,) bool. A particle with several counts under the first; one without any is kept.
+
+    >>> sizes, weights = np.array([10.0, 20.0, 30.0]), np.array([np.nan, 1.0, 1.0])
+    >>> exclusion_effects(sizes, weights, {"border": np.array([True, False, False])})
+    (Exclusion(reason='border', count=1, d50=25.0, d50_with=20.0),)
+    """
+    weights = np.where(np.isnan(weights), 1.0, weights)
+    left = np.ones(len(sizes), bool)
+    groups = {}
+    for reason, applies in reasons.items():
+        groups[reason] = left & applies
+        left &= ~applies
+    d50 = _median(sizes, weights, left)
+    return tuple(
+        Exclusion(reason, int(group.sum()), d50, _median(sizes, weights, left | group))
+        for reason, group in groups.items()
+    )
+
+
+def _median(sizes: np.ndarray, weights: np.ndarray, chosen: np.ndarray) -> float:
+    return float(weighted_quantiles(sizes[chosen], weights[chosen], (0.5,))[0])
+
+
+@dataclass(frozen=True)
+class OcclusionClass:
+    """What hidden parts and overlooked particles do to D50 in images of some density."""
+
+    low: float  # lower end of the class: an image's area fraction of found masks, 0 to 1, included
+    high: float  # upper end, excluded
+    images: int  # number of images
+    detected: int  # particles found, those at the border left out, weighted for D50
+    fully_imaged: int  # true particles of the same images that are fully imaged
+    effect: float  # D50 of all detections / D50 of the fully imaged truths - 1
+    standard_error: float  # of ln(1 + effect): from the particles of its images, and from how images differ
+    between_image_std: float  # of ln(1 + effect) between images of one density, from all classes together
+    dof: int  # degrees of freedom of the two
+
+
+@dataclass(frozen=True)
+class OcclusionEffect:
+    """By how much D50 of all detections is off D50 of the fully imaged particles; one-sided, not corrected."""
+
+    effect: float  # relative, in scenes of known truth; negative where hidden parts make particles look small
+    low: float  # lower end of the class of area fractions that those scenes are in
+    high: float  # upper end
+    inside: bool  # whether the measurement's area fraction lies between; else it is the nearest class's effect
+    log_std: float  # standard uncertainty of ln(1 + effect) for other images: √(standard error² + spread²)
+    dof: float  # its degrees of freedom
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +177,22 @@ def occlusion_classes(
         [[image.variance for image in effects] for effects in flat.values()],
     )
     return tuple(_class(number, members[number], between, dof) for number in sorted(members))
+
+
+def occlusion_effect(classes: Sequence[OcclusionClass], area_fraction: float) -> OcclusionEffect | None:
+    """Effect at an area fraction of found masks; that of the nearest class outside all, None without any.
+
+    >>> dense = OcclusionClass(0.2, 0.3, 5, 200, 150, effect=-0.04, standard_error=0.03, between_image_std=0.04, dof=9)
+    >>> effect = occlusion_effect([dense], area_fraction=0.35)
+    >>> effect.effect, effect.inside, effect.log_std
+    (-0.04, False, 0.05)
+    """
+    if not classes:
+        return None
+    nearest = min(classes, key=lambda density: max(density.low - area_fraction, area_fraction - density.high, 0.0))
+    inside = nearest.low <= area_fraction <= nearest.high
+    log_std = float(np.hypot(nearest.standard_error, nearest.between_image_std))
+    return OcclusionEffect(nearest.effect, nearest.low, nearest.high, inside, log_std, float(nearest.dof))
 
 
 def between_image_std(effects: Sequence[Sequence[float]], variances: Sequence[Sequence[float]]) -> float:

@@ -18,9 +18,9 @@ from semsize.metrology import ModelUse
 from semsize.metrology.bias_record import (
     BiasRecord,
     CoveredRanges,
-    OcclusionClass,
     ResidualClass,
 )
+from semsize.metrology.occlusion import OcclusionClass
 from semsize.programs.measure import lines_of
 from semsize.structures.pixel_size import PixelSize
 

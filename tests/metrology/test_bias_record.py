@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semsize.metrology import correct_sizes, occlusion_effect, range_warnings
-from semsize.metrology.bias_record import CoveredRanges, OcclusionClass, ResidualClass, mean_residual, model_uncertainty
+from semsize.metrology.bias_record import CoveredRanges, ResidualClass, mean_residual, model_uncertainty
+from semsize.metrology.occlusion import OcclusionClass
 
 RESIDUALS = (
     ResidualClass(0.0, 20.0, 10.0, -0.02, 0.003, 0.004, 200, 6),

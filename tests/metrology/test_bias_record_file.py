@@ -1,4 +1,4 @@
-"""The record goes through JSON unchanged, anything else is refused in one line; it holds for one use of one model."""
+"""The record goes through its file unchanged, all else is refused in one line; it holds for one use of one model."""
 
 import copy
 import dataclasses
@@ -6,16 +6,20 @@ import json
 
 import pytest
 
-from semsize.measuring.bias_file import bias_record_from_json, read_bias_records
 from semsize.metrology import BiasRecordError, ModelUse
 from semsize.metrology.bias_record import (
     BiasRecord,
     CoveredRanges,
-    OcclusionClass,
     RecordSource,
     ResidualClass,
+    bias_path,
+    bias_record_from_json,
+    find_bias_file,
     nearest_record,
+    read_bias_records,
+    write_bias_records,
 )
+from semsize.metrology.occlusion import OcclusionClass
 
 USE = ModelUse("a" * 64, "torch", "float32", {"model.test_cfg.rcnn.score_thr": 0.05, "tile": None})
 
@@ -135,3 +139,29 @@ def test_of_several_records_the_one_that_holds_is_taken_else_the_nearest():
     assert nearest_record(records, reduced.model, 0.5) is reduced
     assert nearest_record(records, dataclasses.replace(USE, sha256="c"), 0.5) is RECORD
     assert nearest_record((), USE, 0.5) is None
+
+
+def test_written_and_read_it_is_the_same(tmp_path):
+    path = bias_path(tmp_path / "checkpoints" / "light.pth")
+    assert path == tmp_path / "checkpoints" / "light.bias.json"
+    write_bias_records(path, [RECORD])
+    assert read_bias_records(path) == (RECORD,)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_missing_or_broken_file_is_one_line(tmp_path):
+    path = tmp_path / "x.bias.json"
+    with pytest.raises(BiasRecordError, match=r"x\.bias\.json: cannot be read"):
+        read_bias_records(path)
+    path.write_text("{")
+    with pytest.raises(BiasRecordError, match="not a JSON file"):
+        read_bias_records(path)
+
+
+def test_a_file_of_the_former_name_is_found_and_the_present_name_goes_first(tmp_path):
+    weights = tmp_path / "light.pth"
+    assert find_bias_file(weights) is None
+    write_bias_records(tmp_path / "light.validation.json", [RECORD])
+    assert find_bias_file(weights) == tmp_path / "light.validation.json"
+    write_bias_records(bias_path(weights), [RECORD])
+    assert find_bias_file(weights) == tmp_path / "light.bias.json"

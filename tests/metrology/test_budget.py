@@ -9,7 +9,7 @@ from semsize.metrology import STATISTICS, OcclusionEffect, SystematicEffects, pa
 from semsize.metrology.bias_record import ResidualClass
 from semsize.metrology.budget import ONE_SIDED, coverage_factor, effective_dof
 from semsize.metrology.intervals import BETWEEN_IMAGES, WITHIN_IMAGE, SamplingInterval
-from semsize.metrology.population import QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE
+from semsize.metrology.occlusion import QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE
 
 RESIDUALS = (
     ResidualClass(0.0, 20.0, 14.0, -0.02, 0.003, 0.004, 200, 6),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semsize.metrology import exclusion_effects, population
-from semsize.metrology.population import FULLY_IMAGED_STATES, QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE
+from semsize.metrology.occlusion import FULLY_IMAGED_STATES, QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE
 from semsize.structures import STATES
 
 

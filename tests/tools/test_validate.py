@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from scenes import coco_boxes, disks
-from semsize.measuring.bias_file import read_bias_records
 from semsize.metrology import ModelUse
+from semsize.metrology.bias_record import read_bias_records
 from semsize.structures import (
     dataset,
     image_record,

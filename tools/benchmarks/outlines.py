@@ -17,7 +17,7 @@ from scipy import ndimage
 from semsize.cli import one_line_errors
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.comparison import ImageTruth, image_truths
-from semsize.metrology.population import FULLY_IMAGED_STATES
+from semsize.metrology.occlusion import FULLY_IMAGED_STATES
 from semsize.sem import SEMReadError, read_grey
 from semsize.structures import AnnotationError, read_annotations
 
