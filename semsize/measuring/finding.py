@@ -6,18 +6,12 @@ joins them, and nothing passes between them but the files of the results folder.
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, starmap
+from itertools import groupby
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -27,6 +21,7 @@ from semsize.measuring.results_folder import ImageResult, ResultsFolder
 from semsize.sem import SEMReadError, find_captions, read_scale
 from semsize.sem.statements import AGREEMENT
 from semsize.structures.files import file_sha256
+from semsize.structures.parts import processes_for, quiet_process
 from semsize.structures.pixel_size import PixelSize
 
 LAUNCHERS = {  # whose variables say which process this is, under torchrun's names
@@ -65,44 +60,9 @@ def find_all(
             yield from measure_files(chunk, find, settings, folder)
         return
     processes = min(jobs, len(chunks))
-    with processes_for(processes, _keep_source, (source,)) as run:
+    with processes_for(processes, MeasuringError, _keep_source, (source,)) as run:
         for counts in run(_measure, [(chunk, settings, folder, processes) for chunk in chunks]):
             yield from counts
-
-
-@contextlib.contextmanager
-def processes_for(jobs: int, initializer: Callable, arguments: tuple = ()) -> Iterator[Callable]:
-    """A function that runs another on many arguments in `jobs` processes and yields what it returns, as it comes.
-
-    Below two jobs it runs in this process, and the initializer is for others only.
-
-    Raises:
-        MeasuringError: a process was killed.
-    """
-    if jobs < 2:
-        yield starmap
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=initializer, initargs=arguments)
-
-    def run(function: Callable, tasks: Iterable[tuple]) -> Iterator:
-        for future in as_completed([pool.submit(function, *task) for task in tasks]):
-            yield future.result()
-
-    try:
-        yield run
-    except BrokenProcessPool:
-        raise MeasuringError(
-            f"one of {jobs} processes was ended from outside or ran out of memory; start again with fewer --jobs"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def quiet_process() -> None:
-    """What every worker process begins with: one thread for OpenCV, and Ctrl-C left to the process that started it."""
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _keep_source(source: OutlineSource) -> None:

@@ -11,8 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from semsize.exchange import roi_zip
-from semsize.measuring.finding import processes_for, quiet_process
-from semsize.measuring.inputs import ImageFile, RunOptions, Settings
+from semsize.measuring.inputs import ImageFile, MeasuringError, RunOptions, Settings
 from semsize.measuring.overlays import (
     IGNORED,
     STATE_COLOURS,
@@ -38,6 +37,7 @@ from semsize.metrology.size_distribution import quantiles
 from semsize.sem import particle_contrast
 from semsize.structures.files import whole_file
 from semsize.structures.masks import CroppedMasks
+from semsize.structures.parts import processes_for, quiet_process
 
 THUMBNAIL_SIDE_PX = 560
 THUMBNAILS_BYTES = 12_000_000  # of all together: in base64 16 MB of the report's 20
@@ -133,7 +133,7 @@ def write_pictures(
     jobs = min(options.jobs, len(files))
     with tqdm(total=len(files), desc="drawing", unit="image", disable=None) as bar:
         drawn = {}
-        with processes_for(jobs, quiet_process) as run:
+        with processes_for(jobs, MeasuringError, quiet_process) as run:
             for picture in run(drawing.draw, tasks):
                 drawn[picture.name] = picture
                 bar.update()

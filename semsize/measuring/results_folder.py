@@ -16,6 +16,7 @@ from semsize.measuring.inputs import ImageFile, OutputError, RunOptions
 from semsize.structures import prediction_record
 from semsize.structures.files import file_sha256, from_json, in_json, read_json, write_json
 from semsize.structures.masks import CroppedMasks
+from semsize.structures.parts import first_differences
 from semsize.structures.pixel_size import PixelSize
 
 PART_FORMAT = 2
@@ -127,7 +128,7 @@ class ResultsFolder:
         if not isinstance(before, dict) or before.get("format") != PART_FORMAT:
             other = "was measured by another version of this program, whose parts/ cannot be read"
             raise OutputError(f"{self.path}: {other}; give another --out")
-        if differing := _differences(before, settings):
+        if differing := first_differences(before, settings):
             other = f"was begun with other settings ({'; '.join(differing)}), and these decide what is found"
             raise OutputError(f"{self.path}: {other}; give the former, or another --out")
         for unfinished in self.parts.glob(".*.part") if alone else ():
@@ -205,20 +206,6 @@ class ResultsFolder:
         """Why an image was left out; None if it was not."""
         path = self.failure(file)
         return read_json(path, OutputError)["error"] if path.is_file() else None
-
-
-def _differences(before: Mapping, now: Mapping) -> list[str]:
-    """The first settings that differ, with both values."""
-    old, new = _flat(before), _flat(now)
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return [f"{name}: {old.get(name)}, now {new.get(name)}" for name in names[:3]]
-
-
-def _flat(record: Mapping, prefix: str = "") -> dict:
-    pairs = {}
-    for key, value in record.items():
-        pairs |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return pairs
 
 
 def _unwritable(path: Path, cause: OSError) -> OutputError:

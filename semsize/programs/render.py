@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     from tqdm import tqdm  # not above: --help is quick
 
-    from semsize.structures.dataset_parts import DatasetFolderError
+    from semsize.structures.parts import DatasetFolderError
     from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
 
     settings = RenderSettings(

@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 
 from semsize.structures import image_record
-from semsize.structures.dataset_parts import DatasetParts
+from semsize.structures.parts import DatasetParts
 from semsize.synthesis.rendering import RenderSettings, particle_records, render_image
 
 SPLITS = ("train", "val", "test")

@@ -11,8 +11,8 @@ from agglomerate_samples import drawn, library
 
 from scenes import disks
 from semsize.structures import CroppedMasks, read_annotations
-from semsize.structures.dataset_parts import DatasetFolderError
 from semsize.structures.files import file_sha256
+from semsize.structures.parts import DatasetFolderError
 from tio2.agglomerates import AgglomerateLibrary, PasteSettings
 from tio2.agglomerates.simulation import SimulationPlan, Simulator, folder_hash, join_parts
 

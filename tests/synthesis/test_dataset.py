@@ -1,6 +1,7 @@
 """Rendered data sets: the same bytes however they are made."""
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from semsize.sem import read_pixel_size
 from semsize.structures import read_annotations
-from semsize.structures.dataset_parts import DatasetFolderError
+from semsize.structures.parts import DatasetFolderError
 from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, render_dataset, render_missing
 from semsize.synthesis.dataset import encode_image
 
@@ -43,6 +44,13 @@ def test_an_interrupted_set_is_completed_to_the_same_bytes(rendered, tmp_path):
     assert contents(tmp_path) == contents(rendered[0])
 
 
+def test_a_process_that_ends_by_itself_is_one_line(tmp_path):
+    parts = claim_folder(PLAN, tmp_path)
+    with pytest.raises(DatasetFolderError, match=r"^one of 2 processes was ended from outside[^\n]*fewer --jobs$"):
+        list(parts.make_missing(os._exit, 2))
+    assert parts.missing() == [0, 1, 2, 3, 4]
+
+
 def test_annotations_are_valid_and_numbered_from_1(rendered):
     folder, summary = rendered
     for split, images in (("train", 3), ("val", 1), ("test", 1)):
@@ -55,7 +63,7 @@ def test_annotations_are_valid_and_numbered_from_1(rendered):
 
 def test_a_folder_of_another_set_is_refused(rendered):
     other = DatasetPlan(RenderSettings(seed=6, shape=(96, 128)), 5)
-    with pytest.raises(DatasetFolderError, match="begun with other settings"):
+    with pytest.raises(DatasetFolderError, match=r"begun with other settings \(settings\.seed: 5, now 6; settings"):
         claim_folder(other, rendered[0])
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from semsize.structures import image_record, particle_record
-from semsize.structures.dataset_parts import DatasetParts
 from semsize.structures.files import write_whole
 from semsize.structures.masks import CroppedMasks
+from semsize.structures.parts import DatasetParts
 from tio2.agglomerates.agglomerate import FLIPS, Agglomerate, Cutout, Seam, composite, cut_out
 from tio2.agglomerates.backgrounds import Backgrounds
 from tio2.agglomerates.library import AgglomerateLibrary, encode_grey

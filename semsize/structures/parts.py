@@ -1,0 +1,151 @@
+"""Folders that are filled part by part: begun again with the same plan they go on, in any number of processes.
+
+A data set is made so: each image leaves its annotations in `parts/`, written after the image, so that an image that has
+its part is done. When all are done the parts are joined into one annotation file per split.
+"""
+
+import contextlib
+import json
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import starmap
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from semsize.structures.annotations import dataset
+from semsize.structures.coco_files import write_annotations
+from semsize.structures.files import in_json, read_json, write_whole
+
+
+class DatasetFolderError(ValueError):
+    """A folder in which another data set was begun, or that could not be filled; the message says which."""
+
+
+@contextlib.contextmanager
+def processes_for(
+    jobs: int, error: type[Exception], initializer: Callable, arguments: tuple = ()
+) -> Iterator[Callable[[Callable, Iterable[tuple]], Iterator]]:
+    """A function that runs another on many arguments in `jobs` processes and yields what it returns, as it comes.
+
+    Below two jobs it runs in this process, and the initializer is for others only.
+
+    Raises:
+        error: a process was killed.
+    """
+    if jobs < 2:
+        yield starmap
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=initializer, initargs=arguments)
+
+    def run(function: Callable, tasks: Iterable[tuple]) -> Iterator:
+        for future in as_completed([pool.submit(function, *task) for task in tasks]):
+            yield future.result()
+
+    try:
+        yield run
+    except BrokenProcessPool:
+        raise error(
+            f"one of {jobs} processes was ended from outside or ran out of memory; start again with fewer --jobs"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def quiet_process() -> None:
+    """What every worker process begins with: one thread for OpenCV, and Ctrl-C left to the process that started it."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def first_differences(before: Mapping, now: Mapping) -> list[str]:
+    """The first settings that differ between a folder's plan and the present one, with both values.
+
+    >>> first_differences({"seed": 0, "size": {"rows": 9}}, {"seed": 0, "size": {"rows": 8}})
+    ['size.rows: 9, now 8']
+    """
+    old, new = _flat(before), _flat(now)
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return [f"{name}: {old.get(name)}, now {new.get(name)}" for name in names[:3]]
+
+
+def _flat(record: Mapping, prefix: str = "") -> dict:
+    pairs = {}
+    for key, value in record.items():
+        pairs |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return pairs
+
+
+@dataclass(frozen=True)
+class DatasetParts:
+    """The folder of a data set of `num` images, numbered from 0."""
+
+    folder: Path
+    num: int
+
+    def claim(self, plan_file: str, plan: Mapping[str, Any], splits: Sequence[str]) -> None:
+        """Make the folder and write the plan, which decides every byte of the data set, into `plan_file`.
+
+        Raises:
+            DatasetFolderError: the folder was begun with another plan.
+        """
+        path, plan = self.folder / plan_file, in_json(plan)
+        before = read_json(path, DatasetFolderError) if path.exists() else plan
+        if differing := first_differences(before if isinstance(before, dict) else {}, plan):
+            begun = f"this folder was begun with other settings ({'; '.join(differing)})"
+            raise DatasetFolderError(f"{path}: {begun}; name another --out or remove it")
+        for name in ("parts", "annotations", *(f"images/{split}" for split in splits)):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        write_whole(path, (json.dumps(plan, indent=1) + "\n").encode())
+
+    def missing(self) -> list[int]:
+        """Numbers of the images that are yet to be made."""
+        return [number for number in range(self.num) if not self._path(number).exists()]
+
+    def make_missing(self, make: Callable[[int], int], jobs: int) -> Iterator[int]:
+        """Call `make` for every missing number, in `jobs` processes; yields each number when it is done."""
+        tasks = [(number,) for number in self.missing()]
+        jobs = min(jobs, len(tasks))
+        with processes_for(jobs, DatasetFolderError, _start, (make,)) as run:
+            yield from run(make if jobs < 2 else _call, tasks)
+
+    def write(self, number: int, image: str, content: bytes, part: Mapping[str, Any]) -> None:
+        """Write an image file, named relative to the folder, and then its part (keys `image`, `particles`, others)."""
+        write_whole(self.folder / image, content)
+        write_whole(self._path(number), json.dumps(part).encode())
+
+    def join(self, split: str, numbers: Iterable[int]) -> tuple[list[dict[str, Any]], dict[str, int]]:
+        """Write annotations/<split>.json from the parts of these images, particles numbered from 1.
+
+        Returns:
+            The parts, and the numbers of images, particles and specks (`iscrowd` 1).
+        """
+        parts = [json.loads(self._path(number).read_text(encoding="utf-8")) for number in numbers]
+        particles = [particle for part in parts for particle in part["particles"]]
+        for number, particle in enumerate(particles):
+            particle["id"] = number + 1
+        data = dataset([part["image"] for part in parts], particles)
+        write_annotations(self.folder / "annotations" / f"{split}.json", data)
+        specks = sum(particle["iscrowd"] for particle in particles)
+        return parts, {"images": len(parts), "particles": len(particles) - specks, "specks": specks}
+
+    def _path(self, number: int) -> Path:
+        return self.folder / "parts" / f"{number:06d}.json"
+
+
+_make: list[Callable[[int], int]] = []
+
+
+def _start(make: Callable[[int], int]) -> None:
+    quiet_process()
+    _make.append(make)
+
+
+def _call(number: int) -> int:
+    return _make[0](number)
