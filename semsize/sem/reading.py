@@ -258,7 +258,7 @@ def find_data_bar(grey: np.ndarray) -> int | None:
     Returns:
         The row, or None where the image has no such bar.
     """
-    levels = np.rint(grey).astype(np.uint8)
+    levels = grey if grey.dtype == np.uint8 else np.rint(grey).astype(np.uint8)  # NumPy rounds bytes as float16, slowly
     rows = (_first_row(levels, tolerance) for tolerance in _TOLERANCES)
     return next((row for row in rows if row is not None), None)
 
