@@ -63,6 +63,18 @@ def write_json(path: str | Path, data: Any, *, indent: int | None = None) -> Non
     whole_file(path, write)
 
 
+def dotted(record: Mapping, prefix: str = "") -> dict[str, Any]:
+    """Dotted key to value of everything in nested mappings.
+
+    >>> dotted({"seed": 0, "size": {"rows": 9}})
+    {'seed': 0, 'size.rows': 9}
+    """
+    pairs = {}
+    for key, value in record.items():
+        pairs |= dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return pairs
+
+
 def in_json(value: Any) -> Any:
     """Nested data with None for NaN and infinity, for which JSON has no word, and NumPy's numbers as Python's.
 

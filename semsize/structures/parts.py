@@ -20,7 +20,7 @@ import cv2
 
 from semsize.structures.annotations import dataset
 from semsize.structures.coco_files import write_annotations
-from semsize.structures.files import in_json, read_json, write_whole
+from semsize.structures.files import dotted, in_json, read_json, write_whole
 
 
 class DatasetFolderError(ValueError):
@@ -70,16 +70,9 @@ def first_differences(before: Mapping, now: Mapping) -> list[str]:
     >>> first_differences({"seed": 0, "size": {"rows": 9}}, {"seed": 0, "size": {"rows": 8}})
     ['size.rows: 9, now 8']
     """
-    old, new = _flat(before), _flat(now)
+    old, new = dotted(before), dotted(now)
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return [f"{name}: {old.get(name)}, now {new.get(name)}" for name in names[:3]]
-
-
-def _flat(record: Mapping, prefix: str = "") -> dict:
-    pairs = {}
-    for key, value in record.items():
-        pairs |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return pairs
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from semsize.metrology.matching import OPERATING_SCORE
 from semsize.structures import crowd_flag
-from semsize.structures.files import read_json
+from semsize.structures.files import dotted, read_json
 from tio2.typed_settings import SettingError, check_arguments, is_own
 
 TAKEN_BEFORE = {  # by MMEngine, before it builds the class
@@ -234,7 +234,7 @@ def effective_settings(config: Config) -> dict[str, Any]:
     effective = {key: whole[key] for key in TRAINING_KEYS if key in whole}
     hooks = [dict(hook) for hook in whole.get("custom_hooks", []) if hook["type"] == "EMAHook"]  # averages weights
     effective |= {hook.pop("type"): hook for hook in hooks}
-    return {key: value for key, value in _values(effective) if not key.endswith(("data_root", "ann_file"))}
+    return {key: value for key, value in dotted(effective).items() if not key.endswith(("data_root", "ann_file"))}
 
 
 def initial_weights(config: Config) -> str:
@@ -268,11 +268,11 @@ def detection_settings(config: Config, tile: Sequence[int] | None = None) -> dic
         "tile": None if tile is None else list(tile),
         "pipeline": [step for step in pipeline[1:] if step["type"] != "PackDetInputs"],
     }
-    for dotted in DETECTION_KEYS:
+    for name in DETECTION_KEYS:
         part = config.model
-        for key in dotted.split("."):
+        for key in name.split("."):
             part = part.get(key) or {}
-        settings |= dict(_values(part, f"model.{dotted}."))
+        settings |= dotted(part, f"model.{name}.")
     return json.loads(json.dumps(settings, sort_keys=True, default=str))
 
 
@@ -280,12 +280,3 @@ def model_use(config: Config, sha256: str, precision: str, tile: Sequence[int] |
     """What a bias record is bound to (`semsize.metrology.ModelUse`), in JSON's terms; `sha256` is the weights'."""
     settings = detection_settings(config, tile)
     return {"sha256": sha256, "engine": "torch", "precision": precision, "settings": settings}
-
-
-def _values(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key and value of everything in nested dicts."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _values(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
