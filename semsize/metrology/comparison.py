@@ -220,7 +220,10 @@ class ThresholdCurve:
 
 
 def threshold_curve(truths: Sequence[ImageTruth], founds: Sequence[ImageFound]) -> ThresholdCurve:
-    """Overlaps are computed once; at each of `SCORES` the best assignment is chosen among the particles left."""
+    """What each of `SCORES` gives as the threshold.
+
+    Overlaps are computed once an image; at each threshold the best assignment is chosen among the particles left.
+    """
     known = any(state for truth in truths for state in truth.states)
     group = "useful" if known else "all"
     in_nm = all(truth.pixel_size is not None for truth in truths)
