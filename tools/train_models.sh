@@ -50,7 +50,10 @@ esac
 render --num 820 --preset agglomerated --seed 101 --out data/rendered
 render --num 720 --preset mixed --variety 1.6 --seed 202 --out data/rendered-varied
 case $wanted in
-    free) stage light_free 12 72 200; publish light_free free ;;
+    free)
+        render --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --out data/rendered-short
+        render --num 500 --preset varied --variety 1.6 --pixel-size 1.8 3.7 7.344 14.7 --seed 404 --fractions 0.96 0.02 0.02 --out data/rendered-scales
+        stage light_one_scale 12 72 200; stage light_free 8 50 100; publish light_free free ;;
     resnet50)
         export TIO2_COCO_WEIGHTS=work_dirs/mask_rcnn_rendered/epoch_10.pth
         for config in mask_rcnn_rendered mask_rcnn_stage1 mask_rcnn_stage2; do stage $config; done ;;

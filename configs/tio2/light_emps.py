@@ -1,4 +1,4 @@
-"""light_free.py's recipe on EMPS alone, from ImageNet weights: a second public set to stand on.
+"""light_one_scale.py's recipe on EMPS alone, from ImageNet weights: a second public set to stand on.
 
     python tools/dataset_converters/label_images.py --images emps/images --labels emps/segmaps --out data/emps --val 0.2
     python tools/train.py configs/tio2/light_emps.py
@@ -6,10 +6,10 @@
 AP50 0.885, mAP 0.641 on the fifth kept back (docs/notebook/training-log.md). Yildirim and Cole, J. Chem. Inf. Model. 2021, 10.1021/acs.jcim.0c01455.
 """
 
-_base_ = "./light_free.py"
+_base_ = "./light_one_scale.py"
 
-test_pipeline = [_base_.read, dict(_base_.scale_test, scale_factor=0.75), _base_.pack_test]
+model = dict(test_cfg=dict(scales=[0.75]))
 train_dataloader = dict(dataset=dict(dataset=dict(datasets=[_base_.emps])))
-val_dataloader = dict(dataset=dict(data_root="data/emps/", pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(data_root="data/emps/", pipeline=test_pipeline))
+val_dataloader = dict(dataset=dict(data_root="data/emps/"))
+test_dataloader = dict(dataset=dict(data_root="data/emps/"))
 val_evaluator = dict(ann_file="data/emps/annotations/val.json")

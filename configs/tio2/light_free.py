@@ -1,17 +1,42 @@
-"""The shipped `free` model: rendered scenes and, one sample in three, real images of other particles (EMPS).
+"""The model `free`: particles of 10 to 200 px in the network's input, of several kinds of bodies, dark ones too; no TiO2 image.
 
-    python tools/dataset_converters/label_images.py --images emps/images --labels emps/segmaps --out data/emps --val 0.2
+    tools/train_models.sh free
     python tools/train.py configs/tio2/light_free.py
 
-light_rendered.py's steps from ImageNet weights; real val AP50 0.76, mAP 0.47 (docs/notebook/training-log.md). EMPS' particles are
-larger (median 42 px across, in half of the images over 110), so they are enlarged less. Yildirim and Cole, J. Chem. Inf. Model. 2021, 10.1021/acs.jcim.0c01455, MIT.
+light_one_scale.py's weights, then 18 epochs of 50 steps of 8 windows of 512 px: scenes of five kinds of bodies at four pixel sizes,
+scenes of TiO2 at 7.3 nm a pixel, EMPS' images, each enlarged over three octaves or so; one in eight inverted. Four hours of one CPU core.
 """
 
-_base_ = "./light_rendered.py"
+_base_ = "./light_one_scale.py"
 
-larger = dict(_base_.window, ratio_range=(0.4, 1.4))
-pipeline = _base_.load + [larger, _base_.transpose, _base_.flip, _base_.sem] + _base_.pack
-emps = dict(_base_.usual, data_root="data/emps/", pipeline=pipeline)
-model = dict(test_cfg=_base_.test_as_shipped)
-# 1,500 scenes, and twice 293 images
-train_dataloader = dict(dataset=dict(dataset=dict(datasets=[_base_.usual, _base_.varied, emps, emps])))
+batch_size = 8
+epochs = 18
+load_from = "work_dirs/light_one_scale/epoch_10.pth"
+
+invert = dict(type="SEMInvert", prob=0.12)
+augment = [_base_.transpose, _base_.flip, _base_.sem, invert] + _base_.pack
+usual_window = dict(_base_.window, ratio_range=(0.6, 3.0))
+scaled_window = dict(_base_.window, ratio_range=(0.4, 2.4))
+emps_window = dict(_base_.window, ratio_range=(0.25, 2.0))
+mixed = dict(_base_.usual, data_root="data/rendered-short/", pipeline=_base_.load + [usual_window] + augment)
+scaled = dict(_base_.usual, data_root="data/rendered-scales/", pipeline=_base_.load + [scaled_window] + augment)
+materials = dict(_base_.emps, pipeline=_base_.load + [emps_window] + augment)
+
+model = dict(
+    backbone=dict(pretrained=False),
+    # particles under 12 px in one look are larger in the next, so the smallest anchors have 16 px
+    rpn_head=dict(anchor_generator=dict(base_sizes=[16, 32, 64, 128, 256])),
+)
+train_dataloader = dict(
+    batch_size=batch_size,
+    sampler=dict(num_batches=50, batch_size=batch_size),
+    dataset=dict(dataset=dict(datasets=[mixed, mixed, scaled, materials, materials])),
+)
+val_dataloader = dict(dataset=dict(data_root="data/rendered-scales/"))
+val_evaluator = dict(ann_file="data/rendered-scales/annotations/val.json")
+optim_wrapper = dict(optimizer=dict(lr=0.04))
+param_scheduler = [
+    dict(_base_.warm_up, end=100),
+    dict(_base_.cosine, end=epochs),
+]
+train_cfg = dict(max_epochs=epochs, val_interval=epochs)
