@@ -43,9 +43,10 @@ RECIPES = {  # steps between loading and FilterAnnotations, and the configs that
         ),
     },
     (*WINDOWS, "OneOrMoreOf"): {  # rendered scenes, whatever the network, and EMPS beside them; a row of light_base
-        *("light_rendered", "light_free", "light_emps", "mask_rcnn_rendered", "light_short", "mask_rcnn_short"),
+        *("light_rendered", "light_one_scale", "light_emps", "mask_rcnn_rendered", "light_short", "mask_rcnn_short"),
         *("light_sem", "light_simulated_sem"),
     },
+    (*WINDOWS, "OneOrMoreOf", "SEMInvert"): {"light_free"},
     (*WINDOWS, "PhotoMetricDistortion"): {  # real images after rendered ones; light_base and its rows
         *("light_nc", "light_nc_flips", "light_base", "mask_rcnn_short_stage1", "mask_rcnn_short_stage2"),
         *("light_anchors_24", "light_anchors_coco", "light_box_nms_03", "light_focus", "light_frozen"),
@@ -199,7 +200,7 @@ def test_table1_is_the_paper_s_operating_point():
 def test_default_keeps_low_scores_and_caps_nothing():
     test_cfg = Config.fromfile(STAGE2).model.test_cfg
     assert (test_cfg.rcnn.score_thr, test_cfg.rcnn.nms.iou_threshold) == (0.05, 0.5)
-    assert (test_cfg.rpn.max_per_img, test_cfg.rcnn.max_per_img) == (4000, 3000)
+    assert (test_cfg.rpn.max_per_img, test_cfg.rcnn.max_per_img) == (4000, -1)
 
 
 def test_clipping_and_decay_are_in_force():

@@ -1,4 +1,4 @@
-"""Images to predictions: as MMDetection's own inference, in any batches; tiles lose, split and double no particle."""
+"""Images to predictions: as MMDetection's own inference, in any batches."""
 
 from pathlib import Path
 
@@ -7,14 +7,10 @@ import numpy as np
 import pytest
 import torch
 from mmdet.apis import inference_detector
-from scipy.ndimage import find_objects
 
-from scenes import disks
-from semsize.measuring.outlines import Outlines
 from semsize.sem import read_grey
-from semsize.structures.masks import CroppedMasks
 from tio2.engine import CheckpointError, ConfigError, precision_name
-from tio2.inference import detect_tiled, read_detector
+from tio2.inference import read_detector
 from tio2.models.results import DenseDetInferencer
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -82,36 +78,49 @@ def test_predictions_are_those_of_mmdetection_s_inference(detector, images):
 
     detect.model.cfg = Config.fromfile(config)
     for path in images:
-        (found,) = detect([read_grey(path)])
-        expected = inference_detector(detect.model, str(path)).pred_instances
+        found = detect(read_grey(path))
+        sample = inference_detector(detect.model, str(path))
+        expected = sample.pred_instances
         assert len(found.masks) == len(expected) == 25
-        assert found.notes == (
-            "25 particles, the model's limit: others may be lost; raise its max_per_img, or give --tile",
-        )
+        assert found.scales == sample.scales == (1.5,)
         assert found.masks.image_shape == cv2.imread(str(path)).shape[:2]
-        np.testing.assert_array_equal(found.boxes, expected.bboxes)
-        np.testing.assert_array_equal(found.scores, expected.scores)
-        assert found.masks.to_rles() == expected.masks
+        np.testing.assert_allclose(found.boxes, expected.bboxes, atol=1e-3)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
         assert found.masks.areas.any()
 
 
-def test_batches_change_nothing(detector, images):
+def test_a_resize_in_the_pipeline_beside_scales_is_refused_and_alone_it_is_mmdetection_s_way(
+    detector, images, tmp_path
+):
+    detect, config = detector
+    twice, alone = tmp_path / "twice.py", tmp_path / "alone.py"
+    pipeline = """
+pipeline = [dict(type="LoadSEMImage"), dict(type="Resize", scale_factor=1.5), _base_.pack_test]
+test_dataloader = dict(dataset=dict(pipeline=pipeline))
+"""
+    twice.write_text(f'_base_ = "{config}"\n{pipeline}')
+    with pytest.raises(ConfigError, match=r"twice\.py: Resize in the pipeline of test_dataloader, beside .*scales"):
+        read_detector(twice, "none.pth")
+    alone.write_text(f'_base_ = "{config}"\nmodel = dict(test_cfg=dict(scales=None))\n{pipeline}')
+    other = read_detector(alone, config.with_name("epoch_1.pth"))
+    for path in images:
+        ours, theirs = detect(read_grey(path)), other(read_grey(path))
+        np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-3)
+        np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
+        assert (
+            "at ×1 25 particles, the model's limit: others may be lost; raise its max_per_img, or give --tile"
+            in theirs.notes
+        )
+
+
+def test_windows_together_give_what_each_gives_alone(detector, images):
     detect, _ = detector
     greys = [read_grey(path) for path in images[:2]]
-    for a, b in zip([detect([grey])[0] for grey in greys], detect(greys), strict=True):
-        np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
-        np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-3)
-
-
-def test_one_tile_as_large_as_the_image_is_the_image(detector, images):
-    detect, _ = detector
-    for path in images:
-        (whole,) = detect([read_grey(path)])
-        tiled = detect_tiled(detect, read_grey(path), (200, 40))
-        filled = whole.masks.areas > 0
-        assert tiled.masks.to_rles() == whole.masks[filled].to_rles()
-        np.testing.assert_array_equal(tiled.scores, whole.scores[filled])
-        np.testing.assert_array_equal(tiled.boxes, whole.boxes[filled])
+    for alone, together in zip(
+        [detect.model.find([g], 1.5)[0] for g in greys], detect.model.find(greys, 1.5), strict=True
+    ):
+        np.testing.assert_allclose(alone.scores, together.scores, atol=1e-5)
+        np.testing.assert_allclose(alone.boxes, together.boxes, atol=1e-3)
 
 
 def test_mmdetection_s_inferencer_finds_the_same(detector, images, tmp_path):
@@ -121,7 +130,7 @@ def test_mmdetection_s_inferencer_finds_the_same(detector, images, tmp_path):
     )
     written = inferencer([str(path) for path in images], out_dir=str(tmp_path), no_save_pred=False, pred_score_thr=0)
     for path, result in zip(images, written["predictions"], strict=True):
-        (found,) = detect([read_grey(path)])
+        found = detect(read_grey(path))
         assert result["masks"] == found.masks.to_rles()
         np.testing.assert_array_equal(np.array(result["scores"], np.float32), found.scores)
         assert (tmp_path / "vis" / path.name).is_file()
@@ -137,40 +146,3 @@ def test_wrong_files_are_named(detector, tmp_path):
     torch.save({"state_dict": {"weight": torch.zeros(1)}, "meta": {}}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"other.pth does not fit .*small.py"):
         read_detector(config, tmp_path / "other.pth")
-
-
-def oracle(images):
-    """A perfect detector of images whose grey levels are the particles' numbers; their scores tell them apart."""
-    found = []
-    for image in images:
-        windows = find_objects(image.astype(np.int32))
-        numbers = [number for number, window in enumerate(windows, start=1) if window is not None]
-        crops = [(image[windows[n - 1]] == n, (windows[n - 1][0].start, windows[n - 1][1].start)) for n in numbers]
-        masks = CroppedMasks.from_crops(crops, image.shape)
-        found.append(Outlines(masks, np.array(numbers, np.float32), masks.boxes, (None,) * len(masks)))
-    return found
-
-
-def test_a_field_of_6000_px_has_each_particle_exactly_once():
-    """2000 particles of up to 100 px, touching and hiding one another, in 49 tiles that share 100 px and more."""
-    side, largest = 6000, 100
-    rng = np.random.default_rng(0)
-    particles = disks((side, side), rng.uniform(0, side, (2000, 2)), rng.uniform(4, largest / 2, 2000))
-    field = np.zeros((side, side), np.float32)
-    for number, (crop, (row, column)) in enumerate(particles, start=1):
-        field[row : row + crop.shape[0], column : column + crop.shape[1]][crop > 0] = number
-    (truth,) = oracle([field])
-    found = detect_tiled(oracle, field, (1024, largest), batch_size=4)
-    order = np.argsort(found.scores)
-    np.testing.assert_array_equal(found.scores[order], truth.scores)  # every number once
-    assert found.masks[order].to_rles() == truth.masks.to_rles()  # each mask whole and in its place: IoU 1
-    np.testing.assert_array_equal(found.boxes[order], truth.boxes)
-
-
-def test_masks_that_only_tiles_edges_show_are_a_note():
-    field = np.zeros((300, 300), np.float32)
-    field[20:280, 20:280] = 1
-    found = detect_tiled(oracle, field, (100, 20))
-    assert len(found.masks) == 0
-    assert found.boxes.shape == (0, 4)
-    assert found.notes == ("16 masks cut by a tile's edge and whole in no other tile; raise --overlap",)

@@ -12,13 +12,18 @@ import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from semsize.measuring.inputs import InputError
-from semsize.measuring.outlines import DetectorRequest, Find, Frame, Outlines
+from semsize.measuring.outlines import DetectorRequest, Find, Frame, NoOutlinesError, Outlines
 from semsize.metrology import BiasRecord, BiasRecordError
 from semsize.metrology.bias_record import find_bias_file, read_bias_records
 from semsize.structures.files import file_sha256
+from semsize.structures.pixel_size import pixels_across
 from tio2.cli import quiet_imports
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 _REPOSITORY = Path(__file__).parents[1]
 _INSTALLED = Path(sysconfig.get_path("data")) / "share" / "tio2"
@@ -35,16 +40,22 @@ class DetectorSource:
         checkpoint: its weights.
         licence: what its weights may be used for, in one line.
         device: where it runs.
-        tile: size of tiles and their overlap, px; None detects in whole images.
-        batch_size: images, or tiles of one image, that are detected together.
+        scales: enlargements at which images are looked at; "auto" chooses them for each image, None is the config's.
+        diameter: what most particles measure across, with its unit, to choose scales for.
+        tile: size of tiles and their overlap, px; None: large images only.
+        tiles_together: tiles of one image that are detected together.
     """
 
     config: Path
     checkpoint: Path
     licence: str
     device: str = "cpu"
+    scales: tuple[float, ...] | Literal["auto"] | None = None
+    diameter: str | None = None
     tile: tuple[int, int] | None = None
-    batch_size: int = 1
+    tiles_together: int = 1
+
+    batch_size = 1  # frames that are searched together
 
     def open(self, processes: int) -> Find:
         """Load the network; with several processes on a machine each takes its share of the cores.
@@ -57,23 +68,61 @@ class DetectorSource:
 
             from tio2.engine import CheckpointError, ConfigError
             from tio2.engine.processes import keep_freed_memory
-            from tio2.inference import detect_tiled, read_detector
+            from tio2.inference import Detector
         torch.set_num_threads(max(1, torch.get_num_threads() // processes))
         self._require_device()
         if self.device == "cpu":
             keep_freed_memory()
         try:
             with quiet_imports():
-                detector = read_detector(self.config, self.checkpoint, self.device)
+                detector = Detector(self.read_config(), self.checkpoint, self.device)
         except (CheckpointError, ConfigError) as cause:
             raise InputError(str(cause)) from None
 
         def find(frames: Sequence[Frame]) -> list[Outlines]:
-            if self.tile is None:
-                return detector([frame.grey for frame in frames])
-            return [detect_tiled(detector, frame.grey, self.tile, self.batch_size) for frame in frames]
+            looking = detector.looking
+            return [
+                detector(
+                    frame.grey,
+                    dataclasses.replace(looking, diameter_px=self._diameter_px(frame), tile=self.tile),
+                    self.tiles_together,
+                )
+                for frame in frames
+            ]
 
         return find
+
+    def read_config(self) -> Config:
+        """The config, with the scales that were asked for.
+
+        Raises:
+            InputError: it is for a model that does not look at scales.
+        """
+        from mmengine.config import Config
+
+        if not self.config.is_file():
+            raise InputError(f"config {self.config} does not exist; check --config")
+        with quiet_imports():  # of what the config names
+            config = Config.fromfile(self.config)
+        if self.scales is None and self.diameter is None:
+            return config
+        if not (config.model.get("test_cfg") or {}).get("scales"):
+            raise InputError(f"{self.config} sets no model.test_cfg.scales: --scales and --diameter are not for it")
+        config.model.test_cfg.scales = "auto" if self.scales is None else self.scales
+        return config
+
+    def _diameter_px(self, frame: Frame) -> float | None:
+        """The diameter in pixels of a frame.
+
+        Raises:
+            NoOutlinesError: it is a length, and the frame's pixel size is not known.
+        """
+        if self.diameter is None:
+            return None
+        try:
+            return pixels_across(self.diameter, frame.pixel_size)
+        except ValueError as cause:
+            raise NoOutlinesError(f"{frame.file.path}: --diameter: {cause}") from None
 
     def as_record(self) -> dict:
         """Config, weights and tiles, with SHA-256: of the config as resolved from all its bases.
@@ -83,17 +132,13 @@ class DetectorSource:
         Raises:
             InputError: one of the files is missing, or the device.
         """
-        from mmengine.config import Config
-
-        for what, path in (("config", self.config), ("checkpoint", self.checkpoint)):
-            if not path.is_file():
-                raise InputError(f"{what} {path} does not exist; check --{what}")
+        config = self.read_config()
+        if not self.checkpoint.is_file():
+            raise InputError(f"checkpoint {self.checkpoint} does not exist; check --checkpoint")
         self._require_device()
-        with quiet_imports():  # of what the config names
+        with quiet_imports():
             from tio2.engine.config import model_use
             from tio2.models.detector import precision_of
-
-            config = Config.fromfile(self.config)
         sha256, precision = file_sha256(self.checkpoint), precision_of(config.model, self.device)
         resolved = json.dumps(config.to_dict(), sort_keys=True, default=str)
         return {
@@ -103,9 +148,11 @@ class DetectorSource:
             "config": str(self.config),
             "config_sha256": hashlib.sha256(resolved.encode()).hexdigest(),
             "licence": self.licence,
+            "scales": config.model.test_cfg.get("scales"),
+            "diameter": self.diameter,
             "tile": None if self.tile is None else list(self.tile),
             "device": self.device,
-            "model": model_use(config, sha256, precision, self.tile),
+            "model": model_use(config, sha256, precision, self.tile, self.diameter),
         }
 
     def _require_device(self) -> None:
@@ -123,7 +170,7 @@ SHIPPED = {
         licence="weights for non-commercial use: trained on the BAM TiO2 images, CC BY-NC-ND 4.0",
     ),
     "free": DetectorSource(
-        config=ROOT / "configs/tio2/light_free.py",
+        config=ROOT / "configs/tio2/light_one_scale.py",
         checkpoint=ROOT / "checkpoints/light_free.pth",
         licence="weights free to use, Apache-2.0: trained on rendered scenes and EMPS (MIT) only",
     ),
@@ -151,7 +198,8 @@ def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[Bi
             f"no model {name!r} ships with this repository (there is: {', '.join(SHIPPED)}); give --config and "
             "--checkpoint, or train one: python tools/train.py configs/tio2/light_stage1.py"
         )
-    source = dataclasses.replace(source, device=request.device, tile=request.tile, batch_size=request.batch_size)
+    wanted = {name: getattr(request, name) for name in ("device", "scales", "diameter", "tile")}
+    source = dataclasses.replace(source, **wanted, tiles_together=request.batch_size)
     return source, bias_records_beside(source.checkpoint)
 
 

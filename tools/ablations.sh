@@ -82,8 +82,8 @@ case $row in
     flip_scores) settings=(model.test_cfg.flips=[horizontal] model.test_cfg.rcnn.mask_scores=True); only_test ;;
     nc) settings=(model.test_cfg.flips=[horizontal] model.test_cfg.rcnn.mask_scores=True model.test_cfg.rcnn.refine_boxes=True); only_test ;;
     flips) settings=(model.test_cfg.flips=[horizontal,vertical,diagonal] model.test_cfg.rcnn.mask_scores=True model.test_cfg.rcnn.refine_boxes=True); only_test ;;
-    scale_175) settings=(val_dataloader.dataset.pipeline.1.scale_factor=1.75); only_test ;;
-    scale_2) settings=(val_dataloader.dataset.pipeline.1.scale_factor=2.0); only_test ;;
+    scale_175) settings=(model.test_cfg.scales=[1.75]); only_test ;;
+    scale_2) settings=(model.test_cfg.scales=[2.0]); only_test ;;
     anchors_late) settings=("model.rpn_head.anchor_generator.base_sizes=[32,64,128,256,512]") ;; # COCO's, on the real images only
     anchors_24_late) settings=("model.rpn_head.anchor_generator.base_sizes=[24,48,96,192,384]") ;; # between theirs
     resnet50)

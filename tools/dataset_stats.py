@@ -31,6 +31,7 @@ def read_limits(path: str):
     import numpy as np
     from mmengine.config import Config
 
+    from semsize.detecting.looking import NATURAL_SCALE
     from tio2.reporting.dataset_statistics import DetectorLimits
 
     if not Path(path).is_file():
@@ -41,8 +42,8 @@ def read_limits(path: str):
     stretch = np.sqrt(generator.ratios)  # a ratio is height to width
     anchors = np.stack([np.outer(sides, 1 / stretch).ravel(), np.outer(sides, stretch).ravel()], axis=1)
     strides = np.repeat(generator.strides, len(anchors) // len(generator.strides))
-    pipeline = config.test_dataloader.dataset.pipeline
-    scale = next((step.scale_factor for step in pipeline if step.type == "Resize" and "scale_factor" in step), 1.0)
+    scales = model.test_cfg.get("scales") or [1.0]
+    scale = NATURAL_SCALE if scales == "auto" else max(scales)
     assigner, caps = model.train_cfg.rpn.assigner, model.test_cfg
     overlaps = assigner.min_pos_iou, assigner.pos_iou_thr
     return DetectorLimits(anchors, strides, scale, *overlaps, caps.rcnn.max_per_img, caps.rpn.max_per_img)

@@ -52,7 +52,7 @@ render --num 720 --preset mixed --variety 1.6 --seed 202 --out data/rendered-var
 case $wanted in
     free)
         render --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --out data/rendered-short
-        render --num 500 --preset varied --variety 1.6 --pixel-size 1.8 3.7 7.344 14.7 --seed 404 --fractions 0.96 0.02 0.02 --out data/rendered-scales
+        render --num 360 --preset varied --variety 1.6 --pixel-size 1.8 3.7 7.344 14.7 --seed 404 --fractions 0.96 0.02 0.02 --out data/rendered-scales
         stage light_one_scale 12 72 200; stage light_free 8 50 100; publish light_free free ;;
     resnet50)
         export TIO2_COCO_WEIGHTS=work_dirs/mask_rcnn_rendered/epoch_10.pth

@@ -10,7 +10,7 @@ import numpy as np
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.overlap import overlaps
 
-COMFORTABLE_PX = 45.0
+COMFORTABLE_PX = 60.0
 """Square root of a particle's area in the network's input at which its outline is drawn best."""
 
 SAME_IOU = 0.5
@@ -19,7 +19,7 @@ SAME_IOU = 0.5
 RELIABLE_SHARE = 0.5
 """A mask is taken for the particle if its score reaches this share of the best score that the particle has."""
 
-MASK_OCTAVES, SCORE_OCTAVES = 1.0, 2.0
+MASK_OCTAVES, SCORE_OCTAVES = 1.0, 3.0
 """Standard deviations of the weight that falls with the distance from the comfortable size, in factors of two."""
 
 

@@ -111,8 +111,8 @@ def _load(file: ImageFile, settings: Settings) -> tuple[Frame, str]:
     """
     digest = file_sha256(file.path)
     image = settings.read(file.path)
-    scale_of(file, None, settings)  # a contradiction is found before the particles are
-    return Frame(file, image.specimen, len(image.grey), image.top), digest
+    size, _ = scale_of(file, None, settings)  # a contradiction is found before the particles are
+    return Frame(file, image.specimen, len(image.grey), image.top, size), digest
 
 
 def scale_of(file: ImageFile, other: PixelSize | None, settings: Settings) -> tuple[PixelSize | None, tuple[str, ...]]:
@@ -175,6 +175,7 @@ def _result(frame: Frame, digest: str, outlines: Outlines, seconds: float) -> Im
         pixel_size=outlines.pixel_size,
         notes=tuple(notes),
         seconds=seconds,
+        scales=outlines.scales,
     )
 
 

@@ -99,8 +99,10 @@ class DetectorRequest:
     config: Path | None = None  # of a model of the user's own; None for one that ships
     checkpoint: Path | None = None  # its weights
     device: str = "cpu"  # cpu, cuda or cuda:N
-    tile: tuple[int, int] | None = None  # size of tiles and their overlap, px; None looks at whole images
-    batch_size: int = 1  # images, or tiles of one image, that are looked at together
+    scales: tuple[float, ...] | str | None = None  # to look at; auto: chosen image by image; None: the model's own
+    diameter: str | None = None  # what most particles measure across, with its unit: 40nm or 25px
+    tile: tuple[int, int] | None = None  # size of tiles and their overlap, px; None: large images only
+    batch_size: int = 1  # tiles of one image that are looked at together
 
 
 def parse_percent(text: str) -> float:

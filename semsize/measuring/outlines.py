@@ -48,6 +48,7 @@ class Frame:
     grey: np.ndarray  # (H, W) float32 grey levels
     file_rows: int  # rows of the file, data bars included
     top: int = 0  # rows of the file above the frame
+    pixel_size: PixelSize | None = None  # that the file states or the user declares, calibrated
 
     @property
     def bottom(self) -> int:
@@ -65,6 +66,7 @@ class Outlines:
     states: tuple[str | None, ...]  # N states, None where not known
     notes: tuple[str, ...] = ()
     pixel_size: PixelSize | None = None  # what the source says of the image; None where it says nothing
+    scales: tuple[float, ...] = ()  # enlargements at which the image was looked at; none where they were drawn
 
 
 Find = Callable[[Sequence[Frame]], list[Outlines]]

@@ -51,6 +51,7 @@ class MeasuredImage:
     area_fraction: float  # of the masks from the score threshold on
     seconds: float  # that finding its particles took
     notes: tuple[str, ...]  # on its outlines and its scale
+    scales: tuple[float, ...] = ()  # enlargements at which it was looked at; none where outlines were drawn
 
     @classmethod
     def of(cls, result: ImageResult, size: PixelSize | None, notes: Sequence[str], settings: Settings) -> MeasuredImage:
@@ -74,6 +75,7 @@ class MeasuredImage:
             area_fraction=area_fraction(counted, result.masks.image_shape),
             seconds=result.seconds,
             notes=(*result.notes, *notes),
+            scales=result.scales,
         )
 
 

@@ -45,6 +45,7 @@ class ImageResult:
     pixel_size: PixelSize | None  # that the source of outlines states; None where it states none
     notes: tuple[str, ...]
     seconds: float  # that finding its particles took
+    scales: tuple[float, ...] = ()  # enlargements at which the image was looked at
 
     @property
     def file_masks(self) -> CroppedMasks:
@@ -92,6 +93,7 @@ class ImageResult:
                 "on_caption": np.array(data["on_caption"], bool),
                 "pixel_size": from_json(data["pixel_size"], PixelSize | None, "pixel_size"),
                 "notes": tuple(data["notes"]),
+                "scales": tuple(data.get("scales", ())),
             }
             result = cls(**data)
             masks = result.masks

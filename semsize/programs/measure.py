@@ -54,10 +54,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--config", type=Path, metavar="FILE", help="of a model of your own")
     add("--checkpoint", type=Path, metavar="FILE", help="its weights")
     add("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    add("--tile", type=int, metavar="PX", help="look at large images in tiles of this size")
+    scales = "enlargements to look at, such as 0.75,1.5, or auto: chosen for each image (default: the model's own)"
+    add("--scales", metavar="X,X", help=scales)
+    add("--diameter", metavar="40nm", help="what most particles measure across, nm or px: fewer scales, less time")
+    add("--tile", type=int, metavar="PX", help="look at images in tiles of this size (default: large ones only)")
     shared = "what tiles share, more than the largest particle (default: a fourth)"
     add("--overlap", type=int, metavar="PX", help=shared)
-    add("--batch-size", type=int, default=1, metavar="N", help="images or tiles looked at together (default: 1)")
+    add("--batch-size", type=int, default=1, metavar="N", help="tiles looked at together (default: 1)")
     add("--jobs", type=int, default=1, metavar="N", help="processes on this machine (default: 1)")
     add("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="who started several processes")
     add("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -191,7 +194,8 @@ def _source(
         "--from-rois": (arguments.from_rois, outlines.outlines_from_rois),
     }
     given = [name for name, (path, _) in readers.items() if path is not None]
-    own = [name for name in ("model", "config", "checkpoint") if getattr(arguments, name) is not None]
+    of_detector = ("model", "config", "checkpoint", "scales", "diameter", "tile")
+    own = [name for name in of_detector if getattr(arguments, name) is not None]
     if arguments.crowds_as_particles and given != ["--from-coco"]:
         raise SettingsError("--crowds-as-particles is of COCO files; give --from-coco FILE too")
     if len(given) > 1 or (given and own):
@@ -211,5 +215,37 @@ def _source(
         raise SettingsError("give --model, or --config and --checkpoint, not both")
     device = device_of(arguments.device)
     return outlines.find_detector(
-        DetectorRequest(arguments.model, arguments.config, arguments.checkpoint, device, tile, arguments.batch_size)
+        DetectorRequest(
+            model=arguments.model,
+            config=arguments.config,
+            checkpoint=arguments.checkpoint,
+            device=device,
+            scales=_scales(arguments),
+            diameter=arguments.diameter,
+            tile=tile,
+            batch_size=arguments.batch_size,
+        )
     )
+
+
+def _scales(arguments: argparse.Namespace) -> tuple[float, ...] | str | None:
+    """`--scales` as numbers, `auto`, or None; SettingsError where it, or --diameter beside it, cannot be meant."""
+    from semsize.measuring.inputs import SettingsError
+    from semsize.structures.pixel_size import PixelSize, pixels_across
+
+    if arguments.diameter is not None:
+        if arguments.scales not in (None, "auto"):
+            raise SettingsError("--scales and --diameter both say at which scales to look; give one of them")
+        try:
+            pixels_across(arguments.diameter, PixelSize(1.0))
+        except ValueError as cause:
+            raise SettingsError(f"--diameter: {cause}") from None
+    if arguments.scales in (None, "auto"):
+        return arguments.scales
+    try:
+        scales = tuple(float(number) for number in arguments.scales.split(","))
+    except ValueError:
+        scales = ()
+    if not scales or not all(0 < scale <= 8 for scale in scales):
+        raise SettingsError(f"--scales {arguments.scales}: give numbers above 0 and up to 8, such as 0.75,1.5, or auto")
+    return scales

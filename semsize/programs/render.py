@@ -9,7 +9,6 @@ PROGRAM = """Render SEM images of agglomerated particles with exact truth: image
 
 python tools/render_dataset.py --num 20 --out data/rendered
 python tools/render_dataset.py --num 1000 --size 2048 1536 --preset agglomerated --jobs 8 --format tif --out data/big
-python tools/render_dataset.py --num 700 --preset varied --variety 1.6 --pixel-size 1.8 3.7 7.344 14.7 --out data/varied
 
 Begun again with the same arguments it renders what is missing. The same seed gives the same files for any --jobs.
 """

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
@@ -41,13 +42,7 @@ class PixelSize:
         >>> PixelSize.parse("734 pm").value_nm
         0.734
         """
-        found = _STATED.fullmatch(text.strip())
-        if found is None or found[2] not in _TYPED_UNITS:
-            raise ValueError(f"pixel size {text!r} is no number with a unit (pm, nm, um, mm); write it as 7.344nm")
-        value_nm = float(found[1]) * NM_OF_UNIT[found[2]]
-        if not (math.isfinite(value_nm) and value_nm > 0):
-            raise ValueError(f"pixel size {text!r} is not above zero; write it as 7.344nm")
-        return cls(value_nm, source=source)
+        return cls(_typed(text, NM_OF_UNIT, _TYPED_UNITS, "pixel size", "7.344nm"), source=source)
 
     @property
     def relative_std(self) -> float | None:
@@ -82,3 +77,31 @@ class PixelSize:
     def area_to_nm2(self, area_px: Lengths) -> Lengths:
         """Area or areas in pixels, any shape, as square nanometres."""
         return area_px * self.value_nm**2
+
+
+def pixels_across(text: str, pixel_size: PixelSize | None) -> float:
+    """A diameter such as `25px`, or `40nm` of an image whose pixel size is known, in pixels.
+
+    Raises:
+        ValueError: there is no unit, an unknown one, no positive number, or a length without a pixel size; one line.
+
+    >>> pixels_across("40 nm", PixelSize(2.0))
+    20.0
+    """
+    if text.strip().endswith("px"):
+        return _typed(text, {"px": 1.0}, ("px",), "diameter", "25px")
+    length_nm = _typed(text, NM_OF_UNIT, _TYPED_UNITS, "diameter", "40nm or 25px")
+    if pixel_size is None:
+        raise ValueError(f"{text} is a length, and the pixel size is not known; give it in px")
+    return length_nm / pixel_size.value_nm
+
+
+def _typed(text: str, units: Mapping[str, float], allowed: Sequence[str], what: str, example: str) -> float:
+    """A number with a unit, as a person types it, in the unit that counts 1."""
+    found = _STATED.fullmatch(text.strip())
+    if found is None or found[2] not in allowed:
+        raise ValueError(f"{what} {text!r} is no number with a unit ({', '.join(allowed)}); write it as {example}")
+    value = float(found[1]) * units[found[2]]
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{what} {text!r} is not above zero; write it as {example}")
+    return value

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -46,7 +47,12 @@ class MergedTiles:
     index: np.ndarray  # (K,) its number among those found in that tile
     # masks cut by a tile's edge that no other tile shows whole: particles larger than the overlap, or ones that only
     # one of two tiles found
-    left_out: int
+    left_out: CroppedMasks
+
+    @classmethod
+    def of_whole(cls, masks: CroppedMasks) -> Self:
+        """What was found in an image that is one tile."""
+        return cls(masks, np.zeros(len(masks), np.int64), np.arange(len(masks)), CroppedMasks.empty(masks.image_shape))
 
 
 def tile_grid(image_shape: tuple[int, int], size: int, overlap: int) -> list[Tile]:
@@ -124,8 +130,8 @@ def merge_tiles(tiles: Sequence[Tile], found: Sequence[CroppedMasks], image_shap
     for number in np.argsort(-depth, kind="stable"):
         kept[number] = whole[number] and not kept[partner_of[number]].any()
     cut = np.flatnonzero(~whole & placed.sizes.all(axis=1))
-    left_out = sum(not kept[partner_of[number]].any() for number in cut)
-    return MergedTiles(placed[kept], tile[kept], index[kept], left_out)
+    is_lost = np.array([not kept[partner_of[number]].any() for number in cut], bool)
+    return MergedTiles(placed[kept], tile[kept], index[kept], placed[cut[is_lost]])
 
 
 def _starts(length: int, size: int, shared: int) -> list[int]:

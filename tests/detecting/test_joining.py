@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semsize.detecting.joining import COMFORTABLE_PX, join_scales
+from semsize.detecting.joining import COMFORTABLE_PX, SCORE_OCTAVES, join_scales
 from semsize.structures.masks import CroppedMasks
 
 SCALES = (0.375, 0.75, 1.5)
@@ -19,7 +19,7 @@ def squares(*places):
 def test_a_mask_is_taken_from_the_scale_where_it_is_comfortable():
     masks = squares((10, 10, 30), (10, 10, 30), (10, 10, 30), (200, 200, 120), (200, 200, 120), (200, 200, 120))
     joined = join_scales(masks, np.full(6, 0.8), np.array([0, 1, 2, 0, 1, 2]), SCALES)
-    assert sorted(joined.index) == [2, 3]  # 30 px are comfortable at 1.5, 120 px at 0.375
+    assert sorted(joined.index) == [2, 3]  # 30 px are more comfortable at 1.5, 120 px at 0.375
     np.testing.assert_allclose(joined.scores, 0.8)
 
 
@@ -32,7 +32,7 @@ def test_a_scale_that_should_see_a_particle_and_does_not_counts_against_it():
     side = round(COMFORTABLE_PX / 0.375)
     there = join_scales(squares((10, 10, side)), np.array([0.9]), np.array([0]), SCALES).scores
     elsewhere = join_scales(squares((10, 10, side)), np.array([0.9]), np.array([2]), SCALES).scores
-    weights = np.exp(-0.5 * (np.array([0, 1, 2]) / 2) ** 2)
+    weights = np.exp(-0.5 * (np.array([0, 1, 2]) / SCORE_OCTAVES) ** 2)
     np.testing.assert_allclose(there, 0.9 * weights[0] / weights.sum(), rtol=0.01)
     np.testing.assert_allclose(elsewhere, 0.9 * weights[2] / weights.sum(), rtol=0.01)
 

@@ -141,7 +141,7 @@ def test_a_split_is_judged_in_its_own_folder_by_every_evaluator(split, data, nam
     assert judged == {annotations}
     assert [each.type for each in config.test_evaluator] == ["DenseCocoMetric", "ParticleMetric", "PredictionWriter"]
     steps = [step.type for step in config.test_dataloader.dataset.pipeline]
-    assert steps == ["LoadSEMImage", "Resize", "PackDetInputs"], "the test's pipeline, not the training's"
+    assert steps == ["LoadSEMImage", "PackDetInputs"], "the test's pipeline, not the training's"
     assert config.test_dataloader.dataset.test_mode
 
 
@@ -169,7 +169,7 @@ def settings_of(name, tile=None, **changes):
         ({"model.test_cfg.flips": ["vertical"]}, {"model.test_cfg.flips"}),
         ({"model.test_cfg.rcnn.max_per_img": 7}, {"model.test_cfg.rcnn.max_per_img"}),
         ({"model.test_cfg.rcnn.refine_boxes": False}, {"model.test_cfg.rcnn.refine_boxes"}),
-        ({"test_dataloader.dataset.pipeline.1.scale_factor": 2.0}, {"pipeline"}),
+        ({"model.test_cfg.scales": [2.0]}, {"model.test_cfg.scales"}),
         (
             {"model.rpn_head.anchor_generator.base_sizes": [1, 2, 3, 4, 5]},
             {"model.rpn_head.anchor_generator.base_sizes"},
@@ -192,7 +192,7 @@ def test_what_decides_nothing_is_no_such_setting():
         "model.precision": "float32",
     }
     assert settings_of("light_nc.py", **trained, **{"test_dataloader.dataset.data_root": "elsewhere/"}) == before
-    assert settings_of("light_nc.py")["pipeline"] == [{"type": "Resize", "scale_factor": 1.5}]
+    assert settings_of("light_nc.py")["model.test_cfg.scales"] == [1.5]
     assert before["model.test_cfg.rcnn.nms.iou_threshold"] == 0.5
 
 

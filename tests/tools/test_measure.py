@@ -190,6 +190,11 @@ WRONG = {
     "tiles within tiles": (["in", "--tile", "100", "--overlap", "100"], "cannot share 100 px"),
     "more than half of a tile is shared": (["in", "--tile", "512", "--overlap", "300"], "overlap of 0 to 254 px"),
     "tiles that are none": (["in", "--tile", "-5"], "take larger tiles"),
+    "scales that are none": (["in", "--scales", "1,x"], "--scales 1,x: give numbers above 0"),
+    "a scale of nothing": (["in", "--scales", "0,1.5"], "give numbers above 0 and up to 8"),
+    "scales twice": (["in", "--scales", "1.5", "--diameter", "25px"], "--scales and --diameter both say"),
+    "a diameter without a unit": (["in", "--diameter", "25"], "--diameter: diameter '25' is no number with a unit"),
+    "scales of drawn outlines": (["in", "--from-labels", "labels", "--scales", "auto"], "leave out --scales"),
     "annotations that are none": (["in", "--from-coco", "in/scan 0.tif"], "not a JSON file"),
     "no processes": (["in", "--jobs", "0", "--from-labels", "labels"], "--jobs and --batch-size are 1 or more"),
     "a launcher that did not start it": (["in", "--launcher", "pytorch"], "start with python -m torch.distributed.run"),
@@ -306,6 +311,14 @@ def test_a_network_measures_whole_images_and_tiles(measure, scans, network, tmp_
     assert record["outlines"]["tile"] == [96, 32]
     assert re.fullmatch("[0-9a-f]{64}", record["outlines"]["config_sha256"])
     assert "torch" in record["versions"]
+    assert record["outlines"]["scales"] == [1.5]
+    assert {tuple(image["scales"]) for image in record["images"]} == {(1.5,)}
+    code, _, error = measure(*words, "--out", tmp_path / "chosen", "--diameter", "30px")
+    assert code == 0, error
+    record = json.loads((tmp_path / "chosen" / "record.json").read_text(encoding="utf-8"))
+    assert (record["outlines"]["scales"], record["outlines"]["diameter"]) == ("auto", "30px")
+    assert {tuple(image["scales"]) for image in record["images"]} == {(1.5,)}
+    assert ">scales<" in (tmp_path / "chosen" / "report.html").read_text(encoding="utf-8")
 
 
 def test_two_ranks_measure_as_one_process(measure, scans, tmp_path):

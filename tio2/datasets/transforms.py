@@ -41,7 +41,8 @@ class RandomRescale(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Scale by the drawn factor with MMDetection's Resize."""
-        return Resize(scale_factor=self.draw_factor()).transform(results)
+        factor = self.draw_factor()
+        return Resize(scale_factor=factor, interpolation="area" if factor < 1 else "bilinear").transform(results)
 
 
 @TRANSFORMS.register_module()
@@ -98,7 +99,8 @@ class RandomScaledCrop(BaseTransform):
             width if whole[1] == window[1] else max(1, round(whole[1] * across)),
             height if whole[0] == window[0] else max(1, round(whole[0] * down)),
         )
-        return Resize(scale=size, keep_ratio=False).transform(cut)
+        interpolation = "area" if min(down, across) < 1 else "bilinear"  # as semsize.detecting.looking shows images
+        return Resize(scale=size, keep_ratio=False, interpolation=interpolation).transform(cut)
 
 
 class _CropOver(RandomCrop):

@@ -69,6 +69,20 @@ def check_settings(config: Config) -> None:
                 kind.check_settings(settings, place)
         except SettingError as error:
             raise ConfigError(f"{config.filename}: {error}") from None
+    _check_scales(config)
+
+
+def _check_scales(config: Config) -> None:
+    """Make sure that images are not enlarged twice, by a test pipeline and by `model.test_cfg.scales`."""
+    if not (config.get("model", {}).get("test_cfg") or {}).get("scales"):
+        return
+    for name in ("val_dataloader", "test_dataloader"):
+        for dataset in data_sets(config.get(name)):
+            if steps := [step["type"] for step in dataset.get("pipeline", ()) if "Resize" in step["type"]]:
+                raise ConfigError(
+                    f"{config.filename}: {steps[0]} in the pipeline of {name}, beside model.test_cfg.scales; leave it "
+                    "out, or set scales to None"
+                )
 
 
 def _typed_dicts(node: Any, place: str = "") -> Iterator[tuple[str, Mapping]]:
@@ -256,16 +270,19 @@ def operating_point(config: Config) -> dict[str, float]:
     }
 
 
-def detection_settings(config: Config, tile: Sequence[int] | None = None) -> dict[str, Any]:
+def detection_settings(
+    config: Config, tile: Sequence[int] | None = None, diameter: str | None = None
+) -> dict[str, Any]:
     """Dotted key to value, in JSON's terms, of what besides weights and precision decides detections.
 
-    These are the test pipeline between loading and packing (scales), `DETECTION_KEYS` of the model (thresholds, caps,
-    views, anchors), and size and overlap of tiles in px (None: whole images). Names of files, folders and the network's
-    classes are not among them.
+    These are the test pipeline between loading and packing, `DETECTION_KEYS` of the model (scales, thresholds, limits,
+    views, anchors), size and overlap of tiles in px (None: large images only), and the diameter by which scales are
+    chosen. Names of files, folders and the network's classes are not among them.
     """
     pipeline = config.test_dataloader.dataset.pipeline
     settings = {
         "tile": None if tile is None else list(tile),
+        "diameter": diameter,
         "pipeline": [step for step in pipeline[1:] if step["type"] != "PackDetInputs"],
     }
     for name in DETECTION_KEYS:
@@ -276,7 +293,9 @@ def detection_settings(config: Config, tile: Sequence[int] | None = None) -> dic
     return json.loads(json.dumps(settings, sort_keys=True, default=str))
 
 
-def model_use(config: Config, sha256: str, precision: str, tile: Sequence[int] | None = None) -> dict:
+def model_use(
+    config: Config, sha256: str, precision: str, tile: Sequence[int] | None = None, diameter: str | None = None
+) -> dict:
     """What a bias record is bound to (`semsize.metrology.ModelUse`), in JSON's terms; `sha256` is the weights'."""
-    settings = detection_settings(config, tile)
+    settings = detection_settings(config, tile, diameter)
     return {"sha256": sha256, "engine": "torch", "precision": precision, "settings": settings}

@@ -7,11 +7,12 @@ import logging
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from mmcv.ops import nms
 from mmdet.models.detectors import MaskRCNN
 from mmdet.registry import MODELS
-from mmdet.structures import SampleList
+from mmdet.structures import DetDataSample, SampleList
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
@@ -19,6 +20,8 @@ from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from semsize.detecting.looking import Found, Looking, enlarged, look
+from semsize.structures.masks import CroppedMasks
 from tio2.models.cpu.roi_align import DenseRoIExtractor
 from tio2.models.heads import DetectorTest, RoITest, check_head_settings, settings_of
 
@@ -76,21 +79,70 @@ class DenseMaskRCNN(MaskRCNN):
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"):
         """Losses, predictions or raw outputs of a batch (N, 3, H, W), as MMDetection's detectors."""
-        name, device = self.precision_name, inputs.device.type
+        with self._in_precision(inputs.device.type):
+            return super().forward(inputs, data_samples, mode)
+
+    def _in_precision(self, device: str) -> torch.autocast:
+        """Within it the network computes in its precision; where that is not float32 the log says so once."""
+        name = self.precision_name
         if name not in ("float32", self._logged_precision):
             print_log(f"{name} on {device} (model.precision={self.precision})", "current", logging.INFO)
             self._logged_precision = name
-        with torch.autocast(
-            device, dtype=torch.float16 if name == "float16" else torch.bfloat16, enabled=name != "float32"
-        ):
-            return super().forward(inputs, data_samples, mode)
+        dtype = torch.float16 if name == "float16" else torch.bfloat16
+        return torch.autocast(device, dtype=dtype, enabled=name != "float32")
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
-        """The data samples with their predictions, as MMDetection's detectors; with `test_cfg.flips` fused ones."""
+        """The data samples with their predictions, as MMDetection's detectors; with `test_cfg.scales` at these scales.
+
+        What a reader must know of a sample's predictions is in its `notes`.
+        """
+        if settings_of(DetectorTest, self.test_cfg).scales is None:
+            return self._predict_view(batch_inputs, batch_data_samples, rescale)
+        for inputs, sample in zip(batch_inputs, batch_data_samples, strict=True):
+            height, width = sample.img_shape[:2]
+            mean, std = (getattr(self.data_preprocessor, name)[0] for name in ("mean", "std"))
+            found = look((inputs[0, :height, :width].float() * std + mean).cpu().numpy(), self.find, self.looking)
+            masks, boxes = found.masks.to_rles(), torch.from_numpy(found.boxes).to(inputs)
+            scores = torch.from_numpy(found.scores).to(inputs)
+            labels = torch.zeros(len(masks), dtype=torch.long, device=inputs.device)
+            sample.pred_instances = InstanceData(bboxes=boxes, scores=scores, labels=labels, masks=masks)
+            sample.set_metainfo({"notes": found.notes, "scales": found.scales})
+        return batch_data_samples
+
+    @property
+    def looking(self) -> Looking:
+        """How `test_cfg.scales` asks to look at images."""
+        scales = settings_of(DetectorTest, self.test_cfg).scales
+        return Looking(None if scales in ("auto", None) else tuple(scales))
+
+    def find(self, windows: Sequence[np.ndarray], scale: float) -> list[Found]:
+        """Find the particles of windows of one size, (H, W) float32 grey levels of 0-255, enlarged by a factor."""
+        images, samples = [], []
+        for window in windows:
+            grey = enlarged(window, scale)
+            factors = tuple(after / before for after, before in zip(grey.shape[::-1], window.shape[::-1], strict=True))
+            shapes = {"img_shape": grey.shape, "ori_shape": window.shape, "scale_factor": factors}
+            samples.append(DetDataSample(metainfo=shapes | {"img_path": f"a window of {window.shape} px"}))
+            images.append(torch.from_numpy(np.ascontiguousarray(grey, np.float32)).expand(3, -1, -1))
+        batch = self.data_preprocessor({"inputs": images, "data_samples": samples})
+        self.rpn_head.limit_reached = ""
+        with torch.inference_mode(), self._in_precision(batch["inputs"].device.type):
+            results = [sample.pred_instances for sample in self._predict_view(batch["inputs"], batch["data_samples"])]
+        return [
+            Found(
+                CroppedMasks.from_rles(found.masks, window.shape),
+                found.scores.cpu().numpy(),
+                found.bboxes.cpu().numpy(),
+                self.rpn_head.limit_reached,
+            )
+            for found, window in zip(results, windows, strict=True)
+        ]
+
+    def _predict_view(self, inputs: Tensor, samples: SampleList, rescale: bool = True) -> SampleList:
+        """What `predict` returns, at the one scale of the inputs; with `test_cfg.flips` fused with mirror images."""
         if not settings_of(DetectorTest, self.test_cfg).flips:
-            return super().predict(batch_inputs, batch_data_samples, rescale)
-        results = predict_flipped(self, batch_inputs, batch_data_samples, rescale)
-        return self.add_pred_to_datasample(batch_data_samples, results)
+            return super().predict(inputs, samples, rescale)
+        return self.add_pred_to_datasample(samples, predict_flipped(self, inputs, samples, rescale))
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """Feature maps (N, C, H/stride, W/stride), float32.
@@ -220,8 +272,8 @@ def _mirrored(results: InstanceList, flip: str, shapes: Sequence[tuple[int, int]
 
 
 def _fused(views: Sequence[InstanceData], cfg: ConfigDict) -> InstanceData:
-    """One image's results: those that reach `score_thr`, the best `max_per_img`, best first."""
+    """One image's results: those that reach `score_thr`, the best `max_per_img` if that is above 0, best first."""
     boxes, scores = fuse_views([view.bboxes for view in views], [view.scores for view in views], cfg.nms.iou_threshold)
-    best = scores.argsort(descending=True, stable=True)[: cfg.max_per_img]
+    best = scores.argsort(descending=True, stable=True)[: cfg.max_per_img if cfg.max_per_img > 0 else None]
     best = best[scores[best] >= cfg.score_thr]
     return InstanceData(bboxes=boxes[best], scores=scores[best], labels=torch.zeros_like(best))

@@ -38,10 +38,22 @@ class DenseRPNHead(RPNHead):
     Background always fills the limit; proposals that are more likely background than particle are no loss.
     """
 
+    limit_reached = ""
+    """What was said of a limit that was reached; who asks empties it first."""
+
     def forward_single(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Scores (N, A, H, W) and deltas (N, 4 A, H, W) of a feature map, float32 whatever autocast makes."""
         scores, deltas = super().forward_single(x)
         return scores.float(), deltas.float()
+
+    def _predict_by_feat_single(
+        self, *args: Any, img_meta: dict[str, Any], cfg: ConfigDict, **kwargs: Any
+    ) -> InstanceData:
+        """Proposals of an image; in tests its limits go with the area of the network's input."""
+        cfg = self.test_cfg if cfg is None else cfg
+        return super()._predict_by_feat_single(
+            *args, img_meta=img_meta, cfg=cfg if self.training else by_area(cfg, img_meta), **kwargs
+        )
 
     def _bbox_post_process(
         self,
@@ -51,10 +63,12 @@ class DenseRPNHead(RPNHead):
         with_nms: bool = True,
         img_meta: dict[str, Any] | None = None,
     ) -> InstanceData:
+        results = results[results.scores >= settings_of(Proposals, cfg).min_score]
         kept = super()._bbox_post_process(results, cfg, rescale=rescale, with_nms=with_nms, img_meta=img_meta)
         if not self.training:
             likely = int((kept.scores >= LIKELY_OBJECTNESS).sum())
-            warn_if_reached(likely, cfg.max_per_img, "rpn.max_per_img", img_meta or {})
+            said = warn_if_reached(likely, cfg.max_per_img, "rpn.max_per_img", img_meta or {})
+            self.limit_reached = said or self.limit_reached
         return kept
 
 
@@ -150,12 +164,26 @@ class DenseRoIHead(StandardRoIHead):
         )
 
 
-def warn_if_reached(count: int, limit: int, setting: str, image_meta: Mapping[str, Any]) -> None:
-    """Log a warning that names the image where `count` boxes reach a limit (none if below 1): others may be lost."""
-    if 0 < limit <= count:
-        image = image_meta.get("img_path") or f"image {image_meta.get('img_id', 'without a name')}"
-        message = f"{image}: {count} boxes, the limit model.test_cfg.{setting}; others may be lost, raise it"
-        print_log(message, logger="current", level=logging.WARNING)
+def by_area(limits: ConfigDict, image_meta: Mapping[str, Any]) -> ConfigDict:
+    """`test_cfg.rpn` with its limits as they are for an image: what is given, for each megapixel of it, or for one."""
+    height, width = image_meta["img_shape"][:2]
+    megapixels = max(1.0, height * width / 1e6)
+    return ConfigDict(
+        limits, nms_pre=int(limits.nms_pre * megapixels), max_per_img=int(limits.max_per_img * megapixels)
+    )
+
+
+def warn_if_reached(count: int, limit: int, setting: str, image_meta: Mapping[str, Any]) -> str:
+    """Say, and log as a warning that names the image, that `count` boxes reach a limit (none if below 1).
+
+    Returns what was said without the image, nothing where the limit is not reached.
+    """
+    if not 0 < limit <= count:
+        return ""
+    image = image_meta.get("img_path") or f"image {image_meta.get('img_id', 'without a name')}"
+    message = f"{count} boxes reach the limit model.test_cfg.{setting}; others may be lost, raise it"
+    print_log(f"{image}: {message}", logger="current", level=logging.WARNING)
+    return message
 
 
 @dataclass(frozen=True)
@@ -176,12 +204,16 @@ class Suppression:
 
 @dataclass(frozen=True)
 class Proposals:
-    """`test_cfg.rpn` and `train_cfg.rpn_proposal`."""
+    """`test_cfg.rpn` and `train_cfg.rpn_proposal`; `min_score` is this package's.
+
+    In tests `nms_pre` and `max_per_img` hold for each megapixel of the network's input, and for one at least.
+    """
 
     nms_pre: int = -1
     max_per_img: int | None = None
     nms: Suppression | None = None
     min_bbox_size: float = -1
+    min_score: float = 0.0  # objectness below which nothing is proposed: the number then goes with the particles
 
 
 @dataclass(frozen=True)
@@ -231,11 +263,16 @@ class DetectorTraining:
 
 @dataclass(frozen=True)
 class DetectorTest:
-    """`test_cfg`; `flips` is this package's: the mirror images that are searched too."""
+    """`test_cfg`; `flips` and `scales` are this package's.
+
+    `flips` are the mirror images that are searched too. `scales` are the enlargements at which an image is looked at
+    (`semsize.detecting.looking`), `auto` chooses them image by image; None leaves them to a Resize of the pipeline.
+    """
 
     rpn: Proposals | None = None
     rcnn: RoITest | None = None
     flips: Sequence[Literal["horizontal", "vertical", "diagonal"]] | None = None
+    scales: Literal["auto"] | Sequence[float] | None = None
 
 
 def settings_of(kind: type[Settings], config: Mapping[str, Any]) -> Settings:

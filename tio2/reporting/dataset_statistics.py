@@ -169,8 +169,8 @@ class DetectorLimits:
         scale: enlargement of an image before the network.
         least_overlap: IoU from which an anchor is trained on a particle at all.
         good_overlap: IoU from which every anchor is, and not the best one only.
-        instances: cap on detections an image.
-        proposals: cap on proposals an image.
+        instances: cap on detections an image; none if below 1.
+        proposals: cap on proposals a megapixel of the network's input.
     """
 
     anchors_px: np.ndarray
@@ -210,7 +210,7 @@ def detector_warnings(name: str, boxes_px: np.ndarray, most: int, limits: Detect
                 f"{middle.min():.0f} to {middle.max():.0f} px): change base_sizes, ratios or the rescaling"
             )
     for setting, cap in (("test_cfg.rcnn.max_per_img", limits.instances), ("rpn max_per_img", limits.proposals)):
-        if most > cap:
+        if 0 < cap < most:
             lines.append(f"{name}: {most} particles in an image, but {setting} is {cap}: raise it")
     return lines
 

@@ -39,7 +39,6 @@ sem = dict(  # §3.2: one or several of them, in place of brightness
 # what a crop leaves of a particle must be more than a speck; an image without particles is kept
 clean = dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), by_mask=True, min_gt_mask_area=12, keep_empty=False)
 pack = [clean, dict(type="PackDetInputs")]
-scale_test = dict(type="Resize", scale_factor=1.0)
 pack_test = dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"))
 
 train_dataloader = dict(
@@ -71,7 +70,7 @@ val_dataloader = dict(
         ann_file="annotations/val.json",
         data_prefix=dict(img="images/val/"),
         test_mode=True,
-        pipeline=[read, scale_test, pack_test],
+        pipeline=[read, pack_test],
     ),
 )
 test_dataloader = dict(
@@ -86,7 +85,7 @@ test_dataloader = dict(
         ann_file="annotations/test.json",
         data_prefix=dict(img="images/test/"),
         test_mode=True,
-        pipeline=[read, scale_test, pack_test],
+        pipeline=[read, pack_test],
     ),
 )
 val_evaluator = dict(type="DenseCocoMetric", ann_file=data_root + "annotations/val.json")

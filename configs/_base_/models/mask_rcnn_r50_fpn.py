@@ -4,8 +4,7 @@ _base_ = "mmdet::_base_/models/mask-rcnn_r50_fpn.py"
 
 # §3.3: the mean grey level of the training images in place of ImageNet's; the scale stays that of the COCO weights
 grey_mean = 41.5
-proposals = 4000  # own choice: stock keeps 1000 boxes an image, a ceiling on recall
-instances = 3000  # own choice: stock keeps 100
+proposals = 4000  # own choice, in tests for each megapixel: stock keeps 1000 boxes an image, a ceiling on recall
 
 model = dict(
     type="DenseMaskRCNN",
@@ -46,8 +45,9 @@ model = dict(
         ),
     ),
     test_cfg=dict(
-        rpn=dict(nms_pre=2 * proposals, max_per_img=proposals),
-        # a low threshold, so that average precision can be computed, and no cap
-        rcnn=dict(score_thr=0.05, nms=dict(type="nms", iou_threshold=0.5), max_per_img=instances),
+        scales=[1.0],
+        rpn=dict(nms_pre=2 * proposals, max_per_img=proposals, min_score=0.05),
+        # a low threshold, so that average precision can be computed, and no cap (stock keeps 100)
+        rcnn=dict(score_thr=0.05, nms=dict(type="nms", iou_threshold=0.5), max_per_img=-1),
     ),
 )

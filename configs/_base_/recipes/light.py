@@ -1,4 +1,4 @@
-"""What the light models share: network, data, optimizer, runtime; images are tested enlarged, since particles are small."""
+"""What the light models share: network, data, optimizer, runtime; images are looked at enlarged, since particles are small."""
 
 _base_ = [
     "../models/mask_rcnn_light.py",
@@ -7,6 +7,4 @@ _base_ = [
     "../runtime.py",
 ]
 
-test_pipeline = [_base_.read, dict(_base_.scale_test, scale_factor=1.5), _base_.pack_test]
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+model = dict(test_cfg=dict(scales=[1.5]))

@@ -13,16 +13,16 @@ epochs = 2
 load_from = "work_dirs/mask_rcnn_short/epoch_10.pth"
 window = dict(_base_.window, crop_size=(320, 320))
 pipeline = _base_.load + [window, _base_.transpose, _base_.flip, _base_.brightness] + _base_.pack
-test_pipeline = [_base_.read, dict(_base_.scale_test, scale_factor=1.5), _base_.pack_test]
 
-model = dict(train_cfg=dict(rpn_proposal=dict(nms_pre=1000, max_per_img=1000), rcnn=dict(sampler=dict(num=128))))
+model = dict(
+    train_cfg=dict(rpn_proposal=dict(nms_pre=1000, max_per_img=1000), rcnn=dict(sampler=dict(num=128))),
+    test_cfg=dict(scales=[1.5]),
+)
 train_dataloader = dict(
     batch_size=batch_size,
     sampler=dict(num_batches=50, batch_size=batch_size),
     dataset=dict(dataset=dict(pipeline=pipeline)),
 )
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=0.02))
 param_scheduler = [dict(_base_.warm_up, end=25)]
 train_cfg = dict(max_epochs=epochs, val_interval=epochs)
