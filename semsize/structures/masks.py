@@ -1,6 +1,5 @@
 """N particle masks of one image, each stored as its tight crop: memory and work go with the particles' pixels."""
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,8 +90,7 @@ class CroppedMasks:
         shapes = {m.image_shape for m in masks}
         if len(shapes) != 1:
             raise ValueError(f"masks to join must belong to images of one size, not {sorted(shapes)}")
-        crops = tuple(itertools.chain.from_iterable(m.crops for m in masks))
-        return cls(crops, np.concatenate([m.origins for m in masks]), shapes.pop())
+        return cls(tuple(c for m in masks for c in m.crops), np.concatenate([m.origins for m in masks]), shapes.pop())
 
     @classmethod
     def _placed(cls, placed: Iterable[Placed], image_shape: tuple[int, int]) -> Self:

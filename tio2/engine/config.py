@@ -74,9 +74,8 @@ def check_settings(config: Config) -> None:
 
 def _check_scales(config: Config) -> None:
     """Make sure that images are not enlarged twice, by a test pipeline and by `model.test_cfg.scales`."""
-    if not (config.get("model", {}).get("test_cfg") or {}).get("scales"):
-        return
-    for name in ("val_dataloader", "test_dataloader"):
+    has_scales = (config.get("model", {}).get("test_cfg") or {}).get("scales")
+    for name in ("val_dataloader", "test_dataloader") if has_scales else ():
         for dataset in data_sets(config.get(name)):
             if steps := [step["type"] for step in dataset.get("pipeline", ()) if "Resize" in step["type"]]:
                 raise ConfigError(
@@ -276,8 +275,8 @@ def detection_settings(
     """Dotted key to value, in JSON's terms, of what besides weights and precision decides detections.
 
     These are the test pipeline between loading and packing, `DETECTION_KEYS` of the model (scales, thresholds, limits,
-    views, anchors), size and overlap of tiles in px (None: large images only), and the diameter by which scales are
-    chosen. Names of files, folders and the network's classes are not among them.
+    views, anchors), size and overlap of tiles in px (None: large images only), and the diameter that chooses scales.
+    Names of files, folders and the network's classes are not among them.
     """
     pipeline = config.test_dataloader.dataset.pipeline
     settings = {
@@ -297,5 +296,5 @@ def model_use(
     config: Config, sha256: str, precision: str, tile: Sequence[int] | None = None, diameter: str | None = None
 ) -> dict:
     """What a bias record is bound to (`semsize.metrology.ModelUse`), in JSON's terms; `sha256` is the weights'."""
-    settings = detection_settings(config, tile, diameter)
-    return {"sha256": sha256, "engine": "torch", "precision": precision, "settings": settings}
+    use = {"sha256": sha256, "engine": "torch", "precision": precision}
+    return use | {"settings": detection_settings(config, tile, diameter)}
