@@ -6,7 +6,7 @@
 #   tools/ablations.sh base 1            # with another training seed
 #   tools/ablations.sh flip              # also: mask_scores flip_scores nc flips box_nms scale_175 scale_2: base's weights, only tested
 #   tools/ablations.sh short             # also: mask28 anchors_coco anchors_two: from ImageNet by ablations/light_short.py under their own settings first
-#   tools/ablations.sh lite0             # two folds, from ImageNet, with anchors that learn faster
+#   tools/ablations.sh lite0             # also: soft_masks: two folds, from ImageNet, with anchors that learn faster
 #   tools/ablations.sh resnet50          # no folds: the paper's network in small, rendered scenes and both stages, tested on val
 #
 # It needs data/bam-tio2-sem, and work_dirs/light_rendered/epoch_10.pth (tools/train_models.sh) for all rows that do not say otherwise; from_free
@@ -103,11 +103,11 @@ case $row in
     anchors_two) # two sizes a place, from 20 px on
         settings=("model.rpn_head.anchor_generator.base_sizes=[20,40,80,160,320]" "model.rpn_head.anchor_generator.scales=[1.0,1.4142]")
         pretrain "${settings[@]}" ;;
-    lite0) # with anchors that learn faster
-        number=2 first=105 later=40
+    lite0 | soft_masks) # with anchors that learn faster
+        number=2
         settings=("model.rpn_head.anchor_generator.base_sizes=[24,48,96,192,384]")
-        pretrain "${settings[@]}" train_dataloader.sampler.num_batches=$first
-        settings+=(train_dataloader.sampler.num_batches=$later) ;;
+        [ "$row" = lite0 ] || settings+=(model.train_cfg.rcnn.soft_mask_target=True) # the share of a cell that is covered
+        pretrain "${settings[@]}" train_dataloader.sampler.num_batches=105 ;;
     *) echo "ablations: there is no row $row; the head of tools/ablations.sh names them" >&2; exit 2 ;;
 esac
 [ "$jobs" = 1 ] || several_folds
