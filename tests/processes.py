@@ -1,15 +1,21 @@
 """Programs of tools/ started as a user starts them, on the light detector sized for seconds, and ended on purpose."""
 
+import atexit
+import multiprocessing
 import os
 import re
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
+from unittest import mock
 
 import psutil
+import tiny_network
 import torch
 
 from tio2.engine import load_checkpoint
@@ -25,9 +31,11 @@ SMALL = [
     "param_scheduler.0.start_factor=1.0",
     "model.train_cfg.rcnn.sampler.num=32",
     "model.train_cfg.rpn.sampler.num=64",
-    "model.test_cfg.rcnn.max_per_img=40",
     "default_hooks.logger.interval=1",
+    *tiny_network.options(tiny_network.MODEL),
 ]
+PRELOADED = ["tio2.engine.cross_validation", "tio2.models", "tio2.datasets", "tio2.evaluation"]
+"""What programs that train or test import, half a minute of a busy core each time."""
 
 
 def loading(workers: int) -> list[str]:
@@ -68,7 +76,40 @@ def start(words: list, log: Path, **more: str) -> subprocess.Popen:
         )
 
 
-def finish(program: subprocess.Popen, log: Path, *, ok: bool = True) -> str:
+class ForkedProgram:
+    """A Python program of tools/ in a process that has `PRELOADED` already; else as if started by its path."""
+
+    def __init__(self, words: list, log: Path, **more: str):
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        with mock.patch.dict(os.environ, OMP_NUM_THREADS="1"):
+            forkserver.ensure_running()
+        self._process = context.Process(target=_run, args=(list(map(str, words)), log, environment(**more)))
+        self._process.start()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, once it has ended."""
+        self._process.join(timeout)
+        assert self._process.exitcode is not None, "it has not ended"
+        return self._process.exitcode
+
+
+def _run(words: list[str], log: Path, variables: dict[str, str]) -> None:
+    os.chdir(ROOT)
+    os.environ.clear()
+    os.environ.update(variables)
+    with log.open("w") as out, open(os.devnull) as nothing:
+        for file, descriptor in ((nothing, 0), (out, 1), (out, 2)):
+            os.dup2(file.fileno(), descriptor)
+    sys.argv = words
+    try:
+        runpy.run_path(words[0], run_name="__main__")
+    finally:
+        atexit._run_exitfuncs()  # which multiprocessing leaves out
+        sys.stdout.flush()
+
+
+def finish(program: subprocess.Popen | ForkedProgram, log: Path, *, ok: bool = True) -> str:
     """Wait for a program; its output. `ok`: whether it must end without an error."""
     code = program.wait(timeout=PATIENCE_S)
     text = log.read_text()

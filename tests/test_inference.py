@@ -1,10 +1,9 @@
 """Images to predictions: as MMDetection's own inference, in any batches."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
+import tiny_network
 import torch
 from mmdet.apis import inference_detector
 
@@ -13,43 +12,18 @@ from tio2.engine import CheckpointError, ConfigError, precision_name
 from tio2.inference import read_detector
 from tio2.models.results import DenseDetInferencer
 
-CONFIGS = Path(__file__).parents[1] / "configs"
-SMALL = """
-_base_ = "{configs}/tio2/light_stage1.py"
-channels = 32
-model = dict(
-    precision="float32",  # bfloat16 rounds differently in batches of another size
-    backbone=dict(pretrained=False),
-    neck=dict(out_channels=channels, norm_cfg=dict(num_groups=8)),
-    rpn_head=dict(in_channels=channels, feat_channels=channels),
-    roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=channels),
-        bbox_head=dict(in_channels=channels, fc_out_channels=32),
-        mask_roi_extractor=dict(out_channels=channels),
-        mask_head=dict(num_convs=1, in_channels=channels, conv_out_channels=16),
-    ),
-    test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=60), rcnn=dict(score_thr=0.0, max_per_img=25)),
-)
-visualizer = dict(type="DenseDetVisualizer", vis_backends=[])
-"""
+WITHOUT_FILES = 'visualizer = dict(type="DenseDetVisualizer", vis_backends=[])\n'
 
 
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory):
     """A detector with small heads and random weights, read as a trained one is."""
     folder = tmp_path_factory.mktemp("detector")
-    config, checkpoint = folder / "small.py", folder / "epoch_1.pth"
-    config.write_text(SMALL.format(configs=CONFIGS), encoding="utf-8")
-    from mmdet.registry import MODELS
-    from mmdet.utils import register_all_modules
-    from mmengine.config import Config
-
-    register_all_modules()
-    torch.manual_seed(0)
-    model = MODELS.build(Config.fromfile(config).model)
+    # bfloat16 rounds differently in batches of another size
+    config = tiny_network.write_config(folder / "small.py", WITHOUT_FILES, precision="float32")
+    model = tiny_network.build(config)
     model.roi_head.mask_head.init_weights()
-    torch.save({"state_dict": model.state_dict(), "meta": {}}, checkpoint)
-    return read_detector(config, checkpoint), config
+    return read_detector(config, tiny_network.save(model, folder / "epoch_1.pth")), config
 
 
 @pytest.fixture(scope="module")

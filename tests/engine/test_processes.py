@@ -6,7 +6,19 @@ import subprocess
 import sys
 
 import pytest
-from processes import CONFIG, ROOT, SMALL, data_options, finish, largest_difference, loading, start, weights
+import tiny_network
+from processes import (
+    CONFIG,
+    ROOT,
+    SMALL,
+    ForkedProgram,
+    data_options,
+    finish,
+    largest_difference,
+    loading,
+    start,
+    weights,
+)
 
 from semsize.structures import dataset, read_annotations, write_annotations
 from tio2.engine.processes import ProcessError, process_variables
@@ -48,8 +60,9 @@ def trained(rendered_set, slurm, tmp_path_factory):
     one = [*common, "train_dataloader.sampler.num_batches=10", "optim_wrapper.accumulative_counts=2"]
     script = ["tools/slurm_train.sh", "part", "job", CONFIG, work / "two", "--cfg-options", *two]
     program = start(script, work / "two.log", GPUS="2", SRUN_ARGS="--quiet --exclusive", **slurm)
-    alone = start([sys.executable, "tools/train.py", CONFIG, "--work-dir", work / "one", "--cfg-options", *one],
-                  work / "one.log")  # fmt: skip
+    alone = ForkedProgram(
+        ["tools/train.py", CONFIG, "--work-dir", work / "one", "--cfg-options", *one], work / "one.log"
+    )
     finish(program, work / "two.log")
     finish(alone, work / "one.log")
     return work
@@ -104,7 +117,7 @@ def test_two_processes_test_as_one_and_each_image_once(trained, rendered_set, th
     data = [
         "val_dataloader.num_workers=0",
         "val_dataloader.persistent_workers=False",
-        "model.test_cfg.rcnn.max_per_img=40",
+        *tiny_network.options(tiny_network.MODEL),
         f"val_dataloader.dataset.data_root={rendered_set}/",
         f"val_dataloader.dataset.ann_file={three_images}",
         "val_dataloader.dataset.data_prefix.img=images/",
@@ -113,10 +126,8 @@ def test_two_processes_test_as_one_and_each_image_once(trained, rendered_set, th
     checkpoint = trained / "two" / "epoch_1.pth"
     two = start(["tools/dist_test.sh", CONFIG, checkpoint, 2, "--work-dir", trained / "test2", "--cfg-options", *data],
                 trained / "test2.log")  # fmt: skip
-    one = start(
-        [sys.executable, "tools/test.py", CONFIG, checkpoint, "--work-dir", trained / "test1", "--cfg-options", *data],
-        trained / "test1.log",
-    )
+    words = ["tools/test.py", CONFIG, checkpoint, "--work-dir", trained / "test1", "--cfg-options", *data]
+    one = ForkedProgram(words, trained / "test1.log")
     finish(two, trained / "test2.log")
     finish(one, trained / "test1.log")
     records = [json.loads((trained / name / "val" / "metrics.json").read_text()) for name in ("test1", "test2")]

@@ -2,7 +2,6 @@
 
 import json
 import random
-import sys
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from processes import (
     CONFIG,
     PATIENCE_S,
     SMALL,
+    ForkedProgram,
     data_options,
     finish,
     kill_rank,
@@ -74,8 +74,8 @@ def test_deterministic_runs_have_the_same_weights_whatever_the_number_of_workers
     options = ["--deterministic", "--cfg-options", *data, "train_cfg.max_epochs=1",
                "train_dataloader.sampler.num_batches=20"]  # fmt: skip
     programs = [
-        start([sys.executable, "tools/train.py", CONFIG, "--work-dir", tmp_path / name, *options, *loading(workers)],
-              tmp_path / f"{name}.log")
+        ForkedProgram(["tools/train.py", CONFIG, "--work-dir", tmp_path / name, *options, *loading(workers)],
+                      tmp_path / f"{name}.log")
         for name, workers in (("first", 0), ("second", 1))
     ]  # fmt: skip
     for name, program in zip(("first", "second"), programs, strict=True):

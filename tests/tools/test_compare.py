@@ -8,33 +8,21 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny_network
 from processes import environment
 from tested_runs import write_run
 
 from tio2.engine.launch import run_config
 
 ROOT = Path(__file__).parents[2]
-BASE = '''"""Small base (of this test): two steps.
+BASE_DOCSTRING = '''"""Small base (of this test): two steps.
 
 python tools/train.py {folder}/small_base.py
 """
 
-_base_ = "{root}/configs/tio2/light_stage1.py"
-channels = 32
+'''
+BASE = """
 data_root = "{data}/"
-model = dict(
-    backbone=dict(pretrained=False),
-    neck=dict(out_channels=channels, norm_cfg=dict(num_groups=8)),
-    rpn_head=dict(in_channels=channels, feat_channels=channels),
-    roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=channels),
-        bbox_head=dict(in_channels=channels, fc_out_channels=32),
-        mask_roi_extractor=dict(out_channels=channels),
-        mask_head=dict(num_convs=1, in_channels=channels, conv_out_channels=16),
-    ),
-    train_cfg=dict(rpn=dict(sampler=dict(num=64)), rcnn=dict(sampler=dict(num=32))),
-    test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=60), rcnn=dict(score_thr=0.0, max_per_img=25)),
-)
 train_dataloader = dict(
     batch_size=1,
     num_workers=0,
@@ -49,7 +37,7 @@ test_evaluator = dict(ann_file=data_root + "annotations/test.json")
 param_scheduler = [dict(_base_.warm_up, end=2)]
 train_cfg = dict(max_epochs=1, val_begin=9)
 visualizer = dict(vis_backends=[])
-'''
+"""
 ROWS = {
     "small_clipping": '"""Gradients clipped at norm 1."""\n\n_base_ = "./small_base.py"\n'
     "optim_wrapper = dict(clip_grad=dict(max_norm=1.0))\n",
@@ -89,7 +77,9 @@ spec.loader.exec_module(tool)
 def compared(rendered_set, tmp_path_factory):
     """Folder of the comparison, and what the programs printed."""
     folder = tmp_path_factory.mktemp("ablations")
-    (folder / "small_base.py").write_text(BASE.format(root=ROOT, data=rendered_set, folder=folder), encoding="utf-8")
+    few = {"rpn": {"sampler": {"num": 64}}, "rcnn": {"sampler": {"num": 32}}}
+    base = tiny_network.write_config(folder / "small_base.py", BASE.format(data=rendered_set), train_cfg=few)
+    base.write_text(BASE_DOCSTRING.format(folder=folder) + base.read_text(encoding="utf-8"), encoding="utf-8")
     for name, text in ROWS.items():
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
     programs = []

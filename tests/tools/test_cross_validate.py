@@ -1,10 +1,9 @@
 """A cross-validation of two folds and a test on another data set, end to end, by the programs a user types."""
 
 import json
-import sys
 
 import pytest
-from processes import SMALL, data_options, finish, loading, start
+from processes import SMALL, ForkedProgram, data_options, finish, loading
 
 from semsize.structures import read_annotations
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
@@ -21,7 +20,6 @@ QUICK = [
     "val_dataloader.persistent_workers=False",
     "test_dataloader.num_workers=0",
     "test_dataloader.persistent_workers=False",
-    "model.test_cfg.rpn.max_per_img=100",
 ]
 
 
@@ -40,7 +38,7 @@ def work(data):
     """The run's folder after a cross-validation."""
     work, log = data.parent / "run", data.parent / "log"
     words = [CONFIG, "--work-dir", work, "--folds", 2, "--cfg-options", *QUICK, *data_options(data)]
-    finish(start([sys.executable, "tools/cross_validate.py", *words], log), log)
+    finish(ForkedProgram(["tools/cross_validate.py", *words], log), log)
     return work
 
 
@@ -67,7 +65,7 @@ def test_weights_are_judged_on_another_data_set(data, work, rendered_set):
     log = data.parent / "log"
     (weights, *_) = sorted((work / "cv").rglob("epoch_1.pth"))
     words = ["--data", rendered_set, "--split", "train", "--work-dir", work, "--cfg-options", *QUICK]
-    finish(start([sys.executable, "tools/test.py", CONFIG, weights, *words], log), log)
+    finish(ForkedProgram(["tools/test.py", CONFIG, weights, *words], log), log)
     folder = work / f"{rendered_set.name}-train"
     record = json.loads((folder / "metrics.json").read_text())
     assert (record["split"], record["images"]) == (folder.name, 1)

@@ -15,28 +15,13 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+import tiny_network
 import torch
 from measured_scenes import SHAPE, scene, write_scenes, write_zeiss
 from PIL import Image
 from processes import ROOT, environment
 
 TOOL = ROOT / "tools" / "measure.py"
-CONFIG = """
-_base_ = "{root}/configs/tio2/light_stage1.py"
-channels = 32
-model = dict(
-    backbone=dict(pretrained=False),
-    neck=dict(out_channels=channels, norm_cfg=dict(num_groups=8)),
-    rpn_head=dict(in_channels=channels, feat_channels=channels),
-    roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=channels),
-        bbox_head=dict(in_channels=channels, fc_out_channels=32),
-        mask_roi_extractor=dict(out_channels=channels),
-        mask_head=dict(num_convs=1, in_channels=channels, conv_out_channels=16),
-    ),
-    test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=60), rcnn=dict(score_thr=0.0, max_per_img=25)),
-)
-"""
 
 
 @pytest.fixture
@@ -265,20 +250,10 @@ def test_a_full_disk_ends_with_one_line_and_nothing_half_written(scans, tmp_path
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     """A config of a small network with random weights, its checkpoint, and two that are wrong."""
-    from mmdet.registry import MODELS
-    from mmdet.utils import register_all_modules
-    from mmengine.config import Config
-
-    import tio2.models  # noqa: F401 - registers what the config names
-
     folder = tmp_path_factory.mktemp("network")
-    config = folder / "small.py"
-    config.write_text(CONFIG.format(root=ROOT), encoding="utf-8")
-    register_all_modules()
-    torch.manual_seed(0)
-    model = MODELS.build(Config.fromfile(config).model)
+    model = tiny_network.build(tiny_network.write_config(folder / "small.py"))
     model.roi_head.mask_head.conv_logits.bias.data.fill_(3.0)  # masks fill their boxes
-    torch.save({"state_dict": model.state_dict(), "meta": {}}, folder / "right.pth")
+    tiny_network.save(model, folder / "right.pth")
     torch.save({"state_dict": {"backbone.conv.weight": torch.zeros(3)}, "meta": {}}, folder / "wrong.pth")
     (folder / "code.pth").write_bytes(pickle.dumps({"state_dict": {}, "meta": Path}))
     return folder

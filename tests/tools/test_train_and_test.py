@@ -4,12 +4,12 @@ import json
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import pytest
+import tiny_network
+from processes import ROOT, ForkedProgram, finish
 
-ROOT = Path(__file__).parents[2]
 NO_DATA = "train_dataloader.dataset.dataset.data_root=none/"
 SMALL = [  # the demo's configs, sized for seconds
     "train_cfg.max_epochs=1",
@@ -24,21 +24,20 @@ SMALL = [  # the demo's configs, sized for seconds
     "model.train_cfg.rcnn.sampler.num=32",
     "model.test_cfg.rcnn.max_per_img=40",
     "default_hooks.logger.interval=1",
+    *tiny_network.options(tiny_network.HEADS),
 ]
 
 
-def run(*words, ok=True):
-    """Run a program of tools/ in the repository's root."""
-    done = subprocess.run(
-        [sys.executable, *map(str, words)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    assert (done.returncode == 0) == ok, done.stdout + done.stderr
-    return done
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Runs a program of tools/ in the repository's root and gives what it printed, errors among it."""
+    folder = tmp_path_factory.mktemp("logs")
+
+    def program(*words, ok=True):
+        log = folder / f"{len(list(folder.iterdir()))}.txt"
+        return finish(ForkedProgram(words, log), log, ok=ok)
+
+    return program
 
 
 def options(data):
@@ -54,14 +53,14 @@ def options(data):
 
 
 @pytest.fixture(scope="module")
-def stages(rendered_set, tmp_path_factory):
+def stages(run, rendered_set, tmp_path_factory):
     """Folders of a trained stage 1 and of the stage 2 that started from it."""
     work = tmp_path_factory.mktemp("work")
     one, two = work / "stage1", work / "stage2"
-    done = run(
+    printed = run(
         "tools/train.py", "configs/demo/demo_stage1.py", "--work-dir", one, "--cfg-options", *options(rendered_set)
     )
-    (one / "console.txt").write_text(done.stdout)
+    (one / "console.txt").write_text(printed)
     start = [f"load_from={one}/epoch_1.pth"]
     run(
         "tools/train.py",
@@ -112,20 +111,22 @@ def test_the_console_begins_with_what_is_done_and_the_log_file_has_everything(re
     assert "Epoch(train)" in console
 
 
-def test_resume_goes_on_and_ends(rendered_set, stages):
+def test_resume_goes_on_and_ends(run, rendered_set, stages):
     two = stages[1]
     longer = [*options(rendered_set), "train_cfg.max_epochs=2"]
-    done = run("tools/train.py", "configs/demo/demo_stage2.py", "--work-dir", two, "--resume", "--cfg-options", *longer)
+    printed = run(
+        "tools/train.py", "configs/demo/demo_stage2.py", "--work-dir", two, "--resume", "--cfg-options", *longer
+    )
     record = json.loads((two / "run.json").read_text())
     assert (record["epochs"], record["steps"]) == (2, 4)
     assert record["start_weights"]["path"].endswith("stage1/epoch_1.pth"), "the start is not forgotten"
-    assert "Epoch(train) [1]" not in done.stdout
+    assert "Epoch(train) [1]" not in printed
 
 
-def test_testing_leaves_metrics_predictions_and_pictures(rendered_set, stages):
+def test_testing_leaves_metrics_predictions_and_pictures(run, rendered_set, stages):
     two = stages[1]
     dump, pictures = two / "samples.pkl", two / "pictures"
-    done = run(
+    printed = run(
         "tools/test.py", "configs/demo/demo_stage2.py", "--work-dir", two, "--split", "test",
         "--out", dump, "--show-dir", pictures, "--cfg-options", *options(rendered_set),
     )  # fmt: skip
@@ -145,14 +146,14 @@ def test_testing_leaves_metrics_predictions_and_pictures(rendered_set, stages):
 
     [picture] = pictures.glob("*.png")
     assert cv2.imread(str(picture)).shape[2] == 3
-    assert done.stdout.startswith(
+    assert printed.startswith(
         f"testing configs/demo/demo_stage2.py\n  data    {rendered_set}/annotations/test.json: 1 im"
     )
-    assert "AP50" in done.stdout
-    assert "OneDL" not in done.stdout
+    assert "AP50" in printed
+    assert "OneDL" not in printed
 
 
-def test_val_is_the_default_split_and_the_newest_checkpoint_the_default(rendered_set, stages):
+def test_val_is_the_default_split_and_the_newest_checkpoint_the_default(run, rendered_set, stages):
     run(
         "tools/test.py", "configs/demo/demo_stage1.py", "--work-dir", stages[0], "--cfg-options", *options(rendered_set)
     )
@@ -171,24 +172,25 @@ def test_val_is_the_default_split_and_the_newest_checkpoint_the_default(rendered
         (["tools/test.py", "configs/demo/demo_stage1.py", "none.pth"], "checkpoint none.pth does not exist"),
     ],
 )  # fmt: skip
-def test_errors_are_one_line(words, message):
-    done = run(*words, ok=False)
-    last = done.stderr.strip().splitlines()[-1]
+def test_errors_are_one_line(run, words, message):
+    printed = run(*words, ok=False)
+    last = printed.strip().splitlines()[-1]
     assert last.startswith("error: ")
     assert message in last
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in printed
 
 
-def test_stage2_without_stage1_names_the_command(rendered_set):
+def test_stage2_without_stage1_names_the_command(run, rendered_set):
     missing = ["load_from=none/demo_stage1/epoch_2.pth"]
-    done = run(
+    printed = run(
         "tools/train.py", "configs/demo/demo_stage2.py", "--cfg-options", *options(rendered_set), *missing, ok=False
     )
-    assert "make it with: python tools/train.py configs/demo/demo_stage1.py" in done.stderr
+    assert "make it with: python tools/train.py configs/demo/demo_stage1.py" in printed
 
 
 @pytest.mark.parametrize("tool", ["train.py", "test.py"])
 def test_help_is_quick_and_has_an_example(tool):
-    done = run("-X", "importtime", f"tools/{tool}", "--help")
+    words = [sys.executable, "-X", "importtime", f"tools/{tool}", "--help"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     assert f"python tools/{tool} configs/" in done.stdout
     assert "torch" not in {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
