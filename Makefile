@@ -10,7 +10,7 @@ lint: setup  ## ruff: style, docstrings, imports
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
 
 test: lint  ## lint, then the test suite, a module a process at a time, up to four side by side
-	@OMP_NUM_THREADS=1 $(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope
+	@OMP_NUM_THREADS=1 $(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 demo: setup  ## measure rendered scenes with the shipped model, then train on some: minutes; IMAGES=folder measures yours
 	@PYTHON=$(python) IMAGES="$(IMAGES)" tools/demo.sh

@@ -4,6 +4,13 @@ import pytest
 
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 
+LONGEST = ("test_unbreakable", "test_processes", "test_train_and_test", "test_compare", "test_cross_validate")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the modules that train, so that at the end no process is alone with one of them."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
 
 @pytest.fixture(scope="session")
 def rendered_set(tmp_path_factory):
