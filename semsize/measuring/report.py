@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 import matplotlib
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
@@ -155,16 +156,20 @@ def size_report(record: Mapping, figures: Mapping[str, bytes], pictures: Sequenc
         figures: name, of `CAPTIONS`, to SVG.
         pictures: name of each image, link to its overlay, relative to the report, and JPEG of its thumbnail.
     """
+    return _template().render(
+        record=record, results=record["results"], figures=figures, captions=CAPTIONS, pictures=pictures
+    )
+
+
+@functools.cache
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("semsize.measuring"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True
     )  # fmt: skip
     environment.filters |= {"link": quote}
     environment.filters |= {filter.__name__: filter for filter in (number, percent, uncertain, uncertainty, embedded)}
-    report = environment.get_template("size_report.html")
-    return report.render(
-        record=record, results=record["results"], figures=figures, captions=CAPTIONS, pictures=pictures
-    )
+    return environment.get_template("size_report.html")
 
 
 def embedded(data: bytes, kind: str) -> str:
