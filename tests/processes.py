@@ -117,6 +117,20 @@ def finish(program: subprocess.Popen | ForkedProgram, log: Path, *, ok: bool = T
     return text
 
 
+def finish_ranks(words: list, log: Path) -> None:
+    """Run a program to its end in two processes that know of each other as torchrun's do; each has its own log."""
+    alike = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": environment()["MASTER_PORT"]}
+    program, *arguments = words
+    logs = {rank: log.with_name(f"{log.name}.{rank}") for rank in ("0", "1")}
+    programs = {
+        rank: ForkedProgram([program, "--launcher", "pytorch", *arguments], own, RANK=rank, LOCAL_RANK=rank,
+                            CUDA_VISIBLE_DEVICES="-1", **alike)
+        for rank, own in logs.items()
+    }  # fmt: skip
+    for rank, own in logs.items():
+        finish(programs[rank], own)
+
+
 def wait_until(program: subprocess.Popen, log: Path, happened) -> None:
     """Look every millisecond whether something `happened()` while a program runs."""
     end = time.monotonic() + PATIENCE_S

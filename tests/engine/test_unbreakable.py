@@ -12,6 +12,7 @@ from processes import (
     ForkedProgram,
     data_options,
     finish,
+    finish_ranks,
     kill_rank,
     largest_difference,
     loading,
@@ -62,8 +63,8 @@ def test_killed_and_stopped_training_ends_as_if_left_alone(data, tmp_path):
     assert "stopped by SIGTERM after step" in log.read_text()
     assert any("_step_" in path.name for path in checkpoints_of(run))
 
-    finish(train("broken", log), log)
-    finish(train("whole", log), log)
+    for folder in ("broken", "whole"):
+        finish_ranks(["tools/train.py", CONFIG, "--work-dir", tmp_path / folder, "--resume", *options], log)
     record = json.loads((run / "run.json").read_text())
     assert (record["epochs"], record["steps"]) == (3, 3 * STEPS)
     assert sorted(path.name for path in checkpoints_of(run)) == ["epoch_2.pth", "epoch_3.pth"]
