@@ -76,15 +76,20 @@ def start(words: list, log: Path, **more: str) -> subprocess.Popen:
         )
 
 
+_ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
 class ForkedProgram:
     """A Python program of tools/ in a process that has `PRELOADED` already; else as if started by its path."""
 
-    def __init__(self, words: list, log: Path, **more: str):
+    def __init__(self, words: list, log: Path, errors: Path | None = None, **more: str):
+        """Start it; stderr goes to `errors`, or to `log` with the rest."""
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         with mock.patch.dict(os.environ, OMP_NUM_THREADS="1"):
             forkserver.ensure_running()
-        self._process = context.Process(target=_run, args=(list(map(str, words)), log, environment(**more)))
+        told = (list(map(str, words)), log, errors or log, environment(**more))
+        self._process = context.Process(target=_run, args=told)
         self._process.start()
 
     def wait(self, timeout: float | None = None) -> int:
@@ -94,13 +99,12 @@ class ForkedProgram:
         return self._process.exitcode
 
 
-def _run(words: list[str], log: Path, variables: dict[str, str]) -> None:
+def _run(words: list[str], log: Path, errors: Path, variables: dict[str, str]) -> None:
     os.chdir(ROOT)
     os.environ.clear()
     os.environ.update(variables)
-    with log.open("w") as out, open(os.devnull) as nothing:
-        for file, descriptor in ((nothing, 0), (out, 1), (out, 2)):
-            os.dup2(file.fileno(), descriptor)
+    for descriptor, path, flags in ((0, os.devnull, os.O_RDONLY), (1, log, _ANEW), (2, errors, _ANEW)):
+        os.dup2(os.open(path, flags, 0o644), descriptor)
     sys.argv = words
     try:
         runpy.run_path(words[0], run_name="__main__")

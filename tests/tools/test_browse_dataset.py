@@ -1,33 +1,26 @@
 """tools/browse_dataset.py draws what the training pipeline yields."""
 
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import cv2
 import numpy as np
+import pytest
 
 from scenes import squares
 from semsize.measuring.overlays import IGNORED, STATE_COLOURS, draw_annotations
 
-ROOT = Path(__file__).parents[2]
 
-
-def run(*words):
-    return subprocess.run(
-        [sys.executable, "tools/browse_dataset.py", *map(str, words)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def run(run_tool):
+    """Runs the program."""
+    return partial(run_tool, "browse_dataset.py")
 
 
 def colours(picture):
     return set(map(tuple, picture.reshape(-1, 3).tolist()))
 
 
-def test_pictures_of_augmented_samples_with_states_coloured(rendered_set, tmp_path):
+def test_pictures_of_augmented_samples_with_states_coloured(run, rendered_set, tmp_path):
     options = f"train_dataloader.dataset.dataset.data_root={rendered_set}/"
     done = run("configs/tio2/own_data.py", "--num", 3, "--out", tmp_path, "--cfg-options", options)
     assert done.returncode == 0, done.stderr
@@ -47,7 +40,7 @@ def test_each_particle_is_outlined_in_the_colour_of_its_state():
     assert not picture[9 * scale, 9 * scale].any(), "the particle itself stays as it is"
 
 
-def test_errors_are_one_line_and_help_shows_a_command():
+def test_errors_are_one_line_and_help_shows_a_command(run):
     done = run("configs/tio2/own_data.py", "--cfg-options", "train_dataloader.dataset.dataset.data_root=none/")
     assert done.stderr.strip().splitlines()[-1].startswith("error: none/annotations/train.json does not exist")
     assert "python tools/browse_dataset.py configs/tio2/own_data.py" in run("--help").stdout

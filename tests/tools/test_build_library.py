@@ -1,10 +1,9 @@
 """tools/build_library.py from the command line."""
 
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import cv2
+import pytest
 from agglomerate_samples import write_dataset
 
 from scenes import disks
@@ -12,7 +11,6 @@ from semsize.structures.files import file_sha256
 from tio2.agglomerates import AgglomerateLibrary, Backgrounds
 from tio2.agglomerates.simulation import folder_hash
 
-ROOT = Path(__file__).parents[2]
 SHAPE = (220, 260)
 SCENES = [
     disks(SHAPE, [(60, 60), (60, 73), (150, 180)], [6, 6, 9]),
@@ -20,12 +18,13 @@ SCENES = [
 ]
 
 
-def run(*arguments):
-    command = [sys.executable, str(ROOT / "tools" / "build_library.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+@pytest.fixture(scope="module")
+def run(run_tool):
+    """Runs the program."""
+    return partial(run_tool, "build_library.py")
 
 
-def test_it_writes_library_table_sheet_and_backgrounds_and_says_so(tmp_path):
+def test_it_writes_library_table_sheet_and_backgrounds_and_says_so(run, tmp_path):
     ann_file = write_dataset(tmp_path, SCENES)
     hashes = []
     for out in (tmp_path / "a", tmp_path / "b"):
@@ -43,7 +42,7 @@ def test_it_writes_library_table_sheet_and_backgrounds_and_says_so(tmp_path):
     assert cv2.imread(str(out / "backgrounds" / "1.png"), cv2.IMREAD_UNCHANGED).shape == (300, 400)
 
 
-def test_a_missing_file_is_one_line(tmp_path):
+def test_a_missing_file_is_one_line(run, tmp_path):
     answer = run("--ann", tmp_path / "none.json", "--out", tmp_path / "out")
     assert answer.returncode == 1
     assert answer.stderr.startswith("error: ")

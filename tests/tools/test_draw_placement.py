@@ -1,24 +1,22 @@
 """tools/draw_placement.py from the command line."""
 
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import cv2
+import pytest
 from agglomerate_samples import drawn, library
 
 from scenes import disks
 from tio2.agglomerates.library import encode_grey
 
-ROOT = Path(__file__).parents[2]
+
+@pytest.fixture(scope="module")
+def run(run_tool):
+    """Runs the program."""
+    return partial(run_tool, "draw_placement.py")
 
 
-def run(*arguments):
-    command = [sys.executable, str(ROOT / "tools" / "draw_placement.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-
-
-def test_three_panels_show_eight_subframes_then_more_then_none(tmp_path):
+def test_three_panels_show_eight_subframes_then_more_then_none(run, tmp_path):
     library().save(tmp_path / "library.zip")
     (tmp_path / "backgrounds").mkdir()
     (tmp_path / "backgrounds" / "a.png").write_bytes(encode_grey(drawn(disks((200, 300), [], []))))

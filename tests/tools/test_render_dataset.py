@@ -1,20 +1,19 @@
 """tools/render_dataset.py from the command line."""
 
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
+
+import pytest
 
 from semsize.structures import read_annotations
 
-ROOT = Path(__file__).parents[2]
+
+@pytest.fixture(scope="module")
+def run(run_tool):
+    """Runs the program."""
+    return partial(run_tool, "render_dataset.py")
 
 
-def run(*arguments):
-    command = [sys.executable, str(ROOT / "tools" / "render_dataset.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-
-
-def test_it_renders_says_what_and_picks_up_where_it_stopped(tmp_path):
+def test_it_renders_says_what_and_picks_up_where_it_stopped(run, tmp_path):
     out = tmp_path / "set"
     arguments = (
         "--num",
@@ -42,7 +41,7 @@ def test_it_renders_says_what_and_picks_up_where_it_stopped(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in out.glob("images/*/*")} == stamps
 
 
-def test_faults_are_one_line(tmp_path):
+def test_faults_are_one_line(run, tmp_path):
     (tmp_path / "render.json").write_text("{}")
     answer = run("--num", 1, "--size", 64, 64, "--out", tmp_path)
     assert answer.returncode == 1

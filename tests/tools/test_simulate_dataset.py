@@ -1,9 +1,7 @@
 """tools/simulate_dataset.py from the command line, on rendered scenes."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 from agglomerate_samples import write_dataset
@@ -12,14 +10,14 @@ from scenes import disks
 from semsize.structures import read_annotations
 from tio2.agglomerates.simulation import folder_hash
 
-ROOT = Path(__file__).parents[2]
 SHAPE = (220, 260)
 SCENE = disks(SHAPE, [(60, 60), (60, 73), (150, 180)], [6, 6, 9])
 
 
-def run(*arguments):
-    command = [sys.executable, str(ROOT / "tools" / "simulate_dataset.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+@pytest.fixture(scope="module")
+def run(run_tool):
+    """Runs the program."""
+    return partial(run_tool, "simulate_dataset.py")
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def arguments(tmp_path):
     return ["--ann", ann_file, "--num", 4, "--size", 240, 200, "--count", 3, 5, "--matrix-share", 0.25]
 
 
-def test_it_simulates_and_picks_up_where_it_stopped(tmp_path, arguments):
+def test_it_simulates_and_picks_up_where_it_stopped(run, tmp_path, arguments):
     out = tmp_path / "out"
     first = run(*arguments, "--out", out)
     assert first.returncode == 0, first.stderr
@@ -47,7 +45,7 @@ def test_it_simulates_and_picks_up_where_it_stopped(tmp_path, arguments):
     assert (out / "images" / "train" / "000000.png").stat().st_mtime_ns == stamp
 
 
-def test_faults_are_one_line(tmp_path, arguments):
+def test_faults_are_one_line(run, tmp_path, arguments):
     out = tmp_path / "out"
     out.mkdir()
     (out / "plan.json").write_text("{}", encoding="utf-8")

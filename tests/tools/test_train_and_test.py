@@ -8,7 +8,7 @@ import sys
 import cv2
 import pytest
 import tiny_network
-from processes import ROOT, ForkedProgram, finish
+from processes import ROOT
 
 NO_DATA = "train_dataloader.dataset.dataset.data_root=none/"
 SMALL = [  # the demo's configs, sized for seconds
@@ -29,13 +29,13 @@ SMALL = [  # the demo's configs, sized for seconds
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Runs a program of tools/ in the repository's root and gives what it printed, errors among it."""
-    folder = tmp_path_factory.mktemp("logs")
+def run(run_tool):
+    """Runs a program; `ok`: whether it must end without an error."""
 
-    def program(*words, ok=True):
-        log = folder / f"{len(list(folder.iterdir()))}.txt"
-        return finish(ForkedProgram(words, log), log, ok=ok)
+    def program(name, *words, ok=True):
+        done = run_tool(name, *words)
+        assert (done.returncode == 0) == ok, done.stdout + done.stderr
+        return done
 
     return program
 
@@ -57,13 +57,11 @@ def stages(run, rendered_set, tmp_path_factory):
     """Folders of a trained stage 1 and of the stage 2 that started from it."""
     work = tmp_path_factory.mktemp("work")
     one, two = work / "stage1", work / "stage2"
-    printed = run(
-        "tools/train.py", "configs/demo/demo_stage1.py", "--work-dir", one, "--cfg-options", *options(rendered_set)
-    )
-    (one / "console.txt").write_text(printed)
+    done = run("train.py", "configs/demo/demo_stage1.py", "--work-dir", one, "--cfg-options", *options(rendered_set))
+    (one / "console.txt").write_text(done.stdout)
     start = [f"load_from={one}/epoch_1.pth"]
     run(
-        "tools/train.py",
+        "train.py",
         "configs/demo/demo_stage2.py",
         "--work-dir",
         two,
@@ -114,20 +112,18 @@ def test_the_console_begins_with_what_is_done_and_the_log_file_has_everything(re
 def test_resume_goes_on_and_ends(run, rendered_set, stages):
     two = stages[1]
     longer = [*options(rendered_set), "train_cfg.max_epochs=2"]
-    printed = run(
-        "tools/train.py", "configs/demo/demo_stage2.py", "--work-dir", two, "--resume", "--cfg-options", *longer
-    )
+    done = run("train.py", "configs/demo/demo_stage2.py", "--work-dir", two, "--resume", "--cfg-options", *longer)
     record = json.loads((two / "run.json").read_text())
     assert (record["epochs"], record["steps"]) == (2, 4)
     assert record["start_weights"]["path"].endswith("stage1/epoch_1.pth"), "the start is not forgotten"
-    assert "Epoch(train) [1]" not in printed
+    assert "Epoch(train) [1]" not in done.stdout
 
 
 def test_testing_leaves_metrics_predictions_and_pictures(run, rendered_set, stages):
     two = stages[1]
     dump, pictures = two / "samples.pkl", two / "pictures"
-    printed = run(
-        "tools/test.py", "configs/demo/demo_stage2.py", "--work-dir", two, "--split", "test",
+    done = run(
+        "test.py", "configs/demo/demo_stage2.py", "--work-dir", two, "--split", "test",
         "--out", dump, "--show-dir", pictures, "--cfg-options", *options(rendered_set),
     )  # fmt: skip
     record = json.loads((two / "test" / "metrics.json").read_text())
@@ -146,17 +142,15 @@ def test_testing_leaves_metrics_predictions_and_pictures(run, rendered_set, stag
 
     [picture] = pictures.glob("*.png")
     assert cv2.imread(str(picture)).shape[2] == 3
-    assert printed.startswith(
+    assert done.stdout.startswith(
         f"testing configs/demo/demo_stage2.py\n  data    {rendered_set}/annotations/test.json: 1 im"
     )
-    assert "AP50" in printed
-    assert "OneDL" not in printed
+    assert "AP50" in done.stdout
+    assert "OneDL" not in done.stdout
 
 
 def test_val_is_the_default_split_and_the_newest_checkpoint_the_default(run, rendered_set, stages):
-    run(
-        "tools/test.py", "configs/demo/demo_stage1.py", "--work-dir", stages[0], "--cfg-options", *options(rendered_set)
-    )
+    run("test.py", "configs/demo/demo_stage1.py", "--work-dir", stages[0], "--cfg-options", *options(rendered_set))
     record = json.loads((stages[0] / "val" / "metrics.json").read_text())
     assert record["split"] == "val"
     assert record["checkpoint"]["path"].endswith("stage1/epoch_1.pth")
@@ -165,27 +159,25 @@ def test_val_is_the_default_split_and_the_newest_checkpoint_the_default(run, ren
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["tools/train.py", "configs/tio2/none.py"], "config configs/tio2/none.py does not exist"),
-        (["tools/train.py", "configs/demo/demo_stage1.py", "--cfg-options", NO_DATA],
+        (["train.py", "configs/tio2/none.py"], "config configs/tio2/none.py does not exist"),
+        (["train.py", "configs/demo/demo_stage1.py", "--cfg-options", NO_DATA],
          "none/annotations/train.json does not exist"),
-        (["tools/test.py", "configs/demo/demo_stage1.py", "--work-dir", "none"], "no epoch_*.pth in none"),
-        (["tools/test.py", "configs/demo/demo_stage1.py", "none.pth"], "checkpoint none.pth does not exist"),
+        (["test.py", "configs/demo/demo_stage1.py", "--work-dir", "none"], "no epoch_*.pth in none"),
+        (["test.py", "configs/demo/demo_stage1.py", "none.pth"], "checkpoint none.pth does not exist"),
     ],
 )  # fmt: skip
 def test_errors_are_one_line(run, words, message):
-    printed = run(*words, ok=False)
-    last = printed.strip().splitlines()[-1]
+    done = run(*words, ok=False)
+    last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: ")
     assert message in last
-    assert "Traceback" not in printed
+    assert "Traceback" not in done.stderr
 
 
 def test_stage2_without_stage1_names_the_command(run, rendered_set):
     missing = ["load_from=none/demo_stage1/epoch_2.pth"]
-    printed = run(
-        "tools/train.py", "configs/demo/demo_stage2.py", "--cfg-options", *options(rendered_set), *missing, ok=False
-    )
-    assert "make it with: python tools/train.py configs/demo/demo_stage1.py" in printed
+    done = run("train.py", "configs/demo/demo_stage2.py", "--cfg-options", *options(rendered_set), *missing, ok=False)
+    assert "make it with: python tools/train.py configs/demo/demo_stage1.py" in done.stderr
 
 
 @pytest.mark.parametrize("tool", ["train.py", "test.py"])
