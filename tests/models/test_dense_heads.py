@@ -11,7 +11,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
-from tio2.models.heads import warn_if_reached
+from tio2.models.heads import by_area, warn_if_reached
 from tio2.models.mask_head import DenseFCNMaskHead, paste_masks
 
 META = {"ori_shape": (150, 210), "scale_factor": (2.0, 3.0)}
@@ -239,6 +239,57 @@ def test_background_that_fills_the_proposals_is_not_said(build_model, batch, war
     torch.nn.init.constant_(model.rpn_head.rpn_cls.bias, -10.0)  # an objectness of 5e-5 everywhere
     predict(model, batch)
     assert not any("rpn.max_per_img" in text for text in warnings_of_the_log())
+
+
+def test_limits_go_with_the_area_of_the_network_s_input():
+    limits = ConfigDict(nms_pre=100, max_per_img=40, min_score=0.05)
+    assert by_area(limits, {"img_shape": (192, 256)}) == limits, "those of a megapixel at least"
+    assert by_area(limits, {"img_shape": (2000, 3000)}) == ConfigDict(nms_pre=600, max_per_img=240, min_score=0.05)
+
+
+def test_what_is_hardly_a_particle_is_not_proposed(build_model, batch):
+    def proposed(min_score):
+        def edit(config):
+            score_everything(config)
+            config.test_cfg.rpn.min_score = min_score
+
+        model = build_model(edit)
+        predict(model, batch)
+        features = model.extract_feat(model.data_preprocessor(batch)["inputs"])
+        return [found.scores for found in model.rpn_head.predict(features, batch["data_samples"], rescale=False)]
+
+    everything = torch.cat(proposed(0.0))
+    threshold = everything.median().item()
+    for few in proposed(threshold):
+        assert 0 < len(few) < len(everything)
+        assert (few >= threshold).all()
+
+
+def test_scales_of_the_settings_find_what_the_same_image_shows_without_and_a_limit_stands_in_it(build_model, batch):
+    def at_scales(config):
+        score_everything(config)
+        config.type, config.precision = "DenseMaskRCNN", "float32"
+        config.test_cfg.scales, config.test_cfg.rpn.max_per_img = [1.0], 4000
+
+    def low_limit(config):
+        at_scales(config)
+        config.test_cfg.rpn.max_per_img = 12
+
+    batch["inputs"] = [image[:1].repeat(3, 1, 1) for image in batch["inputs"]]
+    for sample in batch["data_samples"]:
+        sample.set_metainfo({"ori_shape": (192, 256), "scale_factor": (1.0, 1.0)})
+    model = build_model(at_scales)
+    looked = predict(model, batch)
+    model.test_cfg.scales = None
+    for ours, theirs in zip(looked, predict(model, batch), strict=True):
+        np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
+        np.testing.assert_allclose(ours.bboxes, theirs.bboxes, atol=1e-3)
+        assert len(ours.masks) == len(theirs.masks) > 0
+    grey = batch["inputs"][0][0].float().numpy()
+    assert model.find([grey], 1.0)[0].limit == ""
+    limited = build_model(low_limit).eval()
+    torch.nn.init.constant_(limited.rpn_head.rpn_cls.bias, 1.0)  # all of them are likely
+    assert "12 boxes reach the limit model.test_cfg.rpn.max_per_img" in limited.find([grey], 1.0)[0].limit
 
 
 def test_training_reaches_its_proposal_limit_in_silence_and_gives_every_parameter_a_gradient(
