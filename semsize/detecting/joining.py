@@ -77,7 +77,7 @@ def _comfort(size_px: np.ndarray, octaves: float) -> np.ndarray:
 
 def _particles(masks: CroppedMasks, order: np.ndarray) -> np.ndarray:
     """(N,) number of the particle that each mask shows: in this order each takes what is left and meets it well."""
-    pairs = overlaps(masks, masks)
+    pairs = overlaps(masks, masks, least_cover=2 * SAME_IOU / (1 + SAME_IOU))
     is_same = (pairs.iou >= SAME_IOU) & (pairs.first != pairs.second)
     first, second = pairs.first[is_same], pairs.second[is_same].tolist()
     ends = np.searchsorted(first, np.arange(len(masks) + 1)).tolist()

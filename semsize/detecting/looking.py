@@ -253,7 +253,7 @@ def _notes(
 ) -> list[str]:
     """What a reader must know of particles that were cut, and of a picture unlike those that the network knows."""
     notes = []
-    meeting = overlaps(cut, masks)
+    meeting = overlaps(cut, masks, least_cover=0.5)
     is_found = np.zeros(len(cut), bool)
     is_found[meeting.first[meeting.intersection_px >= 0.5 * cut.areas[meeting.first]]] = True
     if lost := int((~is_found).sum()):

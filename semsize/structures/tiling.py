@@ -110,10 +110,8 @@ def merge_tiles(tiles: Sequence[Tile], found: Sequence[CroppedMasks], image_shap
     index = np.concatenate([np.zeros(0, np.int64), *map(np.arange, counts)])
     depth = _depths(placed, [tiles[number] for number in tile], image_shape)  # (N,) pixels to the nearest inner edge
     whole = (depth >= FREE_PX) & placed.sizes.all(axis=1)
-    meeting = overlaps(placed, placed)
+    meeting = overlaps(placed, placed, least_cover=SAME_FRACTION)
     is_pair = tile[meeting.first] < tile[meeting.second]
-    smaller = np.minimum(placed.areas[meeting.first], placed.areas[meeting.second])
-    is_pair &= meeting.intersection_px >= SAME_FRACTION * smaller
     pairs = list(zip(meeting.first[is_pair].tolist(), meeting.second[is_pair].tolist(), strict=True))
     # What hides a particle's middle may leave a piece that lies inside its tile while the particle, as another tile
     # shows it whole, is not free of that tile's edges

@@ -76,3 +76,21 @@ def test_shared_pixels_are_those_of_full_frames():
     np.testing.assert_array_equal(found.intersection_px, shared[expected])
     union = frames[0].sum(axis=(1, 2))[expected[0]] + frames[1].sum(axis=(1, 2))[expected[1]] - shared[expected]
     np.testing.assert_allclose(found.iou, shared[expected] / union)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.05, 1.0))
+def test_a_least_cover_leaves_out_the_pairs_below_it_and_no_other(seed, least):
+    rng = np.random.default_rng(seed)
+    first, second = (
+        CroppedMasks.from_crops(
+            [(rng.random(rng.integers(1, 30, 2)) < 0.6, tuple(rng.integers(0, 60, 2))) for _ in range(20)], (90, 90)
+        )
+        for _ in range(2)
+    )
+    every, some = overlaps(first, second), overlaps(first, second, least_cover=least)
+    smaller = np.minimum(first.areas[every.first], second.areas[every.second])
+    kept = every.intersection_px >= least * smaller
+    for name in ("first", "second", "intersection_px", "dice", "iou"):
+        np.testing.assert_array_equal(getattr(some, name), getattr(every, name)[kept])
+    iou = 2 / 3
+    assert (every.intersection_px >= 2 * iou / (1 + iou) * smaller - 1e-9)[every.iou >= iou].all()
