@@ -17,6 +17,7 @@ SEMSIZE = {  # room: rooms of semsize that it may import
     "metrology": {"structures"},
     "synthesis": {"structures", "sem"},
     "detecting": {"structures", "sem"},
+    "visibility": {"structures", "metrology"},
     "measuring": {"structures", "sem", "exchange", "metrology", "detecting"},
     "programs": {"structures", "exchange", "metrology", "synthesis", "measuring", "cli"},
 }

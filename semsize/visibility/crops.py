@@ -1,0 +1,123 @@
+"""Crops of fixed size around the outlines of an image, as a network takes them, and completed outlines back from crops.
+
+The window of an outline is a square about the middle of its box, twice as wide as the box's longer side: of hidden
+outlines of which 0.6 to 0.8 are visible, windows 1.5 times as wide cut off a tenth, windows twice as wide one in a
+hundred. Every window is scaled to `CROP_PX`, so that every particle has the same size in its crop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from semsize.structures.masks import CroppedMasks
+from semsize.visibility.surroundings import Surroundings, cut, placed_in, with_hidden
+
+CROP_PX = 64
+WINDOW_SCALE = 2
+CHANNELS = ("grey", "own", "others", "beyond")
+"""Grey levels, 0 to 255; then shares, 0 to 1, of each pixel that the outline, other outlines, and what lies beyond the
+frame take. Which of two outlines lies in front is not among them, since it is not known of detected outlines."""
+
+
+def windows(masks: CroppedMasks) -> np.ndarray:
+    """Windows of N outlines, (N, 3) int64: row and column of the first pixel, which may be negative, and side, px.
+
+    Raises:
+        ValueError: a mask is empty.
+
+    >>> windows(CroppedMasks.from_crops([(np.ones((4, 6)), (10, 20))], (64, 64)))
+    array([[ 6, 17, 12]])
+    """
+    if not masks.sizes.all():
+        raise ValueError(f"{int((~masks.sizes.all(axis=1)).sum())} outlines are empty: leave them out before")
+    sides = WINDOW_SCALE * masks.sizes.max(axis=1, initial=0)
+    corners = masks.origins + (masks.sizes - sides[:, None]) // 2
+    return np.column_stack([corners, sides])
+
+
+def particle_crops(grey: np.ndarray, masks: CroppedMasks, batch: int = 256) -> Iterator[np.ndarray]:
+    """Crops of all outlines of an image in their order, at most ``batch`` at a time.
+
+    Args:
+        grey: (H, W) grey levels, 0 to 255, of the frame without a data bar; the masks' image may be higher by the bar.
+        masks: N outlines, none empty.
+        batch: crops held at a time, 64 KiB each.
+
+    Yields:
+        (≤ batch, 4, 64, 64) float32, see `CHANNELS`; grey levels beyond the frame are 0.
+
+    >>> masks = CroppedMasks.from_label_image(np.pad(np.ones((8, 8), int), 8))
+    >>> [crops] = particle_crops(np.full((24, 24), 100), masks)
+    >>> crops.shape, crops[0].mean(axis=(1, 2))
+    ((1, 4, 64, 64), array([100.  ,   0.25,   0.  ,   0.  ], dtype=float32))
+    """
+    if grey.ndim != 2 or grey.shape[1] != masks.image_shape[1] or grey.shape[0] > masks.image_shape[0]:
+        raise ValueError(f"grey levels {grey.shape} do not belong to outlines of an image {masks.image_shape}")
+    around, squares, placed = Surroundings.of(masks, grey.shape), windows(masks), list(masks)
+    for first in range(0, len(masks), batch):
+        chosen = range(first, min(first + batch, len(masks)))
+        crops = np.empty((len(chosen), len(CHANNELS), CROP_PX, CROP_PX), np.float32)
+        for crop, number in zip(crops, chosen, strict=True):
+            row, column, side = squares[number].tolist()
+            shape, corner = (side, side), (row, column)
+            own = placed_in(*placed[number], shape, corner)
+            layers = np.empty((*shape, len(CHANNELS)), np.float32)
+            layers[..., 0], layers[..., 1] = cut(grey, shape, corner), own
+            layers[..., 2], layers[..., 3] = around.others(own, corner), ~around.inside(shape, corner)
+            crop[:] = scaled(layers, CROP_PX).transpose(2, 0, 1)
+        yield crops
+
+
+def mask_crops(masks: CroppedMasks, squares: np.ndarray) -> np.ndarray:
+    """Masks, each in its window, (N, 64, 64) float32 shares 0 to 1: a renderer's whole outlines as targets of training.
+
+    Args:
+        masks: N masks.
+        squares: (N, 3) `windows` of the N visible outlines.
+    """
+    pairs = zip(masks, squares.tolist(), strict=True)
+    crops = [scaled(placed_in(*mask, (side, side), (row, column)), CROP_PX) for mask, (row, column, side) in pairs]
+    return np.array(crops, np.float32).reshape(-1, CROP_PX, CROP_PX)
+
+
+def whole_outlines(
+    masks: CroppedMasks, completed: np.ndarray, frame_shape: tuple[int, int], margin_px: int = 0
+) -> CroppedMasks:
+    """Whole outlines in image pixels: the visible one, and what its crop completes where a part may hide.
+
+    Hidden pixels lie under other outlines, in the gaps one pixel wide between outlines, or beyond the frame, never
+    over bare substrate (`Surroundings.may_hide`).
+
+    Args:
+        masks: N visible outlines, none empty.
+        completed: (N, 64, 64) probability, 0 to 1, that a pixel of the crop belongs to the particle; from 0.5 it does.
+        frame_shape: (H, W) of the frame without a data bar.
+        margin_px: rows and columns that are added on every side of the image. 0 cuts the whole outlines at the image's
+            edge, as annotations do; with more, what lies beyond the frame is kept so far.
+
+    >>> masks = CroppedMasks.from_label_image(np.repeat([[1, 1, 2, 2, 0, 0]], 2, axis=0))
+    >>> whole_outlines(masks, np.ones((2, 64, 64)), (2, 6)).to_full()[:, 0]
+    array([[1, 1, 1, 0, 0, 0],
+           [0, 1, 1, 1, 0, 0]], dtype=uint8)
+    """
+    around, placed = Surroundings.of(masks, frame_shape), []
+    for visible, (row, column, side), crop in zip(masks, windows(masks).tolist(), completed, strict=True):
+        hidden = scaled(crop, side) >= 0.5
+        hidden &= around.may_hide(*visible, (side, side), (row, column))
+        whole, (top, left) = with_hidden(visible, hidden, (row, column))
+        placed.append((whole, (top + margin_px, left + margin_px)))
+    height, width = masks.image_shape
+    return CroppedMasks.from_crops(placed, (height + 2 * margin_px, width + 2 * margin_px))
+
+
+def scaled(pixels: np.ndarray, side: int) -> np.ndarray:
+    """A square (s, s, …) as (side, side, …) float32: mean of covered pixels when it shrinks, else linear.
+
+    >>> scaled(np.array([[0, 4], [4, 8]]), 1)
+    array([[4.]], dtype=float32)
+    """
+    how = cv2.INTER_AREA if side < pixels.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(np.ascontiguousarray(pixels, np.float32), (side, side), interpolation=how)
