@@ -24,10 +24,9 @@ class BrightSource:
     """Finds what is brighter than half; keeps a log of the images it was asked for."""
 
     log: Path | None = None
-    batch_size: int = 1
 
     def open(self, processes: int):  # noqa: ARG002 - the interface of a source
-        return lambda frames: [self.outlines(frame) for frame in frames]
+        return self.outlines
 
     def outlines(self, frame) -> Outlines:
         if self.log is not None:

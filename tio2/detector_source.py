@@ -43,7 +43,7 @@ class DetectorSource:
         scales: enlargements at which images are looked at; "auto" chooses them for each image, None is the config's.
         diameter: what most particles measure across, with its unit, to choose scales for.
         tile: size of tiles and their overlap, px; None: large images only.
-        tiles_together: tiles of one image that are detected together.
+        batch_size: tiles of an image that are detected together.
     """
 
     config: Path
@@ -53,9 +53,7 @@ class DetectorSource:
     scales: tuple[float, ...] | Literal["auto"] | None = None
     diameter: str | None = None
     tile: tuple[int, int] | None = None
-    tiles_together: int = 1
-
-    batch_size = 1  # frames that are searched together
+    batch_size: int = 1
 
     def open(self, processes: int) -> Find:
         """Load the network; with several processes on a machine each takes its share of the cores.
@@ -79,16 +77,9 @@ class DetectorSource:
         except (CheckpointError, ConfigError) as cause:
             raise InputError(str(cause)) from None
 
-        def find(frames: Sequence[Frame]) -> list[Outlines]:
-            looking = detector.looking
-            return [
-                detector(
-                    frame.grey,
-                    dataclasses.replace(looking, diameter_px=self._diameter_px(frame), tile=self.tile),
-                    self.tiles_together,
-                )
-                for frame in frames
-            ]
+        def find(frame: Frame) -> Outlines:
+            looking = dataclasses.replace(detector.looking, diameter_px=self._diameter_px(frame), tile=self.tile)
+            return detector(frame.grey, looking, self.batch_size)
 
         return find
 
@@ -198,8 +189,8 @@ def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[Bi
             f"no model {name!r} ships with this repository (there is: {', '.join(SHIPPED)}); give --config and "
             "--checkpoint, or train one: python tools/train.py configs/tio2/light_stage1.py"
         )
-    wanted = {name: getattr(request, name) for name in ("device", "scales", "diameter", "tile")}
-    source = dataclasses.replace(source, **wanted, tiles_together=request.batch_size)
+    wanted = {name: getattr(request, name) for name in ("device", "scales", "diameter", "tile", "batch_size")}
+    source = dataclasses.replace(source, **wanted)
     return source, bias_records_beside(source.checkpoint)
 
 

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 from tqdm import tqdm
@@ -52,17 +51,14 @@ def find_all(
     Raises:
         MeasuringError: a process was killed.
     """
-    size = source.batch_size
-    chunks = [files[start : start + size] for start in range(0, len(files), size)]
-    if jobs == 1 or len(chunks) < 2:
+    processes = min(jobs, len(files))
+    if processes < 2:
         find = source.open(1)
-        for chunk in chunks:
-            yield from measure_files(chunk, find, settings, folder)
+        for file in files:
+            yield measure_file(file, find, settings, folder)
         return
-    processes = min(jobs, len(chunks))
     with processes_for(processes, MeasuringError, _keep_source, (source,)) as run:
-        for counts in run(_measure, [(chunk, settings, folder, processes) for chunk in chunks]):
-            yield from counts
+        yield from run(_measure, [(file, settings, folder, processes) for file in files])
 
 
 def _keep_source(source: OutlineSource) -> None:
@@ -70,37 +66,31 @@ def _keep_source(source: OutlineSource) -> None:
     _source.append(source)
 
 
-def _measure(files: Sequence[ImageFile], settings: Settings, folder: ResultsFolder, processes: int) -> list[int]:
+def _measure(file: ImageFile, settings: Settings, folder: ResultsFolder, processes: int) -> int:
     if not _opened:
         _opened.append(_source[0].open(processes))
-    return list(measure_files(files, _opened[0], settings, folder))
+    return measure_file(file, _opened[0], settings, folder)
 
 
-def measure_files(files: Sequence[ImageFile], find: Find, settings: Settings, folder: ResultsFolder) -> Iterator[int]:
-    """Find the particles of some images together and keep each result; results that stand already are left alone.
+def measure_file(file: ImageFile, find: Find, settings: Settings, folder: ResultsFolder) -> int:
+    """Find the particles of an image and keep the result; one that stands already is left alone.
 
-    Only images of one size are given to the detector together: padding would change the result of the smaller ones.
-
-    Yields:
-        Particles of each image from the score threshold on; 0 for one that was left out, of which the folder says why.
+    Returns:
+        Particles from the score threshold on; 0 for an image that was left out, of which the folder says why.
     """
-    loaded = []
-    for file in files:
-        done = folder.read_current(file)
-        if done is not None:
-            yield done.counted(settings.score)
-            continue
-        try:
-            loaded.append(_load(file, settings))
-        except (SEMReadError, OSError) as cause:
-            folder.write_failure(file, str(cause).splitlines()[0])
-            yield 0
-
-    def shape(image: tuple[Frame, str]) -> tuple[int, ...]:
-        return image[0].grey.shape
-
-    for _, alike in groupby(sorted(loaded, key=shape), key=shape):
-        yield from _measure_alike(list(alike), find, settings, folder)
+    done = folder.read_current(file)
+    if done is not None:
+        return done.counted(settings.score)
+    try:
+        frame, digest = _load(file, settings)
+        began = time.monotonic()
+        outlines = find(frame)
+    except (SEMReadError, NoOutlinesError, OSError) as cause:
+        folder.write_failure(file, str(cause).splitlines()[0])
+        return 0
+    result = _result(frame, digest, outlines, time.monotonic() - began)
+    folder.write_result(result)
+    return result.counted(settings.score)
 
 
 def _load(file: ImageFile, settings: Settings) -> tuple[Frame, str]:
@@ -132,24 +122,6 @@ def scale_of(file: ImageFile, other: PixelSize | None, settings: Settings) -> tu
             f"({other.source}); find out which holds and give --pixel-size"
         )
     return settings.calibrated(size or other), notes
-
-
-def _measure_alike(
-    images: Sequence[tuple[Frame, str]], find: Find, settings: Settings, folder: ResultsFolder
-) -> Iterator[int]:
-    began = time.monotonic()
-    try:
-        found = find([frame for frame, _ in images])
-    except NoOutlinesError as cause:
-        for frame, _ in images:  # sources of drawn outlines are given one image at a time
-            folder.write_failure(frame.file, str(cause))
-            yield 0
-        return
-    seconds = (time.monotonic() - began) / len(images)
-    for (frame, digest), outlines in zip(images, found, strict=True):
-        result = _result(frame, digest, outlines, seconds)
-        folder.write_result(result)
-        yield result.counted(settings.score)
 
 
 def _result(frame: Frame, digest: str, outlines: Outlines, seconds: float) -> ImageResult:

@@ -69,14 +69,12 @@ class Outlines:
     scales: tuple[float, ...] = ()  # enlargements at which the image was looked at; none where they were drawn
 
 
-Find = Callable[[Sequence[Frame]], list[Outlines]]
-"""Finds the particles of some frames."""
+Find = Callable[[Frame], Outlines]
+"""Finds the particles of a frame; `NoOutlinesError` where the source has none for it."""
 
 
 class OutlineSource(Protocol):
     """Where outlines come from; other processes get a pickle of it and open it."""
-
-    batch_size: int  # frames that are given to it together
 
     def open(self, processes: int) -> Find:
         """Make ready whatever is costly; `processes`: how many share this machine."""
@@ -108,11 +106,10 @@ class _OutlineFiles:
     record: dict  # what the source is
     notes: tuple[str, ...] = ()  # what was odd in the source
     reasons: Mapping[Path, str] = field(default_factory=dict)  # image file to why its outlines are not used
-    batch_size: int = 1
 
     def open(self, processes: int) -> Find:  # noqa: ARG002 - a detector asks for it
         """Nothing to make ready."""
-        return lambda frames: [self._of(frame) for frame in frames]
+        return self._of
 
     def as_record(self) -> dict:
         """What it is."""

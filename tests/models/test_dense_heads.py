@@ -269,7 +269,8 @@ def test_scales_of_the_settings_find_what_the_same_image_shows_without_and_a_lim
     def at_scales(config):
         score_everything(config)
         config.type, config.precision = "DenseMaskRCNN", "float32"
-        config.test_cfg.scales, config.test_cfg.rpn.max_per_img = [1.0], 4000
+        config.test_cfg.scales = [1.0]
+        config.test_cfg.rpn.max_per_img = config.test_cfg.rcnn.max_per_img = 4000
 
     def low_limit(config):
         at_scales(config)

@@ -292,7 +292,8 @@ def test_a_network_measures_whole_images_and_tiles(measure, scans, network, tmp_
     assert code == 0, error
     record = json.loads((tmp_path / "chosen" / "record.json").read_text(encoding="utf-8"))
     assert (record["outlines"]["scales"], record["outlines"]["diameter"]) == ("auto", "30px")
-    assert {tuple(image["scales"]) for image in record["images"]} == {(1.5,)}
+    assert {tuple(image["scales"]) for image in record["images"]} == {(0.75, 1.5)}
+    assert "boxes reach the limit model.test_cfg.rcnn.max_per_img" in str(record["warnings"])
     assert ">scales<" in (tmp_path / "chosen" / "report.html").read_text(encoding="utf-8")
 
 

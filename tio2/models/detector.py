@@ -125,15 +125,16 @@ class DenseMaskRCNN(MaskRCNN):
             samples.append(DetDataSample(metainfo=shapes | {"img_path": f"a window of {window.shape} px"}))
             images.append(torch.from_numpy(np.ascontiguousarray(grey, np.float32)).expand(3, -1, -1))
         batch = self.data_preprocessor({"inputs": images, "data_samples": samples})
-        self.rpn_head.limit_reached = ""
+        self.rpn_head.limit_reached = self.roi_head.limit_reached = ""
         with torch.inference_mode(), self._in_precision(batch["inputs"].device.type):
             results = [sample.pred_instances for sample in self._predict_view(batch["inputs"], batch["data_samples"])]
+        limits = "; ".join(filter(None, (self.rpn_head.limit_reached, self.roi_head.limit_reached)))
         return [
             Found(
                 CroppedMasks.from_rles(found.masks, window.shape),
                 found.scores.cpu().numpy(),
                 found.bboxes.cpu().numpy(),
-                self.rpn_head.limit_reached,
+                limits,
             )
             for found, window in zip(results, windows, strict=True)
         ]

@@ -38,8 +38,7 @@ class DenseRPNHead(RPNHead):
     Background always fills the limit; proposals that are more likely background than particle are no loss.
     """
 
-    limit_reached = ""
-    """What was said of a limit that was reached; who asks empties it first."""
+    limit_reached = ""  # what was said of a limit that was reached; who asks empties it first
 
     def forward_single(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Scores (N, A, H, W) and deltas (N, 4 A, H, W) of a feature map, float32 whatever autocast makes."""
@@ -83,6 +82,8 @@ class DenseRoIHead(StandardRoIHead):
     arXiv 1505.01749); scores stay. With `train_cfg.rcnn.refine_boxes` the mask branch learns in the positive proposals
     as the box branch corrects them, instead of as the RPN proposes them (docs/notebook/ablations.md).
     """
+
+    limit_reached = ""  # as that of `DenseRPNHead`
 
     def _bbox_forward(self, x: tuple[Tensor, ...], rois: Tensor) -> dict[str, Tensor]:
         results = super()._bbox_forward(x, rois)
@@ -154,7 +155,8 @@ class DenseRoIHead(StandardRoIHead):
     ) -> InstanceList:
         """What `predict_mask` returns, from the logits of `mask_logits`."""
         for results, image_meta in zip(results_list, batch_img_metas, strict=True):
-            warn_if_reached(len(results), self.test_cfg.max_per_img, "rcnn.max_per_img", image_meta)
+            said = warn_if_reached(len(results), self.test_cfg.max_per_img, "rcnn.max_per_img", image_meta)
+            self.limit_reached = said or self.limit_reached
         return self.mask_head.predict_by_feat(
             mask_preds=logits.split([len(results) for results in results_list]),
             results_list=results_list,
