@@ -1,12 +1,9 @@
 """Mask heads whose results are RLE: each mask is resampled inside its box, and nothing has the size of N frames.
 
-Bilinear interpolation is separable: a sample at (y, x) of an S x S grid of cells is a sum over rows and columns of
-cells, each weighted by a hat function max(0, 1 - |position - k|). A mask's pixels are therefore two matrix products,
-`columns @ cells @ rows`. Masks of like size go into one batched product, since a batch is padded to its largest mask.
+On a CPU `semsize.detecting.pasting` draws the masks; on a GPU the same products are computed here in torch.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +16,10 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from semsize.structures.rle import encode_crops
+from semsize.detecting import pasting
+from semsize.structures.rle import Rle, encode_crops
 from tio2.models.heads import RoITest, settings_of
 
-PIXELS_PER_CPU_BATCH = 2**18  # 1 MB of probabilities, so that a batch stays in the processor's cache
 PIXELS_PER_GPU_BATCH = 2**22
 
 
@@ -138,140 +135,43 @@ def _four_cells(cells: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
     return F.linear(cells, weight, layer.bias.repeat(4)).relu_().view(-1, layer.out_channels)
 
 
-class PastedBatch(NamedTuple):
-    """Probabilities of B masks on the pixels of the image, each in a corner of an array as large as the largest."""
-
-    indices: np.ndarray  # (B,) int64, which masks
-    origins: np.ndarray  # (B, 2) int64, (row, column) of each mask's first pixel
-    sizes: np.ndarray  # (B, 2) int64, (h, w) of each mask's region
-    probabilities: Tensor  # (B, largest h, largest w), 0-1; 0 beyond the mask's own region
-
-
 def paste_masks(
     logits: Tensor, boxes: Tensor, image_shape: tuple[int, int], threshold: float
-) -> tuple[list[dict[str, Any]], np.ndarray]:
-    """Resample masks inside their boxes and encode what reaches the threshold.
+) -> tuple[list[Rle], np.ndarray]:
+    """Resample masks inside their boxes and encode what reaches the threshold, as `semsize.detecting.pasting` does.
 
-    Args:
-        logits: (N, S, S) float, the mask head's output for each box's class; a sigmoid makes them probabilities.
-        boxes: (N, 4) float xyxy, pixels of the image; where the S x S cells lie.
-        image_shape: (H, W) of the image.
-        threshold: Least probability of a particle's pixel, above 0.
-
-    Returns:
-        N COCO RLEs {'size': [H, W], 'counts': str}, empty masks included, and (N,) float32 the mean probability of each
-        mask's pixels, 0 for an empty mask.
-
-    Raises:
-        ValueError: The threshold is not above 0.
+    Arguments and results are those of its `paste_masks`, with tensors: logits (N, S, S), boxes (N, 4).
     """
-    if not threshold > 0:
-        raise ValueError(f"mask threshold {threshold}: must be above 0; set test_cfg.rcnn.mask_thr_binary, usually 0.5")
-    rles: list[dict[str, Any]] = [{}] * len(boxes)
+    if boxes.device.type == "cpu":
+        return pasting.paste_masks(logits.float().numpy(), boxes.float().numpy(), image_shape, threshold)
+    return paste_masks_in_torch(logits, boxes, image_shape, threshold)
+
+
+def paste_masks_in_torch(
+    logits: Tensor, boxes: Tensor, image_shape: tuple[int, int], threshold: float
+) -> tuple[list[Rle], np.ndarray]:
+    """What `paste_masks` returns, with the products on the device of the logits."""
+    pasting.check_threshold(threshold)
+    rles: list[Rle] = [{}] * len(boxes)
     certainties = np.zeros(len(boxes), np.float32)
-    for batch in paste_batches(logits, boxes, image_shape):
-        inside = batch.probabilities >= threshold
+    corners = boxes.float().cpu().numpy()
+    origins, sizes = pasting.pixel_regions(corners, image_shape)
+    for indices in pasting.batches_of_like_size(sizes, PIXELS_PER_GPU_BATCH):
+        cells = logits[torch.from_numpy(indices).to(logits.device)].float().sigmoid_()
+        positions = pasting.pixel_positions(corners[indices], origins[indices], sizes[indices], cells.shape[1])
+        rows, columns = (_cell_weights(torch.from_numpy(each).to(cells), cells.shape[1]) for each in positions)
+        with torch.autocast(cells.device.type, enabled=False):
+            probabilities = (columns @ cells.transpose(1, 2) @ rows.transpose(1, 2)).transpose(1, 2)
+        inside = probabilities >= threshold
         pixels = inside.sum(dim=(1, 2)).clamp_(min=1)
-        certainties[batch.indices] = ((batch.probabilities * inside).sum(dim=(1, 2)) / pixels).cpu().numpy()
-        crops = encode_crops(inside.cpu().numpy(), batch.origins, image_shape)
-        for index, rle in zip(batch.indices, crops, strict=True):
+        certainties[indices] = ((probabilities * inside).sum(dim=(1, 2)) / pixels).cpu().numpy()
+        crops = encode_crops(inside.cpu().numpy(), origins[indices], image_shape)
+        for index, rle in zip(indices, crops, strict=True):
             rles[index] = rle
     return rles, certainties
 
 
-def paste_batches(logits: Tensor, boxes: Tensor, image_shape: tuple[int, int]) -> Iterator[PastedBatch]:
-    """Resample masks (arguments of `paste_masks`) at the pixel centres of their boxes, masks of like size together.
-
-    Beyond the outermost cells' centres a mask falls to 0 over one cell, as with `grid_sample` and zero padding, so half
-    a cell lies beyond the box; up to one pixel beyond it is kept. A box without extent, not finite, or outside the
-    frame gives a region of 0 pixels. Batches come in order of size; each mask is in exactly one.
-    """
-    pixels_per_batch = PIXELS_PER_CPU_BATCH if boxes.device.type == "cpu" else PIXELS_PER_GPU_BATCH
-    origins, sizes = pixel_regions(boxes.detach().cpu().numpy(), image_shape)
-    for indices in batches_of_like_size(sizes, pixels_per_batch):
-        chosen = torch.from_numpy(indices).to(boxes.device)
-        cells = logits[chosen].float().sigmoid_()
-        probabilities = resample(cells, boxes[chosen], origins[indices], sizes[indices])
-        yield PastedBatch(indices, origins[indices], sizes[indices], probabilities)
-
-
-def resample(cells: Tensor, boxes: Tensor, origins: np.ndarray, sizes: np.ndarray) -> Tensor:
-    """Resample B masks at pixel centres, in float32 whatever autocast says.
-
-    Args:
-        cells: (B, S, S) float32 probabilities.
-        boxes: (B, 4) float xyxy, pixels of the image.
-        origins: (B, 2) int64, (row, column) of each mask's first pixel.
-        sizes: (B, 2) int64, (h, w) of each mask's region.
-
-    Returns:
-        (B, largest h, largest w) float32 probabilities, 0 beyond a mask's own region. Memory is in column order,
-        because RLE counts down the columns.
-    """
-    first, extent = torch.from_numpy(origins).to(boxes), torch.from_numpy(sizes).to(boxes)
-    (height, width), side = sizes.max(axis=0).tolist(), cells.shape[1]
-    rows = cell_weights(cell_positions(first[:, 0], extent[:, 0], boxes[:, 1::2], height, side), side)  # (B, h, S)
-    columns = cell_weights(cell_positions(first[:, 1], extent[:, 1], boxes[:, ::2], width, side), side)  # (B, w, S)
-    with torch.autocast(boxes.device.type, enabled=False):
-        return (columns @ cells.transpose(1, 2) @ rows.transpose(1, 2)).transpose(1, 2)
-
-
-def cell_positions(first: Tensor, extent: Tensor, sides: Tensor, pixels: int, cells: int) -> Tensor:
-    """Where pixel centres lie among a mask's cells along one direction, 0 being the first cell's centre.
-
-    Args:
-        first: (B,) first pixel.
-        extent: (B,) number of pixels; those beyond lie far from any cell.
-        sides: (B, 2) where the first cell begins and the last one ends, in pixels.
-        pixels: Most pixels of the batch.
-        cells: Cells per mask.
-
-    Returns:
-        (B, pixels), from -0.5 to cells - 0.5 inside the box.
-    """
-    low, high = sides.unbind(dim=1)
-    steps = torch.arange(pixels, device=first.device, dtype=first.dtype)
-    centre = first[:, None] + steps + 0.5  # (B, pixels)
-    position = (centre - low[:, None]) / (high - low)[:, None] * cells - 0.5
-    return torch.where(steps < extent[:, None], position, -2.0)  # two cells away from any
-
-
-def cell_weights(position: Tensor, cells: int) -> Tensor:
-    """Weight (B, P, cells) of each cell at positions (B, P) by linear interpolation, zeros beyond the outermost."""
+def _cell_weights(position: Tensor, cells: int) -> Tensor:
+    """`pasting.cell_weights` of positions (B, P), on their device."""
     cell = torch.arange(cells, device=position.device, dtype=position.dtype)
     return (position[:, :, None] - cell).abs_().neg_().add_(1).clamp_(min=0)
-
-
-def pixel_regions(boxes: np.ndarray, image_shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Find the pixels that a box's mask may reach: the box, rounded outwards, and one pixel around it, in the frame.
-
-    Args:
-        boxes: (N, 4) float xyxy.
-        image_shape: (H, W).
-
-    Returns:
-        Origins (N, 2) as (row, column) and sizes (N, 2) as (h, w), int64; both sizes are 0 where nothing is left.
-    """
-    height, width = image_shape
-    has_extent = (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & np.isfinite(boxes).all(axis=1)
-    sound = np.where(has_extent[:, None], boxes, 0)
-    limit = np.array([width, height])
-    first = np.clip(np.floor(sound[:, :2]) - 1, 0, limit).astype(np.int64)  # (N, 2) x, y
-    end = np.clip(np.ceil(sound[:, 2:]) + 1, 0, limit).astype(np.int64)
-    sizes = end - first
-    sizes[~has_extent | (sizes <= 0).any(axis=1)] = 0
-    return first[:, ::-1], sizes[:, ::-1]
-
-
-def batches_of_like_size(sizes: np.ndarray, pixels_per_batch: int) -> Iterator[np.ndarray]:
-    """Divide masks of sizes (N, 2), (h, w), into batches, largest first, and yield their (B,) int64 indices.
-
-    A batch holds at most `pixels_per_batch`, counted as squares of its longest side, and one mask at least.
-    """
-    longest = sizes.max(axis=1, initial=1)
-    order = np.argsort(-longest, kind="stable")
-    start = 0
-    while start < len(order):
-        count = max(1, pixels_per_batch // int(longest[order[start]]) ** 2)
-        yield order[start : start + count]
-        start += count
