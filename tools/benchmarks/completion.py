@@ -1,0 +1,118 @@
+"""How well hidden parts are completed without a network, on the exact visible outlines of rendered images.
+
+python tools/benchmarks/completion.py data/rendered-short/annotations/test.json
+python tools/benchmarks/completion.py data/rendered-short/annotations/*.json
+
+Particles that the frame cuts, and specks, are left out. Bodies of a matrix hide particles without being outlined
+themselves: what they hide cannot be completed under the rule that hidden pixels lie under other outlines. The row
+"truth through its crop", the true whole outline under that rule, shows what this costs in each configuration.
+"""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from semsize.cli import one_line_errors
+from semsize.measuring.tables import markdown_table
+from semsize.structures import AnnotationError, CroppedMasks, read_annotations
+from semsize.structures.states import visibility_class
+from semsize.visibility.completion import (
+    FRACTION_EDGES,
+    CompletionScores,
+    CompletionSummary,
+    by_fraction,
+    completion_scores,
+    hull_completion,
+    summary,
+)
+from semsize.visibility.crops import mask_crops, whole_outlines, windows
+
+METHODS: dict[str, Callable[[CroppedMasks, CroppedMasks], CroppedMasks]] = {
+    "visible outline": lambda visible, _: visible,
+    "convex hull, where a part may hide": lambda visible, _: hull_completion(visible, visible.image_shape),
+    "truth through its crop": lambda visible, whole: whole_outlines(
+        visible, mask_crops(whole, windows(visible)), visible.image_shape
+    ),
+}
+"""Name to the completion of the visible outlines of an image; the last knows the truth and is what a network that
+completes crops could reach at best."""
+HEADER = ("particles", "IoU", "hidden part's IoU", "ECD error, %", "its sd, %")
+
+
+def scored_images(path: Path) -> dict[str, dict[str, CompletionScores]]:
+    """Scores of the particles of an annotation file by configuration, then by method."""
+    data = read_annotations(path)
+    particles = defaultdict(list)
+    for particle in data["annotations"]:
+        if not {"amodal_segmentation", "truncated"} <= particle.keys():
+            raise AnnotationError(f"{path}: particle {particle['id']} has no whole outline; give rendered annotations")
+        particles[particle["image_id"]].append(particle)
+    scores = defaultdict(lambda: defaultdict(list))
+    for image in tqdm(data["images"], unit="image", disable=None, leave=False):
+        of_image = particles[image["id"]]
+        shape = (image["height"], image["width"])
+        visible, whole = (
+            CroppedMasks.from_rles([particle[key] for particle in of_image], shape)
+            for key in ("segmentation", "amodal_segmentation")
+        )
+        chosen = [n for n, particle in enumerate(of_image) if not (particle["truncated"] or particle["iscrowd"])]
+        for name, complete in METHODS.items():
+            completed = complete(visible, whole)  # of all, since those that are left out hide others
+            sets = (masks[chosen] for masks in (visible, completed, visible, whole))
+            scores[image["configuration"] or "unknown"][name].append(completion_scores(*sets))
+    return {kind: {name: CompletionScores.cat(parts) for name, parts in of.items()} for kind, of in scores.items()}
+
+
+def is_masked(scores: CompletionScores) -> np.ndarray:
+    """(N,) bool: partly hidden, and enough of it seen to be measured, by the truth."""
+    return np.array([visibility_class(fraction) == "masked" for fraction in scores.true_fraction.tolist()], bool)
+
+
+def cells(found: CompletionSummary) -> list[float]:
+    """A summary as cells of a table; IoU without unit, errors in %."""
+    return [found.count, found.iou, found.hidden_iou, found.ecd_error_percent, found.ecd_error_std_percent]
+
+
+def fraction_rows(scores: dict[str, CompletionScores], key: str) -> list[list]:
+    """A row a method and class of true or predicted fraction, of classes with particles."""
+    ends = (*FRACTION_EDGES[1:], 1.0)
+    rows = []
+    for name, of_method in scores.items():
+        summaries = by_fraction(of_method, getattr(of_method, key))
+        classes = zip(FRACTION_EDGES, ends, summaries, strict=True)
+        rows += [[name, f"{low:g} to {high:g}", *cells(found)] for low, high, found in classes if found.count]
+    return rows
+
+
+def main() -> None:
+    """Complete, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("annotations", type=Path, nargs="+", help="annotation files of rendered images")
+    arguments = parser.parse_args()
+    by_configuration = defaultdict(lambda: defaultdict(list))
+    with one_line_errors(AnnotationError):
+        for path in arguments.annotations:
+            for kind, of_kind in scored_images(path).items():
+                for name, scores in of_kind.items():
+                    by_configuration[kind][name].append(scores)
+    every = {name: [part for of in by_configuration.values() for part in of[name]] for name in METHODS}
+    scores = {name: CompletionScores.cat(parts) for name, parts in every.items()}
+    print("Masked particles (0.4 to 0.98 visible)\n")
+    print(markdown_table(["completion", *HEADER], [[n, *cells(summary(s[is_masked(s)]))] for n, s in scores.items()]))
+    for key in ("true_fraction", "predicted_fraction"):
+        print(f"By {key.replace('_', ' ')}, classes with their lower ends\n")
+        print(markdown_table(["completion", "visible", *HEADER], fraction_rows(scores, key)))
+    print("Masked particles by configuration\n")
+    rows = []
+    for kind, of_kind in sorted(by_configuration.items()):
+        joined = {name: CompletionScores.cat(parts) for name, parts in of_kind.items()}
+        rows += [[kind, name, *cells(summary(s[is_masked(s)]))] for name, s in joined.items()]
+    print(markdown_table(["configuration", "completion", *HEADER], rows))
+
+
+if __name__ == "__main__":
+    main()
