@@ -1,0 +1,238 @@
+"""The outlines of an image under correction, and operations on them, each with its inverse; undo and redo have no end.
+
+An operation says what outlines were before and are after it, id by id: its inverse exchanges the two. Ids are never
+used twice, so that what a log or a table says of an id stays true.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from semsize.correcting.shapes import CorrectionError, cut, joined, without
+from semsize.structures.annotations import AnnotationError, dataset, particle_record, rle_area
+from semsize.structures.masks import CroppedMasks, Placed
+from semsize.structures.rle import Rle, encode_crops
+from semsize.structures.states import STATES, neighbour_pairs
+
+KINDS = ("delete", "add", "split", "merge", "push", "state", "particle")
+"""What an operation may be; a log also holds `undo` and `redo`."""
+
+_MEETS_PX = math.sqrt(2)  # between pixel centres: outlines that share a border or a corner
+
+
+@dataclass(frozen=True)
+class Outline:
+    """One outline; its mask is the compressed text of an RLE of the image's size."""
+
+    counts: str
+    state: str | None = None  # one of STATES, None where not known
+    is_particle: bool = True  # False where a person said that it is none
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A change of some outlines; an id that lacks on one side does not exist there."""
+
+    kind: str
+    before: Mapping[int, Outline]
+    after: Mapping[int, Outline]
+
+    def inverse(self) -> Operation:
+        """What takes it back."""
+        return Operation(self.kind, self.after, self.before)
+
+
+@dataclass
+class Corrections:
+    """The outlines of one image with what was done to them.
+
+    The methods named by a verb of the page (`delete`, `add`, …) make an operation and change nothing; `apply` does it.
+
+    >>> corrections = Corrections.from_masks(CroppedMasks.from_label_image(np.array([[1, 1, 2, 2]])), [None, None])
+    >>> corrections.apply(corrections.merge([1, 2]))
+    >>> sorted(corrections.outlines), corrections.undo().kind, sorted(corrections.outlines)
+    ([3], 'merge', [1, 2])
+    """
+
+    image_shape: tuple[int, int]  # (H, W)
+    outlines: dict[int, Outline]
+    next_id: int
+    done: list[Operation] = field(default_factory=list)
+    undone: list[Operation] = field(default_factory=list)
+
+    @classmethod
+    def from_masks(cls, masks: CroppedMasks, states: Sequence[str | None]) -> Corrections:
+        """Outlines of ids 1 to N; none of the N masks may be empty."""
+        rles = zip(masks.to_rles(), states, strict=True)
+        outlines = {number: Outline(rle["counts"], state) for number, (rle, state) in enumerate(rles, 1)}
+        return cls(masks.image_shape, outlines, len(outlines) + 1)
+
+    def rle(self, number: int) -> Rle:
+        """COCO's RLE of an outline."""
+        return {"size": list(self.image_shape), "counts": self._outline(number).counts}
+
+    def masks(self, numbers: Sequence[int] | None = None) -> CroppedMasks:
+        """Masks of some outlines, or of all in the order of their ids."""
+        chosen = sorted(self.outlines) if numbers is None else numbers
+        return CroppedMasks.from_rles([self.rle(number) for number in chosen], self.image_shape)
+
+    def delete(self, numbers: Iterable[int]) -> Operation:
+        """Take outlines away."""
+        return Operation("delete", self._chosen(numbers), {})
+
+    def add(self, mask: Placed, state: str | None = None) -> Operation:
+        """Put in a new outline; see `polygon_mask` and `ellipse_mask`."""
+        return Operation("add", {}, self._numbered([mask], state))
+
+    def split(self, number: int, line: Sequence[Sequence[float]]) -> Operation:
+        """Cut an outline by a line, see `cut`; the parts have new ids, and no state until somebody gives one."""
+        parts = cut(self._mask(number), line)
+        return Operation("split", self._chosen([number]), self._numbered(parts, None))
+
+    def merge(self, numbers: Sequence[int]) -> Operation:
+        """Join two outlines or more to one with a new id; its state is theirs where they agree.
+
+        Raises:
+            CorrectionError: fewer than two, or they do not touch or overlap one another.
+        """
+        before = self._chosen(numbers)
+        if len(before) < 2:
+            raise CorrectionError("merge needs two outlines or more; select another one")
+        masks = self.masks(list(before))
+        first, second = neighbour_pairs(masks, _MEETS_PX).T
+        links = coo_array((np.ones(len(first)), (first, second)), shape=(len(masks), len(masks)))
+        if connected_components(links, directed=False)[0] > 1:
+            raise CorrectionError("only outlines that touch or overlap can be merged; leave the others out")
+        states = {outline.state for outline in before.values()}
+        after = self._numbered([joined(list(masks))], states.pop() if len(states) == 1 else None)
+        return Operation("merge", before, after)
+
+    def push(self, number: int, brush: Placed, *, adds: bool) -> Operation:
+        """Add a brush's pixels to an outline, or take them from it.
+
+        Raises:
+            CorrectionError: no pixel of the outline would be left.
+        """
+        mask = self._mask(number)
+        pushed = joined([mask, brush]) if adds else without(mask, brush)
+        if pushed[0].size == 0:
+            raise CorrectionError(f"the brush takes all of outline {number}; delete it instead")
+        outline = self._outline(number)
+        return Operation("push", {number: outline}, {number: replace(outline, counts=self._counts([pushed])[0])})
+
+    def restate(self, numbers: Iterable[int], state: str | None) -> Operation:
+        """Give outlines a state, or None."""
+        before = self._chosen(numbers)
+        return Operation("state", before, {key: replace(outline, state=state) for key, outline in before.items()})
+
+    def mark(self, numbers: Iterable[int], *, is_particle: bool) -> Operation:
+        """Say that outlines are particles, or are none."""
+        before = self._chosen(numbers)
+        after = {key: replace(outline, is_particle=is_particle) for key, outline in before.items()}
+        return Operation("particle", before, after)
+
+    def check(self, operation: Operation) -> None:
+        """Raise CorrectionError unless an operation can be done now.
+
+        Its `before` must be what the outlines are, new ids must follow on the last one, and what it puts in must be an
+        outline of this image.
+        """
+        if operation.kind not in KINDS or not (operation.before or operation.after):
+            raise CorrectionError(f"{operation.kind!r} of no outline is no operation; one of {', '.join(KINDS)} is")
+        for number, outline in operation.before.items():
+            if self.outlines.get(number) != outline:
+                raise CorrectionError(f"outline {number} is not what it was before this operation; load the image anew")
+        height, width = self.image_shape
+        new = sorted(operation.after.keys() - operation.before.keys())
+        if new != list(range(self.next_id, self.next_id + len(new))):
+            raise CorrectionError(f"new outlines take the ids from {self.next_id} on, not {new}; load the image anew")
+        for number, outline in operation.after.items():
+            if outline.state not in (*STATES, None) or type(outline.is_particle) is not bool:
+                raise CorrectionError(f"outline {number}: state {outline.state!r} is none of {', '.join(STATES)}")
+            rle = {"size": [height, width], "counts": outline.counts}
+            try:
+                if rle_area(rle, {"height": height, "width": width}, f"outline {number}") < 1:
+                    raise CorrectionError(f"outline {number}: has no pixel; delete it instead")
+            except AnnotationError as cause:
+                raise CorrectionError(str(cause)) from None
+
+    def apply(self, operation: Operation) -> None:
+        """Do an operation, after `check`; what was undone before cannot be redone any more."""
+        self.check(operation)
+        self._change(operation)
+        self.next_id = max(self.next_id, *(number + 1 for number in operation.after), 1)
+        self.done.append(operation)
+        self.undone.clear()
+
+    def undo(self) -> Operation:
+        """Take the last operation back and return it; CorrectionError where there is none."""
+        operation = self.last_done()
+        self._change(operation.inverse())
+        self.undone.append(self.done.pop())
+        return operation
+
+    def redo(self) -> Operation:
+        """Do again what was undone last and return it; CorrectionError where there is none."""
+        operation = self.last_undone()
+        self._change(operation)
+        self.done.append(self.undone.pop())
+        return operation
+
+    def last_done(self) -> Operation:
+        """What `undo` would take back."""
+        if not self.done:
+            raise CorrectionError("nothing is left to undo")
+        return self.done[-1]
+
+    def last_undone(self) -> Operation:
+        """What `redo` would do."""
+        if not self.undone:
+            raise CorrectionError("nothing is left to redo")
+        return self.undone[-1]
+
+    def annotations(self, image: Mapping[str, Any]) -> dict[str, Any]:
+        """The particles for `corrections.json`, under their ids; what is none is left out and counted in `info`.
+
+        Args:
+            image: its record, see `image_record`.
+        """
+        kept = {number: outline for number, outline in sorted(self.outlines.items()) if outline.is_particle}
+        records = [
+            particle_record(id=number, image_id=image["id"], rle=self.rle(number), state=outline.state)
+            for number, outline in kept.items()
+        ]
+        info = {"operations": len(self.done), "not_particles": len(self.outlines) - len(kept)}
+        return dataset([image], records, info)
+
+    def _change(self, operation: Operation) -> None:
+        for number in operation.before.keys() - operation.after.keys():
+            del self.outlines[number]
+        self.outlines.update(operation.after)
+
+    def _outline(self, number: int) -> Outline:
+        if number not in self.outlines:
+            raise CorrectionError(f"there is no outline {number} in this image; load the image anew")
+        return self.outlines[number]
+
+    def _chosen(self, numbers: Iterable[int]) -> dict[int, Outline]:
+        chosen = {number: self._outline(number) for number in sorted(set(numbers))}
+        if not chosen:
+            raise CorrectionError("no outline is selected; select one")
+        return chosen
+
+    def _mask(self, number: int) -> Placed:
+        return next(iter(self.masks([number])))
+
+    def _counts(self, masks: Sequence[Placed]) -> list[str]:
+        crops, origins = zip(*masks, strict=True)
+        return [rle["counts"] for rle in encode_crops(crops, np.array(origins), self.image_shape)]
+
+    def _numbered(self, masks: Sequence[Placed], state: str | None) -> dict[int, Outline]:
+        return {number: Outline(counts, state) for number, counts in enumerate(self._counts(masks), self.next_id)}

@@ -1,0 +1,157 @@
+"""From what a person draws to pixels: polygon, ellipse, brush, and the cut of a mask along a line.
+
+Coordinates are x, y in pixels, pixel centres at integers + 0.5. A mask is a placed crop: (h, w) of uint8 0/1 and the
+(row, column) of its first pixel.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from semsize.structures.masks import CroppedMasks, Placed, clip, tighten
+from semsize.structures.polygons import FARTHEST_PX, ShapeError
+from semsize.structures.rle import polygons_to_rles
+
+MOST_POINTS = 20_000
+"""Corners of a polygon or of a line that are accepted."""
+
+SMALLEST_PART_PX = 4
+"""Pixels of a part below which a cut does not make it an outline of its own."""
+
+
+class CorrectionError(ValueError):
+    """An operation cannot be done; the message is one line for the person who asked for it."""
+
+
+def polygon_mask(corners: Sequence[Sequence[float]], image_shape: tuple[int, int]) -> Placed:
+    """Pixels of a polygon or of a closed freehand line, by COCO's rule, clipped to the image.
+
+    Args:
+        corners: (K, 2) of x, y, K from 3.
+        image_shape: (H, W).
+
+    Raises:
+        CorrectionError: fewer than three corners or too many, one that is no number or far outside, or no pixel.
+
+    >>> polygon_mask([(0, 0), (3, 0), (3, 2), (0, 2)], (4, 5))[0].shape
+    (2, 3)
+    """
+    points = _points(corners, 3, "a polygon")
+    try:
+        rles = polygons_to_rles([[points.ravel().tolist()]], image_shape)
+    except ShapeError:
+        raise CorrectionError("the polygon reaches far beyond its image; draw it again") from None
+    return _filled(next(iter(CroppedMasks.from_rles(rles, image_shape))), "the polygon")
+
+
+def ellipse_mask(
+    center: Sequence[float], radii: Sequence[float], image_shape: tuple[int, int], angle: float = 0.0
+) -> Placed:
+    """Pixels whose centre lies within an ellipse, its border included, clipped to the image.
+
+    Args:
+        center: x, y.
+        radii: half axes in px, above 0; equal for a disk.
+        image_shape: (H, W).
+        angle: degrees from the x axis to the first half axis, towards y.
+
+    Raises:
+        CorrectionError: a number is not finite or far too large, a half axis is not above 0, or no pixel is inside.
+
+    >>> int(ellipse_mask((5, 5), (2, 2), (10, 10))[0].sum())
+    12
+    """
+    numbers = np.array([*center, *radii, angle], np.float64)
+    if not (np.abs(numbers) <= FARTHEST_PX).all() or min(radii) <= 0:
+        raise CorrectionError("an ellipse needs a centre near the image and half axes above 0; draw it again")
+    (x, y), turn = center, np.radians(angle)
+    reach = max(radii)
+    first = np.maximum(np.floor(np.array([y, x]) - reach), 0).astype(int)
+    stop = np.minimum(np.ceil(np.array([y, x]) + reach) + 1, image_shape).astype(int)
+    rows, columns = (np.arange(low, max(low, high)) + 0.5 for low, high in zip(first, stop, strict=True))
+    down, right = (rows - y)[:, None], (columns - x)[None, :]
+    along, across = right * np.cos(turn) + down * np.sin(turn), down * np.cos(turn) - right * np.sin(turn)
+    inside = (along / radii[0]) ** 2 + (across / radii[1]) ** 2 <= 1
+    return _filled(clip(inside.astype(np.uint8), (int(first[0]), int(first[1])), image_shape), "the ellipse")
+
+
+def joined(masks: Sequence[Placed]) -> Placed:
+    """Union of masks, one or more."""
+    top, left = np.min([origin for _, origin in masks], axis=0)
+    bottom, right = np.max([np.add(origin, crop.shape) for crop, origin in masks], axis=0)
+    frame = np.zeros((bottom - top, right - left), np.uint8)
+    for crop, (row, column) in masks:
+        frame[row - top : row - top + crop.shape[0], column - left : column - left + crop.shape[1]] |= crop
+    return tighten(frame, (int(top), int(left)))
+
+
+def without(mask: Placed, taken: Placed) -> Placed:
+    """Pixels of a mask that another does not hold; an empty crop where none is left."""
+    (crop, (row, column)), (other, (other_row, other_column)) = mask, taken
+    frame = np.zeros_like(crop)
+    top, left = max(other_row - row, 0), max(other_column - column, 0)
+    part = other[max(row - other_row, 0) :, max(column - other_column, 0) :][: max(crop.shape[0] - top, 0)]
+    part = part[:, : max(crop.shape[1] - left, 0)]
+    frame[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return tighten(crop & ~frame & 1, mask[1])
+
+
+def cut(mask: Placed, line: Sequence[Sequence[float]]) -> list[Placed]:
+    """Parts of a mask on the sides of a line, from the largest down; every pixel of it is in one part.
+
+    The pixels under the line, and parts below `SMALLEST_PART_PX`, go to the part nearest to them. Pieces of the mask
+    that the line does not cut stay with the largest part.
+
+    Args:
+        mask: the mask to cut.
+        line: (K, 2) of x, y, K from 2; neighbouring points are joined by straight lines.
+
+    Raises:
+        CorrectionError: the points are no line, or the line does not cut the mask in two.
+
+    >>> [part[0].shape for part in cut((np.ones((4, 9), np.uint8), (0, 0)), [(4.5, -1), (4.5, 6)])]
+    [(4, 5), (4, 4)]
+    """
+    points = _points(line, 2, "a line")
+    crop, (row, column) = mask
+    under = np.zeros_like(crop)
+    cv2.polylines(under, [np.floor(points - (column, row)).astype(np.int32)], False, 1, lineType=cv2.LINE_4)
+    _, pieces = cv2.connectedComponents(crop, connectivity=8)
+    count, parts = cv2.connectedComponents(crop & ~under & 1, connectivity=8)
+    sizes = np.bincount(parts.ravel(), minlength=count)
+    piece_of = np.zeros(count, np.int64)
+    piece_of[parts.ravel()] = pieces.ravel()
+    large = [part for part in range(1, count) if sizes[part] >= SMALLEST_PART_PX]
+    shared = np.bincount(piece_of[large], minlength=2)
+    cut_parts = sorted((part for part in large if shared[piece_of[part]] > 1), key=lambda part: -sizes[part])
+    if not cut_parts:
+        raise CorrectionError("the line does not cut the outline in two; draw it from one side beyond the other")
+    labels = np.where(np.isin(parts, cut_parts), parts, 0)
+    whole = ~np.isin(pieces, piece_of[cut_parts]) & (crop > 0)
+    labels[whole] = cut_parts[0]
+    for piece in np.unique(piece_of[cut_parts]):  # what lies under the line goes to a part of its own piece
+        here = np.where(pieces == piece, labels, 0)
+        nearest = ndimage.distance_transform_edt(here == 0, return_distances=False, return_indices=True)
+        labels = np.where((pieces == piece) & (labels == 0), here[tuple(nearest)], labels)
+    return [tighten((labels == part).astype(np.uint8), (row, column)) for part in cut_parts]
+
+
+def _points(values: Sequence[Sequence[float]], fewest: int, what: str) -> np.ndarray:
+    """(K, 2) float64 of x, y after checking their number and range."""
+    if not fewest <= len(values) <= MOST_POINTS:
+        raise CorrectionError(f"{what} needs {fewest} to {MOST_POINTS} points, got {len(values)}; draw it again")
+    try:
+        points = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        points = np.empty(0)
+    if points.shape != (len(values), 2) or not (np.abs(points) <= FARTHEST_PX).all():
+        raise CorrectionError(f"a point of {what} is no pair of numbers, or far outside any image; draw it again")
+    return points
+
+
+def _filled(mask: Placed, what: str) -> Placed:
+    if mask[0].size == 0:
+        raise CorrectionError(f"{what} holds no pixel of the image; draw it larger, or within the image")
+    return mask

@@ -1,0 +1,193 @@
+"""Operations on outlines: undone and redone to the byte, exact pixels, ids used once, what is refused."""
+
+import doctest
+
+import cv2
+import numpy as np
+import pytest
+from correcting_scenes import LABELS, SHAPE, corrections
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import semsize.correcting.operations
+import semsize.correcting.shapes
+from semsize.correcting import CorrectionError, Operation, Outline
+from semsize.correcting.shapes import cut, ellipse_mask, joined, polygon_mask, without
+from semsize.structures import image_record, read_annotations, write_annotations
+from semsize.structures.masks import CroppedMasks
+
+
+def full(placed, shape=SHAPE):
+    return CroppedMasks.from_crops([placed], shape).to_full()[0]
+
+
+def drawn(state, choice, x, y, size):
+    """Some operation, from random numbers."""
+    numbers = sorted(state.outlines)
+    first = numbers[int(x) % len(numbers)] if numbers else 0
+    return [
+        lambda: state.delete([first]),
+        lambda: state.add(ellipse_mask((x, y), (size, size + 1), SHAPE, 30), "complete"),
+        lambda: state.add(polygon_mask([(x, y), (x + size, y), (x, y + size)], SHAPE)),
+        lambda: state.split(first, [(x, -1), (y, 31)]),
+        lambda: state.merge(numbers[:2]),
+        lambda: state.push(first, ellipse_mask((x, y), (size, size), SHAPE), adds=True),
+        lambda: state.push(first, ellipse_mask((x, y), (size, size), SHAPE), adds=False),
+        lambda: state.restate(numbers, "unusable"),
+        lambda: state.mark([first], is_particle=False),
+    ][choice]()
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(0, 8), st.floats(0, 39), st.floats(0, 29), st.floats(0.8, 8)), min_size=1, max_size=12
+)
+
+
+@given(STEPS)
+@settings(max_examples=40, deadline=None)
+def test_any_sequence_undone_gives_the_first_state_and_redone_the_last(steps):
+    state = corrections()
+    states, seen = [repr(sorted(state.outlines.items()))], set(state.outlines)
+    for step in steps:
+        try:
+            operation = drawn(state, *step)
+        except CorrectionError:
+            continue
+        new = operation.after.keys() - operation.before.keys()
+        assert not new & seen
+        seen |= new
+        state.apply(operation)
+        states.append(repr(sorted(state.outlines.items())))
+    for expected in reversed(states[:-1]):
+        state.undo()
+        assert repr(sorted(state.outlines.items())) == expected
+    with pytest.raises(CorrectionError, match="undo"):
+        state.undo()
+    for expected in states[1:]:
+        state.redo()
+        assert repr(sorted(state.outlines.items())) == expected
+    with pytest.raises(CorrectionError, match="redo"):
+        state.redo()
+
+
+def test_an_id_whose_outline_was_undone_is_not_given_again():
+    state = corrections()
+    state.apply(state.add(ellipse_mask((5, 20), (3, 3), SHAPE)))
+    state.undo()
+    assert list(state.add(ellipse_mask((5, 20), (3, 3), SHAPE)).after) == [5]
+
+
+@given(st.lists(st.tuples(st.floats(-5, 45), st.floats(-5, 35)), min_size=2, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_a_cut_keeps_every_pixel_once(line):
+    mask = next(iter(CroppedMasks.from_label_image(LABELS == 3)))
+    try:
+        parts = cut(mask, line)
+    except CorrectionError:
+        return
+    assert len(parts) > 1
+    assert (sum(full(part).astype(int) for part in parts) == (LABELS == 3)).all()
+
+
+def test_a_line_that_ends_inside_or_misses_does_not_cut():
+    state = corrections()
+    for line in ([(27, 10), (27, 20)], [(0, 0), (0, 29)]):
+        with pytest.raises(CorrectionError, match="does not cut"):
+            state.split(3, line)
+
+
+def test_a_piece_that_the_line_misses_stays_whole_with_the_largest_part():
+    pieces = np.zeros(SHAPE, int)
+    pieces[0:10, 0:10], pieces[20:25, 20:25] = 1, 1
+    parts = cut(next(iter(CroppedMasks.from_label_image(pieces))), [(3.5, -2), (3.5, 12)])
+    assert [int(part[0].sum()) for part in parts] in ([85, 40], [95, 30])
+
+
+def test_merge_is_the_union_and_refuses_what_is_apart():
+    state = corrections()
+    state.apply(state.merge([1, 2]))
+    assert (state.masks([4]).to_full()[0] == np.isin(LABELS, [1, 2])).all()
+    with pytest.raises(CorrectionError, match="touch"):
+        state.merge([3, 4])
+    with pytest.raises(CorrectionError, match="two"):
+        state.merge([3, 3])
+
+
+def test_a_polygon_of_whole_pixels_and_an_ellipse_are_their_closed_forms():
+    assert full(polygon_mask([(2, 3), (9, 3), (9, 8), (2, 8)], SHAPE)).nonzero()[0].size == 35
+    rows, columns = np.mgrid[:30, :40] + 0.5
+    for x, y, radius in ((10, 10, 4), (0.2, 29, 6.5), (20.5, 3.5, 0.6)):
+        disk = (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
+        assert (full(ellipse_mask((x, y), (radius, radius), SHAPE)) == disk).all()
+    turned = full(ellipse_mask((20, 15), (9, 4), SHAPE, 90))
+    assert (turned == full(ellipse_mask((20, 15), (4, 9), SHAPE))).all()
+
+
+def test_a_large_ellipse_has_its_area():
+    mask, _ = ellipse_mask((500, 400), (300, 150), (800, 1000), 25)
+    assert mask.sum() == pytest.approx(np.pi * 300 * 150, rel=1e-3)
+    sides = cv2.minAreaRect(np.argwhere(mask)[:, ::-1].astype(np.float32))[1]
+    assert sorted(sides) == pytest.approx([300, 600], abs=3)
+
+
+@given(st.floats(-3, 43), st.floats(-3, 33), st.floats(0.8, 30))
+@settings(max_examples=60, deadline=None)
+def test_a_brush_adds_and_takes_exactly_its_pixels(x, y, radius):
+    mask = next(iter(CroppedMasks.from_label_image(LABELS == 3)))
+    try:
+        brush = ellipse_mask((x, y), (radius, radius), SHAPE)
+    except CorrectionError:
+        return
+    assert (full(joined([mask, brush])) == (full(mask) | full(brush))).all()
+    left = without(mask, brush)
+    expected = full(mask) & ~full(brush) & 1
+    assert (full(left) == expected).all() if left[0].size else not expected.any()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda _: polygon_mask([(0, 0), (1, 1)], SHAPE),
+        lambda _: polygon_mask([(0, 0), (1, float("nan")), (2, 2)], SHAPE),
+        lambda _: polygon_mask([(0, 0), (1e6, 0), (2, 2)], SHAPE),
+        lambda _: polygon_mask([(0, 0)] * 30_000, SHAPE),
+        lambda _: ellipse_mask((-50, 0), (2, 2), SHAPE),
+        lambda _: ellipse_mask((5, 5), (0, 2), SHAPE),
+        lambda _: ellipse_mask((5, 5), (1e30, 2), SHAPE),
+        lambda s: s.delete([7]),
+        lambda s: s.delete([]),
+        lambda s: s.push(1, ellipse_mask((8, 8), (30, 30), SHAPE), adds=False),
+        lambda s: s.apply(s.restate([1], "round")),
+        lambda s: s.apply(Operation("add", {}, {2: s.outlines[1]})),
+        lambda s: s.apply(Operation("add", {}, {4: Outline("0")})),
+        lambda s: s.apply(Operation("add", {}, {4: Outline("129")})),
+        lambda s: s.apply(Operation("add", {}, {4: Outline("\n")})),
+        lambda s: s.apply(Operation("delete", {1: Outline("129")}, {})),
+        lambda s: s.apply(Operation("add", {}, {9: s.outlines[1]})),
+        lambda s: s.apply(Operation("explode", s.outlines, {})),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line_and_changes_nothing(make):
+    state = corrections()
+    with pytest.raises(CorrectionError) as caught:
+        make(state)
+    assert "\n" not in str(caught.value)
+    assert state == corrections()
+
+
+def test_corrections_go_through_the_annotation_file_and_back(tmp_path):
+    state = corrections()
+    state.apply(state.mark([2], is_particle=False))
+    state.apply(state.split(3, [(27, 10), (27, 29)]))
+    state.apply(state.restate([4], "complete"))
+    record = image_record(id=1, file_name="a.png", height=30, width=40)
+    write_annotations(tmp_path / "corrections.json", state.annotations(record))
+    data = read_annotations(tmp_path / "corrections.json")
+    read = {one["id"]: Outline(one["segmentation"]["counts"], one["state"]) for one in data["annotations"]}
+    assert read == {number: outline for number, outline in state.outlines.items() if number != 2}
+    assert data["info"] == {"operations": 3, "not_particles": 1}
+
+
+@pytest.mark.parametrize("module", [semsize.correcting.operations, semsize.correcting.shapes])
+def test_examples_run(module):
+    assert doctest.testmod(module).failed == 0
