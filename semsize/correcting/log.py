@@ -1,0 +1,234 @@
+"""The log of an image's corrections: append-only, a JSON line an operation, on disk before the caller goes on.
+
+The detector's outlines are never written to: outlines and log together give the corrected ones. One process at a time
+writes a log. The lock is the operating system's (`flock`, on Windows `msvcrt.locking`), on a file beside the log: it
+goes with the process, so that a kill leaves none behind, and a log that is locked can still be read on Windows.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from semsize.correcting.operations import Corrections, Operation, Outline
+from semsize.correcting.shapes import CorrectionError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    import msvcrt
+
+    fcntl = None
+
+LOG_FORMAT = 1
+MOST_LINE_BYTES = 2**26
+"""Of a line of the log, an operation on all outlines of a large image among them."""
+
+MOST_NAME_CHARACTERS = 1000
+
+_BEGINNING = b'{"format":'  # of a log's first line
+
+
+class CorrectionLog:
+    """The corrections of one image, kept on disk: each method returns when its line is there.
+
+    Use it in `with`, or call `close`.
+    """
+
+    def __init__(self, path: str | Path, corrections: Corrections, *, image: str, sha256: str):
+        """Begin a log, or go on with one.
+
+        Args:
+            path: the log; its folder is made. Beside it stand `.lock` and, after a kill, `.torn`.
+            corrections: the outlines that the detector gave; changed to what the log says.
+            image: the image's name.
+            sha256: of the image file, in hex.
+
+        Raises:
+            CorrectionError: another process writes it, it is of another version, image or outlines, or it is damaged.
+        """
+        self.path, self.corrections = Path(path), corrections
+        self.torn = 0  # unfinished lines that were put aside
+        self._header = {
+            "format": LOG_FORMAT,
+            "image": _name(image, "image"),
+            "sha256": sha256,
+            "size": list(corrections.image_shape),
+            "outlines_sha256": hashlib.sha256(repr(sorted(corrections.outlines.items())).encode()).hexdigest(),
+        }
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(self._beside("lock"), self.path)
+        except OSError as cause:
+            raise self._unwritable(cause) from None
+        try:
+            self._stream = self.path.open("ab", buffering=0)
+            self._replay()
+        except OSError as cause:
+            self.close()
+            raise self._unwritable(cause) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> CorrectionLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another process write the log."""
+        if hasattr(self, "_stream"):
+            self._stream.close()
+        self._lock.close()
+
+    def apply(self, operation: Operation, person: str | None = None) -> None:
+        """Do an operation, see `Corrections.apply`, once its line is on disk."""
+        self.corrections.check(operation)
+        self._append(operation.kind, operation, person)
+        self.corrections.apply(operation)
+
+    def undo(self, person: str | None = None) -> Operation:
+        """See `Corrections.undo`."""
+        self._append("undo", self.corrections.last_done().inverse(), person)
+        return self.corrections.undo()
+
+    def redo(self, person: str | None = None) -> Operation:
+        """See `Corrections.redo`."""
+        self._append("redo", self.corrections.last_undone(), person)
+        return self.corrections.redo()
+
+    def _append(self, kind: str, change: Operation, person: str | None) -> None:
+        self._write(
+            {
+                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "person": None if person is None else _name(person, "person"),
+                "image": self._header["image"],
+                "kind": kind,
+                "before": _in_json(change.before),
+                "after": _in_json(change.after),
+            }
+        )
+
+    def _write(self, record: dict[str, Any]) -> None:
+        line = json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"  # a newline in a name becomes \n
+        if len(line) > MOST_LINE_BYTES:
+            raise CorrectionError(f"{self.path}: an operation on so many outlines is too long; select fewer")
+        length = self.path.stat().st_size
+        try:
+            if self._stream.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._stream.fileno())
+        except OSError as cause:
+            self._stream.truncate(length)
+            raise self._unwritable(cause) from None
+
+    def _replay(self) -> None:
+        """Do what the log says, put an unfinished last line aside; a log without a line is begun."""
+        whole, half = 0, b""
+        with self.path.open("rb") as stream:
+            for number, line in enumerate(iter(lambda: stream.readline(MOST_LINE_BYTES), b""), 1):
+                if not line.endswith(b"\n"):
+                    half = line
+                    break
+                try:
+                    self._do_line(number, json.loads(line))
+                except CorrectionError as cause:
+                    raise CorrectionError(f"{self.path}: line {number}: {cause}") from None
+                except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                    fault = "is no operation; put the log aside, or mend that line"
+                    raise CorrectionError(f"{self.path}: line {number} {fault}") from None
+                whole += len(line)
+        if half:
+            self._put_aside(half, whole)
+        if whole == 0:
+            self._write(self._header)
+            _sync_folder(self.path.parent)
+
+    def _put_aside(self, half: bytes, whole: int) -> None:
+        """Move a last line without its end, which a kill left and no caller was told of, to the file `.torn`."""
+        if len(half) == MOST_LINE_BYTES or (whole == 0 and half[: len(_BEGINNING)] != _BEGINNING[: len(half)]):
+            raise CorrectionError(f"{self.path}: is no log of corrections; give another place for the log")
+        with self._beside("torn").open("ab") as torn:
+            torn.write(half + b"\n")
+            torn.flush()
+            os.fsync(torn.fileno())
+        self._stream.truncate(whole)
+        os.fsync(self._stream.fileno())
+        self.torn += 1
+
+    def _do_line(self, number: int, record: Any) -> None:
+        if number == 1:
+            self._check_header(record)
+        else:
+            sides = _from_json(record["before"]), _from_json(record["after"])
+            self._do(record["kind"], Operation(record["kind"], *sides))
+
+    def _check_header(self, record: Any) -> None:
+        if not isinstance(record, dict) or record.get("format") != LOG_FORMAT:
+            raise CorrectionError("the log is of another version of this program; put it aside to begin anew")
+        if record.get("sha256") != self._header["sha256"] or record.get("size") != self._header["size"]:
+            raise CorrectionError("the log is of another image than this file; put it aside to begin anew")
+        if record.get("outlines_sha256") != self._header["outlines_sha256"]:
+            raise CorrectionError("the log is of other outlines of this image; put it aside to begin anew")
+
+    def _do(self, kind: str, change: Operation) -> None:
+        corrections = self.corrections
+        if kind not in ("undo", "redo"):
+            corrections.apply(change)
+            return
+        wanted = corrections.last_done().inverse() if kind == "undo" else corrections.last_undone()
+        if (wanted.before, wanted.after) != (change.before, change.after):
+            raise CorrectionError(f"{kind} of another operation than the last one; put the log aside to begin anew")
+        corrections.undo() if kind == "undo" else corrections.redo()
+
+    def _beside(self, ending: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{ending}")
+
+    def _unwritable(self, cause: OSError) -> CorrectionError:
+        return CorrectionError(f"{self.path}: cannot be written ({cause.strerror}); free space or check the folder")
+
+
+def _name(text: str, what: str) -> str:
+    if not isinstance(text, str) or len(text) > MOST_NAME_CHARACTERS:
+        raise CorrectionError(f"the name of the {what} is longer than {MOST_NAME_CHARACTERS} characters; shorten it")
+    return text
+
+
+def _in_json(outlines: Any) -> dict[str, list]:
+    return {str(number): [one.counts, one.state, one.is_particle] for number, one in outlines.items()}
+
+
+def _from_json(outlines: dict[str, list]) -> dict[int, Outline]:
+    return {int(number): Outline(*values) for number, values in outlines.items()}
+
+
+def _locked(path: Path, log: Path) -> IO[bytes]:
+    """The file, opened and locked until it is closed."""
+    stream = path.open("a+b")
+    try:
+        if fcntl is not None:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            stream.seek(0)
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+    except OSError:
+        stream.close()
+        raise CorrectionError(f"{log}: is being corrected elsewhere; close that page, or only look at it") from None
+    return stream
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a new file's name on disk; Windows does so itself."""
+    if fcntl is not None:
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
