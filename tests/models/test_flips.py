@@ -8,8 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semsize.detecting import boxes as of_views
+from semsize.detecting.boxes import FLIPPED_DIMENSIONS, mirrored_boxes
 from semsize.structures.masks import CroppedMasks
-from tio2.models.detector import FLIPPED_DIMENSIONS, fuse_views, mirrored_boxes, mirrored_inputs
+from tio2.models.detector import mirrored_inputs, suppression
 
 FLIPS = ["horizontal", "vertical", "diagonal"]
 
@@ -36,6 +38,12 @@ def test_each_image_of_a_batch_is_mirrored_within_its_own_frame():
     assert mirrored[1, 0, 0].tolist() == [6, 5, 4, 3, 2, 1]
     for flip in FLIPPED_DIMENSIONS:
         assert torch.equal(mirrored_inputs(mirrored_inputs(inputs, flip, shapes), flip, shapes), inputs)
+
+
+def fuse_views(boxes, scores, iou_threshold):
+    """The fused boxes and scores of tensors, as tensors."""
+    given = ([part.numpy() for part in parts] for parts in (boxes, scores))
+    return map(torch.from_numpy, of_views.fuse_views(*given, iou_threshold, suppression))
 
 
 BOXES = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [0, 20, 10, 30]])

@@ -1,6 +1,6 @@
 """The detector: the precision in which it computes, and the fusion of an image's mirror images in tests.
 
-Legend: V views (the image and its mirror images), N images of a batch, M boxes of a view, K fused boxes.
+Legend: V views (the image and its mirror images), N images of a batch.
 """
 
 import logging
@@ -13,13 +13,13 @@ from mmcv.ops import nms
 from mmdet.models.detectors import MaskRCNN
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample, SampleList
-from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from semsize.detecting.boxes import FLIPPED_DIMENSIONS, fuse_views, mirrored_boxes
 from semsize.detecting.looking import Found, Looking, enlarged, look
 from semsize.structures.masks import CroppedMasks
 from tio2.models.cpu.roi_align import DenseRoIExtractor
@@ -28,9 +28,6 @@ from tio2.models.heads import DetectorTest, RoITest, check_head_settings, settin
 Precision = Literal["auto", "mixed", "float32", "bfloat16", "float16"]
 """What a config may say: `auto`, bfloat16 where it is fast, else float32; `mixed` (--amp), the same, but float16 on a
 GPU where bfloat16 is slow; or one of the three."""
-
-FLIPPED_DIMENSIONS = {"none": (), "horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
-"""Flip, as mmdet names them, to the dimensions of (…, H, W) that are reversed."""
 
 
 @MODELS.register_module()
@@ -216,45 +213,9 @@ def predict_flipped(detector: MaskRCNN, inputs: Tensor, samples: SampleList, res
     return head.paste_masks(logits / len(views), metas, fused, rescale)
 
 
-def fuse_views(boxes: Sequence[Tensor], scores: Sequence[Tensor], iou_threshold: float) -> tuple[Tensor, Tensor]:
-    """Fuse what V views of an image show (weighted box fusion: Solovyev et al., 2021, arXiv 1910.13302).
-
-    Non-maximum suppression over all views' boxes leaves one box a particle; every box belongs to the particle with
-    which it has the largest IoU, if that reaches the threshold. A particle's box is the mean of its boxes weighted by
-    their scores; its score is the mean over views of the best score there, 0 where a view shows nothing.
-
-    Args:
-        boxes: Of each view (M, 4) xyxy, in one frame.
-        scores: Of each view (M,), 0 to 1.
-        iou_threshold: From which two boxes are one particle's.
-
-    Returns:
-        (K, 4) boxes and (K,) scores, in the order of the best single score.
-    """
-    all_boxes, all_scores = torch.cat(list(boxes)), torch.cat(list(scores))
-    particles = all_boxes[nms(all_boxes, all_scores, iou_threshold)[1]]  # (K, 4)
-    if not len(particles):
-        return particles, all_scores
-    best = all_scores.new_zeros(len(boxes), len(particles))
-    weighted, weights = torch.zeros_like(particles), all_scores.new_zeros(len(particles))
-    for view, (view_boxes, view_scores) in enumerate(zip(boxes, scores, strict=True)):
-        overlap, particle = bbox_overlaps(view_boxes, particles).max(dim=1)  # (M,) each
-        same = overlap >= iou_threshold
-        particle, score = particle[same], view_scores[same]
-        best[view].scatter_reduce_(0, particle, score, "amax")
-        weighted.index_add_(0, particle, view_boxes[same] * score[:, None])
-        weights.index_add_(0, particle, score)
-    return weighted / weights[:, None], best.mean(dim=0)
-
-
-def mirrored_boxes(boxes: Tensor, flip: str, image_shape: tuple[int, int]) -> Tensor:
-    """(M, 4) boxes xyxy in the mirror image of an image of (H, W) pixels; mirrored twice they are the boxes again."""
-    (height, width), (x1, y1, x2, y2) = image_shape, boxes.unbind(dim=1)
-    if -1 in FLIPPED_DIMENSIONS[flip]:
-        x1, x2 = width - x2, width - x1
-    if -2 in FLIPPED_DIMENSIONS[flip]:
-        y1, y2 = height - y2, height - y1
-    return torch.stack([x1, y1, x2, y2], dim=1)
+def suppression(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """MMCV's non-maximum suppression (`semsize.detecting.boxes.Suppression`)."""
+    return nms(torch.from_numpy(boxes), torch.from_numpy(scores), iou_threshold)[1].numpy()
 
 
 def mirrored_inputs(inputs: Tensor, flip: str, image_shapes: Sequence[tuple[int, int]]) -> Tensor:
@@ -274,7 +235,15 @@ def _mirrored(results: InstanceList, flip: str, shapes: Sequence[tuple[int, int]
 
 def _fused(views: Sequence[InstanceData], cfg: ConfigDict) -> InstanceData:
     """One image's results: those that reach `score_thr`, the best `max_per_img` if that is above 0, best first."""
-    boxes, scores = fuse_views([view.bboxes for view in views], [view.scores for view in views], cfg.nms.iou_threshold)
+    boxes, scores = (
+        torch.from_numpy(fused).to(views[0].bboxes)
+        for fused in fuse_views(
+            [view.bboxes.cpu().numpy() for view in views],
+            [view.scores.cpu().numpy() for view in views],
+            cfg.nms.iou_threshold,
+            suppression,
+        )
+    )
     best = scores.argsort(descending=True, stable=True)[: cfg.max_per_img if cfg.max_per_img > 0 else None]
     best = best[scores[best] >= cfg.score_thr]
     return InstanceData(bboxes=boxes[best], scores=scores[best], labels=torch.zeros_like(best))

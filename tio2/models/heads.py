@@ -22,11 +22,11 @@ from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from semsize.detecting.boxes import LIKELY_OBJECTNESS, limit_by_area, limit_message
 from tio2.typed_settings import check_arguments
 
 MASK_ROIS_PER_CPU_BATCH = 32  # their 56 x 56 cells stay in the processor's cache
 MASK_ROIS_PER_GPU_BATCH = 128  # 3000 RoIs at once would take 9.6 GB in 256 channels
-LIKELY_OBJECTNESS = 0.5
 
 Settings = TypeVar("Settings")
 
@@ -168,11 +168,8 @@ class DenseRoIHead(StandardRoIHead):
 
 def by_area(limits: ConfigDict, image_meta: Mapping[str, Any]) -> ConfigDict:
     """`test_cfg.rpn` with its limits as they are for an image: what is given, for each megapixel of it, or for one."""
-    height, width = image_meta["img_shape"][:2]
-    megapixels = max(1.0, height * width / 1e6)
-    return ConfigDict(
-        limits, nms_pre=int(limits.nms_pre * megapixels), max_per_img=int(limits.max_per_img * megapixels)
-    )
+    shape = image_meta["img_shape"][:2]
+    return ConfigDict(limits, **{name: limit_by_area(limits[name], shape) for name in ("nms_pre", "max_per_img")})
 
 
 def warn_if_reached(count: int, limit: int, setting: str, image_meta: Mapping[str, Any]) -> str:
@@ -180,11 +177,10 @@ def warn_if_reached(count: int, limit: int, setting: str, image_meta: Mapping[st
 
     Returns what was said without the image, nothing where the limit is not reached.
     """
-    if not 0 < limit <= count:
-        return ""
-    image = image_meta.get("img_path") or f"image {image_meta.get('img_id', 'without a name')}"
-    message = f"{count} boxes reach the limit model.test_cfg.{setting}; others may be lost, raise it"
-    print_log(f"{image}: {message}", logger="current", level=logging.WARNING)
+    message = limit_message(count, limit, setting)
+    if message:
+        image = image_meta.get("img_path") or f"image {image_meta.get('img_id', 'without a name')}"
+        print_log(f"{image}: {message}", logger="current", level=logging.WARNING)
     return message
 
 

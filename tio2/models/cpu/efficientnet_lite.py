@@ -135,8 +135,13 @@ class LiteBlock(MBConvBlock):
             x = self._swish(convolve(self._expand_conv, self._bn0, x))
         x = self._swish(convolve(self._depthwise_conv, self._bn1, x))
         x = convolve(self._project_conv, self._bn2, x)
-        keeps_shape = settings.stride == 1 and settings.input_filters == settings.output_filters
-        return x + inputs if self.id_skip and keeps_shape else x
+        return x + inputs if self.adds else x
+
+    @property
+    def adds(self) -> bool:
+        """Whether it adds its input to what it computes."""
+        settings = self._block_args
+        return self.id_skip and settings.stride == 1 and settings.input_filters == settings.output_filters
 
 
 def convolve(convolution: Conv2dStaticSamePadding, norm: _BatchNorm, x: Tensor) -> Tensor:
@@ -155,12 +160,12 @@ def convolve(convolution: Conv2dStaticSamePadding, norm: _BatchNorm, x: Tensor) 
     trains = torch.is_grad_enabled() and weight.requires_grad
     in_float32 = convolution.groups > 1 and x.device.type == "cpu" and trains
     with torch.autocast("cpu", enabled=False) if in_float32 else nullcontext():
-        x, weight, padding = _padded(convolution, x.to(weight.dtype) if in_float32 else x, weight, trains)
+        x, weight, padding = padded(convolution, x.to(weight.dtype) if in_float32 else x, weight, trains)
         x = functional.conv2d(x, weight, bias, convolution.stride, padding, groups=convolution.groups)
     return norm(x) if norm.training else x
 
 
-def _padded(
+def padded(
     convolution: Conv2dStaticSamePadding, x: Tensor, weight: Tensor, trains: bool
 ) -> tuple[Tensor, Tensor, tuple[int, int]]:
     """Input, weights, and zeros to add on each side of rows and of columns, that together pad as the package does.

@@ -1,0 +1,86 @@
+"""Boxes between a network and its particles: limits of their number, mirror images, and the fusing of views.
+
+Legend: V views (the image and its mirror images), M boxes of a view, K fused boxes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+LIKELY_OBJECTNESS = 0.5
+"""Objectness from which a proposal that a limit cuts off may be a particle; background always fills the limit."""
+
+FLIPPED_DIMENSIONS = {"none": (), "horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
+"""Flip, as MMDetection names them, to the dimensions of (…, H, W) that are reversed."""
+
+Boxes = TypeVar("Boxes")
+"""An array of NumPy or of torch, (M, 4) xyxy."""
+
+Suppression = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+"""Non-maximum suppression: (M, 4) boxes, (M,) scores and an IoU to the positions of the boxes that stay, best first."""
+
+
+def limit_by_area(limit: int, image_shape: tuple[int, int]) -> int:
+    """A limit that is given for each megapixel of the network's input, for an input of (H, W); for one at least."""
+    return int(limit * max(1.0, image_shape[0] * image_shape[1] / 1e6))
+
+
+def limit_message(count: int, limit: int, setting: str) -> str:
+    """What to say of `count` boxes that reach a limit (none if below 1); nothing where they do not."""
+    if not 0 < limit <= count:
+        return ""
+    return f"{count} boxes reach the limit model.test_cfg.{setting}; others may be lost, raise it"
+
+
+def mirrored_boxes(boxes: Boxes, flip: str, image_shape: tuple[int, int]) -> Boxes:
+    """(M, 4) boxes xyxy in the mirror image of an image of (H, W) pixels; mirrored twice they are the boxes again."""
+    (height, width), mirrored = image_shape, boxes + 0
+    if -1 in FLIPPED_DIMENSIONS[flip]:
+        mirrored[:, 0], mirrored[:, 2] = width - boxes[:, 2], width - boxes[:, 0]
+    if -2 in FLIPPED_DIMENSIONS[flip]:
+        mirrored[:, 1], mirrored[:, 3] = height - boxes[:, 3], height - boxes[:, 1]
+    return mirrored
+
+
+def box_overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """IoU (M, K) of boxes (M, 4) with boxes (K, 4); 0 where both have no area."""
+    low = np.maximum(first[:, None, :2], second[:, :2])
+    extent = np.maximum(np.minimum(first[:, None, 2:], second[:, 2:]) - low, 0)
+    shared = extent[..., 0] * extent[..., 1]
+    areas = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (first, second)]
+    return shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-6)
+
+
+def fuse_views(
+    boxes: Sequence[np.ndarray], scores: Sequence[np.ndarray], iou_threshold: float, suppression: Suppression
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fuse what V views of an image show (weighted box fusion: Solovyev et al., 2021, arXiv 1910.13302).
+
+    Non-maximum suppression over all views' boxes leaves one box a particle; every box belongs to the particle with
+    which it has the largest IoU, if that reaches the threshold. A particle's box is the mean of its boxes weighted by
+    their scores; its score is the mean over views of the best score there, 0 where a view shows nothing.
+
+    Args:
+        boxes: of each view (M, 4) float32 xyxy, in one frame.
+        scores: of each view (M,), 0 to 1.
+        iou_threshold: from which two boxes are one particle's.
+        suppression: finds the particles.
+
+    Returns:
+        (K, 4) boxes and (K,) scores, in the order of the best single score.
+    """
+    all_boxes, all_scores = np.concatenate(list(boxes)), np.concatenate(list(scores))
+    if not len(all_boxes):
+        return all_boxes, all_scores
+    particles = all_boxes[suppression(all_boxes, all_scores, iou_threshold)]  # (K, 4)
+    best = np.zeros((len(boxes), len(particles)), np.float32)
+    weighted, weights = np.zeros_like(particles), np.zeros((len(particles), 1), np.float32)
+    for view, (view_boxes, view_scores) in enumerate(zip(boxes, scores, strict=True)):
+        overlap = box_overlaps(view_boxes, particles)  # (M, K)
+        same = overlap.max(axis=1) >= iou_threshold
+        particle, score = overlap.argmax(axis=1)[same], view_scores[same]
+        np.maximum.at(best[view], particle, score)
+        np.add.at(weighted, particle, view_boxes[same] * score[:, None])
+        np.add.at(weights, particle, score[:, None])
+    return weighted / weights, best.mean(axis=0)
