@@ -114,6 +114,10 @@ def read_json(path: str | Path, error: type[ValueError]) -> Any:
         raise error(f"{path}: not a JSON file ({reason}); write it again") from None
 
 
+_EXPECTED = {Mapping: (dict, "names with values"), bool: (bool, "true or false")}
+"""Type hint to the kind of value that JSON has for it, and what to call that; others are texts."""
+
+
 def is_number(value: Any) -> bool:
     """Whether a JSON value is a finite number; true and false are none."""
     if type(value) not in (int, float):
@@ -125,7 +129,7 @@ def is_number(value: Any) -> bool:
 
 
 def from_json(value: Any, hint: Any, name: str = "") -> Any:
-    """What `in_json` made, held against its type hint: a dataclass, a tuple, a number, a text, or None beside another.
+    """What `in_json` made, held against its type hint: a dataclass, tuple, number, flag, text, or None beside another.
 
     Raises:
         ValueError: a key is missing or unknown, or a value is of the wrong kind; a clause.
@@ -150,7 +154,7 @@ def from_json(value: Any, hint: Any, name: str = "") -> Any:
         if not is_number(value) or (kind is int and not isinstance(value, int)):
             raise ValueError(f"{name} is {value!r}, not a {'whole ' if kind is int else ''}number")
         return kind(value)
-    expected, words = (dict, "names with values") if kind is Mapping else (str, "a text")
+    expected, words = _EXPECTED.get(kind, (str, "a text"))
     if not isinstance(value, expected):
         raise ValueError(f"{name} is {value!r}, not {words}")
     return Path(value) if kind is Path else value

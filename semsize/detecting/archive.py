@@ -1,0 +1,172 @@
+"""A model as one file, `.semsize`: a zip of ONNX graphs and `model.json`, which says how they are used.
+
+The file may come from a stranger: only known names are read, sizes are bounded before anything is unpacked, graphs may
+not refer to other files, and each field of `model.json` is checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from semsize.structures.files import from_json, in_json, write_whole
+
+GRAPHS = ("proposals", "boxes", "masks", "suppression")
+FORMAT = 1
+MOST_BYTES = 256 * 2**20
+"""Size of the largest graph, and of all files of an archive, unpacked."""
+
+_MODEL_FILE = "model.json"
+_ENDING = ".onnx"
+_TIME = (1980, 1, 1, 0, 0, 0)  # of each file in the zip, so that the same model gives the same bytes
+
+Flip = Literal["horizontal", "vertical", "diagonal"]
+
+
+class ArchiveError(ValueError):
+    """A file that is no model archive, or one that cannot be trusted."""
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Grey levels of 0-255 to the network's input: (level - mean) / std, padded at the right and below with 0."""
+
+    mean: float
+    std: float
+    pad_to: int  # sides are multiples of it
+
+    def __post_init__(self):
+        _require(self.std > 0 and 1 <= self.pad_to <= 1024, "normalisation: std above 0, pad_to from 1 to 1024")
+
+
+@dataclass(frozen=True)
+class ProposalSettings:
+    """`test_cfg.rpn`; the limits hold for each megapixel of the network's input, and for one at least."""
+
+    nms_pre: int
+    max_per_img: int
+    iou_threshold: float
+    min_size: float  # px, below 0: any
+    min_score: float
+
+    def __post_init__(self):
+        _require(self.nms_pre > 0 and self.max_per_img > 0, "proposals: limits above 0")
+
+
+@dataclass(frozen=True)
+class DetectionSettings:
+    """`test_cfg.rcnn`."""
+
+    score_thr: float
+    iou_threshold: float
+    max_per_img: int  # none if below 1
+    mask_thr: float
+    refine_boxes: bool
+    mask_scores: bool
+
+    def __post_init__(self):
+        _require(0 < self.mask_thr < 1, "detections: mask_thr between 0 and 1")
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What stands in `model.json`.
+
+    Attributes:
+        licence: what the weights may be used for, in one line.
+        weights_sha256: of the checkpoint's file.
+        config_sha256: of the resolved config.
+        settings: what decides detections, as a bias record is bound to (`semsize.metrology.ModelUse`).
+        bias_records: the checkpoint's bias file; its records hold for the engine and settings that they name.
+        scales: enlargements at which images are looked at; None chooses them image by image.
+        flips: mirror images that are searched too.
+    """
+
+    licence: str
+    weights_sha256: str
+    config_sha256: str
+    settings: Mapping
+    bias_records: Mapping
+    scales: tuple[float, ...] | None
+    flips: tuple[str, ...]
+    normalisation: Normalisation
+    proposals: ProposalSettings
+    detections: DetectionSettings
+
+    def __post_init__(self):
+        for digest in (self.weights_sha256, self.config_sha256):
+            _require(
+                len(digest) == 64 and set(digest) <= set("0123456789abcdef"), "a SHA-256 has 64 hexadecimal digits"
+            )
+        are_scales = self.scales is None or (self.scales and all(0 < scale <= 8 for scale in self.scales))
+        _require(bool(are_scales), "scales: none at all, or numbers above 0 and up to 8")
+        _require(all(flip in get_args(Flip) for flip in self.flips), f"flips: of {', '.join(get_args(Flip))}")
+
+
+@dataclass(frozen=True, eq=False)
+class ModelArchive:
+    """A model: its card and its graphs' bytes by name."""
+
+    card: ModelCard
+    graphs: Mapping[str, bytes]
+
+
+def write_archive(path: Path, archive: ModelArchive) -> None:
+    """Write a model's file; the same model gives the same bytes."""
+    digests = {name: hashlib.sha256(archive.graphs[name]).hexdigest() for name in GRAPHS}
+    model = {"format": FORMAT, "graphs": digests, **in_json(archive.card)}
+    text = json.dumps(model, indent=1, sort_keys=True, allow_nan=False).encode()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        contents = {_MODEL_FILE: text, **{name + _ENDING: archive.graphs[name] for name in GRAPHS}}
+        for name, content in contents.items():
+            file.writestr(zipfile.ZipInfo(name, _TIME), content, zipfile.ZIP_DEFLATED)
+    write_whole(path, packed.getvalue())
+
+
+def read_archive(path: Path) -> ModelArchive:
+    """Read a model's file.
+
+    Raises:
+        ArchiveError: it is none, it is damaged, or something in it is not what it should be.
+    """
+    try:
+        contents = _contents(path)
+        model = json.loads(contents.pop(_MODEL_FILE))
+        _require(isinstance(model, dict), f"{_MODEL_FILE} is no object")
+        found = model.pop("format", None)
+        _require(found == FORMAT, f"it has format {found!r}, and this version reads {FORMAT}; update semsize")
+        digests = model.pop("graphs", None)
+        graphs = {name: contents[name + _ENDING] for name in GRAPHS}
+        for name, graph in graphs.items():
+            _require(b"location" not in graph, f"{name}{_ENDING} refers to another file")
+            is_same = isinstance(digests, dict) and digests.get(name) == hashlib.sha256(graph).hexdigest()
+            _require(is_same, f"{name}{_ENDING} is not the graph whose SHA-256 {_MODEL_FILE} states")
+        return ModelArchive(from_json(model, ModelCard, _MODEL_FILE), graphs)
+    except (ArchiveError, zipfile.BadZipFile, ValueError, RecursionError, NotImplementedError, RuntimeError) as cause:
+        raise ArchiveError(
+            f"{path}: this is no model that can be used ({cause}); export or download it again"
+        ) from None
+
+
+def _contents(path: Path) -> dict[str, bytes]:
+    """The files of an archive by name, whose names and sizes are checked before they are unpacked."""
+    expected = sorted([_MODEL_FILE, *(name + _ENDING for name in GRAPHS)])
+    with zipfile.ZipFile(path) as file:
+        entries = file.infolist()
+        names = sorted(entry.filename for entry in entries)
+        _require(names == expected, f"it does not hold just {', '.join(expected)}")
+        size = sum(entry.file_size for entry in entries)
+        _require(size <= MOST_BYTES, f"its files take {size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
+        return {entry.filename: file.read(entry) for entry in entries}
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ArchiveError(message)

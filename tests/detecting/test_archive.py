@@ -1,0 +1,105 @@
+"""A model archive holds what was written, and what a stranger put there is refused."""
+
+import hashlib
+import json
+import zipfile
+
+import pytest
+
+from semsize.detecting.archive import (
+    GRAPHS,
+    ArchiveError,
+    DetectionSettings,
+    ModelArchive,
+    ModelCard,
+    Normalisation,
+    ProposalSettings,
+    read_archive,
+    write_archive,
+)
+
+CARD = ModelCard(
+    licence="for all",
+    weights_sha256="a" * 64,
+    config_sha256="b" * 64,
+    settings={"tile": None},
+    bias_records={"records": []},
+    scales=(0.75, 1.5),
+    flips=("horizontal",),
+    normalisation=Normalisation(127.0, 128.0, 32),
+    proposals=ProposalSettings(8000, 4000, 0.7, 0.0, 0.05),
+    detections=DetectionSettings(0.05, 0.5, -1, 0.5, True, False),
+)
+
+
+@pytest.fixture
+def file(tmp_path):
+    write_archive(tmp_path / "model.semsize", ModelArchive(CARD, {name: name.encode() * 9 for name in GRAPHS}))
+    return tmp_path / "model.semsize"
+
+
+def rewritten(file, change):
+    """The archive anew after `change` to its files by name."""
+    with zipfile.ZipFile(file) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    change(contents)
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return file
+
+
+def edited(contents, **values):
+    contents["model.json"] = json.dumps(json.loads(contents["model.json"]) | values).encode()
+
+
+def test_what_was_written_is_read_and_the_bytes_are_the_same_again(file, tmp_path):
+    archive = read_archive(file)
+    assert archive.card == CARD
+    assert archive.graphs["boxes"] == b"boxes" * 9
+    write_archive(tmp_path / "again", archive)
+    assert (tmp_path / "again").read_bytes() == file.read_bytes()
+
+
+def elsewhere(contents):
+    contents["boxes.onnx"] = b"\n\x08location\x12\x0b/etc/passwd"
+    graphs = json.loads(contents["model.json"])["graphs"]
+    edited(contents, graphs=graphs | {"boxes": hashlib.sha256(contents["boxes.onnx"]).hexdigest()})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda contents: contents.update({"../x": b""}), "does not hold just"),
+        (lambda contents: contents.pop("masks.onnx"), "does not hold just"),
+        (lambda contents: contents.update({"masks.onnx": b"other"}), "SHA-256"),
+        (elsewhere, "refers to another file"),
+        (lambda contents: contents.update({"model.json": b"{"}), "no model"),
+        (lambda contents: contents.update({"model.json": b"[" * 100_000}), "no model"),
+        (lambda contents: edited(contents, format=2), "update semsize"),
+        (lambda contents: edited(contents, scales=[0]), "scales"),
+        (lambda contents: edited(contents, scales="auto"), "scales"),
+        (lambda contents: edited(contents, flips=["sideways"]), "flips"),
+        (lambda contents: edited(contents, weights_sha256="x"), "64 hexadecimal digits"),
+        (lambda contents: edited(contents, licence=None), "licence"),
+        (lambda contents: edited(contents, more=1), "more"),
+        (lambda contents: edited(contents, detections={}), "detections"),
+    ],
+)
+def test_what_is_not_as_it_should_be_is_refused_in_one_line(file, change, message):
+    with pytest.raises(ArchiveError, match=message) as caught:
+        read_archive(rewritten(file, change))
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_unpacks_to_more_than_allowed_is_refused_before_it_is_unpacked(file, monkeypatch):
+    monkeypatch.setattr("semsize.detecting.archive.MOST_BYTES", 100)
+    with pytest.raises(ArchiveError, match="more than"):
+        read_archive(file)
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path):
+    (tmp_path / "x.semsize").write_bytes(b"no zip")
+    with pytest.raises(ArchiveError, match="no model"):
+        read_archive(tmp_path / "x.semsize")
