@@ -89,6 +89,11 @@ def test_semsize_and_the_plain_rooms_leave_torch_unimported_when_run():
     assert done.stdout.strip() == "[]"
 
 
+def test_onnx_runtime_has_one_importer():
+    found = {path.relative_to(ROOT) for path in modules("semsize") if "onnxruntime" in imported(path)}
+    assert found == {Path("semsize/detecting/onnx.py")}
+
+
 def test_tools_are_not_imported():
     for path in [*modules("semsize"), *modules("tio2"), *modules("tools")]:
         assert not any(name == "tools" or name.startswith("tools.") for name in imported(path)), path

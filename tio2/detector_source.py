@@ -131,13 +131,12 @@ class DetectorSource:
             from tio2.engine.config import model_use
             from tio2.models.detector import precision_of
         sha256, precision = file_sha256(self.checkpoint), precision_of(config.model, self.device)
-        resolved = json.dumps(config.to_dict(), sort_keys=True, default=str)
         return {
             "kind": "model",
             "path": str(self.checkpoint),
             "sha256": sha256,
             "config": str(self.config),
-            "config_sha256": hashlib.sha256(resolved.encode()).hexdigest(),
+            "config_sha256": resolved_sha256(config),
             "licence": self.licence,
             "scales": config.model.test_cfg.get("scales"),
             "diameter": self.diameter,
@@ -169,6 +168,20 @@ SHIPPED = {
 """The models that ship, by name. The first is the default: on val, `free` is 10.5 points of AP50 behind `nc`."""
 
 
+OWN_WEIGHTS = "licence not known: weights of your own"
+
+
+def licence_of(checkpoint: Path) -> str:
+    """What a shipped model's weights may be used for; of others nothing is known."""
+    known = {source.checkpoint.resolve(): source.licence for source in SHIPPED.values()}
+    return known.get(checkpoint.resolve(), OWN_WEIGHTS)
+
+
+def resolved_sha256(config: Config) -> str:
+    """SHA-256 of a config as resolved from all its bases."""
+    return hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True, default=str).encode()).hexdigest()
+
+
 def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[BiasRecord]]:
     """The entry point of `semsize.detectors`: a model that ships, or one of the user's own, with its bias records.
 
@@ -181,7 +194,7 @@ def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[Bi
         import torch  # noqa: F401
     name = request.model or next(iter(SHIPPED))
     if request.config is not None:
-        source = DetectorSource(request.config, request.checkpoint, "licence not known: weights of your own")
+        source = DetectorSource(request.config, request.checkpoint, OWN_WEIGHTS)
     elif name in SHIPPED:
         source = SHIPPED[name]
     else:

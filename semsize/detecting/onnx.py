@@ -1,0 +1,185 @@
+"""The engine on ONNX Runtime: finds the particles of windows with the graphs of a model archive, without torch.
+
+Graphs and what they take and give: `proposals`, an image to boxes of what may be particles, and feature maps; `boxes`,
+these boxes to corrected ones and their scores; `masks`, boxes to logits of masks; `suppression`, boxes to those kept.
+What a detector of `tio2` does between them is done here in the same order, in NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from semsize.detecting.archive import ArchiveError, ModelArchive
+from semsize.detecting.boxes import (
+    FLIPPED_DIMENSIONS,
+    LIKELY_OBJECTNESS,
+    fuse_views,
+    limit_by_area,
+    limit_message,
+    mirrored_boxes,
+)
+from semsize.detecting.looking import Found, Looking, enlarged
+from semsize.detecting.pasting import paste_masks
+from semsize.structures.masks import CroppedMasks
+
+ROIS_PER_RUN = 2048
+"""Boxes whose features are computed together: 50 MB in 128 channels."""
+
+MASKS_PER_RUN = 32
+"""Masks that are drawn together, so that their cells stay in the processor's cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """An image or its mirror image, and what the network sees of it."""
+
+    flip: str
+    maps: dict[str, np.ndarray]  # feature maps by name
+    boxes: np.ndarray  # (M, 4) in the image that is not mirrored
+    scores: np.ndarray  # (M,)
+
+
+class OnnxEngine:
+    """A model of an archive, ready to find particles (`semsize.detecting.looking.Engine`); float32."""
+
+    def __init__(self, archive: ModelArchive, threads: int = 0):
+        """Load the graphs.
+
+        Args:
+            archive: the model.
+            threads: most threads to compute with; 0 leaves it to the runtime.
+
+        Raises:
+            ImportError: onnxruntime is not installed.
+            ArchiveError: the runtime does not take the graphs.
+        """
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors: it warns of weights that it could fold
+        self.card = archive.card
+        try:
+            self._sessions = {
+                name: onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+                for name, graph in archive.graphs.items()
+            }
+        except Exception as cause:  # the runtime's own kinds have no common base but this
+            reason = str(cause).splitlines()[0]
+            raise ArchiveError(f"ONNX Runtime does not take the model's graphs ({reason}); export it again") from None
+        self._maps = [output.name for output in self._sessions["proposals"].get_outputs()[2:]]
+
+    @property
+    def looking(self) -> Looking:
+        """How the model asks to look at images."""
+        return Looking(self.card.scales)
+
+    def __call__(self, windows: Sequence[np.ndarray], scale: float) -> list[Found]:
+        """Find the particles of windows, (H, W) float32 grey levels of 0-255, enlarged by a factor."""
+        return [self._find(window, scale) for window in windows]
+
+    def _find(self, window: np.ndarray, scale: float) -> Found:
+        settings, grey = self.card.detections, enlarged(window, scale)
+        frame = grey.shape
+        views, limits = [], []
+        for flip in ("none", *self.card.flips):
+            view, limit = self._view(grey, flip)
+            views.append(view)
+            limits.append(limit)
+        boxes, scores = views[0].boxes, views[0].scores
+        if len(views) > 1:
+            all_boxes, all_scores = ([getattr(view, name) for view in views] for name in ("boxes", "scores"))
+            boxes, scores = fuse_views(all_boxes, all_scores, settings.iou_threshold, self._suppressed)
+            order = np.argsort(-scores, kind="stable")
+            order = order[scores[order] >= settings.score_thr]
+            boxes, scores = boxes[order], scores[order]
+        if settings.max_per_img > 0:
+            boxes, scores = boxes[: settings.max_per_img], scores[: settings.max_per_img]
+        limits.append(limit_message(len(boxes), settings.max_per_img, "rcnn.max_per_img"))
+        if settings.refine_boxes:
+            refined = [
+                mirrored_boxes(
+                    self._boxes(view.maps, mirrored_boxes(boxes, view.flip, frame), frame)[0], view.flip, frame
+                )
+                for view in views
+            ]
+            boxes = np.mean(refined, axis=0, dtype=np.float32)
+        logits = sum(
+            np.flip(self._logits(view.maps, mirrored_boxes(boxes, view.flip, frame)), FLIPPED_DIMENSIONS[view.flip])
+            for view in views
+        ) / np.float32(len(views))
+        factors = [after / before for after, before in zip(frame[::-1], window.shape[::-1], strict=True)]
+        boxes = boxes / np.array(factors * 2, np.float32)
+        rles, certainties = paste_masks(logits, boxes, window.shape, settings.mask_thr)
+        masks = CroppedMasks.from_rles(rles, window.shape)
+        if settings.mask_scores:
+            scores = scores * certainties
+            order = np.argsort(-scores, kind="stable")
+            order = order[scores[order] >= settings.score_thr]
+            masks, scores, boxes = masks[order], scores[order], boxes[order]
+        return Found(masks, scores, boxes, "; ".join(dict.fromkeys(filter(None, limits))))
+
+    def _view(self, grey: np.ndarray, flip: str) -> tuple[_View, str]:
+        """What the network sees of an image in one of its mirror images, and the limit that its proposals reach."""
+        frame, settings = grey.shape, self.card.proposals
+        before, after = (limit_by_area(limit, frame) for limit in (settings.nms_pre, settings.max_per_img))
+        proposals, objectness, *maps = self._run(
+            "proposals",
+            image=self._normalised(np.flip(grey, FLIPPED_DIMENSIONS[flip])),
+            frame=np.array(frame, np.float32),
+            before=np.array([before]),
+            after=np.array([after]),
+            min_score=np.array([settings.min_score], np.float32),
+            min_size=np.array([settings.min_size], np.float32),
+            iou=np.array([settings.iou_threshold], np.float32),
+        )
+        limit = limit_message(int((objectness >= LIKELY_OBJECTNESS).sum()), after, "rpn.max_per_img")
+        maps = dict(zip(self._maps, maps, strict=True))
+        boxes, scores = self._boxes(maps, proposals, frame)
+        settings = self.card.detections
+        kept = self._suppressed(boxes, scores, settings.iou_threshold, settings.score_thr)
+        kept = kept[: settings.max_per_img if settings.max_per_img > 0 else None]
+        return _View(flip, maps, mirrored_boxes(boxes[kept], flip, frame), scores[kept]), limit
+
+    def _normalised(self, grey: np.ndarray) -> np.ndarray:
+        """(1, 3, H, W) the network's input, whose sides are multiples of what the model asks for."""
+        given = self.card.normalisation
+        height, width = (-(-side // given.pad_to) * given.pad_to for side in grey.shape)
+        image = np.zeros((1, 3, height, width), np.float32)
+        image[..., : grey.shape[0], : grey.shape[1]] = (grey - np.float32(given.mean)) / np.float32(given.std)
+        return image
+
+    def _boxes(
+        self, maps: dict[str, np.ndarray], rois: np.ndarray, frame: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (N, 4) as the box branch corrects them, clipped to the frame, and their scores (N,)."""
+        if not len(rois):
+            return rois, np.zeros(0, np.float32)
+        parts = range(0, len(rois), ROIS_PER_RUN)
+        shape = np.array(frame, np.float32)
+        found = [self._run("boxes", rois=rois[at : at + ROIS_PER_RUN], frame=shape, **maps) for at in parts]
+        boxes, scores = zip(*found, strict=True)
+        return np.concatenate(boxes), np.concatenate(scores)
+
+    def _logits(self, maps: dict[str, np.ndarray], rois: np.ndarray) -> np.ndarray:
+        """Logits (N, S, S) of the masks in boxes (N, 4)."""
+        if not len(rois):
+            return np.zeros((0, 1, 1), np.float32)
+        parts = range(0, len(rois), MASKS_PER_RUN)
+        return np.concatenate([self._run("masks", rois=rois[at : at + MASKS_PER_RUN], **maps)[0] for at in parts])
+
+    def _suppressed(
+        self, boxes: np.ndarray, scores: np.ndarray, iou_threshold: float, min_score: float = -1.0
+    ) -> np.ndarray:
+        """Positions, best first, of boxes with scores above a least one that non-maximum suppression keeps."""
+        if not len(boxes):
+            return np.zeros(0, np.int64)
+        limits = {"min_score": np.array([min_score], np.float32), "iou": np.array([iou_threshold], np.float32)}
+        return self._run("suppression", boxes=boxes, scores=scores, **limits)[0]
+
+    def _run(self, graph: str, **inputs: np.ndarray) -> list[Any]:
+        return self._sessions[graph].run(None, inputs)

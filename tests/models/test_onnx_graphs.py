@@ -1,0 +1,86 @@
+"""A detector on ONNX Runtime finds what it finds on torch."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from semsize.detecting.archive import DetectionSettings, ModelArchive, ModelCard, Normalisation, ProposalSettings
+from semsize.detecting.onnx import OnnxEngine
+from semsize.structures.overlap import overlaps
+from tio2.models.onnx_graphs import NotExportableError, export_graphs
+
+DETECTIONS = {"score_thr": 0.05, "max_per_img": 30, "refine_boxes": True, "mask_scores": True}
+
+
+def card(flips):
+    return ModelCard(
+        licence="none",
+        weights_sha256="0" * 64,
+        config_sha256="0" * 64,
+        settings={},
+        bias_records={"records": []},
+        scales=(2.0,),
+        flips=tuple(flips),
+        normalisation=Normalisation(127.0, 128.0, 32),
+        proposals=ProposalSettings(200, 40, 0.7, 0.0, 0.1),
+        detections=DetectionSettings(0.05, 0.5, 30, 0.5, True, True),
+    )
+
+
+@pytest.fixture(scope="module")
+def model(build_model):
+    """A network of random weights in float32, whose outputs are far enough apart for an order of theirs."""
+
+    def edit(config):
+        config.update(type="DenseMaskRCNN", precision="float32")
+        config.test_cfg.rcnn.update(DETECTIONS)
+        config.test_cfg.rpn.update(min_score=0.1)
+
+    model = build_model(edit)
+    for layer in (model.rpn_head.rpn_cls, model.roi_head.bbox_head.fc_cls, model.roi_head.mask_head.conv_logits):
+        layer.weight.data *= 4
+    model.roi_head.mask_head.conv_logits.bias.data += 0.3
+    model.roi_head.bbox_head.fc_cls.bias.data[0] += 0.5
+    for weights in model.parameters():  # as a checkpoint that ships has them
+        weights.data = weights.data.half().float()
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def graphs(model):
+    return export_graphs(model)
+
+
+@pytest.mark.parametrize("flips", [[], ["horizontal"], ["vertical", "diagonal"]])
+@pytest.mark.parametrize("size", [(96, 128), (75, 61)])
+def test_boxes_scores_and_masks_are_torch_s(model, graphs, flips, size):
+    window = np.random.default_rng(0).uniform(0, 255, size).astype(np.float32)
+    model.test_cfg.flips = flips or None
+    (expected,) = model.find([window], 2.0)
+    (found,) = OnnxEngine(ModelArchive(card(flips), graphs), threads=1)([window], 2.0)
+    assert len(expected.masks) > 2
+    assert len(found.masks) == len(expected.masks)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
+    meeting = overlaps(found.masks, expected.masks)
+    same = meeting.first == meeting.second
+    areas = found.masks.areas, expected.masks.areas
+    shared = np.zeros(len(areas[0]))
+    shared[meeting.first[same]] = meeting.intersection_px[same]
+    filled = areas[1] > 0
+    assert (shared[filled] >= 0.98 * (areas[0] + areas[1] - shared)[filled]).all()
+
+
+def test_an_image_without_any_box_has_no_particle(graphs):
+    settings = dataclasses.replace(card([]), proposals=ProposalSettings(200, 40, 0.7, 0.0, 1.0))
+    (found,) = OnnxEngine(ModelArchive(settings, graphs), threads=1)([np.zeros((64, 64), np.float32)], 1.0)
+    assert len(found.masks) == len(found.scores) == len(found.boxes) == 0
+
+
+def test_several_classes_are_refused(build_model):
+    def edit(config):
+        config.roi_head.bbox_head.num_classes = 3
+
+    with pytest.raises(NotExportableError, match="3 classes"):
+        export_graphs(build_model(edit))

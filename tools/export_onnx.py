@@ -1,0 +1,45 @@
+"""Write a trained detector as one file that `semsize` uses on ONNX Runtime, without torch.
+
+python tools/export_onnx.py configs/tio2/light_nc.py checkpoints/light_nc.pth --out light_nc.semsize
+"""
+
+import argparse
+from pathlib import Path
+
+from semsize.cli import one_line_errors
+from tio2.cli import quiet_imports
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path, help="the config that the model was trained with")
+    parser.add_argument("checkpoint", type=Path, help="its weights")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write, .semsize")
+    licence = "what the weights may be used for, in one line (default: that of a shipped model)"
+    parser.add_argument("--licence", help=licence)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Load, export, write."""
+    arguments = parse_arguments()
+    with quiet_imports():
+        from mmengine.config import Config
+
+        from semsize.detecting.archive import write_archive
+        from semsize.measuring.inputs import InputError
+        from tio2.detector_source import licence_of
+        from tio2.engine import CheckpointError, ConfigError
+        from tio2.exporting import archive_of
+    with one_line_errors(CheckpointError, ConfigError, InputError, OSError), quiet_imports():
+        if not arguments.config.is_file():
+            raise ConfigError(f"config {arguments.config} does not exist; see configs/tio2 for those that do")
+        licence = arguments.licence or licence_of(arguments.checkpoint)
+        archive = archive_of(Config.fromfile(arguments.config), arguments.checkpoint, licence)
+        write_archive(arguments.out, archive)
+    print(f"written: {arguments.out}, {arguments.out.stat().st_size / 2**20:.1f} MiB, {archive.card.licence}")
+
+
+if __name__ == "__main__":
+    main()
