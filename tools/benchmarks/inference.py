@@ -82,7 +82,9 @@ def make_stock(config: Config) -> None:
 def stock(config: Config, checkpoint: Path) -> Callable[[Path], int]:
     """MMDetection's path: read, detect, paste into frames, encode, crop."""
     make_stock(config)
-    prepare = Compose(config.test_dataloader.dataset.pipeline)
+    (scale,) = config.model.test_cfg.scales  # MMDetection's own way: the pipeline enlarges
+    read, *others = config.test_dataloader.dataset.pipeline
+    prepare = Compose([read, {"type": "Resize", "scale_factor": scale}, *others])
     model = MODELS.build(config.model).eval()
     weights = torch.load(checkpoint, map_location="cpu", weights_only=True)
     model.load_state_dict(weights.get("state_dict", weights))
@@ -101,7 +103,7 @@ def ours(config: Config, checkpoint: Path) -> Callable[[Path], int]:
     """The path of tools/measure.py, up to its masks."""
     keep_freed_memory()
     detect = Detector(config, checkpoint)
-    return lambda path: len(detect([read_grey(path)])[0].masks)
+    return lambda path: len(detect(read_grey(path)).masks)
 
 
 def ours_in_float32(config: Config, checkpoint: Path) -> Callable[[Path], int]:
