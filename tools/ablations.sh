@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One row of the ablation table (docs/notebook/ablations.md): four folds of the real training images by ablations/light_base.py; begun again it goes on.
 #
-#   tools/ablations.sh base              # also: from_free from_emps no_pretraining frozen sem refined_masks anchors_late anchors_24_late
+#   tools/ablations.sh base              # also: from_one_scale from_emps no_pretraining frozen sem refined_masks anchors_late anchors_24_late
 #                                        # focus simulated paste
 #   tools/ablations.sh base 1            # with another training seed
 #   tools/ablations.sh flip              # also: mask_scores flip_scores nc flips box_nms scale_175 scale_2: base's weights, only tested
@@ -9,8 +9,8 @@
 #   tools/ablations.sh lite0             # also: soft_masks: two folds, from ImageNet, with anchors that learn faster
 #   tools/ablations.sh resnet50          # no folds: the paper's network in small, rendered scenes and both stages, tested on val
 #
-# It needs data/bam-tio2-sem, and work_dirs/light_rendered/epoch_10.pth (tools/train_models.sh) for all rows that do not say otherwise; from_free
-# and from_emps need light_free's and light_emps'. JOBS: folds at once (default: 1; on a GPU 4). Two rows side by side on two cores want
+# It needs data/bam-tio2-sem, and work_dirs/light_rendered/epoch_10.pth (tools/train_models.sh) for all rows that do not say otherwise;
+# from_one_scale and from_emps need light_one_scale's and light_emps'. JOBS: folds at once (default: 1; on a GPU 4). Two rows side by side on two cores want
 # OMP_NUM_THREADS=1 each: threads that wait for one another made steps two to eight times as long.
 # The table: tools/compare.py work_dirs/ablations/* --split cv --baseline work_dirs/ablations/base_0
 set -euo pipefail
@@ -63,7 +63,7 @@ only_test() {  # the base's weights
 
 case $row in
     base) ;;
-    from_free | from_emps) start=(--load-from "work_dirs/light_${row#from_}/epoch_10.pth") ;;
+    from_one_scale | from_emps) start=(--load-from "work_dirs/light_${row#from_}/epoch_10.pth") ;;
     frozen | no_pretraining | sem | refined_masks | focus) config=configs/tio2/ablations/light_$row.py ;;
     simulated) # 8 simulated images to a real one, as the paper's 622 to 77
         config=configs/tio2/ablations/light_simulated.py settings=("$sets.datasets.1.data_root=data/simulated/fold_{fold}/")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from semsize.structures.files import from_json, in_json, write_whole
+from semsize.structures.files import ZIP_ERRORS, from_json, in_json, write_whole
 
 GRAPHS = ("proposals", "boxes", "masks", "suppression")
 FORMAT = 1
@@ -149,7 +149,7 @@ def read_archive(path: Path) -> ModelArchive:
             is_same = isinstance(digests, dict) and digests.get(name) == hashlib.sha256(graph).hexdigest()
             _require(is_same, f"{name}{_ENDING} is not the graph whose SHA-256 {_MODEL_FILE} states")
         return ModelArchive(from_json(model, ModelCard, _MODEL_FILE), graphs)
-    except (ArchiveError, zipfile.BadZipFile, ValueError, RecursionError, NotImplementedError, RuntimeError) as cause:
+    except ZIP_ERRORS as cause:
         raise ArchiveError(
             f"{path}: this is no model that can be used ({cause}); export or download it again"
         ) from None

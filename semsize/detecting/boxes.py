@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from semsize.structures.overlap import meeting_boxes
+
 LIKELY_OBJECTNESS = 0.5
 """Objectness from which a proposal that a limit cuts off may be a particle; background always fills the limit."""
 
@@ -43,13 +45,25 @@ def mirrored_boxes(boxes: Boxes, flip: str, image_shape: tuple[int, int]) -> Box
     return mirrored
 
 
-def box_overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU (M, K) of boxes (M, 4) with boxes (K, 4); 0 where both have no area."""
-    low = np.maximum(first[:, None, :2], second[:, :2])
-    extent = np.maximum(np.minimum(first[:, None, 2:], second[:, 2:]) - low, 0)
-    shared = extent[..., 0] * extent[..., 1]
-    areas = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (first, second)]
-    return shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-6)
+def best_overlaps(first: np.ndarray, second: np.ndarray, least_iou: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which boxes (M, 4) have an IoU of at least `least_iou`, above 0, with one of boxes (K, 4), and with which most.
+
+    Returns:
+        Positions (P,) in the first, each once, and in the second; the first of several that overlap equally.
+
+    >>> best_overlaps(np.array([[0, 0, 4, 4], [9, 9, 10, 10]]), np.array([[0, 0, 2, 2], [1, 0, 4, 4]]), 0.5)
+    (array([0]), array([1]))
+    """
+    pixels = [np.column_stack([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])]) for boxes in (first, second)]
+    i, j = meeting_boxes(*pixels)
+    extent = np.maximum(np.minimum(first[i, 2:], second[j, 2:]) - np.maximum(first[i, :2], second[j, :2]), 0)
+    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (first, second)]
+    shared = extent.prod(axis=1)
+    iou = shared / np.maximum(areas[0][i] + areas[1][j] - shared, 1e-6)
+    order = np.lexsort((j, -iou, i))
+    order = order[iou[order] >= least_iou]
+    chosen = order[np.unique(i[order], return_index=True)[1]]
+    return i[chosen], j[chosen]
 
 
 def fuse_views(
@@ -77,9 +91,8 @@ def fuse_views(
     best = np.zeros((len(boxes), len(particles)), np.float32)
     weighted, weights = np.zeros_like(particles), np.zeros((len(particles), 1), np.float32)
     for view, (view_boxes, view_scores) in enumerate(zip(boxes, scores, strict=True)):
-        overlap = box_overlaps(view_boxes, particles)  # (M, K)
-        same = overlap.max(axis=1) >= iou_threshold
-        particle, score = overlap.argmax(axis=1)[same], view_scores[same]
+        same, particle = best_overlaps(view_boxes, particles, iou_threshold)
+        score = view_scores[same]
         np.maximum.at(best[view], particle, score)
         np.add.at(weighted, particle, view_boxes[same] * score[:, None])
         np.add.at(weights, particle, score[:, None])

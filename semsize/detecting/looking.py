@@ -43,8 +43,8 @@ DIAMETER_OCTAVES = 1.6
 SURE_SCORE = 0.3
 """Score from which a particle counts for that decision."""
 
-TILE_PX, OVERLAP_PX = 2560, 320
-"""Side of the tiles of a large image, and what they share at least, in the network's input: 2 GB of feature maps."""
+TILE_PX, OVERLAP_PX = 3200, 320
+"""Side of the tiles of a large image, and what they share at least, in the network's input; 2048 x 1536 px are one."""
 
 
 @dataclass(frozen=True, eq=False)

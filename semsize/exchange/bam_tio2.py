@@ -6,7 +6,6 @@ at them we infer: green is fully imaged, blue partly hidden, red unusable.
 
 import shutil
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ import numpy as np
 
 from semsize.sem import read_grey, read_pixel_size
 from semsize.structures import CroppedMasks, assign_states, image_record, particle_record
+from semsize.structures.files import ZIP_ERRORS
 
 SPLITS = {
     "train": (
@@ -88,11 +88,13 @@ def unpack(source: Path, target: Path) -> Path:
                 unpacked.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as packed, unpacked.open("wb") as stream:
                     shutil.copyfileobj(packed, stream)
+    except BamArchiveError:
+        raise
     except OSError as cause:
         raise BamArchiveError(
             f"{source}: cannot be read ({cause.strerror}); give the archive's folder or zip"
         ) from None
-    except (zipfile.BadZipFile, zlib.error, EOFError) as cause:
+    except ZIP_ERRORS as cause:
         raise BamArchiveError(f"{source}: no sound zip ({cause}); download it again") from None
     for wanted in (_IMAGES, _MASKS):
         if not (target / wanted).is_dir():

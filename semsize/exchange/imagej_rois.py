@@ -2,7 +2,6 @@
 
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from semsize.exchange.source import (
     files_below,
 )
 from semsize.exchange.which_picture import ImageFolder
+from semsize.structures.files import ZIP_ERRORS
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.polygons import ShapeError
 from semsize.structures.states import STATES
@@ -31,8 +31,6 @@ GROUPS = (*STATES, IGNORE)
 _TYPES = roifile.ROI_TYPE
 _OUTLINED = (_TYPES.POLYGON, _TYPES.FREEHAND, _TYPES.TRACED)
 _LARGEST_ROI_BYTES = 64 << 20
-# what Python's zipfile lets through: also of encrypted entries, unknown compression, cut streams and odd dates
-_ZIP_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
 _DECORATION = re.compile(r"(^rois?[-_ ]?(set)?[-_ ])|([-_ .]rois?[-_ ]?(set)?$)", re.IGNORECASE)
 _NUMBERING = re.compile(r"[-_ .]*\d[\d\-_ .]*$")
 
@@ -152,7 +150,7 @@ def _rois(path: Path, image: SourceImage, account: Account) -> Iterator[tuple[st
             yield path.stem, path.read_bytes()
             return
         archive = zipfile.ZipFile(path)
-    except _ZIP_ERRORS as error:
+    except (OSError, *ZIP_ERRORS) as error:
         image.trouble = f"{path.name} cannot be read ({error}): save it again"
         return
     with archive:
@@ -161,7 +159,7 @@ def _rois(path: Path, image: SourceImage, account: Account) -> Iterator[tuple[st
                 if entry.file_size > _LARGEST_ROI_BYTES:
                     raise zipfile.BadZipFile(f"it would be {entry.file_size} bytes large")
                 data = archive.read(entry)
-            except _ZIP_ERRORS as error:
+            except (OSError, *ZIP_ERRORS) as error:
                 account.leave_out(image, "their zip entry is damaged", f"{path.name}: {entry.filename}", f" ({error})")
             else:
                 yield Path(entry.filename).stem, data
@@ -177,7 +175,7 @@ def _is_other_archive(path: Path, account: Account) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except _ZIP_ERRORS:  # a single ROI, or what its image's trouble will say
+    except (OSError, *ZIP_ERRORS):  # a single ROI, or what its image's trouble will say
         return False
     if not entries or any(map(_is_roi, entries)):
         return False

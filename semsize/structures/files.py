@@ -8,10 +8,15 @@ import os
 import re
 import types
 import typing
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
+
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
+"""What Python's zipfile raises of damaged files: also of encrypted entries, unknown compression and odd dates."""
 
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 

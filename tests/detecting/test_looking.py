@@ -71,6 +71,23 @@ def test_a_field_of_6000_px_has_each_particle_exactly_once_in_tiles():
     np.testing.assert_array_equal(found.boxes, whole.boxes[order])
 
 
+def test_a_usual_frame_is_looked_at_whole_and_a_large_one_in_tiles():
+    windows = []
+
+    def engine(given, _):
+        windows.extend(window.shape for window in given)
+        return [
+            Found(CroppedMasks.empty(w.shape), np.zeros(0, np.float32), np.zeros((0, 4), np.float32)) for w in given
+        ]
+
+    look(np.zeros((1536, 2048), np.float32), engine, Looking((1.5,)))
+    assert windows == [(1536, 2048)]
+    windows.clear()
+    look(np.zeros((3072, 4096), np.float32), engine, Looking((1.5,)))
+    assert len(windows) > 1
+    assert max(height * width * 1.5**2 for height, width in windows) <= 3200**2
+
+
 def test_masks_that_only_tiles_edges_show_are_counted():
     field = np.zeros((300, 300), np.float32)
     field[20:280, 20:280] = 1

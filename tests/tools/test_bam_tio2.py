@@ -281,6 +281,20 @@ def test_a_zip_of_something_else_is_named(tmp_path):
         convert(tmp_path / "other.zip", tmp_path / "out")
 
 
+def test_an_encrypted_zip_is_named(archive, tmp_path):
+    path = zipped(archive, tmp_path / "locked.zip")
+    content = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # of each file's two headers
+        at = content.find(mark)
+        while at >= 0:
+            content[at + flags] |= 1
+            at = content.find(mark, at + 1)
+    path.write_bytes(content)
+    with pytest.raises(SystemExit, match=r"locked\.zip: no sound zip \(.*encrypted"):
+        convert(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_failed_run_keeps_what_an_earlier_one_wrote(archive, tmp_path):
     convert(archive, tmp_path / "out")
     before = contents(tmp_path / "out")

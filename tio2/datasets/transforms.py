@@ -42,7 +42,7 @@ class RandomRescale(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Scale by the drawn factor with MMDetection's Resize."""
         factor = self.draw_factor()
-        return Resize(scale_factor=factor, interpolation="area" if factor < 1 else "bilinear").transform(results)
+        return Resize(scale_factor=factor, interpolation=_interpolation(factor)).transform(results)
 
 
 @TRANSFORMS.register_module()
@@ -99,8 +99,7 @@ class RandomScaledCrop(BaseTransform):
             width if whole[1] == window[1] else max(1, round(whole[1] * across)),
             height if whole[0] == window[0] else max(1, round(whole[0] * down)),
         )
-        interpolation = "area" if min(down, across) < 1 else "bilinear"  # as semsize.detecting.looking shows images
-        return Resize(scale=size, keep_ratio=False, interpolation=interpolation).transform(cut)
+        return Resize(scale=size, keep_ratio=False, interpolation=_interpolation(min(down, across))).transform(cut)
 
 
 class _CropOver(RandomCrop):
@@ -119,6 +118,11 @@ class _CropOver(RandomCrop):
         first = np.random.uniform(self.point - self.crop_size[::-1], self.point)
         down, across = np.clip(np.round(first), 0, margin).astype(int)
         return int(down), int(across)
+
+
+def _interpolation(factor: float) -> str:
+    """As `semsize.detecting.looking.enlarged` shows images in tests: interpolated, or averaged over areas below 1."""
+    return "area" if factor < 1 else "bilinear"
 
 
 def _checked_range(name: str, ratio_range: tuple[float, float]) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """What looking at an image at several scales gains, from tests of one model at one scale each.
 
 for s in 0.375 0.75 1.5; do
-  python tools/test.py configs/tio2/light_free.py checkpoints/light_free.pth --data data/emps --work-dir work_dirs/x$s \
-      --cfg-options model.test_cfg.scales=[$s] model.test_cfg.flips=None
+  python tools/test.py configs/tio2/light_one_scale.py checkpoints/light_free.pth --data data/emps \
+      --work-dir work_dirs/x$s --cfg-options model.test_cfg.scales=[$s] model.test_cfg.flips=None
 done
 python tools/benchmarks/scales.py data/emps/annotations/val.json 0.375=work_dirs/x0.375/emps-val \
     0.75=work_dirs/x0.75/emps-val 1.5=work_dirs/x1.5/emps-val --beside mirror=work_dirs/mirror/emps-val
