@@ -19,7 +19,7 @@ SEMSIZE = {  # room: rooms of semsize that it may import
     "detecting": {"structures", "sem"},
     "visibility": {"structures", "metrology"},
     "measuring": {"structures", "sem", "exchange", "metrology", "detecting"},
-    "correcting": {"structures", "exchange", "measuring"},
+    "correcting": {"structures", "sem", "exchange", "measuring"},
     "programs": {"structures", "exchange", "metrology", "synthesis", "measuring", "cli"},
 }
 PLAIN = {"agglomerates": set(), "baselines": set(), "reporting": set()}  # rooms of tio2 without torch

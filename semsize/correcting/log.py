@@ -54,13 +54,7 @@ class CorrectionLog:
         """
         self.path, self.corrections = Path(path), corrections
         self.torn = 0  # unfinished lines that were put aside
-        self._header = {
-            "format": LOG_FORMAT,
-            "image": _name(image, "image"),
-            "sha256": sha256,
-            "size": list(corrections.image_shape),
-            "outlines_sha256": hashlib.sha256(repr(sorted(corrections.outlines.items())).encode()).hexdigest(),
-        }
+        self._header = _header_of(corrections, image, sha256)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self._beside("lock"), self.path)
@@ -131,20 +125,7 @@ class CorrectionLog:
 
     def _replay(self) -> None:
         """Do what the log says, put an unfinished last line aside; a log without a line is begun."""
-        whole, half = 0, b""
-        with self.path.open("rb") as stream:
-            for number, line in enumerate(iter(lambda: stream.readline(MOST_LINE_BYTES), b""), 1):
-                if not line.endswith(b"\n"):
-                    half = line
-                    break
-                try:
-                    self._do_line(number, json.loads(line))
-                except CorrectionError as cause:
-                    raise CorrectionError(f"{self.path}: line {number}: {cause}") from None
-                except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                    fault = "is no operation; put the log aside, or mend that line"
-                    raise CorrectionError(f"{self.path}: line {number} {fault}") from None
-                whole += len(line)
+        whole, half = _done_lines(self.path, self.corrections, self._header)
         if half:
             self._put_aside(half, whole)
         if whole == 0:
@@ -163,36 +144,78 @@ class CorrectionLog:
         os.fsync(self._stream.fileno())
         self.torn += 1
 
-    def _do_line(self, number: int, record: Any) -> None:
-        if number == 1:
-            self._check_header(record)
-        else:
-            sides = _from_json(record["before"]), _from_json(record["after"])
-            self._do(record["kind"], Operation(record["kind"], *sides))
-
-    def _check_header(self, record: Any) -> None:
-        if not isinstance(record, dict) or record.get("format") != LOG_FORMAT:
-            raise CorrectionError("the log is of another version of this program; put it aside to begin anew")
-        if record.get("sha256") != self._header["sha256"] or record.get("size") != self._header["size"]:
-            raise CorrectionError("the log is of another image than this file; put it aside to begin anew")
-        if record.get("outlines_sha256") != self._header["outlines_sha256"]:
-            raise CorrectionError("the log is of other outlines of this image; put it aside to begin anew")
-
-    def _do(self, kind: str, change: Operation) -> None:
-        corrections = self.corrections
-        if kind not in ("undo", "redo"):
-            corrections.apply(change)
-            return
-        wanted = corrections.last_done().inverse() if kind == "undo" else corrections.last_undone()
-        if (wanted.before, wanted.after) != (change.before, change.after):
-            raise CorrectionError(f"{kind} of another operation than the last one; put the log aside to begin anew")
-        corrections.undo() if kind == "undo" else corrections.redo()
-
     def _beside(self, ending: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{ending}")
 
     def _unwritable(self, cause: OSError) -> CorrectionError:
         return CorrectionError(f"{self.path}: cannot be written ({cause.strerror}); free space or check the folder")
+
+
+def read_log(path: str | Path, corrections: Corrections, *, image: str, sha256: str) -> Corrections:
+    """The outlines that a detector gave, changed to what a log says, which is left as it is; without a log as given.
+
+    An unfinished last line, of a writer that is at it or was killed, does not count. Arguments and errors are those of
+    `CorrectionLog`.
+    """
+    path = Path(path)
+    if path.is_file():
+        try:
+            _done_lines(path, corrections, _header_of(corrections, image, sha256))
+        except OSError as cause:
+            raise CorrectionError(f"{path}: cannot be read ({cause.strerror}); check the file") from None
+    return corrections
+
+
+def _header_of(corrections: Corrections, image: str, sha256: str) -> dict[str, Any]:
+    return {
+        "format": LOG_FORMAT,
+        "image": _name(image, "image"),
+        "sha256": sha256,
+        "size": list(corrections.image_shape),
+        "outlines_sha256": hashlib.sha256(repr(sorted(corrections.outlines.items())).encode()).hexdigest(),
+    }
+
+
+def _done_lines(path: Path, corrections: Corrections, header: dict[str, Any]) -> tuple[int, bytes]:
+    """Do what the whole lines of a log say; the number of their bytes, and an unfinished last line."""
+    whole, half = 0, b""
+    with path.open("rb") as stream:
+        for number, line in enumerate(iter(lambda: stream.readline(MOST_LINE_BYTES), b""), 1):
+            if not line.endswith(b"\n"):
+                half = line
+                break
+            try:
+                record = json.loads(line)
+                _check_header(record, header) if number == 1 else _do(corrections, record)
+            except CorrectionError as cause:
+                raise CorrectionError(f"{path}: line {number}: {cause}") from None
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                fault = "is no operation; put the log aside, or mend that line"
+                raise CorrectionError(f"{path}: line {number} {fault}") from None
+            whole += len(line)
+    return whole, half
+
+
+def _check_header(record: Any, header: dict[str, Any]) -> None:
+    if not isinstance(record, dict) or record.get("format") != LOG_FORMAT:
+        raise CorrectionError("the log is of another version of this program; put it aside to begin anew")
+    if record.get("sha256") != header["sha256"] or record.get("size") != header["size"]:
+        raise CorrectionError("the log is of another image than this file; put it aside to begin anew")
+    if record.get("outlines_sha256") != header["outlines_sha256"]:
+        raise CorrectionError("the log is of other outlines of this image; put it aside to begin anew")
+
+
+def _do(corrections: Corrections, record: dict[str, Any]) -> None:
+    """Do what a line says."""
+    kind = record["kind"]
+    change = Operation(kind, _from_json(record["before"]), _from_json(record["after"]))
+    if kind not in ("undo", "redo"):
+        corrections.apply(change)
+        return
+    wanted = corrections.last_done().inverse() if kind == "undo" else corrections.last_undone()
+    if (wanted.before, wanted.after) != (change.before, change.after):
+        raise CorrectionError(f"{kind} of another operation than the last one; put the log aside to begin anew")
+    corrections.undo() if kind == "undo" else corrections.redo()
 
 
 def _name(text: str, what: str) -> str:

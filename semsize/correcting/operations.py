@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from semsize.correcting.shapes import CorrectionError, cut, joined, without
-from semsize.structures.annotations import AnnotationError, dataset, particle_record, rle_area
+from semsize.structures.annotations import AnnotationError, particle_record, rle_area
 from semsize.structures.masks import CroppedMasks, Placed
 from semsize.structures.rle import Rle, encode_crops
 from semsize.structures.states import STATES, neighbour_pairs
@@ -197,19 +197,16 @@ class Corrections:
             raise CorrectionError("nothing is left to redo")
         return self.undone[-1]
 
-    def annotations(self, image: Mapping[str, Any]) -> dict[str, Any]:
-        """The particles for `corrections.json`, under their ids; what is none is left out and counted in `info`.
+    def touched(self) -> set[int]:
+        """Ids of outlines that an operation put in or changed, and that was not taken back."""
+        return {number for operation in self.done for number in operation.after}
 
-        Args:
-            image: its record, see `image_record`.
-        """
-        kept = {number: outline for number, outline in sorted(self.outlines.items()) if outline.is_particle}
-        records = [
-            particle_record(id=number, image_id=image["id"], rle=self.rle(number), state=outline.state)
-            for number, outline in kept.items()
+    def particle_records(self, numbers: Iterable[int], *, image_id: int, first_id: int) -> list[dict[str, Any]]:
+        """Records of some outlines for `corrections.json`, with ids from `first_id` on."""
+        return [
+            particle_record(id=id, image_id=image_id, rle=self.rle(number), state=self.outlines[number].state)
+            for id, number in enumerate(numbers, first_id)
         ]
-        info = {"operations": len(self.done), "not_particles": len(self.outlines) - len(kept)}
-        return dataset([image], records, info)
 
     def _change(self, operation: Operation) -> None:
         for number in operation.before.keys() - operation.after.keys():

@@ -1,4 +1,4 @@
-"""From what a person draws to pixels: polygon, ellipse, brush, and the cut of a mask along a line.
+"""From what a person draws to pixels: polygon, ellipse, brush stroke, and the cut of a mask along a line.
 
 Coordinates are x, y in pixels, pixel centres at integers + 0.5. A mask is a placed crop: (h, w) of uint8 0/1 and the
 (row, column) of its first pixel.
@@ -16,6 +16,11 @@ from semsize.structures.rle import polygons_to_rles
 
 MOST_POINTS = 20_000
 """Corners of a polygon or of a line that are accepted."""
+
+LARGEST_BRUSH_PX = 500
+
+MOST_PAINTED_PX = 2**25
+"""Pixels that are looked at for one brush stroke, summed over its straight parts."""
 
 SMALLEST_PART_PX = 4
 """Pixels of a part below which a cut does not make it an outline of its own."""
@@ -75,6 +80,51 @@ def ellipse_mask(
     along, across = right * np.cos(turn) + down * np.sin(turn), down * np.cos(turn) - right * np.sin(turn)
     inside = (along / radii[0]) ** 2 + (across / radii[1]) ** 2 <= 1
     return _filled(clip(inside.astype(np.uint8), (int(first[0]), int(first[1])), image_shape), "the ellipse")
+
+
+def stroke_mask(path: Sequence[Sequence[float]], radius: float, image_shape: tuple[int, int]) -> Placed:
+    """Pixels whose centre is no further than `radius` px from a line, clipped to the image: what a round brush paints.
+
+    Args:
+        path: (K, 2) of x, y, K from 1; neighbouring points are joined by straight lines.
+        radius: of the brush in px, above 0.
+        image_shape: (H, W).
+
+    Raises:
+        CorrectionError: the points are no line, the stroke is too long for its brush, or no pixel is painted.
+
+    >>> int(stroke_mask([(2, 2), (6, 2)], 2, (9, 9))[0].sum())
+    28
+    """
+    points = _points(path, 1, "a brush stroke")
+    if not 0 < radius <= LARGEST_BRUSH_PX:
+        raise CorrectionError(f"a brush has a radius above 0 and up to {LARGEST_BRUSH_PX} px; choose another size")
+    low, high = points.min(axis=0) - radius, points.max(axis=0) + radius
+    first = np.clip(np.floor(low[::-1]), 0, image_shape).astype(int)
+    stop = np.clip(np.ceil(high[::-1]) + 1, 0, image_shape).astype(int)
+    frame = np.zeros(np.maximum(stop - first, 0), np.uint8)
+    ends = np.concatenate([points[:1], points[:-1]]), points
+    lengths = np.abs(ends[1] - ends[0]) + 2 * radius + 2
+    if lengths.prod(axis=1).sum() > MOST_PAINTED_PX:
+        raise CorrectionError("the brush stroke is too long; paint shorter ones")
+    for start, end in zip(*ends, strict=True):
+        _paint(frame, first, start, end, radius)
+    return _filled(tighten(frame, (int(first[0]), int(first[1]))), "the brush stroke")
+
+
+def _paint(frame: np.ndarray, first: np.ndarray, start: np.ndarray, end: np.ndarray, radius: float) -> None:
+    """Set the pixels of a frame, whose first one is at (row, column) `first`, near the straight line of two points."""
+    low = np.floor(np.minimum(start, end) - radius)[::-1].astype(int) - first
+    high = np.ceil(np.maximum(start, end) + radius)[::-1].astype(int) + 1 - first
+    (top, left), (bottom, right) = np.maximum(low, 0), np.minimum(high, frame.shape)
+    if top >= bottom or left >= right:
+        return
+    down = np.arange(top, bottom)[:, None] + first[0] + 0.5 - start[1]
+    across = np.arange(left, right)[None, :] + first[1] + 0.5 - start[0]
+    x, y = end - start
+    share = np.clip((across * x + down * y) / max(x * x + y * y, 1e-12), 0, 1)
+    near = (across - share * x) ** 2 + (down - share * y) ** 2 <= radius**2
+    frame[top:bottom, left:right] |= near.astype(np.uint8)
 
 
 def joined(masks: Sequence[Placed]) -> Placed:

@@ -7,7 +7,7 @@ import sys
 import pytest
 from correcting_scenes import SHAPE, corrections
 
-from semsize.correcting import CorrectionError, CorrectionLog, Operation, Outline
+from semsize.correcting import CorrectionError, CorrectionLog, Operation, Outline, read_log
 from semsize.correcting.shapes import ellipse_mask
 
 SHA = "ab" * 32
@@ -37,6 +37,20 @@ def test_a_replay_gives_the_outlines_with_all_that_can_be_undone(tmp_path):
     with opened(tmp_path / "log") as log:
         assert log.corrections == state
         assert log.torn == 0
+
+
+def test_reading_gives_what_a_writer_has_put_down_and_changes_no_byte(tmp_path):
+    path = tmp_path / "log"
+    assert read_log(path, corrections(), image=NAME, sha256=SHA) == corrections()
+    state = written(path)
+    with opened(path), path.open("ab") as stream:
+        stream.write(b'{"time":')
+        stream.flush()
+        content = path.read_bytes()
+        assert read_log(path, corrections(), image=NAME, sha256=SHA) == state
+        assert path.read_bytes() == content
+    with pytest.raises(CorrectionError, match="another image"):
+        read_log(path, corrections(), image=NAME, sha256="cd" * 32)
 
 
 def test_a_name_brings_no_line_into_the_log(tmp_path):

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 import semsize.correcting.operations
 import semsize.correcting.shapes
 from semsize.correcting import CorrectionError, Operation, Outline
-from semsize.correcting.shapes import cut, ellipse_mask, joined, polygon_mask, without
-from semsize.structures import image_record, read_annotations, write_annotations
+from semsize.correcting.shapes import cut, ellipse_mask, joined, polygon_mask, stroke_mask, without
 from semsize.structures.masks import CroppedMasks
 
 
@@ -123,6 +122,26 @@ def test_a_polygon_of_whole_pixels_and_an_ellipse_are_their_closed_forms():
     assert (turned == full(ellipse_mask((20, 15), (4, 9), SHAPE))).all()
 
 
+POINTS = st.lists(st.tuples(st.floats(-5, 45), st.floats(-5, 35)), min_size=1, max_size=4)
+
+
+@given(POINTS, st.floats(0.8, 6))
+@settings(max_examples=40, deadline=None)
+def test_a_stroke_is_what_its_brush_covers_on_the_way(path, radius):
+    rows, columns = np.mgrid[:30, :40] + 0.5
+    nearest = np.full(SHAPE, np.inf)
+    for (x, y), (to_x, to_y) in zip([path[0], *path], path, strict=False):
+        for share in np.linspace(0, 1, 400):
+            at = np.hypot(rows - y - share * (to_y - y), columns - x - share * (to_x - x))
+            nearest = np.minimum(nearest, at)
+    try:
+        painted = full(stroke_mask(path, radius, SHAPE)) > 0
+    except CorrectionError:
+        painted = np.zeros(SHAPE, bool)
+    assert not ((nearest <= radius - 1e-9) & ~painted).any()
+    assert not (painted & (nearest > radius + 0.01)).any()  # the 400 steps are no further than 0.13 px apart
+
+
 def test_a_large_ellipse_has_its_area():
     mask, _ = ellipse_mask((500, 400), (300, 150), (800, 1000), 25)
     assert mask.sum() == pytest.approx(np.pi * 300 * 150, rel=1e-3)
@@ -154,6 +173,11 @@ def test_a_brush_adds_and_takes_exactly_its_pixels(x, y, radius):
         lambda _: ellipse_mask((-50, 0), (2, 2), SHAPE),
         lambda _: ellipse_mask((5, 5), (0, 2), SHAPE),
         lambda _: ellipse_mask((5, 5), (1e30, 2), SHAPE),
+        lambda _: stroke_mask([], 3, SHAPE),
+        lambda _: stroke_mask([(2, 2)], float("nan"), SHAPE),
+        lambda _: stroke_mask([(2, 2)], 1e6, SHAPE),
+        lambda _: stroke_mask([(0, 0), (9e6, 9e6)], 3, SHAPE),
+        lambda _: stroke_mask([(0, 0), (40, 30)] * 9999, 400, SHAPE),
         lambda s: s.delete([7]),
         lambda s: s.delete([]),
         lambda s: s.push(1, ellipse_mask((8, 8), (30, 30), SHAPE), adds=False),
@@ -175,17 +199,13 @@ def test_what_cannot_be_done_is_refused_in_one_line_and_changes_nothing(make):
     assert state == corrections()
 
 
-def test_corrections_go_through_the_annotation_file_and_back(tmp_path):
+def test_touched_is_what_an_operation_changed_and_was_not_taken_back():
     state = corrections()
-    state.apply(state.mark([2], is_particle=False))
-    state.apply(state.split(3, [(27, 10), (27, 29)]))
-    state.apply(state.restate([4], "complete"))
-    record = image_record(id=1, file_name="a.png", height=30, width=40)
-    write_annotations(tmp_path / "corrections.json", state.annotations(record))
-    data = read_annotations(tmp_path / "corrections.json")
-    read = {one["id"]: Outline(one["segmentation"]["counts"], one["state"]) for one in data["annotations"]}
-    assert read == {number: outline for number, outline in state.outlines.items() if number != 2}
-    assert data["info"] == {"operations": 3, "not_particles": 1}
+    state.apply(state.merge([1, 2]))
+    state.apply(state.restate([3], "complete"))
+    assert state.touched() == {3, 4}
+    state.undo()
+    assert state.touched() == {4}
 
 
 @pytest.mark.parametrize("module", [semsize.correcting.operations, semsize.correcting.shapes])

@@ -1,0 +1,227 @@
+"""A results folder opened for correcting: its images, their outlines as detected and as corrected, `corrections.json`.
+
+Nothing of the measurement is written to. Beside its record stands the folder `corrections`, with a log for each image
+that was corrected and a file for each scale bar that was drawn over.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semsize.correcting.drawn_scale import DrawnScale, read_scale_file, write_scale
+from semsize.correcting.log import CorrectionLog, read_log
+from semsize.correcting.operations import Corrections
+from semsize.correcting.shapes import CorrectionError
+from semsize.measuring.inputs import ImageFile, InputError
+from semsize.measuring.record import MeasuredImage, read_record
+from semsize.measuring.results_folder import ImageResult, ResultsFolder
+from semsize.sem import SEMReadError
+from semsize.structures import dataset, image_record, write_annotations
+from semsize.structures.files import file_sha256
+
+FOLDER = "corrections"
+FILE = "corrections.json"
+MOST_SHOWN_PX = 2**27
+"""Pixels of the largest image that the page shows."""
+
+
+@dataclass(frozen=True)
+class DetectedImage:
+    """An image of a measurement; the page asks for it by its number."""
+
+    number: int  # from 1, in the record's order
+    measured: MeasuredImage  # what the record says of it
+
+    @property
+    def file(self) -> ImageFile:
+        """The image, as the measurement names it."""
+        return ImageFile(Path(self.measured.path), self.measured.image)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the file, data bars included."""
+        return self.measured.rows, self.measured.columns
+
+
+class CorrectedResults:
+    """A measurement's results with the corrections that stand beside them."""
+
+    def __init__(self, folder: str | Path, roots: Sequence[str | Path] = ()):
+        """Read the record.
+
+        Args:
+            folder: of the results.
+            roots: folders below which image files may lie; none is read without them.
+
+        Raises:
+            CorrectionError: there is no measurement.
+        """
+        self.folder, self.roots = Path(folder), [Path(root) for root in roots]
+        self._parts = ResultsFolder(folder)
+        try:
+            self.record = read_record(self.folder / "record.json")
+        except InputError as cause:
+            raise CorrectionError(f"{cause}; correct takes the --out folder of a measurement") from None
+        self.images = [DetectedImage(number, entry) for number, entry in enumerate(self.record.images, 1)]
+
+    def image(self, number: Any) -> DetectedImage:
+        """The image of a number.
+
+        Raises:
+            CorrectionError: there is none.
+        """
+        if type(number) is not int or not 1 <= number <= len(self.images):
+            raise CorrectionError(f"there is no image {number!r}; load the page anew")
+        return self.images[number - 1]
+
+    def detected(self, image: DetectedImage) -> ImageResult:
+        """What was found, or drawn, in an image before any correction.
+
+        Raises:
+            CorrectionError: it is missing, damaged or of other contents of the image file.
+        """
+        result = self._parts.read_result(image.file)
+        if result is None or result.sha256 != image.measured.sha256 or result.file_shape != image.shape:
+            missing = f"{self._parts.part(image.file)}: no result of {image.file.name} as the record has it"
+            raise CorrectionError(f"{missing}; measure again")
+        return result
+
+    def log_path(self, image: DetectedImage) -> Path:
+        """Where the image's corrections are kept."""
+        return self.folder / FOLDER / f"{image.file.key}.jsonl"
+
+    def corrected(self, image: DetectedImage, result: ImageResult | None = None) -> Corrections:
+        """Outlines of an image as its log has them, ids of detected ones as in `particles.csv`.
+
+        `result` is what `detected` gave, where that is known.
+
+        Raises:
+            CorrectionError: the log is damaged or of another image; see `detected`.
+        """
+        result = self.detected(image) if result is None else result
+        return read_log(self.log_path(image), _as_detected(result), **_identity(image))
+
+    def open_log(self, image: DetectedImage, result: ImageResult) -> CorrectionLog:
+        """The log of an image, to go on with; raises as `CorrectionLog`."""
+        return CorrectionLog(self.log_path(image), _as_detected(result), **_identity(image))
+
+    def scale(self, image: DetectedImage) -> DrawnScale | None:
+        """The scale bar that was drawn over; None where none was, or where the pixel size is known without."""
+        return None if image.measured.pixel_size_nm is not None else read_scale_file(self._scale_path(image))
+
+    def keep_scale(self, image: DetectedImage, scale: DrawnScale) -> None:
+        """Keep a scale bar.
+
+        Raises:
+            CorrectionError: the pixel size is known, or the disk is full.
+        """
+        if image.measured.pixel_size_nm is not None:
+            source = f"{image.measured.pixel_size_nm:.6g} nm from {image.measured.pixel_size_source}"
+            raise CorrectionError(f"the pixel size of {image.file.name} is known, {source}; no scale bar is needed")
+        write_scale(self._scale_path(image), scale)
+
+    def _scale_path(self, image: DetectedImage) -> Path:
+        return self.folder / FOLDER / f"{image.file.key}.scale.json"
+
+    def grey(self, image: DetectedImage) -> np.ndarray:
+        """(H, W) uint8 grey levels of the image file, data bars included, stretched as they were measured.
+
+        Raises:
+            CorrectionError: the file is not the one that was measured, lies elsewhere than below the roots, or is too
+                large to be shown.
+        """
+        if image.shape[0] * image.shape[1] > MOST_SHOWN_PX:
+            raise CorrectionError(f"{image.file.name}: has too many pixels for the page; cut it and measure the parts")
+        path = self._picture(image)
+        try:
+            grey = self.record.settings.read(path).grey
+            unchanged = file_sha256(path) == image.measured.sha256
+        except (SEMReadError, OSError) as cause:
+            raise CorrectionError(str(cause).splitlines()[0]) from None
+        if not unchanged or grey.shape != image.shape:
+            raise CorrectionError(f"{path}: changes while it is read; wait, and load the image anew")
+        return np.rint(grey).astype(np.uint8)
+
+    def _picture(self, image: DetectedImage) -> Path:
+        """The image's file: where the record says, or under its name below one of the roots; only with its SHA-256."""
+        name = image.file.name
+        candidates = [image.file.path, *(root / name for root in self.roots)]
+        allowed = [path for path in candidates if _is_below(path, self.roots)]
+        for path in allowed:
+            try:
+                if file_sha256(path) == image.measured.sha256:
+                    return path
+            except OSError:
+                continue
+        if any(path.is_file() for path in allowed):
+            raise CorrectionError(f"{name}: its file is another than was measured; bring it back, or measure again")
+        raise CorrectionError(f"{name}: not found below the folders given; name its folder with --images")
+
+    def write_annotations(self) -> Path:
+        """Write `corrections.json`: all images, and of each the outlines that count.
+
+        Raises:
+            CorrectionError: a log or a part is damaged, or the disk is full.
+        """
+        records, particles, operations, left_out = [], [], 0, 0
+        for image in self.images:
+            result = self.detected(image)
+            corrections = self.corrected(image, result)
+            counted = self.counted(corrections, result.scores)
+            height, width = image.shape
+            of_image = {"height": height, "width": width, "pixel_size_nm": self._stated_nm(image)}
+            records.append(image_record(id=image.number, file_name=image.file.name, **of_image))
+            particles += corrections.particle_records(counted, image_id=image.number, first_id=len(particles) + 1)
+            operations += len(corrections.done)
+            left_out += len(corrections.outlines) - len(counted)
+        info = {"description": "corrected outlines", "operations": operations, "outlines_left_out": left_out}
+        path = self.folder / FILE
+        try:
+            write_annotations(path, dataset(records, particles, info))
+        except OSError as cause:
+            raise CorrectionError(f"{path}: cannot be written ({cause.strerror}); free space") from None
+        return path
+
+    def _stated_nm(self, image: DetectedImage) -> float | None:
+        """Nanometres a pixel before any calibration, which a measurement of `corrections.json` applies again."""
+        scale = self.scale(image)
+        if scale is not None:
+            return scale.pixel_size.value_nm
+        size_nm = image.measured.pixel_size_nm
+        return None if size_nm is None else size_nm / self.record.settings.calibration_factor
+
+    def counted(self, corrections: Corrections, scores: np.ndarray) -> list[int]:
+        """Ids of outlines that count as particles, ascending.
+
+        A detected one needs the score of the measurement, unless somebody changed it or accepted it.
+        """
+        kept = set(np.flatnonzero(scores >= self.record.settings.score) + 1) | corrections.touched()
+        kept |= {number for number in corrections.outlines if number > len(scores)}
+        return [number for number, outline in sorted(corrections.outlines.items())
+                if outline.is_particle and number in kept]  # fmt: skip
+
+
+def _as_detected(result: ImageResult) -> Corrections:
+    return Corrections.from_masks(result.file_masks, result.states)
+
+
+def _identity(image: DetectedImage) -> dict[str, str]:
+    return {"image": image.file.name, "sha256": image.measured.sha256}
+
+
+def _is_below(path: Path, roots: Sequence[Path]) -> bool:
+    """Whether a path is a plain file below one of the folders, reached without a link from there on."""
+    absolute = Path(os.path.abspath(path))
+    for root in roots:
+        base = Path(os.path.abspath(root))
+        if absolute.is_relative_to(base):
+            real = Path(os.path.realpath(base)) / absolute.relative_to(base)
+            if Path(os.path.realpath(absolute)) == real and real.is_file():
+                return True
+    return False
