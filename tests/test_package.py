@@ -11,6 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from semsize import cli
+from semsize.measuring.detectors import GROUP
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -37,8 +38,10 @@ def test_the_instrument_needs_neither_torch_nor_tools_for_tests():
     assert not {name for name in names if name.startswith("onedl")}
 
 
-def test_mmdetection_s_detector_is_found_by_its_entry_point():
-    assert "mmdetection" in {point.name for point in entry_points(group="semsize.detectors")}
+def test_the_engines_are_found_by_their_entry_points():
+    installed = {point.name: point.value for point in entry_points(group=GROUP)}
+    assert installed == PROJECT["entry-points"][GROUP], "run make setup"
+    assert all(callable(point.load()) for point in entry_points(group=GROUP))
 
 
 @pytest.mark.parametrize("name", cli.PROGRAMS)

@@ -9,13 +9,15 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 import semsize
+from semsize.detecting.archive import read_archive
+from semsize.detecting.models import SHIPPED
 from semsize.measuring import measure_images
-from semsize.measuring.inputs import OPERATING_SCORE
-from semsize.measuring.outlines import DetectorRequest
+from semsize.measuring.detectors import bias_records_beside
+from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest
 from semsize.metrology import ModelUse
 from semsize.metrology.bias_record import nearest_record
 from semsize.structures.files import file_sha256
-from tio2.detector_source import SHIPPED, bias_records_beside, open_detector
+from tio2.detector_source import open_detector, resolved_sha256
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -27,14 +29,20 @@ def test_every_model_is_here_with_card_checksum_and_licence(name):
     stated = checkpoint.with_name(f"{checkpoint.name}.sha256").read_text(encoding="utf-8").split()[0]
     assert file_sha256(checkpoint) == stated
     assert model.licence
-    assert open_detector(DetectorRequest(name))[0] == model
+    source, _ = open_detector(DetectorRequest(name))
+    assert (source.config, source.checkpoint, source.licence) == (model.config, model.checkpoint, model.licence)
+    if model.archive.is_file():
+        card = read_archive(model.archive).card
+        assert card.weights_sha256 == stated, "export it again: tools/export_onnx.py"
+        assert card.config_sha256 == resolved_sha256(Config.fromfile(model.config)), "export it again"
+        assert card.licence == model.licence
 
 
 @pytest.mark.parametrize("precision", ["float32"])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_records_of_a_shipped_model_hold_for_it_as_it_is_used(name, precision):
-    source = SHIPPED[name]
-    records = bias_records_beside(source.checkpoint)
+    source, records = open_detector(DetectorRequest(name))
+    assert records == bias_records_beside(source.checkpoint)
     here = source.as_record()["model"]
     assert here["precision"] in ("float32", "bfloat16")
     use = ModelUse(**{**here, "precision": precision})
@@ -49,7 +57,7 @@ def test_the_records_of_a_shipped_model_hold_for_it_as_it_is_used(name, precisio
 
 
 def test_the_first_model_is_the_default():
-    assert open_detector(DetectorRequest())[0] == SHIPPED["nc"]
+    assert open_detector(DetectorRequest())[0] == open_detector(DetectorRequest("nc"))[0]
 
 
 def test_the_package_offers_the_measurement_and_nothing_that_is_not_there():

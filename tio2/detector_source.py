@@ -1,4 +1,4 @@
-"""The models that ship, and a trained detector as a source of outlines.
+"""A trained detector of MMDetection as a source of outlines: the engine `torch`.
 
 The packages of the network are imported when a detector is opened, not before.
 """
@@ -8,27 +8,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from semsize.measuring.inputs import InputError
-from semsize.measuring.outlines import DetectorRequest, Find, Frame, NoOutlinesError, Outlines
-from semsize.metrology import BiasRecord, BiasRecordError
-from semsize.metrology.bias_record import find_bias_file, read_bias_records
+from semsize.detecting.archive import ENDING
+from semsize.detecting.models import OWN_WEIGHTS
+from semsize.measuring.detectors import NotForEngineError, bias_records_beside, looking_at, shipped_model
+from semsize.measuring.inputs import DetectorRequest, InputError
+from semsize.measuring.outlines import Find, Frame, Outlines
+from semsize.metrology import BiasRecord
 from semsize.structures.files import file_sha256
-from semsize.structures.pixel_size import pixels_across
 from tio2.cli import quiet_imports
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-
-_REPOSITORY = Path(__file__).parents[1]
-_INSTALLED = Path(sysconfig.get_path("data")) / "share" / "tio2"
-ROOT = _REPOSITORY if (_REPOSITORY / "configs" / "tio2").is_dir() else _INSTALLED
-"""Folder of configs/ and checkpoints/: the repository, or where an installed package keeps its data files."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ class DetectorSource:
             raise InputError(str(cause)) from None
 
         def find(frame: Frame) -> Outlines:
-            looking = dataclasses.replace(detector.looking, diameter_px=self._diameter_px(frame), tile=self.tile)
+            looking = looking_at(frame, detector.looking, self.diameter, self.tile)
             return detector(frame.grey, looking, self.batch_size)
 
         return find
@@ -101,19 +96,6 @@ class DetectorSource:
             raise InputError(f"{self.config} sets no model.test_cfg.scales: --scales and --diameter are not for it")
         config.model.test_cfg.scales = "auto" if self.scales is None else self.scales
         return config
-
-    def _diameter_px(self, frame: Frame) -> float | None:
-        """The diameter in pixels of a frame.
-
-        Raises:
-            NoOutlinesError: it is a length, and the frame's pixel size is not known.
-        """
-        if self.diameter is None:
-            return None
-        try:
-            return pixels_across(self.diameter, frame.pixel_size)
-        except ValueError as cause:
-            raise NoOutlinesError(f"{frame.file.path}: --diameter: {cause}") from None
 
     def as_record(self) -> dict:
         """Config, weights and tiles, with SHA-256: of the config as resolved from all its bases.
@@ -153,68 +135,35 @@ class DetectorSource:
                 raise InputError(f"--device {self.device}: no GPU that torch can use is here; leave it out")
 
 
-SHIPPED = {
-    "nc": DetectorSource(
-        config=ROOT / "configs/tio2/light_nc.py",
-        checkpoint=ROOT / "checkpoints/light_nc.pth",
-        licence="weights for non-commercial use: trained on the BAM TiO2 images, CC BY-NC-ND 4.0",
-    ),
-    "free": DetectorSource(
-        config=ROOT / "configs/tio2/light_one_scale.py",
-        checkpoint=ROOT / "checkpoints/light_free.pth",
-        licence="weights free to use, Apache-2.0: trained on rendered scenes and EMPS (MIT) only",
-    ),
-}
-"""The models that ship, by name. The first is the default: on val, `free` is 10.5 points of AP50 behind `nc`."""
-
-
-OWN_WEIGHTS = "licence not known: weights of your own"
-
-
-def licence_of(checkpoint: Path) -> str:
-    """What a shipped model's weights may be used for; of others nothing is known."""
-    known = {source.checkpoint.resolve(): source.licence for source in SHIPPED.values()}
-    return known.get(checkpoint.resolve(), OWN_WEIGHTS)
-
-
 def resolved_sha256(config: Config) -> str:
     """SHA-256 of a config as resolved from all its bases."""
     return hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[BiasRecord]]:
-    """The entry point of `semsize.detectors`: a model that ships, or one of the user's own, with its bias records.
+    """The entry point `torch` of `semsize.detectors`: a model that ships, or one of the user's own.
+
+    Its bias records are those beside the weights.
 
     Raises:
         ImportError: torch or MMDetection is not installed.
-        InputError: there is no model of that name, its files are not here, or its records are damaged.
+        NotForEngineError: an archive was asked for, or the weights of a model that ships are not here.
+        InputError: there is no model of that name, or its records are damaged.
     """
     with quiet_imports():
         import mmengine  # noqa: F401
         import torch  # noqa: F401
-    name = request.model or next(iter(SHIPPED))
     if request.config is not None:
         source = DetectorSource(request.config, request.checkpoint, OWN_WEIGHTS)
-    elif name in SHIPPED:
-        source = SHIPPED[name]
-    else:
-        raise InputError(
-            f"no model {name!r} ships with this repository (there is: {', '.join(SHIPPED)}); give --config and "
-            "--checkpoint, or train one: python tools/train.py configs/tio2/light_stage1.py"
+    elif request.model is not None and request.model.endswith(ENDING):
+        raise NotForEngineError(
+            f"the engine torch reads no archive ({request.model}); give --config and --checkpoint, or another --engine"
         )
+    else:
+        model = shipped_model(request.model)
+        if not model.checkpoint.is_file():
+            raise NotForEngineError(f"the engine torch has no weights {model.checkpoint}; get them, or train a model")
+        source = DetectorSource(model.config, model.checkpoint, model.licence)
     wanted = {name: getattr(request, name) for name in ("device", "scales", "diameter", "tile", "batch_size")}
     source = dataclasses.replace(source, **wanted)
     return source, bias_records_beside(source.checkpoint)
-
-
-def bias_records_beside(checkpoint: Path) -> tuple[BiasRecord, ...]:
-    """The bias records in the file beside a checkpoint; their contents say what each holds for.
-
-    Raises:
-        InputError: the file is damaged, or older than the statement what records hold for.
-    """
-    path = find_bias_file(checkpoint)
-    try:
-        return () if path is None else read_bias_records(path)
-    except BiasRecordError as cause:
-        raise InputError(str(cause)) from None

@@ -71,9 +71,7 @@ class Detector:
         Raises:
             ValueError: Tiles of this size cannot share so much.
         """
-        found = look(grey, self.engine, looking or self.looking, batch_size)
-        states = (None,) * len(found.masks)
-        return Outlines(found.masks, found.scores, found.boxes, states, found.notes, scales=found.scales)
+        return Outlines.of_look(look(grey, self.engine, looking or self.looking, batch_size))
 
     def _through_pipeline(self, windows: Sequence[np.ndarray], _: float) -> list[Found]:
         """What the model finds in windows of one size as its own test pipeline enlarges them: an engine of scale 1."""

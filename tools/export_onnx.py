@@ -28,8 +28,8 @@ def main() -> None:
         from mmengine.config import Config
 
         from semsize.detecting.archive import write_archive
+        from semsize.detecting.models import licence_of
         from semsize.measuring.inputs import InputError
-        from tio2.detector_source import licence_of
         from tio2.engine import CheckpointError, ConfigError
         from tio2.exporting import archive_of
     with one_line_errors(CheckpointError, ConfigError, InputError, OSError), quiet_imports():

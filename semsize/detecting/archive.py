@@ -19,11 +19,12 @@ from semsize.structures.files import ZIP_ERRORS, from_json, in_json, write_whole
 
 GRAPHS = ("proposals", "boxes", "masks", "suppression")
 FORMAT = 1
+ENDING = ".semsize"
 MOST_BYTES = 256 * 2**20
 """Size of the largest graph, and of all files of an archive, unpacked."""
 
 _MODEL_FILE = "model.json"
-_ENDING = ".onnx"
+_GRAPH = ".onnx"
 _TIME = (1980, 1, 1, 0, 0, 0)  # of each file in the zip, so that the same model gives the same bytes
 
 Flip = Literal["horizontal", "vertical", "diagonal"]
@@ -124,7 +125,7 @@ def write_archive(path: Path, archive: ModelArchive) -> None:
     text = json.dumps(model, indent=1, sort_keys=True, allow_nan=False).encode()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
-        contents = {_MODEL_FILE: text, **{name + _ENDING: archive.graphs[name] for name in GRAPHS}}
+        contents = {_MODEL_FILE: text, **{name + _GRAPH: archive.graphs[name] for name in GRAPHS}}
         for name, content in contents.items():
             file.writestr(zipfile.ZipInfo(name, _TIME), content, zipfile.ZIP_DEFLATED)
     write_whole(path, packed.getvalue())
@@ -143,11 +144,11 @@ def read_archive(path: Path) -> ModelArchive:
         found = model.pop("format", None)
         _require(found == FORMAT, f"it has format {found!r}, and this version reads {FORMAT}; update semsize")
         digests = model.pop("graphs", None)
-        graphs = {name: contents[name + _ENDING] for name in GRAPHS}
+        graphs = {name: contents[name + _GRAPH] for name in GRAPHS}
         for name, graph in graphs.items():
-            _require(b"location" not in graph, f"{name}{_ENDING} refers to another file")
+            _require(b"location" not in graph, f"{name}{_GRAPH} refers to another file")
             is_same = isinstance(digests, dict) and digests.get(name) == hashlib.sha256(graph).hexdigest()
-            _require(is_same, f"{name}{_ENDING} is not the graph whose SHA-256 {_MODEL_FILE} states")
+            _require(is_same, f"{name}{_GRAPH} is not the graph whose SHA-256 {_MODEL_FILE} states")
         return ModelArchive(from_json(model, ModelCard, _MODEL_FILE), graphs)
     except ZIP_ERRORS as cause:
         raise ArchiveError(
@@ -157,7 +158,7 @@ def read_archive(path: Path) -> ModelArchive:
 
 def _contents(path: Path) -> dict[str, bytes]:
     """The files of an archive by name, whose names and sizes are checked before they are unpacked."""
-    expected = sorted([_MODEL_FILE, *(name + _ENDING for name in GRAPHS)])
+    expected = sorted([_MODEL_FILE, *(name + _GRAPH for name in GRAPHS)])
     with zipfile.ZipFile(path) as file:
         entries = file.infolist()
         names = sorted(entry.filename for entry in entries)

@@ -26,11 +26,19 @@ from semsize.detecting.looking import Found, Looking, enlarged
 from semsize.detecting.pasting import paste_masks
 from semsize.structures.masks import CroppedMasks
 
+ENGINE, PRECISION = "onnx", "float32"
+"""What a bias record says of it."""
+
 ROIS_PER_RUN = 2048
 """Boxes whose features are computed together: 50 MB in 128 channels."""
 
 MASKS_PER_RUN = 32
 """Masks that are drawn together, so that their cells stay in the processor's cache."""
+
+
+def require_runtime() -> None:
+    """Raise an ImportError if ONNX Runtime is not installed or does not load."""
+    import onnxruntime  # noqa: F401
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,9 +95,10 @@ class RunOptions:
 class DetectorRequest:
     """Which detector is wanted."""
 
-    model: str | None = None  # name of a model that ships; None takes the first
+    model: str | None = None  # name of a model that ships, or an archive's file; None takes the first that ships
     config: Path | None = None  # of a model of the user's own; None for one that ships
     checkpoint: Path | None = None  # its weights
+    engine: str = "auto"  # what computes it: onnx, torch, or auto, the fastest that is validated
     device: str = "cpu"  # cpu, cuda or cuda:N
     scales: tuple[float, ...] | str | None = None  # to look at; auto: chosen image by image; None: the model's own
     diameter: str | None = None  # what most particles measure across, with its unit: 40nm or 25px

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from semsize.measuring.detectors import find_detector
 from semsize.measuring.finding import Ranks, find_all, scale_of
-from semsize.measuring.inputs import ImageFile, InputError, RunOptions, Settings, find_images
-from semsize.measuring.outlines import DetectorRequest, OutlineSource, find_detector
+from semsize.measuring.inputs import DetectorRequest, ImageFile, InputError, RunOptions, Settings, find_images
+from semsize.measuring.outlines import OutlineSource
 from semsize.measuring.particle_table import (
     MEASURED_COLUMNS,
     ParticleTable,
@@ -37,7 +38,10 @@ from semsize.structures.files import file_sha256, in_json, write_json
 from semsize.structures.pixel_size import PixelSize
 
 PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pycocotools", "tifffile", "matplotlib")
-NETWORK_PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection")
+ENGINE_PACKAGES = {
+    "torch": ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection"),
+    "onnx": ("onnxruntime",),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +122,7 @@ def measure(
         "program": "tio2 tools/measure.py",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": list(options.command),
-        "versions": versions(*PACKAGES, *(NETWORK_PACKAGES if outlines["kind"] == "model" else ())),
+        "versions": versions(*PACKAGES, *(ENGINE_PACKAGES.get(use.engine, ()) if use else ())),
         "states_sha256": settings.states_file and file_sha256(settings.states_file),
         **in_json(record),
         "processes": ranks.world * options.jobs,
@@ -147,18 +151,19 @@ def measure_images(
     Args:
         images: files, folders, patterns.
         out: a new folder, or that of the same measurement begun before.
-        source: where outlines come from; None: the first model of the detector that is installed.
+        source: where outlines come from; None: the first model that ships, by the engine that suits best.
         settings: what decides the numbers.
-        bias_records: of the model in `source`; those of the shipped model are read from beside its weights.
+        bias_records: of the model in `source`; without a source those of the shipped model are read.
         options: how to run, what else to write.
 
     Raises:
         MeasuringError: nothing can be measured, or not there; one line.
     """
+    settings = settings or Settings()
     if source is None:
-        source, bias_records = find_detector(DetectorRequest())
+        source, bias_records = find_detector(DetectorRequest(), settings.score)
     files = find_images(images, Path(out))
-    return measure(files, out, source, settings or Settings(), bias_records=bias_records, options=options)
+    return measure(files, out, source, settings, bias_records=bias_records, options=options)
 
 
 _LOCATIONS = ("path", "config", "licence", "device")  # of outlines: where they come from, not what they are

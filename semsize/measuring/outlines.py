@@ -6,12 +6,12 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from semsize.detecting.looking import Look
 from semsize.exchange import (
     Account,
     ImageFolder,
@@ -24,16 +24,11 @@ from semsize.exchange import (
     read_label_images,
     size_trouble,
 )
-from semsize.measuring.inputs import DetectorRequest, ImageFile, InputError
-from semsize.metrology import BiasRecord
+from semsize.measuring.inputs import ImageFile, InputError
 from semsize.structures import PredictionError, read_predictions
 from semsize.structures.files import file_sha256, read_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
-
-GROUP = "semsize.detectors"
-INSTALL = "with pip install 'tio2[train]'"
-ELSEWHERE = "measure outlines made elsewhere (--from-coco, --from-labels, --from-rois)"
 
 
 class NoOutlinesError(ValueError):
@@ -68,6 +63,12 @@ class Outlines:
     pixel_size: PixelSize | None = None  # what the source says of the image; None where it says nothing
     scales: tuple[float, ...] = ()  # enlargements at which the image was looked at; none where they were drawn
 
+    @classmethod
+    def of_look(cls, found: Look) -> Outlines:
+        """What an engine found in an image; it tells no states."""
+        states = (None,) * len(found.masks)
+        return cls(found.masks, found.scores, found.boxes, states, found.notes, scales=found.scales)
+
 
 Find = Callable[[Frame], Outlines]
 """Finds the particles of a frame; `NoOutlinesError` where the source has none for it."""
@@ -81,21 +82,6 @@ class OutlineSource(Protocol):
 
     def as_record(self) -> dict:
         """What it is, in JSON's terms, with the SHA-256 of its files."""
-
-
-def find_detector(request: DetectorRequest) -> tuple[OutlineSource, Sequence[BiasRecord]]:
-    """The detector of the first entry point, by name, and the bias records of its model; `InputError` without one.
-
-    An entry point is a function from a `DetectorRequest` to these two; it imports what it needs when it is called.
-    """
-    found = sorted(entry_points(group=GROUP), key=lambda point: point.name)
-    if not found:
-        raise InputError(f"no detector is installed: install MMDetection's {INSTALL}, or {ELSEWHERE}")
-    try:
-        return found[0].load()(request)
-    except ImportError as cause:
-        why = f"the detector {found[0].name} cannot be loaded ({cause})"
-        raise InputError(f"{why}; install it {INSTALL}, or {ELSEWHERE}") from None
 
 
 @dataclass(frozen=True)

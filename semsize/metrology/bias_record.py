@@ -130,15 +130,19 @@ def read_bias_records(path: str | Path) -> tuple[BiasRecord, ...]:
         BiasRecordError: the file is missing, damaged, or of before records were bound to weights and settings; one
             line.
     """
-    data = read_json(path, BiasRecordError)
+    return bias_records_from_json(read_json(path, BiasRecordError), path)
+
+
+def bias_records_from_json(data: Any, origin: str | Path) -> tuple[BiasRecord, ...]:
+    """The bias records out of a file's contents; raises as `read_bias_records`."""
     if isinstance(data, dict) and "records" not in data and "residuals" in data:
         raise BiasRecordError(
-            f"{path}: an old record that does not say which weights, settings and precision it holds for; make it "
+            f"{origin}: an old record that does not say which weights, settings and precision it holds for; make it "
             "anew with tools/validate.py, or remove it to measure without correction"
         )
     if not isinstance(data, dict) or set(data) != {"records"} or not isinstance(data["records"], list):
-        raise _damaged(path, "the file holds no list of records")
-    return tuple(bias_record_from_json(record, path) for record in data["records"])
+        raise _damaged(origin, "the file holds no list of records")
+    return tuple(bias_record_from_json(record, origin) for record in data["records"])
 
 
 def write_bias_records(path: str | Path, records: Sequence[BiasRecord]) -> None:

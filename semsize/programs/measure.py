@@ -50,9 +50,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--crop-top", type=int, metavar="N", help="rows of data bar at the top; 0: none (default: found)")
     add("--intensity-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="black and white of 16-bit images")
     add = parser.add_argument_group("detection (default: the model that ships with the repository)").add_argument
-    add("--model", metavar="NAME", help="a shipped model (nc or free)")
+    add("--model", metavar="NAME", help="a shipped model (nc or free), or the file of one, .semsize")
     add("--config", type=Path, metavar="FILE", help="of a model of your own")
     add("--checkpoint", type=Path, metavar="FILE", help="its weights")
+    engines = "what computes it: onnx, torch, or auto, the fastest that is installed and validated (default: auto)"
+    add("--engine", metavar="NAME", help=engines)
     add("--device", default="cpu", help="cpu or cuda (default: cpu)")
     scales = "enlargements to look at, such as 0.75,1.5, or auto: chosen for each image (default: the model's own)"
     add("--scales", metavar="X,X", help=scales)
@@ -111,7 +113,7 @@ def _run(arguments: argparse.Namespace) -> int:
     files = given
     if arguments.from_labels is not None:
         files = without_label_images(given, arguments.from_labels, arguments.suffix)
-    source, bias_records = _source(arguments, files, tile)
+    source, bias_records = _source(arguments, files, tile, settings.score)
     if taken := len(given) - len(files):
         note = f"{taken} of {len(given)} files given are label images, not pictures to measure"
         source = dataclasses.replace(source, notes=(*source.notes, note))
@@ -127,8 +129,9 @@ def lines_of(measurement: Measurement) -> list[str]:
     summary, record = measurement.summary, measurement.record
     lines = [f"WARNING: {warning}" for warning in record["warnings"]]
     lines += [f"LEFT OUT: {image}: {error}" for image, error in measurement.skipped.items()]
-    if "licence" in record["outlines"]:
-        lines.append(f"model: {record['outlines']['path']} ({record['outlines']['licence']})")
+    if use := record["outlines"].get("model"):
+        computed = f"computed by {use['engine']} in {use['precision']}"
+        lines.append(f"model: {record['outlines']['path']} ({record['outlines']['licence']}), {computed}")
     lines.append(f"{summary.quantity}: {summary.kept} of {summary.detected} detected, in {summary.images} images")
     for name, budget in summary.budgets.items():
         label = f", {budget.label}" if budget.label else ""
@@ -181,10 +184,11 @@ def _settings(arguments: argparse.Namespace) -> tuple[Settings, RunOptions, tupl
 
 
 def _source(
-    arguments: argparse.Namespace, files: Sequence[ImageFile], tile: tuple[int, int] | None
+    arguments: argparse.Namespace, files: Sequence[ImageFile], tile: tuple[int, int] | None, score: float
 ) -> tuple[OutlineSource, Sequence[BiasRecord]]:
-    """Where outlines come from, and the bias records of the model."""
+    """Where outlines come from, and the bias records of the model, of which one is to hold from a score on."""
     from semsize.measuring import outlines
+    from semsize.measuring.detectors import find_detector
     from semsize.measuring.finding import device_of
     from semsize.measuring.inputs import DetectorRequest, SettingsError
 
@@ -194,7 +198,7 @@ def _source(
         "--from-rois": (arguments.from_rois, outlines.outlines_from_rois),
     }
     given = [name for name, (path, _) in readers.items() if path is not None]
-    of_detector = ("model", "config", "checkpoint", "scales", "diameter", "tile")
+    of_detector = ("model", "config", "checkpoint", "engine", "scales", "diameter", "tile")
     own = [name for name in of_detector if getattr(arguments, name) is not None]
     if arguments.crowds_as_particles and given != ["--from-coco"]:
         raise SettingsError("--crowds-as-particles is of COCO files; give --from-coco FILE too")
@@ -214,17 +218,19 @@ def _source(
     if arguments.config is not None and arguments.model is not None:
         raise SettingsError("give --model, or --config and --checkpoint, not both")
     device = device_of(arguments.device)
-    return outlines.find_detector(
+    return find_detector(
         DetectorRequest(
             model=arguments.model,
             config=arguments.config,
             checkpoint=arguments.checkpoint,
+            engine=arguments.engine or "auto",
             device=device,
             scales=_scales(arguments),
             diameter=arguments.diameter,
             tile=tile,
             batch_size=arguments.batch_size,
-        )
+        ),
+        score,
     )
 
 

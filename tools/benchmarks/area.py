@@ -49,21 +49,21 @@ def of_area(grey: np.ndarray, megapixels: float) -> np.ndarray:
 
 def measure(arguments: argparse.Namespace) -> dict:
     """Times of one size, in this process."""
-    import dataclasses
     import resource  # not on Windows
 
     from tio2.cli import quiet_imports
 
     with quiet_imports():
         from semsize.detecting.looking import look
-        from tio2.detector_source import SHIPPED
+        from semsize.measuring.inputs import DetectorRequest
+        from tio2.detector_source import open_detector
         from tio2.engine.processes import keep_freed_memory
         from tio2.inference import Detector
     keep_freed_memory()
     scales = arguments.scales
     if scales not in (None, "auto"):
         scales = tuple(float(number) for number in scales.split(","))
-    source = dataclasses.replace(SHIPPED[arguments.model], scales=scales)
+    source, _ = open_detector(DetectorRequest(arguments.model, scales=scales))
     detector = Detector(source.read_config(), source.checkpoint)
     grey, in_network, rows = read_grey(arguments.image), [0.0], []
     image = of_area(grey, arguments.alone)

@@ -1,0 +1,55 @@
+"""The models that ship: their names, files and licences. No file is read here."""
+
+from __future__ import annotations
+
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+_REPOSITORY = Path(__file__).parents[2]
+_INSTALLED = Path(sysconfig.get_path("data")) / "share" / "tio2"
+ROOT = _REPOSITORY if (_REPOSITORY / "configs" / "tio2").is_dir() else _INSTALLED
+"""Folder of configs/ and checkpoints/: the repository, or where an installed package keeps its data files."""
+
+OWN_WEIGHTS = "licence not known: weights of your own"
+
+
+@dataclass(frozen=True)
+class ShippedModel:
+    """A model that ships.
+
+    Attributes:
+        config: its config file, for torch.
+        checkpoint: its weights, for torch.
+        licence: what its weights may be used for, in one line.
+    """
+
+    config: Path
+    checkpoint: Path
+    licence: str
+
+    @property
+    def archive(self) -> Path:
+        """Its model archive, for ONNX Runtime."""
+        return self.checkpoint.with_suffix(".semsize")
+
+
+SHIPPED = {
+    "nc": ShippedModel(
+        config=ROOT / "configs/tio2/light_nc.py",
+        checkpoint=ROOT / "checkpoints/light_nc.pth",
+        licence="weights for non-commercial use: trained on the BAM TiO2 images, CC BY-NC-ND 4.0",
+    ),
+    "free": ShippedModel(
+        config=ROOT / "configs/tio2/light_one_scale.py",
+        checkpoint=ROOT / "checkpoints/light_free.pth",
+        licence="weights free to use, Apache-2.0: trained on rendered scenes and EMPS (MIT) only",
+    ),
+}
+"""The models that ship, by name. The first is the default: on val, `free` is 10.5 points of AP50 behind `nc`."""
+
+
+def licence_of(checkpoint: Path) -> str:
+    """What a shipped model's weights may be used for; of others nothing is known."""
+    known = {model.checkpoint.resolve(): model.licence for model in SHIPPED.values()}
+    return known.get(checkpoint.resolve(), OWN_WEIGHTS)

@@ -1,0 +1,128 @@
+"""A model archive as a source of outlines: the engine `onnx`, which needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from semsize.detecting.archive import ENDING, ArchiveError, ModelCard, read_archive
+from semsize.detecting.looking import Looking, look
+from semsize.detecting.onnx import ENGINE, PRECISION, OnnxEngine, require_runtime
+from semsize.measuring.detectors import NotForEngineError, bias_records_beside, looking_at, shipped_model
+from semsize.measuring.inputs import DetectorRequest, InputError
+from semsize.measuring.outlines import Find, Frame, Outlines
+from semsize.metrology import BiasRecord, BiasRecordError
+from semsize.metrology.bias_record import bias_records_from_json
+from semsize.structures.files import file_sha256
+from semsize.structures.parts import usable_cores
+
+
+@dataclass(frozen=True)
+class ArchivedModel:
+    """A model archive and how it is used (`OutlineSource`).
+
+    Attributes:
+        path: its file.
+        sha256: of its file.
+        card: what it says of itself; the scales are those that were asked for, if any were.
+        diameter: what most particles measure across, with its unit, to choose scales for.
+        tile: size of tiles and their overlap, px; None: large images only.
+        batch_size: tiles of an image that are given to the engine together.
+    """
+
+    path: Path
+    sha256: str
+    card: ModelCard
+    diameter: str | None = None
+    tile: tuple[int, int] | None = None
+    batch_size: int = 1
+
+    def open(self, processes: int) -> Find:
+        """Load the graphs; with several processes on a machine each takes its share of the cores.
+
+        Raises:
+            InputError: the file cannot be used.
+        """
+        try:
+            engine = OnnxEngine(read_archive(self.path), max(1, usable_cores() // processes))
+        except ArchiveError as cause:
+            raise InputError(str(cause)) from None
+        scales = Looking(self.card.scales)
+
+        def find(frame: Frame) -> Outlines:
+            looking = looking_at(frame, scales, self.diameter, self.tile)
+            try:
+                return Outlines.of_look(look(frame.grey, engine, looking, self.batch_size))
+            except ArchiveError as cause:
+                raise InputError(f"{self.path}: {cause}") from None
+
+        return find
+
+    def as_record(self) -> dict:
+        """The file, its licence and how it is used; `model` is what a bias record is bound to."""
+        card, scales = self.card, "auto" if self.card.scales is None else list(self.card.scales)
+        tile = None if self.tile is None else list(self.tile)
+        used: Mapping = {"tile": tile, "diameter": self.diameter, "model.test_cfg.scales": scales}
+        return {
+            "kind": "model",
+            "path": str(self.path),
+            "sha256": self.sha256,
+            "config_sha256": card.config_sha256,
+            "licence": card.licence,
+            "scales": scales,
+            "diameter": self.diameter,
+            "tile": tile,
+            "device": "cpu",
+            "model": {
+                "sha256": card.weights_sha256,
+                "engine": ENGINE,
+                "precision": PRECISION,
+                "settings": {**card.settings, **used},
+            },
+        }
+
+
+def open_detector(request: DetectorRequest) -> tuple[ArchivedModel, Sequence[BiasRecord]]:
+    """The entry point `onnx` of `semsize.detectors`: an archive that is named, or that of a model that ships.
+
+    Its bias records are those that the archive holds and those beside it.
+
+    Raises:
+        ImportError: ONNX Runtime is not installed.
+        NotForEngineError: there is no archive of what is asked for, or it is to run on a GPU.
+        InputError: the archive or a bias record cannot be used.
+    """
+    require_runtime()
+    if request.device != "cpu":
+        raise NotForEngineError(f"the engine {ENGINE} computes on a CPU, not on --device {request.device}")
+    if request.config is not None:
+        raise NotForEngineError(
+            f"the engine {ENGINE} takes a model archive, not --config and --checkpoint; make one with "
+            "tools/export_onnx.py and give it as --model FILE.semsize"
+        )
+    path = _archive(request)
+    try:
+        card, origin = read_archive(path).card, f"{path}, model.json"
+        records = (*bias_records_from_json(card.bias_records, origin), *bias_records_beside(path))
+    except (ArchiveError, BiasRecordError) as cause:
+        raise InputError(str(cause)) from None
+    if request.scales is not None or request.diameter is not None:
+        chosen = request.scales if isinstance(request.scales, tuple) else None
+        card = replace(card, scales=chosen)
+    return ArchivedModel(path, file_sha256(path), card, request.diameter, request.tile, request.batch_size), records
+
+
+def _archive(request: DetectorRequest) -> Path:
+    if request.model is not None and request.model.endswith(ENDING):
+        path = Path(request.model)
+        if not path.is_file():
+            raise InputError(f"model {path} does not exist; check --model")
+        return path
+    path = shipped_model(request.model).archive
+    if not path.is_file():
+        raise NotForEngineError(
+            f"the engine {ENGINE} has no archive {path}; make it with tools/export_onnx.py, or give another as "
+            "--model FILE.semsize"
+        )
+    return path

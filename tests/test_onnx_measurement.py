@@ -1,0 +1,174 @@
+"""A detector exported to a model archive measures what it measures on torch, without torch, also as on Windows."""
+
+import csv
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_network
+from mmengine.config import Config
+
+from semsize.detecting.archive import write_archive
+from semsize.measuring.overlays import write_png
+from semsize.programs.measure import main
+from semsize.structures import read_predictions
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.overlap import overlaps
+from semsize.synthesis.rendering import RenderSettings, render_image
+from tio2.exporting import archive_of
+
+ROOT = Path(__file__).parents[1]
+SHAPE = (96, 128)
+TEST = {
+    "scales": [1.5],
+    "flips": ["horizontal"],
+    "rpn": {"nms_pre": 200, "max_per_img": 60},
+    "rcnn": {"score_thr": 0.05, "max_per_img": 40, "refine_boxes": True, "mask_scores": True},
+}
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """Folder of a small network of random weights: config, checkpoint, archive, and a rendered scene."""
+    folder = tmp_path_factory.mktemp("network")
+    config = tiny_network.write_config(folder / "small.py", precision="float32", test_cfg=TEST)
+    model = tiny_network.build(config)
+    for layer in (model.rpn_head.rpn_cls, model.roi_head.bbox_head.fc_cls, model.roi_head.mask_head.conv_logits):
+        layer.weight.data *= 4  # so that outputs are far enough apart for an order of theirs
+    model.roi_head.mask_head.conv_logits.bias.data += 0.3
+    model.roi_head.bbox_head.fc_cls.bias.data[0] += 0.5
+    for weights in model.parameters():  # as a checkpoint that ships has them
+        weights.data = weights.data.half().float()
+    checkpoint = tiny_network.save(model, folder / "small.pth")
+    write_archive(folder / "small.semsize", archive_of(Config.fromfile(config), checkpoint, "for tests"))
+    scene = render_image(RenderSettings(seed=0, shape=SHAPE, preset="agglomerated", particles=12), 0)
+    (folder / "scans").mkdir()
+    write_png(folder / "scans" / "scene.png", scene.pixels)
+    return folder
+
+
+def measured(network, out, *words):
+    """Record, table and masks of a measurement by the program."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(network / "scans"), "--out", str(out), "--score", "0.05", "--pixel-size", "5nm", *map(str, words)])
+    assert ended.value.code == 0
+    record = json.loads((out / "record.json").read_text(encoding="utf-8"))
+    with (out / "particles.csv").open(encoding="utf-8") as stream:
+        table = list(csv.DictReader(stream))
+    rles = [prediction["segmentation"] for prediction in read_predictions(out / "predictions.json")]
+    return record, table, CroppedMasks.from_rles(rles, SHAPE)
+
+
+def test_both_engines_measure_the_same(network, tmp_path, capsys):
+    own = ["--config", network / "small.py", "--checkpoint", network / "small.pth"]
+    record, table, masks = measured(network, tmp_path / "torch", *own)
+    other, found, found_masks = measured(network, tmp_path / "onnx", "--model", network / "small.semsize")
+    assert "computed by onnx in float32" in capsys.readouterr().out
+    assert "<td>onnx, float32</td>" in (tmp_path / "onnx" / "report.html").read_text(encoding="utf-8")
+    assert len(table) == len(found) > 5
+    meeting = overlaps(found_masks, masks)
+    union = found_masks.areas[meeting.first] + masks.areas[meeting.second] - meeting.intersection_px
+    is_same = meeting.intersection_px >= 0.98 * union
+    assert len(np.unique(meeting.first[is_same])) >= 0.99 * len(masks)
+    for name in ("score", "ecd_nm", "x_px", "y_px"):
+        values = [np.sort([float(row[name]) for row in rows]) for rows in (table, found)]
+        np.testing.assert_allclose(values[0], values[1], rtol=2e-3)
+    assert other["results"]["distribution"]["d50"] == pytest.approx(record["results"]["distribution"]["d50"], rel=1e-3)
+    here, there = other["outlines"]["model"], record["outlines"]["model"]
+    assert (here.pop("engine"), there.pop("engine")) == ("onnx", "torch")
+    assert here == there, "a bias record's terms are the same but for the engine"
+    assert other["outlines"]["licence"] == "for tests"
+    assert "onnxruntime" in other["versions"]
+    assert "torch" not in other["versions"]
+
+
+def test_scales_tiles_and_diameter_are_part_of_the_use(network, tmp_path):
+    model = ["--model", network / "small.semsize"]
+    record, _, _ = measured(network, tmp_path / "a", *model, "--scales", "0.75,1.5", "--tile", "64", "--overlap", "16")
+    settings = record["outlines"]["model"]["settings"]
+    assert (settings["model.test_cfg.scales"], settings["tile"]) == ([0.75, 1.5], [64, 16])
+    assert record["images"][0]["scales"] == [0.75, 1.5]
+    record, _, _ = measured(network, tmp_path / "b", *model, "--diameter", "100nm")
+    assert (record["outlines"]["scales"], record["outlines"]["diameter"]) == ("auto", "100nm")
+
+
+def test_the_archive_s_bias_record_is_that_of_its_checkpoint_and_says_what_differs(network, tmp_path):
+    record, _, _ = measured(network, tmp_path / "out", "--model", network / "small.semsize")
+    assert record["not_validated"] == ["this model has no bias record (tools/validate.py makes one)"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "none.semsize"], "model none.semsize does not exist"),
+        (["--model", "small.pth.semsize"], "small.pth.semsize: this is no model"),
+        (["--model", "small.semsize", "--engine", "torch"], "the engine torch reads no archive"),
+        (["--model", "small.semsize", "--device", "cuda"], "computes on a CPU"),
+        (["--engine", "onnx", "--config", "small.py", "--checkpoint", "small.pth"], "tools/export_onnx.py"),
+        (["--model", "small.semsize", "--engine", "tvm"], "no engine 'tvm' is installed"),
+        (["--engine", "onnx", "--from-labels", "scans"], "leave out --engine"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line(network, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(network)
+    (network / "small.pth.semsize").write_bytes(b"no archive")
+    with pytest.raises(SystemExit, match=message) as ended:
+        main(["scans", "--out", str(tmp_path / "out"), *words])
+    assert "\n" not in ended.value.code
+
+
+def program(path, network, out, *words):
+    """Write a program that measures where the modules of some systems are missing, and run it.
+
+    Other processes that it starts import it first, and lack them too.
+    """
+    text = f"""
+    import signal, sys
+
+    class Missing:
+        def find_spec(self, name, *_):
+            if name.partition(".")[0] in {{"torch", "torchvision", "mmengine", "mmcv", "mmdet", "tio2"}}:
+                raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+    sys.meta_path.insert(0, Missing())
+    for name in ("resource", "fcntl", "pwd", "grp", "termios", "syslog", "pty", "tty"):
+        sys.modules[name] = None  # an import of it fails
+    for name in ("SIGUSR1", "SIGHUP", "SIGALRM", "alarm", "pthread_sigmask", "sigwaitinfo"):
+        delattr(signal, name)
+    if __name__ == "__main__":
+        import os
+
+        for name in ("fork", "getuid", "geteuid", "sched_getaffinity"):
+            delattr(os, name)
+        from semsize.programs.measure import main
+
+        code = None
+        try:
+            main({[str(network / "scans"), "--out", str(out), *map(str, words)]!r})
+        except SystemExit as ended:
+            code = ended.code
+        loaded = {{name.partition(".")[0] for name in sys.modules if sys.modules[name] is not None}}
+        print("heavy:", sorted(loaded & {{"torch", "torchvision", "mmengine", "mmcv", "mmdet", "tio2", "onnx"}}))
+        sys.exit(code)
+    """
+    path.write_text(textwrap.dedent(text), encoding="utf-8")
+    return subprocess.run([sys.executable, path], capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def test_measuring_with_an_archive_needs_no_torch_and_nothing_that_windows_lacks(network, tmp_path):
+    """In other processes too, and on a console of eight bits."""
+    scene = (network / "scans" / "scene.png").read_bytes()
+    (tmp_path / "scans").mkdir()
+    for name in ("a.png", "b c.png"):
+        (tmp_path / "scans" / name).write_bytes(scene)
+    (tmp_path / "small.semsize").write_bytes((network / "small.semsize").read_bytes())
+    words = ["--model", tmp_path / "small.semsize", "--jobs", "2", "--score", "0.05", "--rois", "--xlsx"]
+    done = program(tmp_path / "windows.py", tmp_path, tmp_path / "out", *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+    assert "computed by onnx in float32" in done.stdout
+    assert (tmp_path / "out" / "report.html").is_file()
