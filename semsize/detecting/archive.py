@@ -22,6 +22,8 @@ FORMAT = 1
 ENDING = ".semsize"
 MOST_BYTES = 256 * 2**20
 """Size of the largest graph, and of all files of an archive, unpacked."""
+MOST_BOXES = 10**6
+"""The largest limit of boxes that a model may state."""
 
 _MODEL_FILE = "model.json"
 _GRAPH = ".onnx"
@@ -43,7 +45,8 @@ class Normalisation:
     pad_to: int  # sides are multiples of it
 
     def __post_init__(self):
-        _require(self.std > 0 and 1 <= self.pad_to <= 1024, "normalisation: std above 0, pad_to from 1 to 1024")
+        _require(1e-3 <= self.std <= 1e6 and abs(self.mean) <= 1e6, "normalisation: std from 0.001, levels up to 1e6")
+        _require(1 <= self.pad_to <= 1024, "normalisation: pad_to from 1 to 1024")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,10 @@ class ProposalSettings:
     min_score: float
 
     def __post_init__(self):
-        _require(self.nms_pre > 0 and self.max_per_img > 0, "proposals: limits above 0")
+        are_limits = all(0 < limit <= MOST_BOXES for limit in (self.nms_pre, self.max_per_img))
+        _require(are_limits, f"proposals: limits above 0 and up to {MOST_BOXES}")
+        _require(0 <= self.iou_threshold <= 1 and 0 <= self.min_score <= 1, "proposals: IoU and score from 0 to 1")
+        _require(abs(self.min_size) <= 1e6, "proposals: a size up to 1e6 px")
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,8 @@ class DetectionSettings:
 
     def __post_init__(self):
         _require(0 < self.mask_thr < 1, "detections: mask_thr between 0 and 1")
+        _require(0 <= self.iou_threshold <= 1 and 0 <= self.score_thr <= 1, "detections: IoU and score from 0 to 1")
+        _require(self.max_per_img <= MOST_BOXES, f"detections: a limit up to {MOST_BOXES}")
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,7 @@ class ModelCard:
             )
         are_scales = self.scales is None or (self.scales and all(0 < scale <= 8 for scale in self.scales))
         _require(bool(are_scales), "scales: none at all, or numbers above 0 and up to 8")
+        _require(self.licence.isprintable() and len(self.licence) <= 500, "a licence of one line, up to 500 characters")
         _require(all(flip in get_args(Flip) for flip in self.flips), f"flips: of {', '.join(get_args(Flip))}")
 
 

@@ -35,6 +35,17 @@ ROIS_PER_RUN = 2048
 MASKS_PER_RUN = 32
 """Masks that are drawn together, so that their cells stay in the processor's cache."""
 
+TAKES = {
+    "proposals": {"image", "frame", "before", "after", "min_score", "min_size", "iou"},
+    "boxes": {"rois", "frame"},
+    "masks": {"rois"},
+    "suppression": {"boxes", "scores", "min_score", "iou"},
+}
+"""Inputs of the graphs; those of boxes and masks are the feature maps too."""
+
+GIVES = {"proposals": ["boxes", "scores"], "boxes": ["boxes", "scores"], "masks": ["logits"], "suppression": ["kept"]}
+"""Outputs of the graphs, in this order; behind those of proposals come the feature maps."""
+
 
 def require_runtime() -> None:
     """Raise an ImportError if ONNX Runtime is not installed or does not load."""
@@ -80,6 +91,12 @@ class OnnxEngine:
             reason = str(cause).splitlines()[0]
             raise ArchiveError(f"ONNX Runtime does not take the model's graphs ({reason}); export it again") from None
         self._maps = [output.name for output in self._sessions["proposals"].get_outputs()[2:]]
+        for name, session in self._sessions.items():
+            takes, gives = ([each.name for each in side] for side in (session.get_inputs(), session.get_outputs()))
+            maps = set(self._maps) if name in ("boxes", "masks") else set()
+            more = self._maps if name == "proposals" else []
+            if set(takes) != TAKES[name] | maps or gives != [*GIVES[name], *more]:
+                raise ArchiveError(f"the model's graph {name} takes or gives something else; export it again")
 
     @property
     def looking(self) -> Looking:
@@ -190,4 +207,8 @@ class OnnxEngine:
         return self._run("suppression", boxes=boxes, scores=scores, **limits)[0]
 
     def _run(self, graph: str, **inputs: np.ndarray) -> list[Any]:
-        return self._sessions[graph].run(None, inputs)
+        try:
+            return self._sessions[graph].run(None, inputs)
+        except Exception as cause:  # the runtime's own kinds have no common base but this
+            reason = str(cause).splitlines()[0]
+            raise ArchiveError(f"the model's graph {graph} failed ({reason}); take smaller tiles (--tile)") from None

@@ -53,6 +53,10 @@ def edited(contents, **values):
     contents["model.json"] = json.dumps(json.loads(contents["model.json"]) | values).encode()
 
 
+def within(contents, part, **values):
+    edited(contents, **{part: json.loads(contents["model.json"])[part] | values})
+
+
 def test_what_was_written_is_read_and_the_bytes_are_the_same_again(file, tmp_path):
     archive = read_archive(file)
     assert archive.card == CARD
@@ -82,6 +86,20 @@ def elsewhere(contents):
         (lambda contents: edited(contents, flips=["sideways"]), "flips"),
         (lambda contents: edited(contents, weights_sha256="x"), "64 hexadecimal digits"),
         (lambda contents: edited(contents, licence=None), "licence"),
+        (lambda contents: edited(contents, licence="free\nWARNING"), "licence of one line"),
+        (lambda contents: edited(contents, licence="\x1b[2J"), "licence of one line"),
+        (lambda contents: edited(contents, licence="free" * 1000), "licence of one line"),
+        (lambda contents: within(contents, "proposals", nms_pre=2**70), "limits above 0"),
+        (lambda contents: within(contents, "proposals", min_score=-1), "from 0 to 1"),
+        (lambda contents: within(contents, "proposals", min_size=1e300), "a size"),
+        (lambda contents: within(contents, "detections", max_per_img=2**70), "a limit"),
+        (lambda contents: within(contents, "detections", score_thr=None), "score_thr"),
+        (lambda contents: within(contents, "detections", refine_boxes=1), "refine_boxes"),
+        (lambda contents: within(contents, "normalisation", std=1e-300), "std from"),
+        (lambda contents: within(contents, "normalisation", mean=1e300), "levels up to"),
+        (lambda contents: within(contents, "normalisation", pad_to=0), "pad_to"),
+        (lambda contents: edited(contents, graphs=[]), "SHA-256"),
+        (lambda contents: edited(contents, bias_records=[]), "bias_records"),
         (lambda contents: edited(contents, more=1), "more"),
         (lambda contents: edited(contents, detections={}), "detections"),
     ],

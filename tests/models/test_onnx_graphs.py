@@ -5,7 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from semsize.detecting.archive import DetectionSettings, ModelArchive, ModelCard, Normalisation, ProposalSettings
+from semsize.detecting.archive import (
+    ArchiveError,
+    DetectionSettings,
+    ModelArchive,
+    ModelCard,
+    Normalisation,
+    ProposalSettings,
+)
 from semsize.detecting.onnx import OnnxEngine
 from semsize.structures.overlap import overlaps
 from tio2.models.onnx_graphs import NotExportableError, export_graphs
@@ -76,6 +83,20 @@ def test_an_image_without_any_box_has_no_particle(graphs):
     settings = dataclasses.replace(card([]), proposals=ProposalSettings(200, 40, 0.7, 0.0, 1.0))
     (found,) = OnnxEngine(ModelArchive(settings, graphs), threads=1)([np.zeros((64, 64), np.float32)], 1.0)
     assert len(found.masks) == len(found.scores) == len(found.boxes) == 0
+
+
+@pytest.mark.parametrize(
+    ("strange", "message"),
+    [
+        (lambda graphs: {"masks": graphs["boxes"]}, "graph masks takes or gives something else"),
+        (lambda graphs: {"boxes": graphs["boxes"][:-9]}, "does not take the model's graphs"),
+        (lambda _: {"masks": b"no graph"}, "does not take the model's graphs"),
+    ],
+)
+def test_graphs_of_another_kind_are_refused(graphs, strange, message):
+    with pytest.raises(ArchiveError, match=message) as caught:
+        OnnxEngine(ModelArchive(card([]), graphs | strange(graphs)), threads=1)
+    assert "\n" not in str(caught.value)
 
 
 def test_several_classes_are_refused(build_model):
