@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import io
 import sys
 from collections.abc import Iterator
 
@@ -49,10 +50,14 @@ def main() -> None:
 
 @contextlib.contextmanager
 def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
-    """End the program with one line and exit code 1 on errors meant for people; others keep their traceback.
+    r"""End the program with one line and exit code 1 on errors meant for people; others keep their traceback.
 
-    An error with an `exit_code` of its own is a stop that was asked for: a signal's is 128 + its number.
+    An error with an `exit_code` of its own is a stop that was asked for: a signal's is 128 + its number. Letters that
+    the console cannot show, such as one of eight bits on Windows, are printed as \x….
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         yield
     except kinds as error:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -156,19 +157,21 @@ def program(path, network, out, *words):
         sys.exit(code)
     """
     path.write_text(textwrap.dedent(text), encoding="utf-8")
-    return subprocess.run([sys.executable, path], capture_output=True, text=True, cwd=ROOT, check=False)
+    console = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    return subprocess.run([sys.executable, path], capture_output=True, text=True, cwd=ROOT, env=console, check=False)
 
 
 def test_measuring_with_an_archive_needs_no_torch_and_nothing_that_windows_lacks(network, tmp_path):
-    """In other processes too, and on a console of eight bits."""
+    """In other processes too, and on a console that lacks the names' letters."""
     scene = (network / "scans" / "scene.png").read_bytes()
     (tmp_path / "scans").mkdir()
-    for name in ("a.png", "b c.png"):
+    for name in ("a.png", "b Δ.png"):
         (tmp_path / "scans" / name).write_bytes(scene)
     (tmp_path / "small.semsize").write_bytes((network / "small.semsize").read_bytes())
-    words = ["--model", tmp_path / "small.semsize", "--jobs", "2", "--score", "0.05", "--rois", "--xlsx"]
+    words = ["--model", tmp_path / "small.semsize", "--jobs", "2", "--score", "0.05", "--rois", "--pixel-size", "5nm"]
     done = program(tmp_path / "windows.py", tmp_path, tmp_path / "out", *words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "heavy: []"
     assert "computed by onnx in float32" in done.stdout
     assert (tmp_path / "out" / "report.html").is_file()
+    assert r"b \u0394.png" in done.stdout, "copies of an image are named"

@@ -27,12 +27,12 @@ def main() -> None:
     with quiet_imports():
         from mmengine.config import Config
 
-        from semsize.detecting.archive import write_archive
+        from semsize.detecting.archive import ArchiveError, write_archive
         from semsize.detecting.models import licence_of
         from semsize.measuring.inputs import InputError
         from tio2.engine import CheckpointError, ConfigError
         from tio2.exporting import archive_of
-    with one_line_errors(CheckpointError, ConfigError, InputError, OSError), quiet_imports():
+    with one_line_errors(ArchiveError, CheckpointError, ConfigError, InputError, OSError), quiet_imports():
         if not arguments.config.is_file():
             raise ConfigError(f"config {arguments.config} does not exist; see configs/tio2 for those that do")
         licence = arguments.licence or licence_of(arguments.checkpoint)

@@ -137,6 +137,7 @@ class ImageFile:
         """Name of files made for this image, without ending: unique, and legal on every file system."""
         plain = re.sub(r"[^\w.-]+", "_", str(Path(self.name).with_suffix("")))[-KEY_LENGTH:]
         plain = plain.encode()[-KEY_BYTES:].decode(errors="ignore")
+        plain = re.sub(r"^(con|prn|aux|nul|com\d|lpt\d)\.", r"\1_", plain, flags=re.IGNORECASE)  # Windows' devices
         return f"{plain}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
 
 

@@ -7,6 +7,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from pathlib import PureWindowsPath
 from urllib.parse import quote
 
 import matplotlib
@@ -167,9 +168,18 @@ def _template() -> Template:
         loader=PackageLoader("semsize.measuring"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True
     )  # fmt: skip
-    environment.filters |= {"link": quote}
-    environment.filters |= {filter.__name__: filter for filter in (number, percent, uncertain, uncertainty, embedded)}
+    filters = number, percent, uncertain, uncertainty, embedded, file_name
+    environment.filters |= {"link": quote, **{each.__name__: each for each in filters}}
     return environment.get_template("size_report.html")
+
+
+def file_name(path: str) -> str:
+    r"""The last part of a path of any system.
+
+    >>> file_name(r"C:\models\nc.semsize"), file_name("models/nc.semsize")
+    ('nc.semsize', 'nc.semsize')
+    """
+    return PureWindowsPath(path).name
 
 
 def embedded(data: bytes, kind: str) -> str:

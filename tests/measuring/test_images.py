@@ -1,10 +1,11 @@
 """Which images are measured: each once, under a name of its own that makes a legal file name."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from semsize.measuring.inputs import InputError, find_images
+from semsize.measuring.inputs import ImageFile, InputError, find_images
 
 
 @pytest.fixture
@@ -49,6 +50,12 @@ def test_equal_names_get_their_folders_and_an_image_given_twice_counts_once(tree
     keys = {file.key for file in find_images([tree / "a", tree / "b"], tree / "out")}
     assert len(keys) == 5
     assert all("/" not in key and " " not in key for key in keys)
+
+
+def test_a_key_is_no_device_of_windows():
+    for name in ("con.1.tif", "aux.tif", "NUL.x.png", "com1.a.tif"):
+        first = ImageFile(Path(name), name).key.split(".")[0].lower()
+        assert first not in ("con", "aux", "nul", "com1")
 
 
 def test_what_the_measurement_itself_wrote_is_no_input(tree):
