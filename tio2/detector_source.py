@@ -150,15 +150,15 @@ def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[Bi
         NotForEngineError: an archive was asked for, or the weights of a model that ships are not here.
         InputError: there is no model of that name, or its records are damaged.
     """
+    if request.config is None and request.model is not None and request.model.endswith(ENDING):
+        raise NotForEngineError(
+            f"the engine torch reads no archive ({request.model}); give --config and --checkpoint, or another --engine"
+        )
     with quiet_imports():
         import mmengine  # noqa: F401
         import torch  # noqa: F401
     if request.config is not None:
         source = DetectorSource(request.config, request.checkpoint, OWN_WEIGHTS)
-    elif request.model is not None and request.model.endswith(ENDING):
-        raise NotForEngineError(
-            f"the engine torch reads no archive ({request.model}); give --config and --checkpoint, or another --engine"
-        )
     else:
         model = shipped_model(request.model)
         if not model.checkpoint.is_file():
