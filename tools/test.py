@@ -3,6 +3,7 @@
 python tools/test.py configs/tio2/light_stage2.py
 python tools/test.py configs/tio2/light_stage2.py work_dirs/light_stage2/epoch_12.pth --split test
 python tools/test.py configs/tio2/light_nc.py checkpoints/light_nc.pth --data data/rendered --split test
+python tools/test.py configs/tio2/light_nc.py light_nc.semsize     # a model archive: on ONNX Runtime
 """
 
 import argparse
@@ -17,7 +18,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="configs/tio2/….py")
-    parser.add_argument("checkpoint", nargs="?", help="weights (default: the newest of the run's folder)")
+    parser.add_argument("checkpoint", nargs="?", help="weights, or a model archive (default: the run's newest weights)")
     add_run_arguments(parser)
     parser.add_argument(
         "--split", choices=["train", "val", "test"], default="val", help="which images (default: %(default)s)"
@@ -40,12 +41,13 @@ def main() -> None:
     with quiet_imports():
         from mmengine.dist import is_main_process
 
+        from semsize.detecting.archive import ENDING
         from semsize.measuring.tables import results_table
         from semsize.metrology.matching import OPERATING_SCORE
         from semsize.sem import read_grey
-        from semsize.structures.files import in_json, write_json
-        from tio2.engine import find_checkpoint, launch, newest_checkpoint
-        from tio2.engine.config import select_split, split_files, split_folder
+        from semsize.structures.files import file_sha256, in_json, write_json
+        from tio2.engine import find_checkpoint, launch, newest_checkpoint, precision_name
+        from tio2.engine.config import model_use, select_split, split_files, split_folder
         from tio2.evaluation import ParticleMetric, nms_ceiling
         from tio2.reporting import draw_split, write_report
     with one_line_errors(*launch.PEOPLE_ERRORS):
@@ -55,15 +57,21 @@ def main() -> None:
         select_split(config, arguments.split, folder, arguments.out, arguments.data, min_score)
         checkpoint = find_checkpoint(arguments.checkpoint or newest_checkpoint(config.work_dir))
         data = launch.require_data(config, "test")
-        config.load_from, config.resume = str(checkpoint), False
+        is_archive = checkpoint.suffix == ENDING
+        config.load_from, config.resume = None if is_archive else str(checkpoint), False
         runner = launch.build_runner(config)
+        config.load_from = str(checkpoint)
+        if is_archive:
+            use = launch.look_with_archive(runner, checkpoint)
+        else:
+            use = model_use(config, file_sha256(checkpoint), precision_name(runner.model))
         launch.say_what_begins("testing", config, data, runner)
         metrics = runner.test()
         if not is_main_process():
             return
         *_, particles = (metric for metric in runner.test_evaluator.metrics if isinstance(metric, ParticleMetric))
         metrics |= {f"particles/{name}": value for name, value in particles.all_metrics.items()}
-        record = launch.tested_record(runner, metrics, checkpoint, folder.name, folder / "predictions.json")
+        record = launch.tested_record(runner, metrics, checkpoint, use, folder.name, folder / "predictions.json")
         record["counted_from_score"] = min_score
         print(results_table({Path(config.work_dir).name: record["metrics"]}))
         for iou in (0.3, 0.5):

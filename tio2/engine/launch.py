@@ -21,6 +21,9 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 from tqdm.contrib import DummyTqdmFile
 
+from semsize.detecting import onnx
+from semsize.detecting.archive import ArchiveError, read_archive
+from semsize.metrology import ModelUse
 from semsize.structures import AnnotationError
 from semsize.structures.files import file_sha256
 from tio2.cli import quiet_imports
@@ -33,8 +36,8 @@ from tio2.engine.config import (
     check_settings,
     count_particles,
     data_sets,
+    detection_settings,
     initial_weights,
-    model_use,
     operating_point,
 )
 from tio2.engine.hooks import LossError, precision_name
@@ -42,7 +45,7 @@ from tio2.engine.processes import ProcessError, join_processes, keep_freed_memor
 from tio2.engine.resumption import TrainingStopped
 from tio2.typed_settings import constructor_hints
 
-PEOPLE_ERRORS = (AnnotationError, CheckpointError, ConfigError, LossError, ProcessError, TrainingStopped)
+PEOPLE_ERRORS = (AnnotationError, ArchiveError, CheckpointError, ConfigError, LossError, ProcessError, TrainingStopped)
 """Errors that programs print as one line."""
 
 LOG_FILE_ONLY = (
@@ -236,20 +239,48 @@ class SecondsPerImageHook(Hook):
         return {"median": statistics.median(self._seconds), "mean": statistics.fmean(self._seconds)}
 
 
+def look_with_archive(runner: Runner, path: Path) -> dict:
+    """Let the model of a test find particles with a model archive, on ONNX Runtime; returns what its use is.
+
+    Raises:
+        ArchiveError: The file is none.
+        ConfigError: It is of another config, or onnxruntime is not installed.
+    """
+    card = (archive := read_archive(path)).card
+    use = {"sha256": card.weights_sha256, "engine": onnx.ENGINE, "precision": onnx.PRECISION}
+    here, there = ModelUse(**use, settings=detection_settings(runner.cfg)), ModelUse(**use, settings=card.settings)
+    if differences := here.differences(there):
+        reasons = "; ".join(differences).replace("validated", "in the archive")
+        raise ConfigError(f"{path} does not fit {runner.cfg.filename}: {reasons}; export it again")
+    try:
+        runner.model.find = onnx.OnnxEngine(archive)
+    except ImportError as cause:
+        raise ConfigError(f"{path}: {cause}; pip install onnxruntime") from None
+    return vars(here)
+
+
 def tested_record(
-    runner: Runner, metrics: dict[str, float], checkpoint: str | Path, split: str, predictions: Path
+    runner: Runner, metrics: dict[str, float], checkpoint: Path, use: dict, split: str, predictions: Path
 ) -> dict:
-    """The contents of `metrics.json` of a test; `predictions` is the file that the test wrote."""
+    """The contents of `metrics.json` of a test.
+
+    Args:
+        runner: That tested.
+        metrics: What it measured.
+        checkpoint: The file of the weights, or the archive.
+        use: The model and how it was used (`semsize.metrology.ModelUse`), in JSON's terms.
+        split: The folder's name of what was tested.
+        predictions: The file that the test wrote.
+    """
     timing = next(hook for hook in runner.hooks if isinstance(hook, SecondsPerImageHook))
-    precision, sha256 = precision_name(runner.model), file_sha256(checkpoint)
     return {
         "config": runner.cfg.filename,
-        "checkpoint": {"path": str(checkpoint), "sha256": sha256},
-        "model": model_use(runner.cfg, sha256, precision),
+        "checkpoint": {"path": str(checkpoint), "sha256": file_sha256(checkpoint)},
+        "model": use,
         "predictions_sha256": file_sha256(predictions),
         "split": split,
         "images": len(runner.test_dataloader.dataset),
-        "precision": precision,
+        "precision": use["precision"],
         "operating_point": operating_point(runner.cfg),
         "seconds_per_image": timing.seconds_per_image,
         "metrics": metrics,

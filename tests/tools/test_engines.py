@@ -1,0 +1,66 @@
+"""A detector exported by a program: tested, compared and validated on ONNX Runtime by the programs."""
+
+import json
+
+import pytest
+import tiny_network
+
+TEST = {
+    "scales": [1.5],
+    "rpn": {"nms_pre": 200, "max_per_img": 60},
+    "rcnn": {"score_thr": 0.05, "max_per_img": 40, "mask_scores": True},
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, rendered_set):
+    """A config of a small network, tested on rendered scenes, and its checkpoint."""
+    folder = tmp_path_factory.mktemp("engines")
+    data = f"""
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root={str(rendered_set) + "/"!r}))
+val_evaluator = dict(ann_file={str(rendered_set / "annotations" / "val.json")!r})
+"""
+    config = tiny_network.write_config(folder / "small.py", data, precision="float32", test_cfg=TEST)
+    model = tiny_network.build(config)
+    for layer in (model.rpn_head.rpn_cls, model.roi_head.bbox_head.fc_cls, model.roi_head.mask_head.conv_logits):
+        layer.weight.data *= 4
+    model.roi_head.mask_head.conv_logits.bias.data += 2
+    model.roi_head.bbox_head.fc_cls.bias.data[0] += 2
+    for weights in model.parameters():
+        weights.data = weights.data.half().float()
+    return config, tiny_network.save(model, folder / "small.pth")
+
+
+def test_an_exported_detector_is_tested_compared_and_validated(run_tool, files, rendered_set, tmp_path):
+    config, checkpoint = files
+    archive, annotations = tmp_path / "small.semsize", rendered_set / "annotations" / "val.json"
+
+    def run(*words):
+        done = run_tool(*map(str, words))
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "licence not known" in run("export_onnx.py", config, checkpoint, "--out", archive)
+    tested = {}
+    for name, weights in (("torch", checkpoint), ("onnx", archive)):
+        run("test.py", config, weights, "--work-dir", tmp_path / name)
+        tested[name] = json.loads((tmp_path / name / "val" / "metrics.json").read_text(encoding="utf-8"))
+        assert tested[name]["model"].pop("engine") == name
+    assert tested["onnx"]["model"] == tested["torch"]["model"]
+    for name, value in tested["torch"]["metrics"].items():
+        if name.endswith(("mAP", "AP50")):
+            assert tested["onnx"]["metrics"][name] == pytest.approx(value, abs=0.002)
+    words = ["--truth", annotations, "--images", rendered_set / "images" / "val"]
+    words += ["--timed", 1, "--pairs", 1, "--threads", 1]
+    out = run("benchmarks/engines.py", config, checkpoint, archive, *words)
+    assert "100.00 % matched" in out
+    assert "times as fast" in out
+    found = tmp_path / "onnx" / "val" / "predictions.json"
+    out = run("validate.py", "--pair", annotations, found, "--checkpoint", checkpoint)
+    assert "holds for onnx, float32" in out
+    other = config.with_name("other.py")
+    other.write_text(f"_base_ = {str(config)!r}\nmodel = dict(test_cfg=dict(rcnn=dict(score_thr=0.1)))\n")
+    done = run_tool("test.py", str(other), str(archive), "--work-dir", str(tmp_path / "other"))
+    assert done.returncode == 1
+    assert "score_thr is 0.1, in the archive 0.05; export it again" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
