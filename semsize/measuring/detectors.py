@@ -23,7 +23,7 @@ Such a function imports what it needs when it is called. It raises ImportError w
 """
 
 FASTEST_FIRST = (("torch", "bfloat16"), ("onnx", "float32"), ("torch", "float32"))
-"""Engines and their precision as `tools/benchmarks/engines.py` finds them on a CPU."""
+"""Engines and their precision, the fastest on a CPU first."""
 
 LIGHTEST_FIRST = ("onnx", "torch")
 """Engines by the time that loading them takes: those behind are not loaded where the first will do."""

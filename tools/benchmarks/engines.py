@@ -152,7 +152,7 @@ def main() -> None:
         keep_freed_memory()
         truth = None if arguments.truth is None else read_annotations(arguments.truth)
         if truth is None:
-            paths = [file.path for file in find_images([arguments.images], Path("nowhere"))]
+            paths = [file.path for file in find_images([arguments.images], leave_out=arguments.archive)]
         else:
             paths = [arguments.images / image["file_name"] for image in truth["images"]]
         greys, both = [read_grey(path) for path in paths], engines(arguments, 1)
