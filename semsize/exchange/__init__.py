@@ -10,33 +10,3 @@ from semsize.exchange.source import Account, ExchangeError, SourceImage, Stated,
 from semsize.exchange.via import read_via, via_project
 from semsize.exchange.which_picture import ImageFolder
 from semsize.exchange.writing import FolderExistsError, new_folder
-
-__all__ = [
-    "Account",
-    "Archive",
-    "BamArchiveError",
-    "ExchangeError",
-    "FolderExistsError",
-    "ImageFolder",
-    "SourceImage",
-    "Stated",
-    "annotated_masks",
-    "files_below",
-    "label_image",
-    "labelme_file",
-    "list_archive",
-    "meaning_of",
-    "misfit",
-    "new_folder",
-    "picture_stems",
-    "read_coco",
-    "read_imagej",
-    "read_label_images",
-    "read_labelme",
-    "read_via",
-    "roi_zip",
-    "short_name",
-    "size_trouble",
-    "unpack",
-    "via_project",
-]

@@ -2,15 +2,3 @@
 
 from semsize.measuring.inputs import InputError, MeasuringError, OutputError, RunOptions, Settings, SettingsError
 from semsize.measuring.measurement import Measurement, measure, measure_images
-
-__all__ = [
-    "InputError",
-    "Measurement",
-    "MeasuringError",
-    "OutputError",
-    "RunOptions",
-    "Settings",
-    "SettingsError",
-    "measure",
-    "measure_images",
-]

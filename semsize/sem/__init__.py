@@ -12,17 +12,3 @@ from semsize.sem.reading import (
     read_image,
     read_stored,
 )
-
-__all__ = [
-    "SEMImage",
-    "SEMReadError",
-    "find_captions",
-    "find_data_bar",
-    "orientation_tag",
-    "particle_contrast",
-    "read_grey",
-    "read_image",
-    "read_pixel_size",
-    "read_scale",
-    "read_stored",
-]

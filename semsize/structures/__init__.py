@@ -21,27 +21,3 @@ from semsize.structures.coco_files import (
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.states import STATES, USEFUL_STATES, assign_states, has_neighbour_within, visibility_class
-
-__all__ = [
-    "CATEGORIES",
-    "CONFIGURATIONS",
-    "STATES",
-    "USEFUL_STATES",
-    "AnnotationError",
-    "CroppedMasks",
-    "PixelSize",
-    "PredictionError",
-    "assign_states",
-    "crowd_flag",
-    "dataset",
-    "has_neighbour_within",
-    "image_record",
-    "particle_record",
-    "prediction_record",
-    "read_annotations",
-    "read_predictions",
-    "validate",
-    "visibility_class",
-    "write_annotations",
-    "write_predictions",
-]

@@ -3,15 +3,3 @@
 from semsize.synthesis.dataset import DatasetPlan, claim_folder, join_parts, render_dataset, render_missing
 from semsize.synthesis.populations import Population
 from semsize.synthesis.rendering import RenderedImage, RenderSettings, render_image
-
-__all__ = [
-    "DatasetPlan",
-    "Population",
-    "RenderSettings",
-    "RenderedImage",
-    "claim_folder",
-    "join_parts",
-    "render_dataset",
-    "render_image",
-    "render_missing",
-]

@@ -4,14 +4,3 @@ from tio2.agglomerates.agglomerate import Agglomerate, Seam
 from tio2.agglomerates.backgrounds import Backgrounds
 from tio2.agglomerates.library import AgglomerateLibrary, LibraryError
 from tio2.agglomerates.simulation import Pasted, PasteSettings, paste_agglomerates
-
-__all__ = [
-    "Agglomerate",
-    "AgglomerateLibrary",
-    "Backgrounds",
-    "LibraryError",
-    "PasteSettings",
-    "Pasted",
-    "Seam",
-    "paste_agglomerates",
-]

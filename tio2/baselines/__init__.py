@@ -2,5 +2,3 @@
 
 from tio2.baselines.search import SearchError, SearchResult, read_search, run_search
 from tio2.baselines.segmentation import Parameters, contrast_scores, segment
-
-__all__ = ["Parameters", "SearchError", "SearchResult", "contrast_scores", "read_search", "run_search", "segment"]

@@ -5,15 +5,3 @@ from tio2.engine.config import ConfigError
 from tio2.engine.hooks import LossScalingOptimWrapper, precision_name
 from tio2.engine.launch import SecondsPerImageHook
 from tio2.engine.resumption import TrainingStopped
-
-__all__ = [
-    "CheckpointError",
-    "ConfigError",
-    "LossScalingOptimWrapper",
-    "SecondsPerImageHook",
-    "TrainingStopped",
-    "find_checkpoint",
-    "load_checkpoint",
-    "newest_checkpoint",
-    "precision_name",
-]

@@ -8,14 +8,3 @@ from tio2.evaluation.average_precision import (
     table1_selection,
 )
 from tio2.evaluation.metrics import DenseCocoMetric, ParticleMetric, PredictionWriter
-
-__all__ = [
-    "DenseCocoMetric",
-    "ParticleMetric",
-    "PredictionWriter",
-    "average_precision",
-    "coco_metrics",
-    "nms_ceiling",
-    "table1_metrics",
-    "table1_selection",
-]

@@ -1,5 +1,3 @@
 """The report of a test, comparison of runs, error sheets."""
 
 from tio2.reporting.report import draw_split, write_report
-
-__all__ = ["draw_split", "write_report"]
