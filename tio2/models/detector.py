@@ -89,10 +89,7 @@ class DenseMaskRCNN(MaskRCNN):
         return torch.autocast(device, dtype=dtype, enabled=name != "float32")
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
-        """The data samples with their predictions, as MMDetection's detectors; with `test_cfg.scales` at these scales.
-
-        What a reader must know of a sample's predictions is in its `notes`.
-        """
+        """The data samples with their predictions, as MMDetection's detectors; with `test_cfg.scales` at these scales."""
         if settings_of(DetectorTest, self.test_cfg).scales is None:
             return self._predict_view(batch_inputs, batch_data_samples, rescale)
         for inputs, sample in zip(batch_inputs, batch_data_samples, strict=True):
@@ -103,7 +100,6 @@ class DenseMaskRCNN(MaskRCNN):
             scores = torch.from_numpy(found.scores).to(inputs)
             labels = torch.zeros(len(masks), dtype=torch.long, device=inputs.device)
             sample.pred_instances = InstanceData(bboxes=boxes, scores=scores, labels=labels, masks=masks)
-            sample.set_metainfo({"notes": found.notes, "scales": found.scales})
         return batch_data_samples
 
     @property
