@@ -1,7 +1,7 @@
 """Convex hulls of many masks at once, and what is read off them: Feret diameters and the pixels of the hull.
 
-Crops lie side by side in one array, an atlas. Hulls are those of the pixel centres, found row by row for all masks
-together (Andrew's monotone chain on the rows' outermost pixels), so that the work is array operations.
+Crops lie side by side in one array, an atlas, so that most of the work is array operations on many masks together.
+Hulls are those of the pixel centres; the rows' outermost pixels suffice for them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from semsize.structures.masks import CroppedMasks
@@ -73,22 +74,18 @@ class Hulls:
 
 
 def convex_hulls(atlas: Atlas) -> Hulls:
-    """Hull of each mask of an atlas.
-
-    `cv2.convexHull` gives the same vertices, but a call a mask: for 25,000 ellipses of 15 to 60 px it takes 2.8 s on a
-    core with `cv2.findNonZero`, and this 1.1 s.
-    """
+    """Hull of each mask of an atlas: 0.6 s for 25,000 ellipses of 15 to 60 px on a core."""
     left, right, occupied = _row_extremes(atlas)  # (M, H) each
-    kept = _on_concave_majorant(np.concatenate([right, -left]), np.concatenate([occupied, occupied]))
-    down = kept[: len(left)]
-    up = kept[len(left) :] & ~(down & (left == right))
     rows = np.broadcast_to(np.arange(left.shape[1]), left.shape)
-    # down the right side, then up the left one
-    flags = np.concatenate([down, up[:, ::-1]], axis=1)
-    points = np.stack(
-        [np.concatenate([rows, rows[:, ::-1]], axis=1), np.concatenate([right, left[:, ::-1]], axis=1)], axis=2
-    )
-    return Hulls(_packed(points, flags), flags.sum(axis=1))
+    ends = np.stack([np.concatenate([rows, rows], axis=1), np.concatenate([left, right], axis=1)], axis=2)
+    known = np.concatenate([occupied, occupied], axis=1)
+    counts = np.zeros(len(left), np.int64)
+    vertices = np.zeros((len(left), max(1, int(known.sum(axis=1).max(initial=0))), 2), np.int64)
+    for number in np.flatnonzero(occupied.any(axis=1)):
+        hull = cv2.convexHull(ends[number, known[number]].astype(np.int32), clockwise=True)[:, 0]
+        counts[number] = len(hull)
+        vertices[number, : len(hull)], vertices[number, len(hull) :] = hull, hull[-1]
+    return Hulls(vertices[:, : max(1, counts.max(initial=0))], counts)
 
 
 def feret_diameters(hulls: Hulls) -> tuple[np.ndarray, np.ndarray]:
@@ -180,41 +177,3 @@ def _row_extremes(atlas: Atlas) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     right = np.maximum.reduceat(atlas.pixels * column, atlas.starts, axis=1)
     left = width - np.maximum.reduceat(atlas.pixels * (width - column), atlas.starts, axis=1)
     return left.T.astype(np.int64), right.T.astype(np.int64), (right > 0).T
-
-
-def _on_concave_majorant(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """(K, H) bool: the points (row, value) that are vertices of their sequence's smallest concave majorant.
-
-    Args:
-        values: (K, H) int64; only those ``known`` count.
-        known: (K, H) bool.
-    """
-    count, height = values.shape
-    stack = np.zeros((count, height), np.int64)  # rows on the chain so far
-    size = np.zeros(count, np.int64)
-    for row in range(height):
-        active = np.flatnonzero(known[:, row])
-        popping = active[size[active] >= 2]
-        while popping.size:
-            top, below = stack[popping, size[popping] - 1], stack[popping, size[popping] - 2]
-            rise = (values[popping, top] - values[popping, below]) * (row - below)
-            straight = (values[popping, row] - values[popping, below]) * (top - below)
-            popping = popping[rise <= straight]  # the top lies on or below the line from the one below it to here
-            size[popping] -= 1
-            popping = popping[size[popping] >= 2]
-        stack[active, size[active]] = row
-        size[active] += 1
-    kept = np.zeros((count, height), bool)
-    sequence, place = np.nonzero(np.arange(height) < size[:, None])
-    kept[sequence, stack[sequence, place]] = True
-    return kept
-
-
-def _packed(points: np.ndarray, flags: np.ndarray) -> np.ndarray:
-    """The flagged points of each row of (M, P, 2), moved to the front and padded with the last one: (M, V, 2)."""
-    counts = flags.sum(axis=1)
-    most = max(1, int(counts.max(initial=0)))
-    order = np.argsort(~flags, axis=1, kind="stable")[:, :most]  # flagged first, in their order
-    place = np.minimum(np.arange(most), np.maximum(counts - 1, 0)[:, None])
-    order = np.take_along_axis(order, place, axis=1)
-    return np.take_along_axis(points, order[:, :, None], axis=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import cv2
 import numpy as np
 
 from semsize.metrology.hulls import MARGIN_PX, Atlas, atlases, convex_hulls, feret_diameters, hull_pixels
@@ -100,18 +101,11 @@ def centroids_px(masks: CroppedMasks) -> np.ndarray:
     >>> centroids_px(CroppedMasks.from_crops([(np.ones((3, 4)), (5, 7))], image_shape=(20, 20)))
     array([[6.5, 9. ]])
     """
-    result = np.full((len(masks), 2), np.nan)
-    for atlas in atlases(masks):
-        height, width = atlas.pixels.shape
-        row = np.arange(height, dtype=np.float64) - MARGIN_PX
-        strip = np.searchsorted(atlas.starts, np.arange(width), side="right") - 1
-        column = np.arange(width, dtype=np.float64) - atlas.starts[strip] - MARGIN_PX
-        count, rows = np.stack([np.ones(height), row]) @ atlas.pixels.astype(np.float64)  # (W,) each
-        area = atlas.sums(count)
-        area[area == 0] = np.nan
-        centre = np.stack([atlas.sums(rows), atlas.sums(column * count)]) / area  # (2, M), within the crop
-        result[atlas.index] = centre.T + masks.origins[atlas.index] + 0.5
-    return result
+    centres = np.full((len(masks), 2), np.nan)
+    for number in np.flatnonzero(masks.areas):
+        sums = cv2.moments(masks.crops[number], binaryImage=True)
+        centres[number] = sums["m01"] / sums["m00"], sums["m10"] / sums["m00"]
+    return centres + masks.origins + 0.5
 
 
 def _perimeters(atlas: Atlas) -> np.ndarray:
