@@ -18,7 +18,6 @@ from semsize.structures.polygons import ShapeError
 from semsize.structures.rle import decode_rles, rle_size
 
 STATE_KEY = "state"
-SEGMENTATION_KEY = "segmentation"
 
 _LEAST_OVERLAP = 0.5  # intersection over union of the box of an outline and the stated one
 
@@ -29,7 +28,6 @@ def read_coco(
     account: Account,
     *,
     label_key: str = STATE_KEY,
-    segmentation_key: str = SEGMENTATION_KEY,
     crowds_as_particles: bool = False,
 ) -> Iterator[SourceImage]:
     """Images of a COCO file with their particles, each image once.
@@ -44,7 +42,6 @@ def read_coco(
         account: gets what cannot be read.
         label_key: key of an annotation, or of its `attributes` (as CVAT writes them), with the label; where it has
             none, the name of its category is the label.
-        segmentation_key: `amodal_segmentation` takes the full outlines of rendered truths, hidden parts included.
         crowds_as_particles: take annotations marked `iscrowd` as the others, for tools that mark every mask so.
 
     Raises:
@@ -62,18 +59,18 @@ def read_coco(
             records.append(record)
     found = images.match([Stated.in_text(record["file_name"], path.parent) for record in records], account)
     entries = [
-        _image(record, match, annotations.get(_id(record["id"]), []), segmentation_key)
+        _image(record, match, annotations.get(_id(record["id"]), []))
         for record, match in zip(records, found, strict=True)
     ]
     listed, crowds, particles = set(), 0, 0
-    boxes = _stated_boxes(data.get("annotations") or []) if segmentation_key == SEGMENTATION_KEY else {}
+    boxes = _stated_boxes(data.get("annotations") or [])
     for image, of_image in _once_each(records, entries, annotations, account):
         listed |= {image.path, *image.candidates}
         elsewhere = 0
         for annotation in of_image if image.trouble is None else ():
             place = f"annotation {annotation.get('id')}"
             with account.tolerate(f"{image.name}: {place}", image):
-                shapes = coco_shapes(annotation.get(segmentation_key), image.size)
+                shapes = coco_shapes(annotation.get("segmentation"), image.size)
                 label = _label(annotation, label_key, categories)
                 crowd = crowd_flag(annotation.get("iscrowd", 0))
                 crowds, particles = crowds + crowd, particles + 1
@@ -140,13 +137,11 @@ def _content(path: Path) -> tuple[Mapping[str, Any], dict[int | str | None, Any]
     return data, {_id(entry.get("id")): entry.get("name") for entry in entries}
 
 
-def _image(
-    record: Mapping[str, Any], match: Match, annotations: Sequence[Mapping[str, Any]], segmentation_key: str
-) -> SourceImage:
+def _image(record: Mapping[str, Any], match: Match, annotations: Sequence[Mapping[str, Any]]) -> SourceImage:
     nm, configuration = record.get("pixel_size_nm"), record.get("configuration")
     size = stated_size(record.get("height"), record.get("width"))
     if size is None:
-        masks = filter(_is_record, (annotation.get(segmentation_key) for annotation in annotations))
+        masks = filter(_is_record, (annotation.get("segmentation") for annotation in annotations))
         sizes = {stated_size(*pair) for pair in (mask.get("size") for mask in masks) if _is_pair(pair)}
         size = next(iter(sizes)) if len(sizes) == 1 else None
     return SourceImage(

@@ -10,19 +10,10 @@ import roifile
 
 from semsize.exchange.conversion import IGNORE
 from semsize.exchange.shapes import Ellipse, Polygon, Shape, mask_outlines, rectangle
-from semsize.exchange.source import (
-    MALFORMED,
-    Account,
-    ExchangeError,
-    SourceImage,
-    SourceParticle,
-    Stated,
-    files_below,
-)
+from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, Stated, files_below
 from semsize.exchange.which_picture import ImageFolder
 from semsize.structures.files import ZIP_ERRORS
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.polygons import ShapeError
 from semsize.structures.states import STATES
 
 GROUPS = (*STATES, IGNORE)
@@ -123,21 +114,14 @@ def _composite(outlines: Sequence[np.ndarray], name: str) -> roifile.ImagejRoi:
 
 def _particles(path: Path, image: SourceImage, account: Account) -> Iterator[SourceParticle]:
     for entry, data in _rois(path, image, account):
-        place = f"{image.name}: {entry}"
-        try:
+        place, shape = f"{image.name}: {entry}", None
+        with account.tolerate(place, image, (Exception,)):  # roifile lets struct.error, assertions and others through
             roi = roifile.ImagejRoi.frombytes(data)
             shape = roi_shape(roi)
-        except ShapeError as error:
-            account.leave_out(image, str(error), place)
-            continue
-        except Exception as error:  # roifile lets struct.error, assertions and others through
-            account.leave_out(image, MALFORMED, place, f" ({error!r})")
-            continue
-        if shape is None:
-            image.unread.append("they have no area")
-            account.note(f"annotations left out, a {roi.roitype.name.lower()} has no area", place)
-            continue
-        yield SourceParticle(entry, (shape,), _label(roi))
+            if shape is None:
+                account.leave_out_without_area(image, roi.roitype.name.lower(), place)
+        if shape is not None:
+            yield SourceParticle(entry, (shape,), _label(roi))
 
 
 def _rois(path: Path, image: SourceImage, account: Account) -> Iterator[tuple[str, bytes]]:

@@ -17,6 +17,7 @@ from semsize.structures.polygons import ShapeError
 IMAGE_ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 LONGEST_NAME = 200  # bytes of a file name made here: file systems take 255, and endings and marks are added to it
 MALFORMED = "not in the form of their format"
+_ODD_JSON = (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError)
 
 Parts = tuple[str, ...]  # of a path
 
@@ -65,14 +66,24 @@ class Account:
         image.unread.append(f"they are {reason}" if reason == MALFORMED else reason)
         self.note(f"annotations left out, {reason}", f"{place}{detail}")
 
+    def leave_out_without_area(self, image: SourceImage, kind: str, place: str) -> None:
+        """Count an annotation of `image` that is left out since its kind, such as a line, has no area."""
+        image.unread.append("they have no area")
+        self.note(f"annotations left out, a {kind} has no area", place)
+
     @contextlib.contextmanager
-    def tolerate(self, place: str, image: SourceImage) -> Iterator[None]:
-        """Leave out the annotation of `image` that is read in the body if it is malformed, and count it."""
+    def tolerate(
+        self, place: str, image: SourceImage, malformed: tuple[type[Exception], ...] = _ODD_JSON
+    ) -> Iterator[None]:
+        """Leave out the annotation of `image` that is read in the body if it is malformed, and count it.
+
+        `malformed` are the errors besides `ShapeError` by which a reader's code meets what is not in its format.
+        """
         try:
             yield
         except ShapeError as error:
             self.leave_out(image, str(error), place)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
+        except malformed as error:
             self.leave_out(image, MALFORMED, place, f" ({error!r})")
 
     def lines(self, limit: int | None = None) -> Iterator[str]:
@@ -101,8 +112,7 @@ def grouped_particles(
         with account.tolerate(f"{image.name}: {name}", image):
             shape, shape_kind, label, group = read(entry)
             if shape is None:
-                image.unread.append("they have no area")
-                account.note(f"annotations left out, a {shape_kind} has no area", f"{image.name}: {name}")
+                account.leave_out_without_area(image, shape_kind, f"{image.name}: {name}")
                 continue
             part = SourceParticle(name, (shape,), None if label in (None, "") else str(label))
             groups.setdefault(name if group is None else ("group", group), []).append(part)

@@ -15,25 +15,24 @@ from semsize.exchange import (
 from semsize.structures import CroppedMasks, read_annotations
 
 
-def folder_masks(data, key="segmentation"):
+def folder_masks(data):
     """Per image of an annotation file its masks, specks included."""
     rles = {image["id"]: [] for image in data["images"]}
     for particle in data["annotations"]:
-        rles[particle["image_id"]].append(particle[key])
+        rles[particle["image_id"]].append(particle["segmentation"])
     return {
         image["file_name"]: CroppedMasks.from_rles(rles[image["id"]], (image["height"], image["width"]))
         for image in data["images"]
     }
 
 
-@pytest.mark.parametrize("key", ["segmentation", "amodal_segmentation"])
-def test_coco_gives_the_visible_or_the_full_outlines_with_their_states(rendered_set, key):
+def test_coco_gives_the_visible_outlines_with_their_states(rendered_set):
     path = rendered_set / "annotations" / "train.json"
     data, account = read_annotations(path), Account()
     images = ImageFolder.of_files(sorted((rendered_set / "images" / "train").iterdir()))
-    read = list(read_coco(path, images, account, segmentation_key=key))
+    read = list(read_coco(path, images, account))
     for image in read:
-        expected = folder_masks(data, key)[image.path.name]
+        expected = folder_masks(data)[image.path.name]
         found = annotated_masks(image, expected.image_shape, account)
         np.testing.assert_array_equal(found.masks.to_full(), expected.to_full())
         assert list(found.states) == [particle["state"] for particle in data["annotations"]]
