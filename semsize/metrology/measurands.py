@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import cv2
 import numpy as np
 
-from semsize.metrology.hulls import MARGIN_PX, Atlas, atlases, convex_hulls, feret_diameters, hull_pixels
+from semsize.metrology.hulls import Atlas, atlases, convex_hulls, feret_diameters, hull_pixels
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
 

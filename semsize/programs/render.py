@@ -54,10 +54,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Plan, render what is missing, join."""
     options = parse_arguments(arguments)
-    from tqdm import tqdm  # not above: --help is quick
-
-    from semsize.structures.parts import DatasetFolderError
-    from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, join_parts, render_missing
+    from semsize.structures.parts import DatasetFolderError  # not above: --help is quick
+    from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 
     settings = RenderSettings(
         seed=options.seed,
@@ -70,11 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     plan = DatasetPlan(settings, options.num, tuple(options.fractions), f".{options.format}")
     with one_line_errors(DatasetFolderError, OSError):
-        parts = claim_folder(plan, options.out)
-        done = plan.num - len(parts.missing())
-        for _ in tqdm(render_missing(plan, parts, options.jobs), total=plan.num, initial=done, unit="image"):
-            pass
-        for split, counts in join_parts(plan, parts).items():
+        for split, counts in render_dataset(plan, options.out, options.jobs).items():
             print(f"{split}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     print(f"written: {options.out}/images/<split>, {options.out}/annotations/<split>.json")
 

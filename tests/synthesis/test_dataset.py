@@ -13,7 +13,7 @@ from semsize.sem import read_pixel_size
 from semsize.structures import read_annotations
 from semsize.structures.parts import DatasetFolderError
 from semsize.synthesis import DatasetPlan, RenderSettings, claim_folder, render_dataset, render_missing
-from semsize.synthesis.dataset import encode_image
+from semsize.synthesis.rendering import encode_image
 
 PLAN = DatasetPlan(RenderSettings(seed=5, shape=(96, 128), particles=12), 5, (3, 1, 1))
 

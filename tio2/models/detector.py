@@ -89,7 +89,7 @@ class DenseMaskRCNN(MaskRCNN):
         return torch.autocast(device, dtype=dtype, enabled=name != "float32")
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
-        """The data samples with their predictions, as MMDetection's detectors; with `test_cfg.scales` at these scales."""
+        """The samples with their predictions, as MMDetection's detectors; at `test_cfg.scales` where these are set."""
         if settings_of(DetectorTest, self.test_cfg).scales is None:
             return self._predict_view(batch_inputs, batch_data_samples, rescale)
         for inputs, sample in zip(batch_inputs, batch_data_samples, strict=True):
