@@ -1,6 +1,7 @@
 """The house rule: who may import whom (docs/architecture.md)."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -32,6 +33,7 @@ REGISTERED = {
 SHARED = {"cli", "typed_settings", "shipped"}  # modules of tio2 that any of its rooms may import
 
 
+@functools.cache
 def imported(path):
     """Dotted names that a module imports anywhere in its text."""
     names = set()

@@ -26,13 +26,13 @@ def write_run(folder, images=3, missed=2, seed=0, config="configs/tio2/some.py",
     for image in truth["images"]:
         image["file_name"] = f"{first + image['id']}.png"
     compared = compare_split(truth, predictions)
-    figures = particle_metrics(compared)
+    metrics = particle_metrics(compared)
     record = {
         "config": config,
         "split": "val",
         "operating_point": {"score": 0.05},
         "seconds_per_image": {"median": 2.0},
-        "metrics": {f"particles/{name}": None if np.isnan(value) else value for name, value in figures.items()},
+        "metrics": {f"particles/{name}": None if np.isnan(value) else value for name, value in metrics.items()},
     }
     (folder / "val").mkdir(parents=True)
     (folder / "val" / "metrics.json").write_text(json.dumps(record))

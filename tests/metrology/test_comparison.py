@@ -112,16 +112,16 @@ def test_truncated_particles_are_left_out_of_sizes_only():
     assert metrics.found_counts(images, "all").measured == 4
 
 
-def test_figures_by_configuration_and_nan_where_there_is_nothing():
+def test_metrics_by_configuration_and_nan_where_there_is_nothing():
     grid = square_grid(4, side_px=10)
     truth = coco_truth([grid, grid])
     truth["images"][0]["configuration"], truth["images"][1]["configuration"] = "matrix", "scattered"
-    figures = particle_metrics(compare_split(truth, coco_found([grid[:2], grid], [[0.9] * 2, [0.9] * 4])))
-    assert (figures["all_found_percent"], figures["matrix/all_found_percent"]) == (75, 50)
-    assert figures["scattered/all_found_percent"] == 100
-    assert figures["matrix/false_positives"] == 0
-    assert not any(name.startswith("agglomerated") for name in figures)
-    assert np.isnan(figures["useful_dice_mean"])
+    metrics = particle_metrics(compare_split(truth, coco_found([grid[:2], grid], [[0.9] * 2, [0.9] * 4])))
+    assert (metrics["all_found_percent"], metrics["matrix/all_found_percent"]) == (75, 50)
+    assert metrics["scattered/all_found_percent"] == 100
+    assert metrics["matrix/false_positives"] == 0
+    assert not any(name.startswith("agglomerated") for name in metrics)
+    assert np.isnan(metrics["useful_dice_mean"])
     nothing = particle_metrics(compare_split(truth, []))
     assert (nothing["all_found"], nothing["f1"], nothing["iou_over_truths"]) == (0, 0, 0)
     assert np.isnan([nothing["precision"], nothing["all_dice_mean"], nothing["all_D50_error_percent"]]).all()

@@ -28,7 +28,7 @@ spec.loader.exec_module(ceiling)
 
 
 def row(values):
-    """The figures by name; of names that occur twice the second gets a prime."""
+    """The values by name; of names that occur twice the second gets a prime."""
     names = [name + "'" if name in ceiling.HEADER[1:place] else name for place, name in enumerate(ceiling.HEADER)]
     return dict(zip(names[1:], values, strict=True))
 
@@ -68,7 +68,7 @@ def test_one_pixel_more_in_closed_form():
     (truth,) = image_truths(truths_of(square_grid(16, side_px=20, gap_px=6)))
     inner = [one for one in range(16) if (truth.masks.origins[one] > 0).all()]  # the others are at the frame
     assert (ceiling.dilated(truth).areas[inner] == 20 * 24).all()
-    got = row(ceiling.figures([truth], [ceiling.dilated(truth)], np.random.default_rng(0)))
+    got = row(ceiling.row_of([truth], [ceiling.dilated(truth)], np.random.default_rng(0)))
     assert 20 / 24 <= got["IoU over truths"] <= 20 / 22
     assert 100 * (np.sqrt(22 / 20) - 1) < got["ECD, %"] <= 100 * (np.sqrt(24 / 20) - 1)
     assert got["AP75"] == pytest.approx(1)
@@ -124,6 +124,6 @@ def test_the_real_validation_set_one_pixel_larger():
             particles = CroppedMasks.from_label_image(components)
             images.append(particles[particles.areas >= 12])
     truths = image_truths(coco_truth(images))
-    got = row(ceiling.figures(truths, [ceiling.dilated(truth) for truth in truths], np.random.default_rng(0)))
+    got = row(ceiling.row_of(truths, [ceiling.dilated(truth) for truth in truths], np.random.default_rng(0)))
     assert got["AP50, any order"] == pytest.approx(0.97, abs=0.005)
     assert got["mAP'"] < 0.59 < got["mAP"]

@@ -144,7 +144,7 @@ class LossGuardHook(Hook):
         if not wrong:
             raise LossError(f"stopped at step {step}, since the loss of another process is not a number")
         path = Path(runner.work_dir) / f"bad_batch_step_{step}_process_{get_rank()}.pth"
-        torch.save({"step": step, "figures": values} | plain_batch(runner, data_batch), path)
+        torch.save({"step": step, "values": values} | plain_batch(runner, data_batch), path)
         images = ", ".join(sample.img_path for sample in data_batch["data_samples"])
         raise LossError(
             f"{', '.join(wrong)} at step {step}, in the images {images}; the batch is saved as {path}, the last "

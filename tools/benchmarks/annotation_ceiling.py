@@ -72,7 +72,7 @@ def main() -> None:
         truths = image_truths(read_annotations(arguments.annotations))
         if arguments.dilate:
             rows = [
-                ["one pixel more", *figures(truths, [dilated(truth) for truth in truths], np.random.default_rng(0))]
+                ["one pixel more", *row_of(truths, [dilated(truth) for truth in truths], np.random.default_rng(0))]
             ]
             print(markdown_table(HEADER, rows))
             return
@@ -145,12 +145,12 @@ def cases(within_px: float, between_px: float) -> dict[str, AnnotatorErrors]:
 
 
 def judged(scenes: Sequence, errors: AnnotatorErrors, rng: np.random.Generator) -> list[float]:
-    """Figures of the true outlines against annotations with such errors."""
+    """What the true outlines reach against annotations with such errors, as `row_of`."""
     truths = [annotated(scene, errors, rng) for scene in scenes]
-    return figures(truths, [exact(scene, gaps_filled=errors.gaps) for scene in scenes], rng)
+    return row_of(truths, [exact(scene, gaps_filled=errors.gaps) for scene in scenes], rng)
 
 
-def figures(truths: Sequence[ImageTruth], founds: Sequence[CroppedMasks], rng: np.random.Generator) -> list[float]:
+def row_of(truths: Sequence[ImageTruth], founds: Sequence[CroppedMasks], rng: np.random.Generator) -> list[float]:
     """The row of `HEADER` after its first cell."""
     by_size = [masks.areas / (masks.areas + 1) for masks in founds]  # from 0.5 on: the larger, the surer
     at_random = [rng.random(len(masks)) for masks in founds]

@@ -234,8 +234,8 @@ def target_costs(count: int, positives: int, repeats: int) -> list[tuple[str, Co
 def row(name: str, stock: Cost, ours: Cost) -> list[object]:
     """A row of the table."""
     ratios = stock.seconds / ours.seconds, stock.megabytes / max(ours.megabytes, 0.1)
-    figures = (1e3 * stock.seconds, 1e3 * ours.seconds, ratios[0], stock.megabytes, ours.megabytes, ratios[1])
-    return [name, *(float(figure) for figure in figures)]
+    values = (1e3 * stock.seconds, 1e3 * ours.seconds, ratios[0], stock.megabytes, ours.megabytes, ratios[1])
+    return [name, *map(float, values)]
 
 
 def agreement(count: int) -> float:

@@ -171,8 +171,8 @@ def main() -> None:
                         costs[side] = pool.apply(measure, work)
                 first = next(iter(costs.values()))
                 for side, cost in costs.items():
-                    figures = cost.cpu_s, cost.clock_s, first.cpu_s / cost.cpu_s, cost.peak_gb
-                    rows.append([f"{size[0]} x {size[1]}", particles, side, cost.masks, *figures])
+                    values = cost.cpu_s, cost.clock_s, first.cpu_s / cost.cpu_s, cost.peak_gb
+                    rows.append([f"{size[0]} x {size[1]}", particles, side, cost.masks, *values])
     header = ["image, px", "rendered", "path", "masks", "CPU s", "clock s", "faster by (CPU)", "peak, GB"]
     print(f"{arguments.config}, {arguments.threads} thread(s), medians of {arguments.repeats}")
     print(markdown_table(header, rows, decimals=2))

@@ -118,8 +118,8 @@ def rows_of(diameter: float, margin: float, phases: int) -> list[list[object]]:
         errors = 100 * (2 * np.sqrt(masks.areas / np.pi) / diameter - 1)
         spread = float(errors.std())
         exact_spread = exact_spread or spread
-        figures = (float(errors.mean()), spread, spread / exact_spread, *contour_deviations(shapes, masks))
-        rows.append([diameter, margin, name, *figures])
+        values = (float(errors.mean()), spread, spread / exact_spread, *contour_deviations(shapes, masks))
+        rows.append([diameter, margin, name, *values])
     return rows
 
 

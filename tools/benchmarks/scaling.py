@@ -3,7 +3,7 @@
 BACKEND=gloo python tools/benchmarks/scaling.py configs/tio2/light_stage1.py --processes 1 2
 python tools/benchmarks/scaling.py configs/tio2/mask_rcnn_stage1.py --processes 1 2 4 8
 
-Each process has the config's batch and loader's workers; without BACKEND the processes use the GPUs. Figures of a busy
+Each process has the config's batch and loader's workers; without BACKEND the processes use the GPUs. Times of a busy
 machine mean little: the load is printed with them.
 """
 
