@@ -47,6 +47,22 @@ def test_a_resumed_run_ends_with_the_uninterrupted_one_s_weights(copy, finished,
     assert torch.equal(weights_of(config_of), finished[1]), "weights, momentum, schedule and dropout"
 
 
+def test_a_run_of_an_older_version_under_another_name_goes_on(finished, tmp_path):
+    """Older checkpoints state neither start weights nor the steps of an epoch, and name the config that it was then."""
+    folder = shutil.copytree(finished[0], tmp_path / "work_dirs" / "a_former_name")
+    (folder / "epoch_3.pth").unlink()
+    checkpoint = torch.load(folder / "epoch_2.pth", weights_only=False)
+    for key in ("start_weights", "steps_per_epoch", "processes"):
+        checkpoint["meta"].pop(key, None)
+    checkpoint["meta"] |= {"experiment_name": "a_former_name_20200101_000000", "cfg": "model = dict(type='Former')"}
+    torch.save(checkpoint, folder / "epoch_2.pth")
+    renamed = folder.rename(folder.with_name("a_new_name"))
+    runner = toy_runner(renamed, load_from=str(resume_point(renamed)), resume=True)
+    runner.train()
+    assert torch.equal(weights_of(runner), finished[1])
+    assert newest_checkpoint(renamed).name == "epoch_3.pth"
+
+
 def test_newest_means_written_last(copy):
     assert resume_point(copy).name == "epoch_3.pth"
     os.utime(copy / "epoch_2.pth")  # a second run in the folder has come this far
