@@ -225,7 +225,7 @@ def convert_images(
         if not particles and not keep_empty:
             account.note("images left out, no particle in them (--keep-empty keeps them as background)", image.name)
             continue
-        value_nm = _pixel_size_nm(image, pixel_size_nm, account)
+        value_nm = _pixel_size_nm(image, size, pixel_size_nm, account)
         converted.append(ConvertedImage(image.path, image.name, size, value_nm, image.configuration, tuple(particles)))
     return converted, strange_labels
 
@@ -250,12 +250,14 @@ def _image_size(image: SourceImage, account: Account) -> tuple[int, int] | None:
     return height, width
 
 
-def _pixel_size_nm(image: SourceImage, declared_nm: float | None, account: Account) -> float | None:
-    """Nanometres a pixel: the declared one, else the annotation file's, else the image file's tags."""
+def _pixel_size_nm(
+    image: SourceImage, size: tuple[int, int], declared_nm: float | None, account: Account
+) -> float | None:
+    """Nanometres a pixel of a file of (H, W): the declared one, else the annotation file's, else the file's tags."""
     stated_nm = image.pixel_size_nm
     if stated_nm is None:
         try:
-            stated, notes = read_scale(image.path)
+            stated, notes = read_scale(image.path, shape=size)
             for note in notes:
                 account.note("images whose scale needs a look", f"{image.name} ({note})")
         except SEMReadError as error:

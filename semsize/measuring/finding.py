@@ -101,12 +101,16 @@ def _load(file: ImageFile, settings: Settings) -> tuple[Frame, str]:
     """
     digest = file_sha256(file.path)
     image = settings.read(file.path)
-    size, _ = scale_of(file, None, settings)  # a contradiction is found before the particles are
+    size, _ = scale_of(file, None, settings, image.grey.shape)  # a contradiction is found before the particles are
     return Frame(file, image.specimen, len(image.grey), image.top, size), digest
 
 
-def scale_of(file: ImageFile, other: PixelSize | None, settings: Settings) -> tuple[PixelSize | None, tuple[str, ...]]:
+def scale_of(
+    file: ImageFile, other: PixelSize | None, settings: Settings, shape: tuple[int, int]
+) -> tuple[PixelSize | None, tuple[str, ...]]:
     """The pixel size that is declared, else the file's, else `other`: what the source of outlines states.
+
+    `shape` is the (H, W) of the file.
 
     Returns:
         The pixel size, calibrated, None where nothing is stated; and notes on what is odd about it.
@@ -114,7 +118,7 @@ def scale_of(file: ImageFile, other: PixelSize | None, settings: Settings) -> tu
     Raises:
         SEMReadError: what the file states cannot be understood, or file and source contradict each other.
     """
-    size, notes = read_scale(file.path, settings.pixel_size)
+    size, notes = read_scale(file.path, settings.pixel_size, shape)
     both = settings.pixel_size is None and size is not None and other is not None
     if both and abs(size.value_nm / other.value_nm - 1) > AGREEMENT:
         raise SEMReadError(

@@ -214,7 +214,7 @@ def _evaluate(
             try:
                 if result is None:
                     raise SEMReadError(folder.read_failure(file) or "not measured")
-                size, odd = scale_of(file, result.pixel_size, settings)
+                size, odd = scale_of(file, result.pixel_size, settings, result.file_shape)
             except (SEMReadError, OSError) as cause:
                 skipped.append({"image": file.name, "error": str(cause).splitlines()[0]})
                 continue

@@ -39,17 +39,20 @@ def read_pixel_size(path: str | Path) -> PixelSize | None:
     return read_scale(path)[0]
 
 
-def read_scale(path: str | Path, declared: PixelSize | None = None) -> tuple[PixelSize | None, tuple[str, ...]]:
+def read_scale(
+    path: str | Path, declared: PixelSize | None = None, shape: tuple[int, int] | None = None
+) -> tuple[PixelSize | None, tuple[str, ...]]:
     """Pixel size of an image, and what must be said of its scale: a tilted stage, pixels that are not square.
 
     Args:
         path: the image file.
         declared: goes before whatever the file states; where both differ by more than 0.5 %, a note says so.
+        shape: (H, W) of the image, by callers that have read it; without it a PNG, JPEG or BMP may be decoded for it.
 
     Raises:
         SEMReadError: nothing is declared, and `read_pixel_size` raises it.
     """
-    stated = Statements(Path(path), functools.cache(lambda: read_grey(path, intensity_range=(0, 1)).shape))
+    stated = Statements(Path(path), functools.cache(lambda: shape or read_grey(path, intensity_range=(0, 1)).shape))
     try:
         _collect(stated)
         size = stated.agreed()

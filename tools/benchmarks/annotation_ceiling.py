@@ -71,9 +71,7 @@ def main() -> None:
     with one_line_errors(AnnotationError, SEMReadError, OSError):
         truths = image_truths(read_annotations(arguments.annotations))
         if arguments.dilate:
-            rows = [
-                ["one pixel more", *row_of(truths, [dilated(truth) for truth in truths], np.random.default_rng(0))]
-            ]
+            rows = [["one pixel more", *row_of(truths, [dilated(truth) for truth in truths], np.random.default_rng(0))]]
             print(markdown_table(HEADER, rows))
             return
         people = spreads(truths, arguments.images)
