@@ -20,6 +20,7 @@ from semsize.measuring.outlines import outlines_from_coco, outlines_from_labels,
 from semsize.measuring.report import size_figures, size_report
 from semsize.measuring.results_folder import ResultsFolder
 from semsize.measuring.summary import summarise
+from semsize.sem import reading
 from semsize.structures import read_predictions
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
@@ -221,13 +222,17 @@ def test_a_folder_of_a_former_version_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(refused.value)
 
 
-def test_a_pixel_size_that_a_text_beside_the_image_states_later_is_taken_up(tmp_path):
-    image = write_zeiss(tmp_path / "in" / "a.tif", scene(0), None)
+def test_a_pixel_size_that_a_text_beside_the_image_states_later_is_taken_up(tmp_path, monkeypatch):
+    image, decoded, read = tmp_path / "in" / "a.png", [], reading.read_values
+    image.parent.mkdir()
+    image.write_bytes(cv2.imencode(".png", scene(0))[1])
+    monkeypatch.setattr(reading, "read_values", lambda path, **options: decoded.append(path) or read(path, **options))
     source = BrightSource(tmp_path / "log")
     assert measure_images([image], tmp_path / "out", source).summary.unit == "px"
     image.with_suffix(".txt").write_text(f"[SemImageFile]\nDataSize={SHAPE[1]}x{SHAPE[0]}\nPixelSize=4.0\n")
     assert measure_images([image], tmp_path / "out", source).record["images"][0]["pixel_size_nm"] == 4
     assert len((tmp_path / "log").read_text().splitlines()) == 1
+    assert len(decoded) == 3  # to find the particles, and for each overlay; never for the text's size alone
 
 
 def test_results_are_held_one_at_a_time(tmp_path, monkeypatch):
