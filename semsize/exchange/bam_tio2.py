@@ -154,7 +154,7 @@ def convert_image(
 def particle_records(
     labels: np.ndarray, colours: Sequence[str | None] | None, *, image_id: int, first_id: int, min_area_px: int
 ) -> list[dict[str, Any]]:
-    """Annotations of one image; components below `min_area_px` are specks: `iscrowd` 1, no state, nobody's neighbours.
+    """Annotations of one image; components below `min_area_px` are specks: `iscrowd` 1, no state, no neighbours.
 
     Args:
         labels: (H, W), components from 1 to N.

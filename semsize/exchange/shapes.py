@@ -37,7 +37,7 @@ class Polygon:
             if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3:
                 raise ShapeError("they have fewer than three corners")
             if not np.isfinite(ring).all():
-                raise ShapeError("a coordinate of theirs is no number")
+                raise ShapeError("a coordinate is not a number")
 
     @property
     def bounds(self) -> Bounds:
@@ -61,7 +61,7 @@ class Ellipse:
 
     def __post_init__(self):
         if not all(map(math.isfinite, (*self.centre, *self.semi_axes, self.angle))):
-            raise ShapeError("a coordinate of theirs is no number")
+            raise ShapeError("a coordinate is not a number")
         if min(self.semi_axes) <= 0:
             raise ShapeError("their radius is not above 0")
 

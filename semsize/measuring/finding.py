@@ -1,6 +1,6 @@
 """Images to their results: read, find the particles, keep what was found; in one process, or shared by several.
 
-Processes that a launcher started are told apart by its variables. Each measures its share of the images, the first one
+A launcher's variables say which process this is. Each measures its share of the images, the first one
 joins them, and nothing passes between them but the files of the results folder.
 """
 
@@ -73,7 +73,7 @@ def _measure(file: ImageFile, settings: Settings, folder: ResultsFolder, process
 
 
 def measure_file(file: ImageFile, find: Find, settings: Settings, folder: ResultsFolder) -> int:
-    """Find the particles of an image and keep the result; one that stands already is left alone.
+    """Find the particles of an image and keep the result; an image that has its result already is skipped.
 
     Returns:
         Particles from the score threshold on; 0 for an image that was left out, of which the folder says why.

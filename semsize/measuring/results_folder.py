@@ -1,4 +1,4 @@
-"""The folder of a measurement: what stands in it, and what was found in single images, which a restart goes on from."""
+"""The folder of a measurement: its files, and what was found in each image, from which a restart goes on."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class ResultsFolder:
         self.rois = self.path / "rois"
 
     def claim(self, settings: Mapping, *, alone: bool = True) -> None:
-        """Make the folder, or take up the measurement that stands in it.
+        """Make the folder, or go on with the measurement that it holds.
 
         Args:
             settings: all that decides what is found in an image, in JSON's terms.
@@ -144,7 +144,7 @@ class ResultsFolder:
             raise _unwritable(self.path, cause) from None
 
     def is_claimed(self) -> bool:
-        """Whether a measurement stands in the folder."""
+        """Whether the folder holds a measurement."""
         return (self.parts / "settings.json").is_file()
 
     def _any_result(self) -> bool:
@@ -159,20 +159,20 @@ class ResultsFolder:
         return [f"{name} was not written anew: it is of an earlier start, maybe with other settings" for name in left]
 
     def part(self, file: ImageFile) -> Path:
-        """Where an image's result stands."""
+        """Path of an image's result."""
         return self.parts / f"{file.key}.json"
 
     def roi_set(self, file: ImageFile) -> Path:
-        """Where its ROI set stands: too long a name is shortened so that the set is found again by the image's name."""
+        """Path of its ROI set; a name that is too long is shortened so that the image's name still finds the set."""
         *folders, last = PurePosixPath(file.name.lstrip("/")).parts
         return self.rois.joinpath(*folders, f"{short_name(last)}.zip")
 
     def overlay(self, file: ImageFile) -> Path:
-        """Where its overlay stands."""
+        """Path of its overlay."""
         return self.overlays / f"{file.key}.png"
 
     def failure(self, file: ImageFile) -> Path:
-        """Where the reason stands for which an image was left out."""
+        """Path of the file that says why an image was left out."""
         return self.parts / f"{file.key}.failed.json"
 
     def write_result(self, result: ImageResult) -> None:
@@ -201,7 +201,7 @@ class ResultsFolder:
             return None
 
     def is_done(self, file: ImageFile) -> bool:
-        """Whether a result of the file's present contents stands here, or the reason for which there is none."""
+        """Whether the folder holds a result of the file's present contents, or the reason why there is none."""
         return self.failure(file).is_file() or self.read_current(file) is not None
 
     def read_failure(self, file: ImageFile) -> str | None:

@@ -125,7 +125,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def lines_of(measurement: Measurement) -> list[str]:
-    """What is printed at the end: warnings, what was left out, the result, where it stands."""
+    """What is printed at the end: warnings, what was left out, the result, and where it was written."""
     summary, record = measurement.summary, measurement.record
     lines = [f"WARNING: {warning}" for warning in record["warnings"]]
     lines += [f"LEFT OUT: {image}: {error}" for image, error in measurement.skipped.items()]

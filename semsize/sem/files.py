@@ -1,7 +1,7 @@
 """Image files: their bytes, and the values that a TIFF, PNG, JPEG or BMP stores, with errors that name the file.
 
-OpenCV fills up a truncated image, applies every palette and turns CMYK into colours without a word; the checks that it
-leaves out stand here.
+OpenCV fills up a truncated image, applies every palette and turns CMYK into colours without a word; this module makes
+the checks that OpenCV leaves out.
 """
 
 import contextlib

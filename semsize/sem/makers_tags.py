@@ -136,14 +136,14 @@ def _olympus(tiff: tifffile.TiffFile, stated: Statements) -> None:
 
 
 def _unread(tiff: tifffile.TiffFile, stated: Statements) -> None:
-    """Note where a size stands in a form that is recognised and not read."""
+    """Note a size in a form that is recognised and not read."""
     page = tiff.pages.first
     if _TVIPS_TAG in page.tags:
         stated.unread.append(f"TVIPS (EM-MENU) wrote its pixel size into tag {_TVIPS_TAG}, which is not read")
     if any(code in page.tags for code in _GATAN_TAGS):
         stated.unread.append("Gatan DigitalMicrograph wrote its pixel size into tags 65003 ff., which are not read")
     if page.description.lstrip().startswith("{") and '"pixel_size"' in page.description:
-        stated.unread.append("its pixel size stands in the description's JSON (as of fibsem-OS), which is not read")
+        stated.unread.append("its pixel size is in the description's JSON (as of fibsem-OS), which is not read")
 
 
 def _imagej(page: tifffile.TiffPage, stated: Statements) -> None:

@@ -31,7 +31,7 @@ def number(value: Any) -> float:
     except (ValueError, OverflowError):
         found = math.nan
     if not abs(found) <= FARTHEST_PX:
-        raise ShapeError("a coordinate of theirs is no number, or far outside any image")
+        raise ShapeError("a coordinate is not a number, or far outside any image")
     return found
 
 
@@ -137,7 +137,7 @@ def _tree(value: Any, level: int = 1) -> tuple[list, int]:
     if not isinstance(value, list | tuple):
         raise ShapeError("their outline is no list")
     if not value:
-        raise ShapeError("a list of theirs is empty")
+        raise ShapeError("a list of coordinates is empty")
     if level > _DEEPEST:
         raise ShapeError(f"their lists are nested more than {_DEEPEST} deep, which no form of outline is")
     children = [_pair(child) if isinstance(child, Mapping) else child for child in value]

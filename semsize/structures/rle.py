@@ -75,11 +75,11 @@ def polygons_to_rles(particles: Sequence[Any], image_shape: tuple[int, int]) -> 
     """
     read = [polygons(particle) for particle in particles]
     if any(len(rings) > 1 for particle in read for rings in particle):
-        raise ShapeError("an outline of theirs has holes; write it as RLE")
+        raise ShapeError("an outline has holes; write it as RLE")
     height, width = int(image_shape[0]), int(image_shape[1])
     for corners in (rings[0] for particle in read for rings in particle):
         if (np.abs(corners - (width / 2, height / 2)) > 1.5 * max(width, height)).any():  # COCO walks along each edge
-            raise ShapeError("an outline of theirs reaches far beyond its image")
+            raise ShapeError("an outline reaches far beyond its image")
     flat = [rings[0].ravel().tolist() for particle in read for rings in particle]
     parts = iter(coco_mask.frPyObjects(flat, height, width) if flat else [])
     rles = [[next(parts) for _ in particle] for particle in read]

@@ -193,14 +193,14 @@ def test_what_leaves_the_image_is_cut():
     ("make", "message"),
     [
         (lambda: polygon((0, 0), (1, 1)), "fewer than three corners"),
-        (lambda: polygon((0, 0), (1, math.nan), (2, 2)), "no number"),
+        (lambda: polygon((0, 0), (1, math.nan), (2, 2)), "is not a number"),
         (lambda: Polygon(()), "no outline"),
         (lambda: ring([1, 2, 3], [1, 2]), "two equally long lists"),
         (lambda: ring([[1, 2], [3, 4]], [[5, 6], [7, 8]]), "two equally long lists"),
         (lambda: ring(5, 6), "two equally long lists"),
-        (lambda: ring(["a", 2, 3], [1, 2, 3]), "no number"),
+        (lambda: ring(["a", 2, 3], [1, 2, 3]), "is not a number"),
         (lambda: Ellipse((0, 0), (0, 1)), "radius"),
-        (lambda: Ellipse((0, math.inf), (1, 1)), "no number"),
+        (lambda: Ellipse((0, math.inf), (1, 1)), "is not a number"),
     ],
 )
 def test_what_is_no_shape_says_why(make, message):
@@ -296,8 +296,8 @@ def test_two_pieces_of_a_particle(form):
 
 circle = np.array([(20 + 9 * math.cos(t), 14 + 9 * math.sin(t)) for t in np.arange(24) * math.pi / 12])
 REFUSED = {
-    "nothing": ([], "a list of theirs is empty"),
-    "an empty piece": ([flat(RING), []], "a list of theirs is empty"),
+    "nothing": ([], "a list of coordinates is empty"),
+    "an empty piece": ([flat(RING), []], "a list of coordinates is empty"),
     "a text": ("[[1, 2, 3, 4, 5, 6]]", "no list"),
     "a number": (5, "no list"),
     "an odd number": ([flat(RING)[:-1]], "odd number"),
@@ -311,12 +311,12 @@ REFUSED = {
     "pairs beside flat": ([[1, 2], [3, 4, 5, 6, 7, 8]], "mix pairs and flat"),
     "without end": ([[[[[[[[[[1, 2, 3, 4, 5, 6]]]]]]]]]], "nested more than"),
     "flat, too deep": ([[[flat(RING)]], [[flat(HOLE)]]], "nested 4 deep"),
-    "NaN": ([[math.nan, *flat(RING)[1:]]], "no number"),
-    "infinite": ([[math.inf, *flat(RING)[1:]]], "no number"),
-    "null": ([[None, *flat(RING)[1:]]], "no number"),
-    "true": ([[True, *flat(RING)[1:]]], "no number"),
-    "a word": ([["x", *flat(RING)[1:]]], "no number"),
-    "endless digits": ([[10**400, *flat(RING)[1:]]], "no number"),
+    "NaN": ([[math.nan, *flat(RING)[1:]]], "is not a number"),
+    "infinite": ([[math.inf, *flat(RING)[1:]]], "is not a number"),
+    "null": ([[None, *flat(RING)[1:]]], "is not a number"),
+    "true": ([[True, *flat(RING)[1:]]], "is not a number"),
+    "a word": ([["x", *flat(RING)[1:]]], "is not a number"),
+    "endless digits": ([[10**400, *flat(RING)[1:]]], "is not a number"),
     "far away": ([[1e300, *flat(RING)[1:]]], "far outside"),
     "a hole that crosses": ([pairs(RING), pairs([(15, 8), (39, 8), (39, 12), (15, 12)])], "its hole cross"),
     "all x, then all y": (circle.T.tolist(), "the x and the y of one"),

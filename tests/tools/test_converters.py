@@ -496,7 +496,7 @@ def test_bad_annotations_are_counted_and_named(tmp_path, capsys):
         "1 × annotations whose outline crosses itself, filled wherever it winds round: look at them: a.png: region 5",
         "1 × annotations left out, they have fewer than three corners: a.png: region 6",
         "2 × annotations left out, their coordinates are not two equally long lists of numbers: a.png: region 7, a.png",
-        "1 × annotations left out, a coordinate of theirs is no number, or far outside any image: a.png: region 8",
+        "1 × annotations left out, a coordinate is not a number, or far outside any image: a.png: region 8",
         "1 × annotations left out, their radius is not above 0: a.png: region 10",
         "4 × annotations left out, not in the form of their format: a.png: region 11",
         "1 × images left out with their annotations, no such file: gone.png",

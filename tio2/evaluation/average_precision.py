@@ -1,6 +1,7 @@
 """Average precision as COCO defines it, with every detection counted and, beside it, under COCO's cap of 100 an image.
 
-Box non-maximum suppression (NMS) stands here too: the paper's operating point, and the true boxes that it deletes.
+Box non-maximum suppression (NMS) is applied to evaluate at the paper's operating point, and to count the true boxes
+that it deletes.
 
 The evaluation is faster-coco-eval's (C++). Its summary is not used: pycocotools' rule takes the mean AP at 100
 detections and the others at 1000, and looks for a threshold of 0.9 by equality, which ``linspace`` does not hit.

@@ -79,8 +79,8 @@ class DenseCocoMetric(PredictionMetric):
     Reports, for masks (``segm_``) and boxes (``bbox_``): ``mAP``, ``AP50``, ``AP75``, ``AP90``; the same with
     ``_cap100``; ``mAP_cap100_ceiling``, what a perfect detector reaches under that cap; the same with ``_table1``, of
     what the paper's operating point leaves (score 0.5, box NMS 0.3, 512 instances); and ``images``, the number of
-    images evaluated. NaN where there is no truth, 0.0 where nothing was found; ``iscrowd`` truth counts for and against
-    nobody.
+    images evaluated. NaN where there is no truth, 0.0 where nothing was found. Truth with ``iscrowd`` = 1, and what is
+    found on it, is not counted.
 
     Args:
         ann_file: COCO annotation file with the truth, read once.
@@ -116,10 +116,10 @@ class DenseCocoMetric(PredictionMetric):
 class ParticleMetric(PredictionMetric):
     """Particles found, false positives, overlap, residuals of the size, error of the size distribution.
 
-    Reports the `HEADLINES` of `semsize.metrology.particle_metrics`, since a log has no room for them all. Afterwards
-    ``all_metrics`` holds them all, for each state and configuration, and ``comparisons`` the `ImageComparison` of each
-    image that was predicted, from which the test program writes its report. ``iscrowd`` truth counts for and against
-    nobody.
+    It reports the `HEADLINES` of `semsize.metrology.particle_metrics`, since a log has no room for all. Afterwards
+    ``all_metrics`` holds every metric, of each state and configuration too, and ``comparisons`` the `ImageComparison`
+    of each image that was predicted, from which the test program writes its report. Truth with ``iscrowd`` = 1, and what is
+    found on it, is not counted.
 
     Args:
         ann_file: COCO annotation file with the truth, read once.

@@ -108,7 +108,8 @@ def _report(images: Sequence[ImageComparison], curve: ThresholdCurve, record: Ma
     parts = [
         f"# {record['config']}, {record['split']}: {len(images)} images\n",
         f"Operating point of the test: {limits}. Single particles are counted from score "
-        f"{min_score:g} on and matched one to one at Dice ≥ {MIN_DICE:g}; specks count for and against nobody.\n",
+        f"{min_score:g} on and matched one to one at Dice ≥ {MIN_DICE:g}. Specks, and what is found on them, are not "
+        "counted.\n",
         "## Particles found (Table 2)\n",
         markdown_table(["particles", "reference", "measured", "%"], found_rows, decimals=1),
         f"`complete` includes `isolated`. In all {counts.found} found, {counts.false_positives} of them false: "
