@@ -118,8 +118,8 @@ class ParticleMetric(PredictionMetric):
 
     It reports the `HEADLINES` of `semsize.metrology.particle_metrics`, since a log has no room for all. Afterwards
     ``all_metrics`` holds every metric, of each state and configuration too, and ``comparisons`` the `ImageComparison`
-    of each image that was predicted, from which the test program writes its report. Truth with ``iscrowd`` = 1, and what is
-    found on it, is not counted.
+    of each image that was predicted, from which the test program writes its report. Truth with ``iscrowd`` = 1, and
+    what is found on it, is not counted.
 
     Args:
         ann_file: COCO annotation file with the truth, read once.
