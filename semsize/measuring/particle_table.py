@@ -94,7 +94,7 @@ def make_table(
             for name, values in columns.items():
                 values.append(row[name])
         del result
-    return ParticleTable({name: _as_written(name, values) for name, values in columns.items()})
+    return ParticleTable({name: _column(name, values) for name, values in columns.items()})
 
 
 def read_table(path: Path) -> ParticleTable:
@@ -106,26 +106,18 @@ def read_table(path: Path) -> ParticleTable:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
-        values = {name: [row[name] for row in rows] for name in MEASURED_COLUMNS}
-        return ParticleTable({name: _parsed(name, texts) for name, texts in values.items()})
+        return ParticleTable({name: _column(name, [row[name] for row in rows]) for name in MEASURED_COLUMNS})
     except (OSError, KeyError, ValueError) as cause:
         raise InputError(f"{path}: no particle table of a measurement ({cause!r}); measure again") from None
 
 
-def _as_written(name: str, values: Sequence) -> np.ndarray:
+def _column(name: str, values: Sequence) -> np.ndarray:
+    """Values of a column, or their texts in the file, as the table holds them: numbers with the file's nine digits."""
     if name in _TEXTS:
         return np.array([value or "" for value in values], object)
     if name in _WHOLE:
         return np.array(values, np.int64)
-    return np.array([float(f"{value:.9g}") for value in values], np.float64)
-
-
-def _parsed(name: str, texts: Sequence[str]) -> np.ndarray:
-    if name in _TEXTS:
-        return np.array(texts, object)
-    if name in _WHOLE:
-        return np.array(texts, np.int64) if texts else np.zeros(0, np.int64)
-    return np.array([float(text) if text else np.nan for text in texts], np.float64)
+    return np.array([float(f"{float(value if value != '' else 'nan'):.9g}") for value in values], np.float64)
 
 
 def read_states(path: Path) -> dict[tuple[str, int], str]:
