@@ -58,8 +58,8 @@ def check_settings(config: Config) -> None:
     """
     registries = [value for value in vars(registry).values() if isinstance(value, Registry)]
     own = {name: kind for each in registries for name, kind in each.module_dict.items() if is_own(kind)}
-    for place, settings in _typed_dicts(config._cfg_dict):
-        kind = own.get(settings["type"]) if isinstance(settings["type"], str) else None
+    for place, settings in dicts_in(config._cfg_dict):
+        kind = own.get(settings["type"]) if isinstance(settings.get("type"), str) else None
         if kind is None:
             continue
         try:
@@ -84,18 +84,15 @@ def _check_scales(config: Config) -> None:
                 )
 
 
-def _typed_dicts(node: Any, place: str = "") -> Iterator[tuple[str, Mapping]]:
-    """Every dict with a `type` that a config holds, and its place, such as `train_dataloader.sampler`."""
-    if isinstance(node, Mapping) and "type" in node:
-        yield place, node
-    for key, child in _children(node):
-        yield from _typed_dicts(child, f"{place}.{key}" if place else str(key))
-
-
-def _children(node: Any) -> list[tuple[Any, Any]]:
+def dicts_in(node: Any, place: str = "") -> Iterator[tuple[str, Mapping]]:
+    """Every dict of a config, from the outermost inwards, and its place, such as `train_dataloader.sampler`."""
     if isinstance(node, Mapping):
-        return list(node.items())
-    return list(enumerate(node)) if isinstance(node, list | tuple) else []
+        yield place, node
+        children = node.items()
+    else:
+        children = enumerate(node) if isinstance(node, list | tuple) else ()
+    for key, child in children:
+        yield from dicts_in(child, f"{place}.{key}" if place else str(key))
 
 
 def check_options(config: Config, options: Mapping[str, Any]) -> None:
@@ -115,11 +112,7 @@ def check_options(config: Config, options: Mapping[str, Any]) -> None:
 
 def data_sets(node: Any) -> Iterator[ConfigDict]:
     """The settings of every data set that a loader reads, within whatever wraps or joins them."""
-    if isinstance(node, Mapping) and "ann_file" in node:
-        yield node
-    else:
-        for _, child in _children(node):
-            yield from data_sets(child)
+    return (settings for _, settings in dicts_in(node) if "ann_file" in settings)
 
 
 def annotation_file(dataset: ConfigDict) -> Path:

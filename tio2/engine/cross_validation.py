@@ -9,10 +9,9 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -22,7 +21,15 @@ from semsize.structures import read_annotations, read_predictions, write_annotat
 from semsize.structures.files import file_sha256, read_json, write_json
 from tio2.agglomerates import AgglomerateLibrary
 from tio2.engine.checkpoints import resume_point
-from tio2.engine.config import FOLD_MARK, ConfigError, annotation_file, data_sets, divided_set, operating_point
+from tio2.engine.config import (
+    FOLD_MARK,
+    ConfigError,
+    annotation_file,
+    data_sets,
+    dicts_in,
+    divided_set,
+    operating_point,
+)
 from tio2.engine.resumption import STOP_SIGNALS, TrainingStopped
 
 
@@ -145,7 +152,7 @@ def _require_unseen_libraries(config: Config, kept_back: Sequence[Sequence[str]]
     If each fold has a library of its own (``{fold}`` in its path), one that does not exist yet is not an error here:
     the fold's training opens it.
     """
-    for setting in set(_libraries(config.train_dataloader)):
+    for setting in {settings["library"] for _, settings in dicts_in(config.train_dataloader) if "library" in settings}:
         for number, names in enumerate(kept_back):
             path = Path(setting.replace(FOLD_MARK, str(number)))
             if FOLD_MARK in setting and not path.is_file():
@@ -156,16 +163,6 @@ def _require_unseen_libraries(config: Config, kept_back: Sequence[Sequence[str]]
                     f"{path} holds agglomerates of {min(seen)}, which fold {number} keeps back; build a library of "
                     "each fold and name them with {fold} in the path (docs/training.md)"
                 )
-
-
-def _libraries(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        if "library" in node:
-            yield node["library"]
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for child in node:
-            yield from _libraries(child)
 
 
 def _claim(folder: Path, config: Config, division: dict) -> None:
