@@ -45,6 +45,16 @@ def visibility_class(visible_fraction: float) -> str:
     return "masked" if visible_fraction >= MASKED_FRACTION else "unusable"
 
 
+def disc(radius_px: float) -> np.ndarray:
+    """Structuring element (2 R + 1, 2 R + 1) uint8 of all pixels no further from the middle one than the radius.
+
+    >>> disc(1.5).tolist()
+    [[1, 1, 1], [1, 1, 1], [1, 1, 1]]
+    """
+    offsets = np.arange(-math.floor(radius_px), math.floor(radius_px) + 1)
+    return (offsets[:, None] ** 2 + offsets[None] ** 2 <= radius_px**2).astype(np.uint8)
+
+
 def neighbour_pairs(masks: CroppedMasks, distance_px: float) -> np.ndarray:
     """Pairs of particles of which some two pixels are no further apart than `distance_px`.
 
@@ -57,9 +67,7 @@ def neighbour_pairs(masks: CroppedMasks, distance_px: float) -> np.ndarray:
     >>> neighbour_pairs(CroppedMasks.from_label_image(np.array([[1, 0, 2, 2, 3]])), 1)
     array([[1, 2]])
     """
-    reach = math.floor(distance_px)
-    offsets = np.arange(-reach, reach + 1)
-    disc = (offsets[:, None] ** 2 + offsets[None, :] ** 2 <= distance_px**2).astype(np.uint8)
+    reach, around = math.floor(distance_px), disc(distance_px)
     filled = np.flatnonzero(masks.sizes.all(axis=1))
     boxes = masks.boxes[filled]
     first, second = (filled[found] for found in meeting_boxes(boxes + np.array([-reach, -reach, reach, reach]), boxes))
@@ -68,7 +76,7 @@ def neighbour_pairs(masks: CroppedMasks, distance_px: float) -> np.ndarray:
     for number, other in zip(first[is_pair].tolist(), second[is_pair].tolist(), strict=True):
         if number != grown_number:
             crop, (row, column) = placed[number]
-            grown, grown_number = (cv2.dilate(np.pad(crop, reach), disc), (row - reach, column - reach)), number
+            grown, grown_number = (cv2.dilate(np.pad(crop, reach), around), (row - reach, column - reach)), number
         if shared_pixels(grown, placed[other]):
             pairs.append((number, other))
     return np.array(pairs, np.int64).reshape(-1, 2)

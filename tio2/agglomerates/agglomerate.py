@@ -10,7 +10,7 @@ import numpy as np
 
 from semsize.structures.annotations import OWN_PARTICLE_KEYS, TRUTH_KEYS
 from semsize.structures.masks import FLIP_AXES, CroppedMasks
-from semsize.structures.states import neighbour_pairs
+from semsize.structures.states import disc, neighbour_pairs
 
 FLIPS = (None, *FLIP_AXES)
 MEDIAN_PX = 5  # paper §3.2
@@ -210,9 +210,3 @@ def composite(background: np.ndarray, placed: Iterable[tuple[Cutout, tuple[int, 
         joined = np.where(region, pasted, window)
         window[:] = np.where(band, cv2.medianBlur(joined, MEDIAN_PX), joined)
     return image
-
-
-def disc(radius_px: int) -> np.ndarray:
-    """Structuring element of all pixels no further than the radius."""
-    offsets = np.arange(-radius_px, radius_px + 1)
-    return (offsets[:, None] ** 2 + offsets[None] ** 2 <= radius_px**2).astype(np.uint8)

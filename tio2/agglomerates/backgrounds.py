@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from semsize.exchange.source import IMAGE_ENDINGS
 from semsize.sem.reading import read_grey
 from semsize.structures.files import write_whole
 from semsize.structures.masks import CroppedMasks
@@ -18,7 +19,6 @@ from tio2.agglomerates.library import LibraryError, annotated_images, encode_gre
 
 HALO_PX = 24  # around a particle its bright fringe and the depth of its shadow hide the background's texture
 SHADOW_PX = 150  # beyond the halo; where shadows end
-IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 FIELD_SIGMA_PX = 40.0
 TILE_PX = 128
 SEAM_PX = 12
@@ -38,7 +38,7 @@ class Backgrounds:
     """
 
     def __init__(self, folder: str | Path):
-        self.paths = sorted(path for path in Path(folder).glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        self.paths = sorted(path for path in Path(folder).glob("*") if path.suffix.lower() in IMAGE_ENDINGS)
         if not self.paths:
             raise LibraryError(
                 f"{folder}: holds no image to use as a background; make some with tools/build_library.py"
