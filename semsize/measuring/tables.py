@@ -148,9 +148,7 @@ def _true_columns(image: ImageComparison, number: int) -> dict[str, object]:
     return columns | {f"true_{name}": values[number] for name, values in image.true_measurands.columns().items()}
 
 
-def write_workbook(
-    path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]], *, most_rows: int = MOST_ROWS
-) -> None:
+def write_workbook(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """Write rows under a header, on as many sheets as Excel's limit asks for; None and NaN become empty cells.
 
     Texts stay texts, even where they begin as a formula does.
@@ -158,7 +156,7 @@ def write_workbook(
     workbook = Workbook(write_only=True)
     rows = iter(rows)
     number = 0
-    while (some := list(islice(rows, most_rows))) or number == 0:
+    while (some := list(islice(rows, MOST_ROWS))) or number == 0:
         number += 1
         sheet = workbook.create_sheet(f"particles {number}" if number > 1 else "particles")
         sheet.freeze_panes = "A2"

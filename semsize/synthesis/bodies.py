@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 EXPONENTS = (2, 3, 5, 9, 17)  # m - 1 is a power of two: the powers are then repeated squarings
+BISECTIONS = 16  # by which `silhouette_of` halves its interval of z
 DIRECTIONS = 256  # in which the radius of a silhouette is known, unless its body is slender
 
 
@@ -138,10 +139,10 @@ class Silhouette:
         """The same curve, `factor` times as large."""
         return Silhouette(self.radii * factor)
 
-    def feret(self, directions: int = 360) -> tuple[float, float]:
-        """Smallest and largest Feret diameter, the distance of parallel tangents (ISO 9276-6)."""
-        angle = np.arange(directions) * (np.pi / directions)
-        along = self.points @ np.stack([np.cos(angle), np.sin(angle)])  # (N, directions)
+    def feret(self) -> tuple[float, float]:
+        """Smallest and largest Feret diameter, the distance of parallel tangents (ISO 9276-6), half a degree apart."""
+        angle = np.arange(360) * (np.pi / 360)
+        along = self.points @ np.stack([np.cos(angle), np.sin(angle)])  # (N, 360)
         widths = along.max(axis=0) - along.min(axis=0)
         return float(widths.min()), float(widths.max())
 
@@ -168,7 +169,7 @@ class Silhouette:
         return Silhouette(self.radii * np.clip(1 + noise - noise.max(), 0.4, 1))
 
 
-def silhouette_of(body: Body, directions: int = DIRECTIONS, bisections: int = 16) -> Silhouette:
+def silhouette_of(body: Body, directions: int = DIRECTIONS) -> Silhouette:
     """Silhouette of the body's projection along z, its radius in so many directions; slender bodies need more.
 
     By homogeneity the radius in a direction u is 1 / min_z g(u, z); the minimum of the convex g is bisected by the sign
@@ -179,7 +180,7 @@ def silhouette_of(body: Body, directions: int = DIRECTIONS, bisections: int = 16
     smallest, largest = extent(body)
     low = np.full(directions, -1.2 * largest / smallest)
     high = -low
-    for _ in range(bisections):
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2
         rising = body.planes[:, 2] @ _weights(flat + body.planes[:, 2:] * middle, body.exponent) > 0  # dg/dz > 0
         high = np.where(rising, middle, high)

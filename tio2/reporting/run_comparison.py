@@ -139,7 +139,7 @@ def rows_of(runs: Sequence[TestedRun], recipes: Mapping[Path, Recipe]) -> list[R
     return rows
 
 
-def difference(row: Row, baseline: Row, metric: str, seed: int = 0) -> PairedDifference:
+def difference(row: Row, baseline: Row, metric: str) -> PairedDifference:
     """Paired difference of a metric over the images that both rows have.
 
     Raises:
@@ -150,7 +150,7 @@ def difference(row: Row, baseline: Row, metric: str, seed: int = 0) -> PairedDif
         raise RunError(f"{row.name} and {baseline.name} share no image; test both on the same split")
     names = np.array(common)
     values, base = (lambda index, row=row: row.seed_values(metric, names[index]) for row in (row, baseline))
-    return paired_difference(values, base, len(names), np.random.default_rng(seed))
+    return paired_difference(values, base, len(names), np.random.default_rng(0))
 
 
 def comparison_cells(rows: Sequence[Row]) -> list[dict[str, object]]:
