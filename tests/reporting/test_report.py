@@ -3,6 +3,7 @@
 import csv
 import re
 
+from matplotlib.figure import Figure
 from tested_runs import scene
 
 from semsize.measuring.tables import PARTICLE_COLUMNS, TRUTH_COLUMNS
@@ -38,7 +39,8 @@ def test_a_split_where_nothing_was_found_is_reported_too(tmp_path):
     assert re.search(r"\| all +\| +9 \| +0 \| +0\.0 \|", (tmp_path / "report.md").read_text(encoding="utf-8"))
 
 
-def test_the_threshold_s_table_and_words_are_the_curve_s(tmp_path):
+def test_the_threshold_s_table_and_words_are_the_curve_s(tmp_path, monkeypatch):
+    monkeypatch.setattr(Figure, "savefig", lambda *_: None)  # the other tests look at pictures
     truth, predictions = scene(1)
     record = {"config": "x", "split": "val", "operating_point": {}, "metrics": {}}
     curve = write_report(tmp_path, compare_split(truth, predictions), record)
