@@ -60,15 +60,10 @@ def find_captions(grey: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Ink:
-    """What has the brightest level of an image (H, W), in N connected pieces.
+    """What has the brightest level of an image (H, W), in N connected pieces."""
 
-    Attributes:
-        grey: the image.
-        tolerance: levels.
-    """
-
-    grey: np.ndarray
-    tolerance: int
+    grey: np.ndarray  # the image
+    tolerance: int  # levels
 
     @cached_property
     def on(self) -> np.ndarray:

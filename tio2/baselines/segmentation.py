@@ -115,23 +115,14 @@ def _log_parts(means: np.ndarray, stds: np.ndarray, shares: np.ndarray) -> np.nd
 
 @dataclass(frozen=True)
 class Parameters:
-    """What is searched for.
+    """What is searched for."""
 
-    Attributes:
-        blur_px: standard deviation of the Gaussian that takes the noise away; 0 for none.
-        threshold: a name of `GREY_THRESHOLDS`.
-        opening_px: radius of the opening that cuts thin bridges; 0 for none.
-        smoothing_px: standard deviation of the Gaussian over the distances; 0 for none.
-        h_px: maxima of the distance lower than this above their surroundings are joined to a neighbour's.
-        min_area_px: smaller particles are left out.
-    """
-
-    blur_px: float
-    threshold: str
-    opening_px: int
-    smoothing_px: float
-    h_px: float
-    min_area_px: int
+    blur_px: float  # standard deviation of the Gaussian that takes the noise away; 0 for none
+    threshold: str  # a name of `GREY_THRESHOLDS`
+    opening_px: int  # radius of the opening that cuts thin bridges; 0 for none
+    smoothing_px: float  # standard deviation of the Gaussian over the distances; 0 for none
+    h_px: float  # maxima of the distance lower than this above their surroundings are joined to a neighbour's
+    min_area_px: int  # smaller particles are left out
 
 
 def segment(image: np.ndarray, parameters: Parameters) -> CroppedMasks:

@@ -35,19 +35,12 @@ from tio2.engine.resumption import STOP_SIGNALS, TrainingStopped
 
 @dataclass(frozen=True)
 class Fold:
-    """One of the trainings.
+    """One of the trainings."""
 
-    Attributes:
-        number: from 0.
-        config: its config file, beside which its annotation files and the folder of its run stand.
-        epochs: that the training takes.
-        kept_back: names of the images that it is tested on.
-    """
-
-    number: int
-    config: Path
-    epochs: int
-    kept_back: tuple[str, ...]
+    number: int  # from 0
+    config: Path  # its config file, beside which its annotation files and the folder of its run stand
+    epochs: int  # that the training takes
+    kept_back: tuple[str, ...]  # names of the images that it is tested on
 
     @property
     def run(self) -> Path:

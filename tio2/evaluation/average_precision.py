@@ -33,36 +33,23 @@ IOU_INDEX_50, IOU_INDEX_75, IOU_INDEX_90 = 0, 5, 8  # in COCO's thresholds 0.50,
 
 @dataclass(frozen=True)
 class AveragePrecision:
-    """Average precision, 0 to 1; every value is NaN where there is no truth and 0.0 where there are no detections.
+    """Average precision, 0 to 1; every value is NaN where there is no truth and 0.0 where there are no detections."""
 
-    Attributes:
-        mAP: mean over the IoU thresholds 0.50, 0.55 ... 0.95.
-        AP50: at IoU 0.50.
-        AP75: at IoU 0.75.
-        AP90: at IoU 0.90.
-    """
-
-    mAP: float
-    AP50: float
-    AP75: float
-    AP90: float
+    mAP: float  # mean over the IoU thresholds 0.50, 0.55 ... 0.95
+    AP50: float  # at IoU 0.50
+    AP75: float  # at IoU 0.75
+    AP90: float  # at IoU 0.90
 
 
 @dataclass(frozen=True)
 class CappedAveragePrecision:
-    """The same detections evaluated twice.
+    """The same detections evaluated twice."""
 
-    Attributes:
-        uncapped: with every detection counted.
-        capped: with the ``cap`` best-scored detections of each image counted.
-        ceiling: mAP that a perfect detector reaches under that cap; 1.0 where no image has more particles than ``cap``.
-        cap: detections counted in an image.
-    """
-
-    uncapped: AveragePrecision
-    capped: AveragePrecision
+    uncapped: AveragePrecision  # with every detection counted
+    capped: AveragePrecision  # with the ``cap`` best-scored detections of each image counted
+    # mAP that a perfect detector reaches under that cap; 1.0 where no image has more particles than ``cap``
     ceiling: float
-    cap: int
+    cap: int  # detections counted in an image
 
 
 def coco_metrics(

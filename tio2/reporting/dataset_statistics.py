@@ -23,31 +23,18 @@ ENOUGH = 0.5  # good anchors a particle, below which others are advised (docs/no
 
 @dataclass(frozen=True, eq=False)
 class DatasetStatistics:
-    """What one annotation file holds; regions to ignore are counted and enter nothing else.
+    """What one annotation file holds; regions to ignore are counted and enter nothing else."""
 
-    Attributes:
-        name: of the file.
-        particles_per_image: (I,) int.
-        ignored: specks, crowds, regions to ignore.
-        ecd_px: (N,) equivalent circular diameters.
-        ecd_nm: (N,) equivalent circular diameters, NaN where the image has no pixel size.
-        boxes_px: (N, 2) widths and heights.
-        states: state, or `unknown`, to number of particles.
-        configurations: configuration, or `unknown`, to number of images.
-        grey_mean: over all pixels, 0-255; NaN without images.
-        grey_std: over all pixels; NaN without images.
-    """
-
-    name: str
-    particles_per_image: np.ndarray
-    ignored: int
-    ecd_px: np.ndarray
-    ecd_nm: np.ndarray
-    boxes_px: np.ndarray
-    states: Counter[str]
-    configurations: Counter[str]
-    grey_mean: float
-    grey_std: float
+    name: str  # of the file
+    particles_per_image: np.ndarray  # (I,) int
+    ignored: int  # specks, crowds, regions to ignore
+    ecd_px: np.ndarray  # (N,) equivalent circular diameters
+    ecd_nm: np.ndarray  # (N,) equivalent circular diameters, NaN where the image has no pixel size
+    boxes_px: np.ndarray  # (N, 2) widths and heights
+    states: Counter[str]  # state, or `unknown`, to number of particles
+    configurations: Counter[str]  # configuration, or `unknown`, to number of images
+    grey_mean: float  # over all pixels, 0-255; NaN without images
+    grey_std: float  # over all pixels; NaN without images
 
 
 def dataset_statistics(
@@ -161,25 +148,16 @@ def _percentile(values: np.ndarray, percentile: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class DetectorLimits:
-    """What a detector can find.
+    """What a detector can find."""
 
-    Attributes:
-        anchors_px: (A, 2) widths and heights, in the image as the network sees it.
-        strides_px: (A,) distance of neighbouring anchors along rows and columns, in the image as the network sees it.
-        scale: enlargement of an image before the network.
-        least_overlap: IoU from which an anchor is trained on a particle at all.
-        good_overlap: IoU from which every anchor is, and not the best one only.
-        instances: cap on detections an image; none if below 1.
-        proposals: cap on proposals a megapixel of the network's input.
-    """
-
-    anchors_px: np.ndarray
+    anchors_px: np.ndarray  # (A, 2) widths and heights, in the image as the network sees it
+    # (A,) distance of neighbouring anchors along rows and columns, in the image as the network sees it
     strides_px: np.ndarray
-    scale: float
-    least_overlap: float
-    good_overlap: float
-    instances: int
-    proposals: int
+    scale: float  # enlargement of an image before the network
+    least_overlap: float  # IoU from which an anchor is trained on a particle at all
+    good_overlap: float  # IoU from which every anchor is, and not the best one only
+    instances: int  # cap on detections an image; none if below 1
+    proposals: int  # cap on proposals a megapixel of the network's input
 
 
 def detector_warnings(name: str, boxes_px: np.ndarray, most: int, limits: DetectorLimits) -> list[str]:
