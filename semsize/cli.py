@@ -9,6 +9,7 @@ from collections.abc import Iterator
 USAGE = """semsize: particle sizes from SEM images, with their uncertainty
 
 semsize measure scans/*.tif --out results         measure images: table, size distribution, overlays, report
+semsize correct results                           correct outlines in the browser, to measure them again
 semsize convert coco instances.json --out data    annotations of another tool to this project's; also label_images,
                                                   labelme, via, imagej_rois
 semsize export train.json --format via --out via  this project's annotations to a tool's: via, labelme, imagej,
@@ -19,6 +20,7 @@ semsize measure --help (and so on) lists the options."""
 
 PROGRAMS = {  # words of the command line to module and function
     "measure": "semsize.programs.measure:main",
+    "correct": "semsize.programs.correct:main",
     "render": "semsize.programs.render:main",
     "export": "semsize.programs.convert:export",
     "convert coco": "semsize.programs.convert:coco",

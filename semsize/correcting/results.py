@@ -96,6 +96,11 @@ class CorrectedResults:
         """Where the image's corrections are kept."""
         return self.folder / FOLDER / f"{image.file.key}.jsonl"
 
+    def files_of(self, image: DetectedImage) -> list[Path]:
+        """What decides the outlines and the scale of an image: what was detected, its log, its scale bar."""
+        files = [self._parts.part(image.file), self.log_path(image), self._scale_path(image)]
+        return [path for path in files if path.is_file()]
+
     def corrected(self, image: DetectedImage, result: ImageResult | None = None) -> Corrections:
         """Outlines of an image as its log has them, ids of detected ones as in `particles.csv`.
 

@@ -1,0 +1,423 @@
+// The correction page: what is on it, what the server is asked, and what mouse and keyboard do.
+
+import { actionsOf, build, nameOfKey } from "./actions.js";
+import { Outline, otsuLevel } from "./outlines.js";
+import { TOOLS } from "./tools.js";
+import { View } from "./view.js";
+
+const ELEMENTS = ["images", "tools", "deeds", "picture", "contrast", "gamma", "radius", "level", "scale", "length", "facts",
+  "legend", "take", "saved", "message", "where", "help-dialog", "keys", "close-help"];
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const ZOOM_A_NOTCH = 1.15;
+
+class Refused extends Error {}
+
+async function ask(path, content) {
+  const options = content === undefined ? {} : {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content),
+  };
+  const answer = await fetch(path, options);
+  const found = await answer.json();
+  if (!answer.ok) throw Object.assign(new Refused(found.error), { readOnly: found.read_only === true });
+  return found;
+}
+
+class App {
+  constructor() {
+    this.elements = Object.fromEntries(ELEMENTS.map((id) => [id, document.getElementById(id)]));
+    this.canvas = this.elements.picture;
+    this.view = new View(this.canvas);
+    this.name = crypto.getRandomValues(new Uint32Array(4)).join("-");
+    this.outlines = new Map();
+    this.selection = new Set();
+    this.radius = Number(this.elements.radius.value);
+    this.queue = Promise.resolve(); // changes are sent one after the other
+    this.pending = 0;
+    this.readOnly = null;
+    this.isPenDown = false;
+  }
+
+  async start() {
+    const token = new URLSearchParams(location.hash.slice(1)).get("token");
+    if (token) {
+      history.replaceState(null, "", "/");
+      await ask("/api/enter", { token }).catch((cause) => this.say(cause.message));
+    }
+    const { images, settings } = await ask("/api/images");
+    this.images = images.sort((a, b) => b.doubtful - a.doubtful || a.number - b.number);
+    this.doubtful = settings.doubtful;
+    this.states = settings.states;
+    this.colours = settings.colours;
+    this.actions = actionsOf(this.states);
+    this.byKey = new Map(this.actions.flatMap((action) => action.keys.map((key) => [key, action])));
+    build(this.actions, this);
+    for (const image of this.images) {
+      const option = document.createElement("option");
+      option.value = image.number;
+      option.textContent = `${image.name} (${image.doubtful} doubtful of ${image.outlines})`;
+      this.elements.images.append(option);
+    }
+    this.take("select");
+    this.listen();
+    await this.open(this.images[0].number);
+  }
+
+  // ---- images
+
+  async open(number, { take = false } = {}) {
+    await this.queue;
+    this.letGo();
+    const image = await ask(`/api/images/${number}/open`, { page: this.name, take });
+    const grey = await this.greyOf(image);
+    this.image = image;
+    this.outlines = new Map(image.outlines.map((row) => [row.id, new Outline(row, image.rows)]));
+    this.selection = new Set();
+    const colours = { ...this.colours, null: this.colours.None };
+    this.view.show(image, grey, this.outlines, colours, this.selection);
+    this.elements.level.value = otsuLevel(grey, image.top * image.columns, image.bottom * image.columns);
+    this.view.level = Number(this.elements.level.value);
+    this.elements.images.value = number;
+    this.depths(image);
+    this.readOnly = image.read_only;
+    this.elements.take.hidden = this.readOnly === null;
+    this.scaleEnds = image.scale && [0, 2].map((at) => ({ x: image.scale.ends[at], y: image.scale.ends[at + 1] }));
+    this.report(this.readOnly === null ? "saved" : "read-only", this.readOnly ?? "saved");
+    this.facts();
+    this.canvas.focus();
+  }
+
+  async greyOf({ number, columns, rows }) {
+    const picture = new Image();
+    picture.src = `/api/images/${number}/picture.png`;
+    try {
+      await picture.decode();
+    } catch {
+      const answer = await fetch(picture.src);
+      throw new Refused(answer.ok ? "the picture cannot be shown" : (await answer.json()).error);
+    }
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [columns, rows];
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(picture, 0, 0);
+    const { data } = context.getImageData(0, 0, columns, rows), grey = new Uint8Array(columns * rows);
+    for (let at = 0; at < grey.length; at++) grey[at] = data[4 * at];
+    return grey;
+  }
+
+  async goToImage(step) {
+    const at = this.images.findIndex((image) => image.number === this.image.number) + step;
+    if (at < 0 || at >= this.images.length) return this.say(step > 0 ? "this is the last image" : "this is the first image");
+    await this.attempt(() => this.open(this.images[at].number));
+    return null;
+  }
+
+  /** Outlines from the most doubtful one down; after the last one comes the next image. */
+  async goToDoubtful(step) {
+    const inOrder = [...this.outlines.values()].filter((outline) => outline.doubt >= this.doubtful)
+      .sort((a, b) => b.doubt - a.doubt || a.id - b.id);
+    const current = this.selection.size === 1 ? [...this.selection][0] : null;
+    const at = inOrder.findIndex(({ id }) => id === current);
+    const next = inOrder[at < 0 ? (step > 0 ? 0 : inOrder.length - 1) : at + step];
+    if (!next) {
+      await this.goToImage(step);
+      return;
+    }
+    if (!this.view.isShown(next)) this.toggle("showsLow");
+    this.select([next.id]);
+    this.view.goTo(next);
+  }
+
+  // ---- changes
+
+  edit(request) {
+    return this.change("edit", request);
+  }
+
+  step(name) {
+    return this.change(name, {});
+  }
+
+  /** Ask for a change; the page says that it is saved once the server has it on disk. */
+  change(what, request) {
+    if (this.readOnly !== null) {
+      this.say(this.readOnly);
+      return Promise.resolve();
+    }
+    this.pending++;
+    this.report("saving", "saving …");
+    const { number } = this.image;
+    this.queue = this.queue.then(async () => {
+      try {
+        this.changed(await ask(`/api/images/${number}/${what}`, { ...request, page: this.name }));
+        this.say("");
+      } catch (cause) {
+        this.failed(cause);
+      } finally {
+        this.pending--;
+      }
+      if (!this.pending && this.elements.saved.dataset.state === "saving") this.report("saved", "saved");
+    });
+    return this.queue;
+  }
+
+  changed({ gone, outlines, ...depths }) {
+    const before = [...gone, ...outlines.map((row) => row.id)].map((id) => this.outlines.get(id)).filter(Boolean);
+    for (const id of gone) this.outlines.delete(id);
+    const now = outlines.map((row) => new Outline(row, this.image.rows));
+    const isNew = now.filter(({ id }) => !this.outlines.has(id)).map(({ id }) => id);
+    for (const outline of now) this.outlines.set(outline.id, outline);
+    this.depths(depths);
+    this.view.repaintAt([...before, ...now]);
+    const kept = [...this.selection].filter((id) => this.outlines.has(id));
+    this.select(isNew.length ? isNew : kept);
+  }
+
+  failed(cause) {
+    if (cause instanceof Refused && !cause.readOnly) {
+      this.say(cause.message); // nothing was changed
+      return;
+    }
+    if (cause.readOnly) {
+      this.readOnly = cause.message;
+      this.elements.take.hidden = false;
+      this.report("read-only", cause.message);
+      return;
+    }
+    this.report("lost", "NOT SAVED: the program does not answer; start it again and load the page from its address");
+  }
+
+  askLength(bar) {
+    if (this.image.nm_per_px !== null) {
+      this.say("the pixel size of this image is known");
+      return;
+    }
+    this.bar = bar;
+    this.scaleEnds = bar.ends.map(([x, y]) => ({ x, y }));
+    this.elements.scale.hidden = false;
+    this.elements.length.focus();
+  }
+
+  async keepScale() {
+    await this.queue;
+    await this.attempt(async () => {
+      this.report("saving", "saving …");
+      const { number } = this.image, content = { ...this.bar, length: this.elements.length.value, page: this.name };
+      const { scale } = await ask(`/api/images/${number}/scale`, content);
+      this.image.scale = scale;
+      this.elements.scale.hidden = true;
+      this.say("");
+      this.facts();
+      this.canvas.focus();
+    });
+    this.report("saved", "saved");
+  }
+
+  // ---- what is shown
+
+  select(ids) {
+    const before = [...this.selection];
+    this.selection.clear();
+    for (const id of ids) this.selection.add(id);
+    const changed = new Set([...before, ...this.selection]);
+    this.view.repaintAt([...changed].map((id) => this.outlines.get(id)).filter(Boolean));
+    this.facts();
+  }
+
+  selectAll() {
+    this.select([...this.outlines.values()].filter((outline) => outline.counted).map(({ id }) => id));
+  }
+
+  facts() {
+    const { image, selection, outlines, elements } = this;
+    const nm = image.nm_per_px ?? image.scale?.nm_per_px;
+    const counted = [...outlines.values()].filter((outline) => outline.counted).length;
+    const facts = { outlines: counted, selected: selection.size, scale: nm ? `${nm.toPrecision(4)} nm a pixel` : "not known" };
+    if (selection.size === 1) {
+      const { id, state, score, doubt, particle } = outlines.get([...selection][0]);
+      Object.assign(facts, { number: id, state: particle ? state ?? "not known" : "not a particle" });
+      Object.assign(facts, { score: score ?? "drawn", doubt });
+    }
+    elements.facts.replaceChildren(...Object.entries(facts).flatMap(([name, value]) => {
+      const [term, said] = [document.createElement("dt"), document.createElement("dd")];
+      [term.textContent, said.textContent] = [name, value];
+      return [term, said];
+    }));
+  }
+
+  depths({ done, undone }) {
+    document.getElementById("undo").disabled = !done;
+    document.getElementById("redo").disabled = !undone;
+  }
+
+  say(text) {
+    this.elements.message.textContent = text;
+  }
+
+  report(state, text) {
+    if (this.elements.saved.dataset.state === "lost") return;
+    this.elements.saved.dataset.state = state;
+    this.elements.saved.textContent = text;
+  }
+
+  async attempt(deed) {
+    try {
+      await deed();
+    } catch (cause) {
+      if (cause instanceof Refused) this.say(cause.message); else this.failed(cause);
+    }
+  }
+
+  toggle(name) {
+    this.view[name] = !this.view[name];
+    if (name === "showsLow") this.view.repaint();
+    this.view.invalidate();
+    const id = { showsOutlines: "outlines", showsBright: "bright", showsLow: "low" }[name];
+    document.getElementById(id).setAttribute("aria-pressed", this.view[name]);
+  }
+
+  turn(name, step) {
+    const slider = this.elements[name];
+    slider.value = Number(slider.value) + step * Number(slider.step) * (name === "gamma" ? 2 : 1);
+    slider.dispatchEvent(new Event("input"));
+  }
+
+  take(name) {
+    this.tool?.cancel();
+    this.tool = TOOLS[name].make(this);
+    this.view.pen = (context, zoom) => this.tool.draw(context, zoom);
+    for (const other of Object.keys(TOOLS)) {
+      document.getElementById(`tool-${other}`).setAttribute("aria-pressed", other === name);
+    }
+    this.view.invalidate();
+  }
+
+  letGo() {
+    this.tool.cancel();
+    this.isPenDown = false;
+    this.elements.scale.hidden = true;
+    this.say("");
+    if (this.image) this.select([]);
+  }
+
+  help() {
+    this.elements["help-dialog"].showModal();
+  }
+
+  run(action) {
+    return this.attempt(async () => action.run(this));
+  }
+
+  // ---- mouse and keyboard
+
+  get cursorOnScreen() {
+    const { cursor, left, top, zoom } = this.view;
+    return cursor ? { x: (cursor.x - left) * zoom, y: (cursor.y - top) * zoom } : undefined;
+  }
+
+  pointOf(event) {
+    const box = this.canvas.getBoundingClientRect(), ratio = this.canvas.width / box.width;
+    return { x: (event.clientX - box.left) * ratio, y: (event.clientY - box.top) * ratio };
+  }
+
+  /** One step of the pen: down, move or up, in image pixels. */
+  pen(step, point, { shift = false } = {}) {
+    this.elements.where.textContent = `x ${point.x.toFixed(1)}, y ${point.y.toFixed(1)}`;
+    this.tool[step](point, { shift });
+    this.view.invalidate();
+  }
+
+  press(event) {
+    if (event.target.matches('input[type="text"], select') || this.elements["help-dialog"].open) return;
+    const arrow = ARROWS[event.key];
+    if (arrow && event.target.matches("input")) return; // a slider
+    const { view } = this;
+    if (arrow || event.key === "Enter" || event.key === " ") {
+      if (event.target.matches("button, input")) return;
+      event.preventDefault();
+      view.cursor ??= view.toImage({ x: this.canvas.width / 2, y: this.canvas.height / 2 });
+      if (arrow) {
+        const step = event.shiftKey ? 10 : 1;
+        view.cursor = { x: view.cursor.x + step * arrow[0], y: view.cursor.y + step * arrow[1] };
+        view.reveal(view.cursor);
+        this.pen("move", view.cursor);
+      } else if (event.key === "Enter") {
+        this.pen("down", view.cursor);
+        this.pen("up", view.cursor, { shift: event.shiftKey });
+      } else {
+        this.isPenDown = !this.isPenDown;
+        this.pen(this.isPenDown ? "down" : "up", view.cursor, { shift: event.shiftKey });
+      }
+      return;
+    }
+    const action = this.byKey.get(nameOfKey(event));
+    if (!action || event.altKey) return;
+    event.preventDefault();
+    this.run(action);
+  }
+
+  listen() {
+    const { elements, canvas, view } = this;
+    let panned = null;
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.focus();
+      canvas.setPointerCapture(event.pointerId);
+      view.cursor = null;
+      if (event.button === 0) this.pen("down", view.toImage(this.pointOf(event)));
+      else panned = this.pointOf(event);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      const at = this.pointOf(event);
+      if (!panned) return this.pen("move", view.toImage(at));
+      view.left -= (at.x - panned.x) / view.zoom;
+      view.top -= (at.y - panned.y) / view.zoom;
+      panned = at;
+      return view.invalidate();
+    });
+    canvas.addEventListener("pointerup", (event) => {
+      if (event.button === 0) this.pen("up", view.toImage(this.pointOf(event)), { shift: event.shiftKey });
+      else panned = null;
+    });
+    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      view.zoomBy(event.deltaY < 0 ? ZOOM_A_NOTCH : 1 / ZOOM_A_NOTCH, this.pointOf(event));
+    }, { passive: false });
+    document.addEventListener("keydown", (event) => this.press(event));
+    for (const name of ["contrast", "gamma"]) {
+      elements[name].addEventListener("input", () => {
+        view[name] = Number(elements[name].value);
+        view.shade();
+      });
+    }
+    elements.radius.addEventListener("input", () => {
+      this.radius = Number(elements.radius.value);
+      view.invalidate();
+    });
+    elements.level.addEventListener("input", () => {
+      view.level = Number(elements.level.value);
+      view.bright = null;
+      view.invalidate();
+    });
+    elements.images.addEventListener("change", () => this.attempt(() => this.open(Number(elements.images.value))));
+    elements.scale.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.keepScale();
+    });
+    elements.length.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") {
+        elements.scale.hidden = true;
+        canvas.focus();
+      }
+    });
+    elements.take.addEventListener("click", () => this.attempt(() => this.open(this.image.number, { take: true })));
+    elements["close-help"].addEventListener("click", () => elements["help-dialog"].close());
+    window.addEventListener("pagehide", () => {
+      const body = JSON.stringify({ page: this.name });
+      fetch("/api/leave", { method: "POST", headers: { "Content-Type": "application/json" }, body, keepalive: true });
+    });
+  }
+}
+
+const app = new App();
+window.correction = app; // for tests and for a look from the browser's console
+app.start().catch((cause) => app.say(cause.message));

@@ -1,0 +1,271 @@
+"""Pages at work on a results folder: one writer an image, each change on disk before its answer, images by doubt."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from semsize.correcting.drawn_scale import DrawnScale
+from semsize.correcting.edits import operation_of
+from semsize.correcting.log import CorrectionLog
+from semsize.correcting.operations import Corrections, Operation
+from semsize.correcting.results import CorrectedResults, DetectedImage
+from semsize.correcting.shapes import CorrectionError
+from semsize.measuring.results_folder import ImageResult
+from semsize.structures.overlap import overlaps
+
+DOUBTFUL = 0.3
+"""Doubt from which on the page stops at an outline."""
+
+ELSEWHERE = "another page corrects this image: here it can only be looked at"
+
+LONGEST_PAGE_NAME = 64
+_PICTURES_KEPT = 3
+
+
+class ReadOnlyError(CorrectionError):
+    """The image is being corrected elsewhere; this page may look at it only."""
+
+
+@dataclass
+class _Opened:
+    """An image that a page has open for correcting."""
+
+    page: str
+    result: ImageResult
+    log: CorrectionLog
+    doubts: dict[int, float] = field(default_factory=dict)
+
+
+class Session:
+    """What the server does, for one results folder; its methods may be called from several threads."""
+
+    def __init__(self, results: CorrectedResults, person: str | None = None):
+        self.results, self._person = results, person
+        self._lock = threading.RLock()
+        self._opened: dict[int, _Opened] = {}
+        self._pictures: dict[int, bytes] = {}
+        self._listing: dict[int, dict[str, Any]] = {}
+        self._is_changed = False
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Images with what is to be done in each, in the record's order."""
+        with self._lock:
+            return [self._listed(image) for image in self.results.images]
+
+    def open(self, number: Any, page: str, *, take: bool = False) -> dict[str, Any]:
+        """An image with its outlines for a page, which may correct it unless another one does.
+
+        Args:
+            number: of the image.
+            page: a name of its own that each page has; its former image is left.
+            take: take the image from the page of this server that has it.
+        """
+        page = _page_name(page)
+        with self._lock:
+            image = self.results.image(number)
+            shown = self._opened_for(image, page, take=take)
+            self.leave(page, keep=image.number)
+            return shown
+
+    def _opened_for(self, image: DetectedImage, page: str, *, take: bool) -> dict[str, Any]:
+        least = self.results.record.settings.score
+        opened = self._opened.get(image.number)
+        if opened is None:
+            result = self.results.detected(image)
+            try:
+                log = self.results.open_log(image, result)
+            except CorrectionError as cause:
+                corrections = self.results.corrected(image, result)
+                return self._shown(image, result, corrections, doubts_of(corrections, result, least), str(cause))
+            opened = _Opened(page, result, log, doubts_of(log.corrections, result, least))
+            self._opened[image.number] = opened
+        elif take:
+            opened.page = page
+        read_only = None if opened.page == page else ELSEWHERE
+        return self._shown(image, opened.result, opened.log.corrections, opened.doubts, read_only)
+
+    def edit(self, number: Any, page: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what a page asks for, see `operation_of`; returns the outlines that changed, which are on disk."""
+        with self._lock:
+            opened = self._held(number, page)
+            operation = operation_of(request, opened.log.corrections)
+            opened.log.apply(operation, self._person)
+            return self._changed(number, opened, operation)
+
+    def undo(self, number: Any, page: str) -> dict[str, Any]:
+        """Take the last operation on an image back."""
+        with self._lock:
+            opened = self._held(number, page)
+            return self._changed(number, opened, opened.log.undo(self._person).inverse())
+
+    def redo(self, number: Any, page: str) -> dict[str, Any]:
+        """Do again what was taken back last."""
+        with self._lock:
+            opened = self._held(number, page)
+            return self._changed(number, opened, opened.log.redo(self._person))
+
+    def keep_scale(self, number: Any, page: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep a scale bar that was drawn over: `ends`, `length` with its unit, `reach` of the ends in px."""
+        with self._lock:
+            self._held(number, page)
+            scale = DrawnScale.drawn(request.get("ends"), request.get("length"), request.get("reach"))
+            self.results.keep_scale(self.results.image(number), scale)
+            self._is_changed = True
+            return {"scale": _scale_in_json(scale)}
+
+    def picture(self, number: Any) -> bytes:
+        """PNG of an image's grey levels, 8 bits."""
+        with self._lock:
+            image = self.results.image(number)
+            if image.number not in self._pictures:
+                data = cv2.imencode(".png", self.results.grey(image), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+                self._pictures = dict([*self._pictures.items()][-_PICTURES_KEPT + 1 :]) | {image.number: data}
+            return self._pictures[image.number]
+
+    def leave(self, page: str, keep: int | None = None) -> None:
+        """Let others correct what a page had open, but for the image `keep`; writes `corrections.json` after changes.
+
+        Raises:
+            CorrectionError: `corrections.json` cannot be written; the logs hold everything.
+        """
+        with self._lock:
+            left = [number for number, opened in self._opened.items() if opened.page == page and number != keep]
+            for number in left:
+                self._opened.pop(number).log.close()
+            if left:
+                self._write()
+
+    def close(self) -> None:
+        """Close all logs and write `corrections.json` if anything changed."""
+        with self._lock:
+            for opened in self._opened.values():
+                opened.log.close()
+            self._opened.clear()
+            self._write()
+
+    def _write(self) -> None:
+        if self._is_changed:
+            self.results.write_annotations()
+            self._is_changed = False
+
+    def _held(self, number: Any, page: str) -> _Opened:
+        image = self.results.image(number)
+        opened = self._opened.get(image.number)
+        if opened is None or opened.page != page:
+            raise ReadOnlyError("this page may only look at the image: another one corrects it; take it over to go on")
+        return opened
+
+    def _changed(self, number: int, opened: _Opened, operation: Operation) -> dict[str, Any]:
+        corrections, self._is_changed = opened.log.corrections, True
+        self._listing.pop(number, None)
+        rows = self._rows(corrections, opened.result, opened.doubts, operation.after)
+        gone = sorted(operation.before.keys() - operation.after.keys())
+        return {"gone": gone, "outlines": rows, **_depths(corrections)}
+
+    def _shown(
+        self,
+        image: DetectedImage,
+        result: ImageResult,
+        corrections: Corrections,
+        doubts: Mapping[int, float],
+        read_only: str | None,
+    ) -> dict[str, Any]:
+        scale = self.results.scale(image)
+        return {
+            "number": image.number,
+            "name": image.file.name,
+            "rows": image.shape[0],
+            "columns": image.shape[1],
+            "top": result.top,
+            "bottom": result.top + result.frame_rows,
+            "nm_per_px": image.measured.pixel_size_nm,
+            "scale": None if scale is None else _scale_in_json(scale),
+            "read_only": read_only,
+            "outlines": self._rows(corrections, result, doubts, corrections.outlines),
+            **_depths(corrections),
+        }
+
+    def _rows(
+        self, corrections: Corrections, result: ImageResult, doubts: Mapping[int, float], numbers: Mapping[int, Any]
+    ) -> list[dict[str, Any]]:
+        touched = corrections.touched()
+        counted = set(self.results.counted(corrections, result.scores))
+        rows = []
+        for number in sorted(numbers):
+            outline = corrections.outlines[number]
+            is_detected = number <= len(result.scores)
+            rows.append(
+                {
+                    "id": number,
+                    "counts": outline.counts,
+                    "state": outline.state,
+                    "particle": outline.is_particle,
+                    "score": round(float(result.scores[number - 1]), 3) if is_detected else None,
+                    "counted": number in counted,
+                    "doubt": 0.0 if number in touched else round(doubts.get(number, 0.0), 3),
+                }
+            )
+        return rows
+
+    def _listed(self, image: DetectedImage) -> dict[str, Any]:
+        if image.number not in self._listing:
+            row = {"number": image.number, "name": image.file.name, "outlines": 0, "doubtful": 0, "operations": 0}
+            with contextlib.suppress(CorrectionError):  # said when the image is opened
+                opened = self._opened.get(image.number)
+                result = self.results.detected(image) if opened is None else opened.result
+                corrections = self.results.corrected(image, result) if opened is None else opened.log.corrections
+                doubts = opened.doubts if opened else doubts_of(
+                    corrections, result, self.results.record.settings.score
+                )  # fmt: skip
+                touched = corrections.touched()
+                row["doubtful"] = sum(
+                    doubt >= DOUBTFUL for number, doubt in doubts.items()
+                    if number in corrections.outlines and number not in touched
+                )  # fmt: skip
+                row["outlines"] = len(self.results.counted(corrections, result.scores))
+                row["operations"] = len(corrections.done)
+            self._listing[image.number] = row
+        return self._listing[image.number]
+
+
+def doubts_of(corrections: Corrections, result: ImageResult, least_score: float) -> dict[int, float]:
+    """Id to doubt, 0 to 1, of each outline: how near its score is to the limit that decides, or how far it overlaps.
+
+    The score's part is 1 at `least_score` and 0 at the scores 0 and 1. The overlap's part, of outlines that count, is
+    the largest share of the smaller mask that two outlines have in common. States have no probability yet.
+    """
+    numbers = np.array(sorted(corrections.outlines), np.int64)
+    scores = np.concatenate([result.scores, np.ones(max(numbers.max(initial=0) - len(result.scores), 0))])[numbers - 1]
+    above = scores >= least_score
+    limits = np.where(above, (1 - scores) / max(1 - least_score, 1e-9), scores / max(least_score, 1e-9))
+    doubts = dict(zip(numbers.tolist(), np.clip(limits, 0, 1).tolist(), strict=True))
+    counting = numbers[above].tolist()
+    masks = corrections.masks(counting)
+    met = overlaps(masks, masks)
+    smaller = np.minimum(masks.areas[met.first], masks.areas[met.second])
+    for first, second, share in zip(met.first, met.second, met.intersection_px / smaller, strict=True):
+        if first != second:
+            doubts[counting[first]] = max(doubts[counting[first]], float(share))
+    return doubts
+
+
+def _depths(corrections: Corrections) -> dict[str, int]:
+    return {"done": len(corrections.done), "undone": len(corrections.undone)}
+
+
+def _scale_in_json(scale: DrawnScale) -> dict[str, Any]:
+    size = scale.pixel_size
+    return {"ends": list(scale.ends), "length_nm": scale.length_nm, "nm_per_px": size.value_nm, "std_nm": size.std_nm}
+
+
+def _page_name(page: Any) -> str:
+    if not isinstance(page, str) or not 0 < len(page) <= LONGEST_PAGE_NAME:
+        raise CorrectionError("the page has no name; load it anew")
+    return page
