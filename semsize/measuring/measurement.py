@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from semsize.measuring.corrected import CorrectedSource, CorrectionEffect, correction_effect
 from semsize.measuring.detectors import find_detector
 from semsize.measuring.finding import Ranks, find_all, scale_of
 from semsize.measuring.inputs import DetectorRequest, ImageFile, InputError, RunOptions, Settings, find_images
@@ -21,6 +22,7 @@ from semsize.measuring.particle_table import (
     make_table,
     read_states,
     read_table,
+    unit_of,
     unmatched_states,
     with_exclusions,
 )
@@ -107,6 +109,8 @@ def measure(
     notes = getattr(source, "notes", ())
     table, images, skipped = _evaluate(files, folder, settings, states, notes)
     measured = [file for file in files if file.name in images]
+    effect = _effect_of_corrections(source, measured, folder, table, settings)
+    effect_notes = [effect.note()] if effect is not None and effect.changes.untouched else []
     drawn = write_pictures(measured, table, settings, folder, options)
     use = ModelUse(**outlines["model"]) if "model" in outlines else None
     record = Record(
@@ -115,7 +119,7 @@ def measure(
         validation=use and nearest_record(bias_records, use, settings.score),
         images=tuple(replace(image, contrast=drawn[name].contrast) for name, image in images.items()),
         skipped=tuple(skipped),
-        notes=(*notes, *unmatched_states(states, table), *folder.left_from_before(options)),
+        notes=(*notes, *effect_notes, *unmatched_states(states, table), *folder.left_from_before(options)),
     )
     summary = summarise(record, table)
     contents = {
@@ -125,6 +129,7 @@ def measure(
         "versions": versions(*PACKAGES, *(ENGINE_PACKAGES.get(use.engine, ()) if use else ())),
         "states_sha256": settings.states_file and file_sha256(settings.states_file),
         **in_json(record),
+        "corrections": in_json(effect),
         "processes": ranks.world * options.jobs,
         "not_validated": list(record.bias()[1]),
         "warnings": warnings_of(record, summary, table),
@@ -226,6 +231,21 @@ def _evaluate(
         reasons = "; ".join([skipped[0]["error"], *notes])
         raise InputError(f"none of {len(files)} images could be measured; the first: {reasons}")
     return with_exclusions(table, settings), images, skipped
+
+
+def _effect_of_corrections(
+    source: OutlineSource, files: Sequence[ImageFile], folder: ResultsFolder, table: ParticleTable, settings: Settings
+) -> CorrectionEffect | None:
+    """What corrections changed; None where the outlines are not corrected ones."""
+    if not isinstance(source, CorrectedSource):
+        return None
+
+    def results() -> Iterator[tuple[ImageResult, PixelSize | None]]:
+        for file in files:
+            result = folder.read_result(file)
+            yield result, scale_of(file, result.pixel_size, settings)[0]
+
+    return correction_effect(source, results(), table, unit_of(table), settings)
 
 
 def _write_particles(

@@ -74,6 +74,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--binary", action="store_true", help="label images are masks: their connected pieces are particles")
     sets = "ImageJ ROI sets of the images' names and folders; groups: states"
     add("--from-rois", type=Path, metavar="DIR", help=sets)
+    add("--from-corrections", type=Path, metavar="RESULTS", help="a results folder, as semsize correct left it")
     add("--states", type=Path, metavar="FILE", help="CSV with the columns image, id, state")
     add = parser.add_argument_group("what counts").add_argument
     add("--score", type=float, default=0.5, help="detections below it are left out (default: %(default)s)")
@@ -91,10 +92,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line (default: the process's own), measure, write, print."""
     options = parse_arguments(arguments)
     os.environ.setdefault("LOCAL_RANK", str(options.local_rank))
-    from semsize.exchange import ExchangeError  # not above: --help is quick
+    from semsize.correcting import CorrectionError  # not above: --help is quick
+    from semsize.exchange import ExchangeError
     from semsize.measuring.inputs import MeasuringError
 
-    with one_line_errors(MeasuringError, ExchangeError, OSError):
+    with one_line_errors(MeasuringError, ExchangeError, CorrectionError, OSError):
         try:
             code = _run(options)
         except KeyboardInterrupt:
@@ -192,10 +194,16 @@ def _source(
     from semsize.measuring.finding import device_of
     from semsize.measuring.inputs import DetectorRequest, SettingsError
 
+    def outlines_from_corrections(folder: Path, _: Sequence[ImageFile]) -> OutlineSource:
+        from semsize.correcting.source import CorrectedOutlines
+
+        return CorrectedOutlines(folder)
+
     readers = {
         "--from-coco": (arguments.from_coco, outlines.outlines_from_coco),
         "--from-labels": (arguments.from_labels, outlines.outlines_from_labels),
         "--from-rois": (arguments.from_rois, outlines.outlines_from_rois),
+        "--from-corrections": (arguments.from_corrections, outlines_from_corrections),
     }
     given = [name for name, (path, _) in readers.items() if path is not None]
     of_detector = ("model", "config", "checkpoint", "engine", "scales", "diameter", "tile")

@@ -1,0 +1,117 @@
+"""Corrected outlines as a source for a measurement: which image is which by the contents of its file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from semsize.correcting.operations import Corrections
+from semsize.correcting.results import CorrectedResults, DetectedImage
+from semsize.correcting.shapes import CorrectionError
+from semsize.measuring.corrected import Changes
+from semsize.measuring.inputs import ImageFile
+from semsize.measuring.outlines import Find, Frame, NoOutlinesError, Outlines
+from semsize.measuring.results_folder import ImageResult
+from semsize.structures.files import file_sha256
+from semsize.structures.masks import CroppedMasks
+
+
+class CorrectedOutlines:
+    """The outlines of a results folder as they stand after a person's corrections.
+
+    An outline that somebody drew, changed or accepted has score 1; one that nobody touched keeps the detector's.
+    """
+
+    def __init__(self, folder: str | Path):
+        """Open a results folder; CorrectionError where none stands there."""
+        self._results = CorrectedResults(folder)
+        self._of_contents: dict[str, list[DetectedImage]] = defaultdict(list)
+        for image in self._results.images:
+            self._of_contents[image.measured.sha256].append(image)
+
+    def open(self, processes: int) -> Find:  # noqa: ARG002 - a detector asks for it
+        """Nothing to make ready."""
+        return self._of
+
+    def as_record(self) -> dict:
+        """What it is; its SHA-256 is that of what was detected and of all corrections."""
+        digest = hashlib.sha256()
+        for image in self._results.images:
+            for path in self._results.files_of(image):
+                digest.update(f"{path.name} {file_sha256(path)}\n".encode())
+        return {"kind": "corrections", "path": str(self._results.folder), "sha256": digest.hexdigest()}
+
+    def before(self, file: ImageFile, least_score: float) -> tuple[ImageResult, Changes]:
+        """What was detected in an image, and what was done to it."""
+        image = self._image(file)
+        result = self._results.detected(image)
+        return result, changes_of(result, self._results.corrected(image, result), least_score)
+
+    def _of(self, frame: Frame) -> Outlines:
+        image = self._image(frame.file)
+        try:
+            result = self._results.detected(image)
+            corrections = self._results.corrected(image, result)
+            scale = self._results.scale(image)
+        except CorrectionError as cause:
+            raise NoOutlinesError(str(cause)) from None
+        kept = [number for number, outline in sorted(corrections.outlines.items()) if outline.is_particle]
+        touched, detected = corrections.touched(), len(result.scores)
+        scores = [result.scores[n - 1] if n <= detected and n not in touched else 1.0 for n in kept]
+        masks = corrections.masks(kept).crop((0, frame.top, frame.grey.shape[1], frame.bottom))
+        states = tuple(corrections.outlines[number].state for number in kept)
+        size = None if scale is None else scale.pixel_size
+        return Outlines(masks, np.array(scores, np.float32), masks.boxes, states, pixel_size=size)
+
+    def _image(self, file: ImageFile) -> DetectedImage:
+        """The image of the results that a file is, by its contents; of copies that of its place or name.
+
+        Raises:
+            NoOutlinesError: none is, or it cannot be told which.
+        """
+        same = self._of_contents.get(file_sha256(file.path), [])
+        here = [image for image in same if image.file.path.absolute() == file.path.absolute()]
+        named = [image for image in same if image.file.name == file.name]
+        for found in (here, named, same):
+            if len(found) == 1:
+                return found[0]
+        why = "several copies of it" if same else "no image of these contents"
+        raise NoOutlinesError(f"{file.path}: {why} in {self._results.folder}")
+
+
+def changes_of(result: ImageResult, corrections: Corrections, least_score: float) -> Changes:
+    """What was done to the outlines of an image.
+
+    Args:
+        result: what was detected; its outlines have the ids from 1 on.
+        corrections: the outlines as they are now.
+        least_score: from which on a detected one counted.
+    """
+    first = Corrections.from_masks(CroppedMasks.from_rles(result.rles, result.file_shape), result.states).outlines
+    made, removed = {}, {}
+    for operation in corrections.done:
+        made |= dict.fromkeys(operation.after.keys() - operation.before.keys(), operation.kind)
+        removed |= dict.fromkeys(operation.before.keys() - operation.after.keys(), operation.kind)
+    now, touched = corrections.outlines, corrections.touched()
+    counted = set((np.flatnonzero(result.scores >= least_score) + 1).tolist())
+    there = first.keys() & now.keys()
+    by_kind = {
+        kind: sum(now[number].is_particle for number in now if made.get(number) == kind)
+        for kind in ("add", "split", "merge")
+    }
+    return Changes(
+        deleted=sum(removed.get(number) == "delete" for number in counted),
+        not_particles=sum(not now[number].is_particle for number in counted & there),
+        added=by_kind["add"],
+        split=sum(removed.get(number) == "split" for number in first),
+        parts=by_kind["split"],
+        merged=sum(removed.get(number) == "merge" for number in first),
+        joined=by_kind["merge"],
+        redrawn=sum(now[number].counts != first[number].counts for number in there if now[number].is_particle),
+        restated=sum(now[number].state != first[number].state for number in there if now[number].is_particle),
+        accepted=sum(now[number].is_particle for number in (there & touched) - counted),
+        untouched=len((counted & there) - touched),
+    )

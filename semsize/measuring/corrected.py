@@ -1,0 +1,125 @@
+"""What a person's corrections did: outlines deleted, added, redrawn, restated, and the sizes before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from semsize.measuring.inputs import ImageFile, Settings
+from semsize.measuring.particle_table import ParticleTable, is_detected, make_table, with_exclusions
+from semsize.measuring.results_folder import ImageResult
+from semsize.metrology import SizeSample, statistics
+from semsize.structures.pixel_size import PixelSize
+
+QUANTILES = ("D10", "D50", "D90")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Outlines by what was done to them; an outline may count in several fields."""
+
+    deleted: int = 0  # that counted before
+    not_particles: int = 0  # that counted before, and were marked as no particle
+    added: int = 0  # drawn anew
+    split: int = 0  # detected ones
+    parts: int = 0  # that splits left
+    merged: int = 0  # detected ones
+    joined: int = 0  # that merges made
+    redrawn: int = 0  # detected ones whose border was pushed
+    restated: int = 0  # detected ones with another state
+    accepted: int = 0  # whose score was too low to count, and that count now
+    untouched: int = 0  # that count as they were detected
+
+    def __add__(self, other: Changes) -> Changes:
+        return Changes(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+
+
+@runtime_checkable
+class CorrectedSource(Protocol):
+    """A source of outlines that were corrected."""
+
+    def before(self, file: ImageFile, least_score: float) -> tuple[ImageResult, Changes]:
+        """What was detected in an image, and what was done to it; outlines count from `least_score` on."""
+
+
+@dataclass(frozen=True)
+class CorrectionEffect:
+    """What corrections changed; sizes are as found, without a model's bias correction, so that they compare."""
+
+    changes: Changes
+    unit: str  # of the sizes
+    particles_before: int  # that count
+    particles_after: int
+    sizes_before: tuple[float, float, float]  # of QUANTILES, NaN without particles
+    sizes_after: tuple[float, float, float]
+
+    def note(self) -> str:
+        """What a reader must know of outlines that nobody touched."""
+        counted = _counted(self.changes.untouched)
+        return (
+            f"{counted} as the source before the corrections had them: they stand as accepted by the person who "
+            "corrected, and no bias of a model is corrected"
+        )
+
+
+def _counted(count: int) -> str:
+    """A number of outlines with its verb."""
+    return f"{count} outline is" if count == 1 else f"{count} outlines are"
+
+
+def correction_effect(
+    source: CorrectedSource,
+    after: Iterable[tuple[ImageResult, PixelSize | None]],
+    table: ParticleTable,
+    unit: str,
+    settings: Settings,
+) -> CorrectionEffect:
+    """Compare what counted before corrections with what counts now, on the same images, frames and pixel sizes.
+
+    Args:
+        source: of the corrected outlines.
+        after: results of the images measured with their pixel sizes.
+        table: of all particles, with exclusions.
+        unit: nm or px.
+        settings: of the measurement.
+    """
+    total = Changes()
+
+    def before() -> Iterator[tuple[ImageResult, PixelSize | None]]:
+        nonlocal total
+        for result, size in after:
+            detected, changes = source.before(result.file, settings.score)
+            total += changes
+            yield _in_frame(detected, result), size
+
+    earlier = with_exclusions(make_table(before(), {}), settings)
+    return CorrectionEffect(
+        changes=total,
+        unit=unit,
+        particles_before=int(is_detected(earlier).sum()),
+        particles_after=int(is_detected(table).sum()),
+        sizes_before=_quantiles(earlier, unit),
+        sizes_after=_quantiles(table, unit),
+    )
+
+
+def _in_frame(detected: ImageResult, now: ImageResult) -> ImageResult:
+    """What was detected, in the frame of the present measurement, whose data bars may be cropped otherwise."""
+    if (detected.top, detected.frame_rows) == (now.top, now.frame_rows):
+        return detected
+    cut = detected.file_masks.crop((0, now.top, now.file_shape[1], now.top + now.frame_rows))
+    filled = cut.areas > 0
+    rles = cut[filled].expand(now.file_shape, now.top, 0).to_rles()
+    of_each: Mapping[str, object] = {
+        name: getattr(detected, name)[filled] for name in ("scores", "boxes", "on_caption")
+    } | {"states": tuple(np.array(detected.states, object)[filled])}
+    return replace(detected, top=now.top, frame_rows=now.frame_rows, rles=rles, **of_each)
+
+
+def _quantiles(table: ParticleTable, unit: str) -> tuple[float, float, float]:
+    kept = table["excluded"] == ""
+    sample = SizeSample(table[f"ecd_{unit}"][kept], table["weight"][kept], np.zeros(int(kept.sum()), np.int64))
+    return tuple(statistics(sample).tolist()[: len(QUANTILES)])
