@@ -17,8 +17,8 @@ from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.measurands import Measurands
 from semsize.metrology.size_distribution import area_fraction, sorted_quantiles, weighted_quantiles
 from semsize.structures.masks import CroppedMasks
+from semsize.structures.states import FULLY_IMAGED_STATES
 
-FULLY_IMAGED_STATES = ("isolated", "complete", "touch_complete")
 QUANTITY_FULLY_IMAGED = "fully imaged particles"
 QUANTITY_VISIBLE = "visible outlines of all detected particles"
 

@@ -16,6 +16,7 @@ from semsize.structures.overlap import meeting_boxes
 
 STATES = ("isolated", "complete", "touch_complete", "masked", "unusable")
 USEFUL_STATES = STATES[:4]
+FULLY_IMAGED_STATES = STATES[:3]
 VISIBILITY_CLASSES = ("complete", "masked", "unusable")
 
 FULLY_IMAGED_FRACTION = 0.98
@@ -53,6 +54,15 @@ def disc(radius_px: float) -> np.ndarray:
     """
     offsets = np.arange(-math.floor(radius_px), math.floor(radius_px) + 1)
     return (offsets[:, None] ** 2 + offsets[None] ** 2 <= radius_px**2).astype(np.uint8)
+
+
+def class_of_state(state: str | None) -> str | None:
+    """Visibility class of a particle of one of `STATES`; None where the state is not known.
+
+    >>> class_of_state("isolated"), class_of_state("masked")
+    ('complete', 'masked')
+    """
+    return "complete" if state in FULLY_IMAGED_STATES else state
 
 
 def neighbour_pairs(masks: CroppedMasks, distance_px: float) -> np.ndarray:

@@ -17,6 +17,7 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.overlap import overlaps
 from semsize.structures.states import (
     FULLY_IMAGED_FRACTION,
+    FULLY_IMAGED_STATES,
     MASKED_FRACTION,
     STATES,
     VISIBILITY_CLASSES,
@@ -26,7 +27,6 @@ from semsize.structures.states import (
 BINS = 50
 THRESHOLD_STEP = 0.005  # of fitted thresholds
 
-_FULLY_IMAGED = STATES[:3]
 _MOST_ROUNDS = 100
 
 
@@ -80,6 +80,16 @@ def cumulative(distributions: np.ndarray, fractions: Sequence[float]) -> np.ndar
     return ends[:, lower] + (places - lower) * (ends[:, lower + 1] - ends[:, lower])
 
 
+def fraction_bins(fractions: np.ndarray) -> np.ndarray:
+    """(N,) int64 number of the bin, of `BINS`, that each visible fraction lies in; -1 where it is NaN.
+
+    >>> fraction_bins([0.0, 0.98, 1.0, np.nan])
+    array([ 0, 49, 49, -1])
+    """
+    places = np.minimum(np.round(np.asarray(fractions, np.float64) * BINS, 9), BINS - 1)
+    return np.where(np.isnan(places), -1, places).astype(np.int64)
+
+
 def mean_fraction(distributions: np.ndarray) -> np.ndarray:
     """Expected visible fraction, (N,), of (N, K) distributions.
 
@@ -131,7 +141,7 @@ def state_probabilities(
     if_complete = assign_states(visible, ["complete"] * len(visible), hides)
     probabilities = np.zeros((len(visible), len(STATES)))
     probabilities[np.arange(len(visible)), [STATES.index(state) for state in if_complete]] = classes[:, 0]
-    probabilities[:, len(_FULLY_IMAGED) :] = classes[:, 1:]
+    probabilities[:, len(FULLY_IMAGED_STATES) :] = classes[:, 1:]
     return probabilities
 
 

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semsize.metrology import exclusion_effects, population
-from semsize.metrology.occlusion import FULLY_IMAGED_STATES, QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE
+from semsize.metrology.occlusion import QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE
 from semsize.structures import STATES
+from semsize.structures.states import FULLY_IMAGED_STATES
 
 
 @given(st.lists(st.sampled_from([*STATES, None]), max_size=20))

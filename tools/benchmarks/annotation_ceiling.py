@@ -26,10 +26,10 @@ from semsize.metrology.comparison import ImageFound, ImageTruth, compare_image, 
 from semsize.metrology.hulls import MARGIN_PX
 from semsize.metrology.matching import outcomes, pooled_average_precision
 from semsize.metrology.metrics import diameter_differences, diameter_spread
-from semsize.metrology.occlusion import FULLY_IMAGED_STATES
 from semsize.sem import SEMReadError, read_grey
 from semsize.structures import AnnotationError, read_annotations
 from semsize.structures.masks import CroppedMasks
+from semsize.structures.states import FULLY_IMAGED_STATES
 
 LEAST_AREA_PX = 200
 LEAST_POINTS = {"substrate": 20, "another particle": 8}

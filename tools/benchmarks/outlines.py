@@ -17,9 +17,9 @@ from scipy import ndimage
 from semsize.cli import one_line_errors
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.comparison import ImageTruth, image_truths
-from semsize.metrology.occlusion import FULLY_IMAGED_STATES
 from semsize.sem import SEMReadError, read_grey
 from semsize.structures import AnnotationError, read_annotations
+from semsize.structures.states import FULLY_IMAGED_STATES
 
 MARGIN_PX = 8
 CLEAR_PX = 6
