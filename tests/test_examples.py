@@ -9,8 +9,9 @@ import pytest
 
 import semsize.metrology
 import semsize.structures
+import semsize.visibility
 
-ROOMS = (semsize.metrology, semsize.structures)
+ROOMS = (semsize.metrology, semsize.structures, semsize.visibility)
 MODULES = [module.name for room in ROOMS for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")]
 
 

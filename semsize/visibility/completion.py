@@ -54,20 +54,20 @@ class CompletionSummary:
     ecd_error_std_percent: float  # standard deviation between particles
 
 
-def hull_completion(masks: CroppedMasks, frame_shape: tuple[int, int]) -> CroppedMasks:
+def hull_completion(masks: CroppedMasks, grey: np.ndarray) -> CroppedMasks:
     """Whole outlines as the convex hull of each visible one, cut to where a hidden part may lie.
 
     Args:
         masks: N visible outlines; an empty one stays empty.
-        frame_shape: (H, W) of the frame without a data bar.
+        grey: (H, W) grey levels, 0 to 255, of the frame without a data bar.
 
     >>> corner = CroppedMasks.from_label_image(np.array([[1, 2, 2], [1, 2, 2], [1, 1, 1]]))
-    >>> hull_completion(corner, (3, 3)).to_full()[0]
+    >>> hull_completion(corner, np.zeros((3, 3))).to_full()[0]
     array([[1, 0, 0],
            [1, 1, 0],
            [1, 1, 1]], dtype=uint8)
     """
-    around, placed = Surroundings.of(masks, frame_shape), []
+    around, placed = Surroundings.of(masks, grey), []
     for visible in masks:
         crop, corner = visible
         if not crop.size:

@@ -7,7 +7,7 @@ hundred. Every window is scaled to `CROP_PX`, so that every particle has the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -38,13 +38,16 @@ def windows(masks: CroppedMasks) -> np.ndarray:
     return np.column_stack([corners, sides])
 
 
-def particle_crops(grey: np.ndarray, masks: CroppedMasks, batch: int = 256) -> Iterator[np.ndarray]:
-    """Crops of all outlines of an image in their order, at most ``batch`` at a time.
+def particle_crops(
+    grey: np.ndarray, masks: CroppedMasks, batch: int = 256, chosen: Sequence[int] | None = None
+) -> Iterator[np.ndarray]:
+    """Crops of the outlines of an image in their order, at most ``batch`` at a time.
 
     Args:
         grey: (H, W) grey levels, 0 to 255, of the frame without a data bar; the masks' image may be higher by the bar.
         masks: N outlines, none empty.
         batch: crops held at a time, 64 KiB each.
+        chosen: positions of the outlines that get a crop, all of them by default; the others are still neighbours.
 
     Yields:
         (≤ batch, 4, 64, 64) float32, see `CHANNELS`; grey levels beyond the frame are 0.
@@ -56,11 +59,12 @@ def particle_crops(grey: np.ndarray, masks: CroppedMasks, batch: int = 256) -> I
     """
     if grey.ndim != 2 or grey.shape[1] != masks.image_shape[1] or grey.shape[0] > masks.image_shape[0]:
         raise ValueError(f"grey levels {grey.shape} do not belong to outlines of an image {masks.image_shape}")
-    around, squares, placed = Surroundings.of(masks, grey.shape), windows(masks), list(masks)
-    for first in range(0, len(masks), batch):
-        chosen = range(first, min(first + batch, len(masks)))
-        crops = np.empty((len(chosen), len(CHANNELS), CROP_PX, CROP_PX), np.float32)
-        for crop, number in zip(crops, chosen, strict=True):
+    around, squares, placed = Surroundings.of(masks, grey), windows(masks), list(masks)
+    chosen = range(len(masks)) if chosen is None else chosen
+    for first in range(0, len(chosen), batch):
+        part = chosen[first : first + batch]
+        crops = np.empty((len(part), len(CHANNELS), CROP_PX, CROP_PX), np.float32)
+        for crop, number in zip(crops, part, strict=True):
             row, column, side = squares[number].tolist()
             shape, corner = (side, side), (row, column)
             own = placed_in(*placed[number], shape, corner)
@@ -83,27 +87,25 @@ def mask_crops(masks: CroppedMasks, squares: np.ndarray) -> np.ndarray:
     return np.array(crops, np.float32).reshape(-1, CROP_PX, CROP_PX)
 
 
-def whole_outlines(
-    masks: CroppedMasks, completed: np.ndarray, frame_shape: tuple[int, int], margin_px: int = 0
-) -> CroppedMasks:
+def whole_outlines(masks: CroppedMasks, completed: np.ndarray, grey: np.ndarray, margin_px: int = 0) -> CroppedMasks:
     """Whole outlines in image pixels: the visible one, and what its crop completes where a part may hide.
 
-    Hidden pixels lie under other outlines, in the gaps one pixel wide between outlines, or beyond the frame, never
-    over bare substrate (`Surroundings.may_hide`).
+    Hidden pixels lie under another body, outlined or not, or beyond the frame, never over bare substrate
+    (`Surroundings.may_hide`).
 
     Args:
         masks: N visible outlines, none empty.
         completed: (N, 64, 64) probability, 0 to 1, that a pixel of the crop belongs to the particle; from 0.5 it does.
-        frame_shape: (H, W) of the frame without a data bar.
+        grey: (H, W) grey levels, 0 to 255, of the frame without a data bar.
         margin_px: rows and columns that are added on every side of the image. 0 cuts the whole outlines at the image's
             edge, as annotations do; with more, what lies beyond the frame is kept so far.
 
     >>> masks = CroppedMasks.from_label_image(np.repeat([[1, 1, 2, 2, 0, 0]], 2, axis=0))
-    >>> whole_outlines(masks, np.ones((2, 64, 64)), (2, 6)).to_full()[:, 0]
+    >>> whole_outlines(masks, np.ones((2, 64, 64)), np.zeros((2, 6))).to_full()[:, 0]  # too small to tell substrate
     array([[1, 1, 1, 0, 0, 0],
-           [0, 1, 1, 1, 0, 0]], dtype=uint8)
+           [0, 1, 1, 1, 1, 0]], dtype=uint8)
     """
-    around, placed = Surroundings.of(masks, frame_shape), []
+    around, placed = Surroundings.of(masks, grey), []
     for visible, (row, column, side), crop in zip(masks, windows(masks).tolist(), completed, strict=True):
         hidden = scaled(crop, side) >= 0.5
         hidden &= around.may_hide(*visible, (side, side), (row, column))

@@ -1,41 +1,62 @@
-"""What surrounds an outline in a window of the image: other outlines, the edge of the frame, and where a part may hide.
+"""What surrounds an outline in a window of the image: other outlines, the edge of the frame, and bare substrate.
 
 A window is a rectangle of image pixels that may reach beyond the frame. The masks of an image are counted into one
 frame of pixels, once; the work for a window then goes with its pixels, however many outlines lie in it.
+
+A hidden part lies under another body, never over bare substrate. Bodies need not be outlined (those of a matrix are
+not), so that substrate is told by its grey levels (`bare_substrate`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from semsize.structures.masks import CroppedMasks, Placed
 
-_NEXT = np.ones((3, 3), np.uint8)  # a pixel and its eight neighbours
+RIM_PX = 2
+"""Width of the rim around outlines whose grey levels are taken for neither side's."""
+
+BLUR_PX = 1.0
+"""Standard deviation of the Gaussian that takes a pixel's noise away before its level is judged."""
+
+LIKELIER = 4.0
+"""So many times as frequent outside outlines as within them is a grey level that is taken for the substrate's."""
+
+_LEVELS = 256
+_WIDTH = 9  # levels over which their frequencies are averaged
+_FEWEST_PX = 100  # outside outlines, and within them, that can tell
+_FLOOR = 1e-3  # share of either side that is spread over all levels, so that none has a frequency of 0
 
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
     """How many outlines hold each pixel of a frame; the frame ends above a data bar.
 
-    >>> masks = CroppedMasks.from_label_image(np.array([[1, 2, 0]]))
-    >>> around = Surroundings.of(masks, (1, 3))
-    >>> around.may_hide(np.ones((1, 1), bool), (0, 0), (1, 5), (0, -1)).astype(int)
-    array([[1, 0, 1, 0, 1]])
+    >>> around = Surroundings.of(CroppedMasks.from_label_image(np.array([[1, 2, 0]])), np.zeros((1, 3)))
+    >>> around.others(np.array([[True, False, False]]), (0, 0)).astype(int)
+    array([[0, 1, 0]])
     """
 
     coverage: np.ndarray  # (H, W) uint16
+    grey: np.ndarray  # (H, W) grey levels, 0 to 255
 
     @classmethod
-    def of(cls, masks: CroppedMasks, frame_shape: tuple[int, int]) -> Surroundings:
-        """Counts the masks of an image whose frame, without a data bar, is (H, W)."""
-        coverage = np.zeros(frame_shape, np.uint16)
+    def of(cls, masks: CroppedMasks, grey: np.ndarray) -> Surroundings:
+        """Counts the masks of an image whose frame, without a data bar, has these grey levels (H, W)."""
+        coverage = np.zeros(grey.shape, np.uint16)
         for crop, (row, column) in masks:
             window = coverage[row : row + crop.shape[0], column : column + crop.shape[1]]
             window += crop[: window.shape[0], : window.shape[1]]
-        return cls(coverage)
+        return cls(coverage, grey)
+
+    @cached_property
+    def bare(self) -> np.ndarray:
+        """(H, W) bool: `bare_substrate`."""
+        return bare_substrate(self.grey, self.coverage > 0)
 
     def others(self, own: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
         """(h, w) bool: pixels of a window that an outline other than ``own`` holds.
@@ -67,8 +88,8 @@ class Surroundings:
     ) -> np.ndarray:
         """(h, w) bool: pixels of a window in which a hidden part of an outline may lie.
 
-        These are the pixels of other outlines, those beyond the frame, and the gaps one pixel wide that detected
-        outlines leave between one another; never bare substrate, never the outline itself.
+        These are all but the outline's own and bare substrate: pixels of other outlines, of bodies that nobody
+        outlined, and beyond the frame.
 
         Args:
             crop: (a, b) bool, the outline.
@@ -76,16 +97,40 @@ class Surroundings:
             shape: (h, w) of the window.
             corner: (row, column) of its first pixel.
         """
-        wide, start = (shape[0] + 2, shape[1] + 2), (corner[0] - 1, corner[1] - 1)  # gaps need the pixels around
-        own = placed_in(crop, origin, wide, start)
-        others = self.others(own, start) & ~own
-        allowed = others if self._holds(wide, start) else others | (~self.inside(wide, start) & ~own)
-        if others.any():
-            near_both = _grown(own) & _grown(others) & ~own
-            allowed = allowed | near_both & cv2.morphologyEx(
-                (own | others).view(np.uint8), cv2.MORPH_CLOSE, _NEXT
-            ).view(bool)
-        return allowed[1:-1, 1:-1]
+        return ~(placed_in(crop, origin, shape, corner) | cut(self.bare, shape, corner))
+
+
+def bare_substrate(grey: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """(H, W) bool: pixels outside all outlines whose grey level is that of the substrate.
+
+    A level is the substrate's where it is `LIKELIER` times as frequent outside outlines as within them. Where bodies
+    fill the frame, outlined or not, no level is. Where next to nothing lies outside outlines, or within, none is bare.
+
+    Args:
+        grey: (H, W) levels, 0 to 255, of the frame without a data bar.
+        inside: (H, W) bool, pixels of outlines.
+
+    >>> inside = np.zeros((40, 40), bool)
+    >>> inside[10:30, 10:30] = True
+    >>> bare = bare_substrate(np.where(inside, 180.0, 40.0), inside)
+    >>> bare[:8].all().item(), bare[10:30, 10:30].any().item()
+    (True, False)
+    >>> bare_substrate(np.full((40, 40), 90.0), inside).any().item()
+    False
+    """
+    outside = ~cv2.dilate(inside.astype(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8)).view(bool)
+    if min(np.count_nonzero(outside), np.count_nonzero(inside)) < _FEWEST_PX:
+        return np.zeros(inside.shape, bool)
+    blurred = cv2.GaussianBlur(np.asarray(grey, np.float32), (0, 0), BLUR_PX)
+    levels = np.clip(blurred, 0, _LEVELS - 1).astype(np.uint8)
+    likelier = _frequencies(levels[outside]) > LIKELIER * _frequencies(levels[inside])
+    return likelier[levels] & ~inside
+
+
+def _frequencies(levels: np.ndarray) -> np.ndarray:
+    """(256,) share of each level, averaged over its neighbours; adds up to about 1."""
+    shares = np.bincount(levels, minlength=_LEVELS) / len(levels)
+    return np.convolve(shares, np.full(_WIDTH, 1 / _WIDTH), "same") + _FLOOR / _LEVELS
 
 
 def cut(pixels: np.ndarray, shape: tuple[int, int], corner: tuple[int, int]) -> np.ndarray:
@@ -118,7 +163,3 @@ def with_hidden(visible: Placed, window: np.ndarray, corner: tuple[int, int]) ->
     top, left = row - corner[0], column - corner[1]
     whole[top : top + crop.shape[0], left : left + crop.shape[1]] |= crop
     return whole, corner
-
-
-def _grown(pixels: np.ndarray) -> np.ndarray:
-    return cv2.dilate(pixels.view(np.uint8), _NEXT).view(bool)

@@ -7,7 +7,7 @@ import pytest
 from semsize.structures.masks import CroppedMasks
 from semsize.synthesis import RenderSettings, render_image
 from semsize.visibility.crops import CHANNELS, CROP_PX, mask_crops, particle_crops, whole_outlines, windows
-from semsize.visibility.surroundings import Surroundings
+from semsize.visibility.surroundings import Surroundings, bare_substrate
 
 FRAME = (200, 240)
 
@@ -15,6 +15,11 @@ FRAME = (200, 240)
 def disk(centre, radius, shape=FRAME):
     rows, columns = np.mgrid[: shape[0], : shape[1]] + 0.5
     return np.hypot(rows - centre[0], columns - centre[1]) <= radius
+
+
+def bright(masks):
+    """Grey levels of bodies on a substrate that is plainly darker."""
+    return np.where(masks.union(), 180.0, 40.0)
 
 
 @pytest.fixture
@@ -79,7 +84,7 @@ def test_what_lies_beyond_the_frame_is_marked_and_a_data_bar_counts_as_beyond():
 
 def test_overlapping_outlines_are_others_of_one_another():
     masks = CroppedMasks.from_crops([(np.ones((8, 8)), (20, 20)), (np.ones((8, 8)), (20, 24))], (64, 64))
-    others = Surroundings.of(masks, (64, 64)).others(np.ones((8, 8), bool), (20, 20))
+    others = Surroundings.of(masks, np.zeros((64, 64))).others(np.ones((8, 8), bool), (20, 20))
     assert (others == (np.arange(8) >= 4)).all()
 
 
@@ -90,7 +95,7 @@ def test_grey_levels_of_another_image_are_refused(two_disks):
 
 def test_the_truth_in_its_crop_comes_back_as_the_truth(two_disks):
     visible, whole = two_disks
-    back = whole_outlines(visible, mask_crops(whole, windows(visible)), FRAME)
+    back = whole_outlines(visible, mask_crops(whole, windows(visible)), bright(whole))
     np.testing.assert_array_equal(back.to_full()[1], whole.to_full()[1])
     shared = np.logical_and(back.to_full()[0], whole.to_full()[0]).sum()
     united = np.logical_or(back.to_full()[0], whole.to_full()[0]).sum()
@@ -99,48 +104,63 @@ def test_the_truth_in_its_crop_comes_back_as_the_truth(two_disks):
 
 def test_no_completion_gives_the_visible_outline(two_disks):
     visible, _ = two_disks
-    back = whole_outlines(visible, np.zeros((2, CROP_PX, CROP_PX)), FRAME)
+    back = whole_outlines(visible, np.zeros((2, CROP_PX, CROP_PX)), bright(visible))
     np.testing.assert_array_equal(back.to_full(), visible.to_full())
 
 
 def test_all_of_a_crop_is_cut_to_where_a_part_may_hide(two_disks):
     visible, _ = two_disks
-    back = whole_outlines(visible, np.ones((2, CROP_PX, CROP_PX)), FRAME).to_full().astype(bool)
+    back = whole_outlines(visible, np.ones((2, CROP_PX, CROP_PX)), bright(visible)).to_full().astype(bool)
     full = visible.to_full().astype(bool)
     assert (back & full == full).all()
-    bare = ~full.any(axis=0)
-    assert (back & cv2.erode(bare.astype(np.uint8), np.ones((3, 3))).astype(bool)).sum() == 0
-    assert (back[0] & bare).sum() <= 4  # notches one pixel wide where the two outlines meet
+    bodies = cv2.dilate(full.any(axis=0).astype(np.uint8), np.ones((5, 5))).astype(bool)
+    assert not (back & ~bodies).any()  # beside a body blurred levels tell nothing
+    assert (back[0] & full[1]).sum() > 0.5 * full[1].sum()
 
 
-def test_a_gap_of_one_pixel_is_crossed_and_one_of_three_is_not():
-    for gap, reached in ((1, True), (3, False)):
-        labels = np.zeros((40, 60), int)
-        labels[10:30, 10:30], labels[10:30, 30 + gap : 50] = 1, 2
-        masks = CroppedMasks.from_label_image(labels)
-        back = whole_outlines(masks, np.ones((2, CROP_PX, CROP_PX)), labels.shape).to_full()[0]
-        assert back[12:28, 30 : 30 + gap].all() == reached
-        assert back[12:28, 30 + gap :].any()
-        assert not back[:9].any()
+def test_a_part_may_hide_under_a_body_that_nobody_outlined(two_disks):
+    """As in a matrix: the second disk is as bright as a body, and no outline."""
+    visible, whole = two_disks
+    back = whole_outlines(visible[:1], mask_crops(whole[:1], windows(visible[:1])), bright(whole)).to_full()[0]
+    truth = whole.to_full()[0]
+    assert np.logical_and(back, truth).sum() / np.logical_or(back, truth).sum() > 0.98
+
+
+@pytest.mark.parametrize("levels", [(40, 180), (180, 40)])
+def test_substrate_is_told_by_its_levels_bright_or_dark_and_bodies_alone_have_none(levels, two_disks):
+    _, whole = two_disks
+    noise = np.random.default_rng(0).normal(0, 10, FRAME)
+    inside = whole.union()
+    bare = bare_substrate(np.where(inside, levels[1], levels[0]) + noise, inside)
+    assert not (bare & inside).any()
+    apart = cv2.erode((~inside).astype(np.uint8), np.ones((7, 7))).astype(bool)
+    assert bare[apart].mean() > 0.99
+    assert bare_substrate(np.full(FRAME, 120.0) + noise, inside).mean() < 0.01
 
 
 def test_a_margin_keeps_what_lies_beyond_the_frame():
-    masks = CroppedMasks.from_crops([(np.ones((8, 8)), (16, 0))], (40, 40))
-    completed = np.ones((1, CROP_PX, CROP_PX))
-    assert whole_outlines(masks, completed, (40, 40)).areas == [64]
-    back = whole_outlines(masks, completed, (40, 40), margin_px=10)
+    masks = CroppedMasks.from_crops([(np.ones((16, 16)), (12, 0))], (40, 40))
+    completed, grey = np.ones((1, CROP_PX, CROP_PX)), bright(masks)
+    cut_at_frame = whole_outlines(masks, completed, grey)
+    back = whole_outlines(masks, completed, grey, margin_px=10)
     assert back.image_shape == (60, 60)
-    assert back.areas == [64 + 16 * 4]  # a window of 16 from column -4 on
-    np.testing.assert_array_equal(back.crop((10, 10, 50, 50)).to_full(), masks.to_full())
+    assert back.to_full()[0][:, :10].sum() == 8 * 32  # a window of 32 from column -8 on
+    np.testing.assert_array_equal(back.crop((10, 10, 50, 50)).to_full(), cut_at_frame.to_full())
 
 
-def test_rendered_truth_lies_where_a_part_may_hide():
-    truth = render_image(RenderSettings(seed=3, shape=(256, 320), preset="agglomerated", particles=60), 0).truth
-    around = Surroundings.of(truth.visible, (256, 320))
+@pytest.mark.parametrize(("preset", "lost_share"), [("agglomerated", 0.01), ("matrix", 0.15)])
+def test_rendered_truth_lies_where_a_part_may_hide(preset, lost_share):
+    rendered = render_image(RenderSettings(seed=3, shape=(256, 320), preset=preset, particles=60), 0)
+    truth = rendered.truth
+    around = Surroundings.of(truth.visible, rendered.pixels)
+    lost = hidden = 0
     for visible, whole in zip(truth.visible, truth.full, strict=True):
         crop, corner = whole
         allowed = around.may_hide(*visible, crop.shape, corner)
         own = np.zeros_like(crop)
         top, left = np.subtract(visible[1], corner)
         own[top : top + visible[0].shape[0], left : left + visible[0].shape[1]] = visible[0]
-        assert (allowed | (own > 0) | (crop == 0)).all()
+        hidden += np.count_nonzero((crop > 0) & (own == 0))
+        lost += np.count_nonzero((crop > 0) & (own == 0) & ~allowed)
+    assert hidden > 100
+    assert lost <= lost_share * hidden

@@ -3,9 +3,8 @@
 python tools/benchmarks/completion.py data/rendered-short/annotations/test.json
 python tools/benchmarks/completion.py data/rendered-short/annotations/*.json
 
-Particles that the frame cuts, and specks, are left out. Bodies of a matrix hide particles without being outlined
-themselves: what they hide cannot be completed under the rule that hidden pixels lie under other outlines. The row
-"truth through its crop", the true whole outline under that rule, shows what this costs in each configuration.
+Images stand in images/<split> beside annotations/<split>.json. Particles that the frame cuts, and specks, are left out.
+The row "truth through its crop", the true whole outline cut to where a part may hide, shows what that rule costs.
 """
 
 import argparse
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from semsize.cli import one_line_errors
 from semsize.measuring.tables import markdown_table
+from semsize.sem import SEMReadError, read_grey
 from semsize.structures import AnnotationError, CroppedMasks, read_annotations
 from semsize.structures.states import visibility_class
 from semsize.visibility.completion import (
@@ -31,11 +31,11 @@ from semsize.visibility.completion import (
 )
 from semsize.visibility.crops import mask_crops, whole_outlines, windows
 
-METHODS: dict[str, Callable[[CroppedMasks, CroppedMasks], CroppedMasks]] = {
-    "visible outline": lambda visible, _: visible,
-    "convex hull, where a part may hide": lambda visible, _: hull_completion(visible, visible.image_shape),
-    "truth through its crop": lambda visible, whole: whole_outlines(
-        visible, mask_crops(whole, windows(visible)), visible.image_shape
+METHODS: dict[str, Callable[[CroppedMasks, CroppedMasks, np.ndarray], CroppedMasks]] = {
+    "visible outline": lambda visible, _, __: visible,
+    "convex hull, where a part may hide": lambda visible, _, grey: hull_completion(visible, grey),
+    "truth through its crop": lambda visible, whole, grey: whole_outlines(
+        visible, mask_crops(whole, windows(visible)), grey
     ),
 }
 """Name to the completion of the visible outlines of an image; the last knows the truth and is what a network that
@@ -55,13 +55,14 @@ def scored_images(path: Path) -> dict[str, dict[str, CompletionScores]]:
     for image in tqdm(data["images"], unit="image", disable=None, leave=False):
         of_image = particles[image["id"]]
         shape = (image["height"], image["width"])
+        grey = read_grey(path.parents[1] / "images" / path.stem / image["file_name"])
         visible, whole = (
             CroppedMasks.from_rles([particle[key] for particle in of_image], shape)
             for key in ("segmentation", "amodal_segmentation")
         )
         chosen = [n for n, particle in enumerate(of_image) if not (particle["truncated"] or particle["iscrowd"])]
         for name, complete in METHODS.items():
-            completed = complete(visible, whole)  # of all, since those that are left out hide others
+            completed = complete(visible, whole, grey)  # of all, since those that are left out hide others
             sets = (masks[chosen] for masks in (visible, completed, visible, whole))
             scores[image["configuration"] or "unknown"][name].append(completion_scores(*sets))
     return {kind: {name: CompletionScores.cat(parts) for name, parts in of.items()} for kind, of in scores.items()}
@@ -94,7 +95,7 @@ def main() -> None:
     parser.add_argument("annotations", type=Path, nargs="+", help="annotation files of rendered images")
     arguments = parser.parse_args()
     by_configuration = defaultdict(lambda: defaultdict(list))
-    with one_line_errors(AnnotationError):
+    with one_line_errors(AnnotationError, SEMReadError):
         for path in arguments.annotations:
             for kind, of_kind in scored_images(path).items():
                 for name, scores in of_kind.items():
