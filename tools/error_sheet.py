@@ -42,7 +42,7 @@ def main() -> None:
         from semsize.sem import SEMReadError, read_grey
         from semsize.structures import AnnotationError, PredictionError, read_annotations, read_predictions
         from tio2.engine import launch
-        from tio2.engine.config import select_split, split_files
+        from tio2.engine.testing import select_split, split_files
         from tio2.reporting import errors
         from tio2.reporting.run_comparison import RunError
     folder = arguments.run / arguments.split

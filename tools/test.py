@@ -47,7 +47,8 @@ def main() -> None:
         from semsize.sem import read_grey
         from semsize.structures.files import file_sha256, in_json, write_json
         from tio2.engine import find_checkpoint, launch, newest_checkpoint, precision_name
-        from tio2.engine.config import model_use, select_split, split_files, split_folder
+        from tio2.engine.config import model_use
+        from tio2.engine.testing import look_with_archive, select_split, split_files, split_folder, tested_record
         from tio2.evaluation import ParticleMetric, nms_ceiling
         from tio2.reporting import draw_split, write_report
     with one_line_errors(*launch.PEOPLE_ERRORS):
@@ -62,7 +63,7 @@ def main() -> None:
         runner = launch.build_runner(config)
         config.load_from = str(checkpoint)
         if is_archive:
-            use = launch.look_with_archive(runner, checkpoint)
+            use = look_with_archive(runner, checkpoint)
         else:
             use = model_use(config, file_sha256(checkpoint), precision_name(runner.model))
         launch.say_what_begins("testing", config, data, runner)
@@ -71,7 +72,7 @@ def main() -> None:
             return
         *_, particles = (metric for metric in runner.test_evaluator.metrics if isinstance(metric, ParticleMetric))
         metrics |= {f"particles/{name}": value for name, value in particles.all_metrics.items()}
-        record = launch.tested_record(runner, metrics, checkpoint, use, folder.name, folder / "predictions.json")
+        record = tested_record(runner, metrics, checkpoint, use, folder.name, folder / "predictions.json")
         record["counted_from_score"] = min_score
         print(results_table({Path(config.work_dir).name: record["metrics"]}))
         for iou in (0.3, 0.5):

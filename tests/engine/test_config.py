@@ -18,10 +18,8 @@ from tio2.engine.config import (
     effective_settings,
     initial_weights,
     model_use,
-    select_split,
-    split_files,
-    split_folder,
 )
+from tio2.engine.testing import select_split, split_files, split_folder
 from tio2.typed_settings import fits
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "tio2"

@@ -3,5 +3,5 @@
 from tio2.engine.checkpoints import CheckpointError, find_checkpoint, load_checkpoint, newest_checkpoint
 from tio2.engine.config import ConfigError
 from tio2.engine.hooks import LossScalingOptimWrapper, precision_name
-from tio2.engine.launch import SecondsPerImageHook
 from tio2.engine.resumption import TrainingStopped
+from tio2.engine.testing import SecondsPerImageHook

@@ -1,6 +1,5 @@
 """What a config says: settings that nothing takes, data sets, what decides a training, what decides detections."""
 
-import copy
 import difflib
 import inspect
 import json
@@ -13,7 +12,6 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
-from semsize.metrology.matching import OPERATING_SCORE
 from semsize.structures import crowd_flag
 from semsize.structures.files import dotted, read_json
 from tio2.typed_settings import SettingError, check_arguments, is_own
@@ -136,54 +134,9 @@ def divided_set(config: Config) -> ConfigDict:
     return found[0]
 
 
-def split_folder(config: Config, split: str, data: str | None) -> Path:
-    """Where a test's results go: ``<run>/<split>``, of another data set ``<run>/<name of its folder>-<split>``."""
-    return Path(config.work_dir) / (split if data is None else f"{Path(data).resolve().name}-{split}")
-
-
-def select_split(
-    config: Config,
-    split: str,
-    folder: Path,
-    dump: str | None = None,
-    data: str | Path | None = None,
-    min_score: float = OPERATING_SCORE,
-) -> None:
-    """Point the config's test at a split, and add the metrics of single particles; the config is changed in place.
-
-    Args:
-        config: As `launch.read_config` returns it.
-        split: ``train``, ``val`` or ``test``.
-        folder: Where the predictions go.
-        dump: File for a pickle of the data samples; None: no pickle.
-        data: Folder of a data set as the converters write them, to test on instead of the config's own.
-        min_score: Score from which on single particles are counted.
-    """
-    if split != "test":
-        config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
-    tested = copy.deepcopy(config.test_dataloader.dataset)
-    if data is not None:
-        images = dict(img=f"images/{split}/")
-        tested.update(data_root=f"{data}/", ann_file=f"annotations/{split}.json", data_prefix=images)
-    elif split == "train":
-        trained = divided_set(config)
-        tested.update(data_root=trained.data_root, ann_file=trained.ann_file, data_prefix=trained.data_prefix)
-    config.test_dataloader.dataset = tested
-    evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
-    ann_file = str(annotation_file(tested))
-    config.test_evaluator = [
-        *(dict(evaluator, ann_file=ann_file) if "ann_file" in evaluator else evaluator for evaluator in evaluators),
-        dict(type="ParticleMetric", ann_file=ann_file, min_score=min_score),
-        dict(type="PredictionWriter", outfile=str(folder / "predictions.json")),
-        *([dict(type="DumpResults", out_file_path=dump)] if dump else []),
-    ]
-    config.custom_hooks = [*config.get("custom_hooks", []), dict(type="SecondsPerImageHook")]
-
-
-def split_files(config: Config) -> tuple[Path, Path]:
-    """Folder of images, and annotation file, that the config's test reads."""
-    dataset = config.test_dataloader.dataset
-    return Path(dataset.data_root) / dataset.data_prefix["img"], annotation_file(dataset)
+def is_detector(config: Config) -> bool:
+    """Whether the model finds particles; another one judges outlines that were found."""
+    return "roi_head" in config.model
 
 
 def count_particles(file: Path) -> tuple[int, int] | None:
@@ -245,7 +198,7 @@ def effective_settings(config: Config) -> dict[str, Any]:
 
 def initial_weights(config: Config) -> str:
     """What a network without a checkpoint starts from: ``ImageNet``, the address of weights, or ``none``."""
-    backbone = config.model.backbone
+    backbone = config.model.get("backbone") or {}
     if backbone.get("pretrained", False):
         return "ImageNet"
     return (backbone.get("init_cfg") or {}).get("checkpoint", "none")

@@ -3,29 +3,23 @@
 import argparse
 import logging
 import os
-import statistics
 import sys
-import time
 from pathlib import Path
 
 import mmdet.datasets  # noqa: F401 - it prints when imported: here, where the programs keep imports quiet
 import torch
-from mmdet.registry import HOOKS, MODELS
+from mmdet.registry import MODELS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.dist import get_world_size, is_main_process
-from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 from tqdm.contrib import DummyTqdmFile
 
-from semsize.detecting import onnx
-from semsize.detecting.archive import ArchiveError, read_archive
-from semsize.metrology import ModelUse
-from semsize.structures import AnnotationError
-from semsize.structures.files import file_sha256
+from semsize.detecting.archive import ArchiveError
+from semsize.structures import AnnotationError, PredictionError
 from tio2.cli import quiet_imports
 from tio2.engine.checkpoints import CheckpointError, find_checkpoint, resume_point
 from tio2.engine.config import (
@@ -36,16 +30,17 @@ from tio2.engine.config import (
     check_settings,
     count_particles,
     data_sets,
-    detection_settings,
     initial_weights,
-    operating_point,
 )
 from tio2.engine.hooks import LossError, precision_name
 from tio2.engine.processes import ProcessError, join_processes, keep_freed_memory
 from tio2.engine.resumption import TrainingStopped
 from tio2.typed_settings import constructor_hints
 
-PEOPLE_ERRORS = (AnnotationError, ArchiveError, CheckpointError, ConfigError, LossError, ProcessError, TrainingStopped)
+PEOPLE_ERRORS = (
+    *(AnnotationError, ArchiveError, CheckpointError, ConfigError, LossError, PredictionError, ProcessError),
+    TrainingStopped,
+)
 """Errors that programs print as one line."""
 
 LOG_FILE_ONLY = (
@@ -154,6 +149,11 @@ def require_data(config: Config, stage: str) -> list[str]:
     for file in files:
         if not file.is_file() and FOLD_MARK not in str(file):
             raise ConfigError(f"{file} does not exist; docs/training.md names the command that makes it")
+    for dataset in data_sets(config[f"{stage}_dataloader"]):
+        if dataset.get("predictions") and not Path(dataset.predictions).is_file():
+            raise ConfigError(
+                f"{dataset.predictions} does not exist; tools/test.py of the detector writes it (docs/training.md)"
+            )
     counts = {file: count_particles(file) for file in files if file.is_file()}
     if stage == "train" and counts and all(count is not None and count[1] == 0 for count in counts.values()):
         names = ", ".join(map(str, counts))
@@ -218,70 +218,3 @@ def say_what_begins(act: str, config: Config, data: list[str], runner: Runner | 
         lines.append(("log", f"{runner.log_dir}/{runner.timestamp}.log"))
     lines.append(("folder", config.work_dir))
     print("\n".join([f"{act} {config.filename}", *(f"  {name:<8}{text}" for name, text in lines)]), flush=True)
-
-
-@HOOKS.register_module()
-class SecondsPerImageHook(Hook):
-    """Seconds an image of a test takes, loading included: median and mean, in `seconds_per_image` after the run."""
-
-    def before_test(self, runner: Runner) -> None:  # noqa: ARG002, D102
-        self._seconds = []
-        self._last = time.monotonic()
-
-    def after_test_iter(self, runner: Runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002, D102
-        now = time.monotonic()
-        self._seconds.append((now - self._last) / max(len(outputs), 1))
-        self._last = now
-
-    @property
-    def seconds_per_image(self) -> dict[str, float]:
-        """Median and mean."""
-        return {"median": statistics.median(self._seconds), "mean": statistics.fmean(self._seconds)}
-
-
-def look_with_archive(runner: Runner, path: Path) -> dict:
-    """Let the model of a test find particles with a model archive, on ONNX Runtime; returns what its use is.
-
-    Raises:
-        ArchiveError: The file is none.
-        ConfigError: It is of another config, or onnxruntime is not installed.
-    """
-    card = (archive := read_archive(path)).card
-    use = {"sha256": card.weights_sha256, "engine": onnx.ENGINE, "precision": onnx.PRECISION}
-    here, there = ModelUse(**use, settings=detection_settings(runner.cfg)), ModelUse(**use, settings=card.settings)
-    if differences := here.differences(there):
-        reasons = "; ".join(differences).replace("validated", "in the archive")
-        raise ConfigError(f"{path} does not fit {runner.cfg.filename}: {reasons}; export it again")
-    try:
-        runner.model.find = onnx.OnnxEngine(archive)
-    except ImportError as cause:
-        raise ConfigError(f"{path}: {cause}; pip install onnxruntime") from None
-    return vars(here)
-
-
-def tested_record(
-    runner: Runner, metrics: dict[str, float], checkpoint: Path, use: dict, split: str, predictions: Path
-) -> dict:
-    """The contents of `metrics.json` of a test.
-
-    Args:
-        runner: That tested.
-        metrics: What it measured.
-        checkpoint: The file of the weights, or the archive.
-        use: The model and how it was used (`semsize.metrology.ModelUse`), in JSON's terms.
-        split: The folder's name of what was tested.
-        predictions: The file that the test wrote.
-    """
-    timing = next(hook for hook in runner.hooks if isinstance(hook, SecondsPerImageHook))
-    return {
-        "config": runner.cfg.filename,
-        "checkpoint": {"path": str(checkpoint), "sha256": file_sha256(checkpoint)},
-        "model": use,
-        "predictions_sha256": file_sha256(predictions),
-        "split": split,
-        "images": len(runner.test_dataloader.dataset),
-        "precision": use["precision"],
-        "operating_point": operating_point(runner.cfg),
-        "seconds_per_image": timing.seconds_per_image,
-        "metrics": metrics,
-    }

@@ -1,0 +1,158 @@
+"""What a test looks at, and what it records: splits, seconds per image, `metrics.json`."""
+
+import copy
+import statistics
+import time
+from pathlib import Path
+
+from mmdet.registry import HOOKS
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from semsize.detecting import onnx
+from semsize.detecting.archive import read_archive
+from semsize.metrology import ModelUse
+from semsize.metrology.matching import OPERATING_SCORE
+from semsize.structures.files import file_sha256
+from tio2.engine.config import (
+    ConfigError,
+    annotation_file,
+    detection_settings,
+    divided_set,
+    is_detector,
+    operating_point,
+)
+
+
+def split_folder(config: Config, split: str, data: str | None) -> Path:
+    """Where a test's results go: ``<run>/<split>``, of another data set ``<run>/<name of its folder>-<split>``."""
+    return Path(config.work_dir) / (split if data is None else _name_of_split(data, split))
+
+
+def _name_of_split(data: str | Path, split: str) -> str:
+    return f"{Path(data).resolve().name}-{split}"
+
+
+def select_split(
+    config: Config,
+    split: str,
+    folder: Path,
+    dump: str | None = None,
+    data: str | Path | None = None,
+    min_score: float = OPERATING_SCORE,
+) -> None:
+    """Point the config's test at a split, and a detector's also at the metrics of single particles, in place.
+
+    The outlines that a model is to judge are those that the same run of a detector left for that data set and split:
+    ``<run>/<name of the set's folder>-<split>/predictions.json``, where its test on another data set puts them.
+
+    Args:
+        config: As `launch.read_config` returns it.
+        split: ``train``, ``val`` or ``test``.
+        folder: Where the predictions go.
+        dump: File for a pickle of the data samples; None: no pickle.
+        data: Folder of a data set as the converters write them, to test on instead of the config's own.
+        min_score: Score from which on single particles are counted.
+    """
+    if split != "test":
+        config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
+    tested = copy.deepcopy(config.test_dataloader.dataset)
+    if data is not None:
+        images = dict(img=f"images/{split}/")
+        tested.update(data_root=f"{data}/", ann_file=f"annotations/{split}.json", data_prefix=images)
+    elif split == "train":
+        trained = divided_set(config)
+        tested.update(data_root=trained.data_root, ann_file=trained.ann_file, data_prefix=trained.data_prefix)
+    if tested.get("predictions"):
+        found = Path(tested.predictions)
+        tested.predictions = str(found.parents[1] / _name_of_split(tested.data_root, split) / found.name)
+    config.test_dataloader.dataset = tested
+    evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
+    ann_file = str(annotation_file(tested))
+    config.test_evaluator = [
+        *(dict(evaluator, ann_file=ann_file) if "ann_file" in evaluator else evaluator for evaluator in evaluators),
+        *(_of_detections(ann_file, folder, min_score) if is_detector(config) else ()),
+        *([dict(type="DumpResults", out_file_path=dump)] if dump else []),
+    ]
+    config.custom_hooks = [*config.get("custom_hooks", []), dict(type="SecondsPerImageHook")]
+
+
+def _of_detections(ann_file: str, folder: Path, min_score: float) -> list[dict]:
+    return [
+        dict(type="ParticleMetric", ann_file=ann_file, min_score=min_score),
+        dict(type="PredictionWriter", outfile=str(folder / "predictions.json")),
+    ]
+
+
+def split_files(config: Config) -> tuple[Path, Path]:
+    """Folder of images, and annotation file, that the config's test reads."""
+    dataset = config.test_dataloader.dataset
+    return Path(dataset.data_root) / dataset.data_prefix["img"], annotation_file(dataset)
+
+
+@HOOKS.register_module()
+class SecondsPerImageHook(Hook):
+    """Seconds an image of a test takes, loading included: median and mean, in `seconds_per_image` after the run."""
+
+    def before_test(self, runner: Runner) -> None:  # noqa: ARG002, D102
+        self._seconds = []
+        self._last = time.monotonic()
+
+    def after_test_iter(self, runner: Runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002, D102
+        now = time.monotonic()
+        self._seconds.append((now - self._last) / max(len(outputs), 1))
+        self._last = now
+
+    @property
+    def seconds_per_image(self) -> dict[str, float]:
+        """Median and mean."""
+        return {"median": statistics.median(self._seconds), "mean": statistics.fmean(self._seconds)}
+
+
+def look_with_archive(runner: Runner, path: Path) -> dict:
+    """Let the model of a test find particles with a model archive, on ONNX Runtime; returns what its use is.
+
+    Raises:
+        ArchiveError: The file is none.
+        ConfigError: It is of another config, or onnxruntime is not installed.
+    """
+    card = (archive := read_archive(path)).card
+    use = {"sha256": card.weights_sha256, "engine": onnx.ENGINE, "precision": onnx.PRECISION}
+    here, there = ModelUse(**use, settings=detection_settings(runner.cfg)), ModelUse(**use, settings=card.settings)
+    if differences := here.differences(there):
+        reasons = "; ".join(differences).replace("validated", "in the archive")
+        raise ConfigError(f"{path} does not fit {runner.cfg.filename}: {reasons}; export it again")
+    try:
+        runner.model.find = onnx.OnnxEngine(archive)
+    except ImportError as cause:
+        raise ConfigError(f"{path}: {cause}; pip install onnxruntime") from None
+    return vars(here)
+
+
+def tested_record(
+    runner: Runner, metrics: dict[str, float], checkpoint: Path, use: dict, split: str, predictions: Path | None
+) -> dict:
+    """The contents of `metrics.json` of a test.
+
+    Args:
+        runner: That tested.
+        metrics: What it measured.
+        checkpoint: The file of the weights, or the archive.
+        use: The model and how it was used (`semsize.metrology.ModelUse`), in JSON's terms.
+        split: The folder's name of what was tested.
+        predictions: What a detector's test wrote, or the outlines that another model judged; None: annotated ones.
+    """
+    timing = next(hook for hook in runner.hooks if isinstance(hook, SecondsPerImageHook))
+    return {
+        "config": runner.cfg.filename,
+        "checkpoint": {"path": str(checkpoint), "sha256": file_sha256(checkpoint)},
+        "model": use,
+        "predictions_sha256": None if predictions is None else file_sha256(predictions),
+        "split": split,
+        "images": len(runner.test_dataloader.dataset),
+        "precision": use["precision"],
+        "operating_point": operating_point(runner.cfg) if is_detector(runner.cfg) else None,
+        "seconds_per_image": timing.seconds_per_image,
+        "metrics": metrics,
+    }
