@@ -1,0 +1,122 @@
+"""What is known of the particles behind the outlines of an image: found outlines matched with annotated particles.
+
+Legend: M outlines, N annotated particles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from semsize.metrology.matching import MIN_DICE, match
+from semsize.metrology.measurands import measure
+from semsize.structures.masks import CroppedMasks
+from semsize.structures.states import VISIBILITY_CLASSES, class_of_state, visibility_class
+
+SIZES = ("ecd", "feret_min", "feret_max")
+"""The sizes of a whole particle, in this order wherever three sizes stand in an array."""
+
+
+def sizes_px(masks: CroppedMasks) -> np.ndarray:
+    """`SIZES` of N masks, (N, 3) float64 px; NaN of an empty one.
+
+    >>> sizes_px(CroppedMasks.from_crops([(np.ones((3, 4)), (0, 0))], (9, 9))).round(2)
+    array([[3.91, 3.  , 5.  ]])
+    """
+    found = measure(masks)
+    return np.column_stack([getattr(found, f"{name}_px") for name in SIZES])
+
+
+@dataclass(frozen=True, eq=False)
+class OutlineTruth:
+    """The particle behind each of M outlines, as far as the annotations tell; indexing selects outlines."""
+
+    is_particle: np.ndarray  # (M,) float64: 1 matched, 0 it matches nothing, NaN in a region to ignore
+    visible_fraction: np.ndarray  # (M,) float64, 0 to 1 within the frame; NaN not known
+    visibility_class: np.ndarray  # (M,) int64, place in VISIBILITY_CLASSES; -1 not known
+    truncated: np.ndarray  # (M,) bool, cut by the frame
+    sizes_px: np.ndarray  # (M, 3) float64, `SIZES` of the whole particle; NaN not known, or cut by the frame
+    visible: CroppedMasks  # M true visible outlines; empty where none matches
+    whole: CroppedMasks  # M true whole outlines within the frame; empty where not known
+
+    def __len__(self) -> int:
+        return len(self.is_particle)
+
+    def __getitem__(self, index: slice | np.ndarray) -> OutlineTruth:
+        """The outlines at a slice or an array of integers or booleans."""
+        return OutlineTruth(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    @property
+    def whole_is_known(self) -> np.ndarray:
+        """(M,) bool: the whole outline is known within the frame."""
+        return self.whole.areas > 0
+
+
+def outline_truth(
+    outlines: CroppedMasks, particles: Sequence[Mapping[str, Any]], pixel_size_nm: float | None = None
+) -> OutlineTruth:
+    """Truth of M outlines, found or drawn, from the annotations of their image.
+
+    An outline is the particle that `semsize.metrology.matching.match` assigns to it. Of rendered particles the visible
+    fraction, the whole outline and its sizes are known; of those that people annotated, at most the class of the state.
+
+    Args:
+        outlines: M masks.
+        particles: annotations of the image, see `semsize.structures.annotations`.
+        pixel_size_nm: nanometres a pixel; None leaves the sizes unknown.
+
+    >>> disk = CroppedMasks.from_crops([(np.ones((4, 4)), (0, 0)), (np.ones((2, 2)), (6, 6))], (9, 9))
+    >>> particle = {"segmentation": disk.to_rles()[0], "iscrowd": 0, "state": "touch_complete"}
+    >>> truth = outline_truth(disk, [particle])
+    >>> truth.is_particle, truth.visibility_class, truth.visible_fraction
+    (array([1., 0.]), array([ 0, -1]), array([nan, nan]))
+    """
+    shape = outlines.image_shape
+    known = [particle for particle in particles if not particle["iscrowd"]]
+    crowds = [particle["segmentation"] for particle in particles if particle["iscrowd"]]
+    visible = CroppedMasks.from_rles([particle["segmentation"] for particle in known], shape)
+    pairs = match(visible, outlines, min_dice=MIN_DICE, ignored_regions=CroppedMasks.from_rles(crowds, shape))
+    count = len(outlines)
+    is_particle, fraction, sizes = np.zeros(count), np.full(count, np.nan), np.full((count, len(SIZES)), np.nan)
+    classes, truncated = np.full(count, -1), np.zeros(count, bool)
+    is_particle[pairs.ignored] = np.nan
+    is_particle[pairs.found] = 1
+    of_outline = dict(zip(pairs.found.tolist(), pairs.truth.tolist(), strict=True))
+    for outline, number in of_outline.items():
+        particle = known[number]
+        fraction[outline] = particle.get("visible_fraction", np.nan)
+        classes[outline] = _class_number(particle)
+        truncated[outline] = particle.get("truncated", False)
+        if pixel_size_nm is not None and not truncated[outline]:
+            sizes[outline] = [particle.get(f"{name}_nm", np.nan) / pixel_size_nm for name in SIZES]
+    amodal = {outline: known[number].get("amodal_segmentation") for outline, number in of_outline.items()}
+    return OutlineTruth(
+        is_particle,
+        fraction,
+        classes,
+        truncated,
+        sizes,
+        visible=_spread(visible[list(of_outline.values())], list(of_outline), count),
+        whole=_spread(
+            CroppedMasks.from_rles([rle for rle in amodal.values() if rle], shape),
+            [outline for outline, rle in amodal.items() if rle],
+            count,
+        ),
+    )
+
+
+def _class_number(particle: Mapping[str, Any]) -> int:
+    """Place of its class in VISIBILITY_CLASSES: by the visible fraction where it is known, else by the state."""
+    fraction = particle.get("visible_fraction")
+    name = class_of_state(particle.get("state")) if fraction is None else visibility_class(fraction)
+    return -1 if name is None else VISIBILITY_CLASSES.index(name)
+
+
+def _spread(masks: CroppedMasks, places: Sequence[int], count: int) -> CroppedMasks:
+    """The masks at their places among ``count``, empty ones between."""
+    placed = dict(zip(places, masks, strict=True))
+    nothing = np.zeros((0, 0), np.uint8), (0, 0)
+    return CroppedMasks.from_crops([placed.get(number, nothing) for number in range(count)], masks.image_shape)

@@ -1,0 +1,118 @@
+"""Judged answers: perfect ones on a rendered scene, and figures by hand."""
+
+import numpy as np
+import pytest
+
+from semsize.structures.masks import CroppedMasks
+from semsize.synthesis import RenderSettings, render_image
+from semsize.visibility.crops import mask_crops, windows
+from semsize.visibility.judging import (
+    COMPLETION_COLUMNS,
+    JudgedOutlines,
+    completion_table,
+    confusion,
+    judge,
+    masked_rows,
+    visibility_metrics,
+)
+from semsize.visibility.model import QUANTILES, CropAnswers
+from semsize.visibility.states import BINS, Thresholds, fraction_bins
+from semsize.visibility.truth import OutlineTruth, sizes_px
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """Visible outlines of a rendered image, its grey levels, and what is true of them."""
+    rendered = render_image(RenderSettings(seed=5, shape=(256, 320), preset="agglomerated", particles=60), 0)
+    visible, whole = rendered.truth.visible, rendered.truth.full
+    fractions = rendered.truth.visible_fractions
+    truth = OutlineTruth(
+        is_particle=np.ones(len(visible)),
+        visible_fraction=fractions,
+        visibility_class=np.where(fractions >= 0.98, 0, np.where(fractions >= 0.4, 1, 2)),
+        truncated=np.zeros(len(visible), bool),
+        sizes_px=sizes_px(whole),
+        visible=visible,
+        whole=whole,
+    )
+    return visible, rendered.pixels, truth
+
+
+def perfect(visible, truth):
+    ratios = truth.sizes_px / sizes_px(visible)
+    return CropAnswers(
+        fractions=np.eye(BINS)[fraction_bins(truth.visible_fraction)],
+        is_particle=np.ones(len(visible)),
+        whole=mask_crops(truth.whole, windows(visible)).astype(float),
+        size_ratios=np.repeat(ratios[..., None], len(QUANTILES), axis=2) * [0.9, 1, 1.1],
+    )
+
+
+def test_perfect_answers_are_judged_perfect_and_better_than_no_network(scene):
+    visible, grey, truth = scene
+    metrics = visibility_metrics(judge(visible, perfect(visible, truth), truth, grey))
+    assert metrics["outlines"] == metrics["states"] == len(visible)
+    assert metrics["masked"] > 5
+    assert metrics["states_right"] == 1
+    assert metrics["states_ece"] == pytest.approx(0, abs=1e-9)
+    assert metrics["masked_network_number_ecd_error_percent"] == pytest.approx(0, abs=1e-9)
+    assert metrics["masked_network_number_interval_holds_percent"] == 100
+    assert metrics["masked_network_outline_iou"] > 0.97  # a crop of 64 px, and what lies over bare substrate
+    assert (
+        metrics["masked_network_outline_iou"]
+        > metrics["masked_convex_hull_iou"]
+        > metrics["masked_visible_outline_iou"]
+    )
+
+
+def test_a_model_that_sees_all_particles_whole_is_right_on_those_that_are(scene):
+    visible, grey, truth = scene
+    answers = perfect(visible, truth)
+    blind = CropAnswers(np.eye(BINS)[np.full(len(visible), BINS - 1)], answers.is_particle, answers.whole * 0,
+                        np.ones_like(answers.size_ratios))  # fmt: skip
+    judged = judge(visible, blind, truth, grey)
+    counts = confusion(judged)
+    assert counts[:, 1:].sum() == 0
+    assert counts.sum(axis=1).tolist() == np.bincount(truth.visibility_class, minlength=3).tolist()
+    assert visibility_metrics(judged)["states_right"] == counts[0, 0] / len(visible)
+    rows = {row[0]: row[1:] for row in masked_rows(judged)}
+    assert rows["network's outline"][:5] == rows["visible outline"][:5]  # the sixth is of intervals, which neither has
+
+
+def test_every_scored_outline_stands_in_one_class_of_predicted_fraction(scene):
+    visible, grey, truth = scene
+    judged = judge(visible, perfect(visible, truth), truth, grey)
+    rows = completion_table(judged)
+    assert all(len(row) == 2 + len(COMPLETION_COLUMNS) for row in rows)
+    assert sum(row[2] for row in rows if row[0] == "visible outline") == judged.scored.sum()
+
+
+def test_two_images_are_judged_together_as_each_alone(scene):
+    visible, grey, truth = scene
+    answers = perfect(visible, truth)
+    both = JudgedOutlines.cat([judge(visible, answers, truth, grey)] * 2)
+    assert len(both.is_particle) == 2 * len(visible)
+    assert (confusion(both) == 2 * confusion(judge(visible, answers, truth, grey))).all()
+
+
+def test_an_image_without_outlines_adds_nothing(scene):
+    visible, grey, truth = scene
+    nothing = judge(visible[:0], perfect(visible, truth)[:0], truth[np.zeros(0, int)], grey)
+    some = judge(visible, perfect(visible, truth), truth, grey)
+    assert visibility_metrics(JudgedOutlines.cat([nothing, some])) == pytest.approx(
+        visibility_metrics(some), nan_ok=True
+    )
+    assert np.isnan(visibility_metrics(nothing)["states_right"])
+
+
+def test_states_of_people_are_judged_by_their_thresholds(scene):
+    """At v = 0.94 a person with the threshold 0.9 calls a particle complete; the renderer's rule does not."""
+    visible, grey, truth = scene
+    one = visible[:1]
+    answers = CropAnswers(np.eye(BINS)[[47]], np.ones(1), np.zeros((1, 64, 64)), np.ones((1, 3, 3)))
+    given = OutlineTruth(np.ones(1), np.full(1, np.nan), np.zeros(1, int), np.zeros(1, bool), np.full((1, 3), np.nan),
+                         one, CroppedMasks.from_crops([(np.zeros((0, 0)), (0, 0))], visible.image_shape))  # fmt: skip
+    by_people = judge(one, answers, given, grey, Thresholds(complete=0.9))
+    assert by_people.class_probabilities.argmax() == 0
+    assert judge(one, answers, given, grey).class_probabilities.argmax() == 1
+    assert truth.whole_is_known.all()
