@@ -2,6 +2,7 @@
 
 from tio2.datasets.loading import LoadParticleAnnotations, LoadSEMImage, ParticleDataset
 from tio2.datasets.masks import InstanceCroppedMasks
+from tio2.datasets.outlines import CropOutlines, LoadOutlines, OutlineDataset, PackOutlineCrops, TurnCrops
 from tio2.datasets.paste import AgglomeratePaste, PasteAgglomerates, PasteOnBackground
 from tio2.datasets.sampling import FixedLengthSampler, SeededDataset
 from tio2.datasets.transforms import (
@@ -18,11 +19,15 @@ from tio2.datasets.transforms import (
 
 __all__ = [
     "AgglomeratePaste",
+    "CropOutlines",
     "FixedLengthSampler",
     "InstanceCroppedMasks",
+    "LoadOutlines",
     "LoadParticleAnnotations",
     "LoadSEMImage",
     "OneOrMoreOf",
+    "OutlineDataset",
+    "PackOutlineCrops",
     "ParticleDataset",
     "PasteAgglomerates",
     "PasteOnBackground",
@@ -35,4 +40,5 @@ __all__ = [
     "SEMInvert",
     "SEMMultiply",
     "SeededDataset",
+    "TurnCrops",
 ]

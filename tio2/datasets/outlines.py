@@ -1,0 +1,167 @@
+"""Outlines as samples: what a detector found in an image, cut out one by one, with the truth of each.
+
+A pipeline reads an image (`LoadSEMImage`), takes its outlines and their truth (`LoadOutlines`), may change the grey
+levels, cuts crops (`CropOutlines`), may turn them (`TurnCrops`), and packs them (`PackOutlineCrops`). What is done is
+written in `semsize.visibility`.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet.registry import DATASETS, TRANSFORMS
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+
+from semsize.metrology.matching import OPERATING_SCORE
+from semsize.structures import read_predictions
+from semsize.structures.masks import CroppedMasks
+from semsize.visibility.crops import CHANNELS, CROP_PX, mask_crops, particle_crops, windows
+from semsize.visibility.states import fraction_bins
+from semsize.visibility.truth import outline_truth, sizes_px
+from tio2.datasets.loading import ParticleDataset
+from tio2.datasets.masks import InstanceCroppedMasks
+from tio2.datasets.sampling import sample_generator
+
+WAYS = 8
+"""Ways to lay a square: four turns, each as it is or exchanged rows for columns."""
+
+
+@DATASETS.register_module()
+class OutlineDataset(ParticleDataset):
+    """The images of an annotation file with the outlines that were found in them.
+
+    Each image has ``particles``, its annotations, and ``outlines``, RLEs. Other arguments are ParticleDataset's.
+
+    Args:
+        predictions: Predictions file (`tools/test.py` of the detector writes it); None takes the annotated particles
+            themselves, without regions to ignore.
+        min_score: Found particles below it are left out.
+    """
+
+    def __init__(self, *args, predictions: str | None = None, min_score: float = OPERATING_SCORE, **kwargs):
+        self.predictions, self.min_score = predictions, min_score
+        super().__init__(*args, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """The images; a ValueError where the predictions are of other images."""
+        found = defaultdict(list)
+        for record in read_predictions(self.predictions) if self.predictions else ():
+            if record["score"] >= self.min_score:
+                found[record["image_id"]].append(record)
+        images = super().load_data_list()
+        names = {image["img_id"]: Path(image["img_path"]).name for image in images}
+        for number, records in found.items():
+            if names.get(number) != Path(records[0]["image"]).name:
+                raise ValueError(
+                    f"{self.predictions}: image {number} is {records[0]['image']}, and {names.get(number, 'none')} in "
+                    f"{self.ann_file}: give the predictions of these images"
+                )
+        for image in images:
+            if self.predictions:
+                image["outlines"] = [record["segmentation"] for record in found[image["img_id"]]]
+        return images
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """One image of the file, from ``raw_img_info`` and ``raw_ann_info`` as they stand in it."""
+        particles = raw_data_info["raw_ann_info"]
+        info = super().parse_data_info({"raw_img_info": raw_data_info["raw_img_info"], "raw_ann_info": []})
+        outlines = [particle["segmentation"] for particle in particles if not particle["iscrowd"]]
+        return info | {"particles": particles, "outlines": outlines}
+
+
+@TRANSFORMS.register_module()
+class LoadOutlines(BaseTransform):
+    """Decodes ``outlines`` into CroppedMasks, empty ones left out, and matches them: ``truth``, an `OutlineTruth`."""
+
+    def transform(self, results: dict) -> dict:
+        """Set ``outlines`` and ``truth``."""
+        outlines = CroppedMasks.from_rles(results["outlines"], results["ori_shape"])
+        results["outlines"] = outlines = outlines[outlines.areas > 0]
+        results["truth"] = outline_truth(outlines, results.pop("particles"), results.get("pixel_size_nm"))
+        return results
+
+
+@TRANSFORMS.register_module()
+class CropOutlines(BaseTransform):
+    """Cuts a crop around outlines: ``crops`` (K, 4, 64, 64), ``whole`` (K, 64, 64) of their truth, ``outlines`` K.
+
+    Args:
+        number: So many outlines of an image at most, drawn at random without repeats; None takes all in their order.
+    """
+
+    def __init__(self, number: int | None = None):
+        if number is not None and number < 1:
+            raise ValueError(f"CropOutlines: number is 1 or more, or None for all, not {number}")
+        self.number = number
+
+    def transform(self, results: dict) -> dict:
+        """Set ``crops`` and ``whole``; keep of ``outlines`` and ``truth`` those that are cut."""
+        outlines = results["outlines"]
+        chosen = np.arange(len(outlines))
+        if self.number is not None:
+            chosen = sample_generator(results).permutation(len(outlines))[: self.number]
+        grey = np.ascontiguousarray(results["img"][..., 0])
+        parts = list(particle_crops(grey, outlines, chosen=chosen.tolist()))
+        nothing = np.zeros((0, len(CHANNELS), CROP_PX, CROP_PX), np.float32)
+        results["crops"] = np.concatenate([nothing, *parts])
+        results["outlines"], results["truth"] = outlines[chosen], results["truth"][chosen]
+        results["whole"] = mask_crops(results["truth"].whole, windows(results["outlines"]))
+        return results
+
+
+@TRANSFORMS.register_module()
+class TurnCrops(BaseTransform):
+    """Lays each crop in one of the eight ways, every way as likely: turned by 90°, mirrored."""
+
+    def transform(self, results: dict) -> dict:
+        """Turn ``crops`` and ``whole`` together."""
+        ways = sample_generator(results).integers(WAYS, size=len(results["crops"]))
+        results["crops"], results["whole"] = (laid(results[name], ways) for name in ("crops", "whole"))
+        return results
+
+
+def laid(squares: np.ndarray, ways: np.ndarray) -> np.ndarray:
+    """Squares (K, …, s, s), each laid in its way, 0 to 7: turned by a multiple of 90°, from 4 on transposed before."""
+    result = np.empty_like(squares)
+    for target, square, way in zip(result, squares, ways.tolist(), strict=True):
+        target[...] = np.rot90(square.swapaxes(-2, -1) if way >= WAYS // 2 else square, way % (WAYS // 2), (-2, -1))
+    return result
+
+
+@TRANSFORMS.register_module()
+class PackOutlineCrops(BaseTransform):
+    """Packs crops as ``inputs`` and their truth as the ``gt_instances`` of a data sample.
+
+    Each of K instances has MMDetection's ``bboxes`` and ``labels``, its outline (``masks``), and as far as known:
+    ``is_particle`` 1 or 0 (NaN), ``fraction_bin`` (-1), ``visibility_class`` (-1), ``whole`` (K, 64, 64) where
+    ``whole_is_known``, ``log_sizes`` (K, 3), logarithms of the true sizes / those of the outline (NaN).
+
+    Args:
+        with_image: For a test, let samples have the image's ``grey`` (H, W), and their `OutlineTruth` as ``truth``.
+    """
+
+    def __init__(self, with_image: bool = False):
+        self.with_image = with_image
+
+    def transform(self, results: dict) -> dict:
+        """``inputs`` and ``data_samples``."""
+        outlines, truth = results["outlines"], results["truth"]
+        sample = DetDataSample(metainfo={name: results[name] for name in ("img_id", "img_path", "ori_shape")})
+        sample.gt_instances = InstanceData(
+            bboxes=torch.from_numpy(outlines.boxes),
+            labels=torch.zeros(len(outlines), dtype=torch.long),
+            masks=InstanceCroppedMasks(outlines),
+            is_particle=torch.from_numpy(truth.is_particle).float(),
+            fraction_bin=torch.from_numpy(fraction_bins(truth.visible_fraction)),
+            visibility_class=torch.from_numpy(truth.visibility_class),
+            whole=torch.from_numpy(results["whole"]),
+            whole_is_known=torch.from_numpy(truth.whole_is_known),
+            log_sizes=torch.from_numpy(np.log(truth.sizes_px / sizes_px(outlines))).float(),
+        )
+        if self.with_image:
+            sample.set_field(truth, "truth")
+            sample.set_field(np.ascontiguousarray(results["img"][..., 0]), "grey")
+        return {"inputs": torch.from_numpy(results["crops"]), "data_samples": sample}
