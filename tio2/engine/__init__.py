@@ -5,3 +5,4 @@ from tio2.engine.config import ConfigError
 from tio2.engine.hooks import LossScalingOptimWrapper, precision_name
 from tio2.engine.resumption import TrainingStopped
 from tio2.engine.testing import SecondsPerImageHook
+from tio2.engine.visibility import StateThresholdsHook

@@ -1,4 +1,4 @@
-"""The detector's changed parts, registered with MMDetection; `cpu` holds what only a CPU needs."""
+"""The detector's changed parts and the visibility network, registered; `cpu` holds what only a CPU needs."""
 
 from tio2.models.cpu.assigner import ChunkedMaxIoUAssigner
 from tio2.models.cpu.efficientnet_lite import EfficientNetLite
@@ -7,6 +7,7 @@ from tio2.models.detector import DenseMaskRCNN
 from tio2.models.heads import DenseRoIHead, DenseRPNHead
 from tio2.models.mask_head import DenseFCNMaskHead, HighResFCNMaskHead
 from tio2.models.results import DenseDetVisualizer
+from tio2.models.visibility import VisibilityNet
 from tio2.models.weights import TransferCheckHook, TransferError, check_transfer
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "HighResFCNMaskHead",
     "TransferCheckHook",
     "TransferError",
+    "VisibilityNet",
     "check_transfer",
 ]

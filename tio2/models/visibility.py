@@ -1,0 +1,214 @@
+"""The visibility network: of the particle in a crop, its visible fraction, its whole outline, and its sizes.
+
+A small U-Net on the crops of `semsize.visibility.crops`, whose coarser maps are added to the finer ones. Its finest
+maps give the whole outline. Its coarsest, averaged over the crop and over the outline, and the whole outline's area
+give the distribution of the visible fraction, the probability of being a particle, and the sizes of the whole one. What
+is not known of a particle adds nothing to the losses.
+
+Legend: K crops of all images of a batch.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.model import BaseModel
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+from torch.nn import functional
+
+from semsize.structures.states import VISIBILITY_CLASSES
+from semsize.visibility.crops import CHANNELS
+from semsize.visibility.model import QUANTILES
+from semsize.visibility.states import BINS, FittedThresholds, Thresholds
+from semsize.visibility.truth import SIZES
+from tio2.models.detector import Precision, precision_on
+
+GREY, OWN, BEYOND = (CHANNELS.index(name) for name in ("grey", "own", "beyond"))
+TRUTH_FIELDS = ("is_particle", "fraction_bin", "visibility_class", "whole", "whole_is_known", "log_sizes")
+"""What a training needs of `gt_instances`."""
+
+LEAST_CONTRAST = 8.0
+"""Grey levels that are added to a crop's standard deviation, so that a flat crop's noise is not blown up."""
+
+
+@MODELS.register_module()
+class VisibilityNet(BaseModel):
+    """Answers on particles, one crop each; the answers are those of `semsize.visibility.model.CropAnswers`.
+
+    States that people gave are a class of the visible fraction by thresholds of theirs, which `set_thresholds` keeps
+    with the weights: rendered truth has its rule's.
+
+    Args:
+        channels: Channels of the maps of 32, 16 and 8 px.
+        features: Numbers between the averaged maps and the answers.
+        loss_weights: Weights of the losses `fraction`, `state`, `particle`, `whole` and `sizes`.
+        precision: See `tio2.models.detector.Precision`.
+        data_preprocessor: MMEngine's; it brings crops to the device.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int] = (24, 40, 64),
+        features: int = 64,
+        loss_weights: dict[str, float] | None = None,
+        precision: Precision = "auto",
+        data_preprocessor: dict | None = None,
+    ):
+        super().__init__(data_preprocessor=data_preprocessor)
+        self.precision = precision
+        self.loss_weights = {"fraction": 1.0, "state": 1.0, "particle": 1.0, "whole": 4.0, "sizes": 10.0}
+        if unknown := (loss_weights or {}).keys() - self.loss_weights.keys():
+            raise ValueError(f"loss_weights names {sorted(unknown)}; there are {', '.join(self.loss_weights)}")
+        self.loss_weights |= loss_weights or {}
+        first, second, third = channels
+        self.stem = _block(len(CHANNELS), first, stride=2)
+        self.fine = _block(first, first)
+        self.middle = nn.Sequential(_block(first, second, stride=2), _block(second, second))
+        self.coarse = nn.Sequential(_block(second, third, stride=2), _block(third, third))
+        self.from_coarse, self.to_middle = nn.Conv2d(third, second, 1), _block(second, second)
+        self.from_middle, self.to_fine = nn.Conv2d(second, first, 1), _block(first, first)
+        self.outline = nn.Sequential(nn.Conv2d(first, 4, 1), nn.PixelShuffle(2))
+        self.own_weight = nn.Parameter(torch.tensor(3.0))  # logit of a pixel of the outline before anything is learnt
+        self.described = nn.Sequential(nn.Linear(2 * third + 1, features), nn.ReLU(inplace=True))
+        self.answers = nn.Linear(features, BINS + 1 + len(SIZES) * len(QUANTILES))
+        rule = Thresholds()
+        self.register_buffer("thresholds", torch.tensor([rule.complete, rule.masked], dtype=torch.float64))
+        self.register_buffer("lapse_rate", torch.tensor(0.0, dtype=torch.float64))
+
+    @property
+    def precision_name(self) -> str:
+        """What it computes in on the device where its weights are: `float32`, `bfloat16` or `float16`."""
+        return precision_on(self.own_weight.device, self.precision)
+
+    def set_thresholds(self, fitted: FittedThresholds) -> None:
+        """Keep the thresholds by which people gave states, and how often they gave one at random."""
+        complete, masked = fitted.thresholds.complete, fitted.thresholds.masked
+        self.thresholds.copy_(torch.tensor([complete, masked], dtype=torch.float64))
+        self.lapse_rate.fill_(fitted.lapse_rate)
+
+    def forward(self, inputs: Sequence[Tensor], data_samples: Sequence[DetDataSample] | None = None, mode="tensor"):
+        """Losses, data samples with `pred_instances`, or raw answers, as MMEngine's models.
+
+        Args:
+            inputs: Of each image the crops (k, 4, 64, 64) float32.
+            data_samples: Of each image a sample; in training its `gt_instances` hold what `PackOutlineCrops` packs.
+            mode: `loss`, `predict` or `tensor`.
+        """
+        crops = torch.cat(list(inputs))
+        name = self.precision_name
+        dtype = torch.float16 if name == "float16" else torch.bfloat16
+        with torch.autocast(crops.device.type, dtype=dtype, enabled=name != "float32"):
+            answers = self._answers(crops)
+        if mode == "loss":
+            truths = [sample.gt_instances for sample in data_samples]
+            joined = {name: torch.cat([truth[name] for truth in truths]) for name in TRUTH_FIELDS}
+            return self.losses(crops, answers, InstanceData(**joined))
+        if mode == "predict":
+            return self._with_predictions(data_samples, answers, [len(part) for part in inputs])
+        return answers
+
+    def _answers(self, crops: Tensor) -> dict[str, Tensor]:
+        """Raw answers, float32.
+
+        Returns:
+            Logits of the fraction's bins (K, BINS), of being a particle (K,) and of the whole outline's pixels
+            (K, 64, 64); `log_sizes` (K, 3, 3), logarithms of the sizes' ratios, quantiles ascending.
+        """
+        inputs = normalised(crops).contiguous(memory_format=torch.channels_last)
+        fine = self.fine(self.stem(inputs))
+        middle = self.middle(fine)
+        coarse = self.coarse(middle)
+        upper = self.to_middle(_doubled(self.from_coarse(coarse)) + middle)
+        upper = self.to_fine(_doubled(self.from_middle(upper)) + fine)
+        whole = self.outline(upper)[:, 0].float() + self.own_weight * (2 * crops[:, OWN] - 1)
+        own = functional.adaptive_avg_pool2d(crops[:, OWN : OWN + 1], coarse.shape[-1])
+        own_area = own.sum((2, 3)).clamp(min=1e-3)
+        over_own = (coarse * own).sum((2, 3)) / own_area
+        whole_area = functional.adaptive_avg_pool2d(whole.detach().sigmoid(), coarse.shape[-1]).sum((1, 2))
+        described = torch.cat([coarse.mean((2, 3)), over_own, (whole_area[:, None] / own_area).log()], 1)
+        numbers = self.answers(self.described(described)).float()
+        fraction, particle, sizes = numbers.split([BINS, 1, len(SIZES) * len(QUANTILES)], dim=1)
+        low, middle_one, high = sizes.view(-1, len(SIZES), len(QUANTILES)).unbind(2)
+        spread = functional.softplus(torch.stack([low, high], 2) - 2)
+        log_sizes = torch.stack([middle_one - spread[..., 0], middle_one, middle_one + spread[..., 1]], 2)
+        return {"fraction": fraction, "particle": particle[:, 0], "whole": whole, "log_sizes": log_sizes}
+
+    def losses(self, crops: Tensor, answers: dict[str, Tensor], truth: InstanceData) -> dict[str, Tensor]:
+        """Each loss is a mean over the particles of which its truth is known, 0 where there is none."""
+        cross_entropy = functional.binary_cross_entropy_with_logits
+        whole, bins = truth.whole_is_known, truth.fraction_bin >= 0
+        classes = ~bins & (truth.visibility_class >= 0)
+        particle, sizes = ~truth.is_particle.isnan(), ~truth.log_sizes.isnan().any(1)
+        of_pixels = cross_entropy(answers["whole"][whole], truth.whole[whole], reduction="none")
+        inside = 1 - crops[whole, BEYOND]
+        losses = {
+            "fraction": functional.cross_entropy(answers["fraction"][bins], truth.fraction_bin[bins], reduction="none"),
+            "state": self._state_loss(answers["fraction"][classes], truth.visibility_class[classes]),
+            "particle": cross_entropy(answers["particle"][particle], truth.is_particle[particle], reduction="none"),
+            "whole": (of_pixels * inside).mean((1, 2)),
+            "sizes": _pinball(answers["log_sizes"][sizes], truth.log_sizes[sizes]),
+        }
+        return {f"loss_{name}": self.loss_weights[name] * _mean(values) for name, values in losses.items()}
+
+    def _state_loss(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """(k,) minus the logarithm of the probability that a person gave the class, by `set_thresholds`."""
+        ends = torch.arange(BINS, device=logits.device)
+        shares = (self.thresholds[:, None] * BINS - ends).clamp(0, 1).to(logits.dtype)  # of each bin, below a threshold
+        below_complete, below_masked = (logits.softmax(1) @ shares.T).unbind(1)
+        probabilities = torch.stack([1 - below_complete, below_complete - below_masked, below_masked], 1)
+        lapse = self.lapse_rate.to(logits.dtype)
+        mixed = (1 - lapse) * probabilities + lapse / len(VISIBILITY_CLASSES)
+        return -mixed.gather(1, classes[:, None])[:, 0].clamp(min=1e-6).log()
+
+    def _with_predictions(
+        self, samples: Sequence[DetDataSample], answers: dict[str, Tensor], counts: Sequence[int]
+    ) -> list[DetDataSample]:
+        """The samples, `pred_instances` as the fields of `CropAnswers`, and the thresholds of people."""
+        numbers = {
+            "fractions": answers["fraction"].softmax(1),
+            "is_particle": answers["particle"].sigmoid(),
+            "whole": answers["whole"].sigmoid(),
+            "size_ratios": answers["log_sizes"].exp(),
+        }
+        parts = {name: values.split(list(counts)) for name, values in numbers.items()}
+        for place, sample in enumerate(samples):
+            sample.pred_instances = InstanceData(**{name: of_image[place] for name, of_image in parts.items()})
+            sample.set_metainfo({"thresholds": tuple(self.thresholds.tolist())})
+        return list(samples)
+
+
+def normalised(crops: Tensor) -> Tensor:
+    """Crops (K, 4, 64, 64) whose grey levels have mean 0 and about unit spread over what lies in the frame."""
+    inside = 1 - crops[:, BEYOND]
+    pixels = inside.sum((1, 2), keepdim=True).clamp(min=1)
+    grey = crops[:, GREY]
+    mean = (grey * inside).sum((1, 2), keepdim=True) / pixels
+    centred = (grey - mean) * inside
+    spread = ((centred**2).sum((1, 2), keepdim=True) / pixels).sqrt() + LEAST_CONTRAST
+    return torch.cat([(centred / spread)[:, None], crops[:, OWN:]], 1)
+
+
+def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _doubled(maps: Tensor) -> Tensor:
+    return functional.interpolate(maps, scale_factor=2, mode="nearest")
+
+
+def _pinball(found: Tensor, true: Tensor) -> Tensor:
+    """(k,) mean quantile loss of (k, 3, 3) quantiles of (k, 3) values."""
+    levels = found.new_tensor(QUANTILES)
+    beyond = true[..., None] - found
+    return torch.maximum(levels * beyond, (levels - 1) * beyond).mean((1, 2))
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Mean of (k,) losses; 0, with a gradient of 0, where there are none."""
+    return values.sum() / max(len(values), 1)
