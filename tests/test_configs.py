@@ -14,7 +14,9 @@ from mmengine.registry import PARAM_SCHEDULERS
 from tio2.engine.config import data_sets
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted(path for folder in ("tio2", "demo") for path in (ROOT / "configs" / folder).rglob("*.py"))
+ALL = sorted(path for folder in ("tio2", "demo") for path in (ROOT / "configs" / folder).rglob("*.py"))
+VISIBILITY = [path for path in ALL if path.stem.startswith("visibility")]  # models that judge outlines
+CONFIGS = [path for path in ALL if path not in VISIBILITY]  # detectors
 STAGE1, STAGE2 = (ROOT / "configs" / "tio2" / f"mask_rcnn_stage{n}.py" for n in (1, 2))
 PAPER_RATES = {  # learning rate in the epochs of a stage, counted from 1
     STAGE1: {1: 1e-3, 38: 1e-3, 39: 1e-4, 42: 1e-4},
@@ -105,6 +107,23 @@ def test_config_parses_builds_and_says_how_to_run_it(path):
     assert command in path.read_text(encoding="utf-8"), "the docstring gives the command"
 
 
+@pytest.mark.parametrize("path", VISIBILITY, ids=lambda path: path.stem)
+def test_a_visibility_config_parses_builds_and_says_how_to_run_it(path):
+    config = Config.fromfile(path)
+    assert sum(parameter.numel() for parameter in MODELS.build(config.model).parameters()) < 2e5
+    assert config.train_dataloader.sampler.batch_size == config.train_dataloader.batch_size
+    assert str(path.relative_to(ROOT)) in path.read_text(encoding="utf-8"), "the docstring gives the command"
+    for dataset in data_sets(config.train_dataloader):
+        assert [step.type for step in dataset.pipeline] == [
+            *("LoadSEMImage", "LoadOutlines", "OneOrMoreOf", "SEMInvert", "CropOutlines", "TurnCrops"),
+            "PackOutlineCrops",
+        ]
+    for loader in (config.val_dataloader, config.test_dataloader):
+        [dataset] = data_sets(loader)
+        assert [step.type for step in dataset.pipeline][2:] == ["CropOutlines", "PackOutlineCrops"]
+        assert dataset.pipeline[-1].with_image, "the metric judges in the image's pixels"
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_mask_target_is_what_the_mask_head_gives(path):
     config = Config.fromfile(path)
@@ -152,7 +171,7 @@ def levels(path):
     return 1 + max((levels(base.resolve()) for base in bases if "_base_" not in base.resolve().parts), default=0)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_a_config_stands_three_levels_above_the_pieces_at_most(path):
     assert levels(path) <= 3
 

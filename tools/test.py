@@ -1,5 +1,7 @@
 """Test a detector on a split, and leave tables, figures, overlays and predictions in the run's folder.
 
+Of a visibility network (configs/tio2/visibility_free.py) it leaves tables of states, calibration and completions.
+
 python tools/test.py configs/tio2/light_stage2.py
 python tools/test.py configs/tio2/light_stage2.py work_dirs/light_stage2/epoch_12.pth --split test
 python tools/test.py configs/tio2/light_nc.py checkpoints/light_nc.pth --data data/rendered --split test
@@ -47,10 +49,10 @@ def main() -> None:
         from semsize.sem import read_grey
         from semsize.structures.files import file_sha256, in_json, write_json
         from tio2.engine import find_checkpoint, launch, newest_checkpoint, precision_name
-        from tio2.engine.config import model_use
+        from tio2.engine.config import is_detector, model_use
         from tio2.engine.testing import look_with_archive, select_split, split_files, split_folder, tested_record
-        from tio2.evaluation import ParticleMetric, nms_ceiling
-        from tio2.reporting import draw_split, write_report
+        from tio2.evaluation import ParticleMetric, VisibilityMetric, nms_ceiling
+        from tio2.reporting import draw_split, write_report, write_visibility_report
     with one_line_errors(*launch.PEOPLE_ERRORS):
         config = launch.read_config(arguments)
         folder = split_folder(config, arguments.split, arguments.data)
@@ -69,6 +71,13 @@ def main() -> None:
         launch.say_what_begins("testing", config, data, runner)
         metrics = runner.test()
         if not is_main_process():
+            return
+        if not is_detector(config):
+            outlines = config.test_dataloader.dataset.predictions
+            record = tested_record(runner, metrics, checkpoint, use, folder.name, outlines and Path(outlines))
+            *_, metric = (each for each in runner.test_evaluator.metrics if isinstance(each, VisibilityMetric))
+            report = write_visibility_report(folder, metric.judged, record)
+            print(f"{report.read_text(encoding='utf-8')}\nwritten: {report}, {folder}/metrics.json")
             return
         *_, particles = (metric for metric in runner.test_evaluator.metrics if isinstance(metric, ParticleMetric))
         metrics |= {f"particles/{name}": value for name, value in particles.all_metrics.items()}

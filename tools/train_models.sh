@@ -4,6 +4,8 @@
 #   tools/train_models.sh scenes   # only render what they learn from
 #   tools/train_models.sh free     # `free`: rendered scenes and EMPS' images (docs/own-data.md says how to fetch data/emps)
 #   tools/train_models.sh nc       # `nc`: rendered scenes, then the real images of data/bam-tio2-sem
+#   tools/train_models.sh visibility     # how much of each particle is seen: from outlines that checkpoints/light_free.pth finds in rendered scenes
+#   tools/train_models.sh visibility_nc  # then with the states that people gave to the particles of data/bam-tio2-sem
 #   tools/train_models.sh resnet50 # the paper's network: rendered scenes in place of COCO, then its two stages; a GPU (on a CPU: tools/ablations.sh resnet50)
 #
 # On a GPU some 10 minutes each (resnet50: hours), on one CPU core 2 to 4 hours, by the times of their steps (docs/notebook/training-log.md). Without a GPU batches are taken in parts of 2,
@@ -12,7 +14,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
-wanted=${1:?scenes, free, nc or resnet50?} processes=${PROCESSES:-1}
+wanted=${1:?scenes, free, nc, visibility, visibility_nc or resnet50?} processes=${PROCESSES:-1}
 
 render() {  # OPTION...: scenes, all but a few for training
     "$python" tools/render_dataset.py --fractions 0.97 0.015 0.015 --jobs "${JOBS:-2}" "$@"
@@ -34,6 +36,11 @@ stage() {  # CONFIG BATCH STEPS WARM_UP: train to the end, or on from where it s
     esac
 }
 
+find_outlines() {  # SET SPLIT: what the detector `free` finds there, once
+    local found=work_dirs/light_free/$1-$2/predictions.json
+    [ -f "$found" ] || "$python" tools/test.py configs/tio2/light_free.py checkpoints/light_free.pth --data "data/$1" --split "$2"
+}
+
 publish() {  # CONFIG NAME: its last weights as they are shipped
     "$python" tools/publish.py "work_dirs/$1" "work_dirs/$1/light_$2.pth"
 }
@@ -43,16 +50,32 @@ case $processes in
     *) echo "train_models: PROCESSES is 1 or 2, not $processes; on several GPUs: tools/dist_train.sh" >&2; exit 2 ;;
 esac
 case $wanted in
-    scenes | free | nc) ;;
+    scenes | free | nc | visibility | visibility_nc) ;;
     resnet50) command -v nvidia-smi >/dev/null || { echo "train_models: resnet50 needs a GPU; in small: tools/ablations.sh resnet50" >&2; exit 2; } ;;
     *) echo "train_models: there is no $wanted; the head of tools/train_models.sh says what there is" >&2; exit 2 ;;
+esac
+any_size() {  # scenes of one pixel size, and of four
+    render --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --out data/rendered-short
+    render --num 360 --preset varied --variety 1.6 --pixel-size 1.8 3.7 7.344 14.7 --seed 404 --fractions 0.96 0.02 0.02 --out data/rendered-scales
+}
+
+case $wanted in
+    visibility*)
+        any_size
+        render --num 16 --seed 1907 --fractions 0 0 1 --out data/rendered-validation
+        for of in "rendered-short train" "rendered-scales train" "rendered-scales val" "rendered-validation test"; do find_outlines $of; done
+        "$python" tools/train.py configs/tio2/visibility_free.py --resume
+        if [ "$wanted" = visibility_nc ]; then
+            for split in train val; do find_outlines bam-tio2-sem $split; done
+            "$python" tools/train.py configs/tio2/visibility_nc.py --resume
+        fi
+        exit ;;
 esac
 render --num 820 --preset agglomerated --seed 101 --out data/rendered
 render --num 720 --preset mixed --variety 1.6 --seed 202 --out data/rendered-varied
 case $wanted in
     free)
-        render --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --out data/rendered-short
-        render --num 360 --preset varied --variety 1.6 --pixel-size 1.8 3.7 7.344 14.7 --seed 404 --fractions 0.96 0.02 0.02 --out data/rendered-scales
+        any_size
         stage light_one_scale 12 72 200; stage light_free 8 50 100; publish light_free free ;;
     resnet50)
         export TIO2_COCO_WEIGHTS=work_dirs/mask_rcnn_rendered/epoch_10.pth

@@ -8,3 +8,4 @@ from tio2.evaluation.average_precision import (
     table1_selection,
 )
 from tio2.evaluation.metrics import DenseCocoMetric, ParticleMetric, PredictionWriter
+from tio2.evaluation.visibility import VisibilityMetric

@@ -1,0 +1,77 @@
+"""The visibility network is trained and tested by the programs that train and test the detector."""
+
+import json
+
+import pytest
+
+from semsize.structures import prediction_record, read_annotations, write_predictions
+
+SPLITS = ("train", "val", "test")
+SMALL = [
+    "train_cfg.max_epochs=1",
+    "train_cfg.val_interval=1",
+    "train_dataloader.sampler.num_batches=2",
+    *(f"{name}_dataloader.num_workers=0" for name in SPLITS),
+    *(f"{name}_dataloader.persistent_workers=False" for name in SPLITS),
+    "default_hooks.logger.interval=1",
+]
+
+
+@pytest.fixture(scope="module")
+def found(rendered_set, tmp_path_factory):
+    """A detector's folder, which found the particles as they are annotated."""
+    folder = tmp_path_factory.mktemp("detector")
+    for split in SPLITS:
+        truth = read_annotations(rendered_set / "annotations" / f"{split}.json")
+        names = {image["id"]: image["file_name"] for image in truth["images"]}
+        records = []
+        for particle in truth["annotations"]:
+            x, y, width, height = particle["bbox"]
+            box, number = (x, y, x + width, y + height), particle["image_id"]
+            records.append(prediction_record(number, names[number], box, 0.9, particle["segmentation"]))
+        (folder / f"{rendered_set.name}-{split}").mkdir()
+        write_predictions(folder / f"{rendered_set.name}-{split}" / "predictions.json", records)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def options(rendered_set, found):
+    words = list(SMALL)
+    for number in range(4):
+        place = f"train_dataloader.dataset.dataset.datasets.{number}"
+        words.append(f"{place}.data_root={rendered_set}/")
+        if number < 3:
+            words.append(f"{place}.predictions={found}/{rendered_set.name}-train/predictions.json")
+    for name in ("val", "test"):
+        words.append(f"{name}_dataloader.dataset.data_root={rendered_set}/")
+        words.append(f"{name}_dataloader.dataset.predictions={found}/{rendered_set.name}-{name}/predictions.json")
+    return words
+
+
+def test_it_is_trained_and_its_test_leaves_tables(run_tool, options, rendered_set, tmp_path):
+    config, work = "configs/tio2/visibility_free.py", ["--work-dir", tmp_path]
+    trained = run_tool("train.py", config, *work, "--cfg-options", *options)
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert "weights random" in trained.stdout
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert (record["steps"], record["start_weights"]) == (2, None)
+
+    tested = run_tool("test.py", config, *work, "--data", rendered_set, "--split", "val", "--cfg-options", *options)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    folder = tmp_path / f"{rendered_set.name}-val"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["metrics"]["visibility/outlines"] == metrics["metrics"]["visibility/states"] > 0
+    assert metrics["predictions_sha256"]
+    assert metrics["images"] == 1
+    report = (folder / "visibility.md").read_text()
+    for heading in ("## States", "## Particle or not", "## By predicted visible fraction", "convex hull"):
+        assert heading in report
+    assert report in tested.stdout
+
+
+def test_predictions_that_are_missing_are_named_in_one_line(run_tool, options, tmp_path):
+    words = [*options, "train_dataloader.dataset.dataset.datasets.0.predictions=none/predictions.json"]
+    done = run_tool("train.py", "configs/tio2/visibility_free.py", "--work-dir", tmp_path, "--cfg-options", *words)
+    assert done.returncode == 1
+    assert "none/predictions.json does not exist; tools/test.py of the detector writes it" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,84 @@
+"""The report of a test of a visibility model: states, calibration, and completions by predicted visible fraction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from semsize.measuring.tables import markdown_table
+from semsize.structures.files import in_json, write_json
+from semsize.structures.states import VISIBILITY_CLASSES
+from semsize.visibility.calibration import ReliabilityBin, expected_calibration_error
+from semsize.visibility.judging import (
+    COMPLETION_COLUMNS,
+    JudgedOutlines,
+    completion_table,
+    confusion,
+    masked_rows,
+    particle_reliability,
+    state_reliability,
+)
+
+
+def write_visibility_report(folder: str | Path, judged: JudgedOutlines, record: Mapping) -> Path:
+    """Writes `visibility.md` and `metrics.json` into a split's folder.
+
+    Args:
+        folder: ``work_dirs/<config>/<split>``; made where it is missing.
+        judged: the outlines of all images of the split.
+        record: contents of ``metrics.json``.
+
+    Returns:
+        Path of the report.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "metrics.json", in_json(record), indent=2)
+    path = folder / "visibility.md"
+    path.write_text(_report(judged, record), encoding="utf-8")
+    return path
+
+
+def _report(judged: JudgedOutlines, record: Mapping) -> str:
+    counts = confusion(judged)
+    known = ~np.isnan(judged.is_particle)
+    no_particle = int((judged.is_particle[known] == 0).sum())
+    parts = [
+        f"# Visibility: `{record['config']}` on {record['split']}",
+        f"{record['images']:,} images, {len(judged.is_particle):,} outlines of known truth or not; "
+        f"{record['precision']}; weights {record['checkpoint']['sha256'][:12]}.",
+        "## States",
+        f"Rows: the true class of {counts.sum():,} outlines; columns: the most probable one.",
+        _confusion_table(counts),
+        _reliability("Probability of the most probable class", state_reliability(judged)),
+        "## Particle or not",
+        f"{no_particle:,} of {known.sum():,} outlines match no particle.",
+        _reliability("Probability of being a particle", particle_reliability(judged)),
+        "## Masked particles, 0.4 to 0.98 visible by the truth",
+        markdown_table(["completion", *COMPLETION_COLUMNS], masked_rows(judged)),
+        "## By predicted visible fraction",
+        markdown_table(["completion", "predicted", *COMPLETION_COLUMNS], completion_table(judged)),
+    ]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _confusion_table(counts: np.ndarray) -> str:
+    rows = [
+        [name, *row.tolist(), float(row[number] / row.sum()) if row.sum() else float("nan")]
+        for number, (name, row) in enumerate(zip(VISIBILITY_CLASSES, counts, strict=True))
+    ]
+    right = float(np.trace(counts) / counts.sum()) if counts.sum() else float("nan")
+    return markdown_table(["true", *VISIBILITY_CLASSES, "right"], [*rows, ["all", *counts.sum(axis=0).tolist(), right]])
+
+
+def _reliability(statement: str, table: Sequence[ReliabilityBin]) -> str:
+    rows = [
+        [f"{row.low:.1f} to {row.high:.1f}", row.count, row.stated, row.observed, row.observed_low, row.observed_high]
+        for row in table
+        if row.count
+    ]
+    error = expected_calibration_error(table)
+    header = ["probability", "outlines", "mean stated", "right", "95 % from", "to"]
+    return f"{statement}; expected calibration error {error:.3f}.\n\n{markdown_table(header, rows)}"
