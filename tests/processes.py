@@ -92,6 +92,15 @@ class ForkedProgram:
         self._process = context.Process(target=_run, args=told)
         self._process.start()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.exitcode
+
     def wait(self, timeout: float | None = None) -> int:
         """Its exit code, once it has ended."""
         self._process.join(timeout)
@@ -121,21 +130,31 @@ def finish(program: subprocess.Popen | ForkedProgram, log: Path, *, ok: bool = T
     return text
 
 
-def finish_ranks(words: list, log: Path) -> None:
-    """Run a program to its end in two processes that know of each other as torchrun's do; each has its own log."""
+def log_of(log: Path, rank: int) -> Path:
+    """The log of one of the processes that `start_ranks` starts."""
+    return log.with_name(f"{log.name}.{rank}")
+
+
+def start_ranks(words: list, log: Path) -> list[ForkedProgram]:
+    """Start a program in two processes that know of each other as torchrun's do; each has its own log, see `log_of`."""
     alike = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": environment()["MASTER_PORT"]}
     program, *arguments = words
-    logs = {rank: log.with_name(f"{log.name}.{rank}") for rank in ("0", "1")}
-    programs = {
-        rank: ForkedProgram([program, "--launcher", "pytorch", *arguments], own, RANK=rank, LOCAL_RANK=rank,
-                            CUDA_VISIBLE_DEVICES="-1", **alike)
-        for rank, own in logs.items()
-    }  # fmt: skip
-    for rank, own in logs.items():
-        finish(programs[rank], own)
+    for rank in range(2):
+        log_of(log, rank).touch()  # who looks into it may come before the process
+    return [
+        ForkedProgram([program, "--launcher", "pytorch", *arguments], log_of(log, rank), RANK=str(rank),
+                      LOCAL_RANK=str(rank), CUDA_VISIBLE_DEVICES="-1", **alike)
+        for rank in range(2)
+    ]  # fmt: skip
 
 
-def wait_until(program: subprocess.Popen, log: Path, happened) -> None:
+def finish_ranks(words: list, log: Path) -> None:
+    """Run a program to its end in two processes, see `start_ranks`."""
+    for rank, program in enumerate(start_ranks(words, log)):
+        finish(program, log_of(log, rank))
+
+
+def wait_until(program: subprocess.Popen | ForkedProgram, log: Path, happened) -> None:
     """Look every millisecond whether something `happened()` while a program runs."""
     end = time.monotonic() + PATIENCE_S
     while not happened():

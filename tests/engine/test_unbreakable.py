@@ -1,13 +1,14 @@
 """Training by two processes that is killed in a step, killed in a write and told to stop ends like one left alone."""
 
 import json
+import os
 import random
+import signal
 
 import pytest
 import torch
 from processes import (
     CONFIG,
-    PATIENCE_S,
     SMALL,
     ForkedProgram,
     data_options,
@@ -16,7 +17,9 @@ from processes import (
     kill_rank,
     largest_difference,
     loading,
+    log_of,
     start,
+    start_ranks,
     steps_done,
     wait_until,
     weights,
@@ -36,11 +39,11 @@ def test_killed_and_stopped_training_ends_as_if_left_alone(data, tmp_path):
     options = ["--cfg-options", *data, *loading(1), "train_cfg.max_epochs=3",
                f"train_dataloader.sampler.num_batches={STEPS}"]  # fmt: skip
 
-    def train(folder, log):
-        return start(["tools/dist_train.sh", CONFIG, 2, "--work-dir", tmp_path / folder, "--resume", *options], log)
+    def words(folder):
+        return ["tools/train.py", CONFIG, "--work-dir", tmp_path / folder, "--resume", *options]
 
     run, log = tmp_path / "broken", tmp_path / "log"
-    program = train("broken", log)
+    program = start(["tools/dist_train.sh", CONFIG, 2, *words("broken")[2:]], log)
     random_step = STEPS + random.randrange(STEPS)
     wait_until(program, log, lambda: steps_done(log) >= random_step)
     kill_rank(program, 1)
@@ -49,22 +52,25 @@ def test_killed_and_stopped_training_ends_as_if_left_alone(data, tmp_path):
     for path in checkpoints_of(run):  # the first epoch is there; the second is killed in its write
         if path.name != "epoch_1.pth":
             path.unlink()
-    program = train("broken", log)
-    wait_until(program, log, lambda: any(run.glob(".epoch_2.pth.*")))
-    kill_rank(program, 0)
-    assert "resumed epoch: 1, iter: 4" in finish(program, log, ok=False)
+    log = tmp_path / "killed in a write"
+    first, second = start_ranks(words("broken"), log)
+    wait_until(first, log_of(log, 0), lambda: any(run.glob(".epoch_2.pth.*")))
+    os.kill(first.pid, signal.SIGKILL)
+    assert "resumed epoch: 1, iter: 4" in finish(first, log_of(log, 0), ok=False)
+    finish(second, log_of(log, 1), ok=False)
     if not (run / "epoch_2.pth").exists():  # else the write had just ended
         assert any(run.glob(".epoch_2.pth.*"))
 
-    program = train("broken", log)
-    wait_until(program, log, lambda: steps_done(log) > 2 * STEPS)
-    program.terminate()
-    program.wait(timeout=PATIENCE_S)
-    assert "stopped by SIGTERM after step" in log.read_text()
+    log = tmp_path / "stopped"
+    first, second = start_ranks(words("broken"), log)
+    wait_until(first, log_of(log, 0), lambda: steps_done(log_of(log, 0)) > 2 * STEPS)
+    os.kill(second.pid, signal.SIGTERM)
+    assert "stopped by a signal to another process after step" in finish(first, log_of(log, 0), ok=False)
+    assert "stopped by SIGTERM after step" in finish(second, log_of(log, 1), ok=False)
     assert any("_step_" in path.name for path in checkpoints_of(run))
 
     for folder in ("broken", "whole"):
-        finish_ranks(["tools/train.py", CONFIG, "--work-dir", tmp_path / folder, "--resume", *options], log)
+        finish_ranks(words(folder), tmp_path / f"{folder}.log")
     record = json.loads((run / "run.json").read_text())
     assert (record["epochs"], record["steps"]) == (3, 3 * STEPS)
     assert sorted(path.name for path in checkpoints_of(run)) == ["epoch_2.pth", "epoch_3.pth"]
