@@ -39,9 +39,10 @@ class Joined:
 def join_scales(masks: CroppedMasks, scores: np.ndarray, scale_index: np.ndarray, scales: Sequence[float]) -> Joined:
     """Take each particle once, from the scale at which it is nearest to the comfortable size.
 
-    A particle's score is the mean over all scales of the best score that it has there, 0 where it is not seen, weighted
-    by how comfortable the particle is at that scale. So a scale at which particles of this size are hard to see has
-    little say, and one at which they are easy to see and this one is not found counts against it.
+    A particle's score is the geometric mean of the best score that it has at any scale, and of the mean over all scales
+    of the best score that it has there, 0 where it is not seen, weighted by how comfortable the particle is at that
+    scale. So a scale at which particles of this size are hard to see has little say, one at which they are easy to see
+    and this one is not found counts against it, and a score of 0.5 means about the same for one scale and for several.
 
     Args:
         masks: N masks found at all scales, in pixels of the image.
@@ -66,7 +67,8 @@ def join_scales(masks: CroppedMasks, scores: np.ndarray, scale_index: np.ndarray
     order = np.lexsort((-scores, -comfort, ~is_reliable, particle))
     index = order[np.unique(particle[order], return_index=True)[1]]
     weights = _comfort(size_px[index, None] * scales, SCORE_OCTAVES)
-    return Joined(index, (seen * weights).sum(axis=1) / weights.sum(axis=1))
+    mean = (seen * weights).sum(axis=1) / weights.sum(axis=1)
+    return Joined(index, np.sqrt(mean * seen.max(axis=1)))
 
 
 def _comfort(size_px: np.ndarray, octaves: float) -> np.ndarray:

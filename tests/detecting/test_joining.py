@@ -1,4 +1,4 @@
-"""Particles seen at several scales: each once, drawn where it is comfortable, its score the mean of all scales."""
+"""Particles seen at several scales: each once, drawn where it is comfortable, its score from all scales."""
 
 import numpy as np
 from hypothesis import given
@@ -33,8 +33,8 @@ def test_a_scale_that_should_see_a_particle_and_does_not_counts_against_it():
     there = join_scales(squares((10, 10, side)), np.array([0.9]), np.array([0]), SCALES).scores
     elsewhere = join_scales(squares((10, 10, side)), np.array([0.9]), np.array([2]), SCALES).scores
     weights = np.exp(-0.5 * (np.array([0, 1, 2]) / SCORE_OCTAVES) ** 2)
-    np.testing.assert_allclose(there, 0.9 * weights[0] / weights.sum(), rtol=0.01)
-    np.testing.assert_allclose(elsewhere, 0.9 * weights[2] / weights.sum(), rtol=0.01)
+    np.testing.assert_allclose(there, 0.9 * np.sqrt(weights[0] / weights.sum()), rtol=0.01)
+    np.testing.assert_allclose(elsewhere, 0.9 * np.sqrt(weights[2] / weights.sum()), rtol=0.01)
 
 
 def test_neighbours_that_overlap_little_stay_apart():
