@@ -7,7 +7,8 @@ _base_ = "./light_stage2.py"
 
 data_root = "data/own/"
 # One stage, everything trains, from the ImageNet weights of the package; or name
-# a model that knows particles, which needs fewer steps: checkpoints/light_free.pth, with pretrained=False below.
+# a model that knows particles, which needs fewer steps: checkpoints/light_free.pth, with pretrained=False below and its
+# anchors, rpn_head=dict(anchor_generator=dict(base_sizes=[16, 32, 64, 128, 256])).
 load_from = None
 model = dict(backbone=dict(pretrained=True))
 # Enlarge so that most particles are 16 to 96 px across (tools/dataset_stats.py says how large they are);

@@ -1,7 +1,7 @@
 """What looking at an image at several scales gains, from tests of one model at one scale each.
 
 for s in 0.375 0.75 1.5; do
-  python tools/test.py configs/tio2/light_one_scale.py checkpoints/light_free.pth --data data/emps \
+  python tools/test.py configs/tio2/light_free.py checkpoints/light_free.pth --data data/emps \
       --work-dir work_dirs/x$s --cfg-options model.test_cfg.scales=[$s] model.test_cfg.flips=None
 done
 python tools/benchmarks/scales.py data/emps/annotations/val.json 0.375=work_dirs/x0.375/emps-val \
