@@ -21,8 +21,6 @@ from semsize.correcting.shapes import CorrectionError
 try:
     import fcntl
 except ImportError:  # Windows
-    import msvcrt
-
     fcntl = None
 
 LOG_FORMAT = 1
@@ -239,6 +237,8 @@ def _locked(path: Path, log: Path) -> IO[bytes]:
         if fcntl is not None:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         else:
+            import msvcrt  # Windows alone has it
+
             stream.seek(0)
             msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
     except OSError:

@@ -243,7 +243,7 @@ def _effect_of_corrections(
     def results() -> Iterator[tuple[ImageResult, PixelSize | None]]:
         for file in files:
             result = folder.read_result(file)
-            yield result, scale_of(file, result.pixel_size, settings)[0]
+            yield result, scale_of(file, result.pixel_size, settings, result.file_shape)[0]
 
     return correction_effect(source, results(), table, unit_of(table), settings)
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from semsize.cli import one_line_errors
@@ -61,10 +62,9 @@ def main(arguments: list[str] | None = None) -> None:
     from semsize.measuring.inputs import MeasuringError
 
     with one_line_errors(CorrectionError, MeasuringError, ExchangeError, OSError):
-        try:
+        with suppress(KeyboardInterrupt):  # the server ends in good order, and raises none where Ctrl-C is ignored
             _run(options, serve)
-        except KeyboardInterrupt:
-            print(f"ended; corrections are kept in {_folder(options)}/corrections", file=sys.stderr)
+        print(f"ended; corrections are kept in {_folder(options)}/corrections", file=sys.stderr)
 
 
 def _run(options: argparse.Namespace, serve: Callable[..., None]) -> None:

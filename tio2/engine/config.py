@@ -136,7 +136,7 @@ def divided_set(config: Config) -> ConfigDict:
 
 def is_detector(config: Config) -> bool:
     """Whether the model finds particles; another one judges outlines that were found."""
-    return "roi_head" in config.model
+    return "roi_head" in (config.get("model") or {})
 
 
 def count_particles(file: Path) -> tuple[int, int] | None:
