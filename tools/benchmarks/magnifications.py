@@ -26,6 +26,7 @@ from semsize.measuring.tables import markdown_table
 from semsize.metrology.comparison import ImageComparison, compare_split
 from semsize.metrology.error_causes import image_errors
 from semsize.metrology.matching import NOT_COUNTED, RIGHT, outcomes, pooled_average_precision
+from semsize.metrology.measurands import equivalent_circular_diameter
 from semsize.sem import SEMReadError, read_grey
 from semsize.structures import AnnotationError, CroppedMasks, PredictionError, read_annotations, read_predictions
 
@@ -46,11 +47,6 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def ecd_px(masks: CroppedMasks) -> np.ndarray:
-    """(N,) equivalent circle diameters."""
-    return 2 * np.sqrt(masks.areas / np.pi)
-
-
 def of_sizes(sizes: np.ndarray) -> np.ndarray:
     """(N,) bool: which sizes are judged."""
     return (sizes >= SIZES_PX[0]) & (sizes < SIZES_PX[1])
@@ -60,12 +56,12 @@ def precision(images: Sequence[ImageComparison]) -> np.ndarray:
     """(10,) average precision of the particles of `SIZES_PX`; a detection of another size counts where it is right."""
     scores, results, particles = [], [], 0
     for image in images:
-        judged = of_sizes(ecd_px(image.truth.masks))
+        judged = of_sizes(image.true_measurands.ecd_px)
         others = np.flatnonzero(~judged)
         ignored = CroppedMasks.cat([image.truth.ignored, image.truth.masks[others]])
         masks = image.detections.masks
         result = outcomes(image.truth.masks[np.flatnonzero(judged)], masks, image.detections.scores, ignored)
-        result[~of_sizes(ecd_px(masks))[:, None] & (result != RIGHT)] = NOT_COUNTED
+        result[~of_sizes(equivalent_circular_diameter(masks.areas))[:, None] & (result != RIGHT)] = NOT_COUNTED
         scores.append(image.detections.scores)
         results.append(result)
         particles += int(judged.sum())
@@ -74,10 +70,10 @@ def precision(images: Sequence[ImageComparison]) -> np.ndarray:
 
 def magnification_row(images: Sequence[ImageComparison], folder: Path) -> list[str]:
     """A row of the first table."""
-    sizes = [ecd_px(image.truth.masks) for image in images]
+    sizes = [image.true_measurands.ecd_px for image in images]
     judged = np.concatenate([of_sizes(each) for each in sizes])
     found = np.concatenate([np.isin(np.arange(len(i.truth.masks)), i.matching.truth) for i in images])
-    false = sum(of_sizes(ecd_px(i.found.masks[i.matching.false_positives])).sum() for i in images)
+    false = sum(of_sizes(i.found_measurands.ecd_px[i.matching.false_positives]).sum() for i in images)
     merged = divided = 0
     for image in images:
         errors = image_errors(image, read_grey(folder / image.truth.file_name))
@@ -95,8 +91,8 @@ def magnification_row(images: Sequence[ImageComparison], folder: Path) -> list[s
 
 def size_rows(images: Sequence[ImageComparison]) -> list[list[str]]:
     """Rows of the second table."""
-    true = np.concatenate([ecd_px(i.truth.masks)[i.matching.truth] for i in images])
-    found = np.concatenate([ecd_px(i.found.masks)[i.matching.found] for i in images])
+    true = np.concatenate([i.true_measurands.ecd_px[i.matching.truth] for i in images])
+    found = np.concatenate([i.found_measurands.ecd_px[i.matching.found] for i in images])
     whole = ~np.concatenate([i.truth.truncated[i.matching.truth] for i in images])
     rows = []
     for low, high in itertools.pairwise(BINS_PX):

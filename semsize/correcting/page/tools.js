@@ -37,6 +37,14 @@ class Drag {
     if (this.start) this.end = point;
   }
 
+  /** The line that was drawn; the tool is ready for the next. */
+  lift(end) {
+    this.end = end;
+    const drawn = { start: this.start, end, isLong: this.isLong };
+    this.cancel();
+    return drawn;
+  }
+
   cancel() {
     this.start = this.end = null;
   }
@@ -48,9 +56,7 @@ class Drag {
 
 class Select extends Drag {
   up(point, { shift }) {
-    this.end = point;
-    const { start, end, app } = this, isBox = this.isLong;
-    this.cancel();
+    const { start, end, isLong: isBox } = this.lift(point), { app } = this;
     if (!start) return;
     const [left, right] = [Math.min(start.x, end.x), Math.max(start.x, end.x)];
     const [top, bottom] = [Math.min(start.y, end.y), Math.max(start.y, end.y)];
@@ -250,9 +256,7 @@ class Ellipse extends Drag {
 
 class Split extends Drag {
   up(point) {
-    this.end = point;
-    const { start, end, app } = this, isLong = this.isLong;
-    this.cancel();
+    const { start, end, isLong } = this.lift(point), { app } = this;
     if (!isLong) return;
     const target = app.selection.size === 1 ? app.outlines.get([...app.selection][0]) : this.mostCrossed(start, end);
     if (target) app.edit({ kind: "split", id: target.id, points: pairs([start, end]) });
@@ -278,9 +282,7 @@ class Split extends Drag {
 
 class ScaleBar extends Drag {
   up(point) {
-    this.end = point;
-    const { start, end, app } = this, isLong = this.isLong;
-    this.cancel();
+    const { start, end, isLong } = this.lift(point), { app } = this;
     if (!isLong) return;
     const reach = Math.max(1, 1 / app.view.zoom); // a screen pixel, an image pixel at least
     app.askLength({ ends: pairs([start, end]), reach });
