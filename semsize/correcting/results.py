@@ -206,10 +206,21 @@ class CorrectedResults:
 
         A detected one needs the score of the measurement, unless somebody changed it or accepted it.
         """
-        kept = set(np.flatnonzero(scores >= self.record.settings.score) + 1) | corrections.touched()
-        kept |= {number for number in corrections.outlines if number > len(scores)}
-        return [number for number, outline in sorted(corrections.outlines.items())
-                if outline.is_particle and number in kept]  # fmt: skip
+        scores_of = scores_now(corrections, scores)
+        return [number for number, score in scores_of.items() if score >= self.record.settings.score]
+
+
+def scores_now(corrections: Corrections, detected: np.ndarray) -> dict[int, float]:
+    """Score of each outline that is a particle, ids ascending: 1 where somebody drew, changed or accepted it.
+
+    One that nobody touched keeps the score that it was `detected` with; outline n is the n-th of these scores.
+    """
+    touched = corrections.touched()
+    return {
+        number: 1.0 if number in touched else float(detected[number - 1])
+        for number, outline in sorted(corrections.outlines.items())
+        if outline.is_particle
+    }
 
 
 def _as_detected(result: ImageResult) -> Corrections:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from semsize.correcting.operations import Corrections
-from semsize.correcting.results import CorrectedResults, DetectedImage
+from semsize.correcting.results import CorrectedResults, DetectedImage, scores_now
 from semsize.correcting.shapes import CorrectionError
 from semsize.measuring.corrected import Changes
 from semsize.measuring.inputs import ImageFile
@@ -58,13 +58,11 @@ class CorrectedOutlines:
             scale = self._results.scale(image)
         except CorrectionError as cause:
             raise NoOutlinesError(str(cause)) from None
-        kept = [number for number, outline in sorted(corrections.outlines.items()) if outline.is_particle]
-        touched, detected = corrections.touched(), len(result.scores)
-        scores = [result.scores[n - 1] if n <= detected and n not in touched else 1.0 for n in kept]
-        masks = corrections.masks(kept).crop((0, frame.top, frame.grey.shape[1], frame.bottom))
-        states = tuple(corrections.outlines[number].state for number in kept)
+        scores = scores_now(corrections, result.scores)
+        masks = corrections.masks(list(scores)).crop((0, frame.top, frame.grey.shape[1], frame.bottom))
+        states = tuple(corrections.outlines[number].state for number in scores)
         size = None if scale is None else scale.pixel_size
-        return Outlines(masks, np.array(scores, np.float32), masks.boxes, states, pixel_size=size)
+        return Outlines(masks, np.array(list(scores.values()), np.float32), masks.boxes, states, pixel_size=size)
 
     def _image(self, file: ImageFile) -> DetectedImage:
         """The image of the results that a file is, by its contents; of copies that of its place or name.
