@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -14,7 +15,13 @@ import tiny_network
 from mmengine.config import Config
 
 from semsize.detecting.archive import write_archive
+from semsize.detecting.models import SHIPPED, ShippedModel
+from semsize.measuring.archived_model import ArchivedModel
+from semsize.measuring.detectors import find_detector
+from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest
 from semsize.measuring.overlays import write_png
+from semsize.metrology import BiasRecord, ModelUse
+from semsize.metrology.bias_record import CoveredRanges, write_bias_records
 from semsize.programs.measure import main
 from semsize.structures import read_predictions
 from semsize.structures.masks import CroppedMasks
@@ -100,6 +107,23 @@ def test_scales_tiles_and_diameter_are_part_of_the_use(network, tmp_path):
 def test_the_archive_s_bias_record_is_that_of_its_checkpoint_and_says_what_differs(network, tmp_path):
     record, _, _ = measured(network, tmp_path / "out", "--model", network / "small.semsize")
     assert record["not_validated"] == ["this model has no bias record (tools/validate.py makes one)"]
+
+
+def test_a_model_that_ships_is_computed_by_its_archive_once_a_record_holds_for_that(network, tmp_path, monkeypatch):
+    for name in ("small.py", "small.pth", "small.semsize"):
+        shutil.copy(network / name, tmp_path / name)
+    monkeypatch.setitem(SHIPPED, "small", ShippedModel(tmp_path / "small.py", tmp_path / "small.pth", "for tests"))
+    records = []
+    for engine in ("torch", "onnx"):
+        source, _ = find_detector(DetectorRequest("small", engine=engine))
+        assert isinstance(source, ArchivedModel) == (engine == "onnx")
+        use, none = ModelUse(**source.as_record()["model"]), CoveredRanges(None, None, None, None)
+        records.append(BiasRecord("small.pth", use, OPERATING_SCORE, 0.5, (), (), (), none))
+        write_bias_records(tmp_path / "small.bias.json", records)
+        taken, found = find_detector(DetectorRequest("small"))
+        assert taken.as_record()["model"]["engine"] == engine
+        assert list(found) == records
+    assert taken.path == tmp_path / "small.semsize"
 
 
 @pytest.mark.parametrize(

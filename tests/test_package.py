@@ -11,10 +11,12 @@ import pytest
 from packaging.requirements import Requirement
 
 from semsize import cli
+from semsize.detecting.models import SHIPPED
 from semsize.measuring.detectors import GROUP
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, DATA_FILES = SETTINGS["project"], SETTINGS["tool"]["setuptools"]["data-files"]
 PINS = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(encoding="utf-8"), flags=re.M))
 
 
@@ -42,6 +44,15 @@ def test_the_engines_are_found_by_their_entry_points():
     installed = {point.name: point.value for point in entry_points(group=GROUP)}
     assert installed == PROJECT["entry-points"][GROUP], "run make setup"
     assert all(callable(point.load()) for point in entry_points(group=GROUP))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_wheel_holds_a_model_that_ships_where_it_is_looked_for(name):
+    model = SHIPPED[name]
+    for file in (model.checkpoint, model.archive, model.checkpoint.with_suffix(".bias.json"), model.config):
+        place = file.relative_to(ROOT)
+        globs = DATA_FILES[f"share/tio2/{place.parent.as_posix()}"]
+        assert any(place.match(glob) for glob in globs), place
 
 
 @pytest.mark.parametrize("name", cli.PROGRAMS)

@@ -11,7 +11,8 @@ from mmengine.config import Config
 import semsize
 from semsize.detecting.archive import read_archive
 from semsize.detecting.models import SHIPPED
-from semsize.measuring import measure_images
+from semsize.measuring import archived_model, measure_images
+from semsize.measuring.archived_model import MOST_SHIPPED_BYTES
 from semsize.measuring.detectors import bias_records_beside
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest
 from semsize.metrology import ModelUse
@@ -33,9 +34,15 @@ def test_every_model_is_here_with_card_checksum_and_licence(name):
     assert (source.config, source.checkpoint, source.licence) == (model.config, model.checkpoint, model.licence)
     if model.archive.is_file():
         card = read_archive(model.archive).card
-        assert card.weights_sha256 == stated, "export it again: tools/export_onnx.py"
-        assert card.config_sha256 == resolved_sha256(Config.fromfile(model.config)), "export it again"
+        assert card.weights_sha256 == stated, "make it again: tools/archive_model.sh"
+        assert card.config_sha256 == resolved_sha256(Config.fromfile(model.config)), "make it again"
         assert card.licence == model.licence
+        digest = model.archive.with_name(f"{model.archive.name}.sha256").read_text(encoding="utf-8").split()[0]
+        assert file_sha256(model.archive) == digest
+        assert model.archive.stat().st_size <= MOST_SHIPPED_BYTES
+        archived, records = archived_model.open_detector(DetectorRequest(name))
+        use = ModelUse(**archived.as_record()["model"])
+        assert nearest_record(records, use, OPERATING_SCORE).differences(use, OPERATING_SCORE) == ()
 
 
 @pytest.mark.parametrize("precision", ["float32"])

@@ -1,36 +1,55 @@
-"""Make a checkpoint fit to be shipped: weights alone, in half precision, with plain metadata and a SHA-256 beside it.
+"""Make a checkpoint or a model archive fit to be shipped, with its SHA-256 beside it.
 
 python tools/publish.py work_dirs/light_nc/epoch_25.pth checkpoints/light_nc.pth
 python tools/publish.py work_dirs/light_nc checkpoints/light_nc.pth    # the run's newest checkpoint
+python tools/publish.py work_dirs/archive_nc/light_nc.semsize checkpoints/light_nc.semsize
+
+Of a checkpoint the weights are written, in half precision, with plain metadata; of an archive all of it, with the bias
+records that stand beside OUT, of which one must hold for it (tools/archive_model.sh makes them).
 """
 
 import argparse
 from pathlib import Path
 
 from semsize.cli import one_line_errors
+from semsize.detecting.archive import ENDING, ArchiveError
+from semsize.measuring.archived_model import publish_archive
+from semsize.measuring.inputs import InputError
+from semsize.structures.files import file_sha256
 from tio2.cli import quiet_imports
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, help="a checkpoint, or a run's folder: its newest")
+    parser.add_argument("source", type=Path, help="a checkpoint, a run's folder (its newest), or a model archive")
     parser.add_argument("out", type=Path, help="the file to write; its SHA-256 goes beside it as OUT.sha256")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Load, strip, halve, write, hash."""
+    """Load, strip and halve or take with its records, write, hash."""
     arguments = parse_arguments()
+    source, out = arguments.source, arguments.out
+    with one_line_errors(ArchiveError, InputError, OSError):
+        if source.suffix == ENDING:
+            record = publish_archive(source, out)
+            holds = f", validated on {', '.join(f'{each.images} {each.kind}' for each in record.sources)} images"
+        else:
+            source, holds = publish_weights(source, out), ""
+        digest = file_sha256(out)
+        out.with_name(out.name + ".sha256").write_text(f"{digest}  {out.name}\n", encoding="utf-8")
+    print(f"written: {out} from {source}, {out.stat().st_size / 2**20:.1f} MiB, SHA-256 {digest}{holds}")
+
+
+def publish_weights(source: Path, out: Path) -> Path:
+    """Write the weights of a checkpoint, or of a run's newest; returns which."""
     with quiet_imports():
-        from semsize.structures.files import file_sha256
         from tio2.engine.checkpoints import CheckpointError, newest_checkpoint, publish_checkpoint
     with one_line_errors(CheckpointError, OSError):
-        source = newest_checkpoint(arguments.checkpoint) if arguments.checkpoint.is_dir() else arguments.checkpoint
-        publish_checkpoint(source, arguments.out)
-        digest = file_sha256(arguments.out)
-        arguments.out.with_name(arguments.out.name + ".sha256").write_text(f"{digest}  {arguments.out.name}\n")
-    print(f"written: {arguments.out} from {source}, {arguments.out.stat().st_size / 2**20:.1f} MiB, SHA-256 {digest}")
+        checkpoint = newest_checkpoint(source) if source.is_dir() else source
+        publish_checkpoint(checkpoint, out)
+    return checkpoint
 
 
 if __name__ == "__main__":

@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from semsize.detecting.archive import ENDING, ArchiveError, ModelCard, read_archive
+from semsize.detecting.archive import ENDING, ArchiveError, ModelCard, read_archive, write_archive
 from semsize.detecting.looking import Looking, look
 from semsize.detecting.onnx import ENGINE, PRECISION, OnnxEngine, require_runtime
 from semsize.measuring.detectors import NotForEngineError, bias_records_beside, looking_at, shipped_model
-from semsize.measuring.inputs import DetectorRequest, InputError
+from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, InputError
 from semsize.measuring.outlines import Find, Frame, Outlines
-from semsize.metrology import BiasRecord, BiasRecordError
-from semsize.metrology.bias_record import bias_records_from_json
-from semsize.structures.files import file_sha256
+from semsize.metrology import BiasRecord, BiasRecordError, ModelUse
+from semsize.metrology.bias_record import bias_records_from_json, nearest_record
+from semsize.structures.files import file_sha256, in_json
 from semsize.structures.parts import usable_cores
+
+MOST_SHIPPED_BYTES = 20 * 2**20
+"""Size of an archive that ships."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,34 @@ def open_detector(request: DetectorRequest) -> tuple[ArchivedModel, Sequence[Bia
         chosen = request.scales if isinstance(request.scales, tuple) else None
         card = replace(card, scales=chosen)
     return ArchivedModel(path, file_sha256(path), card, request.diameter, request.tile, request.batch_size), records
+
+
+def publish_archive(source: Path, target: Path) -> BiasRecord:
+    """Write an archive as it ships: its graphs as they are, with the bias records that stand beside the target.
+
+    Returns:
+        The record that holds for it as it asks to be used.
+
+    Raises:
+        ArchiveError: the source is no archive that the runtime takes, or it is too large to ship.
+        ImportError: ONNX Runtime is not installed.
+        InputError: no record beside the target holds for it.
+    """
+    archive = read_archive(source)
+    OnnxEngine(archive)
+    if (size := source.stat().st_size) > MOST_SHIPPED_BYTES:
+        raise ArchiveError(f"{source}: {size / 2**20:.1f} MiB, more than the {MOST_SHIPPED_BYTES // 2**20} that ship")
+    use = ModelUse(**ArchivedModel(source, file_sha256(source), archive.card).as_record()["model"])
+    records = bias_records_beside(target)
+    record = nearest_record(records, use, OPERATING_SCORE)
+    differences = ("there is none",) if record is None else record.differences(use, OPERATING_SCORE)
+    if record is None or differences:
+        raise InputError(
+            f"{source}: no bias record beside {target} holds for it ({'; '.join(differences)}); test it with "
+            "tools/test.py and make one with tools/validate.py"
+        )
+    write_archive(target, replace(archive, card=replace(archive.card, bias_records={"records": in_json(records)})))
+    return record
 
 
 def _archive(request: DetectorRequest) -> Path:

@@ -1,9 +1,13 @@
 """A detector exported by a program: tested, compared and validated on ONNX Runtime by the programs."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import tiny_network
+
+from semsize.detecting.archive import read_archive
+from semsize.structures.files import file_sha256
 
 TEST = {
     "scales": [1.5],
@@ -55,9 +59,21 @@ def test_an_exported_detector_is_tested_compared_and_validated(run_tool, files, 
     out = run("benchmarks/engines.py", config, checkpoint, archive, *words)
     assert "100.00 % matched" in out
     assert "times as fast" in out
-    found = tmp_path / "onnx" / "val" / "predictions.json"
+    shipped, found = checkpoint.with_suffix(".semsize"), tmp_path / "onnx" / "val" / "predictions.json"
+    done = run_tool("publish.py", str(archive), str(shipped))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "no bias record beside" in done.stderr
+    assert not shipped.exists()
     out = run("validate.py", "--pair", annotations, found, "--checkpoint", checkpoint)
     assert "holds for onnx, float32" in out
+    assert "validated on" in run("publish.py", archive, shipped)
+    before, after = read_archive(archive), read_archive(shipped)
+    assert after.graphs == before.graphs
+    assert len(after.card.bias_records["records"]) == 1
+    assert replace(after.card, bias_records=before.card.bias_records) == before.card
+    digest, name = shipped.with_name("small.semsize.sha256").read_text(encoding="utf-8").split()
+    assert (digest, name) == (file_sha256(shipped), "small.semsize")
     other = config.with_name("other.py")
     other.write_text(f"_base_ = {str(config)!r}\nmodel = dict(test_cfg=dict(rcnn=dict(score_thr=0.1)))\n")
     done = run_tool("test.py", str(other), str(archive), "--work-dir", str(tmp_path / "other"))

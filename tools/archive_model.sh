@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Make the archive of a model that ships: export it, test the archive, write its bias record, put that into it.
+#
+#   tools/archive_model.sh free    # leaves checkpoints/light_free.semsize, its .sha256, a line in light_free.md,
+#   tools/archive_model.sh nc      # and a record for ONNX Runtime in light_free.bias.json
+#
+# The record rests on the validation images of data/bam-tio2-sem and on scenes rendered into data/rendered-validation;
+# SETS="FOLDER:SPLIT …" names other data sets. CHECKPOINTS names another folder of the weights and of all that is written.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-.venv/bin/python} name=${1:?free or nc?} folder=${CHECKPOINTS:-checkpoints}
+sets=${SETS:-data/bam-tio2-sem:val data/rendered-validation:test}
+
+shipped=$("$python" -c 'import sys
+from semsize.detecting.models import SHIPPED
+model = SHIPPED.get(sys.argv[1]) or sys.exit(f"archive_model: there is no {sys.argv[1]}; of {list(SHIPPED)}")
+print(model.config, model.checkpoint.stem, model.licence, sep="\n")' "$name")
+{ read -r config; read -r stem; read -r licence; } <<< "$shipped"
+weights=$folder/$stem.pth run=work_dirs/archive_$name
+archive=$run/$stem.semsize pairs=()
+
+[ -n "${SETS:-}" ] ||
+    "$python" tools/render_dataset.py --num 16 --fractions 0 0 1 --seed 1907 --jobs "${JOBS:-2}" --out data/rendered-validation
+mkdir -p "$run"
+"$python" tools/export_onnx.py "$config" "$weights" --out "$archive" --licence "$licence"
+for set in $sets; do
+    data=${set%:*} split=${set##*:}
+    "$python" tools/test.py "$config" "$archive" --work-dir "$run" --data "$data" --split "$split"
+    pairs+=(--pair "$data/annotations/$split.json" "$run/$(basename "$data")-$split/predictions.json" --images "$data/images/$split")
+done
+"$python" tools/validate.py --checkpoint "$weights" "${pairs[@]}"
+"$python" tools/publish.py "$archive" "$folder/$stem.semsize"
+grep -q "$stem.semsize" "$folder/$stem.md" ||
+    sed -i "/^| config |/a | archive | \`$stem.semsize\`, the same weights for ONNX Runtime; SHA-256 in \`$stem.semsize.sha256\` |" "$folder/$stem.md"
