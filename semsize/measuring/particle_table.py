@@ -12,7 +12,7 @@ import numpy as np
 from semsize.exchange import meaning_of
 from semsize.measuring.inputs import InputError, Settings
 from semsize.measuring.results_folder import ImageResult
-from semsize.measuring.tables import PARTICLE_COLUMNS, found_rows, write_csv
+from semsize.measuring.tables import PARTICLE_COLUMNS, csv_rows, found_rows, write_csv
 from semsize.metrology import border_weights, measure, population
 from semsize.metrology.comparison import ImageFound
 from semsize.structures.pixel_size import PixelSize
@@ -105,7 +105,7 @@ def read_table(path: Path) -> ParticleTable:
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            rows = list(csv_rows(stream))
         return ParticleTable({name: _column(name, [row[name] for row in rows]) for name in MEASURED_COLUMNS})
     except (OSError, KeyError, ValueError) as cause:
         raise InputError(f"{path}: no particle table of a measurement ({cause!r}); measure again") from None
@@ -133,7 +133,7 @@ def read_states(path: Path) -> dict[tuple[str, int], str]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             sample = stream.read(4096)
             stream.seek(0)
-            reader = csv.DictReader(stream, delimiter=";" if sample.count(";") > sample.count(",") else ",")
+            reader = csv_rows(stream, ";" if sample.count(";") > sample.count(",") else ",")
             missing = {"image", "id", "state"} - set(reader.fieldnames or ())
             if missing:
                 raise InputError(f"{path}: lacks the column {', '.join(sorted(missing))}; give image, id and state")

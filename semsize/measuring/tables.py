@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
@@ -51,10 +52,14 @@ RESULT_COLUMNS = {
 
 MOST_ROWS = 1_048_575  # of a sheet, below its header
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_FORMULA = re.compile(r"(?<![^;\t\r\n])'*[=+\-@\t\r]")
+"""What a spreadsheet computes: at the beginning of a text, or behind what some of them take for a cell's end."""
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """Writes rows under a header; what a row lacks and NaN become an empty cell, floats keep nine digits.
+
+    Texts that a spreadsheet would compute get an apostrophe (`inert`), which `csv_rows` takes away.
 
     Raises:
         ValueError: a row has a value that is no column.
@@ -62,17 +67,58 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[s
 
     def write(part: Path) -> None:
         with part.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, columns, lineterminator="\n")
+            writer = csv.DictWriter(_Lines(stream), columns)
             writer.writeheader()
             writer.writerows({name: _csv_cell(value) for name, value in row.items()} for row in rows)
 
     whole_file(path, write)
 
 
+class _Lines:
+    """A stream whose lines end with LF; `csv` quotes a cell that holds CR only if its own lines end with CR LF."""
+
+    def __init__(self, stream: IO[str]):
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        self._stream.write(line.removesuffix("\r\n") + "\n")
+
+
 def _csv_cell(value: object) -> object:
     if _is_missing(value):
         return ""
+    if isinstance(value, str):
+        return inert(value)
     return f"{value:.9g}" if isinstance(value, float) else value
+
+
+def inert(text: str) -> str:
+    """A text with an apostrophe before what a spreadsheet would take for a formula: `=`, `+`, `-`, `@`, tab, CR.
+
+    >>> inert("=A1"), inert("'=A1"), inert("a=b"), inert("a;=b")
+    ("'=A1", "''=A1", 'a=b', "a;'=b")
+    """
+    return _FORMULA.sub(lambda found: f"'{found[0]}", text)
+
+
+def as_named(text: str) -> str:
+    """The text of which `inert` made this one; any other text with no apostrophe before a formula is left as it is.
+
+    >>> as_named("'=A1"), as_named("=A1"), as_named("'a'")
+    ('=A1', '=A1', "'a'")
+    """
+    return _FORMULA.sub(lambda found: found[0].removeprefix("'"), text) if "'" in text else text
+
+
+def csv_rows(stream: Iterable[str], delimiter: str = ",") -> csv.DictReader[str]:
+    """Rows under a header, as `write_csv` writes them: texts as they were before `inert`."""
+    return _Reader(stream, delimiter=delimiter)
+
+
+class _Reader(csv.DictReader):
+    def __next__(self) -> dict[str, str]:
+        row = super().__next__()
+        return {name: as_named(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _is_missing(value: object) -> bool:
@@ -88,7 +134,7 @@ def read_rows_by_image(path: Path, error: type[ValueError]) -> dict[str, list[di
     rows = defaultdict(list)
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            for row in csv.DictReader(stream):
+            for row in csv_rows(stream):
                 rows[row["image"]].append(row)
     except OSError as cause:
         raise error(f"{path}: cannot be read ({cause.strerror}); test the run again with tools/test.py") from None
@@ -151,7 +197,7 @@ def _true_columns(image: ImageComparison, number: int) -> dict[str, object]:
 def write_workbook(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """Write rows under a header, on as many sheets as Excel's limit asks for; None and NaN become empty cells.
 
-    Texts stay texts, even where they begin as a formula does.
+    Texts stay texts, even where they begin as a formula does and somebody edits the cell.
     """
     workbook = Workbook(write_only=True)
     rows = iter(rows)
@@ -173,6 +219,7 @@ def _excel_cell(sheet: object, value: object) -> object:
     if isinstance(value, str):
         cell = WriteOnlyCell(sheet, _NOT_IN_XML.sub("?", value))
         cell.data_type = "s"
+        cell.quotePrefix = inert(value) != value
         return cell if value else None
     return None if isinstance(value, float) and not math.isfinite(value) else value
 

@@ -410,6 +410,19 @@ def test_states_by_hand_decide_what_the_distribution_is_of(tmp_path):
     assert summarise(record, table).numbers() == done.record["results"]
 
 
+def test_attack_an_image_s_name_is_no_formula_in_a_table_and_still_names_its_image(tmp_path):
+    name = "=1+1;=2.tif"
+    image = write_zeiss(tmp_path / "in" / name, scene())
+    done = measure_images([image], tmp_path / "out", BrightSource())
+    lines = (done.folder / "particles.csv").read_text(encoding="utf-8").splitlines()
+    assert all(line.startswith("'=1+1;'=2.tif,") for line in lines[1:])
+    record, table = read_measurement(done.folder)
+    assert set(table["image"]) == {name} == {entry.image for entry in record.images}
+    (tmp_path / "states.csv").write_text("image,id,state\n'=1+1;'=2.tif,1,isolated\n=1+1;=2.tif,2,masked\n")
+    again = measure_images([image], tmp_path / "again", BrightSource(), Settings(states_file=tmp_path / "states.csv"))
+    assert again.table["state"][:3].tolist() == ["isolated", "masked", ""]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -8,7 +8,6 @@ Prints a table: case, sub-case, right result, what came, ok or FAULT. Exit code 
 
 import argparse
 import contextlib
-import csv
 import importlib
 import io
 import os
@@ -30,6 +29,7 @@ from case_results import Check, Disc, checks
 
 import tio2
 from semsize.exchange.label_images import read_labels
+from semsize.measuring.tables import csv_rows
 from semsize.structures.files import file_sha256, read_json
 from semsize.structures.masks import CroppedMasks
 
@@ -147,7 +147,7 @@ def _read_measured(results: Path, outcome: Outcome) -> None:
         outcome.nm[path] = entry["pixel_size_nm"]
         outcome.found[path] = []
     with (results / "particles.csv").open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
+        for row in csv_rows(stream):
             if not row["excluded"]:
                 disc = (float(row["x_px"]), float(row["y_px"]), float(row["ecd_px"]))
                 outcome.found[paths[row["image"]]].append(disc)
