@@ -18,8 +18,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from semsize.correcting.doubt import DOUBTFUL
 from semsize.correcting.guard import ENTER_PATH, Guard, Keys
-from semsize.correcting.session import DOUBTFUL, ReadOnlyError, Session
+from semsize.correcting.session import ReadOnlyError, Session
 from semsize.correcting.shapes import CorrectionError
 from semsize.measuring.overlays import STATE_COLOURS
 from semsize.structures.states import STATES

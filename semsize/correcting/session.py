@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from semsize.correcting.doubt import DOUBTFUL, outline_doubts
 from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.edits import operation_of
 from semsize.correcting.log import CorrectionLog
@@ -18,10 +19,6 @@ from semsize.correcting.operations import Corrections, Operation
 from semsize.correcting.results import CorrectedResults, DetectedImage
 from semsize.correcting.shapes import CorrectionError
 from semsize.measuring.results_folder import ImageResult
-from semsize.structures.overlap import overlaps
-
-DOUBTFUL = 0.3
-"""Doubt from which on the page stops at an outline."""
 
 ELSEWHERE = "another page corrects this image: here it can only be looked at"
 
@@ -236,24 +233,11 @@ class Session:
 
 
 def doubts_of(corrections: Corrections, result: ImageResult, least_score: float) -> dict[int, float]:
-    """Id to doubt, 0 to 1, of each outline: how near its score is to the limit that decides, or how far it overlaps.
-
-    The score's part is 1 at `least_score` and 0 at the scores 0 and 1. The overlap's part, of outlines that count, is
-    the largest share of the smaller mask that two outlines have in common. States have no probability yet.
-    """
-    numbers = np.array(sorted(corrections.outlines), np.int64)
-    scores = np.concatenate([result.scores, np.ones(max(numbers.max(initial=0) - len(result.scores), 0))])[numbers - 1]
-    above = scores >= least_score
-    limits = np.where(above, (1 - scores) / max(1 - least_score, 1e-9), scores / max(least_score, 1e-9))
-    doubts = dict(zip(numbers.tolist(), np.clip(limits, 0, 1).tolist(), strict=True))
-    counting = numbers[above].tolist()
-    masks = corrections.masks(counting)
-    met = overlaps(masks, masks)
-    smaller = np.minimum(masks.areas[met.first], masks.areas[met.second])
-    for first, second, share in zip(met.first, met.second, met.intersection_px / smaller, strict=True):
-        if first != second:
-            doubts[counting[first]] = max(doubts[counting[first]], float(share))
-    return doubts
+    """Id to doubt of each outline, see `outline_doubts`; what is not detected has score 1."""
+    numbers = sorted(corrections.outlines)
+    scores = np.array([result.scores[number - 1] if number <= len(result.scores) else 1.0 for number in numbers])
+    doubts = outline_doubts(corrections.masks(numbers), scores, least_score)
+    return dict(zip(numbers, doubts.tolist(), strict=True))
 
 
 def _depths(corrections: Corrections) -> dict[str, int]:
