@@ -17,13 +17,15 @@ from semsize.detecting.archive import ENDING
 from semsize.detecting.models import OWN_WEIGHTS
 from semsize.measuring.detectors import NotForEngineError, bias_records_beside, looking_at, shipped_model
 from semsize.measuring.inputs import DetectorRequest, InputError
-from semsize.measuring.outlines import Find, Frame, Outlines
+from semsize.measuring.outlines import FillBox, Find, Frame, Outlines
 from semsize.metrology import BiasRecord
 from semsize.structures.files import file_sha256
 from tio2.cli import quiet_imports
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+    from tio2.inference import Detector
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,19 @@ class DetectorSource:
         Raises:
             InputError: config or weights cannot be loaded, or do not belong together.
         """
+        detector = self._detector(processes)
+
+        def find(frame: Frame) -> Outlines:
+            looking = looking_at(frame, detector.looking, self.diameter, self.tile)
+            return detector(frame.grey, looking, self.batch_size)
+
+        return find
+
+    def open_boxes(self) -> FillBox:
+        """Load the network to draw outlines in boxes (`BoxSource`); raises as `open`."""
+        return self._detector(1).fill
+
+    def _detector(self, processes: int) -> Detector:
         with quiet_imports():
             import torch
 
@@ -68,15 +83,9 @@ class DetectorSource:
             keep_freed_memory()
         try:
             with quiet_imports():
-                detector = Detector(self.read_config(), self.checkpoint, self.device)
+                return Detector(self.read_config(), self.checkpoint, self.device)
         except (CheckpointError, ConfigError) as cause:
             raise InputError(str(cause)) from None
-
-        def find(frame: Frame) -> Outlines:
-            looking = looking_at(frame, detector.looking, self.diameter, self.tile)
-            return detector(frame.grey, looking, self.batch_size)
-
-        return find
 
     def read_config(self) -> Config:
         """The config, with the scales that were asked for.

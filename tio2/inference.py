@@ -13,11 +13,13 @@ from mmengine.dataset import pseudo_collate
 
 import tio2.datasets
 import tio2.models  # noqa: F401 - importing both registers what configs name
+from semsize.detecting.boxed import outline_in_box
 from semsize.detecting.looking import Found, Looking, look
 from semsize.measuring.outlines import Outlines
-from semsize.structures.masks import CroppedMasks
+from semsize.structures.masks import CroppedMasks, Placed
 from tio2.engine import CheckpointError, ConfigError, load_checkpoint
 from tio2.engine.config import check_settings
+from tio2.models.detector import DenseMaskRCNN
 
 
 class Detector:
@@ -72,6 +74,16 @@ class Detector:
             ValueError: Tiles of this size cannot share so much.
         """
         return Outlines.of_look(look(grey, self.engine, looking or self.looking, batch_size))
+
+    def fill(self, grey: np.ndarray, box: Sequence[float]) -> Placed:
+        """The mask of the particle in a box, see `outline_in_box`.
+
+        Raises:
+            ConfigError: The model is of another kind than those of this package.
+        """
+        if not isinstance(self.model, DenseMaskRCNN):
+            raise ConfigError(f"a {type(self.model).__name__} draws no outline in a box; give a DenseMaskRCNN")
+        return outline_in_box(grey, box, self.model.draw)
 
     def _through_pipeline(self, windows: Sequence[np.ndarray], _: float) -> list[Found]:
         """What the model finds in windows of one size as its own test pipeline enlarges them: an engine of scale 1."""

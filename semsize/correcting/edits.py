@@ -12,6 +12,9 @@ from semsize.structures.files import is_number
 MOST_IDS = 100_000
 """Outlines that one request may name."""
 
+LEAST_BOX_PX = 4.0
+"""Of a side of a box that a network is to fill."""
+
 
 def operation_of(request: Mapping[str, Any], corrections: Corrections) -> Operation:
     """The operation that a request asks for; nothing is changed.
@@ -37,6 +40,24 @@ def operation_of(request: Mapping[str, Any], corrections: Corrections) -> Operat
     if not isinstance(kind, str) or kind not in _KINDS:
         raise CorrectionError(f"a change is one of {', '.join(_KINDS)}; load the page anew")
     return _KINDS[kind](request, corrections)
+
+
+def box_of(request: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    """The box x1, y1, x2, y2, `LEAST_BOX_PX` wide and high, that a request of the kind `box` names by two corners.
+
+    Raises:
+        CorrectionError: it names none, or one that is too small.
+
+    >>> box_of({"kind": "box", "points": [[30, 8], [10, 20]]})
+    (10.0, 8.0, 30.0, 20.0)
+    """
+    points = _points(request)
+    if len(points) != 2:
+        raise CorrectionError("a box has two corners; draw it again")
+    (left, right), (top, bottom) = (sorted(map(float, values)) for values in zip(*points, strict=True))
+    if min(right - left, bottom - top) < LEAST_BOX_PX:
+        raise CorrectionError(f"a box is {LEAST_BOX_PX:g} px wide and high or more; draw it around a particle")
+    return left, top, right, bottom
 
 
 def _delete(request: Mapping[str, Any], corrections: Corrections) -> Operation:

@@ -105,6 +105,7 @@ class CorrectionLog:
                 "kind": kind,
                 "before": _in_json(change.before),
                 "after": _in_json(change.after),
+                **({} if change.source is None else {"source": _name(change.source, "source")}),
             }
         )
 
@@ -206,7 +207,8 @@ def _check_header(record: Any, header: dict[str, Any]) -> None:
 def _do(corrections: Corrections, record: dict[str, Any]) -> None:
     """Do what a line says."""
     kind = record["kind"]
-    change = Operation(kind, _from_json(record["before"]), _from_json(record["after"]))
+    source = None if (source := record.get("source")) is None else _name(source, "source")
+    change = Operation(kind, _from_json(record["before"]), _from_json(record["after"]), source)
     if kind not in ("undo", "redo"):
         corrections.apply(change)
         return

@@ -43,10 +43,11 @@ class Operation:
     kind: str
     before: Mapping[int, Outline]
     after: Mapping[int, Outline]
+    source: str | None = None  # what drew the outlines, unless the person did
 
     def inverse(self) -> Operation:
         """What takes it back."""
-        return Operation(self.kind, self.after, self.before)
+        return Operation(self.kind, self.after, self.before, self.source)
 
 
 @dataclass
@@ -87,9 +88,9 @@ class Corrections:
         """Take outlines away."""
         return Operation("delete", self._chosen(numbers), {})
 
-    def add(self, mask: Placed, state: str | None = None) -> Operation:
-        """Put in a new outline; see `polygon_mask` and `ellipse_mask`."""
-        return Operation("add", {}, self._numbered([mask], state))
+    def add(self, mask: Placed, state: str | None = None, source: str | None = None) -> Operation:
+        """Put in a new outline, which the person or `source` drew; see `polygon_mask` and `ellipse_mask`."""
+        return Operation("add", {}, self._numbered([mask], state), source)
 
     def split(self, number: int, line: Sequence[Sequence[float]]) -> Operation:
         """Cut an outline by a line, see `cut`; the parts have new ids, and no state until somebody gives one."""

@@ -13,7 +13,8 @@ import numpy as np
 
 from semsize.correcting.doubt import DOUBTFUL, outline_doubts
 from semsize.correcting.drawn_scale import DrawnScale
-from semsize.correcting.edits import operation_of
+from semsize.correcting.edits import box_of, operation_of
+from semsize.correcting.filling import BoxFiller
 from semsize.correcting.log import CorrectionLog
 from semsize.correcting.operations import Corrections, Operation
 from semsize.correcting.results import CorrectedResults, DetectedImage
@@ -43,8 +44,9 @@ class _Opened:
 class Session:
     """What the server does, for one results folder; its methods may be called from several threads."""
 
-    def __init__(self, results: CorrectedResults, person: str | None = None):
+    def __init__(self, results: CorrectedResults, person: str | None = None, filler: BoxFiller | None = None):
         self.results, self._person = results, person
+        self._filler = BoxFiller.of_model(None) if filler is None else filler
         self._lock = threading.RLock()
         self._opened: dict[int, _Opened] = {}
         self._pictures: dict[int, bytes] = {}
@@ -89,10 +91,29 @@ class Session:
         return self._shown(image, opened.result, opened.log.corrections, opened.doubts, read_only)
 
     def edit(self, number: Any, page: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Do what a page asks for, see `operation_of`; returns the outlines that changed, which are on disk."""
+        """Do what a page asks for, see `operation_of`; returns the outlines that changed, which are on disk.
+
+        Of the kind `box` is a box that the network is to fill, see `box_of`.
+        """
+        if request.get("kind") == "box":
+            return self._fill(number, page, box_of(request))
         with self._lock:
             opened = self._held(number, page)
             operation = operation_of(request, opened.log.corrections)
+            opened.log.apply(operation, self._person)
+            return self._changed(number, opened, operation)
+
+    def _fill(self, number: Any, page: str, box: tuple[float, float, float, float]) -> dict[str, Any]:
+        """Add the outline that the network draws in a box; meanwhile other requests are answered."""
+        with self._lock:
+            top, rows = (getattr(self._held(number, page).result, name) for name in ("top", "frame_rows"))
+            picture = self.picture(number)
+        grey = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)[top : top + rows]
+        left, upper, right, lower = box
+        (crop, (row, column)), source = self._filler.fill(grey, (left, upper - top, right, lower - top))
+        with self._lock:
+            opened = self._held(number, page)
+            operation = opened.log.corrections.add((crop, (row + top, column)), source=source)
             opened.log.apply(operation, self._person)
             return self._changed(number, opened, operation)
 

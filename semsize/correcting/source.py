@@ -89,8 +89,10 @@ def changes_of(result: ImageResult, corrections: Corrections, least_score: float
         least_score: from which on a detected one counted.
     """
     first = Corrections.from_masks(CroppedMasks.from_rles(result.rles, result.file_shape), result.states).outlines
-    made, removed = {}, {}
+    made, removed, filled = {}, {}, set()
     for operation in corrections.done:
+        if operation.source is not None:
+            filled |= operation.after.keys()
         made |= dict.fromkeys(operation.after.keys() - operation.before.keys(), operation.kind)
         removed |= dict.fromkeys(operation.before.keys() - operation.after.keys(), operation.kind)
     now, touched = corrections.outlines, corrections.touched()
@@ -110,6 +112,7 @@ def changes_of(result: ImageResult, corrections: Corrections, least_score: float
         joined=by_kind["merge"],
         redrawn=sum(now[number].counts != first[number].counts for number in there if now[number].is_particle),
         restated=sum(now[number].state != first[number].state for number in there if now[number].is_particle),
+        filled=sum(now[number].is_particle for number in now.keys() & filled),
         accepted=sum(now[number].is_particle for number in (there & touched) - counted),
         untouched=len((counted & there) - touched),
     )

@@ -107,6 +107,15 @@ class OnnxEngine:
         """Find the particles of windows, (H, W) float32 grey levels of 0-255, enlarged by a factor."""
         return [self._find(window, scale) for window in windows]
 
+    def draw(self, window: np.ndarray, boxes: np.ndarray, scale: float) -> CroppedMasks:
+        """Masks in boxes of a window, whoever drew them (`semsize.detecting.boxed.MaskBranch`)."""
+        grey = enlarged(window, scale)
+        _, _, maps = self._proposed(grey, 1, 1)
+        factors = [after / before for after, before in zip(grey.shape[::-1], window.shape[::-1], strict=True)]
+        logits = self._logits(maps, boxes * np.array(factors * 2, np.float32))
+        rles, _ = paste_masks(logits, boxes, window.shape, self.card.detections.mask_thr)
+        return CroppedMasks.from_rles(rles, window.shape)
+
     def _find(self, window: np.ndarray, scale: float) -> Found:
         settings, grey = self.card.detections, enlarged(window, scale)
         frame = grey.shape
@@ -152,23 +161,30 @@ class OnnxEngine:
         """What the network sees of an image in one of its mirror images, and the limit that its proposals reach."""
         frame, settings = grey.shape, self.card.proposals
         before, after = (limit_by_area(limit, frame) for limit in (settings.nms_pre, settings.max_per_img))
-        proposals, objectness, *maps = self._run(
+        proposals, objectness, maps = self._proposed(np.flip(grey, FLIPPED_DIMENSIONS[flip]), before, after)
+        limit = limit_message(int((objectness >= LIKELY_OBJECTNESS).sum()), after, "rpn.max_per_img")
+        boxes, scores = self._boxes(maps, proposals, frame)
+        settings = self.card.detections
+        kept = self._suppressed(boxes, scores, settings.iou_threshold, settings.score_thr)
+        kept = kept[: settings.max_per_img if settings.max_per_img > 0 else None]
+        return _View(flip, maps, mirrored_boxes(boxes[kept], flip, frame), scores[kept]), limit
+
+    def _proposed(
+        self, grey: np.ndarray, before: int, after: int
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """Proposals, at most so many before and after their suppression, their objectness, and the feature maps."""
+        settings = self.card.proposals
+        boxes, objectness, *maps = self._run(
             "proposals",
-            image=self._normalised(np.flip(grey, FLIPPED_DIMENSIONS[flip])),
-            frame=np.array(frame, np.float32),
+            image=self._normalised(grey),
+            frame=np.array(grey.shape, np.float32),
             before=np.array([before]),
             after=np.array([after]),
             min_score=np.array([settings.min_score], np.float32),
             min_size=np.array([settings.min_size], np.float32),
             iou=np.array([settings.iou_threshold], np.float32),
         )
-        limit = limit_message(int((objectness >= LIKELY_OBJECTNESS).sum()), after, "rpn.max_per_img")
-        maps = dict(zip(self._maps, maps, strict=True))
-        boxes, scores = self._boxes(maps, proposals, frame)
-        settings = self.card.detections
-        kept = self._suppressed(boxes, scores, settings.iou_threshold, settings.score_thr)
-        kept = kept[: settings.max_per_img if settings.max_per_img > 0 else None]
-        return _View(flip, maps, mirrored_boxes(boxes[kept], flip, frame), scores[kept]), limit
+        return boxes, objectness, dict(zip(self._maps, maps, strict=True))
 
     def _normalised(self, grey: np.ndarray) -> np.ndarray:
         """(1, 3, H, W) the network's input, whose sides are multiples of what the model asks for."""

@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from semsize.detecting.archive import ENDING, ArchiveError, ModelCard, read_archive, write_archive
+from semsize.detecting.boxed import outline_in_box
 from semsize.detecting.looking import Looking, look
 from semsize.detecting.onnx import ENGINE, PRECISION, OnnxEngine, require_runtime
 from semsize.measuring.detectors import NotForEngineError, bias_records_beside, looking_at, shipped_model
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, InputError
-from semsize.measuring.outlines import Find, Frame, Outlines
+from semsize.measuring.outlines import FillBox, Find, Frame, Outlines
 from semsize.metrology import BiasRecord, BiasRecordError, ModelUse
 from semsize.metrology.bias_record import bias_records_from_json, nearest_record
 from semsize.structures.files import file_sha256, in_json
+from semsize.structures.masks import Placed
 from semsize.structures.parts import usable_cores
 
 MOST_SHIPPED_BYTES = 20 * 2**20
@@ -47,10 +51,7 @@ class ArchivedModel:
         Raises:
             InputError: the file cannot be used.
         """
-        try:
-            engine = OnnxEngine(read_archive(self.path), max(1, usable_cores() // processes))
-        except ArchiveError as cause:
-            raise InputError(str(cause)) from None
+        engine = self._engine(processes)
         scales = Looking(self.card.scales)
 
         def find(frame: Frame) -> Outlines:
@@ -61,6 +62,24 @@ class ArchivedModel:
                 raise InputError(f"{self.path}: {cause}") from None
 
         return find
+
+    def open_boxes(self) -> FillBox:
+        """Load the graphs to draw outlines in boxes (`BoxSource`); raises as `open`."""
+        engine = self._engine(1)
+
+        def fill(grey: np.ndarray, box: Sequence[float]) -> Placed:
+            try:
+                return outline_in_box(grey, box, engine.draw)
+            except ArchiveError as cause:
+                raise InputError(f"{self.path}: {cause}") from None
+
+        return fill
+
+    def _engine(self, processes: int) -> OnnxEngine:
+        try:
+            return OnnxEngine(read_archive(self.path), max(1, usable_cores() // processes))
+        except ArchiveError as cause:
+            raise InputError(str(cause)) from None
 
     def as_record(self) -> dict:
         """The file, its licence and how it is used; `model` is what a bias record is bound to."""

@@ -32,6 +32,7 @@ class Changes:
     restated: int = 0  # detected ones with another state
     accepted: int = 0  # whose score was too low to count, and that count now
     untouched: int = 0  # that count as they were detected
+    filled: int = 0  # added ones that a network drew in a box
 
     def __add__(self, other: Changes) -> Changes:
         return Changes(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))

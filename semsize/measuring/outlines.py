@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from semsize.exchange import (
 from semsize.measuring.inputs import ImageFile, InputError
 from semsize.structures import PredictionError, read_predictions
 from semsize.structures.files import file_sha256, read_json
-from semsize.structures.masks import CroppedMasks
+from semsize.structures.masks import CroppedMasks, Placed
 from semsize.structures.pixel_size import PixelSize
 
 
@@ -74,6 +74,10 @@ Find = Callable[[Frame], Outlines]
 """Finds the particles of a frame; `NoOutlinesError` where the source has none for it."""
 
 
+FillBox = Callable[[np.ndarray, Sequence[float]], Placed]
+"""Draws the particle in a box x1, y1, x2, y2 of grey levels (H, W); an empty crop where it sees none."""
+
+
 class OutlineSource(Protocol):
     """Where outlines come from; other processes get a pickle of it and open it."""
 
@@ -82,6 +86,14 @@ class OutlineSource(Protocol):
 
     def as_record(self) -> dict:
         """What it is, in JSON's terms, with the SHA-256 of its files."""
+
+
+@runtime_checkable
+class BoxSource(Protocol):
+    """A source of outlines that can also draw the one in a box; other sources lack the method."""
+
+    def open_boxes(self) -> FillBox:
+        """Make ready whatever is costly."""
 
 
 @dataclass(frozen=True)

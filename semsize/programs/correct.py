@@ -40,6 +40,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--from-labels", type=Path, metavar="DIR", help="label images of the images' names and folders")
     add("--from-rois", type=Path, metavar="DIR", help="ImageJ ROI sets of the images' names and folders")
     add = parser.add_argument_group("the page").add_argument
+    fills = "what draws the outline in a box: a shipped model (nc or free), or a .semsize file (default: nc)"
+    add("--model", metavar="NAME", help=fills)
     add("--port", type=int, default=8642, metavar="N", help="0 takes any free one (default: %(default)s)")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to serve at (default: %(default)s)")
     add("--allow-remote", action="store_true", help="serve at another address than this machine's own: see the docs")
@@ -68,6 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(options: argparse.Namespace, serve: Callable[..., None]) -> None:
+    from semsize.correcting.filling import BoxFiller
     from semsize.correcting.results import CorrectedResults
     from semsize.correcting.server import NOT_PROTECTED, bound_socket
     from semsize.correcting.session import Session
@@ -78,7 +81,7 @@ def _run(options: argparse.Namespace, serve: Callable[..., None]) -> None:
             Path(given) if Path(given).is_dir() else Path(given).parent for given in options.results
         ]
         _measure_first(options, *reader)
-    session = Session(CorrectedResults(folder, roots), options.person)
+    session = Session(CorrectedResults(folder, roots), options.person, BoxFiller.of_model(options.model))
     listener = bound_socket(options.host, options.port, allow_remote=options.allow_remote)
     if options.allow_remote:
         print(NOT_PROTECTED, file=sys.stderr)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from correcting_scenes import EllipseSource
 from measured_scenes import BrightSource, scene, write_zeiss
 
 from page_browser import Hand, entered, find_browser, served, started_browser, wait_for_file, wait_for_image, wait_until
+from semsize.correcting.filling import BoxFiller
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.session import Session
 from semsize.measuring import measure_images
@@ -31,7 +33,7 @@ def browser():
 
 @pytest.fixture
 def served_session(results):
-    session = Session(results)
+    session = Session(results, filler=BoxFiller(EllipseSource))
     with served(session) as address:
         session.address = address
         yield session
@@ -100,6 +102,20 @@ def test_polygon_freehand_and_ellipse_add_outlines(hand, results):
     added = on_disk(results).masks([7, 8, 9])
     assert added.areas.tolist() == pytest.approx([600, 500, np.pi * 15 * 10], rel=0.12)
     assert kinds(results) == ["add"] * 3
+
+
+def test_a_box_is_filled_by_the_network(hand, results):
+    hand.take("box")
+    hand.drag([(120, 60), (150, 90)])
+    assert hand.saved == "saved"
+    assert hand.selection == {7}
+    np.testing.assert_allclose(on_disk(results).masks([7]).boxes[0], [120, 60, 150, 90], atol=2)
+    line = json.loads(results.log_path(results.image(1)).read_text().splitlines()[1])
+    assert (line["kind"], line["source"][:16]) == ("add", "ellipses.semsize")
+    hand.act("undo")
+    assert sorted(on_disk(results).outlines) == [1, 2, 3, 4, 5, 6]
+    hand.drag([(120, 60), (120.5, 60.5)])
+    assert kinds(results) == ["add", "undo"]
 
 
 def test_split_by_a_line_and_merge(hand, results):

@@ -1,37 +1,49 @@
 """The correction page's server: each row of the attack table of docs/correct.md, and what a page is answered."""
 
+import dataclasses
 import doctest
 import json
 import os
 import re
 import socket
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from measured_scenes import scene
+from correcting_scenes import EllipseSource
+from measured_scenes import BrightSource, scene
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+import semsize.correcting.doubt
 import semsize.correcting.edits
 from semsize.correcting import CorrectionError
+from semsize.correcting.filling import MOST_WAITING, BoxFiller
 from semsize.correcting.guard import HEADERS, MOST_BODY_BYTES, MOST_WRONG_TOKENS, Keys
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.server import FILES, application, bound_socket, hosts_of
 from semsize.correcting.session import Session, doubts_of
+from semsize.correcting.source import changes_of
+from semsize.measuring.inputs import InputError
 
 PAGE = Path(semsize.correcting.edits.__file__).parent / "page"
 BASE = "http://127.0.0.1:8642"
 JSON = {"content-type": "application/json"}
 
 
+def nothing_installed():
+    raise InputError("the engine onnx cannot be loaded (No module named 'onnxruntime'), install it with pip")
+
+
 class Browser:
     """A client that has entered, as a browser at the page."""
 
-    def __init__(self, results, person=None):
-        self.session = Session(results, person)
+    def __init__(self, results, person=None, filler=None):
+        self.session = Session(results, person, filler)
         self.keys = Keys(8642)
         self.app = application(self.session, ["127.0.0.1:8642", "localhost:8642"], self.keys)
         self.client = TestClient(self.app, base_url=BASE, raise_server_exceptions=True)
@@ -439,6 +451,83 @@ def test_doubt_is_one_at_the_limit_of_the_score_and_the_share_of_an_overlap(resu
     assert [again[3], again[7]] == pytest.approx([share, share])
 
 
+def test_a_box_is_filled_by_a_network_that_is_loaded_once_and_named_in_the_log(results):
+    source = EllipseSource()
+    browser = Browser(results, filler=BoxFiller(lambda: source)).enter()
+    browser.open()
+    assert source.opened == 0
+    first = browser.edit({"kind": "box", "points": [[40, 60], [20, 90]]}).json()
+    second = browser.edit({"kind": "box", "points": [[120.5, 60], [150, 90]]}).json()
+    assert [row["id"] for row in (*first["outlines"], *second["outlines"])] == [7, 8]
+    assert source.opened == 1
+    image = results.image(1)
+    state = results.corrected(image)
+    assert state.masks([7]).boxes[0].tolist() == [20, 60, 40, 90]
+    assert state.masks([7]).areas[0] == pytest.approx(np.pi * 10 * 15, rel=0.03)
+    lines = log_lines(results)
+    assert [line["kind"] for line in lines[1:]] == ["add", "add"]
+    assert lines[1]["source"] == f"ellipses.semsize in a box, SHA-256 {'0' * 64}"
+    assert state.done[0].source == lines[1]["source"]
+    assert browser.post("/api/images/1/undo", {"page": "one"}).status_code == 200
+    assert browser.post("/api/images/1/redo", {"page": "one"}).status_code == 200
+    assert changes_of(results.detected(image), results.corrected(image), 0.5).filled == 2
+    browser.session.close()
+
+
+def test_a_box_is_in_the_file_s_rows_also_below_a_data_bar_at_the_top(results, monkeypatch):
+    source, detected = EllipseSource(), CorrectedResults.detected
+    monkeypatch.setattr(
+        CorrectedResults,
+        "detected",
+        lambda self, image: dataclasses.replace(detected(self, image), top=50, frame_rows=70),
+    )
+    browser = Browser(results, filler=BoxFiller(lambda: source)).enter()
+    browser.open()
+    assert browser.edit({"kind": "box", "points": [[20, 60], [40, 90]]}).status_code == 200
+    assert source.seen == [(70, 200)]
+    assert results.corrected(results.image(1)).masks([7]).boxes[0].tolist() == [20, 60, 40, 90]
+    browser.session.close()
+
+
+def test_attack_boxes_that_wait_are_bounded_and_others_are_answered_meanwhile(results):
+    source = EllipseSource(goes_on=threading.Event())
+    browser = Browser(results, filler=BoxFiller(lambda: source)).enter()
+    browser.open()
+    box = {"kind": "box", "points": [[20, 60], [40, 90]]}
+    with ThreadPoolExecutor(MOST_WAITING + 1) as pool:
+        asked = [pool.submit(browser.session.edit, 1, "one", box) for _ in range(MOST_WAITING + 1)]
+        refused = next(as_completed(asked))
+        assert "busy" in str(refused.exception())
+        assert browser.client.get("/api/images").status_code == 200
+        source.goes_on.set()
+    assert sum(answer.exception() is None for answer in asked) == MOST_WAITING
+    assert source.at_once == 1
+    browser.session.close()
+
+
+@pytest.mark.parametrize(
+    ("find", "box", "said"),
+    [
+        (lambda: BrightSource(), [[20, 60], [40, 90]], "draws no outline in a box"),
+        (nothing_installed, [[20, 60], [40, 90]], "no network fills boxes here: the engine onnx cannot be loaded"),
+        (lambda: EllipseSource(), [[500, 60], [540, 90]], "holds nothing of the image"),
+        (lambda: EllipseSource(), [[20, 60], [22, 90]], "4 px wide"),
+        (lambda: EllipseSource(), [[20, 60]], "two corners"),
+        (lambda: EllipseSource(), [[20, 60], [40, "x"]], "points x, y"),
+        (lambda: EllipseSource(sees=False), [[20, 60], [40, 90]], "sees no particle"),
+    ],
+)
+def test_a_box_that_cannot_be_filled_is_refused_in_one_line(results, find, box, said):
+    browser = Browser(results, filler=BoxFiller(find)).enter()
+    browser.open()
+    answer = browser.edit({"kind": "box", "points": box})
+    assert answer.status_code == 400
+    assert said in answer.json()["error"]
+    assert "\n" not in answer.json()["error"]
+    assert len(log_lines(results)) == 1
+    browser.session.close()
+
+
 def test_the_list_counts_what_is_doubtful_and_done(browser):
     rows = browser.client.get("/api/images").json()["images"]
     assert [(row["name"], row["outlines"], row["operations"]) for row in rows] == [("a.tif", 3, 0), ("sub/b.tif", 3, 0)]
@@ -450,3 +539,4 @@ def test_the_list_counts_what_is_doubtful_and_done(browser):
 
 def test_examples_run():
     assert doctest.testmod(semsize.correcting.edits).failed == 0
+    assert doctest.testmod(semsize.correcting.doubt).failed == 0

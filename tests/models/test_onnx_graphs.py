@@ -79,6 +79,22 @@ def test_boxes_scores_and_masks_are_torch_s(model, graphs, flips, size):
     assert (shared[filled] >= 0.98 * (areas[0] + areas[1] - shared)[filled]).all()
 
 
+@pytest.mark.parametrize("scale", [0.7, 2.0])
+def test_masks_in_given_boxes_are_torch_s(model, graphs, scale):
+    window = np.random.default_rng(1).uniform(0, 255, (75, 61)).astype(np.float32)
+    boxes = np.array([[5, 6, 40, 50], [20, 3, 60, 30]], np.float32)
+    expected = model.draw(window, boxes, scale)
+    found = OnnxEngine(ModelArchive(card([]), graphs), threads=1).draw(window, boxes, scale)
+    assert found.image_shape == expected.image_shape == window.shape
+    assert expected.areas.min() > 0
+    for number in range(2):
+        ours, theirs = (masks[[number]].union() > 0 for masks in (found, expected))
+        assert (ours & theirs).sum() >= 0.98 * (ours | theirs).sum()
+        reach = 0.5 * (boxes[number, 2:] - boxes[number, :2]) / 14 + 1  # half a cell and a pixel beyond the box
+        assert (expected.boxes[number, :2] >= boxes[number, :2] - reach).all()
+        assert (expected.boxes[number, 2:] <= boxes[number, 2:] + reach).all()
+
+
 def test_an_image_without_any_box_has_no_particle(graphs):
     settings = dataclasses.replace(card([]), proposals=ProposalSettings(200, 40, 0.7, 0.0, 1.0))
     (found,) = OnnxEngine(ModelArchive(settings, graphs), threads=1)([np.zeros((64, 64), np.float32)], 1.0)

@@ -24,6 +24,7 @@ from semsize.detecting.looking import Found, Looking, enlarged, look
 from semsize.structures.masks import CroppedMasks
 from tio2.models.cpu.roi_align import DenseRoIExtractor
 from tio2.models.heads import DetectorTest, RoITest, check_head_settings, settings_of
+from tio2.models.mask_head import paste_masks
 
 Precision = Literal["auto", "mixed", "float32", "bfloat16", "float16"]
 """What a config may say: `auto`, bfloat16 where it is fast, else float32; `mixed` (--amp), the same, but float16 on a
@@ -110,14 +111,7 @@ class DenseMaskRCNN(MaskRCNN):
 
     def find(self, windows: Sequence[np.ndarray], scale: float) -> list[Found]:
         """Find the particles of windows of one size, (H, W) float32 grey levels of 0-255, enlarged by a factor."""
-        images, samples = [], []
-        for window in windows:
-            grey = enlarged(window, scale)
-            factors = tuple(after / before for after, before in zip(grey.shape[::-1], window.shape[::-1], strict=True))
-            shapes = {"img_shape": grey.shape, "ori_shape": window.shape, "scale_factor": factors}
-            samples.append(DetDataSample(metainfo=shapes | {"img_path": f"a window of {window.shape} px"}))
-            images.append(torch.from_numpy(np.ascontiguousarray(grey, np.float32)).expand(3, -1, -1))
-        batch = self.data_preprocessor({"inputs": images, "data_samples": samples})
+        batch = self._batch_of(windows, scale)
         self.rpn_head.limit_reached = self.roi_head.limit_reached = ""
         with torch.inference_mode(), self._in_precision(batch["inputs"].device.type):
             results = [sample.pred_instances for sample in self._predict_view(batch["inputs"], batch["data_samples"])]
@@ -131,6 +125,29 @@ class DenseMaskRCNN(MaskRCNN):
             )
             for found, window in zip(results, windows, strict=True)
         ]
+
+    def draw(self, window: np.ndarray, boxes: np.ndarray, scale: float) -> CroppedMasks:
+        """Masks in boxes of a window, whoever drew them (`semsize.detecting.boxed.MaskBranch`)."""
+        batch = self._batch_of([window], scale)
+        (sample,), inputs = batch["data_samples"], batch["inputs"]
+        drawn = torch.from_numpy(boxes).to(inputs)
+        results = InstanceData(bboxes=drawn * drawn.new_tensor(sample.scale_factor * 2))
+        with torch.inference_mode(), self._in_precision(inputs.device.type):
+            logits = self.roi_head.mask_logits(self.extract_feat(inputs), [results])[:, 0]
+        threshold = settings_of(RoITest, self.roi_head.test_cfg).mask_thr_binary
+        rles, _ = paste_masks(logits, drawn, window.shape, threshold)
+        return CroppedMasks.from_rles(rles, window.shape)
+
+    def _batch_of(self, windows: Sequence[np.ndarray], scale: float) -> dict:
+        """The network's inputs, and samples that say how windows of one size were enlarged."""
+        images, samples = [], []
+        for window in windows:
+            grey = enlarged(window, scale)
+            factors = tuple(after / before for after, before in zip(grey.shape[::-1], window.shape[::-1], strict=True))
+            shapes = {"img_shape": grey.shape, "ori_shape": window.shape, "scale_factor": factors}
+            samples.append(DetDataSample(metainfo=shapes | {"img_path": f"a window of {window.shape} px"}))
+            images.append(torch.from_numpy(np.ascontiguousarray(grey, np.float32)).expand(3, -1, -1))
+        return self.data_preprocessor({"inputs": images, "data_samples": samples})
 
     def _predict_view(self, inputs: Tensor, samples: SampleList, rescale: bool = True) -> SampleList:
         """What `predict` returns, at the one scale of the inputs; with `test_cfg.flips` fused with mirror images."""

@@ -54,7 +54,15 @@ class Drag {
   }
 }
 
-class Select extends Drag {
+/** A rectangle from corner to corner. */
+class Rectangle extends Drag {
+  draw(context) {
+    if (!this.isLong) return;
+    context.strokeRect(this.start.x, this.start.y, this.end.x - this.start.x, this.end.y - this.start.y);
+  }
+}
+
+class Select extends Rectangle {
   up(point, { shift }) {
     const { start, end, isLong: isBox } = this.lift(point), { app } = this;
     if (!start) return;
@@ -71,10 +79,15 @@ class Select extends Drag {
     }
     app.select(ids);
   }
+}
 
-  draw(context) {
-    if (!this.isLong) return;
-    context.strokeRect(this.start.x, this.start.y, this.end.x - this.start.x, this.end.y - this.start.y);
+/** Asks the network for the outline of the particle in a box. */
+class Box extends Rectangle {
+  up(point) {
+    const { start, end, isLong } = this.lift(point), { app } = this;
+    if (!isLong) return;
+    app.say("the network draws the outline; the first time it is loaded, which takes seconds");
+    app.edit({ kind: "box", points: pairs([start, end]) });
   }
 }
 
@@ -303,6 +316,7 @@ export const TOOLS = {
   polygon: { key: "p", label: "polygon", make: (app) => new Polygon(app) },
   freehand: { key: "f", label: "freehand", make: (app) => new Freehand(app) },
   ellipse: { key: "e", label: "ellipse", make: (app) => new Ellipse(app) },
+  box: { key: "q", label: "box", make: (app) => new Box(app) },
   split: { key: "x", label: "split", make: (app) => new Split(app) },
   brush: { key: "b", label: "brush", make: (app) => new Brush(app) },
   scale: { key: "r", label: "scale bar", make: (app) => new ScaleBar(app) },
