@@ -21,6 +21,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 
 from semsize.cli import one_line_errors
+from semsize.metrology import equivalent_circular_diameter
 from semsize.sem import read_grey
 from semsize.structures import AnnotationError, read_annotations
 from semsize.structures.masks import CroppedMasks
@@ -77,7 +78,7 @@ def read_samples(annotations: Path, images: Path) -> list[Sample]:
         whole = np.array([p["state"] in FULLY_IMAGED for p in particles], dtype=bool)
         boxes = masks.boxes
         whole &= (boxes[:, :2] > 0).all(axis=1) & (boxes[:, 2:] < image.shape[::-1]).all(axis=1)
-        ecds = np.sqrt(4 * masks.areas[whole] / np.pi) * record["pixel_size_nm"]
+        ecds = equivalent_circular_diameter(masks.areas[whole]) * record["pixel_size_nm"]
         ratios = np.array([aspect_ratio(crop) for crop, _ in masks[whole]])
         samples.append(Sample(image, covered, ecds, ratios))
     return samples

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from semsize.measuring.tables import markdown_table
+from semsize.metrology import equivalent_circular_diameter
 from semsize.structures.masks import CroppedMasks
 from tio2.cli import quiet_imports
 
@@ -115,7 +116,7 @@ def rows_of(diameter: float, margin: float, phases: int) -> list[list[object]]:
     shapes = ellipses(diameter, margin, phases)
     rows, exact_spread = [], None
     for name, masks in all_masks(shapes).items():
-        errors = 100 * (2 * np.sqrt(masks.areas / np.pi) / diameter - 1)
+        errors = 100 * (equivalent_circular_diameter(masks.areas) / diameter - 1)
         spread = float(errors.std())
         exact_spread = exact_spread or spread
         values = (float(errors.mean()), spread, spread / exact_spread, *contour_deviations(shapes, masks))
