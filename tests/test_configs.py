@@ -1,6 +1,8 @@
 """Every config parses and builds; the two stages say what the paper says; configs of one recipe have the same steps."""
 
 import ast
+import copy
+import functools
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,19 @@ def _registered():
     import tio2.models  # noqa: F401
 
 
+@functools.cache
+def parsed(path):
+    """A config, read once; nobody changes it."""
+    return Config.fromfile(path)
+
+
+@functools.cache
+def built(path):
+    """A config's model, without the memory of its weights."""
+    with torch.device("meta"):
+        return MODELS.build(copy.deepcopy(parsed(path).model))
+
+
 def rates_by_epoch(config):
     """The learning rate of the first step of each epoch, schedules stepped as the Runner steps them."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.optim_wrapper.optimizer.lr)
@@ -98,8 +113,8 @@ def rates_by_epoch(config):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config_parses_builds_and_says_how_to_run_it(path):
-    config = Config.fromfile(path)
-    model = MODELS.build(config.model)
+    config = parsed(path)
+    model = built(path)
     assert sum(parameter.numel() for parameter in model.parameters()) > 1e6
     assert model.roi_head.mask_head.num_classes == model.roi_head.bbox_head.num_classes == 1
     assert config.train_dataloader.sampler.batch_size == config.train_dataloader.batch_size
@@ -109,7 +124,7 @@ def test_config_parses_builds_and_says_how_to_run_it(path):
 
 @pytest.mark.parametrize("path", VISIBILITY, ids=lambda path: path.stem)
 def test_a_visibility_config_parses_builds_and_says_how_to_run_it(path):
-    config = Config.fromfile(path)
+    config = parsed(path)
     assert sum(parameter.numel() for parameter in MODELS.build(config.model).parameters()) < 2e5
     assert config.train_dataloader.sampler.batch_size == config.train_dataloader.batch_size
     assert str(path.relative_to(ROOT)) in path.read_text(encoding="utf-8"), "the docstring gives the command"
@@ -126,18 +141,17 @@ def test_a_visibility_config_parses_builds_and_says_how_to_run_it(path):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_mask_target_is_what_the_mask_head_gives(path):
-    config = Config.fromfile(path)
-    head = MODELS.build(config.model.roi_head.mask_head)
+    config = parsed(path)
     size = config.model.roi_head.mask_roi_extractor.roi_layer.output_size
-    logits = head(torch.zeros(1, config.model.roi_head.mask_head.in_channels, size, size))
-    assert logits.shape[-1] == config.model.train_cfg.rcnn.mask_size
+    features = torch.zeros(1, config.model.roi_head.mask_head.in_channels, size, size, device="meta")
+    assert built(path).roi_head.mask_head(features).shape[-1] == config.model.train_cfg.rcnn.mask_size
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_configs_of_one_recipe_have_its_steps(path):
     claimed = [steps for steps, names in RECIPES.items() if path.stem in names]
     assert len(claimed) == 1, "a config belongs to one recipe: name it in RECIPES"
-    for dataset in data_sets(Config.fromfile(path).train_dataloader):
+    for dataset in data_sets(parsed(path).train_dataloader):
         first, second, *steps, clean, last = (step["type"] for step in dataset.pipeline)
         assert (first, second, clean, last) == (
             *("LoadSEMImage", "LoadParticleAnnotations", "FilterAnnotations", "PackDetInputs"),
@@ -151,9 +165,7 @@ def test_configs_of_one_recipe_have_its_steps(path):
 def test_the_paper_s_network_is_trained_as_the_light_one(stem, other):
     """All settings of the steps too, the window's size included."""
     paths = {path.stem: path for path in CONFIGS}
-    mine, its = (
-        [each.pipeline for each in data_sets(Config.fromfile(paths[name]).train_dataloader)] for name in (stem, other)
-    )
+    mine, its = ([each.pipeline for each in data_sets(parsed(paths[name]).train_dataloader)] for name in (stem, other))
     assert mine == its
 
 
@@ -183,21 +195,21 @@ def is_name(index: ast.expr) -> bool:
 
 @pytest.mark.parametrize(("path", "steps"), [(STAGE1, 29_316), (STAGE2, 24_430)])
 def test_stage_has_the_paper_s_steps(path, steps):
-    config = Config.fromfile(path)
+    config = parsed(path)
     assert config.train_dataloader.sampler.num_batches == 698
     assert config.train_cfg.max_epochs * config.train_dataloader.sampler.num_batches == steps
 
 
 @pytest.mark.parametrize("path", PAPER_RATES, ids=lambda path: path.stem)
 def test_learning_rate_falls_when_the_paper_says(path):
-    rates = rates_by_epoch(Config.fromfile(path))
+    rates = rates_by_epoch(parsed(path))
     for epoch, rate in PAPER_RATES[path].items():
         assert rates[epoch] == pytest.approx(rate, rel=1e-9), epoch
 
 
 @pytest.mark.parametrize(("path", "batch", "frozen"), [(STAGE1, 2, 4), (STAGE2, 1, -1)])
 def test_stage_values(path, batch, frozen):
-    config = Config.fromfile(path)
+    config = parsed(path)
     assert config.train_dataloader.batch_size == config.auto_scale_lr.base_batch_size == batch
     assert config.model.backbone.frozen_stages == frozen
     assert config.model.backbone.norm_eval
@@ -211,20 +223,20 @@ def test_stage_values(path, batch, frozen):
 
 
 def test_table1_is_the_paper_s_operating_point():
-    test_cfg = Config.fromfile(ROOT / "configs" / "tio2" / "mask_rcnn_stage2_table1.py").model.test_cfg
+    test_cfg = parsed(ROOT / "configs" / "tio2" / "mask_rcnn_stage2_table1.py").model.test_cfg
     assert (test_cfg.rcnn.score_thr, test_cfg.rcnn.nms.iou_threshold) == (0.5, 0.3)
     assert (test_cfg.rpn.max_per_img, test_cfg.rcnn.max_per_img) == (1000, 512)
 
 
 def test_default_keeps_low_scores_and_caps_nothing():
-    test_cfg = Config.fromfile(STAGE2).model.test_cfg
+    test_cfg = parsed(STAGE2).model.test_cfg
     assert (test_cfg.rcnn.score_thr, test_cfg.rcnn.nms.iou_threshold) == (0.05, 0.5)
     assert (test_cfg.rpn.max_per_img, test_cfg.rcnn.max_per_img) == (4000, -1)
 
 
 def test_clipping_and_decay_are_in_force():
     model = torch.nn.Linear(4, 1, bias=False)
-    wrapper = build_optim_wrapper(model, Config.fromfile(STAGE1).optim_wrapper)
+    wrapper = build_optim_wrapper(model, parsed(STAGE1).optim_wrapper)
     group = wrapper.optimizer.param_groups[0]
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (1e-3, 0.9, 1e-4)
 
