@@ -39,7 +39,6 @@ RECIPES = {  # steps between loading and FilterAnnotations, and the configs that
         *(
             "light_stage1",
             "light_stage2",
-            "own_data",
             "demo_stage1",
             "demo_stage2",
             "light_scratch",
@@ -54,7 +53,7 @@ RECIPES = {  # steps between loading and FilterAnnotations, and the configs that
     (*WINDOWS, "PhotoMetricDistortion"): {  # real images after rendered ones; light_base and its rows
         *("light_nc", "light_nc_flips", "light_base", "mask_rcnn_short_stage1", "mask_rcnn_short_stage2"),
         *("light_anchors_24", "light_anchors_coco", "light_box_nms_03", "light_focus", "light_frozen"),
-        *("light_mask28",),
+        *("light_mask28", "own_data"),
         *("light_no_clipping", "light_no_pretraining", "light_refined_masks", "light_simulated"),
         *("light_sampled_anchors_256", "light_sampled_anchors_1024"),
     },

@@ -157,7 +157,7 @@ def test_a_cap_that_would_bite_is_told():
 
 
 def test_the_tool_reads_limits_of_configs_and_draws(tmp_path, capsys):
-    limits = tool.read_limits("configs/tio2/own_data.py")
+    limits = tool.read_limits("configs/tio2/light_stage1.py")
     np.testing.assert_allclose(sorted(map(tuple, limits.anchors_px)), sorted(map(tuple, ANCHORS)))
     assert (limits.scale, limits.least_overlap, limits.instances, limits.proposals) == (1.5, 0.3, -1, 4000)
     assert tool.read_limits("configs/tio2/mask_rcnn_stage1.py").scale == 1.0

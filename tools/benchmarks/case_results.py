@@ -86,7 +86,7 @@ def _coco_cases(scene: Scene) -> Iterator[Check]:
         "train_dataloader.dataset.dataset.ann_file=in/instances_default.json "
         "train_dataloader.dataset.dataset.data_prefix.img=in/images/ val_dataloader.dataset.data_root= "
         "val_dataloader.dataset.ann_file=in/instances_default.json val_dataloader.dataset.data_prefix.img=in/images/ "
-        "val_evaluator.ann_file=in/instances_default.json model.backbone.pretrained=False "
+        "val_evaluator.ann_file=in/instances_default.json load_from=None "
         "train_cfg.max_epochs=1 train_dataloader.sampler.num_batches=2 train_dataloader.num_workers=0 "
         "train_dataloader.persistent_workers=False"
     )
