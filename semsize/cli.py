@@ -5,11 +5,13 @@ import importlib
 import io
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 
 USAGE = """semsize: particle sizes from SEM images, with their uncertainty
 
 semsize measure scans/*.tif --out results         measure images: table, size distribution, overlays, report
 semsize correct results                           correct outlines in the browser, to measure them again
+semsize learn results --out models/mine           a better model from corrected images (pip install 'tio2[train]')
 semsize convert coco instances.json --out data    annotations of another tool to this project's; also label_images,
                                                   labelme, via, imagej_rois
 semsize export train.json --format via --out via  this project's annotations to a tool's: via, labelme, imagej,
@@ -30,6 +32,12 @@ PROGRAMS = {  # words of the command line to module and function
     "convert imagej_rois": "semsize.programs.convert:imagej_rois",
 }
 
+GROUP = "semsize.programs"
+"""Entry points of programs of other packages, by the word of the command line: functions without arguments."""
+
+ELSEWHERE = {"learn": "install the package anew: pip install 'tio2[train]', or make setup"}
+"""Programs that others bring, and where they come from."""
+
 
 def main() -> None:
     """Run the program that the first words of the command line name."""
@@ -44,6 +52,12 @@ def main() -> None:
             sys.argv = [f"semsize {name}", *words[count:]]  # argparse and the record of a measurement name the program
             getattr(importlib.import_module(module), function)()
             return
+    for point in entry_points(group=GROUP, name=words[0]):
+        sys.argv = [f"semsize {words[0]}", *words[1:]]
+        point.load()()
+        return
+    if words[0] in ELSEWHERE:
+        sys.exit(f"error: semsize {words[0]} is not registered; {ELSEWHERE[words[0]]}")
     formats = ", ".join(name.removeprefix("convert ") for name in PROGRAMS if name.startswith("convert "))
     if words[0] == "convert":
         sys.exit(f"error: semsize convert takes one of {formats}; semsize --help shows examples")

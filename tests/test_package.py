@@ -1,5 +1,6 @@
 """What is installed: dependencies that the pinned environment satisfies, the command, a word where torch is missing."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -44,6 +45,14 @@ def test_the_engines_are_found_by_their_entry_points():
     installed = {point.name: point.value for point in entry_points(group=GROUP)}
     assert installed == PROJECT["entry-points"][GROUP], "run make setup"
     assert all(callable(point.load()) for point in entry_points(group=GROUP))
+
+
+@pytest.mark.parametrize(("name", "value"), PROJECT["entry-points"][cli.GROUP].items())
+def test_programs_that_other_packages_bring_are_functions_without_arguments(name, value):
+    module, _, function = value.partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+    assert f"semsize {name}" in cli.USAGE
+    assert name in cli.ELSEWHERE
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -143,7 +143,7 @@ class CorrectedResults:
         """
         if image.shape[0] * image.shape[1] > MOST_SHOWN_PX:
             raise CorrectionError(f"{image.file.name}: has too many pixels for the page; cut it and measure the parts")
-        path = self._picture(image)
+        path = self.picture_file(image)
         try:
             grey = self.record.settings.read(path).grey
             unchanged = file_sha256(path) == image.measured.sha256
@@ -153,7 +153,7 @@ class CorrectedResults:
             raise CorrectionError(f"{path}: changes while it is read; wait, and load the image anew")
         return np.rint(grey).astype(np.uint8)
 
-    def _picture(self, image: DetectedImage) -> Path:
+    def picture_file(self, image: DetectedImage) -> Path:
         """The image's file: where the record says, or under its name below one of the roots; only with its SHA-256."""
         name = image.file.name
         candidates = [image.file.path, *(root / name for root in self.roots)]
@@ -180,7 +180,7 @@ class CorrectedResults:
             corrections = self.corrected(image, result)
             counted = self.counted(corrections, result.scores)
             height, width = image.shape
-            of_image = {"height": height, "width": width, "pixel_size_nm": self._stated_nm(image)}
+            of_image = {"height": height, "width": width, "pixel_size_nm": self.stated_nm(image)}
             records.append(image_record(id=image.number, file_name=image.file.name, **of_image))
             particles += corrections.particle_records(counted, image_id=image.number, first_id=len(particles) + 1)
             operations += len(corrections.done)
@@ -193,7 +193,7 @@ class CorrectedResults:
             raise CorrectionError(f"{path}: cannot be written ({cause.strerror}); free space") from None
         return path
 
-    def _stated_nm(self, image: DetectedImage) -> float | None:
+    def stated_nm(self, image: DetectedImage) -> float | None:
         """Nanometres a pixel before any calibration, which a measurement of `corrections.json` applies again."""
         scale = self.scale(image)
         if scale is not None:

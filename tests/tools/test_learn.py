@@ -1,0 +1,149 @@
+"""From corrected images to a model that measures, by the program, on a small network."""
+
+import json
+import sys
+
+import pytest
+import tiny_network
+
+import tio2.engine.learning
+from semsize import cli
+from semsize.correcting.results import CorrectedResults
+from semsize.detecting import models
+from semsize.detecting.models import ShippedModel
+from semsize.measuring import Settings, measure
+from semsize.measuring.inputs import find_images
+from semsize.measuring.outlines import outlines_from_coco
+from semsize.programs import measure as measuring
+from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
+from tio2 import learning
+from tio2.learn import main
+
+TEST = {
+    "scales": [1.5],
+    "rpn": {"nms_pre": 100, "max_per_img": 30},
+    "rcnn": {"score_thr": 0.05, "max_per_img": 20, "mask_scores": True},
+}
+RECIPE = """
+_base_ = {base!r}
+window = dict(_base_.window, crop_size=(96, 96), ratio_range=(0.8, 1.2))
+train_dataloader = dict(
+    num_workers=0, persistent_workers=False,
+    dataset=dict(dataset=dict(pipeline=_base_.load + [window, _base_.flip] + _base_.pack)),
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Four rendered scenes of 96 px."""
+    folder = tmp_path_factory.mktemp("learn") / "scenes"
+    settings = RenderSettings(seed=0, shape=(96, 96), preset="agglomerated", particles=6)
+    render_dataset(DatasetPlan(settings, num=4, fractions=(1, 0, 0)), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(scenes):
+    """A measurement of them, each corrected."""
+    out = scenes.parent / "results"
+    files = find_images([scenes / "images" / "train"], out)
+    measure(files, out, outlines_from_coco(scenes / "annotations" / "train.json", files), Settings())
+    opened = CorrectedResults(out, [scenes])
+    for image in opened.images:
+        with opened.open_log(image, opened.detected(image)) as log:
+            log.apply(log.corrections.mark([1], is_particle=True))
+    return out
+
+
+@pytest.fixture
+def small(scenes, monkeypatch):
+    """A small network in place of the shipped one, and a recipe of small windows."""
+    folder = scenes.parent
+    config = tiny_network.write_config(folder / "small.py", precision="float32", test_cfg=TEST)
+    checkpoint = tiny_network.save(tiny_network.build(config), folder / "small.pth")
+    monkeypatch.setitem(models.SHIPPED, "free", ShippedModel(config, checkpoint, "for tests"))
+    recipe = folder / "recipe.py"
+    recipe.write_text(RECIPE.format(base=str(tio2.engine.learning.CONFIG)), encoding="utf-8")
+    monkeypatch.setattr(tio2.engine.learning, "CONFIG", recipe)
+    monkeypatch.setattr(tio2.engine.learning, "STEPS_PER_EPOCH", 2)
+    return folder
+
+
+@pytest.mark.usefixtures("small")
+def test_from_corrections_to_an_archive_that_measures_and_is_not_validated(scenes, results, tmp_path, capsys):
+    out, words = tmp_path / "mine", ["--images", str(scenes), "--scenes", str(scenes), "--steps", "2"]
+    with pytest.raises(SystemExit, match=r"Only 1 kept back: too few to tell models apart\. Nothing was written"):
+        main([str(results), "--out", str(out), *words])
+    assert not list(tmp_path.iterdir())
+    main([str(results), "--out", str(out), *words, "--yes"])
+    printed = capsys.readouterr().out
+    assert "learning from 3 images, 1 kept back" in printed
+    assert "AP50" in printed
+    names = {path.name for path in out.iterdir()}
+    assert names == {"mine.pth", "mine.py", "mine.semsize", "mine.md", "learning.json", "data"}
+    record = json.loads((out / "learning.json").read_text(encoding="utf-8"))
+    assert record["steps"] == 2
+    assert len(record["trained"]) == 3
+    assert "Not validated" in (out / "mine.md").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        measuring.main([
+            str(scenes / "images"), "--out", str(tmp_path / "measured"), "--model", str(out / "mine.semsize"),
+            "--pixel-size", "5nm",
+        ])  # fmt: skip
+    assert ended.value.code == 0
+    measured = json.loads((tmp_path / "measured" / "record.json").read_text(encoding="utf-8"))
+    assert measured["not_validated"] == ["this model has no bias record (tools/validate.py makes one)"]
+    assert measured["outlines"]["licence"] == "weights of your own, from free (for tests)"
+    with pytest.raises(SystemExit, match=r"error: .*exists and was not written by this program"):
+        main([str(results), "--out", str(scenes), *words])
+
+
+def test_a_comparison_asks_where_it_does_not_decide(small, scenes, monkeypatch):
+    detector = learning.Detector(learning.Config.fromfile(small / "small.py"), small / "small.pth")
+    judged = learning.judge(detector, scenes, "train")
+    assert len(judged.images) == 4
+    gain = learning.Gain.of(judged, judged)
+    assert gain.mean_ap_difference.difference == 0
+    assert 0 <= gain.ap50[0] == gain.ap50[1] <= 1
+    assert "D50" in gain.table()
+    many = learning.Judged(judged.images * 2, judged.outcomes * 2)
+    assert many.average_precision(learning.AP50) == pytest.approx(judged.average_precision(learning.AP50), abs=0.05)
+    from tio2 import learn
+
+    learn._ask(learning.Gain.of(many, many))  # eight images, no difference: it decides
+    for given, known in ((gain, "Only 4 kept back"), (None, "nothing is known")):
+        with pytest.raises(learn.LearningError, match=known):
+            learn._ask(given)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: "n")
+    with pytest.raises(learn.LearningError, match="not wanted; nothing was written"):
+        learn._ask(gain)
+    monkeypatch.setattr("builtins.input", lambda _: "y")
+    learn._ask(gain)
+
+
+def test_without_the_training_side_it_is_one_line(monkeypatch, results, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(
+        SystemExit, match=r"^error: learning needs onnx, which is not installed; pip install 'tio2\[train\]'$"
+    ):
+        main([str(results), "--out", str(tmp_path / "mine")])
+
+
+def test_semsize_learn_is_the_entry_point_that_the_training_side_brings(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["semsize", "learn", "results"])
+    monkeypatch.setattr(cli, "entry_points", lambda **_: [])
+    with pytest.raises(SystemExit, match="error: semsize learn is not registered"):
+        cli.main()
+    called = []
+
+    class Point:
+        def load(self):
+            return lambda: called.append(list(sys.argv))
+
+    monkeypatch.setattr(
+        cli, "entry_points", lambda group, name: [Point()] if (group, name) == (cli.GROUP, "learn") else []
+    )
+    cli.main()
+    assert called == [["semsize learn", "results"]]

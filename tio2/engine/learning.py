@@ -1,0 +1,168 @@
+"""A shipped model trained on a few images for a stated time: its config, and the hook that ends it in time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmdet.registry import HOOKS
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from tqdm import tqdm
+
+from semsize.detecting.joining import COMFORTABLE_PX
+from semsize.detecting.models import ROOT, ShippedModel
+from semsize.structures import read_annotations
+from tio2.engine.checkpoints import checkpoint_name
+from tio2.engine.config import ConfigError
+from tio2.engine.resumption import WHOLE_FILES, position_meta
+
+CONFIG = ROOT / "configs" / "tio2" / "own_data.py"
+STEPS_PER_EPOCH = 10
+MOST_EPOCHS = 100_000
+WARM_UP = 0.05
+"""Share of a training in which the learning rate rises."""
+
+OWN_SHARE = 2 / 3
+"""Share of the samples that show own images; the others show rendered scenes, so that nothing is forgotten."""
+
+SIZES_SEEN = (0.4, 2.0)
+"""Between which parts of the comfortable size the median particle is enlarged, at random."""
+
+ENLARGED = (0.1, 4.0)
+"""Least and most of an enlargement."""
+
+
+def rate_factor(share: float) -> float:
+    """What the learning rate is multiplied by when a share of a training, 0 to 1, is done: a rise, then a cosine.
+
+    >>> [round(rate_factor(share), 3) for share in (0.0, 0.025, 0.5, 1.0)]
+    [0.01, 0.499, 0.5, 0.0]
+    """
+    rise = min(1.0, max(0.01, share / WARM_UP))
+    return rise * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+@HOOKS.register_module()
+class TimedTrainingHook(Hook):
+    """Ends a training after some minutes, or steps, at the end of an epoch; its learning rate falls to zero by then.
+
+    Steps in place of minutes give the same weights from the same seed. The only checkpoint is written at the end.
+    """
+
+    priority = "LOWEST"
+
+    def __init__(self, minutes: float | None = None, steps: int | None = None):
+        """One of the two; ValueError otherwise."""
+        if (minutes is None) == (steps is None) or not (minutes or steps or 0) > 0:
+            raise ValueError("a training takes some minutes or some steps, one of them, above 0")
+        self.minutes, self.steps = minutes, steps
+
+    def before_train(self, runner: Runner) -> None:
+        """Begin to count."""
+        self._began = time.monotonic()
+        self._rates = [group["lr"] for group in runner.optim_wrapper.param_groups]
+        self._bar = tqdm(total=100, desc="learning", unit="%", disable=None)
+
+    def before_train_iter(self, runner: Runner, batch_idx, data_batch=None) -> None:  # noqa: ARG002
+        """Set the learning rate."""
+        factor = rate_factor(self._share(runner.iter))
+        for group, rate in zip(runner.optim_wrapper.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """End the training if its time is over."""
+        share = self._share(runner.iter)
+        self._bar.update(math.floor(100 * min(share, 1.0)) - self._bar.n)
+        if share >= 1:
+            runner.train_loop.stop_training = True
+
+    def after_train(self, runner: Runner) -> None:
+        """Write the checkpoint."""
+        self._bar.close()
+        meta = position_meta(runner, epoch=runner.epoch, iter=runner.iter)
+        options = {"meta": meta, "save_param_scheduler": False, "backend_args": dict(WHOLE_FILES)}
+        runner.save_checkpoint(runner.work_dir, checkpoint_name(runner.epoch), **options)
+
+    def _share(self, steps_done: int) -> float:
+        if self.steps is not None:
+            return steps_done / self.steps
+        return (time.monotonic() - self._began) / (60 * self.minutes)
+
+
+def learning_config(
+    data: Path,
+    scenes: Path,
+    run: Path,
+    start: ShippedModel,
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+) -> Config:
+    """The config of a training that starts from a shipped model.
+
+    Args:
+        data: a converted data set; its `train` is trained on.
+        scenes: rendered scenes, a data set as the renderer writes it; their `train` is mixed in.
+        run: folder of the run.
+        start: the model; network and way of looking at images are its own.
+        minutes: how long it takes; None: `steps`.
+        steps: how many it takes.
+        seed: of the training.
+
+    Raises:
+        ConfigError: a file is missing, or there is no particle to train on.
+    """
+    for file in (start.config, CONFIG):
+        if not file.is_file():
+            raise ConfigError(f"{file} does not exist; install the package anew, or work in its repository")
+    config = Config.fromfile(CONFIG)
+    config.model = Config.fromfile(start.config).model
+    config.load_from, config.work_dir, config.launcher = str(start.checkpoint), str(run), "none"
+    usual = config.train_dataloader.dataset.dataset
+    mixed = _mixed(_of_folder(usual, data), _of_folder(usual, scenes))
+    config.train_dataloader.dataset.dataset = {"type": "ConcatDataset", "datasets": mixed}
+    limit = {"type": "TimedTrainingHook", "minutes": minutes, "steps": steps}
+    config.custom_hooks = [*(hook for hook in config.custom_hooks if hook["type"] != "ProgressBarHook"), limit]
+    config.default_hooks.checkpoint = None
+    config.param_scheduler, config.randomness = None, {"seed": seed}
+    config.train_cfg = {"type": config.train_cfg.type, "max_epochs": MOST_EPOCHS, "val_begin": MOST_EPOCHS + 1}
+    config.train_dataloader.sampler.num_batches = STEPS_PER_EPOCH
+    config.val_dataloader = config.val_evaluator = config.val_cfg = None
+    return config
+
+
+def _mixed(own: dict, rendered: dict) -> list[dict]:
+    """The two sets, own images repeated until their share is `OWN_SHARE`, or rendered ones."""
+    counts = [len(read_annotations(Path(each["data_root"]) / each["ann_file"])["images"]) for each in (own, rendered)]
+    ratio = OWN_SHARE / (1 - OWN_SHARE) * counts[1] / counts[0]
+    return [own] * max(1, round(ratio)) + [rendered] * max(1, round(1 / ratio))
+
+
+def _of_folder(settings: dict, folder: Path) -> dict:
+    """The settings of the data set in a folder, enlarged as its particles want it."""
+    annotations = read_annotations(folder / settings["ann_file"])["annotations"]
+    sizes_px = [math.sqrt(each["area"]) for each in annotations if not each["iscrowd"]]
+    if not sizes_px:
+        raise ConfigError(f"{folder}: not one particle to train on; correct other images")
+    steps = [
+        {**step, "ratio_range": enlargements(sizes_px)} if step["type"] == "RandomScaledCrop" else step
+        for step in settings["pipeline"]
+    ]
+    return {**settings, "data_root": f"{folder}/", "pipeline": steps}
+
+
+def enlargements(sizes_px: Sequence[float]) -> tuple[float, float]:
+    """The range of enlargements that show particles, square roots of areas in px, in sizes that a network knows.
+
+    >>> enlargements([60.0])
+    (0.4, 2.0)
+    """
+    natural = COMFORTABLE_PX / float(np.median(sizes_px))
+    low, high = (float(np.clip(part * natural, *ENLARGED)) for part in SIZES_SEEN)
+    return low, high
