@@ -1,0 +1,213 @@
+r"""What a model learns from few corrected images: its precision and the error of D50 with 0, 1, 2, 4 and 8 of them.
+
+python tools/benchmarks/learning_curve.py spheres --minutes 20 --out work_dirs/learning/spheres
+python tools/benchmarks/learning_curve.py data/emps --minutes 20 --judged 24 --out work_dirs/learning/emps
+python tools/benchmarks/learning_curve.py data/emps --orders random doubt --seeds 5 --out work_dirs/learning/orders
+
+SET is a converted data set: images of `train` are taken for corrected ones, with the outlines of the truth, and those
+of `val` are judged; `spheres` renders spheres of 120 px. Each seed draws a pool of images, of which the first 1, 2, …
+in each order are learned from, as tools/learn.py does. With two orders the area under each one's curve of mAP, over
+the logarithm of 1 + images, is compared seed by seed. Begun again it goes on where it stopped.
+"""
+
+import argparse
+import json
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from semsize.cli import one_line_errors
+from semsize.correcting.doubt import order_to_correct, outline_doubts
+from semsize.detecting.models import SHIPPED
+from semsize.measuring.tables import markdown_table
+from semsize.metrology.intervals import t_interval
+from semsize.metrology.matching import OPERATING_SCORE
+from semsize.sem import SEMReadError, read_grey
+from semsize.structures import AnnotationError, read_annotations, write_annotations
+from semsize.structures.files import in_json, read_json, write_json
+from semsize.structures.parts import usable_cores
+from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
+from tio2.cli import quiet_imports
+
+if TYPE_CHECKING:
+    from tio2.inference import Detector
+
+SPHERES = DatasetPlan(
+    RenderSettings(seed=120, shape=(704, 1024), preset="spheres", pixel_size_nm=203 / 120), 24, (2 / 3, 1 / 3, 0.0)
+)
+"""Spheres of a median of 203 nm."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One training, judged."""
+
+    order: str
+    seed: int
+    images: int  # that it learned from
+    minutes: float  # of the training, loading included
+    ap50: float
+    mean_ap: float
+    d50_error_percent: float
+
+    def is_of(self, order: str, seed: int, images: int) -> bool:
+        """Whether it is the one of an order, seed and number of images; without an image the orders are one."""
+        return (self.seed, self.images) == (seed, images) and (not images or self.order == order)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("set", metavar="SET", help="spheres, or folder of a converted data set")
+    add("--out", type=Path, required=True, metavar="DIR", help="curve.json and what it needs")
+    add("--counts", type=int, nargs="+", default=[0, 1, 2, 4, 8], metavar="K", help="images (default: 0 1 2 4 8)")
+    add("--minutes", type=float, default=20.0, help="of each training (default: %(default)g)")
+    add("--orders", nargs="+", choices=["random", "doubt"], default=["random"], help="default: random")
+    add("--seeds", type=int, default=1, metavar="N", help="pools and trainings (default: %(default)s)")
+    add("--pool", type=int, default=32, metavar="N", help="images that each seed draws (default: %(default)s)")
+    add("--judged", type=int, default=8, metavar="N", help="images of val that are judged (default: %(default)s)")
+    add("--model", choices=list(SHIPPED), default="free", help="to start from (default: %(default)s)")
+    return parser.parse_args()
+
+
+def part_of(data: Path, split: str, names: Sequence[str], folder: Path) -> None:
+    """Put some images of a split of a data set, with their annotations, into the same split of another one."""
+    truth = read_annotations(data / "annotations" / f"{split}.json")
+    images = [image for image in truth["images"] if image["file_name"] in names]
+    ids = {image["id"] for image in images}
+    annotations = [each for each in truth["annotations"] if each["image_id"] in ids]
+    target = folder / "images" / split
+    target.mkdir(parents=True)
+    for image in images:
+        shutil.copyfile(data / "images" / split / image["file_name"], target / image["file_name"])
+    write_annotations(folder / "annotations" / f"{split}.json", truth | {"images": images, "annotations": annotations})
+
+
+def names_of(data: Path, split: str) -> list[str]:
+    """Names of the images of a split."""
+    return [image["file_name"] for image in read_annotations(data / "annotations" / f"{split}.json")["images"]]
+
+
+def pool_of(data: Path, seed: int, size: int, orders: Sequence[str], detector: "Detector") -> dict[str, list[str]]:
+    """Order to the names of a seed's images in it; the random order is the one in which they were drawn."""
+    drawn = np.random.default_rng(seed).permutation(names_of(data, "train"))[:size].tolist()
+    pools = {"random": drawn}
+    if "doubt" in orders:
+        found = [detector(read_grey(data / "images" / "train" / name)) for name in drawn]
+        doubts = [outline_doubts(each.masks, each.scores, OPERATING_SCORE) for each in found]
+        pools["doubt"] = [drawn[number] for number in order_to_correct(doubts)]
+    return {order: pools[order] for order in orders}
+
+
+def area(points: Sequence[Point]) -> float:
+    """Mean mAP over the logarithm of 1 + images, by the trapezium rule.
+
+    >>> flat = [Point("random", 0, images, 1.0, 0.0, 0.5, 0.0) for images in (0, 1, 8)]
+    >>> area(flat)
+    0.5
+    """
+    ordered = sorted(points, key=lambda point: point.images)
+    x = np.log1p([point.images for point in ordered])
+    return float(np.trapezoid([point.mean_ap for point in ordered], x) / (x[-1] - x[0]))
+
+
+def measured(options: argparse.Namespace, data: Path, known: list[Point]) -> Iterator[Point]:
+    """Train and judge what `known` lacks, one training after the other."""
+    with quiet_imports():
+        from mmengine.config import Config
+
+        from tio2 import learning
+        from tio2.inference import Detector
+    start, judged = SHIPPED[options.model], options.out / "judged"
+    config = Config.fromfile(start.config)
+    if not judged.is_dir():
+        names = np.random.default_rng(0).permutation(names_of(data, "val"))[: options.judged].tolist()
+        part_of(data, "val", names, judged)
+    scenes = learning.rendered_scenes(options.out / "scenes")
+    detector = Detector(config, start.checkpoint)
+    for seed in range(options.seeds):
+        pools = pool_of(data, seed, options.pool, options.orders, detector)
+        for order, names in pools.items():
+            for count in options.counts:
+                if any(point.is_of(order, seed, count) for point in known):
+                    continue
+                began, limit = time.monotonic(), {"minutes": options.minutes, "seed": seed}
+                with tempfile.TemporaryDirectory() as made:
+                    weights = start.checkpoint
+                    if count:
+                        part_of(data, "train", names[:count], Path(made) / "data")
+                        weights = learning.train(Path(made) / "data", scenes, Path(made) / "run", start, **limit)
+                    minutes = (time.monotonic() - began) / 60
+                    found = learning.judge(Detector(config, weights), judged)
+                precisions = (found.average_precision(part) for part in (learning.AP50, learning.MAP))
+                point = Point(order, seed, count, minutes if count else 0.0, *precisions, found.d50_error_percent)
+                known.append(point)
+                yield point
+
+
+def curve_table(points: Sequence[Point], orders: Sequence[str], counts: Sequence[int]) -> str:
+    """A row for each order and number of images, averaged over seeds."""
+    rows = []
+    for order in orders:
+        for count in counts:
+            of_row = [point for point in points if point.images == count and (not count or point.order == order)]
+            names = ("minutes", "ap50", "mean_ap", "d50_error_percent")
+            if of_row:
+                values = [float(np.mean([getattr(point, name) for point in of_row])) for name in names]
+                rows.append([order, count, len(of_row), *values])
+    return markdown_table(["order", "images", "seeds", "minutes", "AP50", "mAP", "error of D50, %"], rows)
+
+
+def order_difference(points: Sequence[Point], seeds: int, counts: Sequence[int]) -> str:
+    """Area under the curve of the order by doubt less that of the random one, with its interval over seeds."""
+    areas = [
+        [
+            area([point for count in counts for point in points if point.is_of(order, seed, count)])
+            for seed in range(seeds)
+        ]
+        for order in ("doubt", "random")
+    ]
+    return str(t_interval(np.subtract(*areas)))
+
+
+def main() -> None:
+    """Train, judge, write, print."""
+    options = parse_arguments()
+    if not options.counts or min(options.counts) < 0 or options.seeds < 1 or max(options.counts) > options.pool:
+        raise SystemExit("error: --counts are 0 or more and at most --pool, --seeds 1 or more")
+    with quiet_imports():
+        from tio2.engine import launch
+    with one_line_errors(AnnotationError, SEMReadError, OSError, *launch.PEOPLE_ERRORS):
+        data = Path(options.set)
+        if options.set == "spheres":
+            data = options.out / "spheres"
+            render_dataset(SPHERES, data, usable_cores())
+        settings = {name: getattr(options, name) for name in ("set", "minutes", "pool", "judged", "model")}
+        file = options.out / "curve.json"
+        before = read_json(file, OSError) if file.is_file() else {"settings": settings, "points": []}
+        if before["settings"] != settings:
+            raise SystemExit(f"error: {file} holds a curve of {json.dumps(before['settings'])}; name another --out")
+        points = [
+            Point(**{name: math.nan if value is None else value for name, value in each.items()})
+            for each in before["points"]
+        ]
+        for point in measured(options, data, points):
+            print(json.dumps(asdict(point)), flush=True)
+            write_json(file, in_json({"settings": settings, "points": points}), indent=1)
+    print(curve_table(points, options.orders, options.counts))
+    if set(options.orders) == {"random", "doubt"} and options.seeds > 1:
+        print(f"area under the curve, doubt less random: {order_difference(points, options.seeds, options.counts)}")
+    if any(math.isnan(point.mean_ap) for point in points):
+        print("WARNING: the images judged hold not one particle")
+
+
+if __name__ == "__main__":
+    main()
