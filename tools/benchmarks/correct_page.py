@@ -1,6 +1,7 @@
 """Times the correction page in a Chromium that draws in software: redraws with thousands of outlines, and changes.
 
 python tools/benchmarks/correct_page.py --outlines 5000 --size 2048 1536
+python tools/benchmarks/correct_page.py --rendered docs/figures/correct.png     # only a picture of the page at work
 
 Prints the median and the 95th percentile of a redraw at three enlargements, of a selection of one outline, and of a
 change from the key to "saved". The browser is $BROWSER or the first Chromium that is installed.
@@ -9,9 +10,13 @@ change from the key to "saved". The browser is $BROWSER or the first Chromium th
 import argparse
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 REDRAW = """([zoom, repeats]) => {
     const { view } = correction, times = [];
@@ -55,7 +60,39 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, nargs=2, default=(2048, 1536), metavar=("W", "H"))
     parser.add_argument("--repeats", type=int, default=40)
     parser.add_argument("--screenshot", type=Path, metavar="PNG", help="of the page with all outlines")
+    parser.add_argument(
+        "--rendered", type=Path, metavar="PNG", help="draw the page with a rendered scene, time nothing"
+    )
     return parser.parse_args()
+
+
+def rendered_scene(folder: Path) -> Path:
+    """A rendered image with its true outlines and states; the folder of both."""
+    from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
+
+    settings = RenderSettings(seed=32, shape=(352, 512), preset="agglomerated", particles=60)
+    render_dataset(DatasetPlan(settings, num=1, fractions=(1.0, 0.0, 0.0)), folder)
+    return folder
+
+
+def draw_page(browser: "Browser", folder: Path, picture: Path) -> None:
+    """The page with a rendered scene, an outline selected, in a small window."""
+    from page_browser import entered, served
+    from semsize.correcting.results import CorrectedResults
+    from semsize.correcting.session import Session
+    from semsize.measuring import Settings, measure
+    from semsize.measuring.inputs import find_images
+    from semsize.measuring.outlines import outlines_from_coco
+
+    files = find_images([rendered_scene(folder) / "images"], folder / "out")
+    measure(files, folder / "out", outlines_from_coco(folder / "annotations" / "train.json", files), Settings())
+    with served(Session(CorrectedResults(folder / "out", [folder]))) as address:
+        page = entered(browser, address)
+        page.set_viewport_size({"width": 1000, "height": 640})
+        page.evaluate("correction.view.fit(); correction.select([7])")
+        page.wait_for_timeout(500)
+        picture.write_bytes(page.screenshot())
+    print(f"written: {picture}")
 
 
 def packed_disks(folder: Path, count: int, size: tuple[int, int]) -> Path:
@@ -84,6 +121,9 @@ def main() -> None:
 
     options = parse_arguments()
     with tempfile.TemporaryDirectory() as made, started_browser() as browser:
+        if options.rendered:
+            draw_page(browser, Path(made), options.rendered)
+            return
         folder = packed_disks(Path(made), options.outlines, tuple(options.size))
         files = find_images([folder / "scans"], folder / "out")
         measure(files, folder / "out", outlines_from_labels(folder / "labels", files), Settings())
