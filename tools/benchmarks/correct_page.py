@@ -8,12 +8,14 @@ change from the key to "saved". The browser is $BROWSER or the first Chromium th
 """
 
 import argparse
+import io
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from PIL import Image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -89,9 +91,11 @@ def draw_page(browser: "Browser", folder: Path, picture: Path) -> None:
     with served(Session(CorrectedResults(folder / "out", [folder]))) as address:
         page = entered(browser, address)
         page.set_viewport_size({"width": 1000, "height": 640})
+        page.wait_for_timeout(1000)  # until the canvas has its new size
         page.evaluate("correction.view.fit(); correction.select([7])")
-        page.wait_for_timeout(500)
-        picture.write_bytes(page.screenshot())
+        page.wait_for_timeout(1000)
+        shown = Image.open(io.BytesIO(page.screenshot()))
+    shown.quantize(64).save(picture, optimize=True)
     print(f"written: {picture}")
 
 
