@@ -12,8 +12,8 @@ lint: setup  ## ruff: style, docstrings, imports
 test: lint  ## lint, then the test suite, a module a process at a time, up to four side by side
 	@OMP_NUM_THREADS=1 $(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-demo: setup  ## measure rendered scenes with the shipped model, then train on some: minutes; IMAGES=folder measures yours
-	@PYTHON=$(python) IMAGES="$(IMAGES)" tools/demo.sh
+demo:  ## measure rendered scenes with the shipped model, then set up and train on some; IMAGES=folder measures yours, and ends
+	@IMAGES="$(IMAGES)" tools/demo.sh
 
 bench: setup  ## time and memory of dense images beside MMDetection's own: minutes
 	@$(python) tools/benchmarks/dense.py --figure docs/figures/dense_time.png

@@ -1,27 +1,43 @@
 #!/usr/bin/env bash
-# What `make demo` runs. PYTHON names the interpreter.
+# What `make demo` runs: first a report, for which nothing is compiled; then the set-up and a training. PYTHON names the interpreter.
 #
-# With IMAGES: measures these images with the shipped model. Without: measures rendered scenes with it, then trains both stages on
-# rendered scenes for some minutes, tests, and draws.
+# With IMAGES: measures these images with the shipped model, and ends. Without: measures rendered scenes with it, then trains both
+# stages on rendered scenes for some minutes, tests, and draws.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=${PYTHON:-.venv/bin/python}
+began=$SECONDS report=work_dirs/demo_measure archive=checkpoints/light_nc.semsize
 
 say() { printf '\ndemo: %s\n' "$*"; }
-began=$SECONDS
+
+if [ -f "$archive" ]; then
+    environment=work_dirs/demo_environment
+    say "1/6 pip install . into $environment: the instrument, without torch and without a compiler"
+    python=${PYTHON:-$(command -v python3.11 || command -v python3 || true)}
+    [ -n "$python" ] || { echo "demo: no Python found; install Python 3.11 to 3.13, or name one: PYTHON=/path/to/python make demo" >&2; exit 1; }
+    [ -x "$environment/bin/python" ] || "$python" -m venv "$environment"
+    "$environment/bin/python" -m pip install -q --disable-pip-version-check .
+else
+    environment=.venv
+    say "1/6 make setup first, to measure on torch: $archive is not here (tools/archive_model.sh nc makes it)"
+    tools/setup.sh
+fi
 if [ -n "${IMAGES:-}" ]; then
-    "$python" tools/measure.py "$IMAGES" --out work_dirs/demo_measure
+    "$environment/bin/semsize" measure "$IMAGES" --out "$report"
     exit
 fi
-say "1/5 rendering scenes into data/demo, and as a microscope's files into data/demo-scans"
+say "2/6 rendering four scenes as a microscope's files into data/demo-scans, and measuring them"
+"$environment/bin/semsize" render --num 4 --size 640 480 --preset agglomerated --fractions 0 0 1 --seed 7 --format tif --data-bar --jobs 2 --out data/demo-scans
+"$environment/bin/semsize" measure data/demo-scans/images/test --out "$report" --calibration-uncertainty 0.8%
+say "the report of four images is there after $((SECONDS - began)) s: $PWD/$report/report.html"
+
+say "3/6 setting up what trains (make setup), and rendering scenes into data/demo"
+tools/setup.sh
+python=.venv/bin/python
 "$python" tools/render_dataset.py --num 30 --size 512 352 --preset agglomerated --fractions 0.7 0.1 0.2 --seed 0 --jobs 2 --out data/demo
-"$python" tools/render_dataset.py --num 4 --size 640 480 --preset agglomerated --fractions 0 0 1 --seed 7 --format tif --data-bar --jobs 2 --out data/demo-scans
-say "2/5 measuring data/demo-scans with the shipped model"
-"$python" tools/measure.py data/demo-scans/images/test --out work_dirs/demo_measure --calibration-uncertainty 0.8%
-say "3/5 training stage 1 (frozen backbone)"
+say "4/6 training stage 1 (frozen backbone)"
 "$python" tools/train.py configs/demo/demo_stage1.py
-say "4/5 training stage 2 (everything)"
+say "5/6 training stage 2 (everything)"
 "$python" tools/train.py configs/demo/demo_stage2.py
-say "5/5 testing"
+say "6/6 testing"
 "$python" tools/test.py configs/demo/demo_stage2.py --split test --show-dir work_dirs/demo_stage2/test/overlays
-say "done in $(((SECONDS - began) / 60)) min; open work_dirs/demo_measure/report.html and work_dirs/demo_stage2/test/overlays/*.png"
+say "done in $(((SECONDS - began) / 60)) min; open $report/report.html and work_dirs/demo_stage2/test/overlays/*.png"
