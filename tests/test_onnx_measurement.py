@@ -7,14 +7,17 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import tiny_network
 from mmengine.config import Config
 
-from semsize.detecting.archive import write_archive
+from semsize.detecting.archive import read_archive, write_archive
+from semsize.detecting.looking import look
 from semsize.detecting.models import SHIPPED, ShippedModel
 from semsize.measuring.archived_model import ArchivedModel
 from semsize.measuring.detectors import find_detector
@@ -23,11 +26,14 @@ from semsize.measuring.overlays import write_png
 from semsize.metrology import BiasRecord, ModelUse
 from semsize.metrology.bias_record import CoveredRanges, write_bias_records
 from semsize.programs.measure import main
+from semsize.sem import read_grey
 from semsize.structures import read_predictions
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.overlap import overlaps
 from semsize.synthesis.rendering import RenderSettings, render_image
 from tio2.exporting import archive_of
+from tio2.models.onnx_graphs import halved
+from tio2.quantising import QUANTISED, RecordingEngine, quantised, widened
 
 ROOT = Path(__file__).parents[1]
 SHAPE = (96, 128)
@@ -107,6 +113,30 @@ def test_scales_tiles_and_diameter_are_part_of_the_use(network, tmp_path):
 def test_the_archive_s_bias_record_is_that_of_its_checkpoint_and_says_what_differs(network, tmp_path):
     record, _, _ = measured(network, tmp_path / "out", "--model", network / "small.semsize")
     assert record["not_validated"] == ["this model has no bias record (tools/validate.py makes one)"]
+
+
+def test_an_archive_in_int8_finds_nearly_the_same_and_says_so(network, tmp_path, capsys):
+    scene, archive = read_grey(network / "scans" / "scene.png"), read_archive(network / "small.semsize")
+    fast = quantised(archive, [scene])
+    assert fast.card == replace(archive.card, precision="int8")
+    engines = [RecordingEngine(each) for each in (archive, fast)]
+    for engine in engines:
+        look(scene, engine, engine.looking)
+    for graph in QUANTISED:
+        models = [onnx.load_from_string(each.graphs[graph]) for each in (archive, fast)]
+        quantisers = [sum(node.op_type == "QuantizeLinear" for node in model.graph.node) for model in models]
+        assert quantisers[0] == 0 < quantisers[1]
+        again = halved(widened(onnx.load_from_string(archive.graphs[graph])))
+        assert {each.name: each for each in again.graph.initializer} == {
+            each.name: each for each in models[0].graph.initializer
+        }
+        here, there = [engine._run(graph, **engines[0].inputs[graph][0])[-1] for engine in engines]
+        assert 0 < np.std(here - there) < 0.1 * np.std(here)
+    write_archive(tmp_path / "fast.semsize", fast)
+    record, table, _ = measured(network, tmp_path / "out", "--model", tmp_path / "fast.semsize")
+    assert "computed by onnx in int8" in capsys.readouterr().out
+    assert record["outlines"]["model"]["precision"] == "int8"
+    assert table
 
 
 def test_a_model_that_ships_is_computed_by_its_archive_once_a_record_holds_for_that(network, tmp_path, monkeypatch):

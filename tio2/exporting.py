@@ -47,6 +47,7 @@ def _card(detector: Detector, config: Config, checkpoint: Path, licence: str) ->
         licence=licence,
         weights_sha256=file_sha256(checkpoint),
         config_sha256=resolved_sha256(config),
+        precision="float32",
         settings=detection_settings(config),
         bias_records={"records": []} if bias_file is None else read_json(bias_file, ConfigError),
         scales=None if test.scales == "auto" else tuple(map(float, test.scales)),

@@ -4,6 +4,7 @@
 #   tools/archive_model.sh free    # leaves checkpoints/light_free.semsize, its .sha256, a line in light_free.md,
 #   tools/archive_model.sh nc      # and a record for ONNX Runtime in light_free.bias.json
 #
+# INT8=FOLDER: convolutions in 8-bit integers, calibrated on this folder's images (only if tools/benchmarks/engines.py passes it).
 # The record rests on the validation images of data/bam-tio2-sem and on scenes rendered into data/rendered-validation;
 # SETS="FOLDER:SPLIT …" names other data sets. CHECKPOINTS names another folder of the weights and of all that is written.
 set -euo pipefail
@@ -22,7 +23,7 @@ archive=$run/$stem.semsize pairs=()
 [ -n "${SETS:-}" ] ||
     "$python" tools/render_dataset.py --num 16 --fractions 0 0 1 --seed 1907 --jobs "${JOBS:-2}" --out data/rendered-validation
 mkdir -p "$run"
-"$python" tools/export_onnx.py "$config" "$weights" --out "$archive" --licence "$licence"
+"$python" tools/export_onnx.py "$config" "$weights" --out "$archive" --licence "$licence" ${INT8:+--int8 "$INT8"}
 for set in $sets; do
     data=${set%:*} split=${set##*:}
     "$python" tools/test.py "$config" "$archive" --work-dir "$run" --data "$data" --split "$split"

@@ -1,6 +1,8 @@
 """Write a trained detector as one file that `semsize` uses on ONNX Runtime, without torch.
 
 python tools/export_onnx.py configs/tio2/light_nc.py checkpoints/light_nc.pth --out light_nc.semsize
+python tools/export_onnx.py configs/tio2/light_nc.py checkpoints/light_nc.pth --out light_nc.semsize \
+    --int8 data/rendered-scales/images/val
 """
 
 import argparse
@@ -18,27 +20,38 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write, .semsize")
     licence = "what the weights may be used for, in one line (default: that of a shipped model)"
     parser.add_argument("--licence", help=licence)
+    int8 = "3 x 3 convolutions in 8-bit integers, ranges measured on the images of this folder"
+    parser.add_argument(
+        "--int8", type=Path, metavar="FOLDER", help=f"{int8}; judge it with tools/benchmarks/engines.py"
+    )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Load, export, write."""
+    """Load, export, quantise if asked to, write."""
     arguments = parse_arguments()
     with quiet_imports():
         from mmengine.config import Config
 
         from semsize.detecting.archive import ArchiveError, write_archive
         from semsize.detecting.models import licence_of
-        from semsize.measuring.inputs import InputError
+        from semsize.measuring.inputs import InputError, find_images
+        from semsize.sem import SEMReadError, read_grey
         from tio2.engine import CheckpointError, ConfigError
         from tio2.exporting import archive_of
-    with one_line_errors(ArchiveError, CheckpointError, ConfigError, InputError, OSError), quiet_imports():
+        from tio2.quantising import quantised
+    errors = (ArchiveError, CheckpointError, ConfigError, InputError, SEMReadError)
+    with one_line_errors(*errors, OSError), quiet_imports():
         if not arguments.config.is_file():
             raise ConfigError(f"config {arguments.config} does not exist; see configs/tio2 for those that do")
         licence = arguments.licence or licence_of(arguments.checkpoint)
         archive = archive_of(Config.fromfile(arguments.config), arguments.checkpoint, licence)
+        if arguments.int8 is not None:
+            files = find_images([arguments.int8], leave_out=arguments.out)
+            archive = quantised(archive, [read_grey(file.path) for file in files])
         write_archive(arguments.out, archive)
-    print(f"written: {arguments.out}, {arguments.out.stat().st_size / 2**20:.1f} MiB, {archive.card.licence}")
+    size = arguments.out.stat().st_size / 2**20
+    print(f"written: {arguments.out}, {size:.1f} MiB, {archive.card.precision}, {archive.card.licence}")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ _GRAPH = ".onnx"
 _TIME = (1980, 1, 1, 0, 0, 0)  # of each file in the zip, so that the same model gives the same bytes
 
 Flip = Literal["horizontal", "vertical", "diagonal"]
+Precision = Literal["float32", "int8"]
+"""Of the products: of int8, the dearest convolutions are in 8-bit integers, all else in float32."""
 
 
 class ArchiveError(ValueError):
@@ -91,6 +93,7 @@ class ModelCard:
         licence: what the weights may be used for, in one line.
         weights_sha256: of the checkpoint's file.
         config_sha256: of the resolved config.
+        precision: of the graphs (`Precision`).
         settings: what decides detections, as a bias record is bound to (`semsize.metrology.ModelUse`).
         bias_records: the checkpoint's bias file; its records hold for the engine and settings that they name.
         scales: enlargements at which images are looked at; None chooses them image by image.
@@ -100,6 +103,7 @@ class ModelCard:
     licence: str
     weights_sha256: str
     config_sha256: str
+    precision: str
     settings: Mapping
     bias_records: Mapping
     scales: tuple[float, ...] | None
@@ -115,6 +119,7 @@ class ModelCard:
             )
         are_scales = self.scales is None or (self.scales and all(0 < scale <= 8 for scale in self.scales))
         _require(bool(are_scales), "scales: none at all, or numbers above 0 and up to 8")
+        _require(self.precision in get_args(Precision), f"precision: of {', '.join(get_args(Precision))}")
         _require(self.licence.isprintable() and len(self.licence) <= 500, "a licence of one line, up to 500 characters")
         _require(all(flip in get_args(Flip) for flip in self.flips), f"flips: of {', '.join(get_args(Flip))}")
 

@@ -26,8 +26,8 @@ from semsize.detecting.looking import Found, Looking, enlarged
 from semsize.detecting.pasting import paste_masks
 from semsize.structures.masks import CroppedMasks
 
-ENGINE, PRECISION = "onnx", "float32"
-"""What a bias record says of it."""
+ENGINE = "onnx"
+"""What a bias record calls it."""
 
 ROIS_PER_RUN = 2048
 """Boxes whose features are computed together: 50 MB in 128 channels."""
@@ -63,7 +63,7 @@ class _View:
 
 
 class OnnxEngine:
-    """A model of an archive, ready to find particles (`semsize.detecting.looking.Engine`); float32."""
+    """A model of an archive, ready to find particles (`semsize.detecting.looking.Engine`)."""
 
     def __init__(self, archive: ModelArchive, threads: int = 0):
         """Load the graphs.

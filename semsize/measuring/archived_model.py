@@ -11,7 +11,7 @@ import numpy as np
 from semsize.detecting.archive import ENDING, ArchiveError, ModelCard, read_archive, write_archive
 from semsize.detecting.boxed import outline_in_box
 from semsize.detecting.looking import Looking, look
-from semsize.detecting.onnx import ENGINE, PRECISION, OnnxEngine, require_runtime
+from semsize.detecting.onnx import ENGINE, OnnxEngine, require_runtime
 from semsize.measuring.detectors import NotForEngineError, bias_records_beside, looking_at, shipped_model
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, InputError
 from semsize.measuring.outlines import FillBox, Find, Frame, Outlines
@@ -99,7 +99,7 @@ class ArchivedModel:
             "model": {
                 "sha256": card.weights_sha256,
                 "engine": ENGINE,
-                "precision": PRECISION,
+                "precision": card.precision,
                 "settings": {**card.settings, **used},
             },
         }

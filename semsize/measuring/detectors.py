@@ -22,7 +22,7 @@ Such a function imports what it needs when it is called. It raises ImportError w
 `NotForEngineError` where another engine may have what is asked for.
 """
 
-FASTEST_FIRST = (("torch", "bfloat16"), ("onnx", "float32"), ("torch", "float32"))
+FASTEST_FIRST = (("onnx", "int8"), ("torch", "bfloat16"), ("onnx", "float32"), ("torch", "float32"))
 """Engines and their precision, the fastest on a CPU first."""
 
 LIGHTEST_FIRST = ("onnx", "torch")

@@ -81,6 +81,7 @@ def taken(monkeypatch):
         ([point("torch", ("torch", "float32"), precision="bfloat16"), point("onnx", ("torch", "float32"))], "torch"),
         ([point("torch", *ALL, precision="bfloat16"), point("onnx", *ALL)], "torch"),
         ([point("torch", ("onnx", "float32"), precision="bfloat16"), point("onnx", ("onnx", "float32"))], "onnx"),
+        ([point("torch", *ALL, precision="bfloat16"), point("onnx", *ALL, precision="int8")], "onnx"),
         ([point("torch"), MISSING["onnx"]], "torch"),
         ([MISSING["torch"], point("onnx")], "onnx"),
         ([point("torch"), Point("onnx", NotForEngineError("no archive"))], "torch"),

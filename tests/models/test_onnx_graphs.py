@@ -25,6 +25,7 @@ def card(flips):
         licence="none",
         weights_sha256="0" * 64,
         config_sha256="0" * 64,
+        precision="float32",
         settings={},
         bias_records={"records": []},
         scales=(2.0,),

@@ -55,10 +55,15 @@ def test_an_exported_detector_is_tested_compared_and_validated(run_tool, files, 
         if name.endswith(("mAP", "AP50")):
             assert tested["onnx"]["metrics"][name] == pytest.approx(value, abs=0.002)
     words = ["--truth", annotations, "--images", rendered_set / "images" / "val"]
-    words += ["--timed", 1, "--pairs", 1, "--threads", 1]
-    out = run("benchmarks/engines.py", config, checkpoint, archive, *words)
-    assert "100.00 % matched" in out
-    assert "times as fast" in out
+    fast = tmp_path / "fast.semsize"
+    out = run("export_onnx.py", config, checkpoint, "--out", fast, "--int8", rendered_set / "images" / "train")
+    assert "int8" in out
+    words += ["--timed", 1, "--pairs", 1, "--threads", 1, "--most", 2]
+    done = run_tool(*map(str, ("benchmarks/engines.py", config, checkpoint, archive, fast, *words)))
+    assert "100.00 % matched" in done.stdout
+    assert "times as fast" in done.stdout
+    assert " of float32 on " not in done.stderr
+    assert done.returncode == (" of int8 on " in done.stderr), "random weights may lose more in int8 than is allowed"
     shipped, found = checkpoint.with_suffix(".semsize"), tmp_path / "onnx" / "val" / "predictions.json"
     done = run_tool("publish.py", str(archive), str(shipped))
     assert done.returncode == 1

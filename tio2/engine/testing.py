@@ -118,7 +118,7 @@ def look_with_archive(runner: Runner, path: Path) -> dict:
         ConfigError: It is of another config, or onnxruntime is not installed.
     """
     card = (archive := read_archive(path)).card
-    use = {"sha256": card.weights_sha256, "engine": onnx.ENGINE, "precision": onnx.PRECISION}
+    use = {"sha256": card.weights_sha256, "engine": onnx.ENGINE, "precision": card.precision}
     here, there = ModelUse(**use, settings=detection_settings(runner.cfg)), ModelUse(**use, settings=card.settings)
     if differences := here.differences(there):
         reasons = "; ".join(differences).replace("validated", "in the archive")

@@ -1,13 +1,16 @@
-"""Whether a model archive finds what torch finds, and how fast each is.
+"""Whether model archives find what torch finds, and how fast each engine is.
 
-python tools/benchmarks/engines.py configs/tio2/light_nc.py checkpoints/light_nc.pth light_nc.semsize \
-    --truth data/bam-tio2-sem/annotations/val.json --images data/bam-tio2-sem/images/val
-python tools/benchmarks/engines.py CONFIG CHECKPOINT ARCHIVE --images scans --timed 1 --pairs 3 --threads 1
+python tools/benchmarks/engines.py configs/tio2/light_free.py checkpoints/light_free.pth light_free.semsize \
+    --truth data/bam-tio2-sem/annotations/val.json --images data/bam-tio2-sem/images/val \
+    --truth data/rendered-validation/annotations/test.json --images data/rendered-validation/images/test \
+    --truth data/emps/annotations/val.json --images data/emps/images/val
+python tools/benchmarks/engines.py CONFIG CHECKPOINT ARCHIVE INT8_ARCHIVE --images scans --timed 1 --pairs 3 --threads 1
 
 Torch computes in float32. Detections of a score above 0.05 match where their masks' IoU is 0.98 or more; D50 is the
-median equivalent circular diameter from score 0.5. Seconds are medians over pairs of runs of the timed images, the two
-engines by turns, after one that does not count. Exit code 1: fewer than 99 % match, AP differs by more than 0.002, or
-D50 by more than 0.1 %.
+median equivalent circular diameter from score 0.5. Seconds are medians over runs of the first set's first images, the
+engines by turns, after one that does not count; seconds of the processor are of all threads.
+Exit code 1, by set: of an archive in float32 fewer than 99 % match, AP differs by more than 0.002, or D50 by more than
+0.1 %; of one in int8 mAP is lower by more than 0.003, or D50 differs by more than 0.5 %.
 """
 
 import argparse
@@ -22,8 +25,8 @@ import cv2
 import numpy as np
 
 from semsize.cli import one_line_errors
-from semsize.detecting.archive import ArchiveError, read_archive
-from semsize.detecting.looking import Looking, look
+from semsize.detecting.archive import ArchiveError, Precision, read_archive
+from semsize.detecting.looking import look
 from semsize.detecting.onnx import OnnxEngine
 from semsize.measuring.inputs import OPERATING_SCORE, InputError, find_images
 from semsize.measuring.outlines import Outlines
@@ -45,20 +48,20 @@ with quiet_imports():
     from tio2.inference import Detector
 
 LEAST_SCORE, SAME_IOU = 0.05, 0.98
-LEAST_MATCHED, MOST_AP, MOST_D50 = 0.99, 0.002, 0.001
-ENGINES = ("torch", "onnx")
 
 Find = Callable[[np.ndarray], Outlines]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """What two engines find in some images, beside one another."""
+    """What torch and another engine find in some images, beside one another."""
 
     found: tuple[int, int]  # detections above the least score
     matched: int  # of them, one to one
     largest_score_difference: float  # of those matched
     d50_px: tuple[float, float]
+    ap50: tuple[float, float] | None = None  # None without a truth
+    mean_ap: tuple[float, float] | None = None
 
     @property
     def matched_share(self) -> float:
@@ -67,8 +70,30 @@ class Agreement:
 
     @property
     def d50_difference(self) -> float:
-        """(onnx - torch) / torch; NaN without particles from the operating score on."""
+        """(other - torch) / torch; NaN without particles from the operating score on."""
         return self.d50_px[1] / self.d50_px[0] - 1
+
+    def beyond(self, precision: Precision) -> list[str]:
+        """Which limits of a precision are exceeded."""
+        ap50, mean = (0.0 if pair is None else pair[1] - pair[0] for pair in (self.ap50, self.mean_ap))
+        if precision == "float32":
+            limits = {
+                "matched": self.matched_share < 0.99,
+                "AP": max(abs(ap50), abs(mean)) > 0.002,
+                "D50": abs(self.d50_difference) > 0.001,
+            }
+        else:
+            limits = {"mAP": mean < -0.003, "D50": abs(self.d50_difference) > 0.005}
+        return [name for name, is_beyond in limits.items() if is_beyond]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images, and their annotation file if there is one."""
+
+    name: str
+    paths: list[Path]
+    truth: dict | None
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -77,31 +102,59 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("config", type=Path, help="configs/tio2/….py")
     add("checkpoint", type=Path, help="its weights")
-    add("archive", type=Path, help="the same model, from tools/export_onnx.py")
-    add("--images", type=Path, required=True, help="an image, or a folder of images; that of the truth")
-    add("--truth", type=Path, help="annotation file, for AP; of the images that it names")
+    add("archives", type=Path, nargs="+", metavar="archive", help="the same model, from tools/export_onnx.py")
+    images = "an image, or a folder of images; with --truth the folder of its images; several times: several sets"
+    add("--images", type=Path, action="append", required=True, help=images)
+    add("--truth", type=Path, action="append", default=[], help="annotation file, for AP; once for each --images")
+    add("--most", type=int, metavar="N", help="first images of each set that are looked at (default: all)")
     add("--timed", type=int, default=3, metavar="N", help="first images that are timed (default: %(default)s)")
     add("--pairs", type=int, default=5, metavar="N", help="runs of each engine that count (default: %(default)s)")
     add("--threads", type=int, nargs="*", default=[1, 2], metavar="N", help="numbers of threads (default: 1 2)")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.truth and len(arguments.truth) != len(arguments.images):
+        parser.error("give --truth once for each --images, or not at all")
+    return arguments
+
+
+def image_sets(arguments: argparse.Namespace) -> list[ImageSet]:
+    """The sets that are asked for, with so many images of each."""
+    sets = []
+    for folder, file in zip(arguments.images, arguments.truth or [None] * len(arguments.images), strict=True):
+        if file is None:
+            paths, truth = [found.path for found in find_images([folder], leave_out=arguments.archives[0])], None
+        else:
+            truth = read_annotations(file)
+            truth["images"] = truth["images"][: arguments.most]
+            known = {image["id"] for image in truth["images"]}
+            truth["annotations"] = [each for each in truth["annotations"] if each["image_id"] in known]
+            paths = [folder / image["file_name"] for image in truth["images"]]
+        sets.append(ImageSet(str(file or folder), paths[: arguments.most], truth))
+    return sets
 
 
 def engines(arguments: argparse.Namespace, threads: int) -> dict[str, Find]:
-    """Both engines, with so many threads."""
+    """Torch, and each archive under its precision, with so many threads."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     config = Config.fromfile(arguments.config)
     config.model.precision = "float32"
-    detector = Detector(config, arguments.checkpoint)
-    archive = read_archive(arguments.archive)
-    engine, looking = OnnxEngine(archive, threads), Looking(archive.card.scales)
-    return {"torch": detector, "onnx": lambda grey: Outlines.of_look(look(grey, engine, looking))}
+    finds: dict[str, Find] = {"torch": Detector(config, arguments.checkpoint)}
+    for path in arguments.archives:
+        archive = read_archive(path)
+        finds[archive.card.precision] = _find(OnnxEngine(archive, threads))
+    if len(finds) <= len(arguments.archives):
+        raise ArchiveError("two archives have the same precision; give one of each")
+    return finds
 
 
-def compare(torch_found: Sequence[Outlines], onnx_found: Sequence[Outlines]) -> Agreement:
-    """Match the detections of each image."""
+def _find(engine: OnnxEngine) -> Find:
+    return lambda grey: Outlines.of_look(look(grey, engine, engine.looking))
+
+
+def compare(torch_found: Sequence[Outlines], other_found: Sequence[Outlines], truth: dict | None = None) -> Agreement:
+    """Match the detections of each image; with a truth, compare their average precision too."""
     counts, matched, largest, sizes = np.zeros(2, int), 0, 0.0, ([], [])
-    for each in zip(torch_found, onnx_found, strict=True):
+    for each in zip(torch_found, other_found, strict=True):
         kept = [found.scores > LEAST_SCORE for found in each]
         masks = [found.masks[keep] for found, keep in zip(each, kept, strict=True)]
         scores = [found.scores[keep] for found, keep in zip(each, kept, strict=True)]
@@ -117,7 +170,12 @@ def compare(torch_found: Sequence[Outlines], onnx_found: Sequence[Outlines]) -> 
             ecds.append(measure(found.masks[found.scores >= OPERATING_SCORE]).ecd_px)
     every = [np.concatenate(ecds) for ecds in sizes]
     d50 = tuple(float(np.median(ecds)) if len(ecds) else float("nan") for ecds in every)
-    return Agreement(tuple(counts.tolist()), matched, largest, d50)
+    precisions = []
+    if truth is not None:
+        of_engine = [predictions_of(found, truth["images"]) for found in (torch_found, other_found)]
+        values = [average_precision(truth, each, "segm").uncapped for each in of_engine]
+        precisions = [tuple(getattr(value, name) for value in values) for name in ("AP50", "mAP")]
+    return Agreement(tuple(counts.tolist()), matched, largest, d50, *precisions)
 
 
 def predictions_of(found: Sequence[Outlines], images: Sequence[Mapping]) -> list[dict]:
@@ -130,56 +188,61 @@ def predictions_of(found: Sequence[Outlines], images: Sequence[Mapping]) -> list
     return records
 
 
-def seconds(arguments: argparse.Namespace, greys: Sequence[np.ndarray], threads: int) -> dict[str, float]:
-    """Median seconds of each engine for all images, the engines by turns."""
-    took = {name: [] for name in ENGINES}
-    both = engines(arguments, threads)
+def agreement_rows(agreement: Agreement) -> list[list[str]]:
+    """A table's rows: what is compared, torch's, the other's, the difference."""
+    rows = [
+        ["detections above 0.05", *map(str, agreement.found), f"{100 * agreement.matched_share:.2f} % matched"],
+        ["scores of those matched", "", "", f"{agreement.largest_score_difference:.1e} at most"],
+        ["D50, px", *(f"{d50:.3f}" for d50 in agreement.d50_px), f"{100 * agreement.d50_difference:+.3f} %"],
+    ]
+    for name, pair in (("AP50", agreement.ap50), ("mAP", agreement.mean_ap)):
+        if pair is not None:
+            rows.append([name, *(f"{value:.4f}" for value in pair), f"{pair[1] - pair[0]:+.4f}"])
+    return rows
+
+
+def timing_rows(arguments: argparse.Namespace, greys: Sequence[np.ndarray], threads: int) -> list[list[str]]:
+    """Median seconds of each engine for all images, the engines by turns: by the clock, and of the processor."""
+    finds = engines(arguments, threads)
+    took = {name: [] for name in finds}
     for number in range(arguments.pairs + 1):
-        for name in ENGINES if number % 2 else ENGINES[::-1]:
-            began = time.perf_counter()
+        for name in list(finds)[:: 1 if number % 2 else -1]:
+            began = time.perf_counter(), time.process_time()
             for grey in greys:
-                both[name](grey)
+                finds[name](grey)
             if number:
-                took[name].append(time.perf_counter() - began)
-    return {name: statistics.median(values) for name, values in took.items()}
+                took[name].append((time.perf_counter() - began[0], time.process_time() - began[1]))
+    medians = {name: [statistics.median(column) for column in zip(*runs, strict=True)] for name, runs in took.items()}
+    rows = []
+    for name, (clock, processor) in medians.items():
+        ratio = medians["torch"][1] / processor
+        label = f"{len(greys)} images, {threads} threads: {name}"
+        rows.append([label, f"{clock:.3f}", f"{processor:.3f}", f"{ratio:.2f}"])
+    return rows
 
 
 def main() -> None:
-    """Find with both, compare, time, print."""
+    """Find with all, compare, time, print."""
     arguments = parse_arguments()
     errors = (AnnotationError, ArchiveError, CheckpointError, ConfigError, InputError, PredictionError, SEMReadError)
     with one_line_errors(*errors, OSError):
         keep_freed_memory()
-        truth = None if arguments.truth is None else read_annotations(arguments.truth)
-        if truth is None:
-            paths = [file.path for file in find_images([arguments.images], leave_out=arguments.archive)]
-        else:
-            paths = [arguments.images / image["file_name"] for image in truth["images"]]
-        greys, both = [read_grey(path) for path in paths], engines(arguments, 1)
-        found = {name: [both[name](grey) for grey in greys] for name in ENGINES}
-        agreement = compare(found["torch"], found["onnx"])
-        rows = [
-            ["detections above 0.05", *agreement.found, f"{100 * agreement.matched_share:.2f} % matched"],
-            ["scores of those matched", "", "", f"{agreement.largest_score_difference:.1e} at most"],
-            ["D50, px", *(f"{d50:.3f}" for d50 in agreement.d50_px), f"{100 * agreement.d50_difference:+.3f} %"],
-        ]
-        is_same = agreement.matched_share >= LEAST_MATCHED and not abs(agreement.d50_difference) > MOST_D50
-        if truth is not None:
-            of_engine = [predictions_of(found[name], truth["images"]) for name in ENGINES]
-            precisions = [average_precision(truth, each, "segm").uncapped for each in of_engine]
-            for name in ("AP50", "mAP"):
-                values = [getattr(precision, name) for precision in precisions]
-                rows.append([name, *(f"{value:.4f}" for value in values), f"{values[1] - values[0]:+.4f}"])
-                is_same &= abs(values[1] - values[0]) <= MOST_AP
-        for threads in arguments.threads if arguments.pairs > 0 else []:
-            took = seconds(arguments, greys[: arguments.timed], threads)
-            ratio = took["torch"] / took["onnx"]
-            name = f"s, {len(greys[: arguments.timed])} images, {threads} threads"
-            rows.append([name, *(f"{took[each]:.3f}" for each in ENGINES), f"onnx {ratio:.2f} times as fast"])
-        print(f"{arguments.archive}, {len(greys)} images")
-        print(markdown_table(["", *ENGINES, "difference"], rows), end="")
-    if not is_same:
-        sys.exit("error: the engines do not find the same (matched, AP or D50 in the table); export the archive again")
+        sets, finds, beyond = image_sets(arguments), engines(arguments, 1), []
+        for images in sets:
+            greys = [read_grey(path) for path in images.paths]
+            found = {name: [find(grey) for grey in greys] for name, find in finds.items()}
+            for name in list(finds)[1:]:
+                agreement = compare(found["torch"], found[name], images.truth)
+                print(f"\n{images.name}, {len(greys)} images")
+                print(markdown_table(["", "torch", f"onnx, {name}", "difference"], agreement_rows(agreement)), end="")
+                beyond += [f"{what} of {name} on {images.name}" for what in agreement.beyond(name)]
+        greys = [read_grey(path) for path in sets[0].paths[: arguments.timed]]
+        rows = [row for n in arguments.threads if arguments.pairs > 0 for row in timing_rows(arguments, greys, n)]
+        if rows:
+            header = ["median of runs", "s by the clock", "s of the processor", "times as fast as torch"]
+            print("\n" + markdown_table(header, rows), end="")
+    if beyond:
+        sys.exit(f"error: the engines do not find the same ({'; '.join(beyond)}); export the archive again")
 
 
 if __name__ == "__main__":
