@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from semsize.correcting.shapes import CorrectionError
-from semsize.structures.files import from_json, in_json, is_number, read_json, whole_file
+from semsize.structures.files import from_json, in_json, is_number, read_json, write_json
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.polygons import FARTHEST_PX
 
@@ -74,15 +72,8 @@ def _are_points(ends: Any) -> bool:
 
 def write_scale(path: Path, scale: DrawnScale) -> None:
     """Keep a scale: on disk when this returns."""
-
-    def write(part: Path) -> None:
-        with part.open("w", encoding="utf-8") as stream:
-            stream.write(json.dumps({"format": _FORMAT, **in_json(scale)}))
-            stream.flush()
-            os.fsync(stream.fileno())
-
     try:
-        whole_file(path, write)
+        write_json(path, {"format": _FORMAT, **in_json(scale)}, durable=True)
     except OSError as cause:
         raise CorrectionError(f"{path}: cannot be written ({cause.strerror}); free space or check the folder") from None
 

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from semsize.correcting.operations import Corrections, Operation, Outline
 from semsize.correcting.shapes import CorrectionError
+from semsize.structures.files import sync_folder
 
 try:
     import fcntl
@@ -129,7 +130,7 @@ class CorrectionLog:
             self._put_aside(half, whole)
         if whole == 0:
             self._write(self._header)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
 
     def _put_aside(self, half: bytes, whole: int) -> None:
         """Move a last line without its end, which a kill left and no caller was told of, to the file `.torn`."""
@@ -247,13 +248,3 @@ def _locked(path: Path, log: Path) -> IO[bytes]:
         stream.close()
         raise CorrectionError(f"{log}: is being corrected elsewhere; close that page, or only look at it") from None
     return stream
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put a new file's name on disk; Windows does so itself."""
-    if fcntl is not None:
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)

@@ -27,8 +27,13 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def whole_file(path: str | Path, write: Callable[[Path], object]) -> None:
+def whole_file(path: str | Path, write: Callable[[Path], object], *, durable: bool = False) -> None:
     """Let `write` fill a file beside `path` under another name, then rename it: a reader sees the old or the new one.
+
+    Args:
+        path: the file; its folder is made.
+        write: fills the file that it is given.
+        durable: the file is on disk when this returns, so that a power cut leaves the old one or the new one too.
 
     Raises:
         OSError: it cannot be written; what was begun is removed.
@@ -38,23 +43,40 @@ def whole_file(path: str | Path, write: Callable[[Path], object]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(part)
+        if durable:
+            with part.open("r+b") as file:
+                os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+    if durable:
+        sync_folder(path.parent)
 
 
-def write_whole(path: str | Path, content: bytes) -> None:
+def sync_folder(folder: Path) -> None:
+    """Put the names of a folder's files on disk; Windows does so itself, and cannot open folders."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: str | Path, content: bytes, *, durable: bool = False) -> None:
     """Write bytes; see `whole_file`."""
-    whole_file(path, lambda part: part.write_bytes(content))
+    whole_file(path, lambda part: part.write_bytes(content), durable=durable)
 
 
-def write_json(path: str | Path, data: Any, *, indent: int | None = None) -> None:
+def write_json(path: str | Path, data: Any, *, indent: int | None = None, durable: bool = False) -> None:
     """Write what JSON can hold, as `whole_file` does.
 
     Args:
         path: the file; its folder is made.
         data: without NaN and infinity, see `in_json`.
         indent: spaces a level, for files that people read; None writes one line without spaces.
+        durable: see `whole_file`.
 
     Raises:
         ValueError: `data` holds NaN or infinity.
@@ -65,7 +87,7 @@ def write_json(path: str | Path, data: Any, *, indent: int | None = None) -> Non
             separators = (",", ":") if indent is None else None
             json.dump(data, stream, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
 
-    whole_file(path, write)
+    whole_file(path, write, durable=durable)
 
 
 def dotted(record: Mapping, prefix: str = "") -> dict[str, Any]:

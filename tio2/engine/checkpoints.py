@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader, get_torch_safe_globals
 
-from semsize.structures.files import whole_file
+from semsize.structures.files import write_whole
 
 CONFIG_FOLDER = Path("configs")
 MIB = 2**20
@@ -170,11 +170,7 @@ def write_checkpoint(path: str | Path, data: bytes) -> None:
     """
     path = Path(path)
     try:
-        whole_file(path, lambda part: _write_through(part, data))
-        if os.name != "nt":  # Windows cannot open folders
-            folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
+        write_whole(path, data, durable=True)
     except OSError as error:
         kept = next(iter(checkpoints_of(path.parent)), None)
         raise CheckpointError(
@@ -182,13 +178,6 @@ def write_checkpoint(path: str | Path, data: bytes) -> None:
             f"{free_mib(path.parent):.1f} MiB free); nothing was replaced, and "
             f"{f'{kept.name} is kept' if kept else 'there is none before it'}: make room, then go on with --resume"
         ) from error
-
-
-def _write_through(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def free_mib(folder: Path) -> float:
