@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Literal
 
 from semsize.detecting.archive import ENDING
 from semsize.detecting.models import OWN_WEIGHTS
-from semsize.measuring.detectors import NotForEngineError, bias_records_beside, looking_at, shipped_model
+from semsize.measuring.detectors import (
+    NotForEngineError,
+    bias_records_beside,
+    looking_at,
+    model_record,
+    shipped_model,
+)
 from semsize.measuring.inputs import DetectorRequest, InputError
 from semsize.measuring.outlines import FillBox, Find, Frame, Outlines
 from semsize.metrology import BiasRecord
@@ -107,9 +113,7 @@ class DetectorSource:
         return config
 
     def as_record(self) -> dict:
-        """Config, weights and tiles, with SHA-256: of the config as resolved from all its bases.
-
-        `model` is what a bias record is bound to (`semsize.metrology.ModelUse`), in the precision of this device.
+        """See `model_record`; with the config's file, and in the precision of this device.
 
         Raises:
             InputError: one of the files is missing, or the device.
@@ -122,19 +126,9 @@ class DetectorSource:
             from tio2.engine.config import model_use
             from tio2.models.detector import precision_of
         sha256, precision = file_sha256(self.checkpoint), precision_of(config.model, self.device)
-        return {
-            "kind": "model",
-            "path": str(self.checkpoint),
-            "sha256": sha256,
-            "config": str(self.config),
-            "config_sha256": resolved_sha256(config),
-            "licence": self.licence,
-            "scales": config.model.test_cfg.get("scales"),
-            "diameter": self.diameter,
-            "tile": None if self.tile is None else list(self.tile),
-            "device": self.device,
-            "model": model_use(config, sha256, precision, self.tile, self.diameter),
-        }
+        use = model_use(config, sha256, precision, self.tile, self.diameter)
+        record = model_record(self.checkpoint, sha256, resolved_sha256(config), self.licence, self.device, use)
+        return {**record, "config": str(self.config)}
 
     def _require_device(self) -> None:
         if self.device.startswith("cuda"):

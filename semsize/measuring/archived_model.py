@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,13 @@ from semsize.detecting.archive import ENDING, ArchiveError, ModelCard, read_arch
 from semsize.detecting.boxed import outline_in_box
 from semsize.detecting.looking import Looking, look
 from semsize.detecting.onnx import ENGINE, OnnxEngine, require_runtime
-from semsize.measuring.detectors import NotForEngineError, bias_records_beside, looking_at, shipped_model
+from semsize.measuring.detectors import (
+    NotForEngineError,
+    bias_records_beside,
+    looking_at,
+    model_record,
+    shipped_model,
+)
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, InputError
 from semsize.measuring.outlines import FillBox, Find, Frame, Outlines
 from semsize.metrology import BiasRecord, BiasRecordError, ModelUse
@@ -82,27 +88,16 @@ class ArchivedModel:
             raise InputError(str(cause)) from None
 
     def as_record(self) -> dict:
-        """The file, its licence and how it is used; `model` is what a bias record is bound to."""
-        card, scales = self.card, "auto" if self.card.scales is None else list(self.card.scales)
-        tile = None if self.tile is None else list(self.tile)
-        used: Mapping = {"tile": tile, "diameter": self.diameter, "model.test_cfg.scales": scales}
-        return {
-            "kind": "model",
-            "path": str(self.path),
-            "sha256": self.sha256,
-            "config_sha256": card.config_sha256,
-            "licence": card.licence,
-            "scales": scales,
+        """See `model_record`."""
+        card = self.card
+        used = {
+            "tile": None if self.tile is None else list(self.tile),
             "diameter": self.diameter,
-            "tile": tile,
-            "device": "cpu",
-            "model": {
-                "sha256": card.weights_sha256,
-                "engine": ENGINE,
-                "precision": card.precision,
-                "settings": {**card.settings, **used},
-            },
+            "model.test_cfg.scales": "auto" if card.scales is None else list(card.scales),
         }
+        use = {"sha256": card.weights_sha256, "engine": ENGINE, "precision": card.precision}
+        use["settings"] = {**card.settings, **used}
+        return model_record(self.path, self.sha256, card.config_sha256, card.licence, "cpu", use)
 
 
 def open_detector(request: DetectorRequest) -> tuple[ArchivedModel, Sequence[BiasRecord]]:

@@ -147,6 +147,26 @@ def bias_records_beside(model: Path) -> tuple[BiasRecord, ...]:
         raise InputError(str(cause)) from None
 
 
+def model_record(weights: Path, sha256: str, config_sha256: str, licence: str, device: str, use: dict) -> dict:
+    """What a measurement records of a detector: its file with SHA-256, its licence and how it is used.
+
+    `use` is what a bias record is bound to (`semsize.metrology.ModelUse`), in JSON's terms.
+    """
+    settings = use["settings"]
+    return {
+        "kind": "model",
+        "path": str(weights),
+        "sha256": sha256,
+        "config_sha256": config_sha256,
+        "licence": licence,
+        "scales": settings.get("model.test_cfg.scales"),
+        "diameter": settings["diameter"],
+        "tile": settings["tile"],
+        "device": device,
+        "model": use,
+    }
+
+
 def looking_at(frame: Frame, scales: Looking, diameter: str | None, tile: tuple[int, int] | None) -> Looking:
     """How a frame is looked at.
 
