@@ -24,9 +24,11 @@ def with_precision(precision):
 
 
 def with_truth(batch):
-    """The batch, every image with two discs as its truth."""
-    masks = disks((192, 256), [(40, 60), (100, 150)], [20, 30])
+    """The batch's upper left quarters, every one with two discs as its truth: float16 is slow on a CPU."""
+    batch["inputs"] = [image[:, :96, :128] for image in batch["inputs"]]
+    masks = disks((96, 128), [(40, 30), (60, 90)], [15, 20])
     for sample in batch["data_samples"]:
+        sample.set_metainfo({"ori_shape": (48, 64), "img_shape": (96, 128)})
         sample.gt_instances = InstanceData(
             bboxes=torch.from_numpy(masks.boxes),
             labels=torch.zeros(2, dtype=torch.long),
