@@ -37,6 +37,7 @@ from tio2.quantising import QUANTISED, RecordingEngine, quantised, widened
 
 ROOT = Path(__file__).parents[1]
 SHAPE = (96, 128)
+pytestmark = pytest.mark.usefixtures("no_figures")
 TEST = {
     "scales": [1.5],
     "flips": ["horizontal"],

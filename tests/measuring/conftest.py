@@ -2,10 +2,7 @@
 
 import pytest
 
-from semsize.measuring import report
-
 
 @pytest.fixture(autouse=True)
-def no_figures(monkeypatch):
-    """Reports of the test itself lack their figures, nine tenths of a measurement's time; module fixtures draw them."""
-    monkeypatch.setattr(report, "size_figures", lambda _: {})
+def _no_figures(no_figures):
+    """See there."""
