@@ -34,8 +34,6 @@ SMALL = [
     "default_hooks.logger.interval=1",
     *tiny_network.options(tiny_network.MODEL),
 ]
-PRELOADED = ["tio2.engine.cross_validation", "tio2.models", "tio2.datasets", "tio2.evaluation"]
-"""What programs that train or test import, half a minute of a busy core each time."""
 
 
 def loading(workers: int) -> list[str]:
@@ -80,12 +78,11 @@ _ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class ForkedProgram:
-    """A Python program of tools/ in a process that has `PRELOADED` already; else as if started by its path."""
+    """A Python program in a process forked from one with the imports (conftest.py); else as if started by its path."""
 
     def __init__(self, words: list, log: Path, errors: Path | None = None, **more: str):
         """Start it; stderr goes to `errors`, or to `log` with the rest."""
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
         with mock.patch.dict(os.environ, OMP_NUM_THREADS="1"):
             forkserver.ensure_running()
         told = (list(map(str, words)), log, errors or log, environment(**more))
@@ -100,6 +97,10 @@ class ForkedProgram:
     def poll(self) -> int | None:
         """Its exit code; None while it runs."""
         return self._process.exitcode
+
+    def kill(self) -> None:
+        """SIGKILL it, if it still runs."""
+        self._process.kill()
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit code, once it has ended."""

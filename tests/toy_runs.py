@@ -1,5 +1,6 @@
 """Runs of seconds with the hooks and the loop of configs/_base_/runtime.py around a model of six weights."""
 
+import functools
 import itertools
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from mmengine.runner import runner as runner_module
 from mmengine.structures import InstanceData
 
 from semsize.structures.masks import CroppedMasks
@@ -20,6 +22,7 @@ from tio2.datasets import InstanceCroppedMasks
 RUNTIME = Path(__file__).parents[1] / "configs" / "_base_" / "runtime.py"
 IMAGES = 5
 _names = itertools.count()
+runner_module.collect_env = functools.cache(runner_module.collect_env)  # it asks the compiler, in each run
 
 
 @DATASETS.register_module()

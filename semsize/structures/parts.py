@@ -23,6 +23,9 @@ from semsize.structures.annotations import dataset
 from semsize.structures.coco_files import write_annotations
 from semsize.structures.files import dotted, in_json, read_json, write_whole
 
+START_METHOD = "spawn"
+"""How worker processes begin: spawning works on all systems, and in a process with threads."""
+
 
 class DatasetFolderError(ValueError):
     """A folder in which another data set was begun, or that could not be filled; the message says which."""
@@ -42,7 +45,7 @@ def processes_for(
     if jobs < 2:
         yield starmap
         return
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(START_METHOD)
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=initializer, initargs=arguments)
 
     def run(function: Callable, tasks: Iterable[tuple]) -> Iterator:

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 import tiny_network
@@ -14,8 +14,10 @@ from processes import (
     ForkedProgram,
     data_options,
     finish,
+    finish_ranks,
     largest_difference,
     loading,
+    log_of,
     start,
     weights,
 )
@@ -36,6 +38,11 @@ for ((i = 0; i < tasks; i++)); do
 done
 for process in "${started[@]}"; do wait "$process" || exit 1; done
 """
+PYTHON = """#!/usr/bin/env bash
+# Writes down how this interpreter was started, in place of starting it.
+printf '%s\\n' "$@" > "$STARTED.${SLURM_PROCID:-0}.words"
+env > "$STARTED.${SLURM_PROCID:-0}.variables"
+"""
 SCONTROL = """#!/usr/bin/env bash
 [ "$*" = "show hostnames node[1-2]" ] && printf '127.0.0.1\\nnode2\\n'
 """
@@ -43,12 +50,24 @@ SCONTROL = """#!/usr/bin/env bash
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
-    """Environment with a stand-in for Slurm on one machine."""
+    """Environment with stand-ins for Slurm on one machine, and for an interpreter that says how it was started."""
     folder = tmp_path_factory.mktemp("bin")
-    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
+    for name, text in (("srun", SRUN), ("scontrol", SCONTROL), ("python", PYTHON)):
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
-    return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "SRUN_LOG": str(folder / "log")}
+    return {
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        "SRUN_LOG": str(folder / "log"),
+        "PYTHON": str(folder / "python"),
+        "STARTED": str(folder / "started"),
+    }
+
+
+def started(slurm, rank=0):
+    """Words and variables with which a script started the interpreter."""
+    words, variables = (Path(f"{slurm['STARTED']}.{rank}.{kind}").read_text().splitlines()
+                        for kind in ("words", "variables"))  # fmt: skip
+    return words, dict(line.split("=", 1) for line in variables if "=" in line)
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +78,17 @@ def trained(rendered_set, slurm, tmp_path_factory):
     two = [*common, "train_dataloader.sampler.num_batches=5"]
     one = [*common, "train_dataloader.sampler.num_batches=10", "optim_wrapper.accumulative_counts=2"]
     script = ["tools/slurm_train.sh", "part", "job", CONFIG, work / "two", "--cfg-options", *two]
-    program = start(script, work / "two.log", GPUS="2", SRUN_ARGS="--quiet --exclusive", **slurm)
+    finish(start(script, work / "two.log", GPUS="2", SRUN_ARGS="--quiet --exclusive", **slurm), work / "two.log")
+    ranks = []
+    for rank in range(2):
+        (unbuffered, *program), variables = started(slurm, rank)
+        assert unbuffered == "-u"
+        ranks.append(ForkedProgram(program, log_of(work / "two.log", rank), **variables))
     alone = ForkedProgram(
         ["tools/train.py", CONFIG, "--work-dir", work / "one", "--cfg-options", *one], work / "one.log"
     )
-    finish(program, work / "two.log")
+    for rank, program in enumerate(ranks):
+        finish(program, log_of(work / "two.log", rank))
     finish(alone, work / "one.log")
     return work
 
@@ -93,7 +118,7 @@ def test_slurm_s_step_is_asked_for_as_mmdetection_does(trained, slurm):  # noqa:
         asked = log.readline()
     assert asked.startswith(
         "srun -p part --job-name=job --ntasks=2 --ntasks-per-node=2 --cpus-per-task=5 --kill-on-bad-exit=1 "
-        f"--quiet --exclusive {sys.executable} -u tools/train.py {CONFIG} --work-dir="
+        f"--quiet --exclusive {slurm['PYTHON']} -u tools/train.py {CONFIG} --work-dir="
     )
     assert "--launcher=slurm --cfg-options" in asked
 
@@ -113,7 +138,7 @@ def three_images(rendered_set, tmp_path_factory):
     return path
 
 
-def test_two_processes_test_as_one_and_each_image_once(trained, rendered_set, three_images):
+def test_two_processes_test_as_one_and_each_image_once(trained, rendered_set, three_images, slurm):
     data = [
         "val_dataloader.num_workers=0",
         "val_dataloader.persistent_workers=False",
@@ -124,12 +149,19 @@ def test_two_processes_test_as_one_and_each_image_once(trained, rendered_set, th
         f"val_evaluator.ann_file={three_images}",
     ]
     checkpoint = trained / "two" / "epoch_1.pth"
-    two = start(["tools/dist_test.sh", CONFIG, checkpoint, 2, "--work-dir", trained / "test2", "--cfg-options", *data],
-                trained / "test2.log")  # fmt: skip
+    arguments = [CONFIG, checkpoint, "--work-dir", trained / "test2", "--cfg-options", *data]
+    log = trained / "test2.log"
+    finish(start(["tools/dist_test.sh", *arguments[:2], 2, *arguments[2:]], log, **slurm), log)
+    launcher = ["-m", "torch.distributed.run", "--nnodes=1", "--node_rank=0", "--master_addr=127.0.0.1"]
+    words, variables = started(slurm)  # torchrun itself is started by test_unbreakable
+    assert words[:5] + words[6:] == [
+        *(*launcher, "--nproc_per_node=2"),
+        *map(str, ("tools/test.py", *arguments[:2], "--launcher", "pytorch", *arguments[2:])),
+    ]
+    assert words[5] == f"--master_port={variables['PORT']}"
+    finish_ranks(["tools/test.py", *arguments], log)
     words = ["tools/test.py", CONFIG, checkpoint, "--work-dir", trained / "test1", "--cfg-options", *data]
-    one = ForkedProgram(words, trained / "test1.log")
-    finish(two, trained / "test2.log")
-    finish(one, trained / "test1.log")
+    finish(ForkedProgram(words, trained / "test1.log"), trained / "test1.log")
     records = [json.loads((trained / name / "val" / "metrics.json").read_text()) for name in ("test1", "test2")]
     assert records[0]["metrics"] == records[1]["metrics"]
     assert records[1]["metrics"]["coco/images"] == 3

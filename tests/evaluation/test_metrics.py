@@ -1,16 +1,14 @@
 """The registered metrics equal the pure functions, on one process and on two; each image counts once."""
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from data_samples import data_sample
 from mmdet.registry import METRICS
+from processes import ForkedProgram, finish
 
 from scenes import coco_found, coco_truth, disks, shifted, square_grid
 from semsize.metrology.comparison import compare_split
@@ -20,7 +18,7 @@ from semsize.structures.masks import CroppedMasks
 from tio2.evaluation import DenseCocoMetric
 from tio2.evaluation.average_precision import average_precision
 
-TESTS = Path(__file__).parents[1]
+WORKER = Path(__file__).with_name("metric_worker.py")
 
 
 @pytest.fixture
@@ -133,16 +131,10 @@ def test_predictions_without_masks_are_refused_by_name(truth_file):
 
 def test_two_processes_give_what_one_gives(truth_file, tmp_path):
     truth_file(coco_truth([square_grid(50)] * 3))
-    command = [sys.executable, str(Path(__file__).with_name("metric_worker.py"))]
-    environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}", "OMP_NUM_THREADS": "1"}
-    workers = [
-        subprocess.Popen([*command, str(rank), str(tmp_path)], cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
-        for rank in (0, 1)
-    ]
+    workers = [ForkedProgram([WORKER, rank, tmp_path], tmp_path / f"log{rank}") for rank in (0, 1)]
     try:
-        for worker in workers:
-            errors = worker.communicate(timeout=120)[1]
-            assert worker.returncode == 0, errors.decode()
+        for rank, worker in enumerate(workers):
+            finish(worker, tmp_path / f"log{rank}")
     finally:
         for worker in workers:
             worker.kill()  # the other one would wait for a process that failed

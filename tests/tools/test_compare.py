@@ -3,13 +3,12 @@
 import csv
 import importlib.util
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import tiny_network
-from processes import environment
+from processes import ForkedProgram
 from tested_runs import write_run
 
 from tio2.engine.launch import run_config
@@ -60,7 +59,7 @@ def counted(owner, name):
 
 counted(comparison, "compare_image")
 counted(faster_coco_eval.COCOeval_faster, "accumulate")
-for words in json.loads(sys.argv[1]):
+for words in json.loads(open(sys.argv[1]).read()):
     sys.argv = words
     calls.clear()
     runpy.run_path(words[0], run_name="__main__")
@@ -89,16 +88,13 @@ def compared(rendered_set, tmp_path_factory):
     runs = [str(folder / "runs" / name) for name in ("small_base", *ROWS)]
     label = ["--label", f"clipped={folder}/runs/small_clipping"]
     programs.append(["tools/compare.py", *runs, "--baseline", runs[0], *label, "--out", f"{folder}/comparison"])
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER, json.dumps(programs)],
-        cwd=ROOT,
-        env=environment(PYTHONPATH=str(ROOT)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "comparison", done.stdout
+    driver, words, log = folder / "driver.py", folder / "programs.json", folder / "log"
+    driver.write_text(DRIVER, encoding="utf-8")
+    words.write_text(json.dumps(programs), encoding="utf-8")
+    errors = folder / "errors"
+    code = ForkedProgram([driver, words], log, errors).wait()
+    assert code == 0, log.read_text() + errors.read_text()
+    return folder / "comparison", log.read_text(encoding="utf-8")
 
 
 def test_a_row_a_config_with_its_label_and_what_it_changes_below_the_table(compared):

@@ -22,6 +22,7 @@ from PIL import Image
 from processes import ROOT, environment
 
 TOOL = ROOT / "tools" / "measure.py"
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 @pytest.fixture
