@@ -104,15 +104,3 @@ class Detector:
     def _packed(self, image: np.ndarray) -> dict:
         shapes = {"img_shape": image.shape, "ori_shape": image.shape}
         return self.prepare({"img": np.repeat(image[:, :, None], 3, axis=2), "img_id": 0, "img_path": "", **shapes})
-
-
-def read_detector(config: str | Path, checkpoint: str | Path, device: str | torch.device = "cpu") -> Detector:
-    """Build a detector from its config file and weights.
-
-    Raises:
-        ConfigError: There is no such config, or it is not for SEM images.
-        CheckpointError: The weights cannot be loaded, or are not of this model.
-    """
-    if not Path(config).is_file():
-        raise ConfigError(f"config {config} does not exist; see configs/tio2 for those that do")
-    return Detector(Config.fromfile(config), checkpoint, device)
