@@ -22,7 +22,7 @@ PRELOADED = [
         "semsize.correcting.server",
     ),
     *("tio2.datasets", "tio2.engine.cross_validation", "tio2.engine.launch", "tio2.evaluation", "tio2.models"),
-    *("tio2.inference", "tio2.reporting", "quick_programs"),
+    *("tio2.inference", "tio2.reporting", "yapf.yapflib.yapf_api"),
 ]
 """What the server that forks programs and workers imports, once: half a minute of a busy core."""
 LONGEST = (

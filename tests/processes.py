@@ -116,6 +116,8 @@ def _run(words: list[str], log: Path, errors: Path, variables: dict[str, str]) -
     for descriptor, path, flags in ((0, os.devnull, os.O_RDONLY), (1, log, _ANEW), (2, errors, _ANEW)):
         os.dup2(os.open(path, flags, 0o644), descriptor)
     sys.argv = words
+    import quick_programs  # noqa: F401 - see there
+
     try:
         runpy.run_path(words[0], run_name="__main__")
     finally:

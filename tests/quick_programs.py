@@ -9,5 +9,4 @@ import gc
 from yapf.yapflib import yapf_api
 
 yapf_api.FormatCode = lambda text, **_: (text, True)
-gc.collect()
 gc.freeze()
