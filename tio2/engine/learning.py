@@ -77,6 +77,9 @@ class TimedTrainingHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """End the training if its time is over."""
         share = self._share(runner.iter)
+        self._bar.set_postfix(
+            loss=f"{runner.message_hub.get_scalar('train/loss').mean(STEPS_PER_EPOCH):.3f}", refresh=False
+        )
         self._bar.update(math.floor(100 * min(share, 1.0)) - self._bar.n)
         if share >= 1:
             runner.train_loop.stop_training = True
@@ -129,7 +132,7 @@ def learning_config(
     config.train_dataloader.dataset.dataset = {"type": "ConcatDataset", "datasets": mixed}
     limit = {"type": "TimedTrainingHook", "minutes": minutes, "steps": steps}
     config.custom_hooks = [*(hook for hook in config.custom_hooks if hook["type"] != "ProgressBarHook"), limit]
-    config.default_hooks.checkpoint = None
+    config.default_hooks.checkpoint = config.default_hooks.logger = None  # the hook has a bar, and writes at the end
     config.param_scheduler, config.randomness = None, {"seed": seed}
     config.train_cfg = {"type": config.train_cfg.type, "max_epochs": MOST_EPOCHS, "val_begin": MOST_EPOCHS + 1}
     config.train_dataloader.sampler.num_batches = STEPS_PER_EPOCH
