@@ -40,9 +40,11 @@ if TYPE_CHECKING:
     from tio2.inference import Detector
 
 SPHERES = DatasetPlan(
-    RenderSettings(seed=120, shape=(704, 1024), preset="spheres", pixel_size_nm=203 / 120), 24, (2 / 3, 1 / 3, 0.0)
+    RenderSettings(seed=120, shape=(704, 1024), preset="spheres", particles=60, pixel_size_nm=203 / 120),
+    num=24,
+    fractions=(2 / 3, 1 / 3, 0.0),
 )
-"""Spheres of a median of 203 nm."""
+"""Heaps of spheres of a median of 203 nm."""
 
 
 @dataclass(frozen=True)
