@@ -95,7 +95,7 @@ def draw_page(browser: "Browser", folder: Path, picture: Path) -> None:
         page.evaluate("correction.view.fit(); correction.select([7])")
         page.wait_for_timeout(1000)
         shown = Image.open(io.BytesIO(page.screenshot()))
-    shown.quantize(64).save(picture, optimize=True)
+    shown.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE).save(picture, optimize=True)
     print(f"written: {picture}")
 
 
