@@ -19,7 +19,7 @@ SEMSIZE = {  # room: rooms of semsize that it may import
     "synthesis": {"structures", "sem"},
     "detecting": {"structures", "sem"},
     "visibility": {"structures", "metrology"},
-    "measuring": {"structures", "sem", "exchange", "metrology", "detecting"},
+    "measuring": {"structures", "sem", "exchange", "metrology", "detecting", "visibility"},
     "correcting": {"structures", "sem", "exchange", "measuring"},
     "programs": {"structures", "exchange", "metrology", "synthesis", "measuring", "correcting", "cli"},
 }

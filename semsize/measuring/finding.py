@@ -129,11 +129,8 @@ def scale_of(
 
 
 def _result(frame: Frame, digest: str, outlines: Outlines, seconds: float) -> ImageResult:
-    filled = outlines.masks.areas > 0
-    notes = list(outlines.notes)
-    if not filled.all():
-        notes.append(f"{int((~filled).sum())} outlines without a pixel in the frame are not measured")
-    masks = outlines.masks[filled]
+    outlines = outlines.without_empty()
+    masks = outlines.masks
     captions = find_captions(frame.grey)
     file_shape = (frame.file_rows, frame.grey.shape[1])
     return ImageResult(
@@ -143,15 +140,16 @@ def _result(frame: Frame, digest: str, outlines: Outlines, seconds: float) -> Im
         top=frame.top,
         frame_rows=masks.image_shape[0],
         rles=masks.expand(file_shape, frame.top, 0).to_rles(),
-        scores=outlines.scores[filled],
-        boxes=outlines.boxes[filled] + np.float32((0, frame.top, 0, frame.top)),
-        states=tuple(state for state, keep in zip(outlines.states, filled, strict=True) if keep),
+        scores=outlines.scores,
+        boxes=outlines.boxes + np.float32((0, frame.top, 0, frame.top)),
+        states=outlines.states,
         on_caption=masks.touched_by(captions),
         caption_px=int(captions.sum()),
         pixel_size=outlines.pixel_size,
-        notes=tuple(notes),
+        notes=tuple(outlines.notes),
         seconds=seconds,
         scales=outlines.scales,
+        seen=outlines.seen,
     )
 
 

@@ -35,6 +35,7 @@ class OutputError(MeasuringError):
 
 OPERATING_SCORE = 0.5
 SMALLEST_SIZE_PX = 5.0
+STATE_SOURCES = ("given", "predicted", "none")
 KEY_LENGTH, KEY_BYTES = 60, 180  # characters, and bytes, of a name that a file name made from it keeps
 
 
@@ -52,12 +53,14 @@ class Settings:
     calibration_std: float | None = None  # relative standard uncertainty (k = 1) of all pixel sizes; None: not given
     reference_std_px: float = REFERENCE_STD_PX  # of a diameter, from where the outlines of the truth lie
     states_file: Path | None = None  # CSV with the columns image, id, state
+    states: str = "given"  # which states count: given ones, predicted ones where none is given, or none
     target_percent: float = 5.0  # relative expanded uncertainty of D50 for which the report plans the particles
     seed: int = 0  # of the bootstrap
 
     def __post_init__(self):
         std, levels = self.calibration_std, self.intensity_range
         for holds, message in (
+            (self.states in STATE_SOURCES, f"states are one of {', '.join(STATE_SOURCES)}, not {self.states!r}"),
             (0 <= self.score <= 1, f"the score threshold lies in 0 to 1, not {self.score:g}"),
             (self.min_size_px >= 0, f"the smallest size is 0 px or more, not {self.min_size_px:g}"),
             ((self.crop_rows or 0) >= 0, f"rows to crop are 0 or more, not {self.crop_rows}"),
@@ -104,6 +107,15 @@ class DetectorRequest:
     diameter: str | None = None  # what most particles measure across, with its unit: 40nm or 25px
     tile: tuple[int, int] | None = None  # size of tiles and their overlap, px; None: large images only
     batch_size: int = 1  # tiles of one image that are looked at together
+
+
+@dataclass(frozen=True)
+class VisibilityRequest:
+    """Which visibility model is wanted."""
+
+    config: Path | None = None  # of a model of the user's own; None for one that ships
+    checkpoint: Path | None = None  # its weights
+    device: str = "cpu"  # cpu, cuda or cuda:N
 
 
 def parse_percent(text: str) -> float:

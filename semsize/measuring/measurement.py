@@ -17,7 +17,6 @@ from semsize.measuring.finding import Ranks, find_all, scale_of
 from semsize.measuring.inputs import DetectorRequest, ImageFile, InputError, RunOptions, Settings, find_images
 from semsize.measuring.outlines import OutlineSource
 from semsize.measuring.particle_table import (
-    MEASURED_COLUMNS,
     ParticleTable,
     make_table,
     read_states,
@@ -177,8 +176,14 @@ _LOCATIONS = ("path", "config", "licence", "device")  # of outlines: where they 
 def _decisive(settings: Settings, outlines: Mapping) -> dict:
     """What must be the same for two starts to find the same: the contents of files, not where they lie."""
     of_detection = {name: getattr(settings, name) for name in ("crop_rows", "crop_top", "intensity_range")}
-    kept = {name: value for name, value in outlines.items() if name not in _LOCATIONS}
+    kept = _without_locations(outlines)
+    if "visibility" in kept:
+        kept["visibility"] = _without_locations(kept["visibility"])
     return {"settings": of_detection, "outlines": kept}
+
+
+def _without_locations(record: Mapping) -> dict:
+    return {name: value for name, value in record.items() if name not in _LOCATIONS}
 
 
 def _find(
@@ -226,7 +231,7 @@ def _evaluate(
             images[file.name] = MeasuredImage.of(result, size, odd, settings)
             yield result, size
 
-    table = make_table(kept(), states)
+    table = make_table(kept(), states, settings.states)
     if not images:
         reasons = "; ".join([skipped[0]["error"], *notes])
         raise InputError(f"none of {len(files)} images could be measured; the first: {reasons}")
@@ -254,7 +259,7 @@ def _write_particles(
     """Write particles.csv, particles.xlsx if asked for, and predictions.json of the images measured."""
     table.write(folder.path / "particles.csv")
     if options.xlsx:
-        write_workbook(folder.path / "particles.xlsx", MEASURED_COLUMNS, table.rows())
+        write_workbook(folder.path / "particles.xlsx", table.file_columns, table.rows())
 
     def predictions() -> Iterator[dict]:
         for number, file in enumerate(files, start=1):

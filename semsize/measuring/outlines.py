@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -62,6 +62,16 @@ class Outlines:
     notes: tuple[str, ...] = ()
     pixel_size: PixelSize | None = None  # what the source says of the image; None where it says nothing
     scales: tuple[float, ...] = ()  # enlargements at which the image was looked at; none where they were drawn
+    seen: Mapping[str, np.ndarray] = field(default_factory=dict)  # `SEEN_COLUMNS` to (N,); empty without a prediction
+
+    def without_empty(self) -> Outlines:
+        """Those that have a pixel; a note counts the others."""
+        kept = np.flatnonzero(self.masks.areas)
+        if len(kept) == len(self.masks):
+            return self
+        note = f"{len(self.masks) - len(kept)} outlines without a pixel in the frame are not measured"
+        arrays = {name: getattr(self, name)[kept] for name in ("masks", "scores", "boxes")}
+        return replace(self, **arrays, states=tuple(self.states[n] for n in kept), notes=(*self.notes, note))
 
     @classmethod
     def of_look(cls, found: Look) -> Outlines:

@@ -16,10 +16,29 @@ from semsize.measuring.tables import PARTICLE_COLUMNS, csv_rows, found_rows, wri
 from semsize.metrology import border_weights, measure, population
 from semsize.metrology.comparison import ImageFound
 from semsize.structures.pixel_size import PixelSize
-from semsize.structures.states import STATES
+from semsize.structures.states import FULLY_IMAGED_STATES, STATES
 
 MEASURED_COLUMNS = (*PARTICLE_COLUMNS, "weight", "excluded")
 """Columns of a measurement's `particles.csv`; `excluded` says why a particle is left out (empty: it is counted)."""
+
+SEEN_COLUMNS = (
+    *(f"p_{state}" for state in STATES),
+    "p_particle",
+    "visible_fraction",
+    *(f"whole_{name}" for name in ("ecd_px", "ecd_low_px", "ecd_high_px", "feret_min_px", "feret_max_px")),
+)
+"""What a visibility model says of each outline: probabilities of the states and of being a particle, the expected
+visible fraction, and sizes of the whole particle, NaN where too little of it is seen; low and high are the ends of the
+model's own 95 % interval, which is not calibrated."""
+
+PREDICTED_COLUMNS = (
+    *SEEN_COLUMNS,
+    *(name.replace("_px", "_nm") for name in SEEN_COLUMNS if name.endswith("_px")),
+    "completed",
+)
+"""Further columns of `particles.csv` where states are predicted; `completed`: 1 for a masked one with a whole size."""
+
+SMALLEST_PROBABILITY = 1e-6  # of being a fully imaged particle; below it an outline is left out
 
 SCORE, CAPTION, BORDER, TOO_SMALL, NO_PIXEL_SIZE = "score", "caption", "border", "too small", "no pixel size"
 NOT_FULLY_IMAGED, STATE_UNKNOWN = "not fully imaged", "state unknown"
@@ -29,7 +48,7 @@ REASONS = (SCORE, CAPTION, NO_PIXEL_SIZE, BORDER, TOO_SMALL, NOT_FULLY_IMAGED, S
 The score is asked first: whatever is excluded for another reason, or not at all, was detected."""
 
 _TEXTS = ("image", "state", "excluded")
-_WHOLE = ("id", "touches_border", "on_caption")
+_WHOLE = ("id", "touches_border", "on_caption", "completed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +73,28 @@ class ParticleTable:
         """N states, None where not known."""
         return [state or None for state in self.columns["state"].tolist()]
 
+    @property
+    def is_predicted(self) -> bool:
+        """Whether a visibility model says which particles are fully imaged."""
+        return "p_particle" in self.columns
+
+    @property
+    def fully_imaged_probability(self) -> np.ndarray:
+        """(N,) probability that an outline is a fully imaged particle; 1 where nothing is predicted."""
+        if not self.is_predicted:
+            return np.ones(len(self))
+        return self["p_particle"] * sum(self[f"p_{state}"] for state in FULLY_IMAGED_STATES)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(N,) particles that each stands for: its border weight, of counted ones times `fully_imaged_probability`."""
+        return np.where(self["excluded"] == "", self["weight"] * self.fully_imaged_probability, self["weight"])
+
+    @property
+    def file_columns(self) -> tuple[str, ...]:
+        """Columns of the file `particles.csv`."""
+        return (*MEASURED_COLUMNS, *(PREDICTED_COLUMNS if self.is_predicted else ()))
+
     def part(self, rows: slice | np.ndarray) -> ParticleTable:
         """Some rows."""
         return ParticleTable({name: values[rows] for name, values in self.columns.items()})
@@ -64,16 +105,18 @@ class ParticleTable:
 
     def write(self, path: Path) -> None:
         """Write `particles.csv`, whole or not at all."""
-        write_csv(path, MEASURED_COLUMNS, self.rows())
+        write_csv(path, self.file_columns, self.rows())
 
     def rows(self) -> Iterable[dict[str, object]]:
         """One dict a particle, in Python's own types."""
-        values = [self.columns[name].tolist() for name in MEASURED_COLUMNS]
-        return (dict(zip(MEASURED_COLUMNS, row, strict=True)) for row in zip(*values, strict=True))
+        values = [self.columns[name].tolist() for name in self.file_columns]
+        return (dict(zip(self.file_columns, row, strict=True)) for row in zip(*values, strict=True))
 
 
 def make_table(
-    results: Iterable[tuple[ImageResult, PixelSize | None]], states: Mapping[tuple[str, int], str]
+    results: Iterable[tuple[ImageResult, PixelSize | None]],
+    states: Mapping[tuple[str, int], str],
+    source: str = "given",
 ) -> ParticleTable:
     """The table of measured images, in their order; no particle is excluded yet.
 
@@ -82,15 +125,22 @@ def make_table(
     Args:
         results: of the images, with their pixel sizes; each is let go before the next one is asked for.
         states: (image, id) to a state that somebody gave by hand; goes before the result's own.
+        source: which states count, of `STATE_SOURCES`; the results have predicted ones where these are asked for.
     """
-    columns: dict[str, list] = {name: [] for name in (*MEASURED_COLUMNS, "on_caption")}
+    predicted = PREDICTED_COLUMNS if source == "predicted" else ()
+    columns: dict[str, list] = {name: [] for name in (*MEASURED_COLUMNS, "on_caption", *predicted)}
     for result, pixel_size in results:
         measurands = measure(result.masks, pixel_size)
         weights = border_weights(result.masks.boxes, result.masks.image_shape)
         found = found_rows(result.file.name, ImageFound(result.masks, result.scores), measurands)
-        for row, weight, state, on in zip(found, weights, result.states, result.on_caption, strict=True):
-            row |= {"weight": weight, "state": states.get((row["image"], row["id"]), state), "excluded": ""}
+        own_states = (None,) * len(result.states) if source == "none" else result.states
+        seen = zip(*result.seen.values(), strict=True) if predicted else ((),) * len(own_states)
+        for row, weight, state, on, of_model in zip(found, weights, own_states, result.on_caption, seen, strict=True):
+            by_hand = states.get((row["image"], row["id"]))
+            row |= {"weight": weight, "state": by_hand or state, "excluded": ""}
             row |= {"y_px": row["y_px"] + result.top, "on_caption": int(on)}
+            if predicted:
+                row |= _predicted(dict(zip(result.seen, of_model, strict=True)), row["state"], by_hand, pixel_size)
             for name, values in columns.items():
                 values.append(row[name])
         del result
@@ -106,9 +156,25 @@ def read_table(path: Path) -> ParticleTable:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv_rows(stream))
-        return ParticleTable({name: _column(name, [row[name] for row in rows]) for name in MEASURED_COLUMNS})
+        further = PREDICTED_COLUMNS if rows and "p_particle" in rows[0] else ()
+        columns = (*MEASURED_COLUMNS, *further)
+        return ParticleTable({name: _column(name, [row[name] for row in rows]) for name in columns})
     except (OSError, KeyError, ValueError) as cause:
         raise InputError(f"{path}: no particle table of a measurement ({cause!r}); measure again") from None
+
+
+def _predicted(
+    seen: dict[str, float], state: str, by_hand: str | None, pixel_size: PixelSize | None
+) -> dict[str, float]:
+    """`PREDICTED_COLUMNS` of a particle; a state given by hand is certain."""
+    if by_hand is not None:
+        seen |= {f"p_{name}": float(name == by_hand) for name in STATES} | {"p_particle": 1.0}
+    lengths = {name: value for name, value in seen.items() if name.endswith("_px")}
+    in_nm = {
+        name.replace("_px", "_nm"): np.nan if pixel_size is None else float(pixel_size.to_nm(value))
+        for name, value in lengths.items()
+    }
+    return seen | in_nm | {"completed": int(state == "masked" and not np.isnan(seen["whole_ecd_px"]))}
 
 
 def _column(name: str, values: Sequence) -> np.ndarray:
@@ -175,6 +241,9 @@ def with_exclusions(table: ParticleTable, settings: Settings) -> ParticleTable:
     reasons = np.full(len(table), "", object)
     for reason, applies in alone.items():
         reasons[(reasons == "") & applies] = reason
+    if table.is_predicted:
+        reasons[(reasons == "") & (table.fully_imaged_probability < SMALLEST_PROBABILITY)] = NOT_FULLY_IMAGED
+        return table.with_column("excluded", reasons)
     kept = np.flatnonzero(reasons == "")
     states = table.states
     split = population([states[index] for index in kept])

@@ -138,7 +138,7 @@ def warnings_of(record: Record, summary: Summary, table: ParticleTable) -> list[
         *_pixel_size_warnings(record.images, table),
         *_caption_warnings(record.images, table),
         *_bias_warnings(record, table),
-        *_sample_warnings(summary),
+        *_sample_warnings(summary, table),
         *_input_warnings(record),
     ]
 
@@ -173,7 +173,7 @@ def _caption_warnings(images: Sequence[MeasuredImage], table: ParticleTable) -> 
         )
 
 
-def _sample_warnings(summary: Summary) -> Iterable[str]:
+def _sample_warnings(summary: Summary, table: ParticleTable) -> Iterable[str]:
     if summary.kept < 2:
         yield f"{summary.kept} particles are left to measure: too few for a distribution"
         return
@@ -186,6 +186,11 @@ def _sample_warnings(summary: Summary) -> Iterable[str]:
         yield (
             f"{summary.large_weights} particles count for more than {LARGE_WEIGHT:g} each (up to "
             f"{summary.largest_weight:.3g}), since few so large lie whole in a frame; take a lower magnification"
+        )
+    if table.is_predicted:
+        yield (
+            f"STATES ARE PREDICTED: {summary.kept} outlines stand for {summary.expected_particles:.4g} fully imaged "
+            "particles by their probabilities; the error of these is not in U"
         )
     if not summary.states_known:
         yield (

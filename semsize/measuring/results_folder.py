@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -46,6 +46,7 @@ class ImageResult:
     notes: tuple[str, ...]
     seconds: float  # that finding its particles took
     scales: tuple[float, ...] = ()  # enlargements at which the image was looked at
+    seen: Mapping[str, np.ndarray] = field(default_factory=dict)  # `SEEN_COLUMNS` to (N,); empty without a prediction
 
     @property
     def file_masks(self) -> CroppedMasks:
@@ -72,7 +73,9 @@ class ImageResult:
         """All of it in JSON's terms, for a file in parts/."""
         part = {field.name: getattr(self, field.name) for field in fields(self)}
         arrays = {name: value.tolist() for name, value in part.items() if isinstance(value, np.ndarray)}
-        return {"image": part.pop("file").name, **part, **arrays, "pixel_size": in_json(self.pixel_size)}
+        seen = {name: values.tolist() for name, values in self.seen.items()}
+        part |= {"image": part.pop("file").name, "pixel_size": in_json(self.pixel_size), "seen": in_json(seen)}
+        return part | arrays
 
     @classmethod
     def from_part(cls, file: ImageFile, data: Mapping[str, Any]) -> ImageResult:
@@ -94,10 +97,12 @@ class ImageResult:
                 "pixel_size": from_json(data["pixel_size"], PixelSize | None, "pixel_size"),
                 "notes": tuple(data["notes"]),
                 "scales": tuple(data.get("scales", ())),
+                "seen": {name: np.array(values, np.float64) for name, values in data.get("seen", {}).items()},
             }
             result = cls(**data)
             masks = result.masks
             lengths = {len(masks), *(len(data[name]) for name in ("scores", "boxes", "states", "on_caption"))}
+            lengths |= set(map(len, data["seen"].values()))
         except (KeyError, TypeError, ValueError, OverflowError) as cause:
             raise PartError(f"{file.name}: its result is damaged ({cause!r})") from None
         if len(lengths) != 1 or masks.image_shape != (result.frame_rows, width):

@@ -49,7 +49,8 @@ class Summary:
     quantity: str  # what the headline distribution is of
     states_known: bool  # whether any particle has a state
     detected: int  # particles from the score threshold on
-    kept: int  # particles of the distribution
+    kept: int  # outlines of the distribution
+    expected_particles: float  # fully imaged ones among them: sum of the probabilities; `kept` where states are certain
     images: int  # measured
     sample: SizeSample  # (kept,) sizes as reported: corrected where the model has a bias record
     uncorrected: SizeSample  # (kept,) sizes as found
@@ -88,7 +89,7 @@ def summarise(record: Record, table: ParticleTable) -> Summary:
     kept, not_fully_imaged = table["excluded"] == "", table["excluded"] == NOT_FULLY_IMAGED
 
     def sample(column: str, chosen: np.ndarray) -> SizeSample:
-        return SizeSample(table[column][chosen], table["weight"][chosen], of_image[chosen])
+        return SizeSample(table[column][chosen], table.weights[chosen], of_image[chosen])
 
     reported, uncorrected = sample("reported", kept), sample(f"ecd_{unit}", kept)
     split = population([state for state, keep in zip(table.states, kept, strict=True) if keep])
@@ -96,6 +97,7 @@ def summarise(record: Record, table: ParticleTable) -> Summary:
     density = float(np.mean([image.area_fraction for image in record.images]))
     occlusion = occlusion_effect(bias.occlusion, density) if bias else None
     effects = _effects(record, of_image[kept], unit, None if record.is_drawn else residuals)
+    effects = replace(effects, states_predicted=table.is_predicted)
     budgets, needed, nano = {}, None, {}
     if kept.sum() > 1:
         budgets = size_budgets(
@@ -120,6 +122,7 @@ def summarise(record: Record, table: ParticleTable) -> Summary:
         states_known=split.states_known,
         detected=int(is_detected(table).sum()),
         kept=int(kept.sum()),
+        expected_particles=float(table.fully_imaged_probability[kept].sum()),
         images=len(record.images),
         sample=reported,
         uncorrected=uncorrected,
@@ -176,7 +179,7 @@ def _measurands(table: ParticleTable, kept: np.ndarray, unit: str, of_image: np.
     for name, column, of in [*((n, f"{n}_{unit}", unit) for n in LENGTHS), *((n, n, "") for n in SHAPES)]:
         values = table[column]
         chosen = kept & (values > 0)
-        numbers = statistics(SizeSample(values[chosen], table["weight"][chosen], of_image[chosen]))
+        numbers = statistics(SizeSample(values[chosen], table.weights[chosen], of_image[chosen]))
         rows.append((name, of, int(chosen.sum()), *numbers.tolist()))
     return rows
 
@@ -186,7 +189,7 @@ def _exclusions(table: ParticleTable) -> list[Exclusion]:
     reasons = {reason: table["excluded"] == reason for reason in REASONS}
     sized = ~np.isnan(table["reported"])
     of_sized = {reason: applies[sized] for reason, applies in reasons.items()}
-    effects = exclusion_effects(table["reported"][sized], table["weight"][sized], of_sized)
+    effects = exclusion_effects(table["reported"][sized], table.weights[sized], of_sized)
     return [
         replace(effect, count=int(reasons[effect.reason].sum()), d50_with=effect.d50_with if effect.count else math.nan)
         for effect in effects

@@ -32,6 +32,7 @@ class SystematicEffects:
     reference_std_px: float = REFERENCE_STD_PX  # of a diameter, from where the truth's outlines lie; 0 if rendered
     residuals: Sequence[ResidualClass] | None = ()  # of the bias record; () without one, None where no model was used
     calibrated: bool = True  # False: only the reading of a scale bar is in calibration_relative_std
+    states_predicted: bool = False  # a model, whose error is not known, says which particles are fully imaged
 
     @property
     def unit(self) -> str:
@@ -39,8 +40,12 @@ class SystematicEffects:
         return "px" if self.nm_per_px is None else "nm"
 
     def lines(self, size: float) -> tuple[BudgetLine, ...]:
-        """Calibration, reference and model at a size in `unit`."""
-        return self._calibration(size), self._reference(), self._model(size)
+        """Calibration, reference and model at a size in `unit`, and states where they are predicted."""
+        lines = self._calibration(size), self._reference(), self._model(size)
+        if not self.states_predicted:
+            return lines
+        note = "a model says which particles are fully imaged; no record says how well"
+        return (*lines, BudgetLine("states", "A", None, np.inf, NOT_GIVEN, note))
 
     def std(self, size: float) -> float:
         """Standard uncertainty that all particles of a size share, in `unit`; lines not given count as nothing."""
@@ -76,7 +81,7 @@ class SystematicEffects:
 class BudgetLine:
     """One source of uncertainty."""
 
-    source: str  # ``sampling``, ``calibration``, ``reference``, ``model`` or ``occlusion``
+    source: str  # ``sampling``, ``calibration``, ``reference``, ``model``, ``states`` or ``occlusion``
     evaluation: str  # ``A`` from statistics, ``B`` otherwise (GUM 4.2, 4.3)
     std: float | None  # standard uncertainty in the budget's unit; None where not known or no part of the sum
     dof: float  # degrees of freedom, infinite where taken for exact
@@ -93,7 +98,7 @@ class Budget:
     quantity: str  # of which particles
     value: float  # the result, corrected where the model has a bias record
     uncorrected: float  # the same without the correction
-    lines: tuple[BudgetLine, ...]  # sampling, calibration, reference, model, and occlusion where no states are known
+    lines: tuple[BudgetLine, ...]  # sampling, `SystematicEffects.lines`, and occlusion where no states are known
     combined_std: float  # u, root of the sum of squares
     dof: float  # effective degrees of freedom (Welch and Satterthwaite)
     label: str  # what U leaves out, for example ``calibration excluded``; empty where nothing

@@ -75,7 +75,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     sets = "ImageJ ROI sets of the images' names and folders; groups: states"
     add("--from-rois", type=Path, metavar="DIR", help=sets)
     add("--from-corrections", type=Path, metavar="RESULTS", help="a results folder, as semsize correct left it")
-    add("--states", type=Path, metavar="FILE", help="CSV with the columns image, id, state")
+    whence = "CSV with the columns image, id, state; or predicted: a visibility model says them; or none (repeatable)"
+    add("--states", action="append", default=[], metavar="FILE", help=whence)
+    of_model = "of a visibility model of your own, for --states predicted"
+    add("--visibility", type=Path, nargs=2, metavar=("CONFIG", "CHECKPOINT"), help=of_model)
     add = parser.add_argument_group("what counts").add_argument
     add("--score", type=float, default=0.5, help="detections below it are left out (default: %(default)s)")
     add("--min-size", type=float, default=5.0, metavar="PX", help="resolution limit, ECD (default: %(default)s px)")
@@ -119,6 +122,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if taken := len(given) - len(files):
         note = f"{taken} of {len(given)} files given are label images, not pictures to measure"
         source = dataclasses.replace(source, notes=(*source.notes, note))
+    if settings.states == "predicted":
+        source = _seen(arguments, source)
     done = measure(files, arguments.out, source, settings, bias_records=bias_records, options=options, ranks=ranks)
     if done is None:
         return 0
@@ -134,6 +139,9 @@ def lines_of(measurement: Measurement) -> list[str]:
     if use := record["outlines"].get("model"):
         computed = f"computed by {use['engine']} in {use['precision']}"
         lines.append(f"model: {record['outlines']['path']} ({record['outlines']['licence']}), {computed}")
+    if "visibility" in record["outlines"]:
+        model = record["outlines"]["visibility"]
+        lines.append(f"states: {model['path']} ({model['licence']})")
     lines.append(f"{summary.quantity}: {summary.kept} of {summary.detected} detected, in {summary.images} images")
     for name, budget in summary.budgets.items():
         label = f", {budget.label}" if budget.label else ""
@@ -165,7 +173,7 @@ def _settings(arguments: argparse.Namespace) -> tuple[Settings, RunOptions, tupl
         pixel_size=declared,
         calibration_factor=arguments.calibration_factor,
         calibration_std=None if std is None else parse_percent(std),
-        states_file=arguments.states,
+        **_states(arguments),
         target_percent=100 * parse_percent(arguments.target),
         **({} if reference is None else {"reference_std_px": reference}),
     )
@@ -240,6 +248,30 @@ def _source(
         ),
         score,
     )
+
+
+def _seen(arguments: argparse.Namespace, source: OutlineSource) -> OutlineSource:
+    """The source, its states predicted."""
+    from semsize.measuring.finding import device_of
+    from semsize.measuring.inputs import VisibilityRequest
+    from semsize.measuring.seeing import SeenOutlines, find_visibility_model
+
+    config, checkpoint = arguments.visibility or (None, None)
+    request = VisibilityRequest(config, checkpoint, device_of(arguments.device))
+    return SeenOutlines(source, find_visibility_model(request))
+
+
+def _states(arguments: argparse.Namespace) -> dict:
+    """`--states` as settings: a file, and which states count."""
+    from semsize.measuring.inputs import STATE_SOURCES, SettingsError
+
+    files = [Path(word) for word in arguments.states if word not in STATE_SOURCES]
+    words = [word for word in arguments.states if word in STATE_SOURCES]
+    if len(files) > 1 or len(words) > 1 or (files and words == ["none"]):
+        raise SettingsError(f"--states {' '.join(arguments.states)}: give one file, one of {STATE_SOURCES}, or both")
+    if arguments.visibility is not None and words != ["predicted"]:
+        raise SettingsError("--visibility is a model that predicts states; give --states predicted too")
+    return {"states_file": files[0] if files else None, "states": words[0] if words else "given"}
 
 
 def _scales(arguments: argparse.Namespace) -> tuple[float, ...] | str | None:

@@ -1,0 +1,62 @@
+"""The visibility network as `semsize` asks for it: config and weights in, a function and thresholds out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+
+import tio2.models  # noqa: F401 - registers the network
+from semsize.measuring import InputError
+from semsize.measuring.inputs import VisibilityRequest
+from semsize.structures.files import file_sha256
+from semsize.visibility.states import FittedThresholds, Thresholds
+from tio2.visibility_source import open_visibility
+
+CONFIGS = Path(__file__).parents[1] / "configs" / "tio2"
+CONFIG = CONFIGS / "visibility_free.py"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    register_all_modules()
+    torch.manual_seed(0)
+    net = MODELS.build(Config.fromfile(CONFIG).model)
+    net.set_thresholds(FittedThresholds(Thresholds(0.91, 0.35), 0.0, 1.0, 1))
+    path = tmp_path_factory.mktemp("weights") / "epoch_1.pth"
+    torch.save({"state_dict": net.state_dict(), "meta": {}}, path)
+    return path
+
+
+def test_it_answers_and_brings_its_thresholds(weights):
+    model, thresholds = open_visibility(VisibilityRequest(CONFIG, weights)).open(1)
+    crops = np.random.default_rng(0).uniform(0, 1, (3, 4, 64, 64)).astype(np.float32)
+    answers = model(crops)
+    assert len(answers) == 3
+    np.testing.assert_allclose(answers.fractions.sum(axis=1), 1, rtol=1e-4)
+    np.testing.assert_allclose(model(crops[1:]).is_particle, answers.is_particle[1:], rtol=1e-3)
+    assert thresholds == Thresholds(0.91, 0.35)
+
+
+def test_its_record_names_weights_and_licence(weights):
+    record = open_visibility(VisibilityRequest(CONFIG, weights)).as_record()
+    assert record["sha256"] == file_sha256(weights)
+    assert "licence not known" in record["licence"]
+
+
+@pytest.mark.parametrize(
+    ("request_of", "message"),
+    [
+        (lambda _: VisibilityRequest(), "no visibility weights ship yet: give --visibility CONFIG CHECKPOINT"),
+        (lambda w: VisibilityRequest(CONFIGS / "light_free.py", w), "is of no visibility network"),
+        (lambda w: VisibilityRequest(CONFIGS / "none.py", w), "does not exist; check --visibility"),
+        (lambda _: VisibilityRequest(CONFIG, Path("none.pth")), "none.pth does not exist"),
+    ],
+)
+def test_what_is_missing_or_of_another_kind_is_named_in_one_line(weights, request_of, message):
+    with pytest.raises(InputError, match=message) as error:
+        open_visibility(request_of(weights)).as_record()
+    assert "\n" not in str(error.value)

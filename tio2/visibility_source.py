@@ -1,0 +1,117 @@
+"""A trained visibility network as a model that `semsize` can ask: the entry point of `semsize.visibility`.
+
+The packages of the network are imported when it is opened, not before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from semsize.detecting.models import OWN_WEIGHTS
+from semsize.measuring.inputs import InputError, VisibilityRequest
+from semsize.structures.files import file_sha256
+from semsize.visibility.model import CropAnswers, VisibilityModel
+from semsize.visibility.states import Thresholds
+from tio2.cli import quiet_imports
+from tio2.detector_source import resolved_sha256
+
+TRAIN = "train one: tools/train_models.sh visibility"
+
+
+@dataclass(frozen=True)
+class VisibilityWeights:
+    """A visibility network, as a config and weights."""
+
+    config: Path
+    checkpoint: Path
+    licence: str = OWN_WEIGHTS
+    device: str = "cpu"
+
+    def open(self, processes: int) -> tuple[VisibilityModel, Thresholds]:
+        """Load the network; with several processes on a machine each takes its share of the cores.
+
+        Raises:
+            InputError: config or weights cannot be loaded, or do not belong together.
+        """
+        with quiet_imports():
+            import torch
+            from mmdet.registry import MODELS
+            from mmengine.structures import BaseDataElement
+
+            import tio2.models  # noqa: F401 - registers what the config names
+            from tio2.engine import CheckpointError, load_checkpoint
+        torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+        try:
+            net = MODELS.build(self._read_config().model)
+            weights = load_checkpoint(self.checkpoint)
+            net.load_state_dict(weights.get("state_dict", weights))
+        except CheckpointError as cause:
+            raise InputError(str(cause)) from None
+        except RuntimeError:
+            raise InputError(
+                f"checkpoint {self.checkpoint} does not fit {self.config}; give those of one run"
+            ) from None
+        net.to(self.device).eval()
+
+        def answers(crops: np.ndarray) -> CropAnswers:
+            with torch.inference_mode():
+                [found] = net([torch.from_numpy(crops).to(self.device)], [BaseDataElement()], mode="predict")
+            numbers = found.pred_instances
+            names = ("fractions", "is_particle", "whole", "size_ratios")
+            return CropAnswers(*(numbers[name].float().cpu().numpy() for name in names))
+
+        return answers, Thresholds(*net.thresholds.tolist())
+
+    def _read_config(self):
+        """The config.
+
+        Raises:
+            InputError: there is none, or it is of another kind of model.
+        """
+        from mmengine.config import Config
+
+        if not self.config.is_file():
+            raise InputError(f"config {self.config} does not exist; check --visibility")
+        with quiet_imports():  # of what the config names
+            config = Config.fromfile(self.config)
+        if config.get("model", {}).get("type") != "VisibilityNet":
+            raise InputError(
+                f"{self.config} is of no visibility network; give configs/tio2/visibility_free.py or like it"
+            )
+        return config
+
+    def as_record(self) -> dict:
+        """Config and weights with SHA-256, licence and device.
+
+        Raises:
+            InputError: one of the files is missing.
+        """
+        config = self._read_config()
+        if not self.checkpoint.is_file():
+            raise InputError(f"checkpoint {self.checkpoint} does not exist; check --visibility, or {TRAIN}")
+        return {
+            "path": str(self.checkpoint),
+            "sha256": file_sha256(self.checkpoint),
+            "config": str(self.config),
+            "config_sha256": resolved_sha256(config),
+            "licence": self.licence,
+            "device": self.device,
+        }
+
+
+def open_visibility(request: VisibilityRequest) -> VisibilityWeights:
+    """The entry point of `semsize.visibility`.
+
+    Raises:
+        ImportError: torch or MMDetection is not installed.
+        InputError: no weights are given, and none ship yet.
+    """
+    with quiet_imports():
+        import mmengine  # noqa: F401
+        import torch  # noqa: F401
+    if request.config is None or request.checkpoint is None:
+        raise InputError(f"no visibility weights ship yet: give --visibility CONFIG CHECKPOINT, or {TRAIN}")
+    return VisibilityWeights(request.config, request.checkpoint, device=request.device)
