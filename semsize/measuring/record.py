@@ -194,8 +194,8 @@ def _sample_warnings(summary: Summary, table: ParticleTable) -> Iterable[str]:
         )
     if not summary.states_known:
         yield (
-            "which particles are hidden in part is not known: these are visible outlines, and hidden parts make them "
-            "smaller than the particles are"
+            "no states are given and none are predicted (--states predicted), so that nobody knows which particles are "
+            "hidden in part: these are visible outlines, smaller than such particles are"
         )
 
 
