@@ -151,20 +151,35 @@ def statistics(sample: SizeSample) -> np.ndarray:
     return np.append(weighted_quantiles(sample.sizes, sample.weights, PROBABILITIES), mean)
 
 
-def resampled_statistics(sample: SizeSample, rng: np.random.Generator, resamples: int) -> np.ndarray:
-    """(resamples, 4) `STATISTICS` of samples made of as many images, drawn with repeats; of particles, of one image."""
-    clusters = _clusters(sample)
-    count = int(clusters.max()) + 1
+def resampled_statistics(
+    sample: SizeSample, rng: np.random.Generator, resamples: int, units: np.ndarray | None = None, count: int = 0
+) -> np.ndarray:
+    """(resamples, 4) `STATISTICS` of samples made of as many units, drawn with repeats; NaN where none has a particle.
+
+    Args:
+        sample: N particles.
+        rng: draws; of equal generators and counts, several samples get the same units, and their statistics are paired.
+        resamples: number.
+        units: (N,) numbers from 0 of what is drawn; None: images, or the particles of a single image.
+        count: of the units; some may have no particle of this sample.
+    """
+    if units is None:
+        units = _clusters(sample)
+        count = int(units.max()) + 1
     order = np.argsort(sample.sizes, kind="stable")
-    sizes, weights, clusters = sample.sizes[order], sample.weights[order], clusters[order]
-    result = np.empty((resamples, len(STATISTICS)))
+    sizes, weights, units = sample.sizes[order], sample.weights[order], units[order]
+    result = np.full((resamples, len(STATISTICS)), np.nan)
     step = max(_CHUNK // len(sizes), 1)
     for start in range(0, resamples, step):
         rows = result[start : start + step]
-        times = rng.multinomial(count, np.full(count, 1 / count), len(rows))  # (rows, clusters) times drawn
-        drawn = times[:, clusters] * weights  # (rows, N)
-        rows[:, :3] = sorted_quantiles(sizes, drawn, PROBABILITIES)
-        rows[:, 3] = drawn @ sizes / drawn.sum(axis=1)
+        times = rng.multinomial(count, np.full(count, 1 / count), len(rows))  # (rows, units) times drawn
+        drawn = times[:, units] * weights  # (rows, N)
+        total = drawn.sum(axis=1)
+        there = total > 0
+        if not there.all():
+            drawn, total = drawn[there], total[there]
+        rows[there, :3] = sorted_quantiles(sizes, drawn, PROBABILITIES)
+        rows[there, 3] = drawn @ sizes / total
     return result
 
 

@@ -1,70 +1,171 @@
-"""Sizes of the fully imaged particles, from outlines of which that is known with a probability only.
+"""Sizes of several kinds of particles, from outlines of which it is known with a probability only what is seen of them.
 
-Each outline stands for P(fully imaged) · P(particle) particles, times its weight against the border effect. A threshold
-in the place of the first would choose by size, since small particles are judged with less confidence than large ones;
-with probabilities that are calibrated at every size, the weights give each size its expected number of particles.
+Each outline stands for P(particle) · P(state) particles of a state, times its weight against the border effect. A
+threshold in the place of the probability would choose by size, since small particles are judged with less confidence
+than large ones; with probabilities that are calibrated at every size, the weights give each size its expected number.
+
+One outline may stand for two sizes: its own where the particle is fully imaged, that of the whole particle where it is
+partly hidden.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
+from scipy import stats
 
-from semsize.metrology.intervals import SamplingInterval, size_intervals
+from semsize.metrology.intervals import (
+    CONFIDENCE,
+    RESAMPLES,
+    STATISTICS,
+    SamplingInterval,
+    resampled_statistics,
+    statistics,
+    student_intervals,
+)
+from semsize.metrology.occlusion import QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE
 from semsize.metrology.size_distribution import SizeSample
+
+QUANTITY_COMPLETED = "particles visible to 0.4 and more, hidden parts completed"
+QUANTITY_POWDER = "powder, by the fully imaged particles and how images select them"
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedPopulation:
-    """The outlines that may be fully imaged particles, and what they say of these."""
+class SizedOutlines:
+    """N outlines off the border and large enough, with what is known of the particles behind them."""
 
-    sample: SizeSample  # those with a positive weight
-    expected_count: float  # fully imaged particles among the outlines: sum of the probabilities, without border weights
-    expected_count_std: float  # its standard uncertainty from the probabilities alone, each outline for itself
-    intervals: dict[str, SamplingInterval]  # D10, D50, D90 and mean, in the unit of the sizes
+    sizes: np.ndarray  # (N,) of the outlines, positive, in any unit
+    whole_sizes: np.ndarray  # (N,) of the whole particles; NaN where too little is seen
+    fully_imaged: np.ndarray  # (N,) probability, 0 to 1, that the outline is a fully imaged particle
+    masked: np.ndarray  # (N,) that it is one partly hidden
+    unusable: np.ndarray  # (N,) that it is one of which less than 0.4 is seen
+    border_weights: np.ndarray  # (N,) of `semsize.metrology.border_weights`, positive
+    images: np.ndarray  # (N,) number of the image that each comes from
+
+    def __post_init__(self):
+        shapes = {getattr(self, field.name).shape for field in fields(self)}
+        if len(shapes) > 1:
+            raise ValueError(f"sizes, probabilities, weights and images must be (N,) each, not {sorted(shapes)}")
+        for name in ("fully_imaged", "masked", "unusable"):
+            values = getattr(self, name)
+            if not ((values >= 0) & (values <= 1)).all():
+                raise ValueError(f"probabilities of being {name.replace('_', ' ')} must lie in 0 to 1")
 
 
-def fully_imaged_population(
-    sizes: np.ndarray,
-    images: np.ndarray,
-    *,
-    p_fully_imaged: np.ndarray,
-    p_particle: np.ndarray,
-    border_weights: np.ndarray,
-    rng: np.random.Generator,
-) -> WeightedPopulation:
-    """D10, D50, D90 and mean of the fully imaged particles with intervals from images drawn with repeats.
+@dataclass(frozen=True)
+class Ratio:
+    """A statistic divided by the same one of the fully imaged particles, with its 95 % interval."""
 
-    The intervals hold the sampling of images; an error that the probabilities share over all images is not in them.
+    value: float
+    low: float  # NaN below two outlines, as is high
+    high: float
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the interval leaves out 1."""
+        return self.low > 1 or self.high < 1
+
+
+@dataclass(frozen=True)
+class PopulationSizes:
+    """D10, D50, D90 and mean of one kind of particles, by number and by volume of spheres of that diameter."""
+
+    quantity: str  # which particles, in words
+    expected_count: float  # particles among the outlines: sum of their probabilities, without border weights
+    number: dict[str, SamplingInterval]  # by number
+    volume: dict[str, SamplingInterval]  # by volume
+    number_ratio: dict[str, Ratio]  # to the fully imaged ones, the same images drawn for both
+    volume_ratio: dict[str, Ratio]
+
+
+@dataclass(frozen=True, eq=False)
+class _Members:
+    """What a population is made of: sizes, and the outline that each comes from."""
+
+    quantity: str
+    sample: SizeSample
+    outlines: np.ndarray
+    expected_count: float
+
+    def by_volume(self) -> SizeSample:
+        """The same, each weighted with the volume of a sphere."""
+        return SizeSample(self.sample.sizes, self.sample.volumes, self.sample.images)
+
+
+def compare_populations(outlines: SizedOutlines, seed: int) -> tuple[PopulationSizes, ...]:
+    """Fully imaged particles; with them those partly hidden, completed; and visible outlines as if none were hidden.
+
+    Intervals and ratios hold the sampling of images, which are drawn with repeats; an error that the probabilities or
+    the completions share over all images is not in them. Of a single image its outlines are drawn.
 
     Args:
-        sizes: (N,) of the outlines, positive, in any unit.
-        images: (N,) number of the image that each comes from.
-        p_fully_imaged: (N,) 0 to 1, that a particle of this outline is fully imaged.
-        p_particle: (N,) 0 to 1, that the outline is a particle.
-        border_weights: (N,) of `semsize.metrology.border_weights`; NaN for one that touches the border, left out.
-        rng: draws the images; of a single image, its outlines are drawn instead.
+        outlines: N of them.
+        seed: of the draws; every population gets the same ones.
 
-    Raises:
-        ValueError: a probability lies outside 0 to 1, or the lengths differ.
-
-    >>> found = fully_imaged_population(
-    ...     [10.0, 20.0, 30.0], [0, 0, 1], p_fully_imaged=np.array([1, 0.5, 0]), p_particle=np.array([1, 1, 1]),
-    ...     border_weights=np.ones(3), rng=np.random.default_rng(0))
-    >>> found.expected_count, len(found.sample), round(found.intervals["mean"].value, 2)
-    (1.5, 2, 13.33)
+    >>> half = np.full(2, 0.5)
+    >>> outlines = SizedOutlines(np.array([10.0, 20.0]), np.array([10.0, 40.0]), half, half, 0 * half, np.ones(2),
+    ...     np.array([0, 1]))
+    >>> full, completed, visible = compare_populations(outlines, seed=0)
+    >>> full.expected_count, full.number["mean"].value, completed.expected_count, completed.number["mean"].value
+    (1.0, 15.0, 2.0, 20.0)
     """
-    arrays = [np.asarray(values, np.float64) for values in (sizes, p_fully_imaged, p_particle, border_weights)]
-    sizes, p_fully_imaged, p_particle, border_weights = arrays
-    images = np.asarray(images, np.int64)
-    if len({array.shape for array in (*arrays, images)}) > 1:
-        raise ValueError(f"sizes, probabilities, weights and images must be (N,) each, not {[a.shape for a in arrays]}")
-    for name, values in (("fully imaged", p_fully_imaged), ("particle", p_particle)):
-        if not ((values >= 0) & (values <= 1)).all():
-            raise ValueError(f"probabilities of being {name} must lie in 0 to 1")
-    probability = np.where(np.isnan(border_weights), 0.0, p_fully_imaged * p_particle)
-    kept = probability > 0
-    sample = SizeSample(sizes[kept], probability[kept] * border_weights[kept], images[kept])
-    variance = float((probability * (1 - probability)).sum())
-    return WeightedPopulation(sample, float(probability.sum()), variance**0.5, size_intervals(sample, rng))
+    full = outlines.fully_imaged
+    of_whole = np.where(np.isnan(outlines.whole_sizes), 0.0, outlines.masked)
+    kinds = (
+        _members(QUANTITY_FULLY_IMAGED, outlines, [(outlines.sizes, full)]),
+        _members(QUANTITY_COMPLETED, outlines, [(outlines.sizes, full), (outlines.whole_sizes, of_whole)]),
+        _members(QUANTITY_VISIBLE, outlines, [(outlines.sizes, np.ones(len(full)))]),
+    )
+    places = np.unique(outlines.images, return_inverse=True)[1]
+    units = places if places.max(initial=0) > 0 else np.arange(len(full))
+    dof = int(units.max(initial=0))
+    by_number = [_drawn(kind.sample, units[kind.outlines], dof + 1, seed) for kind in kinds]
+    by_volume = [_drawn(kind.by_volume(), units[kind.outlines], dof + 1, seed) for kind in kinds]
+    return tuple(
+        PopulationSizes(
+            kind.quantity,
+            kind.expected_count,
+            student_intervals(kind.sample, number),
+            student_intervals(kind.by_volume(), volume),
+            _ratios(kind.sample, kinds[0].sample, number, by_number[0], dof),
+            _ratios(kind.by_volume(), kinds[0].by_volume(), volume, by_volume[0], dof),
+        )
+        for kind, number, volume in zip(kinds, by_number, by_volume, strict=True)
+    )
+
+
+def unsized_count(outlines: SizedOutlines) -> float:
+    """Expected number of particles of which too little is seen for a size."""
+    return float((outlines.unusable + np.where(np.isnan(outlines.whole_sizes), outlines.masked, 0.0)).sum())
+
+
+def _members(quantity: str, outlines: SizedOutlines, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> _Members:
+    """Sizes and probabilities (N,) of the outlines, joined; those of probability 0 are left out."""
+    sizes, probabilities = (np.concatenate(values) for values in zip(*parts, strict=True))
+    number = np.tile(np.arange(len(outlines.sizes)), len(parts))
+    kept = probabilities > 0
+    number, weights = number[kept], probabilities[kept] * outlines.border_weights[number[kept]]
+    sample = SizeSample(sizes[kept], weights, outlines.images[number])
+    return _Members(quantity, sample, number, float(probabilities.sum()))
+
+
+def _drawn(sample: SizeSample, units: np.ndarray, count: int, seed: int) -> np.ndarray | None:
+    """(RESAMPLES, 4) statistics; None below two members."""
+    if len(sample) < 2:
+        return None
+    return resampled_statistics(sample, np.random.default_rng(seed), RESAMPLES, units, count)
+
+
+def _ratios(
+    sample: SizeSample, base: SizeSample, drawn: np.ndarray | None, base_drawn: np.ndarray | None, dof: int
+) -> dict[str, Ratio]:
+    """Statistic to its ratio; the interval is Student's on the logarithm, as that of the statistics themselves."""
+    ratios = statistics(sample) / statistics(base)
+    reach = np.full(len(STATISTICS), np.nan)
+    if drawn is not None and base_drawn is not None:
+        spread = np.nanstd(np.log(drawn / base_drawn), axis=0) * np.sqrt((dof + 1) / dof)
+        reach = np.exp(stats.t.ppf((1 + CONFIDENCE) / 2, dof) * spread)
+    rows = zip(ratios, ratios / reach, ratios * reach, strict=True)
+    return {name: Ratio(*map(float, row)) for name, row in zip(STATISTICS, rows, strict=True)}
