@@ -1,0 +1,185 @@
+"""The error of a size distribution in steps that nest: each step compares two populations, the next begins at its end.
+
+On images of known truth the populations lead from the true particles to what a measurement reports. The effect of a
+step is the ratio of a statistic (D10, D50, D90, mean) of the two; the product of all ratios is the total error, so that
+nothing counts twice.
+
+Legend: M outlines found in an image, N true particles of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from semsize.metrology.intervals import STATISTICS, resampled_statistics, statistics
+from semsize.metrology.occlusion import FRACTION_EDGES, SMALLEST_VARIANCE, between_image_std
+from semsize.metrology.size_distribution import SizeSample
+
+IMAGE_RESAMPLES = 200  # of the particles of one image, for the variance of its effects
+POOLED_RESAMPLES = 500  # of images
+FEWEST_PARTICLES = 5  # in both populations of a step, from which an image says how images differ
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Some sizes of one image, each with the unit that is drawn when images are resampled from their particles."""
+
+    sizes: np.ndarray  # (K,) positive
+    weights: np.ndarray  # (K,) positive
+    units: np.ndarray  # (K,) numbers from 0: a found outline and the true particle that it matches are one unit
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSteps:
+    """The populations of one image, from the truth to what is reported, and its density."""
+
+    populations: tuple[Population, ...]
+    units: int  # number of units
+    area_fraction: float  # of what was found
+
+
+@dataclass(frozen=True)
+class StatisticEffect:
+    """What a step does to one statistic, as a logarithm of the ratio after / before."""
+
+    statistic: str  # of `STATISTICS`
+    effect: float
+    standard_error: float  # from images drawn with repeats
+    between_image_std: float  # standard deviation of images' own effects, the sampling of their particles taken off
+    dof: float  # degrees of freedom of the two
+
+    @property
+    def log_std(self) -> float:
+        """Standard uncertainty for other images, in which the effect is not corrected: its own size counts in full."""
+        return float(np.sqrt(self.effect**2 + self.corrected_std**2))
+
+    @property
+    def corrected_std(self) -> float:
+        """Standard uncertainty where the effect is corrected."""
+        return float(np.hypot(self.standard_error, self.between_image_std))
+
+
+@dataclass(frozen=True)
+class StepEffects:
+    """A step: its name and what it does to each of `STATISTICS`."""
+
+    name: str
+    effects: tuple[StatisticEffect, ...]
+
+    def of(self, statistic: str) -> StatisticEffect:
+        """The effect on a statistic."""
+        return next(effect for effect in self.effects if effect.statistic == statistic)
+
+
+@dataclass(frozen=True)
+class DensityStep:
+    """A step in images of some density."""
+
+    low: float  # lower end of the class: an image's area fraction of found masks, included
+    high: float  # upper end
+    images: int
+    step: StepEffects
+
+
+def step_effects(names: Sequence[str], images: Sequence[ImageSteps], seed: int = 0) -> tuple[StepEffects, ...]:
+    """The effect of each step between two neighbouring populations; the logarithms add up to that of the total.
+
+    Args:
+        names: S steps.
+        images: with S + 1 populations each, two images at least.
+        seed: of the draws, the same for all populations, so that their ratios are paired.
+
+    Raises:
+        ValueError: there are fewer than two images, or as a whole a population is empty.
+
+    >>> def image(*sizes):
+    ...     return ImageSteps(tuple(Population(np.full(9, s), np.ones(9), np.arange(9)) for s in sizes), 9, 0.1)
+    >>> outline, state = step_effects(["outline", "state"], [image(10.0, 11.0, 9.9)] * 2)
+    >>> round(outline.of("D50").effect, 4), round(outline.of("D50").effect + state.of("D50").effect, 4)
+    (0.0953, -0.0101)
+    """
+    if len(images) < 2:
+        raise ValueError(f"{len(images)} images cannot tell how images differ; give two or more")
+    pooled = [_pooled([image.populations[number] for image in images]) for number in range(len(names) + 1)]
+    if not all(map(len, pooled)):
+        raise ValueError(f"there is no particle in one of the {len(pooled)} populations to compare")
+    values = np.log([statistics(sample) for sample in pooled])
+    drawn = np.log(
+        [
+            resampled_statistics(sample, np.random.default_rng(seed), POOLED_RESAMPLES, sample.images, len(images))
+            for sample in pooled
+        ]
+    )
+    errors = np.nanstd(np.diff(drawn, axis=0), axis=1) * np.sqrt(len(images) / (len(images) - 1))  # (S, 4)
+    single = [_single(image, seed) for image in images]
+    return tuple(
+        StepEffects(
+            name,
+            tuple(
+                StatisticEffect(
+                    statistic,
+                    float(values[step + 1, column] - values[step, column]),
+                    float(errors[step, column]),
+                    _between(single, step, column),
+                    float(len(images) - 1),
+                )
+                for column, statistic in enumerate(STATISTICS)
+            ),
+        )
+        for step, name in enumerate(names)
+    )
+
+
+def steps_by_density(name: str, images: Sequence[ImageSteps], seed: int = 0) -> tuple[DensityStep, ...]:
+    """A single step in each class of area fraction (`semsize.metrology.occlusion.FRACTION_EDGES`) with two images."""
+    place = np.searchsorted(FRACTION_EDGES, [image.area_fraction for image in images], side="right") - 1
+    place = np.clip(place, 0, len(FRACTION_EDGES) - 2)
+    classes = []
+    for number in sorted(set(place.tolist())):
+        members = [image for image, of_image in zip(images, place, strict=True) if of_image == number]
+        if len(members) > 1 and all(any(len(m.populations[k].sizes) for m in members) for k in (0, 1)):
+            [step] = step_effects([name], members, seed)
+            low, high = map(float, FRACTION_EDGES[number : number + 2])
+            classes.append(DensityStep(low, high, len(members), step))
+    return tuple(classes)
+
+
+def at_density(classes: Sequence[DensityStep], area_fraction: float) -> DensityStep | None:
+    """The class of an area fraction; the nearest one outside all, None without any."""
+    distance = [max(density.low - area_fraction, area_fraction - density.high, 0.0) for density in classes]
+    return classes[int(np.argmin(distance))] if classes else None
+
+
+def _pooled(parts: Sequence[Population]) -> SizeSample:
+    """Populations of all images; the sample's images are numbered in their order."""
+    images = np.repeat(np.arange(len(parts)), [len(part.sizes) for part in parts])
+    return SizeSample(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("sizes", "weights")), images
+    )
+
+
+def _single(image: ImageSteps, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Effects (S, 4) in one image and their variances by its particles; NaN where particles are too few."""
+    steps = len(image.populations) - 1
+    enough = np.array([len(part.sizes) >= FEWEST_PARTICLES for part in image.populations])
+    values = np.full((steps + 1, len(STATISTICS)), np.nan)
+    drawn = np.full((steps + 1, IMAGE_RESAMPLES, len(STATISTICS)), np.nan)
+    for number in np.flatnonzero(enough).tolist():
+        part = image.populations[number]
+        sample, rng = _pooled([part]), np.random.default_rng(seed)
+        values[number] = statistics(sample)
+        drawn[number] = resampled_statistics(sample, rng, IMAGE_RESAMPLES, part.units, image.units)
+    with np.errstate(invalid="ignore"):
+        variances = np.full((steps, len(STATISTICS)), np.nan)
+        for step in np.flatnonzero(enough[1:] & enough[:-1]).tolist():
+            variances[step] = np.nanvar(np.log(drawn[step + 1] / drawn[step]), axis=0)
+    return np.diff(np.log(values), axis=0), np.maximum(variances, SMALLEST_VARIANCE)
+
+
+def _between(single: Sequence[tuple[np.ndarray, np.ndarray]], step: int, column: int) -> float:
+    effects, variances = (np.array([part[kind][step, column] for part in single]) for kind in (0, 1))
+    known = ~(np.isnan(effects) | np.isnan(variances))
+    return between_image_std([effects[known]], [variances[known]]) if known.sum() > 1 else 0.0
