@@ -20,19 +20,20 @@ from matplotlib.patches import Patch
 from semsize.metrology.matching import Matching
 from semsize.structures.files import write_whole
 from semsize.structures.masks import CroppedMasks
+from semsize.visibility.surroundings import placed_in
 
 Colour = tuple[int, int, int]
 """RGB, 0 to 255."""
 
 STATE_COLOURS: dict[str | None, Colour] = {
-    "isolated": (70, 160, 255),
-    "complete": (0, 215, 120),
-    "touch_complete": (170, 240, 60),
-    "masked": (250, 225, 50),
-    "unusable": (185, 135, 85),
-    None: (0, 220, 235),
+    "isolated": (255, 220, 160),
+    "complete": (170, 255, 0),
+    "touch_complete": (255, 180, 80),
+    "masked": (255, 80, 255),
+    "unusable": (170, 130, 80),
+    None: (0, 220, 220),
 }
-"""RGB of a matched particle by its state; None: not known."""
+"""RGB of a matched particle by its state; None: not known. Colour-blind people tell them apart, and from grey."""
 
 MISSED: Colour = (255, 75, 0)
 FALSE_POSITIVE: Colour = (200, 50, 255)
@@ -243,6 +244,20 @@ def outline(canvas: np.ndarray, masks: CroppedMasks, colour: Colour, scale: int,
         inside, window = _placed(canvas, crop, origin, scale)
         core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=width, borderValue=0)
         window[inside & (core == 0)] = colour
+
+
+def dashed_outline(canvas: np.ndarray, whole: CroppedMasks, visible: CroppedMasks, colour: Colour, scale: int) -> None:
+    """Dashes the border of each whole outline where it leaves the visible one, 4 px of the image on, 4 px off."""
+    for (crop, origin), seen in zip(whole, visible, strict=True):
+        inside, window = _placed(canvas, crop, origin, scale)
+        there = placed_in(*seen, crop.shape, origin).astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1)
+        near = cv2.dilate(there, np.ones((2 * scale + 1,) * 2, np.uint8))
+        dashes = np.zeros(inside.shape, np.uint8)
+        for line in cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
+            columns, rows = line[np.arange(len(line)) // (4 * scale) % 2 == 0, 0].T
+            dashes[rows, columns] = 1
+        dashes[near > 0] = 0
+        window[cv2.dilate(dashes, np.ones((scale, scale), np.uint8)) > 0] = colour
 
 
 def _placed(canvas: np.ndarray, crop: np.ndarray, origin: tuple[int, int], scale: int) -> tuple[np.ndarray, np.ndarray]:

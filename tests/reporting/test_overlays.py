@@ -11,6 +11,7 @@ from semsize.measuring.overlays import (
     MISSED,
     STATE_COLOURS,
     TRUE_OUTLINE,
+    dashed_outline,
     draw_overlay,
     write_png,
 )
@@ -130,3 +131,43 @@ def test_an_empty_mask_leaves_the_picture_as_it_is():
     nothing = CroppedMasks.from_full(np.zeros((1, 40, 60)))
     with_it = draw_overlay(image, truth, nothing, match(truth, nothing), scale=1)
     assert (with_it[:40, :60] == 100).all()
+
+
+LEAST_DIFFERENCE = 20.0  # of two colours in CIELAB, ΔE*ab; 2 is just seen side by side
+
+SEEN_AS = {  # linear RGB as colour-blind people see it: Machado, Oliveira, Fernandes, IEEE TVCG 15 (2009), severity 1
+    "trichromat": np.eye(3),
+    "protanope": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranope": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanope": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+
+
+@pytest.mark.parametrize("eye", SEEN_AS)
+def test_everybody_tells_the_states_apart(eye):
+    levels = np.array([*STATE_COLOURS.values(), IGNORED]) / 255
+    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(SEEN_AS[eye]).T, 0, 1)
+    seen = np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
+    lab = cv2.cvtColor(seen[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0]
+    distance = np.linalg.norm(lab[:, None] - lab[None], axis=2) + 1e3 * np.eye(len(lab))
+    assert distance.min() > LEAST_DIFFERENCE
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_completed_part_is_dashed_where_it_leaves_the_visible_one(scale):
+    """A square hidden to its right half: dashes on three sides of that half, and none on the visible one."""
+    whole, visible = squares(FRAME, [(10, 20)], 32), CroppedMasks.from_crops([(np.ones((32, 16)), (10, 20))], FRAME)
+    canvas = np.zeros((FRAME[0] * scale, FRAME[1] * scale, 3), np.uint8)
+    dashed_outline(canvas, whole, visible, (255, 80, 255), scale)
+    drawn = canvas.any(axis=2)
+    inside = np.zeros_like(drawn)
+    inside[10 * scale : 42 * scale, 36 * scale : 52 * scale] = True
+    assert drawn.any()
+    assert not drawn[:, : 36 * scale].any()
+    ring = border(whole, scale) & inside
+    share = (drawn & ring).sum() / ring.sum()
+    assert 0.3 < share < 0.7, "as much is drawn as left out"
+    nothing = np.zeros_like(canvas)
+    dashed_outline(nothing, visible, visible, (255, 80, 255), scale)
+    assert not nothing.any()
