@@ -13,6 +13,8 @@ import tio2.models  # noqa: F401 - registers the network
 from semsize.measuring import InputError
 from semsize.measuring.inputs import VisibilityRequest
 from semsize.structures.files import file_sha256
+from semsize.visibility.record import record_path
+from semsize.visibility.seeing import Calibration
 from semsize.visibility.states import FittedThresholds, Thresholds
 from tio2.visibility_source import open_visibility
 
@@ -32,19 +34,34 @@ def weights(tmp_path_factory):
 
 
 def test_it_answers_and_brings_its_thresholds(weights):
-    model, thresholds = open_visibility(VisibilityRequest(CONFIG, weights)).open(1)
+    opened = open_visibility(VisibilityRequest(CONFIG, weights)).open(1, Calibration())
+    model = opened.answers
     crops = np.random.default_rng(0).uniform(0, 1, (3, 4, 64, 64)).astype(np.float32)
     answers = model(crops)
     assert len(answers) == 3
     np.testing.assert_allclose(answers.fractions.sum(axis=1), 1, rtol=1e-4)
     np.testing.assert_allclose(model(crops[1:]).is_particle, answers.is_particle[1:], rtol=1e-3)
-    assert thresholds == Thresholds(0.91, 0.35)
+    assert opened.thresholds == Thresholds(0.91, 0.35)
 
 
 def test_its_record_names_weights_and_licence(weights):
     record = open_visibility(VisibilityRequest(CONFIG, weights)).as_record()
     assert record["sha256"] == file_sha256(weights)
     assert "licence not known" in record["licence"]
+    assert record["engine"] == "torch"
+    assert record["precision"] in ("float32", "bfloat16")
+
+
+def test_a_damaged_record_beside_the_weights_is_refused_in_one_line(weights):
+    file = record_path(weights)
+    file.write_text('{"records": [{}]}')
+    try:
+        with pytest.raises(InputError, match="make it again with tools/validate") as error:
+            _ = open_visibility(VisibilityRequest(CONFIG, weights)).records
+        assert "\n" not in str(error.value)
+    finally:
+        file.unlink()
+    assert open_visibility(VisibilityRequest(CONFIG, weights)).records == ()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ The packages of the network are imported when it is opened, not before.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ import numpy as np
 from semsize.detecting.models import OWN_WEIGHTS
 from semsize.measuring.inputs import InputError, VisibilityRequest
 from semsize.structures.files import file_sha256
-from semsize.visibility.model import CropAnswers, VisibilityModel
+from semsize.visibility.model import CropAnswers
+from semsize.visibility.record import VisibilityRecord, VisibilityRecordError, read_visibility_records
+from semsize.visibility.seeing import CalibratedModel, Calibration
 from semsize.visibility.states import Thresholds
 from tio2.cli import quiet_imports
 from tio2.detector_source import resolved_sha256
@@ -30,7 +33,19 @@ class VisibilityWeights:
     licence: str = OWN_WEIGHTS
     device: str = "cpu"
 
-    def open(self, processes: int) -> tuple[VisibilityModel, Thresholds]:
+    @cached_property
+    def records(self) -> tuple[VisibilityRecord, ...]:
+        """Those beside the weights.
+
+        Raises:
+            InputError: the file holds something else.
+        """
+        try:
+            return read_visibility_records(self.checkpoint)
+        except VisibilityRecordError as cause:
+            raise InputError(str(cause)) from None
+
+    def open(self, processes: int, calibration: Calibration) -> CalibratedModel:
         """Load the network; with several processes on a machine each takes its share of the cores.
 
         Raises:
@@ -63,7 +78,7 @@ class VisibilityWeights:
             names = ("fractions", "is_particle", "whole", "size_ratios")
             return CropAnswers(*(numbers[name].float().cpu().numpy() for name in names))
 
-        return answers, Thresholds(*net.thresholds.tolist())
+        return CalibratedModel(answers, Thresholds(*net.thresholds.tolist()), calibration)
 
     def _read_config(self):
         """The config.
@@ -84,7 +99,7 @@ class VisibilityWeights:
         return config
 
     def as_record(self) -> dict:
-        """Config and weights with SHA-256, licence and device.
+        """Config and weights with SHA-256, engine, precision, licence and device.
 
         Raises:
             InputError: one of the files is missing.
@@ -92,8 +107,14 @@ class VisibilityWeights:
         config = self._read_config()
         if not self.checkpoint.is_file():
             raise InputError(f"checkpoint {self.checkpoint} does not exist; check --visibility, or {TRAIN}")
+        with quiet_imports():
+            import torch
+
+            from tio2.models.detector import precision_on
         return {
             "path": str(self.checkpoint),
+            "engine": "torch",
+            "precision": precision_on(torch.device(self.device), config.model.get("precision", "auto")),
             "sha256": file_sha256(self.checkpoint),
             "config": str(self.config),
             "config_sha256": resolved_sha256(config),

@@ -9,6 +9,9 @@ python tools/validate.py --pair data/bam-tio2-sem/annotations/val.json work_dirs
 
 One --pair for each set of images, real or rendered; --images in the same order, for the contrast. Leave out what the
 model was trained or its thresholds chosen on. Writes <checkpoint>.bias.json.
+
+With --visibility CONFIG WEIGHTS the rendered sets also make the record of the visibility model behind this detector:
+every second image fits its temperatures and intervals, the others judge it. Writes <WEIGHTS>.record.json.
 """
 
 import argparse
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from semsize.metrology.bias import ComparedSet
     from semsize.metrology.bias_record import ResidualClass
     from semsize.metrology.occlusion import OcclusionClass
+    from semsize.visibility.record import VisibilityRecord
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -42,7 +46,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, help="the model; the record is written beside it")
     parser.add_argument("--out", type=Path, help="file of the records (default: <checkpoint>.bias.json)")
     parser.add_argument("--min-score", type=float, help="particles from this score on (default: the paper's 0.5)")
+    parser.add_argument(
+        "--visibility", nargs=2, type=Path, metavar=("CONFIG", "WEIGHTS"), help="make its record too; needs --images"
+    )
     arguments = parser.parse_args()
+    if arguments.visibility and not (arguments.images and arguments.checkpoint):
+        parser.error("--visibility needs --images and --checkpoint")
     if arguments.images and len(arguments.images) != len(arguments.pair):
         parser.error("give --images once for each --pair, or not at all")
     if not (arguments.checkpoint or arguments.out):
@@ -60,6 +69,7 @@ def main() -> None:
     from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
     from semsize.sem import SEMReadError
     from semsize.structures import AnnotationError, PredictionError
+    from semsize.visibility.record import record_path
 
     out = arguments.out or bias_path(arguments.checkpoint)
     file_before = arguments.out or find_bias_file(arguments.checkpoint)
@@ -74,6 +84,7 @@ def main() -> None:
         record = make_bias_record(sets, name, model, min_score=score, min_dice=MIN_DICE, rng=rng)
         records = [*(former for former in before if not _same_use(former, record)), record]
         write_bias_records(out, records)
+        seen = _visibility_record(arguments, sets, record) if arguments.visibility else None
     print(bias_tables(record))
     _say_what_is_left_out(sets, record)
     if model is not None:
@@ -81,6 +92,77 @@ def main() -> None:
             f"holds for {model.engine}, {model.precision}, weights {model.sha256[:8]}…, particles from score {score:g}"
         )
     print(f"written: {out}, which holds {len(records)} bias records")
+    if seen is not None:
+        print(f"\n{visibility_tables(seen)}\nwritten: {record_path(arguments.visibility[1])}")
+
+
+def _visibility_record(
+    arguments: argparse.Namespace, sets: "list[ComparedSet]", bias: "BiasRecord"
+) -> "VisibilityRecord":
+    """The record of the visibility model from the rendered sets, written beside its weights.
+
+    Raises:
+        ValueError: no set is rendered, or too little is in them.
+    """
+    from collections import defaultdict
+
+    from semsize.measuring.inputs import VisibilityRequest
+    from semsize.measuring.seeing import find_visibility_model
+    from semsize.sem import read_grey
+    from semsize.structures import read_annotations
+    from semsize.visibility.record import write_visibility_records
+    from semsize.visibility.seeing import Calibration
+    from semsize.visibility.validation import make_visibility_record, see_compared
+
+    source = find_visibility_model(VisibilityRequest(*arguments.visibility))
+    use, model, seen = source.as_record(), source.open(1, Calibration()), []
+    for compared, (annotations, _), folder in zip(sets, arguments.pair, arguments.images, strict=True):
+        if compared.kind != "rendered":
+            continue
+        particles = defaultdict(list)
+        for particle in read_annotations(annotations)["annotations"]:
+            particles[particle["image_id"]].append(particle)
+        for image in compared.images:
+            if len(image.truth.masks) and len(image.found.masks):
+                grey = read_grey(folder / image.truth.file_name)
+                seen.append(see_compared(image, particles[image.truth.image_id], grey, model))
+    record = make_visibility_record(
+        seen,
+        bias.residuals,
+        checkpoint=arguments.visibility[1].name,
+        **{name: use[name] for name in ("sha256", "engine", "precision")},
+        detector=bias.model,
+        min_score=bias.min_score,
+        sources=[source for source in bias.sources if source.kind == "rendered"],
+    )
+
+    def same(other: "VisibilityRecord") -> bool:
+        return not other.differences(record.sha256, record.engine, record.precision, record.detector, record.min_score)
+
+    others = [other for other in source.records if not same(other)]
+    write_visibility_records(arguments.visibility[1], [*others, record])
+    return record
+
+
+def visibility_tables(record: "VisibilityRecord") -> str:
+    """What each step does to D10, D50, D90 and the mean, and errors by predicted fraction, as Markdown."""
+    from semsize.measuring.tables import markdown_table
+
+    groups = {"fully imaged": record.fully_imaged, "completed": record.completed}
+    named = [(f"{group}: {step.name}", step) for group, steps in groups.items() for step in steps]
+    named += [(f"selection, area fraction {d.low:g} to {d.high:g}", d.step) for d in record.selection]
+    rows = [
+        [name, *(f"{100 * e.effect:+.1f} ± {100 * e.standard_error:.1f}" for e in step.effects)] for name, step in named
+    ]
+    errors = [
+        [f"{e.low:g} to {e.high:g}", e.particles, e.error_percent, e.error_std_percent, e.covered_percent]
+        for e in record.errors
+    ]
+    header = ["step: effect ± standard error, %", *(effect.statistic for effect in record.fully_imaged[0].effects)]
+    of_errors = ["visible fraction predicted", "particles", "ECD error, %", "its sd, %", "in 95 % interval, %"]
+    right = f"states right: {record.states_right:.3f}, expected calibration error {record.calibration_error:.3f}"
+    tables = markdown_table(header, rows), markdown_table(of_errors, errors, decimals=1)
+    return "\n".join((*tables, f"{right}; {record.fitted_images} images fitted, {record.judged_images} judged"))
 
 
 def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | None":

@@ -150,6 +150,7 @@ def _result(frame: Frame, digest: str, outlines: Outlines, seconds: float) -> Im
         seconds=seconds,
         scales=outlines.scales,
         seen=outlines.seen,
+        whole_rles=() if outlines.whole is None else outlines.whole.expand(file_shape, frame.top, 0).to_rles(),
     )
 
 

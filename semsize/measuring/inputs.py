@@ -14,7 +14,7 @@ from semsize.exchange import ExchangeError, ImageFolder, files_below, picture_st
 from semsize.metrology import REFERENCE_STD_PX
 from semsize.sem import SEMImage, read_image
 from semsize.sem.files import FOREIGN_ENDINGS
-from semsize.structures.pixel_size import PixelSize
+from semsize.structures.pixel_size import PixelSize, pixels_across
 
 
 class MeasuringError(ValueError):
@@ -36,7 +36,34 @@ class OutputError(MeasuringError):
 OPERATING_SCORE = 0.5
 SMALLEST_SIZE_PX = 5.0
 STATE_SOURCES = ("given", "predicted", "none")
+_LENGTH = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*(nm|[uµμ]m)\s*")
 KEY_LENGTH, KEY_BYTES = 60, 180  # characters, and bytes, of a name that a file name made from it keeps
+
+
+@dataclass(frozen=True)
+class ReferenceValue:
+    """A certified D50 with its expanded uncertainty (95 %)."""
+
+    value_nm: float
+    expanded_nm: float
+
+    @classmethod
+    def parse(cls, text: str) -> ReferenceValue:
+        """From "203 nm ± 5 nm", +- or +/- for ±, nm or µm.
+
+        Raises:
+            SettingsError: it is something else.
+
+        >>> ReferenceValue.parse("0.2 um +/- 5nm")
+        ReferenceValue(value_nm=200.0, expanded_nm=5.0)
+        """
+        parts = [_LENGTH.fullmatch(part) for part in re.split(r"±|\+/-|\+-", text)]
+        if len(parts) != 2 or not all(parts):
+            raise SettingsError(f'{text!r}: give a D50 and its expanded uncertainty, such as "203 nm ± 5 nm"')
+        value, expanded = (float(part[1]) * (1 if part[2] == "nm" else 1000) for part in parts)
+        if value <= 0:
+            raise SettingsError(f"{text!r}: a D50 is above 0 nm")
+        return cls(value, expanded)
 
 
 @dataclass(frozen=True)
@@ -54,6 +81,7 @@ class Settings:
     reference_std_px: float = REFERENCE_STD_PX  # of a diameter, from where the outlines of the truth lie
     states_file: Path | None = None  # CSV with the columns image, id, state
     states: str = "given"  # which states count: given ones, predicted ones where none is given, or none
+    reference_d50: ReferenceValue | None = None  # certified, to compare the result with
     target_percent: float = 5.0  # relative expanded uncertainty of D50 for which the report plans the particles
     seed: int = 0  # of the bootstrap
 
@@ -131,6 +159,30 @@ def parse_percent(text: str) -> float:
     except ValueError:
         pass
     raise SettingsError(f"{text!r}: give per cent with the sign, such as 1.5%")
+
+
+def parse_scales(scales: str | None, diameter: str | None) -> tuple[float, ...] | str | None:
+    """Scales from "0.75,1.5" as numbers, `auto`, or None.
+
+    Raises:
+        SettingsError: they, or a diameter such as "40nm" beside them, cannot be meant.
+    """
+    if diameter is not None:
+        if scales not in (None, "auto"):
+            raise SettingsError("--scales and --diameter both say at which scales to look; give one of them")
+        try:
+            pixels_across(diameter, PixelSize(1.0))
+        except ValueError as cause:
+            raise SettingsError(f"--diameter: {cause}") from None
+    if scales in (None, "auto"):
+        return scales
+    try:
+        numbers = tuple(float(number) for number in scales.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not all(0 < number <= 8 for number in numbers):
+        raise SettingsError(f"--scales {scales}: give numbers above 0 and up to 8, such as 0.75,1.5, or auto")
+    return numbers
 
 
 @dataclass(frozen=True)

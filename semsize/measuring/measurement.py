@@ -29,6 +29,7 @@ from semsize.measuring.pictures import write_pictures
 from semsize.measuring.record import MeasuredImage, Record, read_record, versions, warnings_of
 from semsize.measuring.report import write_report
 from semsize.measuring.results_folder import ImageResult, ResultsFolder
+from semsize.measuring.seeing import SeenOutlines
 from semsize.measuring.summary import Summary, summarise
 from semsize.measuring.tables import write_workbook
 from semsize.metrology import BiasRecord, ModelUse
@@ -119,6 +120,7 @@ def measure(
         images=tuple(replace(image, contrast=drawn[name].contrast) for name, image in images.items()),
         skipped=tuple(skipped),
         notes=(*notes, *effect_notes, *unmatched_states(states, table), *folder.left_from_before(options)),
+        seen_validation=source.nearest_record() if isinstance(source, SeenOutlines) else None,
     )
     summary = summarise(record, table)
     contents = {
@@ -131,6 +133,7 @@ def measure(
         "corrections": in_json(effect),
         "processes": ranks.world * options.jobs,
         "not_validated": list(record.bias()[1]),
+        "states_not_validated": list(record.seen()[1]),
         "warnings": warnings_of(record, summary, table),
         "results": summary.numbers(),
     }

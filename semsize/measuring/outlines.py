@@ -63,6 +63,7 @@ class Outlines:
     pixel_size: PixelSize | None = None  # what the source says of the image; None where it says nothing
     scales: tuple[float, ...] = ()  # enlargements at which the image was looked at; none where they were drawn
     seen: Mapping[str, np.ndarray] = field(default_factory=dict)  # `SEEN_COLUMNS` to (N,); empty without a prediction
+    whole: CroppedMasks | None = None  # N whole outlines in the frame, of a prediction
 
     def without_empty(self) -> Outlines:
         """Those that have a pixel; a note counts the others."""

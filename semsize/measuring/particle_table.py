@@ -28,8 +28,8 @@ SEEN_COLUMNS = (
     *(f"whole_{name}" for name in ("ecd_px", "ecd_low_px", "ecd_high_px", "feret_min_px", "feret_max_px")),
 )
 """What a visibility model says of each outline: probabilities of the states and of being a particle, the expected
-visible fraction, and sizes of the whole particle, NaN where too little of it is seen; low and high are the ends of the
-model's own 95 % interval, which is not calibrated."""
+visible fraction, and sizes of the whole particle, NaN where too little of it is seen; low and high are the ends of a
+95 % interval, the model's own where no record calibrates it. All are NaN below the score threshold."""
 
 PREDICTED_COLUMNS = (
     *SEEN_COLUMNS,
@@ -81,9 +81,11 @@ class ParticleTable:
     @property
     def fully_imaged_probability(self) -> np.ndarray:
         """(N,) probability that an outline is a fully imaged particle; 1 where nothing is predicted."""
-        if not self.is_predicted:
-            return np.ones(len(self))
-        return self["p_particle"] * sum(self[f"p_{state}"] for state in FULLY_IMAGED_STATES)
+        return self.probability(*FULLY_IMAGED_STATES) if self.is_predicted else np.ones(len(self))
+
+    def probability(self, *states: str) -> np.ndarray:
+        """(N,) probability that an outline is a particle of one of these states; of predicted ones."""
+        return np.minimum(self["p_particle"] * sum(self[f"p_{state}"] for state in states), 1)
 
     @property
     def weights(self) -> np.ndarray:

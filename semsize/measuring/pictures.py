@@ -18,6 +18,7 @@ from semsize.measuring.overlays import (
     Colour,
     Entry,
     add_legend,
+    dashed_outline,
     enlarged_rgb,
     fitting_scale,
     outline,
@@ -113,6 +114,11 @@ class _Drawing:
             colours = self.colours.colours(np.where(np.isnan(sizes), self.colours.low, sizes))
             entries, kept = self.colours.entries(), table["excluded"] == ""
         canvas = draw_numbered(image.grey, masks, colours, kept, table["id"])
+        if result.whole_rles:
+            of_detected = np.flatnonzero(detected)[kept & (table["completed"] == 1)]
+            whole = CroppedMasks.from_rles([result.whole_rles[number] for number in of_detected], result.file_shape)
+            colour, scale = STATE_COLOURS["masked"], fitting_scale(image.grey.shape)
+            dashed_outline(canvas, whole, result.file_masks[of_detected], colour, scale)
         entries = [*entries, Entry(f"left out: {int((~kept).sum())}", IGNORED)]
         caption = f"{file.name}: {int(kept.sum())} particles"
         write_png(self.folder.overlay(file), add_legend(canvas, entries, caption))

@@ -16,10 +16,12 @@ from semsize import __version__
 from semsize.measuring.inputs import InputError, Settings
 from semsize.measuring.particle_table import CAPTION, NO_PIXEL_SIZE, TOO_SMALL, ParticleTable, is_detected, unit_of
 from semsize.measuring.results_folder import ImageResult
+from semsize.measuring.seeing import differences
 from semsize.metrology import LARGE_WEIGHT, BiasRecord, ModelUse, area_fraction, range_warnings
 from semsize.metrology.intervals import WITHIN_IMAGE
 from semsize.structures.files import from_json, read_json
 from semsize.structures.pixel_size import PixelSize
+from semsize.visibility.record import VisibilityRecord
 
 if TYPE_CHECKING:
     from semsize.measuring.summary import Summary
@@ -89,6 +91,7 @@ class Record:
     images: tuple[MeasuredImage, ...]
     skipped: tuple[Mapping[str, Any], ...]  # image and error of each image that could not be measured
     notes: tuple[str, ...]
+    seen_validation: VisibilityRecord | None = None  # of the model that predicted states, as `validation`
 
     @property
     def is_drawn(self) -> bool:
@@ -110,6 +113,15 @@ class Record:
             return None, ("this model has no bias record (tools/validate.py makes one)",)
         reasons = self.validation.differences(ModelUse(**self.outlines["model"]), self.settings.score)
         return (None if reasons else self.validation), reasons
+
+    def seen(self) -> tuple[VisibilityRecord | None, tuple[str, ...]]:
+        """The record of the visibility model that holds; else None and, where states are predicted, why none does."""
+        if "visibility" not in self.outlines:
+            return None, ()
+        if self.seen_validation is None:
+            return None, ("the visibility model has no record (tools/validate.py --visibility makes one)",)
+        reasons = differences(self.seen_validation, self.outlines)
+        return (None if reasons else self.seen_validation), reasons
 
 
 def read_record(path: Path) -> Record:
@@ -138,7 +150,7 @@ def warnings_of(record: Record, summary: Summary, table: ParticleTable) -> list[
         *_pixel_size_warnings(record.images, table),
         *_caption_warnings(record.images, table),
         *_bias_warnings(record, table),
-        *_sample_warnings(summary, table),
+        *_sample_warnings(record, summary, table),
         *_input_warnings(record),
     ]
 
@@ -173,7 +185,7 @@ def _caption_warnings(images: Sequence[MeasuredImage], table: ParticleTable) -> 
         )
 
 
-def _sample_warnings(summary: Summary, table: ParticleTable) -> Iterable[str]:
+def _sample_warnings(record: Record, summary: Summary, table: ParticleTable) -> Iterable[str]:
     if summary.kept < 2:
         yield f"{summary.kept} particles are left to measure: too few for a distribution"
         return
@@ -188,14 +200,16 @@ def _sample_warnings(summary: Summary, table: ParticleTable) -> Iterable[str]:
             f"{summary.largest_weight:.3g}), since few so large lie whole in a frame; take a lower magnification"
         )
     if table.is_predicted:
+        reasons = record.seen()[1]
         yield (
             f"STATES ARE PREDICTED: {summary.kept} outlines stand for {summary.expected_particles:.4g} fully imaged "
-            "particles by their probabilities; the error of these is not in U"
+            "particles by their probabilities"
+            + (f"; NOT VALIDATED, their error is not in U: {'; '.join(reasons)}" if reasons else "")
         )
     if not summary.states_known:
         yield (
-            "no states are given and none are predicted (--states predicted), so that nobody knows which particles are "
-            "hidden in part: these are visible outlines, smaller than such particles are"
+            "which particles are hidden in part is not known (no states are given, and none are predicted): these are "
+            "visible outlines, and hidden parts make them smaller than the particles are"
         )
 
 

@@ -47,6 +47,7 @@ class ImageResult:
     seconds: float  # that finding its particles took
     scales: tuple[float, ...] = ()  # enlargements at which the image was looked at
     seen: Mapping[str, np.ndarray] = field(default_factory=dict)  # `SEEN_COLUMNS` to (N,); empty without a prediction
+    whole_rles: Sequence[Mapping[str, Any]] = ()  # N whole outlines, of a prediction
 
     @property
     def file_masks(self) -> CroppedMasks:
@@ -102,7 +103,8 @@ class ImageResult:
             result = cls(**data)
             masks = result.masks
             lengths = {len(masks), *(len(data[name]) for name in ("scores", "boxes", "states", "on_caption"))}
-            lengths |= set(map(len, data["seen"].values()))
+            lengths |= {len(values) for values in data["seen"].values()}
+            lengths |= {len(result.whole_rles)} if result.whole_rles else set()
         except (KeyError, TypeError, ValueError, OverflowError) as cause:
             raise PartError(f"{file.name}: its result is damaged ({cause!r})") from None
         if len(lengths) != 1 or masks.image_shape != (result.frame_rows, width):

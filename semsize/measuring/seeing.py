@@ -13,23 +13,27 @@ from semsize.measuring.detectors import INSTALL
 from semsize.measuring.inputs import InputError, VisibilityRequest
 from semsize.measuring.outlines import Find, Frame, Outlines, OutlineSource
 from semsize.measuring.particle_table import SEEN_COLUMNS
+from semsize.metrology import ModelUse
+from semsize.structures.files import in_json
+from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import MASKED_FRACTION, STATES
-from semsize.visibility.model import QUANTILES, VisibilityModel
-from semsize.visibility.seeing import SeenParticles, see
-from semsize.visibility.states import Thresholds
+from semsize.visibility.record import VisibilityRecord
+from semsize.visibility.seeing import MIDDLE, CalibratedModel, Calibration, SeenParticles, see
+from semsize.visibility.truth import SIZES
 
 GROUP = "semsize.visibility"
-MIDDLE = QUANTILES.index(0.5)
 
 
 class VisibilitySource(Protocol):
     """A visibility model that can be opened; other processes get a pickle of it and open it."""
 
-    def open(self, processes: int) -> tuple[VisibilityModel, Thresholds]:
-        """The model, and the thresholds of the visible fraction between the states that it predicts."""
+    records: Sequence[VisibilityRecord]  # that lie beside its weights
+
+    def open(self, processes: int, calibration: Calibration) -> CalibratedModel:
+        """The model, the thresholds of the visible fraction between the states that it predicts, and a calibration."""
 
     def as_record(self) -> dict:
-        """What it is, in JSON's terms, with the SHA-256 of its files and its licence."""
+        """What it is, in JSON's terms: SHA-256 of its files, engine, precision and licence."""
 
 
 def find_visibility_model(request: VisibilityRequest) -> VisibilitySource:
@@ -53,29 +57,74 @@ class SeenOutlines:
 
     source: OutlineSource
     model: VisibilitySource
+    min_score: float  # outlines of a lower score are not looked at, nor neighbours of others
 
     @property
     def notes(self) -> Sequence[str]:
         """What was odd in the source."""
         return getattr(self.source, "notes", ())
 
+    def nearest_record(self) -> VisibilityRecord | None:
+        """The record that holds, else the one with the fewest differences; None without any."""
+        record = self._without_calibration()
+        return min(self.model.records, key=lambda other: len(differences(other, record)), default=None)
+
+    def _without_calibration(self) -> dict:
+        visibility = {**self.model.as_record(), "min_score": self.min_score}
+        return {**self.source.as_record(), "visibility": visibility}
+
+    def _calibration(self) -> Calibration | None:
+        nearest = self.nearest_record()
+        return None if nearest is None or differences(nearest, self._without_calibration()) else nearest.calibration()
+
     def as_record(self) -> dict:
-        """What the source is, and under `visibility` the model."""
-        return {**self.source.as_record(), "visibility": self.model.as_record()}
+        """What the source is, and under `visibility` the model, with its calibration, null where none holds."""
+        record = self._without_calibration()
+        record["visibility"]["calibration"] = _in_words(self._calibration())
+        return record
 
     def open(self, processes: int) -> Find:
         """Make both ready."""
-        find, (model, thresholds) = self.source.open(processes), self.model.open(processes)
+        find, model = self.source.open(processes), self.model.open(processes, self._calibration() or Calibration())
 
         def seen(frame: Frame) -> Outlines:
             outlines = find(frame).without_empty()
             rows = outlines.masks.image_shape[0]  # drawn outlines may be of fewer rows than the frame
-            particles = see(frame.grey[:rows], outlines.masks, model, thresholds)
-            given = zip(outlines.states, particles.states, strict=True)
-            states = tuple(of_source or predicted for of_source, predicted in given)
-            return replace(outlines, states=states, seen=seen_columns(particles, outlines.states))
+            counted = np.flatnonzero(outlines.scores >= self.min_score)
+            particles = see(frame.grey[:rows], outlines.masks[counted], model)
+            columns = seen_columns(particles, [outlines.states[number] for number in counted])
+            states = list(outlines.states)
+            of_all = np.full((len(columns), len(states)), np.nan)
+            of_all[:, counted] = list(columns.values())
+            for number, predicted in zip(counted.tolist(), particles.states, strict=True):
+                states[number] = states[number] or predicted
+            whole = list(outlines.masks)
+            for number, completed in zip(counted.tolist(), particles.whole, strict=True):
+                whole[number] = completed
+            return replace(
+                outlines,
+                states=tuple(states),
+                seen=dict(zip(columns, of_all, strict=True)),
+                whole=CroppedMasks.from_crops(whole, outlines.masks.image_shape),
+            )
 
         return seen
+
+
+def differences(record: VisibilityRecord, outlines: Mapping) -> tuple[str, ...]:
+    """Why a record does not hold for outlines whose states were predicted, by what `SeenOutlines.as_record` says."""
+    model, detector = outlines["visibility"], outlines.get("model")
+    use = None if detector is None else ModelUse(**detector)
+    return record.differences(model["sha256"], model["engine"], model["precision"], use, model["min_score"])
+
+
+def _in_words(calibration: Calibration | None) -> dict | None:
+    """A calibration in JSON's terms: another one gives other probabilities."""
+    if calibration is None:
+        return None
+    temperatures = {name: getattr(calibration, f"{name}_temperature") for name in ("class", "particle")}
+    ends = calibration.intervals and [calibration.intervals.low.tolist(), calibration.intervals.high.tolist()]
+    return in_json({**temperatures, "intervals": ends})
 
 
 def seen_columns(particles: SeenParticles, given: Sequence[str | None]) -> Mapping[str, np.ndarray]:
@@ -85,7 +134,8 @@ def seen_columns(particles: SeenParticles, given: Sequence[str | None]) -> Mappi
         if state is not None:
             probabilities[number] = [state == name for name in STATES]
     enough = particles.visible_fraction >= MASKED_FRACTION
-    (ecd, feret_min, feret_max) = np.moveaxis(np.where(enough[:, None, None], particles.whole_sizes_px, np.nan), 1, 0)
+    sizes = np.where(enough[:, None, None], particles.whole_sizes_px, np.nan)
+    ecd, feret_min, feret_max = (sizes[:, SIZES.index(name)] for name in ("ecd", "feret_min", "feret_max"))
     values = (
         *probabilities.T,
         np.where([state is None for state in given], particles.particle_probability, 1.0),

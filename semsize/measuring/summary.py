@@ -16,6 +16,7 @@ from semsize.metrology import (
     STATISTICS,
     Budget,
     Exclusion,
+    NestedEffect,
     OcclusionEffect,
     ParticlesNeeded,
     SamplingInterval,
@@ -24,6 +25,7 @@ from semsize.metrology import (
     SizeSample,
     SystematicEffects,
     correct_sizes,
+    en_number,
     exclusion_effects,
     occlusion_effect,
     particles_needed,
@@ -35,6 +37,17 @@ from semsize.metrology import (
     statistics,
 )
 from semsize.structures.files import in_json
+from semsize.structures.states import FULLY_IMAGED_STATES
+from semsize.visibility.nesting import at_density
+from semsize.visibility.population import (
+    QUANTITY_COMPLETED,
+    QUANTITY_POWDER,
+    PopulationSizes,
+    SizedOutlines,
+    compare_populations,
+    unsized_count,
+)
+from semsize.visibility.record import VisibilityRecord, nested_effects
 
 LENGTHS = ("ecd", "feret_min", "feret_max", "perimeter")
 SHAPES = ("aspect_ratio", "circularity", "solidity")
@@ -56,24 +69,31 @@ class Summary:
     uncorrected: SizeSample  # (kept,) sizes as found
     distribution: SizeDistribution  # of `sample`
     uncorrected_distribution: SizeDistribution
-    rest: SizeDistribution | None  # of particles known not to be fully imaged; None without any
+    rest: SizeDistribution | None  # of particles known not to be fully imaged; None without any, or if predicted
     intervals: Mapping[str, SamplingInterval]  # sampling, by statistic
     budgets: Mapping[str, Budget]  # by statistic; empty below two particles
     needed: ParticlesNeeded | None  # for the target uncertainty of D50; None without a budget
+    en: Mapping[str, float]  # quantity to E_n of its D50 against the reference; empty without one, and in px
     nano: Mapping[str, ShareBelow]  # by diameter, of `NANO_DIAMETERS`; empty in px or without particles
     measurands: Sequence[tuple]  # (name, unit, particles, D10, D50, D90, mean), by number, weighted, uncorrected
     exclusions: Sequence[Exclusion]  # one a reason
     large_weights: int  # particles that count for more than `LARGE_WEIGHT`
     largest_weight: float  # 0 without particles
     occlusion: OcclusionEffect | None  # what the bias record says of hidden parts at this density
+    populations: Sequence[PopulationSizes]  # fully imaged, completed, visible; empty where no state is predicted
+    further_budgets: Mapping[str, Mapping[str, Budget]]  # quantity of `_further_budgets` to statistic to budget
+    unsized: float  # expected particles of which too little is seen for a size
 
     def numbers(self) -> dict:
         """Every number in JSON's terms, and what the report prints beside them; without the samples."""
         names = [field.name for field in fields(self) if field.name not in ("sample", "uncorrected")]
         numbers = in_json({name: getattr(self, name) for name in names})
-        for name, budget in self.budgets.items():
-            for printed in ("coverage_factor", "expanded", "relative_expanded"):
-                numbers["budgets"][name][printed] = in_json(getattr(budget, printed))
+        all_budgets = [(numbers["budgets"], self.budgets)]
+        all_budgets += [(numbers["further_budgets"][kind], found) for kind, found in self.further_budgets.items()]
+        for written, budgets in all_budgets:
+            for name, budget in budgets.items():
+                for printed in ("coverage_factor", "expanded", "relative_expanded"):
+                    written[name][printed] = in_json(getattr(budget, printed))
         for entry, exclusion in zip(numbers["exclusions"], self.exclusions, strict=True):
             entry["effect_percent"] = in_json(exclusion.effect_percent)
         return numbers
@@ -97,8 +117,13 @@ def summarise(record: Record, table: ParticleTable) -> Summary:
     density = float(np.mean([image.area_fraction for image in record.images]))
     occlusion = occlusion_effect(bias.occlusion, density) if bias else None
     effects = _effects(record, of_image[kept], unit, None if record.is_drawn else residuals)
-    effects = replace(effects, states_predicted=table.is_predicted)
-    budgets, needed, nano = {}, None, {}
+    seen, _ = record.seen()
+    if table.is_predicted:
+        effects = replace(effects, nested=nested_effects(seen.fully_imaged) if seen else {})
+    outlines = _sized_outlines(table, unit, of_image) if table.is_predicted else None
+    others = None if table.is_predicted or not not_fully_imaged.any() else sample("reported", not_fully_imaged)
+    populations = compare_populations(outlines, settings.seed) if outlines else ()
+    budgets, further, needed, nano, en = {}, {}, None, {}, {}
     if kept.sum() > 1:
         budgets = size_budgets(
             intervals,
@@ -109,6 +134,16 @@ def summarise(record: Record, table: ParticleTable) -> Summary:
             occlusion=occlusion,
         )
         counts = len(reported), reported.image_count
+        if populations:
+            further = _further_budgets(populations, effects, seen, density)
+        if settings.reference_d50 is not None and unit == "nm":
+            reference = settings.reference_d50
+            en = {
+                found["D50"].quantity: en_number(
+                    found["D50"].value, found["D50"].expanded, reference.value_nm, reference.expanded_nm
+                )
+                for found in (budgets, *further.values())
+            }
         needed = particles_needed(budgets["D50"], settings.target_percent / 100, *counts)
     if unit == "nm" and kept.any():
         common = effects.std(NANO_LIMIT_NM)
@@ -128,17 +163,65 @@ def summarise(record: Record, table: ParticleTable) -> Summary:
         uncorrected=uncorrected,
         distribution=size_distribution(reported),
         uncorrected_distribution=size_distribution(uncorrected),
-        rest=size_distribution(sample("reported", not_fully_imaged)) if not_fully_imaged.any() else None,
+        rest=others and size_distribution(others),
         intervals=intervals,
         budgets=budgets,
         needed=needed,
+        en=en,
         nano=nano,
         measurands=_measurands(table, kept, unit, of_image),
         exclusions=_exclusions(table),
         large_weights=int((reported.weights > LARGE_WEIGHT).sum()),
         largest_weight=float(reported.weights.max(initial=0)),
         occlusion=occlusion,
+        populations=populations,
+        further_budgets=further,
+        unsized=unsized_count(outlines) if outlines else 0.0,
     )
+
+
+def _sized_outlines(table: ParticleTable, unit: str, of_image: np.ndarray) -> SizedOutlines:
+    """The outlines whose states are predicted, fully imaged or not; whole sizes share the outline's correction."""
+    chosen = np.isin(table["excluded"].astype(str), ("", NOT_FULLY_IMAGED))
+    table = table.part(chosen)
+    return SizedOutlines(
+        sizes=table["reported"],
+        whole_sizes=table[f"whole_ecd_{unit}"] * table["reported"] / table[f"ecd_{unit}"],
+        fully_imaged=table.probability(*FULLY_IMAGED_STATES),
+        masked=table.probability("masked"),
+        unusable=table.probability("unusable"),
+        border_weights=table["weight"],
+        images=of_image[chosen],
+    )
+
+
+def _further_budgets(
+    populations: Sequence[PopulationSizes], effects: SystematicEffects, seen: VisibilityRecord | None, density: float
+) -> dict[str, dict[str, Budget]]:
+    """Budgets of the completed particles, and of the powder where the record says how images select at this density.
+
+    The powder is what the fully imaged particles say of it, without the effect that they are no fair sample.
+    """
+    full, completed, _ = populations
+    of_completed = replace(effects, nested=nested_effects(seen.completed) if seen else {})
+    budgets = {QUANTITY_COMPLETED: _budgets_of(completed.number, of_completed, QUANTITY_COMPLETED)}
+    if seen is None or (selection := at_density(seen.selection, density)) is None:
+        return budgets
+    intervals, nested = {}, {}
+    for name, interval in full.number.items():
+        effect = selection.step.of(name)
+        scaled = {end: getattr(interval, end) / math.exp(effect.effect) for end in ("value", "low", "high", "std")}
+        intervals[name] = replace(interval, **scaled)
+        line = NestedEffect("selection", effect.effect, effect.corrected_std, effect.dof, corrected=True)
+        nested[name] = (*effects.nested[name], line)
+    return budgets | {QUANTITY_POWDER: _budgets_of(intervals, replace(effects, nested=nested), QUANTITY_POWDER)}
+
+
+def _budgets_of(
+    intervals: Mapping[str, SamplingInterval], effects: SystematicEffects, quantity: str
+) -> dict[str, Budget]:
+    uncorrected = dict.fromkeys(intervals, math.nan)  # what it would be without the detector's correction is not asked
+    return size_budgets(intervals, uncorrected, effects, quantity=quantity, states_known=True)
 
 
 def _effects(record: Record, of_kept: np.ndarray, unit: str, residuals: Sequence | None) -> SystematicEffects:

@@ -9,14 +9,14 @@ from semsize.metrology.bias_record import (
 )
 from semsize.metrology.border import LARGE_WEIGHT, border_weights
 from semsize.metrology.budget import (
-    REFERENCE_STD_PX,
     Budget,
     ParticlesNeeded,
-    SystematicEffects,
+    en_number,
     particles_needed,
     size_budgets,
 )
 from semsize.metrology.comparison import compare_split
+from semsize.metrology.effects import REFERENCE_STD_PX, NestedEffect, SystematicEffects
 from semsize.metrology.intervals import (
     NANO_LIMIT_NM,
     STATISTICS,

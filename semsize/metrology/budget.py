@@ -9,84 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from semsize.metrology.bias_record import ResidualClass, model_uncertainty
+from semsize.metrology.effects import NOT_GIVEN, ONE_SIDED, BudgetLine, SystematicEffects
 from semsize.metrology.intervals import CONFIDENCE, WITHIN_IMAGE, SamplingInterval
 from semsize.metrology.occlusion import OcclusionEffect
 
-REFERENCE_STD_PX = 0.6
-"""Of a diameter whose truth people outlined: one-pixel gaps and diffuse edges (docs/uncertainty.md)."""
-
-NOT_GIVEN = "not given"
-NOT_APPLICABLE = "not applicable"
-ONE_SIDED = "one-sided, not corrected"
-
 _MOST = 2**20  # times as many images, from which on more are no help
-
-
-@dataclass(frozen=True)
-class SystematicEffects:
-    """What shifts all sizes together: pixel size, the truth's outlines, the model."""
-
-    nm_per_px: float | None  # pixel size, of images with several their mean; None: sizes are in px
-    calibration_relative_std: float | None = None  # of the pixel size, one error in all images; None: not stated
-    reference_std_px: float = REFERENCE_STD_PX  # of a diameter, from where the truth's outlines lie; 0 if rendered
-    residuals: Sequence[ResidualClass] | None = ()  # of the bias record; () without one, None where no model was used
-    calibrated: bool = True  # False: only the reading of a scale bar is in calibration_relative_std
-    states_predicted: bool = False  # a model, whose error is not known, says which particles are fully imaged
-
-    @property
-    def unit(self) -> str:
-        """``nm`` or ``px``."""
-        return "px" if self.nm_per_px is None else "nm"
-
-    def lines(self, size: float) -> tuple[BudgetLine, ...]:
-        """Calibration, reference and model at a size in `unit`, and states where they are predicted."""
-        lines = self._calibration(size), self._reference(), self._model(size)
-        if not self.states_predicted:
-            return lines
-        note = "a model says which particles are fully imaged; no record says how well"
-        return (*lines, BudgetLine("states", "A", None, np.inf, NOT_GIVEN, note))
-
-    def std(self, size: float) -> float:
-        """Standard uncertainty that all particles of a size share, in `unit`; lines not given count as nothing."""
-        return float(np.sqrt(sum((line.std or 0.0) ** 2 for line in self.lines(size))))
-
-    def _calibration(self, size: float) -> BudgetLine:
-        if self.nm_per_px is None:
-            return BudgetLine("calibration", "B", None, np.inf, NOT_APPLICABLE, "sizes are in pixels")
-        if self.calibration_relative_std is None:
-            return BudgetLine("calibration", "B", None, np.inf, NOT_GIVEN, "state --calibration-uncertainty")
-        relative = f"{self.calibration_relative_std:.2%}"
-        status, note = "", f"pixel size, relative {relative}, common to all particles"
-        if not self.calibrated:
-            note = f"only of a scale bar in whole pixels, relative {relative}; state --calibration-uncertainty"
-            status = NOT_GIVEN
-        return BudgetLine("calibration", "B", self.calibration_relative_std * size, np.inf, status, note)
-
-    def _reference(self) -> BudgetLine:
-        note = f"where the truth's outlines lie: {self.reference_std_px:.2g} px of a diameter"
-        return BudgetLine("reference", "B", self.reference_std_px * (self.nm_per_px or 1.0), np.inf, note=note)
-
-    def _model(self, size: float) -> BudgetLine:
-        if self.residuals is None:
-            return BudgetLine("model", "A", None, np.inf, NOT_APPLICABLE, "no model drew these outlines")
-        if not self.residuals:
-            return BudgetLine("model", "A", None, np.inf, NOT_GIVEN, "not validated: no record of the model holds")
-        relative_std, dof = model_uncertainty(self.residuals, size / (self.nm_per_px or 1.0))
-        note = f"mean ECD residual at this size: standard error and spread between images, {relative_std:.2%}"
-        return BudgetLine("model", "A", relative_std * size, dof, note=note)
-
-
-@dataclass(frozen=True)
-class BudgetLine:
-    """One source of uncertainty."""
-
-    source: str  # ``sampling``, ``calibration``, ``reference``, ``model``, ``states`` or ``occlusion``
-    evaluation: str  # ``A`` from statistics, ``B`` otherwise (GUM 4.2, 4.3)
-    std: float | None  # standard uncertainty in the budget's unit; None where not known or no part of the sum
-    dof: float  # degrees of freedom, infinite where taken for exact
-    status: str = ""  # empty, `NOT_GIVEN`, `NOT_APPLICABLE` or `ONE_SIDED`
-    note: str = ""  # in words
 
 
 @dataclass(frozen=True)
@@ -152,7 +79,7 @@ def size_budgets(
         note = f"{interval.particles} particles of {interval.images} images"
         status = interval.scope if interval.scope == WITHIN_IMAGE else ""
         sampling = BudgetLine("sampling", "A", interval.std, interval.dof, status, note)
-        summed = (sampling, *effects.lines(interval.value))
+        summed = (sampling, *effects.lines(interval.value, name))
         known = [line for line in summed if line.std is not None]
         std = float(np.sqrt(sum(line.std**2 for line in known)))
         dof = effective_dof([line.std for line in known], [line.dof for line in known])
@@ -172,6 +99,15 @@ def size_budgets(
             withheld=withheld,
         )
     return budgets
+
+
+def en_number(value: float, expanded: float, reference: float, reference_expanded: float) -> float:
+    """E_n (ISO 13528): a difference over the expanded uncertainty of it; results agree where it lies in -1 to 1.
+
+    >>> en_number(210.0, 4.0, reference=205.0, reference_expanded=3.0)
+    1.0
+    """
+    return float((value - reference) / np.hypot(expanded, reference_expanded))
 
 
 def coverage_factor(dof: float) -> float:

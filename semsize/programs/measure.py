@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from semsize.measuring.inputs import ImageFile, RunOptions, Settings
     from semsize.measuring.measurement import Measurement
     from semsize.measuring.outlines import OutlineSource
+    from semsize.measuring.summary import Summary
     from semsize.metrology import BiasRecord
 
 PROGRAM = """Measure the particles in SEM images: table, size distribution with its uncertainty, overlays, report.
@@ -83,6 +84,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--score", type=float, default=0.5, help="detections below it are left out (default: %(default)s)")
     add("--min-size", type=float, default=5.0, metavar="PX", help="resolution limit, ECD (default: %(default)s px)")
     add("--reference-uncertainty", type=float, metavar="PX", help="of a diameter by the outlines of the truth (docs)")
+    add("--reference-d50", metavar="'203 nm ± 5 nm'", help="certified, with its U (95 %%): the report gives E_n")
     add("--target", default="5%", metavar="5%", help="uncertainty of D50 to plan the number of particles for")
     add = parser.add_argument_group("also written").add_argument
     add("--xlsx", action="store_true", help="particles.xlsx")
@@ -149,13 +151,29 @@ def lines_of(measurement: Measurement) -> list[str]:
             f"{name:>5} = {budget.value:.4g} {budget.unit}, U = {budget.expanded:.2g} {budget.unit} "
             f"(k = {budget.coverage_factor:.2f}{label})"
         )
+    lines += [f"{of}: E_n = {en:.2f} against the reference (agrees from -1 to 1)" for of, en in summary.en.items()]
+    lines += _population_lines(summary)
+    if summary.unsized >= 0.5:
+        lines.append(f"too little is seen of {summary.unsized:.0f} particles for a size")
     lines.append(f"written: {measurement.folder}/report.html, particles.csv, predictions.json, record.json, overlays/")
+    return lines
+
+
+def _population_lines(summary: Summary) -> list[str]:
+    """D50 of other particles than the fully imaged ones, by number and by volume, and how it differs from theirs."""
+    lines = []
+    for found in summary.populations[1:]:
+        d50, ratio, volume = found.number["D50"], found.number_ratio["D50"], found.volume["D50"]
+        lines.append(
+            f"{found.quantity}: D50 = {d50.value:.4g} {summary.unit}, {ratio.value:.3f} ({ratio.low:.3f} to "
+            f"{ratio.high:.3f}) of that of the fully imaged ones; by volume {volume.value:.4g} {summary.unit}"
+        )
     return lines
 
 
 def _settings(arguments: argparse.Namespace) -> tuple[Settings, RunOptions, tuple[int, int] | None]:
     """What decides the numbers, how to run, and size and overlap of tiles, px (None: whole images)."""
-    from semsize.measuring.inputs import RunOptions, Settings, SettingsError, parse_percent
+    from semsize.measuring.inputs import ReferenceValue, RunOptions, Settings, SettingsError, parse_percent
     from semsize.structures.pixel_size import PixelSize
     from semsize.structures.tiling import check_tiles
 
@@ -174,6 +192,7 @@ def _settings(arguments: argparse.Namespace) -> tuple[Settings, RunOptions, tupl
         calibration_factor=arguments.calibration_factor,
         calibration_std=None if std is None else parse_percent(std),
         **_states(arguments),
+        reference_d50=arguments.reference_d50 and ReferenceValue.parse(arguments.reference_d50),
         target_percent=100 * parse_percent(arguments.target),
         **({} if reference is None else {"reference_std_px": reference}),
     )
@@ -200,7 +219,7 @@ def _source(
     from semsize.measuring import outlines
     from semsize.measuring.detectors import find_detector
     from semsize.measuring.finding import device_of
-    from semsize.measuring.inputs import DetectorRequest, SettingsError
+    from semsize.measuring.inputs import DetectorRequest, SettingsError, parse_scales
 
     def outlines_from_corrections(folder: Path, _: Sequence[ImageFile]) -> OutlineSource:
         from semsize.correcting.source import CorrectedOutlines
@@ -241,7 +260,7 @@ def _source(
             checkpoint=arguments.checkpoint,
             engine=arguments.engine or "auto",
             device=device,
-            scales=_scales(arguments),
+            scales=parse_scales(arguments.scales, arguments.diameter),
             diameter=arguments.diameter,
             tile=tile,
             batch_size=arguments.batch_size,
@@ -258,7 +277,7 @@ def _seen(arguments: argparse.Namespace, source: OutlineSource) -> OutlineSource
 
     config, checkpoint = arguments.visibility or (None, None)
     request = VisibilityRequest(config, checkpoint, device_of(arguments.device))
-    return SeenOutlines(source, find_visibility_model(request))
+    return SeenOutlines(source, find_visibility_model(request), arguments.score)
 
 
 def _states(arguments: argparse.Namespace) -> dict:
@@ -272,26 +291,3 @@ def _states(arguments: argparse.Namespace) -> dict:
     if arguments.visibility is not None and words != ["predicted"]:
         raise SettingsError("--visibility is a model that predicts states; give --states predicted too")
     return {"states_file": files[0] if files else None, "states": words[0] if words else "given"}
-
-
-def _scales(arguments: argparse.Namespace) -> tuple[float, ...] | str | None:
-    """`--scales` as numbers, `auto`, or None; SettingsError where it, or --diameter beside it, cannot be meant."""
-    from semsize.measuring.inputs import SettingsError
-    from semsize.structures.pixel_size import PixelSize, pixels_across
-
-    if arguments.diameter is not None:
-        if arguments.scales not in (None, "auto"):
-            raise SettingsError("--scales and --diameter both say at which scales to look; give one of them")
-        try:
-            pixels_across(arguments.diameter, PixelSize(1.0))
-        except ValueError as cause:
-            raise SettingsError(f"--diameter: {cause}") from None
-    if arguments.scales in (None, "auto"):
-        return arguments.scales
-    try:
-        scales = tuple(float(number) for number in arguments.scales.split(","))
-    except ValueError:
-        scales = ()
-    if not scales or not all(0 < scale <= 8 for scale in scales):
-        raise SettingsError(f"--scales {arguments.scales}: give numbers above 0 and up to 8, such as 0.75,1.5, or auto")
-    return scales

@@ -127,8 +127,8 @@ def compare_populations(outlines: SizedOutlines, seed: int) -> tuple[PopulationS
         PopulationSizes(
             kind.quantity,
             kind.expected_count,
-            student_intervals(kind.sample, number),
-            student_intervals(kind.by_volume(), volume),
+            student_intervals(kind.sample, _known(number)),
+            student_intervals(kind.by_volume(), _known(volume)),
             _ratios(kind.sample, kinds[0].sample, number, by_number[0], dof),
             _ratios(kind.by_volume(), kinds[0].by_volume(), volume, by_volume[0], dof),
         )
@@ -156,6 +156,11 @@ def _drawn(sample: SizeSample, units: np.ndarray, count: int, seed: int) -> np.n
     if len(sample) < 2:
         return None
     return resampled_statistics(sample, np.random.default_rng(seed), RESAMPLES, units, count)
+
+
+def _known(drawn: np.ndarray | None) -> np.ndarray | None:
+    """The draws in which there is a member: an image may have none."""
+    return drawn if drawn is None else drawn[~np.isnan(drawn).any(axis=1)]
 
 
 def _ratios(

@@ -8,8 +8,10 @@ import numpy as np
 
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import FULLY_IMAGED_STATES, STATES
+from semsize.visibility.calibration import with_temperature
+from semsize.visibility.conformal import SizeIntervals
 from semsize.visibility.crops import particle_crops, whole_outlines
-from semsize.visibility.model import CropAnswers, VisibilityModel
+from semsize.visibility.model import QUANTILES, CropAnswers, VisibilityModel
 from semsize.visibility.states import (
     Thresholds,
     class_probabilities,
@@ -17,7 +19,44 @@ from semsize.visibility.states import (
     mean_fraction,
     state_probabilities,
 )
-from semsize.visibility.truth import sizes_px
+from semsize.visibility.truth import SIZES, sizes_px
+
+ECD, MIDDLE = SIZES.index("ecd"), QUANTILES.index(0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What turns a model's answers into probabilities and intervals that hold; by default nothing."""
+
+    class_temperature: float = 1.0  # of the classes of visibility
+    particle_temperature: float = 1.0  # of being a particle
+    intervals: SizeIntervals | None = None  # of the whole particle's ECD in px; None: the model's own quantiles
+
+    def classes(self, probabilities: np.ndarray) -> np.ndarray:
+        """(N, 3) calibrated probabilities of the classes of visibility."""
+        return with_temperature(probabilities, self.class_temperature)
+
+    def particle(self, probability: np.ndarray) -> np.ndarray:
+        """(N,) calibrated probability of being a particle."""
+        return with_temperature(np.column_stack([1 - probability, probability]), self.particle_temperature)[:, 1]
+
+    def sizes(self, fractions: np.ndarray, sizes_px: np.ndarray) -> np.ndarray:
+        """(N, 3, 3) sizes whose ECD has calibrated ends, NaN where too few particles were like it; a copy."""
+        sizes = np.array(sizes_px, np.float64)
+        if self.intervals is not None:
+            ends = self.intervals.of(fractions, sizes[:, ECD, MIDDLE])
+            ends[~np.isfinite(ends).all(axis=1)] = np.nan
+            sizes[:, ECD, 0], sizes[:, ECD, -1] = ends.T
+        return sizes
+
+
+@dataclass(frozen=True, eq=False)
+class CalibratedModel:
+    """A model that can be asked, the thresholds between its states, and its calibration."""
+
+    answers: VisibilityModel
+    thresholds: Thresholds
+    calibration: Calibration
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,24 +80,21 @@ class SeenParticles:
         return self.state_probabilities[:, : len(FULLY_IMAGED_STATES)].sum(axis=1)
 
 
-def see(
-    grey: np.ndarray, outlines: CroppedMasks, model: VisibilityModel, thresholds: Thresholds | None = None
-) -> SeenParticles:
+def see(grey: np.ndarray, outlines: CroppedMasks, model: CalibratedModel) -> SeenParticles:
     """Ask a model about all outlines of an image.
 
     Args:
         grey: (H, W) grey levels, 0 to 255, of the frame without a data bar.
         outlines: N masks, none empty.
-        model: from crops to answers.
-        thresholds: of the visible fraction between the states; None: the rule of `semsize.structures.states`.
+        model: with thresholds of the visible fraction between the states, and a calibration.
     """
-    answers = CropAnswers.cat([CropAnswers.empty(), *map(model, particle_crops(grey, outlines))])
-    whole = whole_outlines(outlines, answers.whole, grey)
-    classes = class_probabilities(answers.fractions, thresholds)
+    answers = CropAnswers.cat([CropAnswers.empty(), *map(model.answers, particle_crops(grey, outlines))])
+    whole, fraction = whole_outlines(outlines, answers.whole, grey), mean_fraction(answers.fractions)
+    classes = model.calibration.classes(class_probabilities(answers.fractions, model.thresholds))
     return SeenParticles(
         state_probabilities=state_probabilities(outlines, classes, hidden_shares(outlines, whole)),
-        particle_probability=answers.is_particle,
-        visible_fraction=mean_fraction(answers.fractions),
+        particle_probability=model.calibration.particle(answers.is_particle),
+        visible_fraction=fraction,
         whole=whole,
-        whole_sizes_px=sizes_px(outlines)[..., None] * answers.size_ratios,
+        whole_sizes_px=model.calibration.sizes(fraction, sizes_px(outlines)[..., None] * answers.size_ratios),
     )

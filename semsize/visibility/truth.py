@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from semsize.metrology.matching import MIN_DICE, match
+from semsize.metrology.matching import MIN_DICE, Matching, match
 from semsize.metrology.measurands import measure
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import VISIBILITY_CLASSES, class_of_state, visibility_class
@@ -56,7 +56,10 @@ class OutlineTruth:
 
 
 def outline_truth(
-    outlines: CroppedMasks, particles: Sequence[Mapping[str, Any]], pixel_size_nm: float | None = None
+    outlines: CroppedMasks,
+    particles: Sequence[Mapping[str, Any]],
+    pixel_size_nm: float | None = None,
+    pairs: Matching | None = None,
 ) -> OutlineTruth:
     """Truth of M outlines, found or drawn, from the annotations of their image.
 
@@ -67,6 +70,7 @@ def outline_truth(
         outlines: M masks.
         particles: annotations of the image, see `semsize.structures.annotations`.
         pixel_size_nm: nanometres a pixel; None leaves the sizes unknown.
+        pairs: the matching of the particles without regions to ignore with the outlines; None makes it.
 
     >>> disk = CroppedMasks.from_crops([(np.ones((4, 4)), (0, 0)), (np.ones((2, 2)), (6, 6))], (9, 9))
     >>> particle = {"segmentation": disk.to_rles()[0], "iscrowd": 0, "state": "touch_complete"}
@@ -78,7 +82,8 @@ def outline_truth(
     known = [particle for particle in particles if not particle["iscrowd"]]
     crowds = [particle["segmentation"] for particle in particles if particle["iscrowd"]]
     visible = CroppedMasks.from_rles([particle["segmentation"] for particle in known], shape)
-    pairs = match(visible, outlines, min_dice=MIN_DICE, ignored_regions=CroppedMasks.from_rles(crowds, shape))
+    if pairs is None:
+        pairs = match(visible, outlines, min_dice=MIN_DICE, ignored_regions=CroppedMasks.from_rles(crowds, shape))
     count = len(outlines)
     is_particle, fraction, sizes = np.zeros(count), np.full(count, np.nan), np.full((count, len(SIZES)), np.nan)
     classes, truncated = np.full(count, -1), np.zeros(count, bool)

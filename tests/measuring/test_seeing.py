@@ -1,21 +1,28 @@
 """States that a model predicts: their place in the table, the headline's weights, and what goes before them."""
 
 import csv
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from measured_scenes import BrightSource, write_scenes
+from measured_scenes import BrightSource, DoubtfulSource, write_scenes
 
 from semsize.measuring import InputError, Settings, SettingsError, measure_images, seeing
-from semsize.measuring.inputs import VisibilityRequest
+from semsize.measuring.inputs import ReferenceValue, VisibilityRequest
 from semsize.measuring.measurement import read_measurement
 from semsize.measuring.particle_table import PREDICTED_COLUMNS
 from semsize.measuring.seeing import SeenOutlines, find_visibility_model
 from semsize.measuring.summary import summarise
-from semsize.programs.measure import _states, parse_arguments
+from semsize.metrology import ModelUse
+from semsize.programs.measure import _states, lines_of, parse_arguments
+from semsize.visibility.calibration import ReliabilityBin
 from semsize.visibility.crops import CHANNELS
 from semsize.visibility.model import CropAnswers
+from semsize.visibility.nesting import DensityStep, StatisticEffect, StepEffects
+from semsize.visibility.population import QUANTITY_COMPLETED
+from semsize.visibility.record import FractionErrors, IntervalTable, VisibilityRecord
+from semsize.visibility.seeing import CalibratedModel
 from semsize.visibility.states import BINS, Thresholds
 
 PREDICTED = Settings(states="predicted")
@@ -29,9 +36,10 @@ class Model:
     particle: float = 1.0
     ratio: float = 1.0
     first: tuple[float, ...] = ()
-    record: dict = field(default_factory=lambda: {"path": "stub", "sha256": "1", "licence": "free"})
+    sha256: str = "1"
+    records: tuple = ()
 
-    def open(self, processes: int):  # noqa: ARG002 - the interface of a source
+    def open(self, processes: int, calibration):  # noqa: ARG002 - the interface of a source
         def answers(crops):
             assert crops.shape[1:] == (len(CHANNELS), 64, 64)
             fractions = np.full(len(crops), self.fraction)
@@ -46,10 +54,10 @@ class Model:
                 np.broadcast_to(quantiles, (len(crops), 3, 3)).copy(),
             )
 
-        return answers, Thresholds()
+        return CalibratedModel(answers, Thresholds(), calibration)
 
     def as_record(self) -> dict:
-        return self.record
+        return {"path": "stub", "sha256": self.sha256, "engine": "torch", "precision": "float32", "licence": "free"}
 
 
 @pytest.fixture
@@ -58,7 +66,11 @@ def images(tmp_path):
 
 
 def measured(images, folder, settings=PREDICTED, **model):
-    source = BrightSource() if settings.states != "predicted" else SeenOutlines(BrightSource(), Model(**model))
+    source = (
+        BrightSource()
+        if settings.states != "predicted"
+        else SeenOutlines(BrightSource(), Model(**model), settings.score)
+    )
     return measure_images(images, folder, source, settings)
 
 
@@ -110,6 +122,112 @@ def test_a_state_given_by_hand_goes_first_and_is_certain(images, tmp_path):
     assert seen.table["excluded"][row] == "not fully imaged"
 
 
+def test_completed_particles_stand_beside_the_fully_imaged_ones(images, tmp_path):
+    seen = measured(images, tmp_path / "out", first=(1.0, 0.6, 0.2), ratio=1.3)
+    full, completed, visible = seen.summary.populations
+    hidden, kept = seen.table["completed"] == 1, seen.table["excluded"] == ""
+    assert full.expected_count == kept.sum()
+    assert completed.expected_count == (kept | hidden).sum()
+    assert visible.expected_count == (kept | (seen.table["excluded"] == "not fully imaged")).sum()
+    sizes = np.concatenate([seen.table["ecd_nm"][kept], 1.3 * seen.table["ecd_nm"][hidden]])
+    weights = np.concatenate([seen.table["weight"][kept], seen.table["weight"][hidden]])
+    assert completed.number["mean"].value == pytest.approx(np.average(sizes, weights=weights))
+    assert seen.summary.unsized == 2  # one an image
+    assert full.number["D50"].value == pytest.approx(seen.summary.distribution.d50)
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert "hidden parts completed, by volume" in text
+    assert any("hidden parts completed: D50 =" in line for line in lines_of(seen))
+
+
+@dataclass(frozen=True)
+class Detected(BrightSource):
+    """The same, as if a model had found it."""
+
+    def as_record(self) -> dict:
+        return {"kind": "model", "path": "x", "sha256": "0", "licence": "free", "model": dataclasses.asdict(USE)}
+
+
+USE = ModelUse("d" * 64, "torch", "float32", {})
+
+
+def steps(*effects):
+    """Steps whose effect on every statistic is given by name, their uncertainty 0.01."""
+    every = ("D10", "D50", "D90", "mean")
+    return tuple(
+        StepEffects(name, tuple(StatisticEffect(each, effect, 0.006, 0.008, 9.0) for each in every))
+        for name, effect in effects
+    )
+
+
+def record_of(**changes):
+    intervals = IntervalTable((0.4, 1.0), (0.0, 1000.0), ((0.5,),), ((2.0,),), ((99,),), 0.95)
+    values = {
+        "checkpoint": "seen.pth", "sha256": "1", "engine": "torch", "precision": "float32", "detector": USE,
+        "min_score": 0.5, "sources": (), "fitted_images": 4, "judged_images": 4, "class_temperature": 1.0,
+        "particle_temperature": 1.0, "intervals": intervals, "states_right": 0.9, "calibration_error": 0.02,
+        "reliability": (ReliabilityBin(0.9, 1.0, 40, 0.95, 0.9, 0.76, 0.97),),
+        "errors": (FractionErrors(0.6, 0.8, 40, 1.5, 7.0, 95.0),),
+        "fully_imaged": steps(("overlooked", 0.002), ("outline", 0.2), ("states", -0.012), ("false", 0.0)),
+        "completed": steps(("overlooked", 0.002), ("outline", 0.2), ("completion", 0.01), ("states", 0.0)),
+        "selection": (DensityStep(0.0, 1.0, 8, steps(("selection", 0.03))[0]),),
+    }  # fmt: skip
+    return VisibilityRecord(**(values | changes))
+
+
+def test_a_record_that_holds_fills_the_budget_and_gives_the_powder(images, tmp_path):
+    source = SeenOutlines(Detected(), Model(records=(record_of(),), ratio=1.3, first=(1.0, 0.6)), PREDICTED.score)
+    done = measure_images(images, tmp_path / "out", source, PREDICTED)
+    lines = {line.source: line.std for line in done.summary.budgets["D50"].lines}
+    d50 = done.summary.distribution.d50
+    assert lines["states"] == pytest.approx(d50 * np.hypot(0.012, 0.01))
+    assert "outline" not in lines, "the outlines are the line of the model"
+    completed, powder = done.summary.further_budgets.values()
+    assert powder["D50"].value == pytest.approx(d50 / np.exp(0.03))
+    assert {line.source: line.std for line in powder["D50"].lines}["selection"] == pytest.approx(
+        powder["D50"].value * 0.01
+    )
+    assert "completion" in {line.source for line in completed["D50"].lines}
+    hidden = done.table["completed"] == 1
+    np.testing.assert_allclose(done.table["whole_ecd_high_px"][hidden], 2 * done.table["whole_ecd_px"][hidden])
+    assert done.record["states_not_validated"] == []
+    text = (tmp_path / "out" / "report.html").read_text()
+    for words in ("How well states and hidden parts are known", "powder, by the fully imaged", "completion"):
+        assert words in text
+    record, table = read_measurement(tmp_path / "out")
+    again = summarise(record, table).further_budgets
+    assert list(again) == list(done.summary.further_budgets)
+
+
+def test_a_reference_is_compared_with_every_d50_that_has_an_uncertainty(images, tmp_path):
+    source = SeenOutlines(Detected(), Model(records=(record_of(),)), PREDICTED.score)
+    settings = dataclasses.replace(PREDICTED, reference_d50=ReferenceValue(110.0, 4.0))
+    done = measure_images(images, tmp_path / "out", source, settings)
+    assert list(done.summary.en) == ["fully imaged particles", *done.summary.further_budgets]
+    d50 = done.summary.budgets["D50"]
+    expected = (d50.value - 110) / np.hypot(d50.expanded, 4)
+    assert done.summary.en["fully imaged particles"] == pytest.approx(expected)
+    assert "110.0 nm ± 4.0 nm: E<sub>n</sub>" in (tmp_path / "out" / "report.html").read_text()
+    assert read_measurement(tmp_path / "out")[0].settings == settings
+
+
+def test_a_record_of_another_use_does_not_hold_and_says_why(images, tmp_path):
+    source = SeenOutlines(Detected(), Model(records=(record_of(precision="bfloat16"),)), PREDICTED.score)
+    done = measure_images(images, tmp_path / "out", source, PREDICTED)
+    assert done.summary.budgets["D50"].label.endswith("states excluded")
+    assert done.record["states_not_validated"] == ["precision of the visibility model is float32, validated bfloat16"]
+    assert list(done.summary.further_budgets) == [QUANTITY_COMPLETED]
+    assert done.record["outlines"]["visibility"]["calibration"] is None
+
+
+def test_outlines_below_the_score_are_no_neighbours_and_get_no_probability(images, tmp_path):
+    source = SeenOutlines(DoubtfulSource(), Model(), PREDICTED.score)
+    table = measure_images(images, tmp_path / "out", source, PREDICTED).table
+    low = table["score"] < PREDICTED.score
+    assert 0 < low.sum() < len(table)
+    np.testing.assert_array_equal(np.isnan(table["p_particle"]), low)
+    assert set(table["state"][low]) == {""}
+
+
 def test_the_table_comes_back_from_its_file_and_gives_the_same_numbers(images, tmp_path):
     seen = measured(images, tmp_path / "out", first=(1.0, 0.6), particle=0.75)
     with (tmp_path / "out" / "particles.csv").open(newline="") as stream:
@@ -123,7 +241,7 @@ def test_the_table_comes_back_from_its_file_and_gives_the_same_numbers(images, t
 def test_another_model_of_states_is_another_measurement(images, tmp_path):
     measured(images, tmp_path / "out")
     with pytest.raises(ValueError, match="other settings"):
-        measured(images, tmp_path / "out", record={"path": "stub", "sha256": "2", "licence": "free"})
+        measured(images, tmp_path / "out", sha256="2")
 
 
 def test_states_can_be_left_aside(images, tmp_path):

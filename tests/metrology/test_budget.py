@@ -1,13 +1,23 @@
 """The budget adds up as the GUM says, and says what it leaves out; more particles help against sampling only."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semsize.metrology import STATISTICS, OcclusionEffect, SystematicEffects, particles_needed, size_budgets
+from semsize.metrology import (
+    STATISTICS,
+    NestedEffect,
+    OcclusionEffect,
+    SystematicEffects,
+    particles_needed,
+    size_budgets,
+)
 from semsize.metrology.bias_record import ResidualClass
-from semsize.metrology.budget import ONE_SIDED, coverage_factor, effective_dof
+from semsize.metrology.budget import coverage_factor, effective_dof
+from semsize.metrology.effects import ONE_SIDED
 from semsize.metrology.intervals import BETWEEN_IMAGES, WITHIN_IMAGE, SamplingInterval
 from semsize.metrology.occlusion import QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE
 
@@ -60,6 +70,57 @@ def test_welch_and_satterthwaite_as_in_the_gum():
     assert effective_dof([1, 2], [np.inf, np.inf]) == np.inf
     assert coverage_factor(np.inf) == pytest.approx(1.96, abs=1e-3)
     assert coverage_factor(16) == pytest.approx(2.12, abs=1e-3)  # GUM Table G.2
+
+
+NESTED = {
+    "D50": (
+        NestedEffect("overlooked", 0.006, 0.009, 20.0),
+        NestedEffect("states", -0.012, 0.016, 20.0),
+        NestedEffect("selection", 0.03, 0.011, 12.0, corrected=True),
+    )
+}
+
+
+def test_steps_of_predicted_states_are_lines_of_their_own():
+    d50 = {"D50": interval()}
+    effects = SystematicEffects(7.344, 0.01, 0.5, RESIDUALS, nested=NESTED)
+    found = size_budgets(d50, {"D50": 198.0}, effects, quantity=QUANTITY_FULLY_IMAGED, states_known=True)["D50"]
+    stds = {line.source: line.std for line in found.lines}
+    assert list(stds)[4:] == ["overlooked", "states", "selection"]
+    assert stds["states"] == pytest.approx(200 * 0.016)
+    assert found.combined_std**2 == pytest.approx(sum(std**2 for std in stds.values()))
+    assert "-1.2%" in found.lines[5].note
+    assert found.lines[6].note.endswith("; corrected")
+
+
+def test_states_predicted_without_a_record_are_not_given():
+    found = budget(SystematicEffects(7.344, 0.01, 0.5, RESIDUALS, nested={}))
+    assert (found.lines[-1].source, found.lines[-1].std, found.label) == ("states", None, "states excluded")
+
+
+def test_a_monte_carlo_propagation_gives_the_same_uncertainty():
+    """GUM Supplement 1: all influences drawn at random, multiplied as they act, without Welch and Satterthwaite.
+
+    Of many degrees of freedom: of few, its t distributions are wider than the GUM's own uncertainty by intent.
+    """
+    residuals = [replace(size_class, images=60) for size_class in RESIDUALS]
+    nested = {"D50": tuple(replace(effect, dof=60.0) for effect in NESTED["D50"])}
+    effects = SystematicEffects(7.344, 0.008, 0.3, residuals, nested=nested)
+    d50 = {"D50": interval(std=2.5, dof=60.0)}
+    found = size_budgets(d50, {"D50": 198.0}, effects, quantity=QUANTITY_FULLY_IMAGED, states_known=True)["D50"]
+    rng, draws, lines = np.random.default_rng(0), 400_000, {line.source: line for line in found.lines}
+
+    def influence(source):
+        line = lines[source]
+        shape = rng.standard_normal(draws) if np.isinf(line.dof) else rng.standard_t(line.dof, draws)
+        return shape * line.std
+
+    factors = [1 + influence("calibration") / found.value]
+    factors += [np.exp(influence(source) / found.value) for source in ("model", "overlooked", "states", "selection")]
+    drawn = (found.value + influence("sampling") + influence("reference")) * np.prod(factors, axis=0)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert (high - low) / 2 == pytest.approx(found.expanded, rel=0.03)
+    assert (high + low) / 2 == pytest.approx(found.value, rel=0.005)
 
 
 def test_what_is_not_given_is_labelled():

@@ -21,6 +21,10 @@ from semsize.structures import (
     write_predictions,
 )
 from semsize.structures.files import file_sha256
+from semsize.visibility.model import CropAnswers
+from semsize.visibility.record import read_visibility_records
+from semsize.visibility.seeing import CalibratedModel
+from semsize.visibility.states import BINS, Thresholds
 
 spec = importlib.util.spec_from_file_location("validate_tool", Path(__file__).parents[2] / "tools/validate.py")
 tool = importlib.util.module_from_spec(spec)
@@ -174,3 +178,53 @@ def test_a_missing_file_is_one_line_and_no_record(folder, monkeypatch, name):
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (folder / "x.json").exists()
+
+
+class Seen:
+    """A visibility model that takes every outline for fully imaged with 0.8 and for a particle with 0.9."""
+
+    records = ()
+
+    def open(self, processes, calibration):  # noqa: ARG002 - the interface of a source
+        def answers(crops):
+            fractions = np.zeros((len(crops), BINS))
+            fractions[:, [30, -1]] = 0.2, 0.8
+            ratios = np.ones((len(crops), 3, 3)) * [0.9, 1.0, 1.1]
+            return CropAnswers(fractions, np.full(len(crops), 0.9), np.zeros((len(crops), 64, 64)), ratios)
+
+        return CalibratedModel(answers, Thresholds(), calibration)
+
+    def as_record(self):
+        return {"path": "seen.pth", "sha256": "a" * 64, "engine": "torch", "precision": "float32", "licence": "free"}
+
+
+def test_rendered_sets_make_the_record_of_a_visibility_model(folder, monkeypatch, capsys):
+    """Four images of disks; of every other particle half is hidden, one outline an image is of none."""
+    truth, images, particles, found = disks((400, 400), CENTRES, np.full(64, 15.0)), [], [], []
+    for number in (1, 2, 3, 4):
+        images.append(image_record(id=number, file_name="1.png", height=400, width=400, pixel_size_nm=7.0))
+        for place, rle in enumerate(truth.to_rles()[:-1]):
+            share = 0.5 if place % 2 else 1.0
+            nm = 7.0 * 2 * np.sqrt(truth.areas[place] / share / np.pi)
+            sizes = dict.fromkeys(("ecd_nm", "feret_min_nm", "feret_max_nm"), nm)
+            state = "masked" if place % 2 else "complete"
+            known = {"amodal_rle": rle, "visible_fraction": share, "truncated": False, **sizes}
+            particles.append(particle_record(id=len(particles) + 1, image_id=number, rle=rle, state=state, **known))
+        boxes = [[x, y, x + w, y + h] for x, y, w, h in coco_boxes(truth)]
+        found += [
+            prediction_record(number, "1.png", box, 0.9, rle) for box, rle in zip(boxes, truth.to_rles(), strict=True)
+        ]
+    write_annotations(folder / "truth.json", dataset(images, particles))
+    write_predictions(folder / "found.json", found)
+    write_metrics(folder)
+    monkeypatch.setattr("semsize.measuring.seeing.find_visibility_model", lambda request: Seen())  # noqa: ARG005
+    words = ["--pair", folder / "truth.json", folder / "found.json", "--images", folder, "--checkpoint"]
+    run(monkeypatch, *words, folder / "model.pth", "--visibility", "config.py", folder / "seen.pth")
+    [record] = read_visibility_records(folder / "seen.pth")
+    assert (record.detector, record.sha256, record.fitted_images, record.judged_images) == (use(folder), "a" * 64, 2, 2)
+    assert record.states_right == pytest.approx(32 / 63)
+    assert record.particle_temperature < 1, "nearly all outlines are particles, more than it says"
+    assert [step.of("D50").effect for step in record.fully_imaged[:2]] == pytest.approx([0, 0], abs=1e-9)
+    printed = capsys.readouterr().out
+    assert "completed: completion" in printed
+    assert "seen.record.json" in printed

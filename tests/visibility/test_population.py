@@ -115,6 +115,14 @@ def test_what_has_no_size_is_only_counted():
     assert compare_populations(outlines, seed=0)[1].expected_count == pytest.approx(1.7)
 
 
+def test_images_without_a_member_leave_intervals_of_the_others(outlines):
+    sizes, images = outlines
+    full = np.where(images < 3, 1.0, 0.0)
+    found, completed, _ = populations(sizes, images, full, 1 - full)
+    assert np.isfinite([found.number["D50"].std, found.number["D50"].low]).all()
+    assert completed.number_ratio["D50"].low < completed.number_ratio["D50"].value < completed.number_ratio["D50"].high
+
+
 def test_of_a_single_image_and_of_nothing_there_are_no_errors(outlines):
     sizes, _ = outlines
     full, completed, _ = populations(sizes, np.zeros(COUNT, int), 0.5, 0.25, whole=1.2 * sizes)

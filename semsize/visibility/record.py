@@ -1,0 +1,173 @@
+"""The record of a visibility model: how its answers are calibrated, how right they are, and for which use this holds.
+
+`semsize.visibility.validation` makes it; it lies beside the weights, and is held against what is measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from semsize.metrology.bias_record import ModelUse, RecordSource
+from semsize.metrology.effects import NestedEffect
+from semsize.metrology.intervals import STATISTICS
+from semsize.structures.files import from_json, in_json, read_json, write_json
+from semsize.visibility.calibration import ReliabilityBin
+from semsize.visibility.conformal import SizeIntervals
+from semsize.visibility.nesting import DensityStep, StepEffects
+from semsize.visibility.seeing import Calibration
+
+ENDING = ".record.json"
+OUTLINE = "outline"
+"""The step from true to found outlines, which a detector's bias record corrects."""
+
+
+class VisibilityRecordError(ValueError):
+    """A record is missing or not one; the message is one line that names the file."""
+
+
+@dataclass(frozen=True)
+class IntervalTable:
+    """`semsize.visibility.conformal.SizeIntervals` in JSON's terms."""
+
+    fraction_edges: tuple[float, ...]
+    size_edges_px: tuple[float, ...]
+    low: tuple[tuple[float, ...], ...]
+    high: tuple[tuple[float | None, ...], ...]  # None where a bin holds too few particles for an interval
+    counts: tuple[tuple[int, ...], ...]
+    confidence: float
+
+    @classmethod
+    def of(cls, intervals: SizeIntervals) -> IntervalTable:
+        """The same in tuples."""
+
+        def rows(values: np.ndarray) -> tuple[tuple, ...]:
+            return tuple(tuple(value if math.isfinite(value) else None for value in row) for row in values.tolist())
+
+        edges = (tuple(edge.tolist()) for edge in (intervals.fraction_edges, intervals.size_edges))
+        values = map(rows, (intervals.low, intervals.high, intervals.counts))
+        return cls(*edges, *values, intervals.confidence)
+
+    def intervals(self) -> SizeIntervals:
+        """The same in arrays."""
+        high = [[math.inf if value is None else value for value in row] for row in self.high]
+        edges = np.array(self.fraction_edges), np.array(self.size_edges_px)
+        return SizeIntervals(*edges, np.array(self.low), np.array(high), np.array(self.counts), self.confidence)
+
+
+@dataclass(frozen=True)
+class FractionErrors:
+    """Errors of the completed ECD in a class of predicted visible fraction, (predicted - true) / true in %."""
+
+    low: float  # lower end of the class
+    high: float  # upper end
+    particles: int
+    error_percent: float  # mean
+    error_std_percent: float  # standard deviation between particles
+    covered_percent: float | None  # of those that get an interval, the share whose true ECD lies in it; None: none gets
+
+
+@dataclass(frozen=True)
+class VisibilityRecord:
+    """Calibration and errors of a visibility model behind one use of a detector."""
+
+    checkpoint: str  # file name of the weights, for people
+    sha256: str  # of the weights
+    engine: str  # what computes them, such as ``torch``
+    precision: str  # of the products: ``float32``, ``bfloat16``, ``float16``
+    detector: ModelUse  # that found the outlines, with its scales and thresholds
+    min_score: float  # score from which outlines were taken
+    sources: tuple[RecordSource, ...]  # sets of images that it rests on
+    fitted_images: int  # temperatures and intervals come from these,
+    judged_images: int  # everything else from these others
+    class_temperature: float  # of the probabilities of the classes of visibility
+    particle_temperature: float  # of that of being a particle
+    intervals: IntervalTable
+    states_right: float  # share of particles whose most probable class was right, 0 to 1
+    calibration_error: float  # expected calibration error of that class, 0 to 1
+    reliability: tuple[ReliabilityBin, ...]  # bins with particles
+    errors: tuple[FractionErrors, ...]  # classes with two particles and more
+    fully_imaged: tuple[StepEffects, ...]  # from the true fully imaged particles to those reported
+    completed: tuple[StepEffects, ...]  # from the true particles visible to 0.4 and more to those reported
+    selection: tuple[DensityStep, ...]  # from the true powder to its fully imaged particles
+
+    def calibration(self) -> Calibration:
+        """What turns the model's answers into calibrated ones."""
+        return Calibration(self.class_temperature, self.particle_temperature, self.intervals.intervals())
+
+    def differences(
+        self, sha256: str, engine: str, precision: str, detector: ModelUse | None, min_score: float
+    ) -> tuple[str, ...]:
+        """Why the record does not hold for a use; empty if it does."""
+        lines = []
+        if sha256 != self.sha256:
+            lines.append(f"the visibility weights are others (SHA-256 {sha256[:8]}…, validated {self.sha256[:8]}…)")
+        for name, here, there in (("engine", engine, self.engine), ("precision", precision, self.precision)):
+            if here != there:
+                lines.append(f"{name} of the visibility model is {here}, validated {there}")
+        if detector is None:
+            lines.append("no model whose use is known found these outlines")
+        else:
+            lines += [f"detector: {line}" for line in detector.differences(self.detector)]
+        if min_score != self.min_score:
+            lines.append(f"particles count from score {min_score:g}, validated from {self.min_score:g}")
+        return tuple(lines)
+
+
+def nested_effects(steps: Sequence[StepEffects]) -> dict[str, tuple[NestedEffect, ...]]:
+    """Statistic to the budget's lines of the steps; that of the outlines is the budget's line *model*."""
+    return {
+        statistic: tuple(
+            NestedEffect(step.name, effect.effect, effect.log_std, effect.dof)
+            for step in steps
+            if step.name != OUTLINE and (effect := step.of(statistic))
+        )
+        for statistic in STATISTICS
+    }
+
+
+def record_path(checkpoint: str | Path) -> Path:
+    """``checkpoints/x.pth`` → ``checkpoints/x.record.json``."""
+    return Path(checkpoint).with_suffix(ENDING)
+
+
+def read_visibility_records(checkpoint: str | Path) -> tuple[VisibilityRecord, ...]:
+    """The records beside a visibility model's weights; none where there is no file.
+
+    Raises:
+        VisibilityRecordError: the file is something else.
+    """
+    path = record_path(checkpoint)
+    if not path.is_file():
+        return ()
+    data = read_json(path, VisibilityRecordError)
+    try:
+        if set(data) != {"records"} or not isinstance(data["records"], list):
+            raise ValueError("it holds no list of records")
+        return tuple(_checked(from_json(record, VisibilityRecord)) for record in data["records"])
+    except (TypeError, ValueError) as cause:
+        again = "make it again with tools/validate.py --visibility"
+        raise VisibilityRecordError(f"{path}: {cause}; {again}") from None
+
+
+def write_visibility_records(checkpoint: str | Path, records: Sequence[VisibilityRecord]) -> None:
+    """Write the file, whole or not at all."""
+    write_json(record_path(checkpoint), {"records": in_json(records)}, indent=1)
+
+
+def _checked(record: VisibilityRecord) -> VisibilityRecord:
+    table = record.intervals
+    shape = len(table.fraction_edges) - 1, len(table.size_edges_px) - 1
+    for rows in (table.low, table.high, table.counts):
+        if len(rows) != shape[0] or any(len(row) != shape[1] for row in rows):
+            raise ValueError(f"the intervals are not {shape[0]} rows of {shape[1]}")
+    for edges in (table.fraction_edges, table.size_edges_px):
+        if list(edges) != sorted(set(edges)) or len(edges) < 2:
+            raise ValueError("ends of classes of the intervals do not ascend")
+    if min(record.class_temperature, record.particle_temperature) <= 0:
+        raise ValueError("a temperature is not positive")
+    return record

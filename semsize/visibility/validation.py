@@ -1,0 +1,285 @@
+"""A visibility model held against rendered scenes: its calibration, its errors, and how they add up in a distribution.
+
+Every second image fits temperatures and intervals; the others judge what comes of them, so that neither is flattered.
+
+Legend: M outlines found in an image, N true particles of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from semsize.metrology.bias_record import ModelUse, RecordSource, ResidualClass, correct_sizes
+from semsize.metrology.border import border_weights, is_off_border
+from semsize.metrology.comparison import ImageComparison
+from semsize.metrology.occlusion import found_fraction
+from semsize.structures.states import MASKED_FRACTION, VISIBILITY_CLASSES
+from semsize.visibility.calibration import expected_calibration_error, fit_temperature, reliability_table
+from semsize.visibility.completion import FRACTION_EDGES
+from semsize.visibility.conformal import fit_intervals
+from semsize.visibility.crops import particle_crops
+from semsize.visibility.nesting import ImageSteps, Population, step_effects, steps_by_density
+from semsize.visibility.record import OUTLINE, FractionErrors, IntervalTable, VisibilityRecord
+from semsize.visibility.seeing import ECD, MIDDLE, CalibratedModel, Calibration
+from semsize.visibility.states import BINS, Thresholds, class_probabilities, mean_fraction
+from semsize.visibility.truth import OutlineTruth, outline_truth, sizes_px
+
+FULLY_IMAGED_STEPS = ("overlooked", OUTLINE, "states", "false")
+COMPLETED_STEPS = ("overlooked", OUTLINE, "completion", "states", "false")
+SIZE_EDGES_PX = (0.0, 16.0, 32.0, 64.0, 1000.0)  # of the completed ECD; the last class has no upper end
+FULL, MASKED = (VISIBILITY_CLASSES.index(name) for name in ("complete", "masked"))
+
+
+@dataclass(frozen=True, eq=False)
+class SeenImage:
+    """A rendered image, what was found in it, and what a model says of each outline; not calibrated."""
+
+    comparison: ImageComparison
+    truth: OutlineTruth  # of the M outlines
+    true_classes: np.ndarray  # (N,) place in VISIBILITY_CLASSES
+    true_sizes_px: np.ndarray  # (N,) ECD: of the visible outline if fully imaged, else of the whole particle
+    classes: np.ndarray  # (M, 3) probabilities of VISIBILITY_CLASSES by the model's own thresholds
+    classes_by_rule: np.ndarray  # (M, 3) by the thresholds of rendered truth
+    is_particle: np.ndarray  # (M,) probability
+    fractions: np.ndarray  # (M,) expected visible fraction
+    whole_sizes_px: np.ndarray  # (M, 3, 3) `QUANTILES` of each of `SIZES`
+
+
+def see_compared(
+    comparison: ImageComparison, particles: Sequence[Mapping[str, Any]], grey: np.ndarray, model: CalibratedModel
+) -> SeenImage:
+    """Ask a model about the outlines found in a rendered image.
+
+    Args:
+        comparison: of the image.
+        particles: its annotations, with visible fractions and sizes.
+        grey: (H, W) grey levels, 0 to 255, without a data bar.
+        model: its calibration is not used.
+    """
+    masks, pixel_nm = comparison.found.masks, comparison.truth.pixel_size.value_nm
+    parts = list(map(model.answers, particle_crops(grey, masks)))
+    distributions, is_particle, ratios = (
+        np.concatenate([getattr(part, name) for part in parts]) if parts else empty
+        for name, empty in (
+            ("fractions", np.zeros((0, BINS))), ("is_particle", np.zeros(0)), ("size_ratios", np.zeros((0, 3, 3)))
+        )
+    )  # fmt: skip
+    known = [particle for particle in particles if not particle["iscrowd"]]
+    fractions = np.array([particle["visible_fraction"] for particle in known], np.float64)
+    whole_px = np.array([particle["ecd_nm"] for particle in known], np.float64) / pixel_nm
+    rule = Thresholds()
+    true_classes = np.where(fractions >= rule.complete, FULL, np.where(fractions >= rule.masked, MASKED, 2))
+    return SeenImage(
+        comparison=comparison,
+        truth=outline_truth(masks, particles, pixel_nm, comparison.matching),
+        true_classes=true_classes,
+        true_sizes_px=np.where(true_classes == FULL, comparison.true_measurands.ecd_px, whole_px),
+        classes=class_probabilities(distributions, model.thresholds),
+        classes_by_rule=class_probabilities(distributions, rule),
+        is_particle=is_particle,
+        fractions=mean_fraction(distributions),
+        whole_sizes_px=sizes_px(masks)[..., None] * ratios,
+    )
+
+
+def fit_calibration(images: Sequence[SeenImage]) -> Calibration:
+    """Temperatures and intervals that suit some images, as rendered truth has it.
+
+    Raises:
+        ValueError: no outline of them is a particle, or none is not.
+    """
+    is_particle = np.concatenate([image.truth.is_particle for image in images])
+    known, stated = ~np.isnan(is_particle), np.concatenate([image.is_particle for image in images])
+    if len(set(is_particle[known].tolist())) < 2:
+        raise ValueError("give images in which some outlines are particles and some are not")
+    of_class = np.concatenate([image.truth.visibility_class for image in images])
+    by_rule = np.concatenate([image.classes_by_rule for image in images])
+    edges = {"fraction_edges": [*FRACTION_EDGES[1:], 1.0], "size_edges": SIZE_EDGES_PX}
+    return Calibration(
+        class_temperature=fit_temperature(by_rule[of_class >= 0], of_class[of_class >= 0]),
+        particle_temperature=fit_temperature(
+            np.column_stack([1 - stated, stated])[known], is_particle[known].astype(int)
+        ),
+        intervals=fit_intervals(*_completed_sizes(images), **edges),
+    )
+
+
+def make_visibility_record(
+    images: Sequence[SeenImage],
+    residuals: Sequence[ResidualClass],
+    *,
+    checkpoint: str,
+    sha256: str,
+    engine: str,
+    precision: str,
+    detector: ModelUse,
+    min_score: float,
+    sources: Sequence[RecordSource],
+) -> VisibilityRecord:
+    """The record of a model from rendered images: every second one fits, the others judge.
+
+    Args:
+        images: four at least.
+        residuals: of the detector's bias record, by which a measurement corrects sizes; empty: it corrects none.
+        checkpoint: file name of the visibility weights.
+        sha256: of these weights.
+        engine: what computed them.
+        precision: of the products.
+        detector: whose outlines they are.
+        min_score: score from which the outlines were taken.
+        sources: of the images.
+
+    Raises:
+        ValueError: there are too few images, outlines that are particles, or that are not.
+    """
+    if len(images) < 4:
+        raise ValueError(f"{len(images)} rendered images are too few for a record: give four or more")
+    fitted, judged = images[::2], images[1::2]
+    calibration = fit_calibration(fitted)
+    of_class = np.concatenate([image.truth.visibility_class for image in judged])
+    classes = calibration.classes(np.concatenate([image.classes_by_rule for image in judged]))[of_class >= 0]
+    right = classes.argmax(axis=1) == of_class[of_class >= 0]
+    table = reliability_table(np.minimum(classes.max(axis=1, initial=0), 1), right)
+    steps = [_steps(image, residuals, calibration) for image in judged]
+    return VisibilityRecord(
+        checkpoint=checkpoint,
+        sha256=sha256,
+        engine=engine,
+        precision=precision,
+        detector=detector,
+        min_score=min_score,
+        sources=tuple(sources),
+        fitted_images=len(fitted),
+        judged_images=len(judged),
+        class_temperature=calibration.class_temperature,
+        particle_temperature=calibration.particle_temperature,
+        intervals=IntervalTable.of(calibration.intervals),
+        states_right=float(right.mean()),
+        calibration_error=expected_calibration_error(table),
+        reliability=tuple(row for row in table if row.count),
+        errors=_errors(judged, calibration),
+        fully_imaged=step_effects(FULLY_IMAGED_STEPS, [full for full, _ in steps]),
+        completed=step_effects(COMPLETED_STEPS, [completed for _, completed in steps]),
+        selection=steps_by_density("selection", [_selection(image) for image in images]),
+    )
+
+
+def _completed_sizes(images: Sequence[SeenImage]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predicted fraction, predicted and true whole ECD in px of particles that get a size and of which it is known."""
+    rows = []
+    for image in images:
+        true = image.truth.sizes_px[:, ECD]
+        chosen = ~np.isnan(true) & (image.fractions >= MASKED_FRACTION)
+        rows.append((image.fractions[chosen], image.whole_sizes_px[chosen, ECD, MIDDLE], true[chosen]))
+    return tuple(np.concatenate(values) for values in zip(*rows, strict=True))
+
+
+def _errors(images: Sequence[SeenImage], calibration: Calibration) -> tuple[FractionErrors, ...]:
+    fractions, predicted, true = _completed_sizes(images)
+    low, high = calibration.intervals.of(fractions, predicted).T
+    errors, covered, bounded = 100 * (predicted / true - 1), (low <= true) & (true <= high), np.isfinite(high)
+    ends, rows = [*FRACTION_EDGES[1:], 1.0], []
+    place = np.searchsorted(ends[1:-1], fractions, side="right")
+    for number, (first, last) in enumerate(itertools.pairwise(ends)):
+        of_class = errors[place == number]
+        if len(of_class) > 1:
+            inside = covered[(place == number) & bounded]
+            share = 100 * float(inside.mean()) if len(inside) else None
+            row = first, last, len(of_class), float(of_class.mean()), float(of_class.std(ddof=1)), share
+            rows.append(FractionErrors(*row))
+    return tuple(rows)
+
+
+def _steps(
+    image: SeenImage, residuals: Sequence[ResidualClass], calibration: Calibration
+) -> tuple[ImageSteps, ImageSteps]:
+    """The populations of `FULLY_IMAGED_STEPS` and of `COMPLETED_STEPS`."""
+    compared, pairs = image.comparison, image.comparison.matching
+    found_px = compared.found_measurands.ecd_px
+    reported = correct_sizes(residuals, found_px, found_px)
+    whole = image.whole_sizes_px[:, ECD, MIDDLE] * reported / found_px
+    whole = np.where(image.fractions >= MASKED_FRACTION, whole, np.nan)
+    classes, particle = calibration.classes(image.classes), calibration.particle(image.is_particle)
+    true_off, found_off = _off_border(image)
+    counted = found_off.copy()
+    counted[pairs.ignored] = False
+    matched = np.zeros(len(found_px), bool)
+    matched[pairs.found] = True
+    matched &= counted
+    partner = np.full(len(found_px), -1)
+    partner[pairs.found] = pairs.truth
+    truth = _Side(image.true_sizes_px, border_weights(compared.truth.masks.boxes, _frame(image)), _true_units(image))
+    found = _Side(reported, border_weights(compared.found.masks.boxes, _frame(image)), np.arange(len(found_px)))
+    of_found = image.true_sizes_px[partner]  # of unmatched ones the last particle's: never chosen
+    visible = compared.true_measurands.ecd_px[partner]
+
+    def steps(
+        usable: Sequence[int], end: tuple[tuple[np.ndarray, np.ndarray], ...], *between: np.ndarray
+    ) -> ImageSteps:
+        known = np.isin(image.true_classes, usable) & ~np.isnan(image.true_sizes_px)
+        there = matched & known[partner] & true_off[partner]
+        kept = [found.population((sizes, there.astype(float))) for sizes in (of_found, *between)]
+        stated = found.population(*((sizes, np.where(matched, p, 0.0)) for sizes, p in end))
+        all_found = found.population(*((sizes, np.where(counted, p * particle, 0.0)) for sizes, p in end))
+        populations = truth.population((truth.sizes, (known & true_off).astype(float))), *kept, stated, all_found
+        return ImageSteps(populations, len(found_px) + len(true_off), found_fraction(compared))
+
+    is_full = image.true_classes[partner] == FULL
+    outlined = np.where(is_full, reported, of_found * reported / visible)
+    completed = np.where(is_full, reported, np.where(np.isnan(whole), outlined, whole))
+    of_whole = np.where(np.isnan(whole), 0.0, classes[:, MASKED])
+    full = reported, classes[:, FULL]
+    return steps((FULL,), (full,), reported), steps((FULL, MASKED), (full, (whole, of_whole)), outlined, completed)
+
+
+def _selection(image: SeenImage) -> ImageSteps:
+    """All true particles, then those that are fully imaged."""
+    true_off, _ = _off_border(image)
+    known = true_off & ~np.isnan(image.true_sizes_px)
+    truth = _Side(
+        image.true_sizes_px,
+        border_weights(image.comparison.truth.masks.boxes, _frame(image)),
+        np.arange(len(true_off)),
+    )
+    kinds = known, known & (image.true_classes == FULL)
+    populations = tuple(truth.population((truth.sizes, kind.astype(float))) for kind in kinds)
+    return ImageSteps(populations, len(true_off), found_fraction(image.comparison))
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """The particles of one side, true or found."""
+
+    sizes: np.ndarray
+    border_weights: np.ndarray  # NaN at the border
+    units: np.ndarray
+
+    def population(self, *parts: tuple[np.ndarray, np.ndarray]) -> Population:
+        """Sizes and probabilities of all particles, joined; those of probability 0 are left out."""
+        sizes, probabilities = (np.concatenate(values) for values in zip(*parts, strict=True))
+        place = np.tile(np.arange(len(self.units)), len(parts))
+        kept = probabilities > 0
+        place = place[kept]
+        return Population(sizes[kept], probabilities[kept] * self.border_weights[place], self.units[place])
+
+
+def _frame(image: SeenImage) -> tuple[int, int]:
+    return image.comparison.truth.masks.image_shape
+
+
+def _off_border(image: SeenImage) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) and (M,) bool."""
+    truth, found = image.comparison.truth, image.comparison.found
+    return is_off_border(truth.masks, _frame(image)) & ~truth.truncated, is_off_border(found.masks, _frame(image))
+
+
+def _true_units(image: SeenImage) -> np.ndarray:
+    """(N,) unit of each true particle: the outline that it matches, else one of its own behind these."""
+    units = len(image.comparison.found.masks) + np.arange(len(image.true_classes))
+    units[image.comparison.matching.truth] = image.comparison.matching.found
+    return units
