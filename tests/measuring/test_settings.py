@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from semsize.measuring.inputs import Settings, SettingsError, parse_percent
+from semsize.measuring.inputs import ReferenceValue, Settings, SettingsError, parse_percent
 from semsize.structures.files import from_json, in_json
 from semsize.structures.pixel_size import PixelSize
 
@@ -53,3 +53,18 @@ def test_per_cent_needs_its_sign():
     for text in ("0.8", "%", "x%"):
         with pytest.raises(SettingsError, match="per cent with the sign"):
             parse_percent(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "expanded"),
+    [("203 nm ± 5 nm", 203, 5), ("203nm+-5nm", 203, 5), ("0.203 µm +/- 0.005 um", 203, 5), (" .2um ± 0 nm ", 200, 0)],
+)
+def test_a_reference_is_a_length_and_its_uncertainty(text, value, expanded):
+    found = ReferenceValue.parse(text)
+    assert (found.value_nm, found.expanded_nm) == pytest.approx((value, expanded))
+
+
+@pytest.mark.parametrize("text", ["203 nm", "203 ± 5", "203 nm ± 5", "203 nm ± 2 %", "0 nm ± 5 nm", "-3 nm ± 5 nm", ""])
+def test_another_reference_is_refused(text):
+    with pytest.raises(SettingsError, match="D50"):
+        ReferenceValue.parse(text)
