@@ -1,15 +1,18 @@
 """The benchmarks of the dense-image engine run, and what they say adds up."""
 
-import subprocess
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).parents[2]
+import pytest
 
 
-def run(name, *arguments):
-    command = [sys.executable, str(ROOT / "tools" / "benchmarks" / name), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+@pytest.fixture(scope="module")
+def run(run_tool):
+    """Runs a benchmark; gives what it prints."""
+
+    def benchmark(name, *words):
+        done = run_tool(f"benchmarks/{name}", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return benchmark
 
 
 def cells(text, start):
@@ -18,7 +21,7 @@ def cells(text, start):
     return [cell.strip() for cell in row.strip("|").split("|")]
 
 
-def test_both_sides_are_measured_and_agree(tmp_path):
+def test_both_sides_are_measured_and_agree(run, tmp_path):
     out = run("dense.py", "--quick", "--figure", tmp_path / "time.png")
     for work in ("logits to RLE, 32 instances", "load, flip, crop, pack 16 truths; BitmapMasks", "mask targets, 8"):
         _, stock, ours, ratio, *_ = cells(out, work)
@@ -28,7 +31,7 @@ def test_both_sides_are_measured_and_agree(tmp_path):
     assert (tmp_path / "time.png").stat().st_size > 1000
 
 
-def test_masks_of_56_cells_are_as_good_as_rasterising_where_the_box_leaves_a_pixel():
+def test_masks_of_56_cells_are_as_good_as_rasterising_where_the_box_leaves_a_pixel(run):
     out = run("sawtooth.py", "--phases", 60)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines() if " px" not in line]
     rows = [row for row in rows if len(row) == 8 and row[1] == "1"]
