@@ -14,6 +14,7 @@ from mmengine.dataset import pseudo_collate
 import tio2.datasets
 import tio2.models  # noqa: F401 - importing both registers what configs name
 from semsize.detecting.boxed import outline_in_box
+from semsize.detecting.boxes import ALL_SIZES, DrawnSizes
 from semsize.detecting.looking import Found, Looking, look
 from semsize.measuring.outlines import Outlines
 from semsize.structures.masks import CroppedMasks, Placed
@@ -85,7 +86,7 @@ class Detector:
             raise ConfigError(f"a {type(self.model).__name__} draws no outline in a box; give a DenseMaskRCNN")
         return outline_in_box(grey, box, self.model.draw)
 
-    def _through_pipeline(self, windows: Sequence[np.ndarray], _: float) -> list[Found]:
+    def _through_pipeline(self, windows: Sequence[np.ndarray], _: float, __: DrawnSizes = ALL_SIZES) -> list[Found]:
         """What the model finds in windows of one size as its own test pipeline enlarges them: an engine of scale 1."""
         batch = pseudo_collate([self._packed(window) for window in windows])
         with torch.inference_mode():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from semsize.detecting.boxes import best_overlaps
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.overlap import overlaps
 
@@ -16,11 +17,29 @@ COMFORTABLE_PX = 60.0
 SAME_IOU = 0.5
 """IoU from which two masks are one particle."""
 
+SAME_BOX_IOU = 0.6
+"""IoU from which a box without a mask is the particle that a mask's box holds."""
+
 RELIABLE_SHARE = 0.5
 """A mask is taken for the particle if its score reaches this share of the best score that the particle has."""
 
 MASK_OCTAVES, SCORE_OCTAVES = 1.0, 3.0
 """Standard deviations of the weight that falls with the distance from the comfortable size, in factors of two."""
+
+
+@dataclass(frozen=True, eq=False)
+class Undrawn:
+    """M boxes found at some scales without a mask: they tell where a particle is seen, not what it covers.
+
+    Attributes:
+        boxes: (M, 4) xyxy, pixels of the image.
+        scores: (M,) 0 to 1.
+        scale_index: (M,) at which of the scales each was found.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    scale_index: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +55,14 @@ class Joined:
     scores: np.ndarray
 
 
-def join_scales(masks: CroppedMasks, scores: np.ndarray, scale_index: np.ndarray, scales: Sequence[float]) -> Joined:
+def join_scales(
+    masks: CroppedMasks,
+    scores: np.ndarray,
+    scale_index: np.ndarray,
+    scales: Sequence[float],
+    boxes: np.ndarray | None = None,
+    undrawn: Undrawn | None = None,
+) -> Joined:
     """Take each particle once, from the scale at which it is nearest to the comfortable size.
 
     A particle's score is the geometric mean of the best score that it has at any scale, and of the mean over all scales
@@ -49,6 +75,9 @@ def join_scales(masks: CroppedMasks, scores: np.ndarray, scale_index: np.ndarray
         scores: (N,) 0 to 1.
         scale_index: (N,) at which of the scales each was found.
         scales: S enlargements of the image before the network sees it.
+        boxes: (N, 4) the network's box of each mask; needed with `undrawn`.
+        undrawn: what was found without a mask. It counts as seen where it meets the box of a particle well; a box that
+            meets none is no particle.
 
     Example:
         >>> one = CroppedMasks.from_crops([(np.ones((30, 30)), (5, 5))], (100, 100))
@@ -66,6 +95,9 @@ def join_scales(masks: CroppedMasks, scores: np.ndarray, scale_index: np.ndarray
     is_reliable = scores >= RELIABLE_SHARE * seen.max(axis=1)[particle]
     order = np.lexsort((-scores, -comfort, ~is_reliable, particle))
     index = order[np.unique(particle[order], return_index=True)[1]]
+    if undrawn is not None and len(undrawn.boxes):
+        same, met = best_overlaps(undrawn.boxes, boxes[index], SAME_BOX_IOU)
+        np.maximum.at(seen, (met, undrawn.scale_index[same]), undrawn.scores[same])
     weights = _comfort(size_px[index, None] * scales, SCORE_OCTAVES)
     mean = (seen * weights).sum(axis=1) / weights.sum(axis=1)
     return Joined(index, np.sqrt(mean * seen.max(axis=1)))

@@ -8,13 +8,14 @@ fits there up to one at which its smallest particles have that size. The coarse 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from semsize.detecting.joining import COMFORTABLE_PX, join_scales
+from semsize.detecting.boxes import ALL_SIZES, DrawnSizes, box_sizes
+from semsize.detecting.joining import COMFORTABLE_PX, Undrawn, join_scales
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.overlap import overlaps
 from semsize.structures.tiling import MergedTiles, merge_tiles, tile_grid
@@ -26,7 +27,10 @@ COARSEST_SIDE_PX = 96
 """An image's shorter side in the network's input below which no coarser look is taken."""
 
 SMALL_PX = 24.0
-"""Square root of a particle's area in the network's input below which it is better seen at the next finer scale."""
+"""Size of a particle's box in the network's input below which it is better seen at the next finer scale."""
+
+LEFT_TO_FINER_PX = COMFORTABLE_PX / 2
+"""Size below which a particle is not drawn where a finer look follows: it is twice as large there, or more."""
 
 SMALL_SHARE, FINEST_SHARE = 0.15, 0.5
 """Share of small particles from which the next finer look is worth its time, and that beyond the natural scale."""
@@ -39,6 +43,9 @@ PROBE_PX = 384
 
 DIAMETER_OCTAVES = 1.6
 """Factors of two between a given diameter and the comfortable size within which a scale is looked at."""
+
+NO_SIZE = DrawnSizes(np.inf)
+"""What a look asks that only counts."""
 
 SURE_SCORE = 0.3
 """Score from which a particle counts for that decision."""
@@ -56,16 +63,22 @@ class Found:
         scores: (N,) 0 to 1.
         boxes: (N, 4) xyxy.
         limit: the engine's limit that was reached, so that others may be lost; empty where none was.
+        undrawn_boxes: (M, 4) particles of sizes for which no mask was asked.
+        undrawn_scores: (M,).
     """
 
     masks: CroppedMasks
     scores: np.ndarray
     boxes: np.ndarray
     limit: str = ""
+    undrawn_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    undrawn_scores: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
-Engine = Callable[[Sequence[np.ndarray], float], list[Found]]
-"""Finds the particles of some windows of one size, (H, W) float32 grey levels of 0-255, enlarged by a factor."""
+Engine = Callable[[Sequence[np.ndarray], float, DrawnSizes], list[Found]]
+"""Finds the particles of some windows of one size, (H, W) float32 grey levels of 0-255, enlarged by a factor.
+
+It may leave those of other sizes than the given ones without a mask: drawing is dear, and another look draws them."""
 
 
 @dataclass(frozen=True)
@@ -125,10 +138,13 @@ def look(grey: np.ndarray, engine: Engine, looking: Looking | None = None, batch
     """
     looking = looking or Looking()
     scales, views, cut, notes = [], [], [], []
-    for scale in planned_scales(grey.shape, looking):
+    planned = planned_scales(grey.shape, looking)
+    for number, scale in enumerate(planned):
         if looking.scales is None and not _is_worth_it(scale, views, scales, grey, engine):
             break
-        merged, found = _look_at(grey, engine, scale, _tile_at(scale, looking), batch_size)
+        is_followed = number + 1 < len(planned) and (looking.scales is not None or _is_followed(scale, views, scales))
+        sizes = _drawn_sizes(scale, scales[-1] if scales else None, is_followed)
+        merged, found = _look_at(grey, engine, scale, _tile_at(scale, looking), batch_size, sizes)
         scales.append(scale)
         views.append(found)
         cut.append(merged.left_out)
@@ -138,7 +154,11 @@ def look(grey: np.ndarray, engine: Engine, looking: Looking | None = None, batch
     scores, boxes = (np.concatenate([getattr(view, name) for view in views]) for name in ("scores", "boxes"))
     scale_index = np.repeat(np.arange(len(scales)), [len(view.masks) for view in views])
     if len(scales) > 1:
-        joined = join_scales(masks, scores, scale_index, scales)
+        undrawn = Undrawn(
+            *(np.concatenate([getattr(view, name) for view in views]) for name in ("undrawn_boxes", "undrawn_scores")),
+            np.repeat(np.arange(len(scales)), [len(view.undrawn_boxes) for view in views]),
+        )
+        joined = join_scales(masks, scores, scale_index, scales, boxes, undrawn)
         order = joined.index[np.argsort(-joined.scores, kind="stable")]
         scores = np.sort(joined.scores)[::-1].astype(np.float32)
         masks, boxes, scale_index = masks[order], boxes[order], scale_index[order]
@@ -187,17 +207,35 @@ def _is_worth_it(
     part of the image with most detail beside these shows none at the natural scale: particles of a few pixels among
     large ones are in no coarse look. Beyond it, it is taken only where the look before shows small ones.
     """
-    shares = [_small_share(view, at) for view, at in zip(views, scales, strict=True)]
     if scale > NATURAL_SCALE:
-        return bool(shares) and shares[-1] is not None and shares[-1] >= FINEST_SHARE
-    last = shares[-QUIET_LOOKS:]
-    if len(last) < QUIET_LOOKS or any(share is None or share >= SMALL_SHARE for share in last):
+        share = _small_share(views[-1], scales[-1]) if views else None
+        return share is not None and share >= FINEST_SHARE
+    if not _are_quiet(views, scales, QUIET_LOOKS) or grey.size < 4 * PROBE_PX**2:
         return True
-    if grey.size < 4 * PROBE_PX**2:
-        return True
-    (probe,) = engine([_most_detailed(grey, views[-1].masks)], NATURAL_SCALE)
+    drawn = CroppedMasks.cat([view.masks for view in views])
+    (probe,) = engine([_most_detailed(grey, drawn)], NATURAL_SCALE, NO_SIZE)
     share = _small_share(probe, scales[-1])
     return share is not None and share >= SMALL_SHARE
+
+
+def _is_followed(scale: float, views: Sequence[Found], scales: Sequence[float]) -> bool:
+    """Whether a finer look is sure to follow that at a scale, whatever it shows, after what the looks before showed."""
+    return scale < NATURAL_SCALE and not _are_quiet(views, scales, QUIET_LOOKS - 1)
+
+
+def _are_quiet(views: Sequence[Found], scales: Sequence[float], count: int) -> bool:
+    """Whether each of the last looks, so many, shows particles and few small ones."""
+    shares = [_small_share(view, at) for view, at in zip(views[-count:], scales[-count:], strict=True)]
+    return len(shares) == count and not any(share is None or share >= SMALL_SHARE for share in shares)
+
+
+def _drawn_sizes(scale: float, coarser: float | None, is_followed: bool) -> DrawnSizes:
+    """Sizes in the network's input for which a look draws masks: what the looks beside it draw better is left to them.
+
+    Looks at two scales one after the other both draw what is within a factor of two, so that none is lost between them.
+    """
+    from_px = LEFT_TO_FINER_PX if is_followed else ALL_SIZES.from_px
+    return DrawnSizes(from_px, ALL_SIZES.to_px if coarser is None else 2 * LEFT_TO_FINER_PX * scale / coarser)
 
 
 def _most_detailed(grey: np.ndarray, found: CroppedMasks) -> np.ndarray:
@@ -212,7 +250,8 @@ def _most_detailed(grey: np.ndarray, found: CroppedMasks) -> np.ndarray:
 
 def _small_share(view: Found, scale: float) -> float | None:
     """Share of the particles found that are small in the network's input at a scale; None where none was found."""
-    sizes_px = np.sqrt(view.masks.areas[view.scores >= SURE_SCORE]) * scale
+    boxes = np.concatenate([view.boxes, view.undrawn_boxes])
+    sizes_px = box_sizes(boxes[np.concatenate([view.scores, view.undrawn_scores]) >= SURE_SCORE]) * scale
     return float((sizes_px < SMALL_PX).mean()) if len(sizes_px) else None
 
 
@@ -226,7 +265,7 @@ def _tile_at(scale: float, looking: Looking) -> tuple[int, int]:
 
 
 def _look_at(
-    grey: np.ndarray, engine: Engine, scale: float, tile: tuple[int, int], batch_size: int
+    grey: np.ndarray, engine: Engine, scale: float, tile: tuple[int, int], batch_size: int, sizes: DrawnSizes
 ) -> tuple[MergedTiles, Found]:
     """What the engine finds at one scale, tile by tile where the image is larger than one."""
     tiles, found = tile_grid(grey.shape, *tile), []
@@ -234,7 +273,7 @@ def _look_at(
     with tqdm(total=len(tiles), desc=f"×{scale:g}", unit="tile", leave=False, disable=silent) as bar:
         for start in range(0, len(tiles), batch_size):
             batch = tiles[start : start + batch_size]
-            found += engine([window.cut(grey) for window in batch], scale)
+            found += engine([window.cut(grey) for window in batch], scale, sizes)
             bar.update(len(batch))
     if len(tiles) == 1:
         return MergedTiles.of_whole(found[0].masks), found[0]
@@ -243,9 +282,11 @@ def _look_at(
     first = np.cumsum([0, *(len(each.masks) for each in found)])
     chosen = first[merged.tile] + merged.index
     boxes = np.concatenate([each.boxes + corner for each, corner in zip(found, corners, strict=True)])[chosen]
+    undrawn = np.concatenate([each.undrawn_boxes + corner for each, corner in zip(found, corners, strict=True)])
     scores = np.concatenate([each.scores for each in found])[chosen]
     limits = sorted({each.limit for each in found if each.limit})
-    return merged, Found(merged.masks, scores, boxes, "; ".join(limits))
+    undrawn_scores = np.concatenate([each.undrawn_scores for each in found])
+    return merged, Found(merged.masks, scores, boxes, "; ".join(limits), undrawn, undrawn_scores)
 
 
 def _notes(

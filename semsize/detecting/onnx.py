@@ -15,8 +15,10 @@ import numpy as np
 
 from semsize.detecting.archive import ArchiveError, ModelArchive
 from semsize.detecting.boxes import (
+    ALL_SIZES,
     FLIPPED_DIMENSIONS,
     LIKELY_OBJECTNESS,
+    DrawnSizes,
     fuse_views,
     limit_by_area,
     limit_message,
@@ -103,9 +105,9 @@ class OnnxEngine:
         """How the model asks to look at images."""
         return Looking(self.card.scales)
 
-    def __call__(self, windows: Sequence[np.ndarray], scale: float) -> list[Found]:
+    def __call__(self, windows: Sequence[np.ndarray], scale: float, sizes: DrawnSizes = ALL_SIZES) -> list[Found]:
         """Find the particles of windows, (H, W) float32 grey levels of 0-255, enlarged by a factor."""
-        return [self._find(window, scale) for window in windows]
+        return [self._find(window, scale, sizes) for window in windows]
 
     def draw(self, window: np.ndarray, boxes: np.ndarray, scale: float) -> CroppedMasks:
         """Masks in boxes of a window, whoever drew them (`semsize.detecting.boxed.MaskBranch`)."""
@@ -116,7 +118,7 @@ class OnnxEngine:
         rles, _ = paste_masks(logits, boxes, window.shape, self.card.detections.mask_thr)
         return CroppedMasks.from_rles(rles, window.shape)
 
-    def _find(self, window: np.ndarray, scale: float) -> Found:
+    def _find(self, window: np.ndarray, scale: float, sizes: DrawnSizes) -> Found:
         settings, grey = self.card.detections, enlarged(window, scale)
         frame = grey.shape
         views, limits = [], []
@@ -134,6 +136,12 @@ class OnnxEngine:
         if settings.max_per_img > 0:
             boxes, scores = boxes[: settings.max_per_img], scores[: settings.max_per_img]
         limits.append(limit_message(len(boxes), settings.max_per_img, "rcnn.max_per_img"))
+        is_drawn, factors = (
+            sizes.hold(boxes),
+            [after / before for after, before in zip(frame[::-1], window.shape[::-1], strict=True)],
+        )
+        undrawn = boxes[~is_drawn] / np.array(factors * 2, np.float32), scores[~is_drawn]
+        boxes, scores = boxes[is_drawn], scores[is_drawn]
         if settings.refine_boxes:
             refined = [
                 mirrored_boxes(
@@ -146,7 +154,6 @@ class OnnxEngine:
             np.flip(self._logits(view.maps, mirrored_boxes(boxes, view.flip, frame)), FLIPPED_DIMENSIONS[view.flip])
             for view in views
         ) / np.float32(len(views))
-        factors = [after / before for after, before in zip(frame[::-1], window.shape[::-1], strict=True)]
         boxes = boxes / np.array(factors * 2, np.float32)
         rles, certainties = paste_masks(logits, boxes, window.shape, settings.mask_thr)
         masks = CroppedMasks.from_rles(rles, window.shape)
@@ -155,7 +162,7 @@ class OnnxEngine:
             order = np.argsort(-scores, kind="stable")
             order = order[scores[order] >= settings.score_thr]
             masks, scores, boxes = masks[order], scores[order], boxes[order]
-        return Found(masks, scores, boxes, "; ".join(dict.fromkeys(filter(None, limits))))
+        return Found(masks, scores, boxes, "; ".join(dict.fromkeys(filter(None, limits))), *undrawn)
 
     def _view(self, grey: np.ndarray, flip: str) -> tuple[_View, str]:
         """What the network sees of an image in one of its mirror images, and the limit that its proposals reach."""

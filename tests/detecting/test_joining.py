@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semsize.detecting.joining import COMFORTABLE_PX, SCORE_OCTAVES, join_scales
+from semsize.detecting.joining import COMFORTABLE_PX, SCORE_OCTAVES, Undrawn, join_scales
 from semsize.structures.masks import CroppedMasks
 
 SCALES = (0.375, 0.75, 1.5)
@@ -35,6 +35,15 @@ def test_a_scale_that_should_see_a_particle_and_does_not_counts_against_it():
     weights = np.exp(-0.5 * (np.array([0, 1, 2]) / SCORE_OCTAVES) ** 2)
     np.testing.assert_allclose(there, 0.9 * np.sqrt(weights[0] / weights.sum()), rtol=0.01)
     np.testing.assert_allclose(elsewhere, 0.9 * np.sqrt(weights[2] / weights.sum()), rtol=0.01)
+
+
+def test_a_box_without_a_mask_tells_where_a_particle_is_seen_and_is_none_by_itself():
+    masks, index = squares((10, 10, 30), (10, 10, 30), (200, 200, 30)), np.array([1, 2, 2])
+    drawn = join_scales(masks, np.array([0.6, 0.8, 0.7]), index, SCALES)
+    undrawn = Undrawn(np.array([[10, 10, 40, 44], [300, 300, 340, 340.0]]), np.array([0.6, 0.9]), np.array([1, 0]))
+    joined = join_scales(masks[1:], np.array([0.8, 0.7]), index[1:], SCALES, masks[1:].boxes, undrawn)
+    np.testing.assert_allclose(joined.scores, drawn.scores)
+    assert joined.index.tolist() == [0, 1]
 
 
 def test_neighbours_that_overlap_little_stay_apart():

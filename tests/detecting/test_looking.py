@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import find_objects
 
 from scenes import disks
+from semsize.detecting.boxes import ALL_SIZES
 from semsize.detecting.looking import Found, Look, Looking, look, planned_scales
 from semsize.structures.masks import CroppedMasks
 
@@ -25,23 +26,25 @@ class Oracle:
 
     def __init__(self, smallest_px=8, largest_px=200):
         self.smallest_px, self.largest_px = smallest_px, largest_px
-        self.scales, self.numbers = [], []
+        self.scales, self.drawn = [], []
 
-    def __call__(self, windows, scale):
+    def __call__(self, windows, scale, sizes):
         self.scales.append(scale)
-        return [self.found(window, scale) for window in windows]
+        return [self.found(window, scale, sizes) for window in windows]
 
-    def found(self, window, scale):
-        crops, numbers = [], []
+    def found(self, window, scale, sizes=ALL_SIZES):
+        crops = []
         for number, place in enumerate(find_objects(window.astype(np.int32)), start=1):
             if place is None:
                 continue
             crop = window[place] == number
             if self.smallest_px <= np.sqrt(crop.sum()) * scale <= self.largest_px:
                 crops.append((crop, (place[0].start, place[1].start)))
-                numbers.append(number)
         masks = CroppedMasks.from_crops(crops, window.shape)
-        return Found(masks, np.full(len(masks), 0.9, np.float32), masks.boxes)
+        is_drawn = sizes.hold(masks.boxes * scale)
+        drawn, rest, scores = masks[is_drawn], masks[~is_drawn], np.full(len(masks), 0.9, np.float32)
+        self.drawn.append(len(drawn))
+        return Found(drawn, scores[: len(drawn)], drawn.boxes, "", rest.boxes, scores[: len(rest)])
 
 
 def numbers_of(found: Look, field):
@@ -74,7 +77,7 @@ def test_a_field_of_6000_px_has_each_particle_exactly_once_in_tiles():
 def test_a_usual_frame_is_looked_at_whole_and_a_large_one_in_tiles():
     windows = []
 
-    def engine(given, _):
+    def engine(given, _, __):
         windows.extend(window.shape for window in given)
         return [
             Found(CroppedMasks.empty(w.shape), np.zeros(0, np.float32), np.zeros((0, 4), np.float32)) for w in given
@@ -118,6 +121,19 @@ def test_whatever_their_sizes_all_particles_of_an_image_are_found_once(seed, sha
     found = look(field, Oracle())
     assert visible <= set(numbers_of(found, field))
     assert len(found.masks) == len(set(numbers_of(found, field)))
+
+
+def test_a_mask_is_drawn_at_two_scales_at_most():
+    radii = np.repeat([9, 20, 45, 90], 6)
+    field = drawn((1400, 1400), disks((1400, 1400), np.random.default_rng(1).uniform(100, 1300, (24, 2)), radii))
+    engine = Oracle(4, 1e9)
+    found = look(field, engine)
+    assert engine.scales == [0.09375, 0.1875, 0.375, 0.75, 1.5, 3.0][: len(engine.scales)]
+    assert len(engine.scales) >= 5
+    assert sum(engine.drawn) <= 2 * len(found.masks)
+    everything = Oracle(4, 1e9)
+    look(field, lambda windows, scale, _: everything(windows, scale, ALL_SIZES))
+    assert sum(everything.drawn) > 4 * len(found.masks)
 
 
 def test_finer_looks_are_spared_where_all_is_large_and_taken_where_something_is_small():
@@ -168,7 +184,7 @@ def test_a_picture_unlike_those_that_are_known_is_told():
 
 
 def test_a_limit_that_was_reached_is_said_once_with_its_scale():
-    def engine(windows, _):
+    def engine(windows, _, __):
         return [
             Found(CroppedMasks.empty(w.shape), np.zeros(0, np.float32), np.zeros((0, 4), np.float32), "full")
             for w in windows

@@ -19,7 +19,7 @@ from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from semsize.detecting.boxes import FLIPPED_DIMENSIONS, fuse_views, mirrored_boxes
+from semsize.detecting.boxes import ALL_SIZES, FLIPPED_DIMENSIONS, DrawnSizes, fuse_views, mirrored_boxes
 from semsize.detecting.looking import Found, Looking, enlarged, look
 from semsize.structures.masks import CroppedMasks
 from tio2.models.cpu.roi_align import DenseRoIExtractor
@@ -39,7 +39,7 @@ class DenseMaskRCNN(MaskRCNN):
     and `DenseRoIHead`): MMCV's operators take nothing else, and coordinates in bfloat16 would be off by pixels.
     Weights and their gradients are float32 throughout. float16 trains with `LossScalingOptimWrapper` only.
 
-    With `test_cfg.flips` the detector also searches these mirror images and fuses what it finds (`predict_flipped`).
+    With `test_cfg.flips` the detector also searches these mirror images and fuses what it finds (`predict_views`).
     `heads` has all keys of `train_cfg` and `test_cfg`; other keys are refused. Arguments are MaskRCNN's, and:
 
     Args:
@@ -109,12 +109,12 @@ class DenseMaskRCNN(MaskRCNN):
         scales = settings_of(DetectorTest, self.test_cfg).scales
         return Looking(None if scales in ("auto", None) else tuple(scales))
 
-    def find(self, windows: Sequence[np.ndarray], scale: float) -> list[Found]:
+    def find(self, windows: Sequence[np.ndarray], scale: float, sizes: DrawnSizes = ALL_SIZES) -> list[Found]:
         """Find the particles of windows of one size, (H, W) float32 grey levels of 0-255, enlarged by a factor."""
         batch = self._batch_of(windows, scale)
         self.rpn_head.limit_reached = self.roi_head.limit_reached = ""
         with torch.inference_mode(), self._in_precision(batch["inputs"].device.type):
-            results = [sample.pred_instances for sample in self._predict_view(batch["inputs"], batch["data_samples"])]
+            results, undrawn = predict_views(self, batch["inputs"], batch["data_samples"], True, sizes)
         limits = "; ".join(filter(None, (self.rpn_head.limit_reached, self.roi_head.limit_reached)))
         return [
             Found(
@@ -122,8 +122,9 @@ class DenseMaskRCNN(MaskRCNN):
                 found.scores.cpu().numpy(),
                 found.bboxes.cpu().numpy(),
                 limits,
+                *rest,
             )
-            for found, window in zip(results, windows, strict=True)
+            for found, rest, window in zip(results, undrawn, windows, strict=True)
         ]
 
     def draw(self, window: np.ndarray, boxes: np.ndarray, scale: float) -> CroppedMasks:
@@ -151,9 +152,7 @@ class DenseMaskRCNN(MaskRCNN):
 
     def _predict_view(self, inputs: Tensor, samples: SampleList, rescale: bool = True) -> SampleList:
         """What `predict` returns, at the one scale of the inputs; with `test_cfg.flips` fused with mirror images."""
-        if not settings_of(DetectorTest, self.test_cfg).flips:
-            return super().predict(inputs, samples, rescale)
-        return self.add_pred_to_datasample(samples, predict_flipped(self, inputs, samples, rescale))
+        return self.add_pred_to_datasample(samples, predict_views(self, inputs, samples, rescale)[0])
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """Feature maps (N, C, H/stride, W/stride), float32.
@@ -191,27 +190,37 @@ def precision_of(model: ConfigDict, device: str | torch.device) -> str:
     return precision_on(torch.device(device), model.get("precision", "auto"))
 
 
-def predict_flipped(detector: MaskRCNN, inputs: Tensor, samples: SampleList, rescale: bool) -> InstanceList:
+def predict_views(
+    detector: MaskRCNN, inputs: Tensor, samples: SampleList, rescale: bool, sizes: DrawnSizes = ALL_SIZES
+) -> tuple[InstanceList, list[tuple[np.ndarray, np.ndarray]]]:
     """Results of a batch from its images and their mirror images, those of `detector.test_cfg.flips`.
 
     Boxes are fused by `fuse_views`. With `test_cfg.rcnn.refine_boxes` the box branch then corrects the fused boxes in
     each view, and the mean over views is taken. The mask branch runs on these boxes in each view; its logits are
     mirrored back and averaged. The feature maps of all views are held until then.
 
-    Arguments are those of `MaskRCNN.predict`: inputs (N, 3, H, W), normalised and padded, and N samples. Returns per
-    image what `DenseRoIHead.predict` returns.
+    Arguments are those of `MaskRCNN.predict`: inputs (N, 3, H, W), normalised and padded, and N samples; and the sizes
+    for which masks are drawn. Returns per image what `DenseRoIHead.predict` returns, without the boxes of other sizes;
+    and these, (M, 4) in the original image, with their scores (M,).
     """
     head, metas = detector.roi_head, [sample.metainfo for sample in samples]
     shapes = [meta["img_shape"][:2] for meta in metas]
     views: list[tuple[str, tuple[Tensor, ...]]] = []  # flip, feature maps
     detections: list[InstanceList] = []
-    for flip in ("none", *detector.test_cfg.flips):
+    for flip in ("none", *(settings_of(DetectorTest, detector.test_cfg).flips or ())):
         features = detector.extract_feat(mirrored_inputs(inputs, flip, shapes))
         proposals = detector.rpn_head.predict(features, samples, rescale=False)
         found = head.predict_bbox(features, metas, proposals, head.test_cfg)
         views.append((flip, features))
         detections.append(_mirrored(found, flip, shapes))
     fused = [_fused(of_image, head.test_cfg) for of_image in zip(*detections, strict=True)]
+    head.note_limit(metas, fused)
+    undrawn = []
+    for number, (results, meta) in enumerate(zip(fused, metas, strict=True)):
+        is_drawn = torch.from_numpy(sizes.hold(results.bboxes.cpu().numpy())).to(results.bboxes.device)
+        rest, factors = results[~is_drawn], results.bboxes.new_tensor(meta.get("scale_factor", (1.0, 1.0)) * 2)
+        undrawn.append(((rest.bboxes / factors).cpu().numpy(), rest.scores.cpu().numpy()))
+        fused[number] = results[is_drawn]
     if settings_of(RoITest, head.test_cfg).refine_boxes:
         refined = []
         for flip, features in views:
@@ -223,7 +232,7 @@ def predict_flipped(detector: MaskRCNN, inputs: Tensor, samples: SampleList, res
         head.mask_logits(features, _mirrored(fused, flip, shapes)).flip(FLIPPED_DIMENSIONS[flip])
         for flip, features in views
     )
-    return head.paste_masks(logits / len(views), metas, fused, rescale)
+    return head.paste_masks(logits / len(views), metas, fused, rescale), undrawn
 
 
 def suppression(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:
@@ -240,6 +249,8 @@ def mirrored_inputs(inputs: Tensor, flip: str, image_shapes: Sequence[tuple[int,
 
 
 def _mirrored(results: InstanceList, flip: str, shapes: Sequence[tuple[int, int]]) -> InstanceList:
+    if flip == "none":
+        return results
     return [
         InstanceData(bboxes=mirrored_boxes(found.bboxes, flip, shape), scores=found.scores)
         for found, shape in zip(results, shapes, strict=True)
@@ -248,6 +259,8 @@ def _mirrored(results: InstanceList, flip: str, shapes: Sequence[tuple[int, int]
 
 def _fused(views: Sequence[InstanceData], cfg: ConfigDict) -> InstanceData:
     """One image's results: those that reach `score_thr`, the best `max_per_img` if that is above 0, best first."""
+    if len(views) == 1:
+        return views[0]
     boxes, scores = (
         torch.from_numpy(fused).to(views[0].bboxes)
         for fused in fuse_views(

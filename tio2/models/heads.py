@@ -108,6 +108,7 @@ class DenseRoIHead(StandardRoIHead):
             boxes = self.refined_boxes(x, [results.bboxes for results in results_list], frames)
             for results, refined in zip(results_list, boxes, strict=True):
                 results.bboxes = refined
+        self.note_limit(batch_img_metas, results_list)
         return self.paste_masks(self.mask_logits(x, results_list), batch_img_metas, results_list, rescale)
 
     def mask_loss(
@@ -144,6 +145,12 @@ class DenseRoIHead(StandardRoIHead):
             for part, correction, frame in zip(boxes, deltas, frames or [None] * len(boxes), strict=True)
         ]
 
+    def note_limit(self, batch_img_metas: Sequence[dict[str, Any]], results_list: InstanceList) -> None:
+        """Say where the boxes of an image reach `test_cfg.rcnn.max_per_img`."""
+        for results, image_meta in zip(results_list, batch_img_metas, strict=True):
+            said = warn_if_reached(len(results), self.test_cfg.max_per_img, "rcnn.max_per_img", image_meta)
+            self.limit_reached = said or self.limit_reached
+
     def mask_logits(self, x: tuple[Tensor, ...], results_list: InstanceList) -> Tensor:
         """(total N, classes, S, S) logits of all images' boxes, which are in pixels of the network's input."""
         rois = bbox2roi([results.bboxes for results in results_list])  # (total N, 5)
@@ -154,9 +161,6 @@ class DenseRoIHead(StandardRoIHead):
         self, logits: Tensor, batch_img_metas: list[dict[str, Any]], results_list: InstanceList, rescale: bool
     ) -> InstanceList:
         """What `predict_mask` returns, from the logits of `mask_logits`."""
-        for results, image_meta in zip(results_list, batch_img_metas, strict=True):
-            said = warn_if_reached(len(results), self.test_cfg.max_per_img, "rcnn.max_per_img", image_meta)
-            self.limit_reached = said or self.limit_reached
         return self.mask_head.predict_by_feat(
             mask_preds=logits.split([len(results) for results in results_list]),
             results_list=results_list,

@@ -68,9 +68,9 @@ def measure(arguments: argparse.Namespace) -> dict:
     grey, in_network, rows = read_grey(arguments.image), [0.0], []
     image = of_area(grey, arguments.alone)
 
-    def engine(windows: list[np.ndarray], scale: float) -> list:
+    def engine(windows: list[np.ndarray], scale: float, sizes: object) -> list:
         began = time.perf_counter()
-        found = detector.engine(windows, scale)
+        found = detector.engine(windows, scale, sizes)
         in_network[0] += time.perf_counter() - began
         return found
 
