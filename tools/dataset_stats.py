@@ -31,7 +31,7 @@ def read_limits(path: str):
     import numpy as np
     from mmengine.config import Config
 
-    from semsize.detecting.looking import NATURAL_SCALE
+    from semsize.detecting.scales import NATURAL_SCALE
     from tio2.reporting.dataset_statistics import DetectorLimits
 
     if not Path(path).is_file():

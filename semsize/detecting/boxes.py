@@ -4,7 +4,6 @@ Legend: V views (the image and its mirror images), M boxes of a view, K fused bo
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -22,22 +21,6 @@ Boxes = TypeVar("Boxes")
 
 Suppression = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 """Non-maximum suppression: (M, 4) boxes, (M,) scores and an IoU to the positions of the boxes that stay, best first."""
-
-
-@dataclass(frozen=True)
-class DrawnSizes:
-    """Sizes (`box_sizes`) in a network's input, px, for which masks are drawn; other boxes stay boxes."""
-
-    from_px: float = 0.0
-    to_px: float = np.inf
-
-    def hold(self, boxes: np.ndarray) -> np.ndarray:
-        """(M,) whether boxes (M, 4) in the network's input have such a size."""
-        sizes_px = box_sizes(boxes)
-        return (sizes_px >= self.from_px) & (sizes_px <= self.to_px)
-
-
-ALL_SIZES = DrawnSizes()
 
 
 def box_sizes(boxes: np.ndarray) -> np.ndarray:

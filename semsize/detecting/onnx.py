@@ -15,15 +15,14 @@ import numpy as np
 
 from semsize.detecting.archive import ArchiveError, ModelArchive
 from semsize.detecting.boxes import (
-    ALL_SIZES,
     FLIPPED_DIMENSIONS,
     LIKELY_OBJECTNESS,
-    DrawnSizes,
     fuse_views,
     limit_by_area,
     limit_message,
     mirrored_boxes,
 )
+from semsize.detecting.engine import ALL_SIZES, DrawnSizes
 from semsize.detecting.looking import Found, Looking, enlarged
 from semsize.detecting.pasting import paste_masks
 from semsize.structures.masks import CroppedMasks

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import find_objects
 
 from scenes import disks
-from semsize.detecting.boxes import ALL_SIZES
-from semsize.detecting.looking import Found, Look, Looking, look, planned_scales
+from semsize.detecting.engine import ALL_SIZES
+from semsize.detecting.joining import COMFORTABLE_PX
+from semsize.detecting.looking import Found, Look, Looking, joining_rules, look, planned_scales
 from semsize.structures.masks import CroppedMasks
 
 
@@ -193,3 +194,9 @@ def test_a_limit_that_was_reached_is_said_once_with_its_scale():
     notes = look(np.zeros((300, 300), np.float32), engine, Looking((1.0,), tile=(100, 20))).notes
     assert notes[0] == "at ×1 full"
     assert notes.count("at ×1 full") == 1
+
+
+def test_rules_of_joining_belong_to_several_scales_alone():
+    assert joining_rules([1.5]) == joining_rules(None) == {}
+    assert joining_rules("auto") == joining_rules([0.75, 1.5])
+    assert joining_rules("auto")["looking.comfortable_px"] == COMFORTABLE_PX

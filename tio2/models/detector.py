@@ -19,7 +19,8 @@ from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from semsize.detecting.boxes import ALL_SIZES, FLIPPED_DIMENSIONS, DrawnSizes, fuse_views, mirrored_boxes
+from semsize.detecting.boxes import FLIPPED_DIMENSIONS, fuse_views, mirrored_boxes
+from semsize.detecting.engine import ALL_SIZES, DrawnSizes
 from semsize.detecting.looking import Found, Looking, enlarged, look
 from semsize.structures.masks import CroppedMasks
 from tio2.models.cpu.roi_align import DenseRoIExtractor

@@ -1,0 +1,54 @@
+"""What an engine is asked and what it answers: grey levels and a scale in, masks, scores and boxes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from semsize.detecting.boxes import box_sizes
+from semsize.structures.masks import CroppedMasks
+
+
+@dataclass(frozen=True)
+class DrawnSizes:
+    """Sizes (`box_sizes`) in a network's input, px, for which masks are drawn; other boxes stay boxes."""
+
+    from_px: float = 0.0
+    to_px: float = np.inf
+
+    def hold(self, boxes: np.ndarray) -> np.ndarray:
+        """(M,) whether boxes (M, 4) in the network's input have such a size."""
+        sizes_px = box_sizes(boxes)
+        return (sizes_px >= self.from_px) & (sizes_px <= self.to_px)
+
+
+ALL_SIZES = DrawnSizes()
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What an engine finds in a window at one scale: N particles in the window's own pixels.
+
+    Attributes:
+        masks: N masks.
+        scores: (N,) 0 to 1.
+        boxes: (N, 4) xyxy.
+        limit: the engine's limit that was reached, so that others may be lost; empty where none was.
+        undrawn_boxes: (M, 4) particles of sizes for which no mask was asked.
+        undrawn_scores: (M,).
+    """
+
+    masks: CroppedMasks
+    scores: np.ndarray
+    boxes: np.ndarray
+    limit: str = ""
+    undrawn_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    undrawn_scores: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+Engine = Callable[[Sequence[np.ndarray], float, DrawnSizes], list[Found]]
+"""Finds the particles of some windows of one size, (H, W) float32 grey levels of 0-255, enlarged by a factor.
+
+It may leave those of other sizes than the given ones without a mask: drawing is dear, and another look draws them."""
