@@ -29,8 +29,13 @@ model = dict(
     # particles under 12 px in one look are larger in the next, so the smallest anchors have 16 px
     rpn_head=dict(anchor_generator=dict(base_sizes=[16, 32, 64, 128, 256])),
     # a second scale gains more than the mirror image (docs/notebook/scales.md)
-    # what scores less than 0.3 as an object adds an eighth to the time and nothing to what is found
-    test_cfg=dict(_base_.test_as_shipped, scales="auto", flips=None, rpn=dict(min_score=0.3)),
+    # proposals that score less, or share more of a better one, add to the time and nothing to what is found
+    test_cfg=dict(
+        _base_.test_as_shipped,
+        scales="auto",
+        flips=None,
+        rpn=dict(min_score=0.5, nms=dict(iou_threshold=0.5)),
+    ),
 )
 train_dataloader = dict(
     batch_size=batch_size,
