@@ -105,7 +105,7 @@ class ImageResult:
             lengths = {len(masks), *(len(data[name]) for name in ("scores", "boxes", "states", "on_caption"))}
             lengths |= {len(values) for values in data["seen"].values()}
             lengths |= {len(result.whole_rles)} if result.whole_rles else set()
-        except (KeyError, TypeError, ValueError, OverflowError) as cause:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as cause:
             raise PartError(f"{file.name}: its result is damaged ({cause!r})") from None
         if len(lengths) != 1 or masks.image_shape != (result.frame_rows, width):
             raise PartError(f"{file.name}: its result is damaged (particles or rows are missing)")
