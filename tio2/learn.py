@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semsize.cli import one_line_errors
+from semsize.measuring.detectors import INSTALL
 from tio2.cli import quiet_imports
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ until tools/validate.py has made its bias record: no bias is corrected.
 """
 """What --help says first."""
 
-INSTALL = "pip install 'tio2[train]'"
 ENOUGH_IMAGES = 6
 """Kept back images from which on an interval decides; below it the person does."""
 
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     except ModuleNotFoundError as cause:
         if (cause.name or "").partition(".")[0] in ("tio2", "semsize"):
             raise
-        sys.exit(f"error: learning needs {cause.name}, which is not installed; {INSTALL}")
+        sys.exit(f"error: learning needs {cause.name}, which is not installed; {INSTALL['torch']}")
     from semsize.correcting import CorrectionError
     from semsize.exchange import ExchangeError
     from semsize.exchange.writing import FolderExistsError

@@ -26,7 +26,7 @@ class BoxFiller:
         """Load nothing yet.
 
         Args:
-            find: finds the network, as `shipped` does.
+            find: finds the network that draws.
         """
         self._find = find
         self._turn, self._places = threading.Lock(), threading.BoundedSemaphore(MOST_WAITING)

@@ -18,15 +18,16 @@ from semsize.metrology.bias_record import ModelUse, RecordSource, ResidualClass,
 from semsize.metrology.border import border_weights, is_off_border
 from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.occlusion import found_fraction
-from semsize.structures.states import MASKED_FRACTION, VISIBILITY_CLASSES
+from semsize.structures.states import MASKED_FRACTION, VISIBILITY_CLASSES, visibility_class
 from semsize.visibility.calibration import expected_calibration_error, fit_temperature, reliability_table
 from semsize.visibility.completion import FRACTION_EDGES
 from semsize.visibility.conformal import fit_intervals
 from semsize.visibility.crops import particle_crops
+from semsize.visibility.model import CropAnswers
 from semsize.visibility.nesting import ImageSteps, Population, step_effects, steps_by_density
 from semsize.visibility.record import OUTLINE, FractionErrors, IntervalTable, VisibilityRecord
 from semsize.visibility.seeing import ECD, MIDDLE, CalibratedModel, Calibration
-from semsize.visibility.states import BINS, Thresholds, class_probabilities, mean_fraction
+from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
 from semsize.visibility.truth import OutlineTruth, outline_truth, sizes_px
 
 FULLY_IMAGED_STEPS = ("overlooked", OUTLINE, "states", "false")
@@ -62,28 +63,21 @@ def see_compared(
         model: its calibration is not used.
     """
     masks, pixel_nm = comparison.found.masks, comparison.truth.pixel_size.value_nm
-    parts = list(map(model.answers, particle_crops(grey, masks)))
-    distributions, is_particle, ratios = (
-        np.concatenate([getattr(part, name) for part in parts]) if parts else empty
-        for name, empty in (
-            ("fractions", np.zeros((0, BINS))), ("is_particle", np.zeros(0)), ("size_ratios", np.zeros((0, 3, 3)))
-        )
-    )  # fmt: skip
+    answers = CropAnswers.cat([CropAnswers.empty(), *map(model.answers, particle_crops(grey, masks))])
     known = [particle for particle in particles if not particle["iscrowd"]]
-    fractions = np.array([particle["visible_fraction"] for particle in known], np.float64)
     whole_px = np.array([particle["ecd_nm"] for particle in known], np.float64) / pixel_nm
-    rule = Thresholds()
-    true_classes = np.where(fractions >= rule.complete, FULL, np.where(fractions >= rule.masked, MASKED, 2))
+    names = [visibility_class(particle["visible_fraction"]) for particle in known]
+    true_classes = np.array([VISIBILITY_CLASSES.index(name) for name in names], np.int64)
     return SeenImage(
         comparison=comparison,
         truth=outline_truth(masks, particles, pixel_nm, comparison.matching),
         true_classes=true_classes,
         true_sizes_px=np.where(true_classes == FULL, comparison.true_measurands.ecd_px, whole_px),
-        classes=class_probabilities(distributions, model.thresholds),
-        classes_by_rule=class_probabilities(distributions, rule),
-        is_particle=is_particle,
-        fractions=mean_fraction(distributions),
-        whole_sizes_px=sizes_px(masks)[..., None] * ratios,
+        classes=class_probabilities(answers.fractions, model.thresholds),
+        classes_by_rule=class_probabilities(answers.fractions, Thresholds()),
+        is_particle=answers.is_particle,
+        fractions=mean_fraction(answers.fractions),
+        whole_sizes_px=sizes_px(masks)[..., None] * answers.size_ratios,
     )
 
 
