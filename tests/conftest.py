@@ -31,6 +31,12 @@ LONGEST = (
 )
 
 
+def pytest_configure(config):
+    """Load yapf's grammar before several processes do: the first writes it to a cache that others may read half."""
+    if not hasattr(config, "workerinput"):
+        import yapf  # noqa: F401
+
+
 def pytest_collection_modifyitems(items):
     """Begin with the modules that take longest, so that at the end no process is alone with one of them."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))

@@ -50,5 +50,6 @@ if ! check 2>.venv/mmcv-check.log; then
   check || fail "mmcv's operators do not import (the lines above say why)"
 fi
 pip install -q --no-deps --no-build-isolation -e .
+.venv/bin/python -c 'import yapf'  # its grammar's cache: written by two processes at once, it fails the slower one
 printf '%s\n' "$wanted $PWD" > "$stamp"
 say "done: .venv is ready"
