@@ -1,19 +1,34 @@
-"""Learning from corrected images as a program (entry point `learn` of `semsize.programs`)."""
+"""Learning from corrected images as a program (entry point `learn` of `semsize.programs`): train, judge, ask, publish.
+
+The packages of the network are imported when the program runs, so that --help is quick and what is missing is named.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from semsize.cli import one_line_errors
-from semsize.measuring.detectors import INSTALL
+from semsize.detecting.archive import ENDING, write_archive
+from semsize.detecting.models import ShippedModel
+from semsize.measuring.detectors import INSTALL, shipped_model
+from semsize.measuring.outlines import Outlines
+from semsize.measuring.record import versions
+from semsize.measuring.tables import markdown_table
+from semsize.metrology.comparison import ImageComparison, ImageFound, compare_image, image_truths
+from semsize.metrology.intervals import PairedDifference, paired_difference
+from semsize.metrology.matching import outcomes, pooled_average_precision
+from semsize.metrology.metrics import size_errors
+from semsize.sem import SEMReadError, read_grey
+from semsize.structures import read_annotations
+from semsize.structures.files import file_sha256, in_json, read_json, write_json
 from tio2.cli import quiet_imports
-
-if TYPE_CHECKING:
-    from tio2.learning import Gain
 
 PROGRAM = """Teach a shipped model from corrected images; some of them are kept back to judge what it learned.
 
@@ -29,6 +44,12 @@ until tools/validate.py has made its bias record: no bias is corrected.
 
 ENOUGH_IMAGES = 6
 """Kept back images from which on an interval decides; below it the person does."""
+
+RECORD = "learning.json"
+"""A model's file of what it learned from."""
+
+AP50, MAP = slice(0, 1), slice(None)
+"""Columns of `outcomes` that an average precision is the mean of."""
 
 
 class LearningError(ValueError):
@@ -47,13 +68,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     lies = "folder below which the image files lie; may be given again (default: this folder, and those of RESULTS)"
     add("--images", type=Path, action="append", metavar="DIR", help=lies)
     add("--scenes", type=Path, metavar="DIR", help="rendered scenes to mix in (default: 24 are rendered)")
-    add(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="of what is kept back, and of the training (default: %(default)s)",
-    )
+    seeds = "of what is kept back, and of the training (default: %(default)s)"
+    add("--seed", type=int, default=0, metavar="N", help=seeds)
     add("--yes", action="store_true", help="write the model whatever the comparison says, without asking")
     options = parser.parse_args(arguments)
     if not options.minutes > 0 or (options.steps is not None and options.steps < 1):
@@ -68,7 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
         with quiet_imports():
             import onnx  # noqa: F401 - the archive is made with it
 
-            import tio2.learning  # noqa: F401 - --help is quick without
+            import tio2.exporting  # noqa: F401 - --help is quick without
     except ModuleNotFoundError as cause:
         if (cause.name or "").partition(".")[0] in ("tio2", "semsize"):
             raise
@@ -77,7 +93,6 @@ def main(arguments: list[str] | None = None) -> None:
     from semsize.exchange import ExchangeError
     from semsize.exchange.writing import FolderExistsError
     from semsize.measuring.inputs import MeasuringError
-    from semsize.sem import SEMReadError
     from tio2.engine.launch import PEOPLE_ERRORS
 
     kinds = (CorrectionError, ExchangeError, FolderExistsError, LearningError, MeasuringError, SEMReadError, OSError)
@@ -93,8 +108,7 @@ def _run(options: argparse.Namespace) -> None:
 
     from semsize.correcting.training_set import corrected_images, write_training_set
     from semsize.exchange.writing import new_folder
-    from semsize.measuring.detectors import shipped_model
-    from tio2 import learning
+    from tio2.engine.timed_training import rendered_scenes, train
     from tio2.inference import Detector
 
     start, name = shipped_model(options.model), options.out.resolve().name
@@ -104,30 +118,27 @@ def _run(options: argparse.Namespace) -> None:
         print(note)
     with (
         tempfile.TemporaryDirectory() as made,
-        new_folder(options.out, lambda folder: (folder / learning.RECORD).is_file()) as folder,
+        new_folder(options.out, lambda folder: (folder / RECORD).is_file()) as folder,
     ):
         split = write_training_set(folder / "data", corrected, options.seed)
         print(f"learning from {len(split['train'])} images, {len(split['val'])} kept back", flush=True)
         with quiet_imports():
-            scenes = options.scenes or learning.rendered_scenes(Path(made) / "scenes")
+            scenes = options.scenes or rendered_scenes(Path(made) / "scenes")
         limit = {"minutes": options.minutes} if options.steps is None else {"steps": options.steps}
-        checkpoint = learning.train(folder / "data", scenes, Path(made) / "run", start, seed=options.seed, **limit)
+        checkpoint = train(folder / "data", scenes, Path(made) / "run", start, seed=options.seed, **limit)
         gain = None
         if split["val"]:
             config = Config.fromfile(start.config)
-            before, after = (
-                learning.judge(Detector(config, weights), folder / "data") for weights in (start.checkpoint, checkpoint)
+            gain = Gain(
+                *(judge(Detector(config, weights), folder / "data") for weights in (start.checkpoint, checkpoint))
             )
-            gain = learning.Gain.of(before, after)
             print(gain.table())
         if not options.yes:
             _ask(gain)
-        learned = learning.Learned(
-            start, options.model, tuple(split["train"]), tuple(split["val"]), Path(made) / "run", gain
-        )
+        learned = Learned(name, start, options.model, tuple(split["train"]), tuple(split["val"]), checkpoint, gain)
         with quiet_imports():
-            learning.publish(learned, folder, name)
-    print(f"written: {options.out}/{name}.semsize, .pth, .py, .md, data; not validated")
+            publish(learned, folder)
+    print(f"written: {options.out}/{name}{ENDING}, .pth, .py, .md, data; not validated")
 
 
 def _ask(gain: Gain | None) -> None:
@@ -138,9 +149,9 @@ def _ask(gain: Gain | None) -> None:
     """
     if gain is None:
         doubt = "No image was kept back, so that nothing is known of the new model."
-    elif gain.images < ENOUGH_IMAGES:
-        doubt = f"Only {gain.images} kept back: too few to tell models apart."
-    elif gain.mean_ap_difference.high < 0:
+    elif len(gain.after.images) < ENOUGH_IMAGES:
+        doubt = f"Only {len(gain.after.images)} kept back: too few to tell models apart."
+    elif gain.difference(MAP).high < 0:
         doubt = "The new model is worse."
     else:
         return
@@ -148,3 +159,142 @@ def _ask(gain: Gain | None) -> None:
         raise LearningError(f"{doubt} Nothing was written; correct more images, or give --yes")
     if input(f"{doubt} Write it? [y/N] ").strip().lower() not in ("y", "yes"):
         raise LearningError("the model was not wanted; nothing was written")
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """N images with what a model found in them."""
+
+    images: tuple[ImageComparison, ...]
+    outcomes: tuple[np.ndarray, ...]  # of each image (M, 10), of its M detections of any score
+
+    def average_precision(self, thresholds: slice, chosen: Sequence[int] | None = None) -> float:
+        """Mean over IoU thresholds of the average precision of all, or of the chosen images, pooled."""
+        numbers = range(len(self.images)) if chosen is None else chosen
+        columns = [self.outcomes[number][:, thresholds] for number in numbers]
+        particles = sum(len(self.images[number].truth.masks) for number in numbers)
+        scores = [self.images[number].detections.scores for number in numbers]
+        return float(pooled_average_precision(scores, columns, particles).mean())
+
+    @property
+    def d50_error_percent(self) -> float:
+        """Error of the median diameter by number, all images together."""
+        return size_errors(self.images, "all").d50_percent
+
+
+@dataclass(frozen=True, eq=False)
+class Gain:
+    """A model before and after, on images that it did not see."""
+
+    before: Judged
+    after: Judged
+
+    def average_precisions(self, thresholds: slice) -> tuple[float, float]:
+        """Before and after."""
+        return self.before.average_precision(thresholds), self.after.average_precision(thresholds)
+
+    def difference(self, thresholds: slice) -> PairedDifference:
+        """Of the average precisions, paired over images, with its interval."""
+        values, base = (
+            lambda images, judged=judged: np.array([judged.average_precision(thresholds, images)])
+            for judged in (self.after, self.before)
+        )
+        return paired_difference(values, base, len(self.before.images), np.random.default_rng(0))
+
+    def table(self) -> str:
+        """The values as Markdown."""
+        rows = [
+            [name, *self.average_precisions(thresholds), str(self.difference(thresholds))]
+            for name, thresholds in (("AP50", AP50), ("mAP", MAP))
+        ]
+        rows.append(["error of D50, %", self.before.d50_error_percent, self.after.d50_error_percent, ""])
+        return markdown_table(["", "before", "after", "difference, 95 % interval over images"], rows)
+
+
+def judge(detector: Callable[[np.ndarray], Outlines], data: Path, split: str = "val") -> Judged:
+    """What a model finds in the images of a split of a converted data set, beside their truth.
+
+    Raises:
+        AnnotationError: the annotations cannot be read.
+        SEMReadError: an image cannot be read.
+    """
+    compared, results = [], []
+    for truth in image_truths(read_annotations(data / "annotations" / f"{split}.json")):
+        found = detector(read_grey(data / "images" / split / truth.file_name))
+        compared.append(compare_image(truth, ImageFound(found.masks, found.scores)))
+        results.append(outcomes(truth.masks, found.masks, found.scores, truth.ignored))
+    return Judged(tuple(compared), tuple(results))
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a model learned from, for its card and its record."""
+
+    name: str  # of the new model
+    start: ShippedModel
+    start_name: str
+    trained: tuple[str, ...]  # names of the images
+    kept_back: tuple[str, ...]
+    checkpoint: Path  # in the folder of the training
+    gain: Gain | None  # None where no image was kept back
+
+
+def publish(learned: Learned, folder: Path) -> None:
+    """Write weights, config, archive, card and record of a model into a folder.
+
+    Raises:
+        ArchiveError, CheckpointError, ConfigError: the weights cannot be published.
+    """
+    from mmengine.config import Config
+
+    from tio2.engine.checkpoints import publish_checkpoint
+    from tio2.engine.hooks import PACKAGES
+    from tio2.exporting import archive_of
+
+    weights, config, archive, card = (folder / f"{learned.name}{ending}" for ending in (".pth", ".py", ENDING, ".md"))
+    licence = f"weights of your own, from {learned.start_name} ({learned.start.licence})"
+    publish_checkpoint(learned.checkpoint, weights)
+    Config.fromfile(learned.start.config).dump(config)
+    write_archive(archive, archive_of(Config.fromfile(config), weights, licence))
+    run, sha256 = read_json(learned.checkpoint.parent / "run.json", ValueError), file_sha256(weights)
+    card.write_text(_card(learned, licence, run, sha256), encoding="utf-8")
+    record = {
+        "start": {"name": learned.start_name, "sha256": file_sha256(learned.start.checkpoint)},
+        "sha256": sha256,
+        "trained": learned.trained,
+        "kept_back": learned.kept_back,
+        "steps": run["steps"],
+        "seconds": run["seconds"],
+        "gain": learned.gain
+        and {"ap50": learned.gain.average_precisions(AP50), "map": learned.gain.average_precisions(MAP)},
+        "versions": versions(*PACKAGES),
+    }
+    write_json(folder / RECORD, in_json(record), indent=2)
+
+
+def _card(learned: Learned, licence: str, run: dict, sha256: str) -> str:
+    name = learned.name
+    judged = (
+        f"On {len(learned.kept_back)} corrected images that it did not see:\n\n{learned.gain.table()}"
+        if learned.gain
+        else "No image was kept back: nothing is known of how good it is.\n"
+    )
+    return f"""# {name}: learned from corrected images
+
+**Not validated**: until a bias record is made of images that it did not see, a measurement says so first of all and
+corrects no bias.
+
+| | |
+|---|---|
+| licence | {licence} |
+| SHA-256 | {sha256} |
+| start | the shipped model `{learned.start_name}` |
+| training | {run["steps"]} steps of {run["batch_size"]} windows in {run["seconds"] / 60:.1f} minutes, {run["device"]} |
+| images | {len(learned.trained)} corrected, and rendered scenes |
+
+{judged}
+    semsize measure scans --out results --model {name}{ENDING}
+    python tools/test.py {name}.py {name}.pth --data data --split val
+    python tools/validate.py --pair data/annotations/val.json work_dirs/{name}/data-val/predictions.json \\
+        --checkpoint {name}.pth
+"""

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 import tiny_network
+from mmengine.config import Config
 
-import tio2.engine.learning
+import tio2.engine.timed_training
 from semsize import cli
 from semsize.correcting.results import CorrectedResults
 from semsize.detecting import models
@@ -16,7 +17,8 @@ from semsize.measuring.inputs import find_images
 from semsize.measuring.outlines import outlines_from_coco
 from semsize.programs import measure as measuring
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
-from tio2 import learning
+from tio2 import learn
+from tio2.inference import Detector
 from tio2.learn import main
 
 TEST = {
@@ -64,9 +66,9 @@ def small(scenes, monkeypatch):
     checkpoint = tiny_network.save(tiny_network.build(config), folder / "small.pth")
     monkeypatch.setitem(models.SHIPPED, "free", ShippedModel(config, checkpoint, "for tests"))
     recipe = folder / "recipe.py"
-    recipe.write_text(RECIPE.format(base=str(tio2.engine.learning.CONFIG)), encoding="utf-8")
-    monkeypatch.setattr(tio2.engine.learning, "CONFIG", recipe)
-    monkeypatch.setattr(tio2.engine.learning, "STEPS_PER_EPOCH", 2)
+    recipe.write_text(RECIPE.format(base=str(tio2.engine.timed_training.CONFIG)), encoding="utf-8")
+    monkeypatch.setattr(tio2.engine.timed_training, "CONFIG", recipe)
+    monkeypatch.setattr(tio2.engine.timed_training, "STEPS_PER_EPOCH", 2)
     return folder
 
 
@@ -100,18 +102,17 @@ def test_from_corrections_to_an_archive_that_measures_and_is_not_validated(scene
 
 
 def test_a_comparison_asks_where_it_does_not_decide(small, scenes, monkeypatch):
-    detector = learning.Detector(learning.Config.fromfile(small / "small.py"), small / "small.pth")
-    judged = learning.judge(detector, scenes, "train")
+    detector = Detector(Config.fromfile(small / "small.py"), small / "small.pth")
+    judged = learn.judge(detector, scenes, "train")
     assert len(judged.images) == 4
-    gain = learning.Gain.of(judged, judged)
-    assert gain.mean_ap_difference.difference == 0
-    assert 0 <= gain.ap50[0] == gain.ap50[1] <= 1
+    gain = learn.Gain(judged, judged)
+    assert gain.difference(learn.MAP).difference == 0
+    before, after = gain.average_precisions(learn.AP50)
+    assert 0 <= before == after <= 1
     assert "D50" in gain.table()
-    many = learning.Judged(judged.images * 2, judged.outcomes * 2)
-    assert many.average_precision(learning.AP50) == pytest.approx(judged.average_precision(learning.AP50), abs=0.05)
-    from tio2 import learn
-
-    learn._ask(learning.Gain.of(many, many))  # eight images, no difference: it decides
+    many = learn.Judged(judged.images * 2, judged.outcomes * 2)
+    assert many.average_precision(learn.AP50) == pytest.approx(judged.average_precision(learn.AP50), abs=0.05)
+    learn._ask(learn.Gain(many, many))  # eight images, no difference: it decides
     for given, known in ((gain, "Only 4 kept back"), (None, "nothing is known")):
         with pytest.raises(learn.LearningError, match=known):
             learn._ask(given)

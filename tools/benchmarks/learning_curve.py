@@ -35,6 +35,7 @@ from semsize.structures.files import in_json, read_json, write_json
 from semsize.structures.parts import usable_cores
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2.cli import quiet_imports
+from tio2.learn import AP50, MAP, judge
 
 if TYPE_CHECKING:
     from tio2.inference import Detector
@@ -126,14 +127,14 @@ def measured(options: argparse.Namespace, data: Path, known: list[Point]) -> Ite
     with quiet_imports():
         from mmengine.config import Config
 
-        from tio2 import learning
+        from tio2.engine.timed_training import rendered_scenes, train
         from tio2.inference import Detector
     start, judged = SHIPPED[options.model], options.out / "judged"
     config = Config.fromfile(start.config)
     if not judged.is_dir():
         names = np.random.default_rng(0).permutation(names_of(data, "val"))[: options.judged].tolist()
         part_of(data, "val", names, judged)
-    scenes = learning.rendered_scenes(options.out / "scenes")
+    scenes = rendered_scenes(options.out / "scenes")
     detector = Detector(config, start.checkpoint)
     for seed in range(options.seeds):
         pools = pool_of(data, seed, options.pool, options.orders, detector)
@@ -146,10 +147,10 @@ def measured(options: argparse.Namespace, data: Path, known: list[Point]) -> Ite
                     weights = start.checkpoint
                     if count:
                         part_of(data, "train", names[:count], Path(made) / "data")
-                        weights = learning.train(Path(made) / "data", scenes, Path(made) / "run", start, **limit)
+                        weights = train(Path(made) / "data", scenes, Path(made) / "run", start, **limit)
                     minutes = (time.monotonic() - began) / 60
-                    found = learning.judge(Detector(config, weights), judged)
-                precisions = (found.average_precision(part) for part in (learning.AP50, learning.MAP))
+                    found = judge(Detector(config, weights), judged)
+                precisions = (found.average_precision(part) for part in (AP50, MAP))
                 point = Point(order, seed, count, minutes if count else 0.0, *precisions, found.d50_error_percent)
                 known.append(point)
                 yield point
@@ -183,8 +184,10 @@ def order_difference(points: Sequence[Point], seeds: int, counts: Sequence[int])
 def main() -> None:
     """Train, judge, write, print."""
     options = parse_arguments()
-    if not options.counts or min(options.counts) < 0 or options.seeds < 1 or max(options.counts) > options.pool:
-        raise SystemExit("error: --counts are 0 or more and at most --pool, --seeds 1 or more")
+    if not options.counts or min(options.counts) < 0 or max(options.counts) > options.pool:
+        raise SystemExit("error: --counts are 0 or more and at most --pool")
+    if min(options.seeds, options.judged) < 1:
+        raise SystemExit("error: --seeds and --judged are 1 or more")
     with quiet_imports():
         from tio2.engine import launch
     with one_line_errors(AnnotationError, SEMReadError, OSError, *launch.PEOPLE_ERRORS):

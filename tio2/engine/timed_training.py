@@ -1,4 +1,4 @@
-"""A shipped model trained on a few images for a stated time: its config, and the hook that ends it in time."""
+"""A shipped model trained on a few images and rendered scenes for a stated time: its config, the hook that ends it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from tqdm import tqdm
 from semsize.detecting.joining import COMFORTABLE_PX
 from semsize.detecting.models import ROOT, ShippedModel
 from semsize.structures import read_annotations
-from tio2.engine.checkpoints import checkpoint_name
+from semsize.structures.parts import usable_cores
+from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
+from tio2.engine import launch
+from tio2.engine.checkpoints import checkpoint_name, newest_checkpoint
 from tio2.engine.config import ConfigError
-from tio2.engine.resumption import WHOLE_FILES, position_meta
+from tio2.engine.resumption import WHOLE_FILES, TrainingStopped, position_meta
 
 CONFIG = ROOT / "configs" / "tio2" / "own_data.py"
 STEPS_PER_EPOCH = 10
@@ -35,6 +38,13 @@ SIZES_SEEN = (0.4, 2.0)
 
 ENLARGED = (0.1, 4.0)
 """Least and most of an enlargement."""
+
+SCENES = DatasetPlan(
+    RenderSettings(seed=0, shape=(352, 512), preset="varied", pixel_size_nm=(1.8, 3.7, 7.344, 14.7), variety=1.6),
+    num=24,
+    fractions=(1.0, 0.0, 0.0),
+)
+"""What is rendered where no scenes are given: several kinds of bodies at several pixel sizes."""
 
 
 def rate_factor(share: float) -> float:
@@ -97,7 +107,31 @@ class TimedTrainingHook(Hook):
         return (time.monotonic() - self._began) / (60 * self.minutes)
 
 
-def learning_config(
+def rendered_scenes(folder: Path) -> Path:
+    """Render `SCENES` into a folder, and return it."""
+    render_dataset(SCENES, folder, usable_cores())
+    return folder
+
+
+def train(data: Path, scenes: Path, run: Path, start: ShippedModel, **limit: float | int | None) -> Path:
+    """Train a shipped model on a data set's `train`; returns the checkpoint.
+
+    The arguments are those of `timed_config`, `minutes` or `steps`, and `seed`, among them.
+
+    Raises:
+        ConfigError, CheckpointError: a file is missing.
+        TrainingStopped: a signal came.
+    """
+    config = timed_config(data, scenes, run, start, **limit)
+    launch.set_start(config, None)
+    try:
+        launch.build_runner(config).train()
+    except TrainingStopped as stop:
+        raise TrainingStopped("stopped: nothing was written", stop.exit_code - 128) from None
+    return newest_checkpoint(run)
+
+
+def timed_config(
     data: Path,
     scenes: Path,
     run: Path,

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from mmengine.runner import Runner
 from toy_runs import toy_config
 
-import tio2.engine.learning
+import tio2.engine.timed_training
 from semsize.detecting.joining import COMFORTABLE_PX
 from semsize.detecting.models import SHIPPED
 from tio2.engine import ConfigError, newest_checkpoint
 from tio2.engine.config import data_sets
-from tio2.engine.learning import ENLARGED, OWN_SHARE, TimedTrainingHook, enlargements, learning_config, rate_factor
+from tio2.engine.timed_training import ENLARGED, OWN_SHARE, TimedTrainingHook, enlargements, rate_factor, timed_config
 
 
 def test_examples_run():
-    assert doctest.testmod(tio2.engine.learning).failed == 0
+    assert doctest.testmod(tio2.engine.timed_training).failed == 0
 
 
 @given(st.floats(0, 1.5))
@@ -65,13 +65,13 @@ def test_steps_end_a_training_at_the_end_of_their_epoch(tmp_path):
 
 def test_minutes_end_a_training(tmp_path, monkeypatch):
     clock = itertools.count()
-    monkeypatch.setattr(tio2.engine.learning, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(tio2.engine.timed_training, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     runner = run_with(tmp_path, minutes=0.5)  # the clock is read five times an epoch
     assert runner.iter == 24
 
 
 def test_own_images_are_two_of_three_samples_and_are_enlarged_as_they_want(rendered_set, tmp_path):
-    config = learning_config(rendered_set, rendered_set, tmp_path / "run", SHIPPED["free"], steps=4)
+    config = timed_config(rendered_set, rendered_set, tmp_path / "run", SHIPPED["free"], steps=4)
     sets = list(data_sets(config.train_dataloader))
     assert [each.data_root for each in sets].count(f"{rendered_set}/") == len(sets)
     own = sets.count(sets[0]) if OWN_SHARE < 1 else 0
@@ -88,4 +88,4 @@ def test_a_set_without_a_particle_is_named(tmp_path, rendered_set):
     image = image_record(id=1, file_name="1.png", height=40, width=60)
     write_annotations(tmp_path / "set" / "annotations" / "train.json", dataset([image], []))
     with pytest.raises(ConfigError, match="not one particle to train on"):
-        learning_config(tmp_path / "set", rendered_set, tmp_path / "run", SHIPPED["free"], steps=4)
+        timed_config(tmp_path / "set", rendered_set, tmp_path / "run", SHIPPED["free"], steps=4)
