@@ -17,6 +17,7 @@ semsize convert coco instances.json --out data    annotations of another tool to
 semsize export train.json --format via --out via  this project's annotations to a tool's: via, labelme, imagej,
                                                   label_images
 semsize render --num 10 --out data/rendered       scenes with exact truth
+semsize schema record                             the JSON Schema of a file that is written
 
 semsize measure --help (and so on) lists the options."""
 
@@ -24,6 +25,7 @@ PROGRAMS = {  # words of the command line to module and function
     "measure": "semsize.programs.measure:main",
     "correct": "semsize.programs.correct:main",
     "render": "semsize.programs.render:main",
+    "schema": "semsize.programs.schema:main",
     "export": "semsize.programs.convert:export",
     "convert coco": "semsize.programs.convert:coco",
     "convert label_images": "semsize.programs.convert:label_images",

@@ -21,7 +21,19 @@ SEMSIZE = {  # room: rooms of semsize that it may import
     "visibility": {"structures", "metrology"},
     "measuring": {"structures", "sem", "exchange", "metrology", "detecting", "visibility"},
     "correcting": {"structures", "sem", "exchange", "measuring"},
-    "programs": {"structures", "exchange", "metrology", "synthesis", "measuring", "correcting", "cli"},
+    "programs": {
+        *(
+            "structures",
+            "exchange",
+            "metrology",
+            "synthesis",
+            "detecting",
+            "visibility",
+            "measuring",
+            "correcting",
+            "cli",
+        ),
+    },
 }
 PLAIN = {"agglomerates": set(), "baselines": set(), "reporting": set()}  # rooms of tio2 without torch
 REGISTERED = {

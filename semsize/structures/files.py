@@ -145,6 +145,9 @@ _EXPECTED = {Mapping: (dict, "names with values"), bool: (bool, "true or false")
 """Type hint to the kind of value that JSON has for it, and what to call that; others are texts."""
 
 
+_SCHEMA_TYPES = {int: "integer", float: "number", bool: "boolean", Mapping: "object"}
+
+
 def is_number(value: Any) -> bool:
     """Whether a JSON value is a finite number; true and false are none."""
     if type(value) not in (int, float):
@@ -185,3 +188,24 @@ def from_json(value: Any, hint: Any, name: str = "") -> Any:
     if not isinstance(value, expected):
         raise ValueError(f"{name} is {value!r}, not {words}")
     return Path(value) if kind is Path else value
+
+
+def json_schema(hint: Any) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of what `from_json` reads as this type hint.
+
+    >>> json_schema(tuple[float, ...] | None)
+    {'anyOf': [{'type': 'array', 'items': {'type': 'number'}}, {'type': 'null'}]}
+    """
+    kind, parts = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if kind is types.UnionType:
+        return {"anyOf": [json_schema(parts[0]), {"type": "null"}]}
+    if is_dataclass(kind):
+        properties = {name: json_schema(part) for name, part in typing.get_type_hints(kind).items()}
+        required, closed = list(properties), {"additionalProperties": False}
+        return {"title": kind.__name__, "type": "object", "properties": properties, "required": required, **closed}
+    if kind is tuple and parts[-1] is ...:
+        return {"type": "array", "items": json_schema(parts[0])}
+    if kind is tuple:
+        items = [json_schema(part) for part in parts]
+        return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items)}
+    return {"type": _SCHEMA_TYPES.get(kind, "string")}

@@ -5,6 +5,7 @@ import json
 import zipfile
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from semsize.detecting.archive import (
     GRAPHS,
@@ -17,6 +18,7 @@ from semsize.detecting.archive import (
     read_archive,
     write_archive,
 )
+from semsize.programs.schema import schema
 
 CARD = ModelCard(
     licence="for all",
@@ -123,3 +125,12 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path):
     (tmp_path / "x.semsize").write_bytes(b"no zip")
     with pytest.raises(ArchiveError, match="no model"):
         read_archive(tmp_path / "x.semsize")
+
+
+def test_the_card_holds_to_its_schema(file):
+    with zipfile.ZipFile(file) as archive:
+        written = json.loads(archive.read("model.json"))
+    validator = Draft202012Validator(schema("archive"))
+    validator.validate(written)
+    assert not validator.is_valid({**written, "format": 2})
+    assert not validator.is_valid({**written, "scales": ["large"]})

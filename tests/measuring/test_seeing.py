@@ -2,10 +2,12 @@
 
 import csv
 import dataclasses
+import json
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from measured_scenes import BrightSource, DoubtfulSource, write_scenes
 
 from semsize.measuring import InputError, Settings, SettingsError, measure_images, seeing
@@ -16,12 +18,13 @@ from semsize.measuring.seeing import SeenOutlines, find_visibility_model
 from semsize.measuring.summary import summarise
 from semsize.metrology import ModelUse
 from semsize.programs.measure import _states, lines_of, parse_arguments
+from semsize.programs.schema import schema
 from semsize.visibility.calibration import ReliabilityBin
 from semsize.visibility.crops import CHANNELS
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.nesting import DensityStep, StatisticEffect, StepEffects
 from semsize.visibility.population import QUANTITY_COMPLETED
-from semsize.visibility.record import FractionErrors, IntervalTable, VisibilityRecord
+from semsize.visibility.record import FractionErrors, IntervalTable, VisibilityRecord, write_visibility_records
 from semsize.visibility.seeing import CalibratedModel
 from semsize.visibility.states import BINS, Thresholds
 
@@ -280,3 +283,9 @@ def test_without_an_installed_model_the_message_says_what_to_do(monkeypatch):
     with pytest.raises(InputError, match="no visibility model is installed") as error:
         find_visibility_model(VisibilityRequest())
     assert "\n" not in str(error.value)
+
+
+def test_its_file_holds_to_its_schema(tmp_path):
+    write_visibility_records(tmp_path / "seen.pth", [record_of()])
+    written = json.loads((tmp_path / "seen.record.json").read_text(encoding="utf-8"))
+    Draft202012Validator(schema("visibility")).validate(written)
