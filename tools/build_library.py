@@ -45,8 +45,9 @@ def main() -> None:
     import cv2
     from tqdm import tqdm
 
+    from semsize.sem.image_sets import default_image_folder
     from tio2.agglomerates import AgglomerateLibrary
-    from tio2.agglomerates.backgrounds import default_image_folder, make_backgrounds
+    from tio2.agglomerates.backgrounds import make_backgrounds
 
     images = arguments.images or default_image_folder(arguments.ann)
     with one_line_errors(ValueError, OSError):

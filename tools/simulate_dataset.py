@@ -89,8 +89,9 @@ def main() -> None:
 
 def prepare(arguments: argparse.Namespace, shape: tuple[int, int]) -> tuple[Path, Path, Path | None]:
     """Library, backgrounds and images of a matrix: named ones, else made from the data set and kept in the folder."""
+    from semsize.sem.image_sets import default_image_folder
     from tio2.agglomerates import AgglomerateLibrary
-    from tio2.agglomerates.backgrounds import default_image_folder, make_backgrounds
+    from tio2.agglomerates.backgrounds import make_backgrounds
 
     images = arguments.images or default_image_folder(arguments.ann)
     library, backgrounds, matrix = arguments.out / "library.zip", arguments.backgrounds, arguments.matrix

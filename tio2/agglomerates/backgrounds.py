@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 
 from semsize.exchange.source import IMAGE_ENDINGS
+from semsize.sem.image_sets import outlined_images
 from semsize.sem.reading import read_grey
 from semsize.structures.files import write_whole
 from semsize.structures.masks import CroppedMasks
-from tio2.agglomerates.library import LibraryError, annotated_images, encode_grey
+from tio2.agglomerates.library import LibraryError, encode_grey
 
 HALO_PX = 24  # around a particle its bright fringe and the depth of its shadow hide the background's texture
 SHADOW_PX = 150  # beyond the halo; where shadows end
@@ -82,12 +83,6 @@ class Backgrounds:
         return self._cache[number]
 
 
-def default_image_folder(ann_file: str | Path) -> Path:
-    """`images/<split>` beside `annotations/<split>.json`, as the converters write them."""
-    ann_file = Path(ann_file)
-    return ann_file.parent.parent / "images" / ann_file.stem
-
-
 def make_backgrounds(
     ann_file: str | Path, image_folder: str | Path, out: str | Path, shape: tuple[int, int], seed: int
 ) -> Iterator[tuple[str, str | None]]:
@@ -98,7 +93,7 @@ def make_backgrounds(
     Yields:
         For each image its name, and None or why it makes no background.
     """
-    for number, (record, image, masks, _) in enumerate(annotated_images(ann_file, image_folder)):
+    for number, (record, image, masks, _) in enumerate(outlined_images(ann_file, image_folder)):
         path = Path(out) / (Path(record["file_name"]).stem + ".png")
         reason = None
         if not path.exists():

@@ -15,8 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from semsize.sem.reading import read_grey
-from semsize.structures import read_annotations
+from semsize.sem.image_sets import outlined_images
 from semsize.structures.files import whole_file
 from semsize.structures.masks import CroppedMasks
 from tio2.agglomerates.agglomerate import JOIN_PX, MARGIN_PX, Agglomerate, cut_agglomerates
@@ -28,27 +27,6 @@ _CACHED = 4096
 
 class LibraryError(ValueError):
     """A library or a folder of backgrounds that is missing, damaged, empty or of another kind; the message names it."""
-
-
-def annotated_images(
-    ann_file: str | Path, image_folder: str | Path
-) -> Iterator[tuple[dict, np.ndarray, CroppedMasks, list[dict]]]:
-    """Image record, grey levels (H, W), masks and annotations of each image of an annotation file, in its order.
-
-    Raises:
-        AnnotationError: the file is missing or breaks a rule.
-        SEMReadError: an image is missing or cannot be read.
-        ValueError: an image has not the size that its annotations name.
-    """
-    data = read_annotations(ann_file)
-    for record in data["images"]:
-        path = Path(image_folder) / record["file_name"]
-        image = read_grey(path)
-        shape = (record["height"], record["width"])
-        if image.shape != shape:
-            raise ValueError(f"{path}: is {image.shape} px, but {ann_file} says {shape}; take the image it belongs to")
-        particles = [p for p in data["annotations"] if p["image_id"] == record["id"]]
-        yield record, image, CroppedMasks.from_rles([p["segmentation"] for p in particles], shape), particles
 
 
 class AgglomerateLibrary(Sequence):
@@ -67,13 +45,13 @@ class AgglomerateLibrary(Sequence):
     def from_coco(
         cls, ann_file: Path, images: Path, join_px: float = JOIN_PX, margin_px: int = MARGIN_PX, data_bar_px: int = 0
     ) -> "AgglomerateLibrary":
-        """The agglomerates of an annotation file's images; see `cut_agglomerates`, and `annotated_images` for errors.
+        """The agglomerates of an annotation file's images; see `cut_agglomerates`, and `outlined_images` for errors.
 
         Raises:
             LibraryError: no agglomerate is left.
         """
         kept, left_out = [], Counter()
-        for record, image, masks, particles in annotated_images(ann_file, images):
+        for record, image, masks, particles in outlined_images(ann_file, images):
             of_image, reasons = cut_agglomerates(image, masks, particles, record, join_px, margin_px, data_bar_px)
             kept += of_image
             left_out += reasons

@@ -5,9 +5,6 @@ levels, cuts crops (`CropOutlines`), may turn them (`TurnCrops`), and packs them
 written in `semsize.visibility`.
 """
 
-from collections import defaultdict
-from pathlib import Path
-
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -16,7 +13,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
 from semsize.metrology.matching import OPERATING_SCORE
-from semsize.structures import read_predictions
+from semsize.sem.image_sets import found_outlines
 from semsize.structures.masks import CroppedMasks
 from semsize.visibility.crops import CHANNELS, CROP_PX, mask_crops, particle_crops, windows
 from semsize.visibility.states import fraction_bins
@@ -47,21 +44,12 @@ class OutlineDataset(ParticleDataset):
 
     def load_data_list(self) -> list[dict]:
         """The images; a ValueError where the predictions are of other images."""
-        found = defaultdict(list)
-        for record in read_predictions(self.predictions) if self.predictions else ():
-            if record["score"] >= self.min_score:
-                found[record["image_id"]].append(record)
         images = super().load_data_list()
-        names = {image["img_id"]: Path(image["img_path"]).name for image in images}
-        for number, records in found.items():
-            if names.get(number) != Path(records[0]["image"]).name:
-                raise ValueError(
-                    f"{self.predictions}: image {number} is {records[0]['image']}, and {names.get(number, 'none')} in "
-                    f"{self.ann_file}: give the predictions of these images"
-                )
-        for image in images:
-            if self.predictions:
-                image["outlines"] = [record["segmentation"] for record in found[image["img_id"]]]
+        if self.predictions:
+            names = {image["img_id"]: image["img_path"] for image in images}
+            found = found_outlines(self.predictions, names, self.ann_file, self.min_score)
+            for image in images:
+                image["outlines"] = found[image["img_id"]]
         return images
 
     def parse_data_info(self, raw_data_info: dict) -> dict:

@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from semsize.cli import one_line_errors
 from semsize.measuring.tables import markdown_table
-from semsize.sem import SEMReadError, read_grey
-from semsize.structures import AnnotationError, CroppedMasks, read_annotations
+from semsize.sem import SEMReadError
+from semsize.sem.image_sets import outlined_images
+from semsize.structures import AnnotationError, CroppedMasks
 from semsize.structures.states import visibility_class
 from semsize.visibility.completion import (
     FRACTION_EDGES,
@@ -45,22 +46,14 @@ HEADER = ("particles", "IoU", "hidden part's IoU", "ECD error, %", "its sd, %")
 
 def scored_images(path: Path) -> dict[str, dict[str, CompletionScores]]:
     """Scores of the particles of an annotation file by configuration, then by method."""
-    data = read_annotations(path)
-    particles = defaultdict(list)
-    for particle in data["annotations"]:
-        if not {"amodal_segmentation", "truncated"} <= particle.keys():
-            raise AnnotationError(f"{path}: particle {particle['id']} has no whole outline; give rendered annotations")
-        particles[particle["image_id"]].append(particle)
     scores = defaultdict(lambda: defaultdict(list))
-    for image in tqdm(data["images"], unit="image", disable=None, leave=False):
-        of_image = particles[image["id"]]
-        shape = (image["height"], image["width"])
-        grey = read_grey(path.parents[1] / "images" / path.stem / image["file_name"])
-        visible, whole = (
-            CroppedMasks.from_rles([particle[key] for particle in of_image], shape)
-            for key in ("segmentation", "amodal_segmentation")
-        )
-        chosen = [n for n, particle in enumerate(of_image) if not (particle["truncated"] or particle["iscrowd"])]
+    for image, grey, visible, particles in tqdm(outlined_images(path), unit="image", disable=None, leave=False):
+        for particle in particles:
+            if not {"amodal_segmentation", "truncated"} <= particle.keys():
+                missing = f"particle {particle['id']} has no whole outline; give rendered annotations"
+                raise AnnotationError(f"{path}: {missing}")
+        whole = CroppedMasks.from_rles([p["amodal_segmentation"] for p in particles], visible.image_shape)
+        chosen = [n for n, particle in enumerate(particles) if not (particle["truncated"] or particle["iscrowd"])]
         for name, complete in METHODS.items():
             completed = complete(visible, whole, grey)  # of all, since those that are left out hide others
             sets = (masks[chosen] for masks in (visible, completed, visible, whole))

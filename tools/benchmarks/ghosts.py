@@ -15,15 +15,14 @@ import numpy as np
 from scipy.stats import rankdata
 
 from semsize.cli import one_line_errors
+from semsize.sem.image_sets import outlined_images
 from tio2.agglomerates.backgrounds import (
     HALO_PX,
-    default_image_folder,
     distance_to_particles,
     emptied,
     smooth_field,
     without_shadow,
 )
-from tio2.agglomerates.library import annotated_images
 
 PATCH_PX = 32
 LEAST_SHARE = 0.6  # of a patch that was replaced
@@ -42,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print("| particles replaced by | patches | AUC on images not seen |\n|---|---|---|", flush=True)
     with one_line_errors(ValueError, OSError):
-        pairs = list(annotated_images(arguments.ann, arguments.images or default_image_folder(arguments.ann)))
+        pairs = list(outlined_images(arguments.ann, arguments.images))
         for name, replace in FILLS.items():
             rng = np.random.default_rng(arguments.seed)
             sets = [

@@ -1,0 +1,93 @@
+"""The images of an annotation file with grey levels, outlines and what is known of them."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from semsize.sem.reading import read_grey
+from semsize.structures import read_annotations, read_predictions
+from semsize.structures.masks import CroppedMasks
+
+
+class OutlinedImage(NamedTuple):
+    """One image of an annotation file."""
+
+    record: Mapping[str, Any]  # of the image
+    grey: np.ndarray  # (H, W) grey levels, 0 to 255
+    outlines: CroppedMasks  # M found in it, or those of `particles`, in their order
+    particles: list[dict[str, Any]]  # N annotations, specks and regions to ignore among them
+
+
+def default_image_folder(annotations: str | Path) -> Path:
+    """`images/<split>` beside `annotations/<split>.json`, as the converters write them."""
+    annotations = Path(annotations)
+    return annotations.parent.parent / "images" / annotations.stem
+
+
+def outlined_images(
+    annotations: str | Path,
+    folder: str | Path | None = None,
+    predictions: str | Path | None = None,
+    min_score: float = 0.0,
+) -> Iterator[OutlinedImage]:
+    """The images of an annotation file, in its order.
+
+    Args:
+        annotations: file.
+        folder: of its images; None takes `default_image_folder`.
+        predictions: file of what was found in these images; None takes the annotated particles as outlines. Empty
+            masks are left out.
+        min_score: outlines found with a lower score are left out.
+
+    Raises:
+        AnnotationError: the annotation file is missing or breaks a rule.
+        PredictionError: the predictions are.
+        SEMReadError: an image is missing or cannot be read.
+        ValueError: an image has not the size that its annotations name, or the predictions are of other images.
+    """
+    data, folder = read_annotations(annotations), Path(folder or default_image_folder(annotations))
+    particles = defaultdict(list)
+    for particle in data["annotations"]:
+        particles[particle["image_id"]].append(particle)
+    names = {record["id"]: record["file_name"] for record in data["images"]}
+    found = found_outlines(predictions, names, annotations, min_score) if predictions else {}
+    for record in data["images"]:
+        path, shape, number = folder / record["file_name"], (record["height"], record["width"]), record["id"]
+        grey = read_grey(path)
+        if grey.shape != shape:
+            where = f"{path}: is {grey.shape} px, but {annotations} says {shape}"
+            raise ValueError(f"{where}; take the image it belongs to")
+        rles = found[number] if predictions else [particle["segmentation"] for particle in particles[number]]
+        masks = CroppedMasks.from_rles(rles, shape)
+        yield OutlinedImage(record, grey, masks[masks.areas > 0] if predictions else masks, particles[number])
+
+
+def found_outlines(
+    predictions: str | Path, names: Mapping[int, str], annotations: str | Path, min_score: float
+) -> defaultdict[int, list[dict[str, Any]]]:
+    """Number of an image to the RLEs found in it with a score or more.
+
+    Args:
+        predictions: file.
+        names: number of each image to its file's name or path.
+        annotations: file of the images, for errors.
+        min_score: least score.
+
+    Raises:
+        PredictionError: the file is missing or breaks a rule.
+        ValueError: it is of other images.
+    """
+    names, found = {number: Path(name).name for number, name in names.items()}, defaultdict(list)
+    for record in read_predictions(predictions):
+        number = record["image_id"]
+        if names.get(number) != Path(record["image"]).name:
+            raise ValueError(
+                f"{predictions}: image {number} is {record['image']}, and {names.get(number, 'none')} in "
+                f"{annotations}: give the predictions of these images"
+            )
+        if record["score"] >= min_score:
+            found[number].append(record["segmentation"])
+    return found
