@@ -73,7 +73,7 @@ def hull_completion(masks: CroppedMasks, grey: np.ndarray) -> CroppedMasks:
         if not crop.size:
             placed.append(visible)
             continue
-        hidden = _hull(crop) & around.may_hide(*visible, crop.shape, corner)
+        hidden = convex_hull(crop) & around.may_hide(*visible, crop.shape, corner)
         placed.append(with_hidden(visible, hidden, corner))
     return CroppedMasks.from_crops(placed, masks.image_shape)
 
@@ -130,7 +130,7 @@ def by_fraction(scores: CompletionScores, fractions: np.ndarray) -> list[Complet
     return [summary(scores[place == number]) for number in range(len(FRACTION_EDGES))]
 
 
-def _hull(crop: np.ndarray) -> np.ndarray:
+def convex_hull(crop: np.ndarray) -> np.ndarray:
     """(h, w) bool: pixels whose centres lie in the convex hull of a mask's pixel centres or on it.
 
     `cv2.fillConvexPoly` also draws the pixels that the hull's edges come near, a rim that makes particles too large.
