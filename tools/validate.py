@@ -104,28 +104,17 @@ def _visibility_record(
     Raises:
         ValueError: no set is rendered, or too little is in them.
     """
-    from collections import defaultdict
-
     from semsize.measuring.inputs import VisibilityRequest
-    from semsize.measuring.seeing import find_visibility_model
-    from semsize.sem import read_grey
-    from semsize.structures import read_annotations
+    from semsize.measuring.seeing import find_visibility_model, see_split
     from semsize.visibility.record import write_visibility_records
     from semsize.visibility.seeing import Calibration
-    from semsize.visibility.validation import make_visibility_record, see_compared
+    from semsize.visibility.validation import make_visibility_record
 
     source = find_visibility_model(VisibilityRequest(*arguments.visibility))
     use, model, seen = source.as_record(), source.open(1, Calibration()), []
     for compared, (annotations, _), folder in zip(sets, arguments.pair, arguments.images, strict=True):
-        if compared.kind != "rendered":
-            continue
-        particles = defaultdict(list)
-        for particle in read_annotations(annotations)["annotations"]:
-            particles[particle["image_id"]].append(particle)
-        for image in compared.images:
-            if len(image.truth.masks) and len(image.found.masks):
-                grey = read_grey(folder / image.truth.file_name)
-                seen.append(see_compared(image, particles[image.truth.image_id], grey, model))
+        if compared.kind == "rendered":
+            seen += see_split(compared.images, annotations, folder, model)
     record = make_visibility_record(
         seen,
         bias.residuals,

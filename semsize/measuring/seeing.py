@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -14,12 +16,17 @@ from semsize.measuring.inputs import InputError, VisibilityRequest
 from semsize.measuring.outlines import Find, Frame, Outlines, OutlineSource
 from semsize.measuring.particle_table import SEEN_COLUMNS
 from semsize.metrology import ModelUse
+from semsize.metrology.comparison import ImageComparison
+from semsize.sem import read_grey
+from semsize.sem.image_sets import default_image_folder
+from semsize.structures import read_annotations
 from semsize.structures.files import in_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import MASKED_FRACTION, STATES
 from semsize.visibility.record import VisibilityRecord
 from semsize.visibility.seeing import MIDDLE, CalibratedModel, Calibration, SeenParticles, see
 from semsize.visibility.truth import SIZES
+from semsize.visibility.validation import SeenImage, see_compared
 
 GROUP = "semsize.visibility"
 
@@ -109,6 +116,27 @@ class SeenOutlines:
             )
 
         return seen
+
+
+def see_split(
+    images: Sequence[ImageComparison], annotations: str | Path, folder: str | Path | None, model: CalibratedModel
+) -> list[SeenImage]:
+    """Rendered images seen through a model, as `semsize.visibility.validation` judges it.
+
+    Args:
+        images: compared ones of an annotation file; one without a particle, or in which nothing was found, is left out.
+        annotations: the file.
+        folder: of its images; None takes `images/<split>`.
+        model: its calibration is not used.
+    """
+    particles, folder = defaultdict(list), Path(folder or default_image_folder(annotations))
+    for particle in read_annotations(annotations)["annotations"]:
+        particles[particle["image_id"]].append(particle)
+    return [
+        see_compared(image, particles[image.truth.image_id], read_grey(folder / image.truth.file_name), model)
+        for image in images
+        if len(image.truth.masks) and len(image.found.masks)
+    ]
 
 
 def differences(record: VisibilityRecord, outlines: Mapping) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ from semsize.metrology import (
     STATISTICS,
     Budget,
     Exclusion,
-    NestedEffect,
     OcclusionEffect,
     ParticlesNeeded,
     SamplingInterval,
@@ -38,7 +37,7 @@ from semsize.metrology import (
 )
 from semsize.structures.files import in_json
 from semsize.structures.states import FULLY_IMAGED_STATES
-from semsize.visibility.nesting import at_density
+from semsize.visibility.budgets import nested_effects, powder_budgets, state_budgets
 from semsize.visibility.population import (
     QUANTITY_COMPLETED,
     QUANTITY_POWDER,
@@ -47,7 +46,7 @@ from semsize.visibility.population import (
     compare_populations,
     unsized_count,
 )
-from semsize.visibility.record import VisibilityRecord, nested_effects
+from semsize.visibility.record import VisibilityRecord
 
 LENGTHS = ("ecd", "feret_min", "feret_max", "perimeter")
 SHAPES = ("aspect_ratio", "circularity", "solidity")
@@ -198,30 +197,12 @@ def _sized_outlines(table: ParticleTable, unit: str, of_image: np.ndarray) -> Si
 def _further_budgets(
     populations: Sequence[PopulationSizes], effects: SystematicEffects, seen: VisibilityRecord | None, density: float
 ) -> dict[str, dict[str, Budget]]:
-    """Budgets of the completed particles, and of the powder where the record says how images select at this density.
-
-    The powder is what the fully imaged particles say of it, without the effect that they are no fair sample.
-    """
+    """Budgets of the completed particles, and of the powder where the record says how images select."""
     full, completed, _ = populations
     of_completed = replace(effects, nested=nested_effects(seen.completed) if seen else {})
-    budgets = {QUANTITY_COMPLETED: _budgets_of(completed.number, of_completed, QUANTITY_COMPLETED)}
-    if seen is None or (selection := at_density(seen.selection, density)) is None:
-        return budgets
-    intervals, nested = {}, {}
-    for name, interval in full.number.items():
-        effect = selection.step.of(name)
-        scaled = {end: getattr(interval, end) / math.exp(effect.effect) for end in ("value", "low", "high", "std")}
-        intervals[name] = replace(interval, **scaled)
-        line = NestedEffect("selection", effect.effect, effect.corrected_std, effect.dof, corrected=True)
-        nested[name] = (*effects.nested[name], line)
-    return budgets | {QUANTITY_POWDER: _budgets_of(intervals, replace(effects, nested=nested), QUANTITY_POWDER)}
-
-
-def _budgets_of(
-    intervals: Mapping[str, SamplingInterval], effects: SystematicEffects, quantity: str
-) -> dict[str, Budget]:
-    uncorrected = dict.fromkeys(intervals, math.nan)  # what it would be without the detector's correction is not asked
-    return size_budgets(intervals, uncorrected, effects, quantity=quantity, states_known=True)
+    budgets = {QUANTITY_COMPLETED: state_budgets(completed.number, of_completed, QUANTITY_COMPLETED)}
+    powder = powder_budgets(full.number, effects, seen.selection, density) if seen else {}
+    return budgets | ({QUANTITY_POWDER: powder} if powder else {})
 
 
 def _effects(record: Record, of_kept: np.ndarray, unit: str, residuals: Sequence | None) -> SystematicEffects:

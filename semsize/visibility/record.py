@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from semsize.metrology.bias_record import ModelUse, RecordSource
-from semsize.metrology.effects import NestedEffect
-from semsize.metrology.intervals import STATISTICS
 from semsize.structures.files import from_json, in_json, read_json, write_json
 from semsize.visibility.calibration import ReliabilityBin
 from semsize.visibility.conformal import SizeIntervals
@@ -22,8 +20,6 @@ from semsize.visibility.nesting import DensityStep, StepEffects
 from semsize.visibility.seeing import Calibration
 
 ENDING = ".record.json"
-OUTLINE = "outline"
-"""The step from true to found outlines, which a detector's bias record corrects."""
 
 
 class VisibilityRecordError(ValueError):
@@ -116,18 +112,6 @@ class VisibilityRecord:
         if min_score != self.min_score:
             lines.append(f"particles count from score {min_score:g}, validated from {self.min_score:g}")
         return tuple(lines)
-
-
-def nested_effects(steps: Sequence[StepEffects]) -> dict[str, tuple[NestedEffect, ...]]:
-    """Statistic to the budget's lines of the steps; that of the outlines is the budget's line *model*."""
-    return {
-        statistic: tuple(
-            NestedEffect(step.name, effect.effect, effect.log_std, effect.dof)
-            for step in steps
-            if step.name != OUTLINE and (effect := step.of(statistic))
-        )
-        for statistic in STATISTICS
-    }
 
 
 def record_path(checkpoint: str | Path) -> Path:

@@ -19,13 +19,14 @@ from semsize.metrology.border import border_weights, is_off_border
 from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.occlusion import found_fraction
 from semsize.structures.states import MASKED_FRACTION, VISIBILITY_CLASSES, visibility_class
+from semsize.visibility.budgets import OUTLINE
 from semsize.visibility.calibration import expected_calibration_error, fit_temperature, reliability_table
 from semsize.visibility.completion import FRACTION_EDGES
 from semsize.visibility.conformal import fit_intervals
 from semsize.visibility.crops import particle_crops
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.nesting import ImageSteps, Population, step_effects, steps_by_density
-from semsize.visibility.record import OUTLINE, FractionErrors, IntervalTable, VisibilityRecord
+from semsize.visibility.record import FractionErrors, IntervalTable, VisibilityRecord
 from semsize.visibility.seeing import ECD, MIDDLE, CalibratedModel, Calibration
 from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
 from semsize.visibility.truth import OutlineTruth, outline_truth, sizes_px
@@ -139,7 +140,7 @@ def make_visibility_record(
     classes = calibration.classes(np.concatenate([image.classes_by_rule for image in judged]))[of_class >= 0]
     right = classes.argmax(axis=1) == of_class[of_class >= 0]
     table = reliability_table(np.minimum(classes.max(axis=1, initial=0), 1), right)
-    steps = [_steps(image, residuals, calibration) for image in judged]
+    steps = [reported_steps(image, residuals, calibration) for image in judged]
     return VisibilityRecord(
         checkpoint=checkpoint,
         sha256=sha256,
@@ -159,7 +160,7 @@ def make_visibility_record(
         errors=_errors(judged, calibration),
         fully_imaged=step_effects(FULLY_IMAGED_STEPS, [full for full, _ in steps]),
         completed=step_effects(COMPLETED_STEPS, [completed for _, completed in steps]),
-        selection=steps_by_density("selection", [_selection(image) for image in images]),
+        selection=steps_by_density("selection", [selection_step(image) for image in images]),
     )
 
 
@@ -189,7 +190,7 @@ def _errors(images: Sequence[SeenImage], calibration: Calibration) -> tuple[Frac
     return tuple(rows)
 
 
-def _steps(
+def reported_steps(
     image: SeenImage, residuals: Sequence[ResidualClass], calibration: Calibration
 ) -> tuple[ImageSteps, ImageSteps]:
     """The populations of `FULLY_IMAGED_STEPS` and of `COMPLETED_STEPS`."""
@@ -231,7 +232,7 @@ def _steps(
     return steps((FULL,), (full,), reported), steps((FULL, MASKED), (full, (whole, of_whole)), outlined, completed)
 
 
-def _selection(image: SeenImage) -> ImageSteps:
+def selection_step(image: SeenImage) -> ImageSteps:
     """All true particles, then those that are fully imaged."""
     true_off, _ = _off_border(image)
     known = true_off & ~np.isnan(image.true_sizes_px)

@@ -13,10 +13,10 @@ from semsize.metrology.size_distribution import SizeSample
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
 from semsize.synthesis import RenderSettings, render_image
+from semsize.visibility.budgets import nested_effects
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.record import (
     VisibilityRecordError,
-    nested_effects,
     read_visibility_records,
     record_path,
     write_visibility_records,
@@ -24,7 +24,7 @@ from semsize.visibility.record import (
 from semsize.visibility.seeing import CalibratedModel, Calibration
 from semsize.visibility.states import BINS, Thresholds, fraction_bins
 from semsize.visibility.truth import SIZES, sizes_px
-from semsize.visibility.validation import _steps, fit_calibration, make_visibility_record, see_compared
+from semsize.visibility.validation import fit_calibration, make_visibility_record, reported_steps, see_compared
 
 USE = ModelUse("d" * 64, "torch", "float32", {"scales": [1.0]})
 SETTINGS = RenderSettings(seed=5, shape=(520, 700), preset="agglomerated", particles=220)
@@ -107,7 +107,7 @@ def pooled(steps, number):
 @pytest.mark.parametrize("kind", ["fully_imaged", "completed"])
 def test_the_product_of_all_steps_is_the_total_error(images, record, kind):
     judged = images[1::2]
-    steps = [_steps(image, (), record.calibration())[kind == "completed"] for image in judged]
+    steps = [reported_steps(image, (), record.calibration())[kind == "completed"] for image in judged]
     effects = getattr(record, kind)
     total = pooled(steps, -1) / pooled(steps, 0)
     products = [np.exp(sum(step.of(name).effect for step in effects)) for name in ("D10", "D50", "D90", "mean")]
