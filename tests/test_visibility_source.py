@@ -16,6 +16,7 @@ from semsize.structures.files import file_sha256
 from semsize.visibility.record import record_path
 from semsize.visibility.seeing import Calibration
 from semsize.visibility.states import FittedThresholds, Thresholds
+from tio2.models.visibility import fold_norms
 from tio2.visibility_source import open_visibility
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "tio2"
@@ -42,6 +43,23 @@ def test_it_answers_and_brings_its_thresholds(weights):
     np.testing.assert_allclose(answers.fractions.sum(axis=1), 1, rtol=1e-4)
     np.testing.assert_allclose(model(crops[1:]).is_particle, answers.is_particle[1:], rtol=1e-3)
     assert opened.thresholds == Thresholds(0.91, 0.35)
+
+
+def test_norms_folded_into_convolutions_give_the_same_answers():
+    torch.manual_seed(1)
+    net = MODELS.build(Config.fromfile(CONFIG).model).eval()
+    crops = torch.rand(4, 4, 64, 64)
+    for norm in net.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_mean.uniform_(-1, 1)
+            norm.running_var.uniform_(0.5, 2)
+    with torch.inference_mode():
+        before = net([crops], mode="tensor")
+        fold_norms(net)
+        after = net([crops], mode="tensor")
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
+    for name, values in before.items():
+        torch.testing.assert_close(after[name], values, rtol=1e-4, atol=1e-4)
 
 
 def test_its_record_names_weights_and_licence(weights):

