@@ -1,12 +1,15 @@
 """Folders of tested runs with squares as particles: what runs are compared by."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 
 from scenes import coco_found, coco_truth, shifted, square_grid
 from semsize.metrology import compare_split, particle_metrics
+from tio2.reporting import run_comparison
 from tio2.reporting.report import write_csvs
+from tio2.reporting.run_comparison import Recipe
 
 
 def scene(images, missed=2):
@@ -39,3 +42,14 @@ def write_run(folder, images=3, missed=2, seed=0, config="configs/tio2/some.py",
     (folder / "run.json").write_text(json.dumps({"parameters": 7, "seconds": 120.0, "seed": seed}))
     write_csvs(folder / "val", compared)
     return folder
+
+
+def rows_of(runs, recipes=None):
+    """Rows of tested runs; those without a recipe have the label of their config alone."""
+    plain = {run.folder: Recipe(Path(run.metrics["config"]).stem) for run in runs}
+    return run_comparison.rows_of(runs, plain | (recipes or {}))
+
+
+def value(row, metric):
+    """The mean over seeds."""
+    return row.seed_values(metric).mean()

@@ -1,4 +1,4 @@
-"""Set runs side by side: a row a config, as Markdown, CSV and a bar chart, with paired differences from a baseline.
+"""Set runs side by side, a row a config: Markdown, CSV, charts, a page that sorts; paired differences from a baseline.
 
 python tools/compare.py work_dirs/* --baseline work_dirs/light_stage2
 python tools/compare.py work_dirs/light_stage2 work_dirs/watershed --fill README.md docs/results.md
@@ -120,7 +120,7 @@ def main() -> None:
     arguments = parse_arguments()
     with quiet_imports():
         from semsize.measuring.tables import write_csv
-        from tio2.reporting import run_comparison
+        from tio2.reporting import comparison_page, run_comparison
         from tio2.reporting.run_comparison import RunError
     with one_line_errors(RunError):
         folders = [folder for folder in arguments.runs if (folder / arguments.split / "metrics.json").is_file()]
@@ -140,11 +140,18 @@ def main() -> None:
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "results.md").write_text(markdown, encoding="utf-8")
         write_csv(arguments.out / "results.csv", list(cells[0]), cells)
-        run_comparison.comparison_chart(rows).savefig(arguments.out / "results.png")
+        figures = [comparison_page.comparison_chart(rows)]
+        paired = run_comparison.paired_rows(rows, baseline) if baseline else []
+        if paired:
+            figures.append(comparison_page.difference_chart(paired, baseline))
+        for name, figure in zip(("results.png", "differences.png"), figures, strict=False):
+            figure.savefig(arguments.out / name)
+        page = comparison_page.comparison_page(rows, baseline, figures)
+        (arguments.out / "results.html").write_text(page, encoding="utf-8")
         for file in arguments.fill:
             fill_between_markers(file, markdown)
     print(markdown)
-    print(f"written: {arguments.out}/results.md, .csv, .png")
+    print(f"written: {arguments.out}/results.md, .csv, .html, .png{', differences.png' if paired else ''}")
 
 
 if __name__ == "__main__":

@@ -4,34 +4,20 @@ import dataclasses
 import itertools
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-from tested_runs import write_run
+from tested_runs import rows_of, value, write_run
 
-from tio2.reporting import run_comparison
 from tio2.reporting.run_comparison import (
     METRICS,
     Recipe,
     RunError,
     comparison_cells,
-    comparison_chart,
     comparison_markdown,
     difference,
     read_run,
 )
-
-
-def rows_of(runs, recipes=None):
-    """Rows of runs; those without a recipe have the label of their config alone."""
-    plain = {run.folder: Recipe(Path(run.metrics["config"]).stem) for run in runs}
-    return run_comparison.rows_of(runs, plain | (recipes or {}))
-
-
-def value(row, metric):
-    """The mean over seeds."""
-    return row.seed_values(metric).mean()
 
 
 def test_what_is_read_back_gives_the_same_values(tmp_path):
@@ -181,13 +167,6 @@ def test_runs_that_do_not_tell_their_seed_are_joined_only_where_that_is_clear(tm
     told = list(folds_of_two_seeds(tmp_path / "told").values())
     with pytest.raises(RunError, match=r"seed1fold0: no run\.json tells the training's seed"):
         rows_of([runs[0], *told[1:]])
-
-
-def test_a_value_that_is_not_defined_is_no_zero_in_the_chart(tmp_path, monkeypatch):
-    (row,) = rows_of([read_run(write_run(tmp_path / "one"), "val")], {})
-    monkeypatch.setattr(type(row), "seed_values", lambda _, name: np.array([np.nan if name == "AP50" else 0.0]))
-    labels = [[text.get_text() for text in axes.texts] for axes in comparison_chart([row]).axes]
-    assert labels == [["0"], ["–"], ["0"]]
 
 
 def test_the_spread_over_seeds_is_in_the_interval_of_two_rows_that_have_one(tmp_path):

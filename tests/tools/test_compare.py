@@ -112,6 +112,8 @@ def test_a_row_a_config_with_its_label_and_what_it_changes_below_the_table(compa
     assert "Differences from Small base, paired over images" in below
     assert "(n = 1, too few)" in below
     assert (folder / "results.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "differences.png").read_bytes().startswith(b"\x89PNG")
+    assert "Box NMS at 0.3, instead of 0.5" in (folder / "results.html").read_text(encoding="utf-8")
 
 
 def test_the_csv_file_has_the_values_of_the_tests_unrounded(compared):

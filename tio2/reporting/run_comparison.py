@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from semsize.measuring.report import DASH, number
 from semsize.measuring.tables import OUTCOME_LETTERS, markdown_table, read_rows_by_image
@@ -21,7 +20,6 @@ from semsize.structures.files import read_json
 from semsize.structures.states import USEFUL_STATES
 
 OUTCOME_OF = {letter: outcome for outcome, letter in OUTCOME_LETTERS.items()}
-CHARTED = ("mAP", "AP50", "useful found, %")
 COMPARED = ("mAP", "AP50", "Dice", "useful found, %", "ECD bias, %")
 RESAMPLES = 100  # of the images, for the digits of a value
 
@@ -153,6 +151,11 @@ def difference(row: Row, baseline: Row, metric: str) -> PairedDifference:
     return paired_difference(values, base, len(names), np.random.default_rng(0))
 
 
+def paired_rows(rows: Sequence[Row], baseline: Row) -> list[Row]:
+    """The rows besides the baseline that were tested on some of its images."""
+    return [row for row in rows if row is not baseline and set(row.seeds[0]) & set(baseline.seeds[0])]
+
+
 def comparison_cells(rows: Sequence[Row]) -> list[dict[str, object]]:
     """Columns and values of each row, unrounded: metrics averaged over seeds, then what the runs took on average."""
     table = []
@@ -176,7 +179,7 @@ def comparison_cells(rows: Sequence[Row]) -> list[dict[str, object]]:
 
 def comparison_markdown(rows: Sequence[Row], baseline: Row | None) -> str:
     """The table, what the configs change, and the differences from the baseline."""
-    table = [_shown(row, cells) for row, cells in zip(rows, comparison_cells(rows), strict=True)]
+    table = [shown_cells(row, cells) for row, cells in zip(rows, comparison_cells(rows), strict=True)]
     text = markdown_table(list(table[0]), [list(cells.values()) for cells in table])
     text += "\nDigits are those that the 95 % interval over images justifies; F1 and PQ have the digits of found.\n"
     if any(len(row.seeds) > 1 for row in rows):
@@ -185,8 +188,7 @@ def comparison_markdown(rows: Sequence[Row], baseline: Row | None) -> str:
     if others:
         changes = "".join(f"- {row.name}: {'; '.join(row.recipe.changes) or 'nothing'}\n" for row in others)
         text += f"\nWhat the configs change from {baseline.name}, its values in brackets:\n\n{changes}"
-    paired = [row for row in others if set(row.seeds[0]) & set(baseline.seeds[0])]
-    if paired:
+    if others and (paired := paired_rows(rows, baseline)):
         table = [[row.name, *(str(difference(row, baseline, name)) for name in COMPARED)] for row in paired]
         text += (
             f"\nDifferences from {baseline.name}, paired over images, seeds averaged, with 95 % intervals: from 20 "
@@ -195,20 +197,6 @@ def comparison_markdown(rows: Sequence[Row], baseline: Row | None) -> str:
             "other:\n\n" + markdown_table(["run", *COMPARED], table)
         )
     return text
-
-
-def comparison_chart(rows: Sequence[Row]) -> Figure:
-    """Bars of mAP, AP50 and useful found, a group a row."""
-    figure = Figure(figsize=(10, 1.2 + 0.5 * len(rows)), dpi=110, layout="constrained")
-    heights = np.arange(len(rows))[::-1]
-    for axes, metric in zip(figure.subplots(1, len(CHARTED), sharey=True), CHARTED, strict=True):
-        values = [float(row.seed_values(metric).mean()) for row in rows]
-        bars = axes.barh(heights, np.nan_to_num(values), color="#4477aa")
-        labels = [DASH if np.isnan(value) else f"{value:.3g}" for value in values]
-        axes.bar_label(bars, labels, padding=2, fontsize=8)
-        axes.set(title=metric, xlim=(0, 115 if metric.endswith("%") else 1.15))
-        axes.set_yticks(heights, [row.name for row in rows], fontsize=8)
-    return figure
 
 
 def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, ImageResult], ...]:
@@ -244,7 +232,7 @@ def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, ImageResult], ...]:
     return tuple(seeds.values())
 
 
-def _shown(row: Row, cells: Mapping[str, object]) -> dict[str, object]:
+def shown_cells(row: Row, cells: Mapping[str, object]) -> dict[str, object]:
     """The cells of the table, with the digits that the intervals of the values justify."""
     half_widths = {metric: row.half_width(metric) for metric in METRICS}
     half_widths |= dict.fromkeys(("F1", "PQ"), half_widths["found, %"] / 100)
