@@ -1,9 +1,11 @@
-"""How well hidden parts are completed without a network, on the exact visible outlines of rendered images.
+"""How well hidden parts are completed without a network, on exact visible outlines whose whole ones are known.
 
 python tools/benchmarks/completion.py data/rendered-short/annotations/test.json
 python tools/benchmarks/completion.py data/rendered-short/annotations/*.json
+python tools/benchmarks/completion.py data/covered-bam/annotations/test.json
 
-Images stand in images/<split> beside annotations/<split>.json. Particles that the frame cuts, and specks, are left out.
+Particles are rendered ones, or real ones that tools/cover_particles.py laid others over. Images stand in
+images/<split> beside annotations/<split>.json. Particles that the frame cuts, and specks, are left out.
 The row "truth through its crop", the true whole outline cut to where a part may hide, shows what that rule costs.
 """
 
@@ -48,16 +50,19 @@ def scored_images(path: Path) -> dict[str, dict[str, CompletionScores]]:
     """Scores of the particles of an annotation file by configuration, then by method."""
     scores = defaultdict(lambda: defaultdict(list))
     for image, grey, visible, particles in tqdm(outlined_images(path), unit="image", disable=None, leave=False):
-        for particle in particles:
-            if not {"amodal_segmentation", "truncated"} <= particle.keys():
-                missing = f"particle {particle['id']} has no whole outline; give rendered annotations"
-                raise AnnotationError(f"{path}: {missing}")
-        whole = CroppedMasks.from_rles([p["amodal_segmentation"] for p in particles], visible.image_shape)
-        chosen = [n for n, particle in enumerate(particles) if not (particle["truncated"] or particle["iscrowd"])]
+        rles = [particle.get("amodal_segmentation", particle["segmentation"]) for particle in particles]
+        whole = CroppedMasks.from_rles(rles, visible.image_shape)
+        chosen = [
+            number
+            for number, particle in enumerate(particles)
+            if "amodal_segmentation" in particle and not (particle["truncated"] or particle["iscrowd"])
+        ]
         for name, complete in METHODS.items():
             completed = complete(visible, whole, grey)  # of all, since those that are left out hide others
             sets = (masks[chosen] for masks in (visible, completed, visible, whole))
             scores[image["configuration"] or "unknown"][name].append(completion_scores(*sets))
+    if not any(len(part) for of in scores.values() for parts in of.values() for part in parts):
+        raise AnnotationError(f"{path}: no particle has a whole outline; give rendered or covered ones")
     return {kind: {name: CompletionScores.cat(parts) for name, parts in of.items()} for kind, of in scores.items()}
 
 
@@ -85,7 +90,7 @@ def fraction_rows(scores: dict[str, CompletionScores], key: str) -> list[list]:
 def main() -> None:
     """Complete, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("annotations", type=Path, nargs="+", help="annotation files of rendered images")
+    parser.add_argument("annotations", type=Path, nargs="+", help="annotation files")
     arguments = parser.parse_args()
     by_configuration = defaultdict(lambda: defaultdict(list))
     with one_line_errors(AnnotationError, SEMReadError):
