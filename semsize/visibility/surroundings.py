@@ -118,18 +118,20 @@ def bare_substrate(grey: np.ndarray, inside: np.ndarray) -> np.ndarray:
     >>> bare_substrate(np.full((40, 40), 90.0), inside).any().item()
     False
     """
-    outside = ~cv2.dilate(inside.astype(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8)).view(bool)
+    within = inside.astype(np.uint8)
+    outside = 1 - cv2.dilate(within, np.ones((2 * RIM_PX + 1,) * 2, np.uint8))
     if min(np.count_nonzero(outside), np.count_nonzero(inside)) < _FEWEST_PX:
         return np.zeros(inside.shape, bool)
     blurred = cv2.GaussianBlur(np.asarray(grey, np.float32), (0, 0), BLUR_PX)
     levels = np.clip(blurred, 0, _LEVELS - 1).astype(np.uint8)
-    likelier = _frequencies(levels[outside]) > LIKELIER * _frequencies(levels[inside])
-    return likelier[levels] & ~inside
+    likelier = _frequencies(levels, outside) > LIKELIER * _frequencies(levels, within)
+    return cv2.LUT(levels, likelier.astype(np.uint8)).view(bool) & ~inside
 
 
-def _frequencies(levels: np.ndarray) -> np.ndarray:
-    """(256,) share of each level, averaged over its neighbours; adds up to about 1."""
-    shares = np.bincount(levels, minlength=_LEVELS) / len(levels)
+def _frequencies(levels: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """(256,) share of each level where a mask (H, W) is 1, averaged over its neighbours; adds up to about 1."""
+    counts = cv2.calcHist([levels], [0], where, [_LEVELS], [0, _LEVELS])[:, 0].astype(np.float64)
+    shares = counts / counts.sum()
     return np.convolve(shares, np.full(_WIDTH, 1 / _WIDTH), "same") + _FLOOR / _LEVELS
 
 
