@@ -31,9 +31,8 @@ from semsize.structures import read_predictions
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.overlap import overlaps
 from semsize.synthesis.rendering import RenderSettings, render_image
-from tio2.exporting import archive_of
+from tio2.exporting import QUANTISED, RecordingEngine, archive_of, quantised, widened
 from tio2.models.onnx_graphs import halved
-from tio2.quantising import QUANTISED, RecordingEngine, quantised, widened
 
 ROOT = Path(__file__).parents[1]
 SHAPE = (96, 128)

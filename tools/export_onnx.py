@@ -38,8 +38,7 @@ def main() -> None:
         from semsize.measuring.inputs import InputError, find_images
         from semsize.sem import SEMReadError, read_grey
         from tio2.engine import CheckpointError, ConfigError
-        from tio2.exporting import archive_of
-        from tio2.quantising import quantised
+        from tio2.exporting import archive_of, quantised
     errors = (ArchiveError, CheckpointError, ConfigError, InputError, SEMReadError)
     with one_line_errors(*errors, OSError), quiet_imports():
         if not arguments.config.is_file():

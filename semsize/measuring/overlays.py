@@ -173,8 +173,8 @@ def draw_overlay(
     scale = fitting_scale(image.shape) if scale is None else scale
     missed, false_positives = truth[matching.missed], found[matching.false_positives]
     canvas = enlarged_rgb(image, scale)
-    _fill(canvas, missed, MISSED, scale)
-    _fill(canvas, false_positives, FALSE_POSITIVE, scale)
+    fill(canvas, missed, MISSED, scale)
+    fill(canvas, false_positives, FALSE_POSITIVE, scale)
     outline(canvas, ignored_regions, IGNORED, scale, width=1)
     outline(canvas, truth[matching.truth], TRUE_OUTLINE, scale, width=1)
     for truth_index, found_index in zip(matching.truth, matching.found, strict=True):
@@ -231,7 +231,8 @@ def enlarged_rgb(image: np.ndarray, scale: int) -> np.ndarray:
     return cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
 
 
-def _fill(canvas: np.ndarray, masks: CroppedMasks, colour: Colour, scale: int) -> None:
+def fill(canvas: np.ndarray, masks: CroppedMasks, colour: Colour, scale: int) -> None:
+    """Tints the inside of each mask."""
     for crop, origin in masks:
         inside, window = _placed(canvas, crop, origin, scale)
         mixed = (1 - FILL_OPACITY) * window[inside] + FILL_OPACITY * np.array(colour)

@@ -19,11 +19,10 @@ from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
+from semsize.measuring.overlays import fill, outline
 from semsize.structures.masks import CroppedMasks
 
 HUES = 12
-FILL_OPACITY = 0.35
-KERNEL = np.ones((3, 3), np.uint8)
 
 
 class DenseDetInferencer(DetInferencer):
@@ -91,13 +90,8 @@ def draw_masks(image: np.ndarray, masks: CroppedMasks) -> np.ndarray:
     hues = np.array([[[180 * i // HUES, 200, 255] for i in range(HUES)]], np.uint8)
     colours = cv2.cvtColor(hues, cv2.COLOR_HSV2RGB)[0]
     drawn = image.copy()
-    for number, (crop, (row, column)) in enumerate(masks):
-        if crop.size == 0:
-            continue
-        window = drawn[row : row + crop.shape[0], column : column + crop.shape[1]]
+    for number in range(len(masks)):
         colour = colours[number * 5 % HUES]  # neighbours in the list are far apart in hue
-        inside = crop > 0
-        border = inside & (cv2.erode(np.pad(crop, 1), KERNEL)[1:-1, 1:-1] == 0)
-        window[inside] = np.rint((1 - FILL_OPACITY) * window[inside] + FILL_OPACITY * colour)
-        window[border] = colour
+        fill(drawn, masks[number], colour, 1)
+        outline(drawn, masks[number], colour, 1, width=1)
     return drawn

@@ -5,13 +5,16 @@ import pytest
 
 from scenes import disks
 from semsize.metrology import match
-from tio2.baselines.search import Example, central_part, f1, search
-from tio2.baselines.segmentation import (
+from tio2.baselines import (
     GREY_THRESHOLDS,
+    Example,
     Parameters,
+    central_part,
     contrast_scores,
+    f1,
     gmm_limits,
     kmeans_limits,
+    search,
     segment,
 )
 
