@@ -50,6 +50,7 @@ class Session:
         self._lock = threading.RLock()
         self._opened: dict[int, _Opened] = {}
         self._pictures: dict[int, bytes] = {}
+        self._decoded = b"", np.zeros((0, 0), np.uint8)  # the picture that was decoded last
         self._listing: dict[int, dict[str, Any]] = {}
         self._is_changed = False
 
@@ -108,7 +109,9 @@ class Session:
         with self._lock:
             top, rows = (getattr(self._held(number, page).result, name) for name in ("top", "frame_rows"))
             picture = self.picture(number)
-        grey = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)[top : top + rows]
+            if picture is not self._decoded[0]:  # boxes come one after another in the same image
+                self._decoded = picture, cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)
+            grey = self._decoded[1][top : top + rows]
         left, upper, right, lower = box
         (crop, (row, column)), source = self._filler.fill(grey, (left, upper - top, right, lower - top))
         with self._lock:

@@ -18,10 +18,19 @@ class DrawnSizes:
     from_px: float = 0.0
     to_px: float = np.inf
 
-    def hold(self, boxes: np.ndarray) -> np.ndarray:
-        """(M,) whether boxes (M, 4) in the network's input have such a size."""
+    def split(
+        self, boxes: np.ndarray, scores: np.ndarray, factors: Sequence[float]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(N,) whether N boxes in the network's input have such a size; and boxes (M, 4) and scores (M,) of the others.
+
+        Args:
+            boxes: (N, 4) xyxy.
+            scores: (N,).
+            factors: enlargement of x and of y, by which the others are brought back to the window's pixels.
+        """
         sizes_px = box_sizes(boxes)
-        return (sizes_px >= self.from_px) & (sizes_px <= self.to_px)
+        is_drawn = (sizes_px >= self.from_px) & (sizes_px <= self.to_px)
+        return is_drawn, boxes[~is_drawn] / np.array([*factors, *factors], np.float32), scores[~is_drawn]
 
 
 ALL_SIZES = DrawnSizes()

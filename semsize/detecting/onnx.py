@@ -135,11 +135,8 @@ class OnnxEngine:
         if settings.max_per_img > 0:
             boxes, scores = boxes[: settings.max_per_img], scores[: settings.max_per_img]
         limits.append(limit_message(len(boxes), settings.max_per_img, "rcnn.max_per_img"))
-        is_drawn, factors = (
-            sizes.hold(boxes),
-            [after / before for after, before in zip(frame[::-1], window.shape[::-1], strict=True)],
-        )
-        undrawn = boxes[~is_drawn] / np.array(factors * 2, np.float32), scores[~is_drawn]
+        factors = [after / before for after, before in zip(frame[::-1], window.shape[::-1], strict=True)]
+        is_drawn, *undrawn = sizes.split(boxes, scores, factors)
         boxes, scores = boxes[is_drawn], scores[is_drawn]
         if settings.refine_boxes:
             refined = [

@@ -42,10 +42,11 @@ class Oracle:
             if self.smallest_px <= np.sqrt(crop.sum()) * scale <= self.largest_px:
                 crops.append((crop, (place[0].start, place[1].start)))
         masks = CroppedMasks.from_crops(crops, window.shape)
-        is_drawn = sizes.hold(masks.boxes * scale)
-        drawn, rest, scores = masks[is_drawn], masks[~is_drawn], np.full(len(masks), 0.9, np.float32)
+        scores = np.full(len(masks), 0.9, np.float32)
+        is_drawn, *others = sizes.split(masks.boxes * np.float32(scale), scores, (scale, scale))
+        drawn = masks[is_drawn]
         self.drawn.append(len(drawn))
-        return Found(drawn, scores[: len(drawn)], drawn.boxes, "", rest.boxes, scores[: len(rest)])
+        return Found(drawn, scores[is_drawn], drawn.boxes, "", *others)
 
 
 def numbers_of(found: Look, field):

@@ -4,14 +4,14 @@ Legend: V views (the image and its mirror images), N images of a batch.
 """
 
 import logging
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from mmcv.ops import nms
 from mmdet.models.detectors import MaskRCNN
-from mmdet.registry import MODELS
+from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import DetDataSample, SampleList
 from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
@@ -24,12 +24,28 @@ from semsize.detecting.engine import ALL_SIZES, DrawnSizes
 from semsize.detecting.looking import Found, Looking, enlarged, look
 from semsize.structures.masks import CroppedMasks
 from tio2.models.cpu.roi_align import DenseRoIExtractor
-from tio2.models.heads import DetectorTest, RoITest, check_head_settings, settings_of
+from tio2.models.heads import DetectorTest, DetectorTraining, RoITest, settings_of
 from tio2.models.mask_head import paste_masks
+from tio2.typed_settings import check_arguments
 
 Precision = Literal["auto", "mixed", "float32", "bfloat16", "float16"]
 """What a config may say: `auto`, bfloat16 where it is fast, else float32; `mixed` (--amp), the same, but float16 on a
 GPU where bfloat16 is slow; or one of the three."""
+
+
+def check_head_settings(model: Mapping[str, Any], place: str = "model") -> None:
+    """Raise a SettingError where a setting of `train_cfg` or `test_cfg` is unknown or has the wrong type.
+
+    Samplers are checked too, because MMDetection's take any name and use those they know.
+    """
+    for name, schema in (("train_cfg", DetectorTraining), ("test_cfg", DetectorTest)):
+        settings = model.get(name) or {}
+        check_arguments(schema, settings, f"{place}.{name}")
+        for part in ("rpn", "rcnn"):
+            sampler = (settings.get(part) or {}).get("sampler")
+            kind = TASK_UTILS.get(sampler["type"]) if sampler else None
+            if kind is not None:
+                check_arguments(kind, sampler, f"{place}.{name}.{part}.sampler", {"rng": Any, "context": Any})
 
 
 @MODELS.register_module()
@@ -133,9 +149,9 @@ class DenseMaskRCNN(MaskRCNN):
         batch = self._batch_of([window], scale)
         (sample,), inputs = batch["data_samples"], batch["inputs"]
         drawn = torch.from_numpy(boxes).to(inputs)
-        results = InstanceData(bboxes=drawn * drawn.new_tensor(sample.scale_factor * 2))
         with torch.inference_mode(), self._in_precision(inputs.device.type):
-            logits = self.roi_head.mask_logits(self.extract_feat(inputs), [results])[:, 0]
+            boxes_in_input = drawn * drawn.new_tensor(sample.scale_factor * 2)
+            logits = self.roi_head.mask_logits(self.extract_feat(inputs), [boxes_in_input])[:, 0]
         threshold = settings_of(RoITest, self.roi_head.test_cfg).mask_thr_binary
         rles, _ = paste_masks(logits, drawn, window.shape, threshold)
         return CroppedMasks.from_rles(rles, window.shape)
@@ -196,9 +212,8 @@ def predict_views(
 ) -> tuple[InstanceList, list[tuple[np.ndarray, np.ndarray]]]:
     """Results of a batch from its images and their mirror images, those of `detector.test_cfg.flips`.
 
-    Boxes are fused by `fuse_views`. With `test_cfg.rcnn.refine_boxes` the box branch then corrects the fused boxes in
-    each view, and the mean over views is taken. The mask branch runs on these boxes in each view; its logits are
-    mirrored back and averaged. The feature maps of all views are held until then.
+    Boxes are fused by `fuse_views`, and masks are drawn in all views (`DenseRoIHead.predict_mask_in_views`). The
+    feature maps of all views are held until then.
 
     Arguments are those of `MaskRCNN.predict`: inputs (N, 3, H, W), normalised and padded, and N samples; and the sizes
     for which masks are drawn. Returns per image what `DenseRoIHead.predict` returns, without the boxes of other sizes;
@@ -218,22 +233,11 @@ def predict_views(
     head.note_limit(metas, fused)
     undrawn = []
     for number, (results, meta) in enumerate(zip(fused, metas, strict=True)):
-        is_drawn = torch.from_numpy(sizes.hold(results.bboxes.cpu().numpy())).to(results.bboxes.device)
-        rest, factors = results[~is_drawn], results.bboxes.new_tensor(meta.get("scale_factor", (1.0, 1.0)) * 2)
-        undrawn.append(((rest.bboxes / factors).cpu().numpy(), rest.scores.cpu().numpy()))
-        fused[number] = results[is_drawn]
-    if settings_of(RoITest, head.test_cfg).refine_boxes:
-        refined = []
-        for flip, features in views:
-            boxes = head.refined_boxes(features, [results.bboxes for results in _mirrored(fused, flip, shapes)], shapes)
-            refined.append([mirrored_boxes(box, flip, shape) for box, shape in zip(boxes, shapes, strict=True)])
-        for results, boxes in zip(fused, zip(*refined, strict=True), strict=True):
-            results.bboxes = torch.stack(boxes).mean(dim=0)
-    logits = sum(
-        head.mask_logits(features, _mirrored(fused, flip, shapes)).flip(FLIPPED_DIMENSIONS[flip])
-        for flip, features in views
-    )
-    return head.paste_masks(logits / len(views), metas, fused, rescale), undrawn
+        found = (each.cpu().numpy() for each in (results.bboxes, results.scores))
+        is_drawn, *others = sizes.split(*found, meta.get("scale_factor", (1.0, 1.0)))
+        undrawn.append(tuple(others))
+        fused[number] = results[torch.from_numpy(is_drawn).to(results.bboxes.device)]
+    return head.predict_mask_in_views(views, metas, fused, rescale), undrawn
 
 
 def suppression(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:

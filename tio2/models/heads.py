@@ -14,7 +14,7 @@ import torch
 from mmdet.models.dense_heads import RPNHead
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.models.task_modules.samplers import SamplingResult
-from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
@@ -22,7 +22,7 @@ from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from semsize.detecting.boxes import LIKELY_OBJECTNESS, limit_by_area, limit_message
+from semsize.detecting.boxes import FLIPPED_DIMENSIONS, LIKELY_OBJECTNESS, limit_by_area, limit_message, mirrored_boxes
 from tio2.typed_settings import check_arguments
 
 MASK_ROIS_PER_CPU_BATCH = 32  # their 56 x 56 cells stay in the processor's cache
@@ -103,13 +103,37 @@ class DenseRoIHead(StandardRoIHead):
         rescale: bool = False,
     ) -> InstanceList:
         """Add `masks`, a list of N RLE dicts, to each image's results, as upstream's; boxes are refined if asked."""
-        if settings_of(RoITest, self.test_cfg).refine_boxes:
-            frames = [meta["img_shape"] for meta in batch_img_metas]
-            boxes = self.refined_boxes(x, [results.bboxes for results in results_list], frames)
-            for results, refined in zip(results_list, boxes, strict=True):
-                results.bboxes = refined
         self.note_limit(batch_img_metas, results_list)
-        return self.paste_masks(self.mask_logits(x, results_list), batch_img_metas, results_list, rescale)
+        return self.predict_mask_in_views([("none", x)], batch_img_metas, results_list, rescale)
+
+    def predict_mask_in_views(
+        self,
+        views: Sequence[tuple[str, tuple[Tensor, ...]]],
+        batch_img_metas: list[dict[str, Any]],
+        results_list: InstanceList,
+        rescale: bool,
+    ) -> InstanceList:
+        """What `predict_mask` returns, from a batch and its mirror images: flip and feature maps of each view.
+
+        With `refine_boxes` each view corrects the boxes, and the mean over views is taken. The logits of the masks in
+        these boxes are mirrored back and averaged.
+        """
+        shapes = [meta["img_shape"][:2] for meta in batch_img_metas]
+
+        def mirrored(boxes: Sequence[Tensor], flip: str) -> list[Tensor]:
+            return [mirrored_boxes(of_image, flip, shape) for of_image, shape in zip(boxes, shapes, strict=True)]
+
+        boxes = [results.bboxes for results in results_list]
+        if settings_of(RoITest, self.test_cfg).refine_boxes:
+            refined = [mirrored(self.refined_boxes(x, mirrored(boxes, flip), shapes), flip) for flip, x in views]
+            boxes = [torch.stack(of_image).mean(dim=0) for of_image in zip(*refined, strict=True)]
+            for results, of_image in zip(results_list, boxes, strict=True):
+                results.bboxes = of_image
+        logits = sum(
+            self.mask_logits(x, mirrored(boxes, flip)).flip(FLIPPED_DIMENSIONS[flip]) for flip, x in views
+        ) / len(views)
+        of_images = logits.split([len(results) for results in results_list])
+        return self.mask_head.predict_by_feat(of_images, results_list, batch_img_metas, self.test_cfg, rescale)
 
     def mask_loss(
         self,
@@ -151,23 +175,11 @@ class DenseRoIHead(StandardRoIHead):
             said = warn_if_reached(len(results), self.test_cfg.max_per_img, "rcnn.max_per_img", image_meta)
             self.limit_reached = said or self.limit_reached
 
-    def mask_logits(self, x: tuple[Tensor, ...], results_list: InstanceList) -> Tensor:
-        """(total N, classes, S, S) logits of all images' boxes, which are in pixels of the network's input."""
-        rois = bbox2roi([results.bboxes for results in results_list])  # (total N, 5)
+    def mask_logits(self, x: tuple[Tensor, ...], boxes: Sequence[Tensor]) -> Tensor:
+        """(total N, classes, S, S) logits of each image's (N, 4) boxes, which are in pixels of the network's input."""
+        rois = bbox2roi(boxes)  # (total N, 5)
         batches = rois.split(MASK_ROIS_PER_CPU_BATCH if rois.device.type == "cpu" else MASK_ROIS_PER_GPU_BATCH)
         return torch.cat([self._mask_forward(x, batch)["mask_preds"] for batch in batches])
-
-    def paste_masks(
-        self, logits: Tensor, batch_img_metas: list[dict[str, Any]], results_list: InstanceList, rescale: bool
-    ) -> InstanceList:
-        """What `predict_mask` returns, from the logits of `mask_logits`."""
-        return self.mask_head.predict_by_feat(
-            mask_preds=logits.split([len(results) for results in results_list]),
-            results_list=results_list,
-            batch_img_metas=batch_img_metas,
-            rcnn_test_cfg=self.test_cfg,
-            rescale=rescale,
-        )
 
 
 def by_area(limits: ConfigDict, image_meta: Mapping[str, Any]) -> ConfigDict:
@@ -283,18 +295,3 @@ def settings_of(kind: type[Settings], config: Mapping[str, Any]) -> Settings:
     if not names.issuperset(config):
         check_arguments(kind, config, "")
     return kind(**{name: value for name, value in config.items() if name in names})
-
-
-def check_head_settings(model: Mapping[str, Any], place: str = "model") -> None:
-    """Raise a SettingError where a setting of `train_cfg` or `test_cfg` is unknown or has the wrong type.
-
-    Samplers are checked too, because MMDetection's take any name and use those they know.
-    """
-    for name, schema in (("train_cfg", DetectorTraining), ("test_cfg", DetectorTest)):
-        settings = model.get(name) or {}
-        check_arguments(schema, settings, f"{place}.{name}")
-        for part in ("rpn", "rcnn"):
-            sampler = (settings.get(part) or {}).get("sampler")
-            kind = TASK_UTILS.get(sampler["type"]) if sampler else None
-            if kind is not None:
-                check_arguments(kind, sampler, f"{place}.{name}.{part}.sampler", {"rng": Any, "context": Any})
