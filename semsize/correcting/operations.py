@@ -15,7 +15,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from semsize.correcting.shapes import CorrectionError, cut, joined, without
+from semsize.correcting.shapes import CorrectionError, cut, without
+from semsize.exchange.shapes import joined
 from semsize.structures.annotations import AnnotationError, particle_record, rle_area
 from semsize.structures.masks import CroppedMasks, Placed
 from semsize.structures.rle import Rle, encode_crops

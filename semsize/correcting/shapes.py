@@ -127,16 +127,6 @@ def _paint(frame: np.ndarray, first: np.ndarray, start: np.ndarray, end: np.ndar
     frame[top:bottom, left:right] |= near.astype(np.uint8)
 
 
-def joined(masks: Sequence[Placed]) -> Placed:
-    """Union of masks, one or more."""
-    top, left = np.min([origin for _, origin in masks], axis=0)
-    bottom, right = np.max([np.add(origin, crop.shape) for crop, origin in masks], axis=0)
-    frame = np.zeros((bottom - top, right - left), np.uint8)
-    for crop, (row, column) in masks:
-        frame[row - top : row - top + crop.shape[0], column - left : column - left + crop.shape[1]] |= crop
-    return tighten(frame, (int(top), int(left)))
-
-
 def without(mask: Placed, taken: Placed) -> Placed:
     """Pixels of a mask that another does not hold; an empty crop where none is left."""
     (crop, (row, column)), (other, (other_row, other_column)) = mask, taken

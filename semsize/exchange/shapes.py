@@ -152,14 +152,19 @@ def rasterise(shape: Shape, image_shape: tuple[int, int]) -> Placed:
 def union(shapes: Sequence[Shape], image_shape: tuple[int, int]) -> Placed:
     """The pixels of several shapes that make one particle."""
     placed = [(crop, origin) for crop, origin in (rasterise(shape, image_shape) for shape in shapes) if crop.size]
-    if len(placed) < 2:
-        return placed[0] if placed else _NO_PIXELS
-    top, left = np.min([origin for _, origin in placed], axis=0)
-    bottom, right = np.max([np.add(origin, crop.shape) for crop, origin in placed], axis=0)
-    joined = np.zeros((bottom - top, right - left), np.uint8)
-    for crop, (row, column) in placed:
-        joined[row - top : row - top + crop.shape[0], column - left : column - left + crop.shape[1]] |= crop
-    return joined, (int(top), int(left))
+    return joined(placed) if placed else _NO_PIXELS
+
+
+def joined(masks: Sequence[Placed]) -> Placed:
+    """The pixels of several masks, one at least; the crop spans all of theirs."""
+    if len(masks) == 1:
+        return masks[0]
+    top, left = np.min([origin for _, origin in masks], axis=0)
+    bottom, right = np.max([np.add(origin, crop.shape) for crop, origin in masks], axis=0)
+    frame = np.zeros((bottom - top, right - left), np.uint8)
+    for crop, (row, column) in masks:
+        frame[row - top : row - top + crop.shape[0], column - left : column - left + crop.shape[1]] |= crop
+    return frame, (int(top), int(left))
 
 
 def leaves(shape: Shape, image_shape: tuple[int, int]) -> bool:

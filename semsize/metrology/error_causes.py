@@ -15,6 +15,7 @@ from scipy import ndimage
 from semsize.metrology.border import touches_border
 from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.matching import MIN_DICE
+from semsize.metrology.size_distribution import mean_or_nan
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.overlap import overlaps
 
@@ -182,8 +183,8 @@ def _appearance_of(
     return (
         float(np.median(levels)),
         float((levels >= SATURATED_LEVEL).mean()),
-        _share((gradient[here] < FAINT_GRADIENT)[outline]),
-        _share(taken[here][near]),
+        mean_or_nan((gradient[here] < FAINT_GRADIENT)[outline]),
+        mean_or_nan(taken[here][near]),
     )
 
 
@@ -244,7 +245,3 @@ def _on_background(
 
 def _first(rules: Mapping[str, bool], otherwise: str) -> str:
     return next((name for name, holds in rules.items() if holds), otherwise)
-
-
-def _share(holds: np.ndarray) -> float:
-    return float(holds.mean()) if holds.size else float("nan")

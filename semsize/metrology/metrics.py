@@ -19,7 +19,7 @@ from scipy.stats import median_abs_deviation
 from semsize.metrology.comparison import GROUPS, ImageComparison
 from semsize.metrology.matching import DICE_AT_IOU_50, f1_score
 from semsize.metrology.measurands import MEASURANDS
-from semsize.metrology.size_distribution import DistributionErrors, distribution_errors
+from semsize.metrology.size_distribution import DistributionErrors, distribution_errors, mean_or_nan, std_or_nan
 from semsize.structures import CONFIGURATIONS
 
 RESIDUAL_MEASURANDS = tuple(name for name in MEASURANDS if "_nm" not in name)
@@ -133,14 +133,14 @@ def dice_spread(images: Sequence[ImageComparison], group: str) -> Spread:
     dice = _joined([image.matching.dice[image.matched_members(group)] for image in images])
     if dice.size == 0:
         return Spread(*[float("nan")] * 5)
-    return Spread(_mean(dice), float(np.median(dice)), _std(dice), float(dice.min()), float(dice.max()))
+    return Spread(mean_or_nan(dice), float(np.median(dice)), std_or_nan(dice), float(dice.min()), float(dice.max()))
 
 
 def residuals(images: Sequence[ImageComparison], group: str, measurand: str) -> Residuals:
     """Residuals of a measurand over the matched particles of a group."""
     values = residual_values(images, group, measurand)
-    within_1, within_5 = (100 * _mean(abs(values) <= limit) for limit in (1, 5))
-    return Residuals(_mean(values), _std(values), within_1, within_5, count=len(values))
+    within_1, within_5 = (100 * mean_or_nan(abs(values) <= limit) for limit in (1, 5))
+    return Residuals(mean_or_nan(values), std_or_nan(values), within_1, within_5, count=len(values))
 
 
 def residual_values(images: Sequence[ImageComparison], group: str, measurand: str) -> np.ndarray:
@@ -205,10 +205,10 @@ def instance_quality(images: Sequence[ImageComparison]) -> InstanceQuality:
     return InstanceQuality(
         f1=float(f1_score(right, true, found)),
         panoptic_quality=float(f1_score(iou_sum, true, found)),  # F1 with each pair counted by its IoU
-        iou_over_predictions=_mean(over_found),
-        iou_over_truths=_mean(_joined([image.best_iou_of_truth for image in images])),
-        foreground_iou=_mean(iou[~np.isnan(iou)]),
-        foreground_dice=_mean((2 * iou / (1 + iou))[~np.isnan(iou)]),
+        iou_over_predictions=mean_or_nan(over_found),
+        iou_over_truths=mean_or_nan(_joined([image.best_iou_of_truth for image in images])),
+        foreground_iou=mean_or_nan(iou[~np.isnan(iou)]),
+        foreground_dice=mean_or_nan((2 * iou / (1 + iou))[~np.isnan(iou)]),
     )
 
 
@@ -257,11 +257,3 @@ def _foreground_iou(image: ImageComparison) -> float:
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty(0)
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else float("nan")
-
-
-def _std(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if values.size > 1 else float("nan")

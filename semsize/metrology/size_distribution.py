@@ -269,6 +269,16 @@ def area_fraction(masks: CroppedMasks, frame_shape: tuple[int, int]) -> float:
     return float(masks.areas.sum() / np.prod(frame_shape))
 
 
+def mean_or_nan(values: np.ndarray) -> float:
+    """Mean of (N,) values; NaN without any."""
+    return float(values.mean()) if values.size else float("nan")
+
+
+def std_or_nan(values: np.ndarray) -> float:
+    """Standard deviation (n - 1) of (N,) values; NaN for fewer than two."""
+    return float(values.std(ddof=1)) if values.size > 1 else float("nan")
+
+
 def _mean_and_std(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
     """Weighted mean and standard deviation, n_eff - 1 in the place of n - 1; NaN where there are too few."""
     if values.size == 0:

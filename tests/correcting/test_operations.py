@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import semsize.correcting.operations
 import semsize.correcting.shapes
 from semsize.correcting import CorrectionError, Operation, Outline
-from semsize.correcting.shapes import cut, ellipse_mask, joined, polygon_mask, stroke_mask, without
+from semsize.correcting.shapes import cut, ellipse_mask, polygon_mask, stroke_mask, without
+from semsize.exchange.shapes import joined
 from semsize.structures.masks import CroppedMasks
 
 

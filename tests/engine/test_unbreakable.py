@@ -79,7 +79,7 @@ def test_killed_and_stopped_training_ends_as_if_left_alone(data, tmp_path):
 
 def test_deterministic_runs_have_the_same_weights_whatever_the_number_of_workers(data, tmp_path):
     options = ["--deterministic", "--cfg-options", *data, "train_cfg.max_epochs=1",
-               "train_dataloader.sampler.num_batches=20"]  # fmt: skip
+               "train_dataloader.sampler.num_batches=8"]  # fmt: skip
     programs = [
         ForkedProgram(["tools/train.py", CONFIG, "--work-dir", tmp_path / name, *options, *loading(workers)],
                       tmp_path / f"{name}.log")
@@ -87,6 +87,6 @@ def test_deterministic_runs_have_the_same_weights_whatever_the_number_of_workers
     ]  # fmt: skip
     for name, program in zip(("first", "second"), programs, strict=True):
         text = finish(program, tmp_path / f"{name}.log")
-        assert steps_done(tmp_path / f"{name}.log") == 20, text
+        assert steps_done(tmp_path / f"{name}.log") == 8, text
     first, second = (weights(tmp_path / name / "epoch_1.pth") for name in ("first", "second"))
     assert all(torch.equal(first[name], second[name]) for name in first)

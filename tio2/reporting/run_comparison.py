@@ -16,6 +16,7 @@ from semsize.measuring.report import DASH, number
 from semsize.measuring.tables import OUTCOME_LETTERS, markdown_table, read_rows_by_image
 from semsize.metrology.intervals import PairedDifference, justified_decimals, paired_difference
 from semsize.metrology.matching import IOU_THRESHOLDS, OPERATING_SCORE, pooled_average_precision
+from semsize.metrology.size_distribution import mean_or_nan, std_or_nan
 from semsize.structures.files import read_json
 from semsize.structures.states import USEFUL_STATES
 
@@ -90,11 +91,11 @@ METRICS: dict[str, Callable[[Sequence[ImageResult]], float]] = {
     "AP50": lambda images: _average_precision(images, slice(0, 1)),
     "AP75": lambda images: _average_precision(images, slice(5, 6)),
     "AP90": lambda images: _average_precision(images, slice(8, 9)),
-    "Dice": lambda images: _moment(np.mean, [image.dice for image in images]),
+    "Dice": lambda images: mean_or_nan(np.concatenate([image.dice for image in images])),
     "found, %": lambda images: _percent([i.found for i in images], [i.particles for i in images]),
     "useful found, %": lambda images: _percent([i.useful_found for i in images], [i.useful for i in images]),
-    "ECD bias, %": lambda images: _moment(np.mean, [image.ecd_residuals_percent for image in images]),
-    "ECD spread, %": lambda images: _moment(_std, [image.ecd_residuals_percent for image in images]),
+    "ECD bias, %": lambda images: mean_or_nan(_ecd_residuals_percent(images)),
+    "ECD spread, %": lambda images: std_or_nan(_ecd_residuals_percent(images)),
 }
 """Metric to a function from images, repeats allowed, to its value pooled over them."""
 
@@ -238,7 +239,8 @@ def shown_cells(row: Row, cells: Mapping[str, object]) -> dict[str, object]:
     half_widths |= dict.fromkeys(("F1", "PQ"), half_widths["found, %"] / 100)
     shown = {name: cells[name] for name in ("run", "start", "images", "seeds")}
     for name, half_width in half_widths.items():
-        decimals, std = justified_decimals(half_width), _std(row.seed_values(name)) if name in METRICS else float("nan")
+        decimals = justified_decimals(half_width)
+        std = std_or_nan(row.seed_values(name)) if name in METRICS else float("nan")
         shown[name] = DASH if cells[name] is None or np.isnan(cells[name]) else f"{cells[name]:.{decimals}f}"
         shown[name] += "" if np.isnan(std) else f" ± {std:.{decimals}f}"
     parameters, memory_mib = cells["parameters"], cells["peak memory, MiB"]
@@ -274,14 +276,9 @@ def _average_precision(images: Sequence[ImageResult], thresholds: slice) -> floa
     return float(pooled_average_precision([image.scores for image in images], outcomes, particles).mean())
 
 
+def _ecd_residuals_percent(images: Sequence[ImageResult]) -> np.ndarray:
+    return np.concatenate([image.ecd_residuals_percent for image in images])
+
+
 def _percent(parts: Sequence[int], wholes: Sequence[int]) -> float:
     return 100 * sum(parts) / sum(wholes) if sum(wholes) else float("nan")
-
-
-def _moment(function: Callable[[np.ndarray], float], parts: Sequence[np.ndarray]) -> float:
-    values = np.concatenate(parts)
-    return float(function(values)) if values.size else float("nan")
-
-
-def _std(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if values.size > 1 else float("nan")
