@@ -3,22 +3,19 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from correcting_scenes import EllipseSource
 from measured_scenes import BrightSource, scene, write_zeiss
+from processes import PATIENCE_S, ForkedProgram, finish
+from processes import wait_until as wait_for
 
 from page_browser import Hand, entered, find_browser, served, started_browser, wait_for_file, wait_for_image, wait_until
 from semsize.correcting.filling import BoxFiller
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.session import Session
 from semsize.measuring import measure_images
-
-ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
     find_browser() is None, reason="no Chromium found: install one (Debian: chromium), or name it in $BROWSER"
@@ -277,21 +274,28 @@ def test_an_address_is_good_once_and_no_longer_in_the_bar(browser, served_sessio
     page.context.close()
 
 
-def test_what_the_page_called_saved_is_there_after_the_server_is_killed_in_a_drag(browser, results, measured_once):
-    command = [sys.executable, "tools/correct.py", str(results.folder), "--images", str(measured_once / "scans")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    server = subprocess.Popen(
-        [*command, "--port", "0", "--no-browser"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    page = entered(browser, server.stdout.readline().split()[-1])
+@pytest.fixture
+def program(results, measured_once, tmp_path):
+    """The program with the results, and the address that it prints."""
+    words = ["tools/correct.py", results.folder, "--images", measured_once / "scans", "--port", "0", "--no-browser"]
+    log = tmp_path / "log"
+    started = ForkedProgram(words, log, tmp_path / "errors")
+    wait_for(started, log, lambda: log.is_file() and "Ctrl-C ends" in log.read_text())
+    yield started, log.read_text().splitlines()[0].split()[-1]
+    started.kill()
+
+
+def test_what_the_page_called_saved_is_there_after_the_server_is_killed_in_a_drag(browser, results, program):
+    server, address = program
+    page = entered(browser, address)
     hand = Hand(page, "mouse")
     hand.click(center(results, 1))
     hand.act("delete")
     assert hand.saved == "saved"
     hand.take("freehand")
     hand.drag([(5, 100), (30, 100), (30, 120), (5, 120)], lift=False)
-    server.send_signal(signal.SIGKILL)
-    server.wait()
+    server.kill()
+    server.wait(PATIENCE_S)
     page.mouse.up()
     wait_until(page, "document.getElementById('saved').dataset.state === 'lost'")
     assert "NOT SAVED" in page.inner_text("#saved")
@@ -299,19 +303,14 @@ def test_what_the_page_called_saved_is_there_after_the_server_is_killed_in_a_dra
     page.context.close()
 
 
-def test_ctrl_c_ends_the_program_and_writes_corrections_json(browser, results, measured_once):
-    command = [sys.executable, "tools/correct.py", str(results.folder), "--images", str(measured_once / "scans")]
-    server = subprocess.Popen(
-        [*command, "--port", "0", "--no-browser"], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    page = entered(browser, server.stdout.readline().split()[-1])
+def test_ctrl_c_ends_the_program_and_writes_corrections_json(browser, results, program, tmp_path):
+    server, address = program
+    page = entered(browser, address)
     hand = Hand(page, "keyboard")
     hand.act("all")
     hand.act("delete")
-    server.send_signal(signal.SIGINT)
-    _, error = server.communicate()
-    assert server.returncode == 0
+    os.kill(server.pid, signal.SIGINT)
+    error = finish(server, tmp_path / "errors")
     assert "corrections are kept" in error
     assert "Traceback" not in error
     wait_for_file(results.folder / "corrections.json")
