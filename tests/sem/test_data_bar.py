@@ -117,8 +117,9 @@ def deep(frame, kind, dtype, *, on_top):
 
 
 @pytest.mark.parametrize("on_top", [False, True])
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
-@pytest.mark.parametrize("kind", DEEP)
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [*((kind, np.uint16) for kind in DEEP), ("TESCAN", np.int32), ("white bar", np.float32)]
+)
 def test_a_deep_image_s_levels_are_those_of_its_specimen(frames, tmp_path, kind, dtype, on_top):
     for frame in frames[::2]:
         specimen, barred = deep(frame, kind, dtype, on_top=on_top)
