@@ -8,6 +8,7 @@ cells, each weighted by a hat function max(0, 1 - |position - k|). A mask's pixe
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from semsize.structures.rle import Rle, encode_crops
@@ -28,7 +29,7 @@ class PastedBatch(NamedTuple):
 def paste_masks(
     logits: np.ndarray, boxes: np.ndarray, image_shape: tuple[int, int], threshold: float
 ) -> tuple[list[Rle], np.ndarray]:
-    """Resample masks inside their boxes and encode what reaches the threshold.
+    """Resample masks inside their boxes and encode what reaches the threshold, as one piece without holes.
 
     Args:
         logits: (N, S, S) float32, the mask head's output for each box; a sigmoid makes them probabilities.
@@ -47,12 +48,38 @@ def paste_masks(
     rles: list[Rle] = [{}] * len(boxes)
     certainties = np.zeros(len(boxes), np.float32)
     for batch in paste_batches(logits, boxes, image_shape):
-        inside = batch.probabilities >= threshold
+        inside = solid_masks(batch.probabilities >= threshold)
         pixels = np.maximum(np.count_nonzero(inside, axis=(1, 2)), 1)
         certainties[batch.indices] = np.einsum("bxy,bxy->b", batch.probabilities, inside, dtype=np.float32) / pixels
         for index, rle in zip(batch.indices, encode_crops(inside, batch.origins, image_shape), strict=True):
             rles[index] = rle
     return rles, certainties
+
+
+def solid_masks(masks: np.ndarray) -> np.ndarray:
+    """Reduce each of B masks (B, h, w), bool, to its piece of most pixels, and fill the holes of that piece.
+
+    A particle is one body: scraps of a mask lie on its neighbours, and they lengthen its Feret diameter and perimeter.
+    Pixels that meet at a corner belong to one piece; of pieces of equal size the one whose outline OpenCV finds first
+    stays.
+
+    >>> solid_masks(np.array([[[1, 1, 1, 0, 1], [1, 0, 1, 0, 0], [1, 1, 1, 0, 1]]], bool)).astype(int)
+    array([[[1, 1, 1, 0, 0],
+            [1, 1, 1, 0, 0],
+            [1, 1, 1, 0, 0]]])
+    """
+    transposed = np.ascontiguousarray(masks.swapaxes(1, 2)).view(np.uint8)  # the order in which RLE counts
+    solid = np.zeros_like(transposed)
+    for mask, filled in zip(transposed, solid, strict=True):
+        outlines = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+        largest = 0
+        if len(outlines) > 1:
+            _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+            of_outlines = [pieces[outline[0, 0, 1], outline[0, 0, 0]] for outline in outlines]
+            largest = int(stats[of_outlines, cv2.CC_STAT_AREA].argmax())
+        if outlines:
+            cv2.drawContours(filled, outlines, largest, 1, cv2.FILLED)
+    return solid.view(bool).swapaxes(1, 2)
 
 
 def check_threshold(threshold: float) -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 from pycocotools import mask as coco_mask
+from scipy import ndimage
 
 from semsize.detecting.pasting import (
     batches_of_like_size,
@@ -12,6 +13,7 @@ from semsize.detecting.pasting import (
     cell_weights,
     paste_batches,
     pixel_regions,
+    solid_masks,
 )
 from tio2.models.mask_head import paste_masks, paste_masks_in_torch
 
@@ -34,6 +36,15 @@ def random_masks(count, cells=28, seed=0):
 def upstream_frames(logits, boxes):
     """Probabilities of upstream on full frames, (N, H, W)."""
     return _do_paste_mask(logits[:, None].sigmoid(), boxes, *IMAGE_SHAPE, skip_empty=False)[0]
+
+
+def solid(mask):
+    """A mask's piece of most pixels, its holes filled, by SciPy; nothing where two pieces are largest."""
+    pieces, _ = ndimage.label(mask, np.ones((3, 3)))
+    sizes = np.bincount(pieces[pieces > 0], minlength=1)
+    if np.count_nonzero(sizes == sizes.max()) > 1:
+        return np.zeros_like(mask)
+    return ndimage.binary_fill_holes(mask & (pieces == sizes.argmax()))
 
 
 def probability_crops(logits, boxes):
@@ -84,8 +95,8 @@ def test_rles_are_upstream_s_masks(threshold, cells):
     sound = has_extent(boxes)
     logits, boxes = logits[sound], boxes[sound]
     expected = [
-        coco_mask.encode(np.asfortranarray(frame))
-        for frame in (upstream_frames(logits, boxes) >= threshold).byte().numpy()
+        coco_mask.encode(np.asfortranarray(solid(frame), np.uint8))
+        for frame in (upstream_frames(logits, boxes) >= threshold).numpy()
     ]
     found = rles_of(logits, boxes, threshold)
     same = np.array([a["counts"].decode() == b["counts"] for a, b in zip(expected, found, strict=True)])
@@ -93,7 +104,8 @@ def test_rles_are_upstream_s_masks(threshold, cells):
     filled = coco_mask.area(expected) > 0
     overlaps = np.array([coco_mask.iou([a], [b], [0])[0, 0] for a, b in zip(expected, found, strict=True)])
     assert overlaps[filled].mean() >= 0.999
-    assert (coco_mask.area(found)[~filled] == 0).all()
+    empty = (upstream_frames(logits, boxes) < threshold).all(dim=(1, 2)).numpy()
+    assert (coco_mask.area(found)[empty] == 0).all()
 
 
 def test_torch_s_products_draw_the_same_masks():
@@ -111,14 +123,27 @@ def test_rles_are_the_crops_at_the_threshold():
     logits, boxes = random_masks(50, seed=1)
     rles, certainties = paste_masks(logits, boxes, IMAGE_SHAPE, 0.4)
     for rle, certainty, (crop, (row, column)) in zip(rles, certainties, probability_crops(logits, boxes), strict=True):
-        inside = crop[crop >= 0.4]
+        body = solid(crop >= 0.4)
+        inside = crop[body]
         assert certainty == pytest.approx(inside.mean() if inside.size else 0, rel=1e-5)
         frame = np.zeros(IMAGE_SHAPE, np.uint8)
-        frame[row : row + crop.shape[0], column : column + crop.shape[1]] = crop >= 0.4
+        frame[row : row + crop.shape[0], column : column + crop.shape[1]] = body
         assert rle == {
             "size": list(IMAGE_SHAPE),
             "counts": coco_mask.encode(np.asfortranarray(frame))["counts"].decode(),
         }
+
+
+@pytest.mark.parametrize("density", [0.2, 0.5, 0.8])
+def test_a_mask_is_its_largest_piece_without_holes(density):
+    masks = np.random.default_rng(5).random((200, 11, 14)) < density
+    masks[0] = 0
+    masks[1] = 1
+    expected = [solid(mask) for mask in masks]
+    known = [found for found, body in zip(solid_masks(masks), expected, strict=True) if body.any()]
+    np.testing.assert_array_equal(known, [body for body in expected if body.any()])
+    assert len(known) > 100
+    assert not solid_masks(masks[:1]).any()
 
 
 @pytest.mark.parametrize("count", [0, 1, 513])

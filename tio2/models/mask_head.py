@@ -27,9 +27,10 @@ PIXELS_PER_GPU_BATCH = 2**22
 class DenseFCNMaskHead(FCNMaskHead):
     """FCNMaskHead whose `masks` are a list of COCO RLE dicts of the original image, also where there is none.
 
-    The masks are FCNMaskHead's. With `test_cfg.rcnn.mask_scores` each score is multiplied by the mean probability of
-    its mask's pixels, so that an unsure outline ranks below a sure one (maskness: Wang et al., SOLO, ECCV 2020,
-    section 3.3, https://arxiv.org/abs/1912.04488), and what falls below `score_thr` is left out.
+    The masks are FCNMaskHead's, of each its largest piece without holes (`pasting.solid_masks`). With
+    `test_cfg.rcnn.mask_scores` each score is multiplied by the mean probability of its mask's pixels, so that an unsure
+    outline ranks below a sure one (maskness: Wang et al., SOLO, ECCV 2020, section 3.3,
+    https://arxiv.org/abs/1912.04488), and what falls below `score_thr` is left out.
     """
 
     def predict_by_feat(
@@ -162,10 +163,11 @@ def paste_masks_in_torch(
         rows, columns = (_cell_weights(torch.from_numpy(each).to(cells), cells.shape[1]) for each in positions)
         with torch.autocast(cells.device.type, enabled=False):
             probabilities = (columns @ cells.transpose(1, 2) @ rows.transpose(1, 2)).transpose(1, 2)
-        inside = probabilities >= threshold
+        crops = pasting.solid_masks((probabilities >= threshold).cpu().numpy())
+        inside = torch.from_numpy(crops).to(cells.device)
         pixels = inside.sum(dim=(1, 2)).clamp_(min=1)
         certainties[indices] = ((probabilities * inside).sum(dim=(1, 2)) / pixels).cpu().numpy()
-        crops = encode_crops(inside.cpu().numpy(), origins[indices], image_shape)
+        crops = encode_crops(crops, origins[indices], image_shape)
         for index, rle in zip(indices, crops, strict=True):
             rles[index] = rle
     return rles, certainties
