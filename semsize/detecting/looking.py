@@ -98,14 +98,15 @@ def look(grey: np.ndarray, engine: Engine, looking: Looking | None = None, batch
     return Look(masks, scores, boxes, np.array(scales)[scale_index], tuple(scales), tuple(notes))
 
 
-def joining_rules(scales: str | Sequence[float] | None) -> dict[str, float]:
-    """Dotted name to value of what decides how scales are joined, for a bias record; nothing where there is one scale.
+def outline_rules(scales: str | Sequence[float] | None) -> dict[str, float | str]:
+    """Dotted name to value of how masks become outlines, for a bias record: which pieces, and how scales are joined.
 
     Args:
         scales: enlargements, `auto`, or None where the engine has its own.
     """
+    pieces = {"looking.pieces": "the largest, without holes"}  # see `pasting.solid_masks`
     if scales is None or (scales != "auto" and len(set(scales)) < 2):
-        return {}
+        return pieces
     rules = {
         "comfortable_px": joining.COMFORTABLE_PX,
         "left_to_finer_px": LEFT_TO_FINER_PX,
@@ -114,7 +115,7 @@ def joining_rules(scales: str | Sequence[float] | None) -> dict[str, float]:
         "same_iou": joining.SAME_IOU,
         "score_octaves": joining.SCORE_OCTAVES,
     }
-    return {f"looking.{name}": value for name, value in rules.items()}
+    return pieces | {f"looking.{name}": value for name, value in rules.items()}
 
 
 def enlarged(window: np.ndarray, scale: float) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from semsize.detecting.archive import ENDING, ArchiveError, ModelCard, read_archive, write_archive
 from semsize.detecting.boxed import outline_in_box
-from semsize.detecting.looking import Looking, joining_rules, look
+from semsize.detecting.looking import Looking, look, outline_rules
 from semsize.detecting.onnx import ENGINE, OnnxEngine, require_runtime
 from semsize.measuring.detectors import (
     NotForEngineError,
@@ -94,7 +94,7 @@ class ArchivedModel:
             "tile": None if self.tile is None else list(self.tile),
             "diameter": self.diameter,
             "model.test_cfg.scales": scales,
-            **joining_rules(scales),
+            **outline_rules(scales),
         }
         use = {"sha256": card.weights_sha256, "engine": ENGINE, "precision": card.precision}
         use["settings"] = {**card.settings, **used}

@@ -10,7 +10,7 @@ from scipy.ndimage import find_objects
 from scenes import disks
 from semsize.detecting.engine import ALL_SIZES
 from semsize.detecting.joining import COMFORTABLE_PX
-from semsize.detecting.looking import Found, Look, Looking, joining_rules, look, planned_scales
+from semsize.detecting.looking import Found, Look, Looking, look, outline_rules, planned_scales
 from semsize.structures.masks import CroppedMasks
 
 
@@ -198,6 +198,6 @@ def test_a_limit_that_was_reached_is_said_once_with_its_scale():
 
 
 def test_rules_of_joining_belong_to_several_scales_alone():
-    assert joining_rules([1.5]) == joining_rules(None) == {}
-    assert joining_rules("auto") == joining_rules([0.75, 1.5])
-    assert joining_rules("auto")["looking.comfortable_px"] == COMFORTABLE_PX
+    assert outline_rules([1.5]) == outline_rules(None) == {"looking.pieces": "the largest, without holes"}
+    assert outline_rules("auto") == outline_rules([0.75, 1.5])
+    assert outline_rules("auto")["looking.comfortable_px"] == COMFORTABLE_PX

@@ -12,7 +12,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
-from semsize.detecting.looking import joining_rules
+from semsize.detecting.looking import outline_rules
 from semsize.structures import crowd_flag
 from semsize.structures.files import dotted, read_json
 from tio2.typed_settings import SettingError, check_arguments, is_own
@@ -222,9 +222,8 @@ def detection_settings(
     """Dotted key to value, in JSON's terms, of what besides weights and precision decides detections.
 
     These are the test pipeline between loading and packing, `DETECTION_KEYS` of the model (scales, thresholds, limits,
-    views, anchors), how scales are joined, size and overlap of tiles in px (None: large images only), and the diameter
-    that chooses scales.
-    Names of files, folders and the network's classes are not among them.
+    views, anchors), how masks become outlines, size and overlap of tiles in px (None: large images only), and the
+    diameter that chooses scales. Names of files, folders and the network's classes are not among them.
     """
     pipeline = config.test_dataloader.dataset.pipeline
     settings = {
@@ -237,7 +236,7 @@ def detection_settings(
         for key in name.split("."):
             part = part.get(key) or {}
         settings |= dotted(part, f"model.{name}.")
-    settings |= joining_rules(config.model.get("test_cfg", {}).get("scales"))
+    settings |= outline_rules(config.model.get("test_cfg", {}).get("scales"))
     return json.loads(json.dumps(settings, sort_keys=True, default=str))
 
 
