@@ -5,8 +5,8 @@
 
 light_one_scale.py's weights, then 12 epochs of 50 steps of 8 windows of 512 px: scenes of five kinds of bodies at four
 pixel sizes, scenes of TiO2 at 7.3 nm a pixel, EMPS' images, each enlarged over three octaves or so; one in eight inverted.
-Four hours of one quiet CPU core. At all scales that each image wants, one view: EMPS' kept-back images AP50 0.898,
-mAP 0.655; BAM val AP50 0.691, mAP 0.409 (docs/notebook/training-log.md).
+Four hours of one quiet CPU core. At all scales that each image wants, one view: EMPS' kept-back images AP50 0.899,
+mAP 0.658; BAM val AP50 0.692, mAP 0.412 (docs/notebook/training-log.md).
 """
 
 _base_ = "./light_rendered.py"
