@@ -1,4 +1,4 @@
-"""The next model `nc`, in training: light_free.py's network, trained on with the 22 real TiO2 images beside the others.
+"""A successor of `nc`, trained and not taken (docs/notebook/training-log.md): light_free.py's network, trained on with the 22 real TiO2 images beside the others.
 
     python tools/train.py configs/tio2/light_nc_any_size.py
 
