@@ -47,15 +47,16 @@ def archive_of(config: Config, checkpoint: Path, licence: str) -> ModelArchive:
         ConfigError: the config says what an archive cannot hold.
         CheckpointError: the weights cannot be loaded, or are not of this model.
     """
+    config_sha256 = resolved_sha256(config)  # before a model is built: that completes the config
     detector = Detector(config, checkpoint)
     try:
-        card = _card(detector, config, checkpoint, licence)
+        card = _card(detector, config, config_sha256, checkpoint, licence)
         return ModelArchive(card, export_graphs(detector.model))
     except NotExportableError as cause:
         raise ConfigError(f"{config.filename}: {cause}") from None
 
 
-def _card(detector: Detector, config: Config, checkpoint: Path, licence: str) -> ModelCard:
+def _card(detector: Detector, config: Config, config_sha256: str, checkpoint: Path, licence: str) -> ModelCard:
     model = detector.model
     test, preprocessor = settings_of(DetectorTest, model.test_cfg), model.data_preprocessor
     rpn, rcnn = settings_of(Proposals, test.rpn), settings_of(RoITest, test.rcnn)
@@ -71,7 +72,7 @@ def _card(detector: Detector, config: Config, checkpoint: Path, licence: str) ->
     return ModelCard(
         licence=licence,
         weights_sha256=file_sha256(checkpoint),
-        config_sha256=resolved_sha256(config),
+        config_sha256=config_sha256,
         precision="float32",
         settings=detection_settings(config),
         bias_records={"records": []} if bias_file is None else read_json(bias_file, ConfigError),
