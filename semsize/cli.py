@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import os
 import sys
 from collections.abc import Iterator
 from importlib.metadata import entry_points
@@ -42,8 +43,16 @@ ELSEWHERE = {"learn": "install the package anew: pip install 'tio2[train]', or m
 
 
 def main() -> None:
-    """Run the program that the first words of the command line name."""
-    words = sys.argv[1:]
+    """Run the program that the first words of the command line name; quiet where the reader of a pipe has left."""
+    try:
+        _run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it at the end is quiet too
+        sys.exit(1)
+
+
+def _run(words: list[str]) -> None:
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)
         return

@@ -1,6 +1,7 @@
 """Files that are written hold to the schemas that `semsize schema` prints, and damaged ones do not."""
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -46,3 +47,10 @@ def test_a_record_that_cannot_be_read_breaks_it(results, change):
 def test_what_ships_holds_to_theirs():
     for model in SHIPPED.values():
         validator("bias").validate(contents(bias_path(model.checkpoint)))
+
+
+def test_a_reader_that_leaves_ends_it_quietly():
+    program = [sys.executable, "-c", "from semsize.cli import main; main()", "schema", "record"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        running.stdout.close()
+        assert running.stderr.read() == ""
