@@ -86,7 +86,7 @@ def test_without_a_word_the_command_shows_examples(monkeypatch, capsys):
     assert "semsize measure scans" in capsys.readouterr().out
 
 
-def test_where_torch_is_missing_measuring_with_a_model_is_one_line(tmp_path):
+def test_where_torch_is_missing_measuring_with_it_is_one_line(tmp_path):
     code = f"""
 import sys
 class Missing:
@@ -95,7 +95,7 @@ class Missing:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Missing())
 from semsize.programs.measure import main
-main([{str(tmp_path)!r}, "--out", {str(tmp_path / "out")!r}])
+main([{str(tmp_path)!r}, "--out", {str(tmp_path / "out")!r}, "--engine", "torch"])
 """
     import cv2
     import numpy as np
