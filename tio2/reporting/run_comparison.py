@@ -5,6 +5,7 @@ Runs of one recipe from the same weights are one row; those of one seed, by run.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ class Row:
         names = self.seeds[0] if images is None else images
         return np.array([METRICS[metric]([seed[name] for name in names]) for seed in self.seeds])
 
+    @functools.cache  # noqa: B019 - rows live as long as the program
     def half_width(self, metric: str) -> float:
         """Half of the 95 % interval over images of the value that is averaged over seeds; NaN for a single image."""
         images, rng = np.array(list(self.seeds[0])), np.random.default_rng(0)
@@ -138,6 +140,7 @@ def rows_of(runs: Sequence[TestedRun], recipes: Mapping[Path, Recipe]) -> list[R
     return rows
 
 
+@functools.cache  # the table, the page and the chart show the same ones, each of them a bootstrap
 def difference(row: Row, baseline: Row, metric: str) -> PairedDifference:
     """Paired difference of a metric over the images that both rows have.
 
