@@ -18,7 +18,7 @@ from semsize.correcting.drawn_scale import DrawnScale, read_scale_file, write_sc
 from semsize.correcting.log import CorrectionLog, read_log
 from semsize.correcting.operations import Corrections
 from semsize.correcting.shapes import CorrectionError
-from semsize.measuring.inputs import ImageFile, InputError
+from semsize.measuring.inputs import ImageFile, MeasuringError
 from semsize.measuring.record import MeasuredImage, read_record
 from semsize.measuring.results_folder import ImageResult, ResultsFolder
 from semsize.sem import SEMReadError
@@ -60,13 +60,14 @@ class CorrectedResults:
             roots: folders below which image files may lie; none is read without them.
 
         Raises:
-            CorrectionError: there is no measurement.
+            CorrectionError: there is no measurement, or another version made it.
         """
         self.folder, self.roots = Path(folder), [Path(root) for root in roots]
         self._parts = ResultsFolder(folder)
         try:
+            self._parts.settings()
             self.record = read_record(self.folder / "record.json")
-        except InputError as cause:
+        except MeasuringError as cause:
             raise CorrectionError(f"{cause}; correct takes the --out folder of a measurement") from None
         self.images = [DetectedImage(number, entry) for number, entry in enumerate(self.record.images, 1)]
 

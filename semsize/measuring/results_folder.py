@@ -133,10 +133,8 @@ class ResultsFolder:
         """
         settings = in_json({"format": PART_FORMAT, **settings})
         file = self.parts / "settings.json"
-        before = read_json(file, OutputError) if file.is_file() and self._any_result() else settings
-        if not isinstance(before, dict) or before.get("format") != PART_FORMAT:
-            other = "was measured by another version of this program, whose parts/ cannot be read"
-            raise OutputError(f"{self.path}: {other}; give another --out")
+        before = self.settings() if self._any_result() else None
+        before = settings if before is None else before
         if differing := first_differences(before, settings):
             other = f"was begun with other settings ({'; '.join(differing)}), and these decide what is found"
             raise OutputError(f"{self.path}: {other}; give the former, or another --out")
@@ -149,6 +147,20 @@ class ResultsFolder:
             write_json(file, settings, indent=2)
         except OSError as cause:
             raise _unwritable(self.path, cause) from None
+
+    def settings(self) -> Mapping | None:
+        """What `claim` kept; None where nothing was measured here.
+
+        Raises:
+            OutputError: another version measured here, or the file is damaged.
+        """
+        if not self.is_claimed():
+            return None
+        kept = read_json(self.parts / "settings.json", OutputError)
+        if not isinstance(kept, dict) or kept.get("format") != PART_FORMAT:
+            other = "was measured by another version of this program, whose parts/ cannot be read"
+            raise OutputError(f"{self.path}: {other}; measure again, with another --out")
+        return kept
 
     def is_claimed(self) -> bool:
         """Whether the folder holds a measurement."""
