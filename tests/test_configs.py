@@ -49,7 +49,7 @@ RECIPES = {  # steps between loading and FilterAnnotations, and the configs that
         *("light_rendered", "light_one_scale", "light_emps", "mask_rcnn_rendered", "light_short", "mask_rcnn_short"),
         *("light_sem", "light_simulated_sem"),
     },
-    (*WINDOWS, "OneOrMoreOf", "SEMInvert"): {"light_free", "light_nc_any_size", "light_nc_last"},
+    (*WINDOWS, "OneOrMoreOf", "SEMInvert"): {"light_free"},
     (*WINDOWS, "PhotoMetricDistortion"): {  # real images after rendered ones; light_base and its rows
         *("light_nc", "light_nc_flips", "light_base", "mask_rcnn_short_stage1", "mask_rcnn_short_stage2"),
         *("light_anchors_24", "light_anchors_coco", "light_box_nms_03", "light_focus", "light_frozen"),
