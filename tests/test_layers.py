@@ -2,7 +2,6 @@
 
 import ast
 import functools
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -114,22 +113,3 @@ def test_onnx_runtime_has_one_importer():
 def test_tools_are_not_imported():
     for path in [*modules("semsize"), *modules("tio2"), *modules("tools")]:
         assert not any(name == "tools" or name.startswith("tools.") for name in imported(path)), path
-
-
-def test_private_names_of_other_packages_are_those_that_the_architecture_page_lists():
-    """Of the registered rooms: a private name that a class there takes from an object and nobody here defines."""
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Private names")[1]
-    listed = {name for line in page.splitlines() for name in re.findall(r"`(_\w+)`", line)}
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for room in REGISTERED for path in modules("tio2", room)]
-    nodes = [node for tree in trees for node in ast.walk(tree)]
-    private = {node.attr for node in nodes if isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr)}
-    private -= {"_exit"}  # os._exit is documented
-    functions = (ast.FunctionDef, ast.ClassDef)
-    own = {node.name for node in nodes if isinstance(node, functions)}
-    own |= {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
-    upstream_s = {node.attr for node in nodes if isinstance(node, ast.Attribute) and is_super(node.value)}
-    assert (private - own) | {name for name in upstream_s if name.startswith("_") and name[1] != "_"} <= listed
-
-
-def is_super(node):
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"

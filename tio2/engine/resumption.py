@@ -41,7 +41,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     def run_epoch(self) -> None:
         """Take the steps of this epoch that are not done."""
-        done = self._iter - self._epoch * len(self.dataloader)
+        done = self.iter - self.epoch * len(self.dataloader)
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
         self.dataloader.sampler.skip(done)  # a method of FixedLengthSampler

@@ -18,7 +18,6 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from tio2.models.cpu.efficientnet_lite import EfficientNetLite, LiteBlock, padded
 
@@ -117,7 +116,7 @@ class PlainBlock(nn.Module):
         return self.layers(x) + x if self.adds else self.layers(x)
 
 
-def _plain(convolution: nn.Conv2d, norm: _BatchNorm, *activation: nn.Module) -> nn.Sequential:
+def _plain(convolution: nn.Conv2d, norm: nn.BatchNorm2d, *activation: nn.Module) -> nn.Sequential:
     _, weight, padding = padded(convolution, None, convolution.weight, trains=False)
     outputs, inputs = weight.shape[0], weight.shape[1] * convolution.groups
     kernel, stride, groups = tuple(weight.shape[2:]), convolution.stride, convolution.groups

@@ -16,7 +16,6 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
 
 COARSEST_STRIDE = 32
 
@@ -114,7 +113,7 @@ class EfficientNetLite(BaseModule):
             part.requires_grad_(False)
         if self.norm_eval:
             for module in self.modules():
-                if isinstance(module, _BatchNorm):
+                if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
                     module.eval()
 
 
@@ -144,7 +143,7 @@ class LiteBlock(MBConvBlock):
         return self.id_skip and settings.stride == 1 and settings.input_filters == settings.output_filters
 
 
-def convolve(convolution: Conv2dStaticSamePadding, norm: _BatchNorm, x: Tensor) -> Tensor:
+def convolve(convolution: Conv2dStaticSamePadding, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """Apply the package's padding convolution, which has no bias, and the batch norm behind it to x (N, C, H, W).
 
     A norm whose statistics are held multiplies and shifts each channel by constants. These go into the weights, so that
