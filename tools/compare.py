@@ -1,7 +1,7 @@
 """Set runs side by side, a row a config: Markdown, CSV, charts, a page that sorts; paired differences from a baseline.
 
 python tools/compare.py work_dirs/* --baseline work_dirs/light_stage2
-python tools/compare.py work_dirs/light_stage2 work_dirs/watershed --fill README.md docs/results.md
+python tools/compare.py work_dirs/light_stage2 work_dirs/watershed --fill docs/notebook/first-trainings.md
 python tools/compare.py work_dirs/* --split cv --baseline work_dirs/light_stage2    # tools/cross_validate.py's
 python tools/compare.py work_dirs/light_nc work_dirs/other --label nc=work_dirs/light_nc "no clipping=work_dirs/other"
 """

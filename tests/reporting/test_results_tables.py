@@ -1,0 +1,100 @@
+"""Tables of the pages hold the figures of tested runs, and what a person wrote stays."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tested_runs import write_run
+
+from tio2.reporting.results_tables import (
+    ELSEWHERE,
+    FIGURES,
+    METRICS,
+    ROWS,
+    RowSource,
+    RunError,
+    fill_tables,
+    read_run,
+    read_tested,
+)
+
+ROOT = Path(__file__).parents[2]
+PAGE = """before
+<!-- tested -->
+| method | trained on | AP50 | useful found, % | ECD residual, % | false |
+|---|---|---:|---:|---:|---:|
+{rows}
+<!-- /tested -->
+| after |
+"""
+LIGHT = "light network, two stages"
+
+
+def page(folder, *rows):
+    path = folder / "page.md"
+    path.write_text(PAGE.format(rows="\n".join(rows)), encoding="utf-8")
+    return path
+
+
+def test_figures_are_those_of_the_run_and_the_rest_stays(tmp_path):
+    run = read_run(write_run(tmp_path / "light_stage2", missed=2), "val")
+    path = page(tmp_path, f"| {LIGHT} | ImageNet | – | old | – | |")
+    images = list(run.images.values())
+    bias, false = METRICS["ECD bias, %"](images), run.metrics["metrics"]["particles/false_positives"]
+    row = f"| {LIGHT} | ImageNet | {METRICS['AP50'](images):.3f} | {100 * 7 / 9:.1f} | {bias:+.1f} ± 0.0 | {false} |"
+    for _ in range(2):
+        assert fill_tables(path, tmp_path) == []
+        assert path.read_text(encoding="utf-8") == PAGE.format(rows=row)
+
+
+def test_a_row_without_its_run_stays_and_is_named(tmp_path):
+    rows = f"| {LIGHT} | ImageNet | 0.8 | 90 | +1 | 3 |", "| the paper, its own particles | COCO | 0.9 | 80 | – | 4 |"
+    path = page(tmp_path, *rows)
+    assert fill_tables(path, tmp_path) == [f"{path}: {LIGHT}: not tested in {tmp_path}/light_stage2/val"]
+    assert path.read_text(encoding="utf-8") == PAGE.format(rows="\n".join(rows))
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/results.md"])
+def test_the_pages_have_known_rows_and_columns_and_change_without_runs_in_nothing(name, tmp_path):
+    copy = Path(shutil.copy(ROOT / name, tmp_path / "page.md"))
+    assert len(fill_tables(copy, tmp_path)) >= 5
+    assert copy.read_text(encoding="utf-8") == (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_what_is_not_known_is_refused(tmp_path):
+    with pytest.raises(RunError, match="row 'another' is not known"):
+        fill_tables(page(tmp_path, "| another | x | – | – | – | – |"), tmp_path)
+    path = page(tmp_path, f"| {LIGHT} | x | – | – | – | – |")
+    path.write_text(path.read_text(encoding="utf-8").replace("AP50", "AP51"), encoding="utf-8")
+    with pytest.raises(RunError, match="column 'AP51' is not known"):
+        fill_tables(path, tmp_path)
+    path.write_text("nothing", encoding="utf-8")
+    with pytest.raises(RunError, match=r"has no <!-- tested --> … <!-- /tested -->"):
+        fill_tables(path, tmp_path)
+
+
+def test_other_weights_than_those_that_ship_are_refused(tmp_path):
+    file = write_run(tmp_path / "light_nc") / "val" / "metrics.json"
+    metrics = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(metrics | {"model": {"sha256": "0" * 64}}), encoding="utf-8")
+    with pytest.raises(RunError, match="is of other weights than"):
+        read_tested(tmp_path, RowSource("light_nc", "val", "nc"))
+
+
+def test_images_of_one_configuration(tmp_path):
+    file = write_run(tmp_path / "run", images=3) / "val" / "images.csv"
+    header, *rows = file.read_text(encoding="utf-8").splitlines()
+    assert header == "image,configuration,particles,useful"
+    kinds = zip(rows, ("matrix", "scattered", "matrix"), strict=True)
+    file.write_text("\n".join([header, *(row.replace(",,", f",{kind},", 1) for row, kind in kinds)]), encoding="utf-8")
+    part = read_tested(tmp_path, RowSource("run", "val", configuration="matrix"))
+    assert len(part.images) == 2
+    with pytest.raises(RunError, match="not known of a part"):
+        FIGURES["false"](part)
+    assert len(read_tested(tmp_path, RowSource("run", "val")).images) == 3
+
+
+def test_rows_name_tests_of_models_that_ship_by_their_configs():
+    for source in ROWS.values():
+        assert source is ELSEWHERE or source.model is None or (ROOT / "configs" / "tio2" / f"{source.run}.py").is_file()

@@ -1,0 +1,187 @@
+"""The figures of the tables of README.md and docs/results.md, written from the folders of tested runs.
+
+A table stands between the lines ``<!-- tested -->`` and ``<!-- /tested -->``. The first cell of a row says, by `ROWS`,
+which test its figures are of. The columns of `FIGURES` are written, those of `TYPED` are typed. A row whose test is
+not there stays as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from semsize.detecting.models import SHIPPED
+from semsize.measuring.report import DASH
+from semsize.measuring.tables import read_rows_by_image
+from semsize.structures.files import file_sha256
+from tio2.reporting.run_comparison import METRICS, ImageResult, RunError, read_run
+
+BEGIN, END = "<!-- tested -->\n", "<!-- /tested -->\n"
+ELSEWHERE = None
+"""In `ROWS`: the figures are of no test here, such as a paper's."""
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """Where the figures of a row come from."""
+
+    run: str  # folder below that of all runs
+    split: str  # folder in it
+    model: str | None = None  # a model that ships, whose weights must have been tested
+    configuration: str | None = None  # of the images that count; None: all count
+    point: str = ""  # end of the names of average precision in metrics.json; none: all detections
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """What a test found."""
+
+    metrics: dict  # contents of metrics.json
+    images: tuple[ImageResult, ...]  # those that count
+    source: RowSource
+
+    def precision(self, name: str) -> float:
+        """Average precision of masks."""
+        point = self.source.point
+        return self.metrics["metrics"][f"coco/segm_{name}{point}"] if point else METRICS[name](self.images)
+
+    def of_particles(self, name: str) -> float | None:
+        """A metric of single particles, which is known of all images of the split together."""
+        if self.source.configuration is not None:
+            raise RunError(f"{self.source}: {name} is not known of a part of the images; take the column out")
+        return self.metrics["metrics"][f"particles/{name}"]
+
+    @property
+    def ecd_residual(self) -> str:
+        """Mean ± standard deviation, %."""
+        mean, std = METRICS["ECD bias, %"](self.images), METRICS["ECD spread, %"](self.images)
+        return f"{_signed(mean)} ± {_fixed(std, 1)}"
+
+    @property
+    def computed_by(self) -> str:
+        """Engine and precision of a network."""
+        model = self.metrics.get("model")
+        return f"{model['engine']}, {model['precision']}" if model else DASH
+
+
+def _fixed(value: float | None, decimals: int) -> str:
+    return DASH if value is None or value != value else f"{value:.{decimals}f}"
+
+
+def _signed(value: float | None) -> str:
+    return DASH if value is None or value != value else f"{value:+.1f}".replace("-", "−")
+
+
+FIGURES: Mapping[str, Callable[[Tested], str]] = {
+    **{name: lambda tested, name=name: _fixed(tested.precision(name), 3) for name in ("mAP", "AP50", "AP75", "AP90")},
+    **{
+        name: lambda tested, name=name: _fixed(METRICS[name](tested.images), 1)
+        for name in ("found, %", "useful found, %")
+    },
+    "false": lambda tested: str(tested.of_particles("false_positives")),
+    "ECD residual, %": lambda tested: tested.ecd_residual,
+    "within 5 %, %": lambda tested: _fixed(tested.of_particles("useful_ecd_residual_within_5"), 1),
+    "D50 of all, error %": lambda tested: _signed(tested.of_particles("all_D50_error_percent")),
+    "D50 of useful, error %": lambda tested: _signed(tested.of_particles("useful_D50_error_percent")),
+    "images": lambda tested: str(len(tested.images)),
+    "particles": lambda tested: str(sum(image.particles for image in tested.images)),
+    "computed by": lambda tested: tested.computed_by,
+}
+"""Header of a column to the text of its cell."""
+
+TYPED = ("method", "network", "tested", "trained on")
+
+_BAM = "bam-tio2-sem-val"
+_SETS = {
+    "EMPS' fifth": {"split": "emps-val"},
+    **{
+        f"rendered, {name}": {"split": "rendered-validation-test", "configuration": name}
+        for name in ("scattered", "agglomerated", "matrix")
+    },
+}
+ROWS: Mapping[str, RowSource | None] = {
+    **{f"`{model}`, as it ships": RowSource(f"light_{model}", _BAM, model) for model in SHIPPED},
+    **{f"`{model}` at that point": RowSource(f"light_{model}", _BAM, model, point="_table1") for model in SHIPPED},
+    **{
+        f"`{model}`: {name}": RowSource(f"light_{model}", model=model, **where)
+        for model in SHIPPED
+        for name, where in _SETS.items()
+    },
+    "`nc`, three mirror images": RowSource("light_nc_flips", _BAM, "nc"),
+    "light network, two stages": RowSource("light_stage2", "val"),
+    "the paper's network, 1,120 steps": RowSource("mask_rcnn_short_stage2", "val"),
+    "watershed on thresholds": RowSource("watershed", "val"),
+    "watershed on clusters": RowSource("clustering", "val"),
+    "the paper, its own particles": ELSEWHERE,
+}
+"""First cell of a row to its test."""
+
+
+def read_tested(runs: Path, source: RowSource) -> Tested | None:
+    """What a test found; None where it was not made.
+
+    Raises:
+        RunError: a file is damaged, or another model was tested.
+    """
+    folder = runs / source.run / source.split
+    if not (folder / "metrics.json").is_file():
+        return None
+    run = read_run(folder.parent, source.split)
+    if source.model is not None:
+        checkpoint = SHIPPED[source.model].checkpoint
+        if run.metrics.get("model", {}).get("sha256") != _sha256(checkpoint):
+            raise RunError(f"{folder}/metrics.json: is of other weights than {checkpoint}; test these anew")
+    images = run.images
+    if source.configuration is not None:
+        rows = read_rows_by_image(folder / "images.csv", RunError)
+        images = {name: images[name] for name, (row,) in rows.items() if row["configuration"] == source.configuration}
+    return Tested(run.metrics, tuple(images.values()), source)
+
+
+@functools.cache
+def _sha256(path: Path) -> str:
+    return file_sha256(path)
+
+
+def fill_tables(path: Path, runs: Path) -> list[str]:
+    """Write the figures of a Markdown file's tables; returns the rows that stay as they are, and why.
+
+    Raises:
+        RunError: the file has no such table, or a row that is not known; see `read_tested`.
+    """
+    text, kept = path.read_text(encoding="utf-8"), []
+    if BEGIN not in text:
+        raise RunError(f"{path}: has no {BEGIN.strip()} … {END.strip()} with a table to fill; add the two lines")
+
+    def filled(table: re.Match) -> str:
+        header, rule, *rows = table[1].splitlines()
+        columns = _cells(header)
+        if unknown := [name for name in columns if name not in (*FIGURES, *TYPED)]:
+            raise RunError(f"{path}: the column {unknown[0]!r} is not known; take one of {', '.join(FIGURES)}")
+        return "\n".join([BEGIN + header, rule, *(filled_row(row, columns) for row in rows), END])
+
+    def filled_row(row: str, columns: list[str]) -> str:
+        first, *_ = cells = _cells(row)
+        if first not in ROWS or len(cells) != len(columns):
+            raise RunError(
+                f"{path}: the row {first!r} is not known, or has other cells than the header; see {__file__}"
+            )
+        source = ROWS[first]
+        tested = None if source is ELSEWHERE else read_tested(runs, source)
+        if tested is not None:
+            cells = [
+                FIGURES[name](tested) if name in FIGURES else cell for name, cell in zip(columns, cells, strict=True)
+            ]
+        elif source is not ELSEWHERE:
+            kept.append(f"{path}: {first}: not tested in {runs / source.run / source.split}")
+        return f"| {' | '.join(cells)} |"
+
+    path.write_text(re.sub(f"{BEGIN}(.*?){END}", filled, text, flags=re.DOTALL), encoding="utf-8")
+    return kept
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip().strip("|").split("|")]
