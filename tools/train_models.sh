@@ -4,7 +4,7 @@
 #   tools/train_models.sh scenes   # only render what they learn from
 #   tools/train_models.sh free     # `free`: rendered scenes and EMPS' images (docs/own-data.md says how to fetch data/emps)
 #   tools/train_models.sh nc       # `nc`: rendered scenes, then the real images of data/bam-tio2-sem
-#   tools/train_models.sh visibility     # how much of each particle is seen: from outlines that checkpoints/light_free.pth finds in rendered scenes
+#   tools/train_models.sh visibility     # how much of each particle is seen: outlines that checkpoints/light_free.pth finds in rendered scenes, covered ones of EMPS
 #   tools/train_models.sh visibility_nc  # then with the states that people gave to the particles of data/bam-tio2-sem
 #   tools/train_models.sh resnet50 # the paper's network: rendered scenes in place of COCO, then its two stages; a GPU (on a CPU: tools/ablations.sh resnet50)
 #
@@ -36,6 +36,12 @@ stage() {  # CONFIG BATCH STEPS WARM_UP: train to the end, or on from where it s
     esac
 }
 
+cover() {  # SET OPTION...: its training particles laid over one another, once
+    local covered=data/covered-${1%-tio2-sem}
+    [ -f "$covered/annotations/train.json" ] ||
+        "$python" tools/cover_particles.py --ann "data/$1/annotations/train.json" --split train --out "$covered" "${@:2}"
+}
+
 find_outlines() {  # SET SPLIT: what the detector `free` finds there, once
     local found=work_dirs/light_free/$1-$2/predictions.json
     [ -f "$found" ] || "$python" tools/test.py configs/tio2/light_free.py checkpoints/light_free.pth --data "data/$1" --split "$2"
@@ -54,18 +60,16 @@ case $wanted in
     resnet50) command -v nvidia-smi >/dev/null || { echo "train_models: resnet50 needs a GPU; in small: tools/ablations.sh resnet50" >&2; exit 2; } ;;
     *) echo "train_models: there is no $wanted; the head of tools/train_models.sh says what there is" >&2; exit 2 ;;
 esac
-any_size() {  # scenes of one pixel size, and of four
-    render --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --out data/rendered-short
-    render --num 360 --preset varied --variety 1.6 --pixel-size 1.8 3.7 7.344 14.7 --seed 404 --fractions 0.96 0.02 0.02 --out data/rendered-scales
-}
-
 case $wanted in
     visibility*)
-        any_size
+        render --num 120 --preset mixed --variety 1.6 --seed 505 --fractions 1 0 0 --out data/outlines-mixed
+        render --num 130 --preset varied --variety 1.6 --pixel-size 1.8 3.7 7.344 14.7 --seed 606 --fractions 0.93 0.07 0 --out data/outlines-varied
         render --num 16 --seed 1907 --fractions 0 0 1 --out data/rendered-validation
-        for of in "rendered-short train" "rendered-scales train" "rendered-scales val" "rendered-validation test"; do find_outlines $of; done
+        cover emps
+        for of in "outlines-mixed train" "outlines-varied train" "outlines-varied val" "rendered-validation test"; do find_outlines $of; done
         "$python" tools/train.py configs/tio2/visibility_free.py --resume
         if [ "$wanted" = visibility_nc ]; then
+            cover bam-tio2-sem --rounds 4
             for split in train val; do find_outlines bam-tio2-sem $split; done
             "$python" tools/train.py configs/tio2/visibility_nc.py --resume
         fi
@@ -75,7 +79,8 @@ render --num 820 --preset agglomerated --seed 101 --out data/rendered
 render --num 720 --preset mixed --variety 1.6 --seed 202 --out data/rendered-varied
 case $wanted in
     free)
-        any_size
+        render --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --out data/rendered-short
+        render --num 360 --preset varied --variety 1.6 --pixel-size 1.8 3.7 7.344 14.7 --seed 404 --fractions 0.96 0.02 0.02 --out data/rendered-scales
         stage light_one_scale 12 72 200; stage light_free 8 50 100; publish light_free free ;;
     resnet50)
         export TIO2_COCO_WEIGHTS=work_dirs/mask_rcnn_rendered/epoch_10.pth

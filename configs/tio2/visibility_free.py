@@ -1,10 +1,11 @@
-"""The visibility network `free`: what share of each outlined particle is seen, and its whole outline, learnt from rendered scenes.
+"""The visibility network `free`: what share of each outlined particle is seen, and its whole outline.
 
     tools/train_models.sh visibility   # with the outlines that it learns from, by the detector's weights checkpoints/light_free.pth
     python tools/train.py configs/tio2/visibility_free.py
     python tools/test.py configs/tio2/visibility_free.py --split test
 
-10 epochs of 250 steps of 8 images with 32 outlines each. Not trained in full yet: docs/notebook/visibility.md.
+Learnt from rendered scenes, and from EMPS' lone particles laid over one another: 10 epochs of 250 steps of 8 images
+with 32 outlines each. Not trained in full yet: docs/notebook/visibility.md.
 """
 
 _base_ = ["../_base_/datasets/outlines.py", "../_base_/schedules/sgd.py", "../_base_/runtime.py"]

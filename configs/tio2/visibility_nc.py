@@ -13,14 +13,15 @@ _base_ = "./visibility_free.py"
 epochs = 4
 load_from = "work_dirs/visibility_free/epoch_10.pth"
 real = dict(
-    _base_.short,
+    _base_.mixed,
     data_root=_base_.data_root,
     predictions="work_dirs/light_free/bam-tio2-sem-train/predictions.json",
 )
 annotated = dict(real, predictions=None)
+covered = dict(annotated, data_root="data/covered-bam/")
 
 train_dataloader = dict(
-    dataset=dict(dataset=dict(datasets=[_base_.short, _base_.scales, _base_.scales, real, annotated] + [real] * 20))
+    dataset=dict(dataset=dict(datasets=[_base_.mixed, _base_.varied, _base_.varied, annotated, covered] + [real] * 16))
 )
 val_dataloader = dict(
     dataset=dict(data_root=_base_.data_root, predictions="work_dirs/light_free/bam-tio2-sem-val/predictions.json")

@@ -1,8 +1,8 @@
 """States and sizes of found outlines without a network, in one table: convex hull, trees on mask features.
 
 python tools/benchmarks/state_baselines.py \
-    --train data/rendered-short/annotations/train.json work_dirs/light_free/rendered-short-train/predictions.json \
-    --test data/rendered-scales/annotations/val.json work_dirs/light_free/rendered-scales-val/predictions.json \
+    --train data/outlines-mixed/annotations/train.json work_dirs/light_free/outlines-mixed-train/predictions.json \
+    --test data/outlines-varied/annotations/val.json work_dirs/light_free/outlines-varied-val/predictions.json \
     --visibility configs/tio2/visibility_free.py work_dirs/visibility_free/epoch_10.pth
 
 Images stand in images/<split> beside annotations/<split>.json; the truth is rendered. Every second training image fits

@@ -1,5 +1,7 @@
-"""Outlines that a detector found in rendered scenes, one crop each; the steps have names, as in bam_tio2.py.
+"""Outlines that a detector found in rendered scenes, and those of real particles that cover others; one crop each.
 
+The steps have names, as in bam_tio2.py. The detector `free` has not learnt from these scenes, so that its outlines err as they do in
+new images; tools/train_models.sh renders them, and covers EMPS' particles.
 The outlines of the set D's split S stand in `<detector's run>/<D>-<S>/predictions.json`, where `tools/test.py --data` puts them.
 """
 
@@ -17,24 +19,26 @@ pack_crops = dict(type="PackOutlineCrops")
 pipeline = load_outlines + [_base_.sem, invert, crops, turn, pack_crops]
 test_pipeline = load_outlines + [dict(type="CropOutlines"), dict(pack_crops, with_image=True)]
 
-short = dict(
+mixed = dict(
     type="OutlineDataset",
-    data_root="data/rendered-short/",
+    data_root="data/outlines-mixed/",
     ann_file="annotations/train.json",
     data_prefix=dict(img="images/train/"),
-    predictions="work_dirs/light_free/rendered-short-train/predictions.json",
+    predictions="work_dirs/light_free/outlines-mixed-train/predictions.json",
     pipeline=pipeline,
 )
-scales = dict(
-    short,
-    data_root="data/rendered-scales/",
-    predictions="work_dirs/light_free/rendered-scales-train/predictions.json",
+varied = dict(
+    mixed,
+    data_root="data/outlines-varied/",
+    predictions="work_dirs/light_free/outlines-varied-train/predictions.json",
 )
+drawn = dict(varied, predictions=None)
+covered = dict(drawn, data_root="data/covered-emps/")
 tested = dict(
-    scales,
+    varied,
     ann_file="annotations/val.json",
     data_prefix=dict(img="images/val/"),
-    predictions="work_dirs/light_free/rendered-scales-val/predictions.json",
+    predictions="work_dirs/light_free/outlines-varied-val/predictions.json",
     test_mode=True,
     pipeline=test_pipeline,
 )
@@ -54,8 +58,8 @@ train_dataloader = dict(
         dataset=dict(
             _delete_=True,
             type="ConcatDataset",
-            # three in four as a detector finds them; the fourth as annotated, since outlines may be drawn by hand too
-            datasets=[short, scales, scales, dict(scales, predictions=None)],
+            # a quarter of the rendered ones as annotated, since outlines may be drawn by hand too; of 5 images 1 is real
+            datasets=[mixed, varied, varied, drawn] * 2 + [covered],
         )
     ),
 )
