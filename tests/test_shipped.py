@@ -10,15 +10,16 @@ from mmengine.config import Config
 
 import semsize
 from semsize.detecting.archive import read_archive
-from semsize.detecting.models import SHIPPED
+from semsize.detecting.models import SHIPPED, VISIBILITY
 from semsize.measuring import archived_model, measure_images
 from semsize.measuring.archived_model import MOST_SHIPPED_BYTES
 from semsize.measuring.detectors import bias_records_beside
-from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest
+from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, VisibilityRequest
 from semsize.metrology import ModelUse
 from semsize.metrology.bias_record import nearest_record
 from semsize.structures.files import file_sha256
 from tio2.detector_source import open_detector, resolved_sha256
+from tio2.visibility_source import open_visibility
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -61,6 +62,20 @@ def test_the_records_of_a_shipped_model_hold_for_it_as_it_is_used(name, precisio
     assert record.differences(ModelUse(**{**tiled, "precision": precision}), OPERATING_SCORE) == (
         "tile is [512, 128], validated off",
     )
+
+
+def test_the_visibility_model_is_here_with_records_that_hold_behind_each_detector():
+    checkpoint = VISIBILITY.checkpoint
+    stated = checkpoint.with_name(f"{checkpoint.name}.sha256").read_text(encoding="utf-8").split()[0]
+    assert file_sha256(checkpoint) == stated
+    assert checkpoint.with_suffix(".md").is_file()
+    model = open_visibility(VisibilityRequest())
+    assert model == open_visibility(VisibilityRequest(VISIBILITY.config, checkpoint))
+    assert model.as_record()["licence"] == VISIBILITY.licence
+    for name in SHIPPED:
+        detector = ModelUse(**{**open_detector(DetectorRequest(name))[0].as_record()["model"], "precision": "float32"})
+        use = stated, "torch", "float32", detector, OPERATING_SCORE
+        assert any(not record.differences(*use) for record in model.records), name
 
 
 def test_the_first_model_is_the_default():

@@ -85,7 +85,6 @@ def test_a_damaged_record_beside_the_weights_is_refused_in_one_line(weights):
 @pytest.mark.parametrize(
     ("request_of", "message"),
     [
-        (lambda _: VisibilityRequest(), "no visibility weights ship yet: give --visibility CONFIG CHECKPOINT"),
         (lambda w: VisibilityRequest(CONFIGS / "light_free.py", w), "is of no visibility network"),
         (lambda w: VisibilityRequest(CONFIGS / "none.py", w), "does not exist; check --visibility"),
         (lambda _: VisibilityRequest(CONFIG, Path("none.pth")), "none.pth does not exist"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semsize.detecting.models import OWN_WEIGHTS
+from semsize.detecting.models import VISIBILITY, licence_of
 from semsize.measuring.inputs import InputError, VisibilityRequest
 from semsize.structures.files import file_sha256
 from semsize.visibility.model import CropAnswers
@@ -30,7 +30,6 @@ class VisibilityWeights:
 
     config: Path
     checkpoint: Path
-    licence: str = OWN_WEIGHTS
     device: str = "cpu"
 
     @cached_property
@@ -118,7 +117,7 @@ class VisibilityWeights:
             "sha256": file_sha256(self.checkpoint),
             "config": str(self.config),
             "config_sha256": resolved_sha256(config),
-            "licence": self.licence,
+            "licence": licence_of(self.checkpoint),
             "device": self.device,
         }
 
@@ -128,11 +127,10 @@ def open_visibility(request: VisibilityRequest) -> VisibilityWeights:
 
     Raises:
         ImportError: torch or MMDetection is not installed.
-        InputError: no weights are given, and none ship yet.
     """
     with quiet_imports():
         import mmengine  # noqa: F401
         import torch  # noqa: F401
-    if request.config is None or request.checkpoint is None:
-        raise InputError(f"no visibility weights ship yet: give --visibility CONFIG CHECKPOINT, or {TRAIN}")
-    return VisibilityWeights(request.config, request.checkpoint, device=request.device)
+    given = request.config, request.checkpoint
+    config, checkpoint = given if None not in given else (VISIBILITY.config, VISIBILITY.checkpoint)
+    return VisibilityWeights(config, checkpoint, request.device)

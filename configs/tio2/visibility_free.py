@@ -5,7 +5,7 @@
     python tools/test.py configs/tio2/visibility_free.py --split test
 
 Learnt from rendered scenes, and from EMPS' lone particles laid over one another: 10 epochs of 250 steps of 8 images
-with 32 outlines each. Not trained in full yet: docs/notebook/visibility.md.
+with 32 outlines each. Figures: docs/notebook/visibility.md.
 """
 
 _base_ = ["../_base_/datasets/outlines.py", "../_base_/schedules/sgd.py", "../_base_/runtime.py"]

@@ -46,10 +46,18 @@ SHIPPED = {
         licence="weights free to use, Apache-2.0: trained on rendered scenes and EMPS (MIT) only",
     ),
 }
-"""The models that ship, by name. The first is the default: on val, `free` is 16 points of AP50 behind `nc`."""
+"""The detectors that ship, by name. The first is the default: on val, `free` is 16 points of AP50 behind `nc`."""
+
+
+VISIBILITY = ShippedModel(
+    config=ROOT / "configs/tio2/visibility_free.py",
+    checkpoint=ROOT / "checkpoints/visibility_free.pth",
+    licence=SHIPPED["free"].licence,
+)
+"""The visibility model that ships."""
 
 
 def licence_of(checkpoint: Path) -> str:
     """What a shipped model's weights may be used for; of others nothing is known."""
-    known = {model.checkpoint.resolve(): model.licence for model in SHIPPED.values()}
+    known = {model.checkpoint.resolve(): model.licence for model in (*SHIPPED.values(), VISIBILITY)}
     return known.get(checkpoint.resolve(), OWN_WEIGHTS)
