@@ -49,7 +49,9 @@ class StateThresholdsHook(Hook):
         model.eval()
         fractions, classes = [], []
         for batch in self._loader:
-            for sample in model.test_step(batch):
+            with torch.no_grad():
+                samples = model.test_step(batch)
+            for sample in samples:
                 given = sample.gt_instances.visibility_class
                 known = (given >= 0) & (sample.gt_instances.fraction_bin < 0)
                 fractions.append(sample.pred_instances.fractions[known].double().cpu())
