@@ -17,7 +17,8 @@ import numpy as np
 from semsize.cli import one_line_errors
 from semsize.detecting.archive import ENDING, write_archive
 from semsize.detecting.models import ShippedModel
-from semsize.measuring.detectors import INSTALL, shipped_model
+from semsize.measuring.detectors import shipped_model
+from semsize.measuring.engines import INSTALL
 from semsize.measuring.outlines import Outlines
 from semsize.measuring.record import versions
 from semsize.measuring.tables import markdown_table
@@ -45,8 +46,7 @@ until tools/validate.py has made its bias record: no bias is corrected.
 ENOUGH_IMAGES = 6
 """Kept back images from which on an interval decides; below it the person does."""
 
-RECORD = "learning.json"
-"""A model's file of what it learned from."""
+RECORD = "learning.json"  # a model's file of what it learned from
 
 AP50, MAP = slice(0, 1), slice(None)
 """Columns of `outcomes` that an average precision is the mean of."""

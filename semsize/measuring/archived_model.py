@@ -12,13 +12,8 @@ from semsize.detecting.archive import ENDING, ArchiveError, ModelCard, read_arch
 from semsize.detecting.boxed import outline_in_box
 from semsize.detecting.looking import Looking, look, outline_rules
 from semsize.detecting.onnx import ENGINE, OnnxEngine, require_runtime
-from semsize.measuring.detectors import (
-    NotForEngineError,
-    bias_records_beside,
-    looking_at,
-    model_record,
-    shipped_model,
-)
+from semsize.measuring.detectors import bias_records_beside, looking_at, model_record, shipped_model
+from semsize.measuring.engines import NotForEngineError
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, InputError
 from semsize.measuring.outlines import FillBox, Find, Frame, Outlines
 from semsize.metrology import BiasRecord, BiasRecordError, ModelUse

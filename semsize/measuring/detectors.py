@@ -1,14 +1,13 @@
-"""Which detector finds the outlines: the engines that are installed, and the choice among them."""
+"""Which detector finds the outlines, and what is recorded of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Sequence
 from pathlib import Path
 
 from semsize.detecting.looking import Looking
 from semsize.detecting.models import SHIPPED, ShippedModel
+from semsize.measuring.engines import Standing, choose
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, InputError
 from semsize.measuring.outlines import Frame, NoOutlinesError, OutlineSource
 from semsize.metrology import BiasRecord, BiasRecordError, ModelUse
@@ -16,52 +15,9 @@ from semsize.metrology.bias_record import find_bias_file, read_bias_records
 from semsize.structures.pixel_size import pixels_across
 
 GROUP = "semsize.detectors"
-"""Entry points of engines, named after them: functions from a `DetectorRequest` to a source and its bias records.
+"""Entry points of engines: functions from a `DetectorRequest` to a source and its bias records."""
 
-Such a function imports what it needs when it is called. It raises ImportError where something is not installed, and
-`NotForEngineError` where another engine may have what is asked for.
-"""
-
-FASTEST_FIRST = (("onnx", "int8"), ("torch", "bfloat16"), ("onnx", "float32"), ("torch", "float32"))
-"""Engines and their precision, the fastest on a CPU first."""
-
-LIGHTEST_FIRST = ("onnx", "torch")
-"""Engines by the time that loading them takes: those behind are not loaded where the first will do."""
-
-INSTALL = {"onnx": "pip install onnxruntime", "torch": "pip install 'tio2[train]'"}
 ELSEWHERE = "measure outlines made elsewhere (--from-coco, --from-labels, --from-rois)"
-
-
-class NotForEngineError(InputError):
-    """What is asked for is not there for this engine, and may be for another one."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Candidate:
-    source: OutlineSource
-    records: Sequence[BiasRecord]
-    rank: int  # the least is the fastest
-    is_validated: bool
-
-    @classmethod
-    def of(cls, source: OutlineSource, records: Sequence[BiasRecord], score: float) -> _Candidate:
-        record = source.as_record()
-        if "model" not in record:
-            return cls(source, records, len(FASTEST_FIRST), False)
-        use = ModelUse(**record["model"])
-        is_validated = any(not record.differences(use, score) for record in records)
-        return cls(source, records, _rank(use), is_validated)
-
-    @property
-    def is_best(self) -> bool:
-        """Whether no other engine can be as well validated and faster, as far as the bias records tell."""
-        uses = [record.model for record in self.records if record.model is not None]
-        return self.is_validated and all(_rank(use) >= self.rank for use in uses)
-
-
-def _rank(use: ModelUse) -> int:
-    pair = use.engine, use.precision
-    return FASTEST_FIRST.index(pair) if pair in FASTEST_FIRST else len(FASTEST_FIRST)
 
 
 def find_detector(
@@ -69,54 +25,24 @@ def find_detector(
 ) -> tuple[OutlineSource, Sequence[BiasRecord]]:
     """The detector that is asked for, and the bias records of its model.
 
-    With the engine `auto` it is the fastest of those that are installed, have the model and are validated for this use
-    and score; where none is validated, the fastest.
+    The engine `auto` is chosen as `semsize.measuring.engines.choose` does, by the bias records for this use and score.
 
     Raises:
         InputError: there is none, or its files cannot be used.
     """
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    if not points:
-        raise InputError(f"no detector is installed: install this package (pip install .), or {ELSEWHERE}")
-    if request.engine == "auto":
-        return _fastest(sorted(points.values(), key=_lightness), request, score)
-    if request.engine not in points:
-        raise InputError(f"no engine {request.engine!r} is installed (there is: {', '.join(sorted(points))}, auto)")
-    try:
-        return points[request.engine].load()(request)
-    except ImportError as cause:
-        raise InputError(f"{_missing(request.engine, cause)}, or {ELSEWHERE}") from None
 
+    def standing_of(answer: tuple[OutlineSource, Sequence[BiasRecord]]) -> Standing:
+        source, records = answer
+        record = source.as_record()
+        if "model" not in record:
+            return Standing(None)
+        use = ModelUse(**record["model"])
+        recorded = [(each.model.engine, each.model.precision) for each in records if each.model is not None]
+        is_validated = any(not each.differences(use, score) for each in records)
+        return Standing((use.engine, use.precision), is_validated, recorded)
 
-def _fastest(
-    points: Iterable[EntryPoint], request: DetectorRequest, score: float
-) -> tuple[OutlineSource, Sequence[BiasRecord]]:
-    candidates, reasons = [], []
-    for point in points:
-        try:
-            candidate = _Candidate.of(*point.load()(request), score)
-        except ImportError as cause:
-            reasons.append(_missing(point.name, cause))
-        except NotForEngineError as cause:
-            reasons.append(str(cause))
-        else:
-            candidates.append(candidate)
-            if candidate.is_best:
-                break
-    if not candidates:
-        raise InputError(f"{'; '.join(reasons)}; or {ELSEWHERE}")
-    best = min(candidates, key=lambda candidate: (not candidate.is_validated, candidate.rank))
-    return best.source, best.records
-
-
-def _lightness(point: EntryPoint) -> tuple[int, str]:
-    known = LIGHTEST_FIRST.index(point.name) if point.name in LIGHTEST_FIRST else len(LIGHTEST_FIRST)
-    return known, point.name
-
-
-def _missing(engine: str, cause: ImportError) -> str:
-    how = f"install it with {INSTALL[engine]}" if engine in INSTALL else "install what it needs"
-    return f"the engine {engine} cannot be loaded ({str(cause).splitlines()[0]}), {how}"
+    nothing = f"no detector is installed: install this package (pip install .), or {ELSEWHERE}"
+    return choose(GROUP, request, standing_of, nothing=nothing, otherwise=ELSEWHERE)
 
 
 def shipped_model(name: str | None) -> ShippedModel:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from semsize.measuring.detectors import INSTALL
+from semsize.measuring.engines import INSTALL
 from semsize.measuring.inputs import InputError, VisibilityRequest
 from semsize.measuring.outlines import Find, Frame, Outlines, OutlineSource
 from semsize.measuring.particle_table import SEEN_COLUMNS

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from semsize.detecting.looking import Looking
-from semsize.measuring import InputError, detectors
-from semsize.measuring.detectors import FASTEST_FIRST, NotForEngineError, find_detector, looking_at
+from semsize.measuring import InputError, engines
+from semsize.measuring.detectors import find_detector, looking_at
+from semsize.measuring.engines import FASTEST_FIRST, NotForEngineError
 from semsize.measuring.inputs import DetectorRequest, ImageFile
 from semsize.measuring.outlines import Frame, NoOutlinesError
 from semsize.metrology import BiasRecord, ModelUse
@@ -65,7 +66,7 @@ def taken(monkeypatch):
     """Which engine is taken of some entry points."""
 
     def take(*points, engine="auto", score=0.5):
-        monkeypatch.setattr(detectors, "entry_points", lambda group: points)  # noqa: ARG005
+        monkeypatch.setattr(engines, "entry_points", lambda group: points)  # noqa: ARG005
         source, _ = find_detector(DetectorRequest(engine=engine), score)
         return source.use.engine, source.use.precision
 
