@@ -22,7 +22,7 @@ from semsize import __version__, cli
 from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.shapes import ellipse_mask
-from semsize.detecting.archive import GRAPHS, ModelArchive, read_archive, write_archive
+from semsize.detecting.archive import GRAPHS, DetectorCard, ModelArchive, read_archive, write_archive
 from semsize.detecting.models import SHIPPED
 from semsize.measuring.measurement import read_measurement
 from semsize.measuring.seeing import see_split
@@ -112,7 +112,7 @@ def write_formats(out: Path) -> None:
             shutil.copyfile(path, out / path)
     write_bias_records(out / BIAS, [bias])
     write_visibility_records(out / WEIGHTS, [seen])
-    write_archive(out / ARCHIVE, ModelArchive(card, {name: name.encode() for name in GRAPHS}))
+    write_archive(out / ARCHIVE, ModelArchive(card, {name: name.encode() for name in GRAPHS[DetectorCard]}))
     stated = {
         "record": {
             "images": [image.image for image in record.images],

@@ -14,7 +14,7 @@ from packaging.version import Version
 from semsize.correcting import CorrectionError
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.source import CorrectedOutlines
-from semsize.detecting.archive import GRAPHS, ArchiveError, ModelArchive, read_archive, write_archive
+from semsize.detecting.archive import GRAPHS, ArchiveError, DetectorCard, ModelArchive, read_archive, write_archive
 from semsize.measuring.inputs import OutputError
 from semsize.measuring.measurement import read_measurement
 from semsize.measuring.results_folder import ResultsFolder
@@ -90,7 +90,7 @@ def test_a_model_archive(kept, stated):
     archive = read_archive(kept / ARCHIVE)
     assert stated_of(archive.card, stated["archive"]) == stated["archive"]
     assert archive.card.weights_sha256 == stated["record"]["weights"]
-    assert archive.graphs == {name: name.encode() for name in GRAPHS}
+    assert archive.graphs == {name: name.encode() for name in GRAPHS[DetectorCard]}
 
 
 def test_what_was_written_last_holds_to_the_schemas():

@@ -1,4 +1,4 @@
-"""A detector exported to a model archive measures what it measures on torch, without torch, also as on Windows."""
+"""Models exported to archives measure what they measure on torch, without torch, also as on Windows."""
 
 import csv
 import json
@@ -35,8 +35,11 @@ from tio2.exporting import QUANTISED, RecordingEngine, archive_of, quantised, wi
 from tio2.models.onnx_graphs import halved
 
 ROOT = Path(__file__).parents[1]
+SEEING = ROOT / "configs" / "tio2" / "visibility_free.py"
 SHAPE = (96, 128)
+SCENE = RenderSettings(seed=0, shape=SHAPE, preset="agglomerated", particles=12)
 pytestmark = pytest.mark.usefixtures("no_figures")
+PREDICTED = ["--states", "predicted"]
 TEST = {
     "scales": [1.5],
     "flips": ["horizontal"],
@@ -47,7 +50,7 @@ TEST = {
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
-    """Folder of a small network of random weights: config, checkpoint, archive, and a rendered scene."""
+    """Folder of small networks of random weights: configs, checkpoints, archives; and a rendered scene."""
     folder = tmp_path_factory.mktemp("network")
     config = tiny_network.write_config(folder / "small.py", precision="float32", test_cfg=TEST)
     model = tiny_network.build(config)
@@ -59,7 +62,11 @@ def network(tmp_path_factory):
         weights.data = weights.data.half().float()
     checkpoint = tiny_network.save(model, folder / "small.pth")
     write_archive(folder / "small.semsize", archive_of(Config.fromfile(config), checkpoint, "for tests"))
-    scene = render_image(RenderSettings(seed=0, shape=SHAPE, preset="agglomerated", particles=12), 0)
+    seen_config = folder / "seen.py"
+    seen_config.write_text(f"_base_ = {str(SEEING)!r}\nmodel = {{'precision': 'float32'}}\n", encoding="utf-8")
+    seen = tiny_network.save(tiny_network.build(seen_config), folder / "seen.pth")
+    write_archive(folder / "seen.semsize", archive_of(Config.fromfile(seen_config), seen, "for tests"))
+    scene = render_image(SCENE, 0)
     (folder / "scans").mkdir()
     write_png(folder / "scans" / "scene.png", scene.pixels)
     return folder
@@ -98,6 +105,27 @@ def test_both_engines_measure_the_same(network, tmp_path, capsys):
     assert other["outlines"]["licence"] == "for tests"
     assert "onnxruntime" in other["versions"]
     assert "torch" not in other["versions"]
+
+
+def test_both_engines_predict_the_same_states(network, tmp_path, capsys):
+    labels = network / "labels"
+    labels.mkdir(exist_ok=True)
+    visible = render_image(SCENE, 0).truth.visible.to_full()
+    write_png(labels / "scene.png", (visible.T * np.arange(1, len(visible) + 1)).max(axis=2).T.astype(np.uint8))
+    drawn, tables, records = ["--from-labels", labels, "--states", "predicted", "--visibility"], [], []
+    for name, files in (("torch", ["seen.py", "seen.pth"]), ("onnx", ["seen.semsize"])):
+        record, table, _ = measured(network, tmp_path / name, *drawn, *(network / file for file in files))
+        assert record["outlines"]["visibility"]["engine"] == name
+        tables.append(table)
+        records.append(record)
+    assert "computed by onnx in float32" in capsys.readouterr().out
+    assert len(tables[0]) == len(tables[1]) > 4
+    for column in ("p_particle", "visible_fraction", "whole_ecd_px", "p_masked"):
+        ours, theirs = ([float(row[column] or "nan") for row in table] for table in tables)
+        np.testing.assert_allclose(ours, theirs, atol=2e-3, err_msg=column)
+    assert [row["state"] for row in tables[0]] == [row["state"] for row in tables[1]]
+    theirs, ours = (record["outlines"]["visibility"] for record in records)
+    assert {name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]} <= {"path", "engine", "licence"}
 
 
 def test_scales_tiles_and_diameter_are_part_of_the_use(network, tmp_path):
@@ -166,6 +194,12 @@ def test_a_model_that_ships_is_computed_by_its_archive_once_a_record_holds_for_t
         (["--engine", "onnx", "--config", "small.py", "--checkpoint", "small.pth"], "tools/export_onnx.py"),
         (["--model", "small.semsize", "--engine", "tvm"], "no engine 'tvm' is installed"),
         (["--engine", "onnx", "--from-labels", "scans"], "leave out --engine"),
+        ([*PREDICTED, "--model", "small.semsize", "--visibility", "small.semsize"], "archive of a detector"),
+        ([*PREDICTED, "--model", "seen.semsize"], "archive of a visibility model"),
+        ([*PREDICTED, "--model", "small.semsize", "--visibility", "small.pth.semsize"], "this is no model"),
+        ([*PREDICTED, "--from-labels", "scans", "--engine", "onnx", "--visibility", "seen.py", "seen.pth"], "CONFIG"),
+        ([*PREDICTED, "--from-labels", "scans", "--engine", "torch", "--visibility", "seen.semsize"], "no archive"),
+        ([*PREDICTED, "--from-labels", "scans", "--visibility", "seen.semsize", "x.png"], "one model archive"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(network, tmp_path, monkeypatch, words, message):
@@ -221,11 +255,15 @@ def test_measuring_with_an_archive_needs_no_torch_and_nothing_that_windows_lacks
     (tmp_path / "scans").mkdir()
     for name in ("a.png", "b Δ.png"):
         (tmp_path / "scans" / name).write_bytes(scene)
-    (tmp_path / "small.semsize").write_bytes((network / "small.semsize").read_bytes())
+    for name in ("small.semsize", "seen.semsize"):
+        shutil.copy(network / name, tmp_path / name)
     words = ["--model", tmp_path / "small.semsize", "--jobs", "2", "--score", "0.05", "--rois", "--pixel-size", "5nm"]
+    words += [*PREDICTED, "--visibility", tmp_path / "seen.semsize"]
     done = program(tmp_path / "windows.py", tmp_path, tmp_path / "out", *words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "heavy: []"
     assert "computed by onnx in float32" in done.stdout
     assert (tmp_path / "out" / "report.html").is_file()
+    with (tmp_path / "out" / "particles.csv").open(encoding="utf-8") as stream:
+        assert all(float(row["p_particle"]) > 0 for row in csv.DictReader(stream))
     assert r"b \u0394.png" in done.stdout, "copies of an image are named"

@@ -11,7 +11,7 @@ from mmengine.config import Config
 import semsize
 from semsize.detecting.archive import read_archive
 from semsize.detecting.models import SHIPPED, VISIBILITY
-from semsize.measuring import archived_model, measure_images
+from semsize.measuring import archived_model, archived_visibility, measure_images
 from semsize.measuring.archived_model import MOST_SHIPPED_BYTES
 from semsize.measuring.detectors import bias_records_beside
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, VisibilityRequest
@@ -76,6 +76,23 @@ def test_the_visibility_model_is_here_with_records_that_hold_behind_each_detecto
         detector = ModelUse(**{**open_detector(DetectorRequest(name))[0].as_record()["model"], "precision": "float32"})
         use = stated, "torch", "float32", detector, OPERATING_SCORE
         assert any(not record.differences(*use) for record in model.records), name
+
+
+@pytest.mark.skipif(not VISIBILITY.archive.is_file(), reason="it does not ship yet")
+def test_the_visibility_model_s_archive_is_of_its_weights_with_records_that_hold_behind_each_detector_s():
+    archive = VISIBILITY.archive
+    digest = archive.with_name(f"{archive.name}.sha256").read_text(encoding="utf-8").split()[0]
+    assert file_sha256(archive) == digest
+    assert archive.stat().st_size <= MOST_SHIPPED_BYTES
+    model = archived_visibility.open_visibility(VisibilityRequest())
+    use = model.as_record()
+    assert use["sha256"] == file_sha256(VISIBILITY.checkpoint), "make it again: tools/archive_model.sh visibility"
+    assert use["config_sha256"] == resolved_sha256(Config.fromfile(VISIBILITY.config)), "make it again"
+    assert use["licence"] == VISIBILITY.licence
+    for name in SHIPPED:
+        detector = ModelUse(**archived_model.open_detector(DetectorRequest(name))[0].as_record()["model"])
+        here = use["sha256"], use["engine"], use["precision"], detector, OPERATING_SCORE
+        assert any(not record.differences(*here) for record in model.records), name
 
 
 def test_the_first_model_is_the_default():

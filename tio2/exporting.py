@@ -1,4 +1,4 @@
-"""A trained detector as a model archive: its graphs, the card that says how `semsize` has to use them, and int8.
+"""A trained model as an archive: its graphs, the card that says how `semsize` has to use them, and a detector's int8.
 
 In int8 the dearest convolutions compute in 8-bit integers, their ranges calibrated on images. These are the 3 × 3
 convolutions of FPN, RPN and mask head: three quarters of the arithmetic, and two to three times as fast in integers.
@@ -14,21 +14,32 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 from mmengine.config import Config
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-from semsize.detecting.archive import DetectionSettings, ModelArchive, ModelCard, Normalisation, ProposalSettings
+from semsize.detecting.archive import (
+    DetectionSettings,
+    DetectorCard,
+    ModelArchive,
+    Normalisation,
+    ProposalSettings,
+    VisibilityCard,
+)
 from semsize.detecting.looking import look
-from semsize.detecting.onnx import OnnxEngine
+from semsize.detecting.onnx import GIVES, OnnxEngine
 from semsize.metrology.bias_record import find_bias_file
 from semsize.structures.files import file_sha256, read_json
+from semsize.visibility.crops import CHANNELS, CROP_PX
 from tio2.detector_source import resolved_sha256
 from tio2.engine import ConfigError
 from tio2.engine.config import detection_settings
 from tio2.inference import Detector
 from tio2.models.heads import DetectorTest, Proposals, RoITest, settings_of
-from tio2.models.onnx_graphs import NotExportableError, export_graphs, halved
+from tio2.models.onnx_graphs import NotExportableError, export_graphs, exported, halved
+from tio2.models.visibility import AnswersGraph
+from tio2.visibility_source import VisibilityWeights, is_visibility
 
 QUANTISED = ("proposals", "masks")
 """The graphs whose convolutions are quantised."""
@@ -41,12 +52,15 @@ Inputs = dict[str, np.ndarray]
 
 
 def archive_of(config: Config, checkpoint: Path, licence: str) -> ModelArchive:
-    """Export a detector.
+    """Export a detector or a visibility network.
 
     Raises:
         ConfigError: the config says what an archive cannot hold.
-        CheckpointError: the weights cannot be loaded, or are not of this model.
+        CheckpointError: the weights cannot be loaded, or are not of this detector.
+        InputError: they cannot be loaded, or are not of this visibility network.
     """
+    if is_visibility(config):
+        return _visibility_archive(config, checkpoint, licence)
     config_sha256 = resolved_sha256(config)  # before a model is built: that completes the config
     detector = Detector(config, checkpoint)
     try:
@@ -56,7 +70,7 @@ def archive_of(config: Config, checkpoint: Path, licence: str) -> ModelArchive:
         raise ConfigError(f"{config.filename}: {cause}") from None
 
 
-def _card(detector: Detector, config: Config, config_sha256: str, checkpoint: Path, licence: str) -> ModelCard:
+def _card(detector: Detector, config: Config, config_sha256: str, checkpoint: Path, licence: str) -> DetectorCard:
     model = detector.model
     test, preprocessor = settings_of(DetectorTest, model.test_cfg), model.data_preprocessor
     rpn, rcnn = settings_of(Proposals, test.rpn), settings_of(RoITest, test.rcnn)
@@ -69,7 +83,7 @@ def _card(detector: Detector, config: Config, config_sha256: str, checkpoint: Pa
         if suppression["type"] != "nms" or set(suppression) != {"type", "iou_threshold"}:
             raise NotExportableError(f"model.test_cfg.{name}.nms must be of type nms, with an iou_threshold alone")
     bias_file = find_bias_file(checkpoint)
-    return ModelCard(
+    return DetectorCard(
         licence=licence,
         weights_sha256=file_sha256(checkpoint),
         config_sha256=config_sha256,
@@ -93,13 +107,27 @@ def _card(detector: Detector, config: Config, config_sha256: str, checkpoint: Pa
     )
 
 
+def _visibility_archive(config: Config, checkpoint: Path, licence: str) -> ModelArchive[VisibilityCard]:
+    net = VisibilityWeights(Path(config.filename), checkpoint).load()
+    complete, masked = net.thresholds.tolist()
+    card = VisibilityCard(licence, file_sha256(checkpoint), resolved_sha256(config), "float32", complete, masked)
+    crops, outputs = torch.zeros(2, len(CHANNELS), CROP_PX, CROP_PX), GIVES["answers"]
+    axes = {name: {0: "k"} for name in ("crops", *outputs)}
+    return ModelArchive(card, {"answers": exported(AnswersGraph(net), {"crops": crops}, outputs, axes)})
+
+
 def quantised(archive: ModelArchive, images: Sequence[np.ndarray]) -> ModelArchive:
-    """The same model with convolutions in int8.
+    """The same detector with convolutions in int8.
 
     Args:
-        archive: the model in float32.
+        archive: the detector in float32.
         images: (H, W) float32 grey levels of 0-255, on which the range of each activation is measured.
+
+    Raises:
+        ConfigError: it is a visibility network.
     """
+    if isinstance(archive.card, VisibilityCard):
+        raise ConfigError("--int8 is for detectors; leave it out for a visibility network")
     engine = RecordingEngine(archive)
     for image in images:
         look(image, engine, engine.looking)

@@ -8,18 +8,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from semsize.detecting.models import VISIBILITY, licence_of
+from semsize.measuring.engines import NotForEngineError
 from semsize.measuring.inputs import InputError, VisibilityRequest
+from semsize.measuring.seeing import visibility_records_beside
 from semsize.structures.files import file_sha256
 from semsize.visibility.model import CropAnswers
-from semsize.visibility.record import VisibilityRecord, VisibilityRecordError, read_visibility_records
+from semsize.visibility.record import VisibilityRecord
 from semsize.visibility.seeing import CalibratedModel, Calibration
 from semsize.visibility.states import Thresholds
 from tio2.cli import quiet_imports
 from tio2.detector_source import resolved_sha256
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from tio2.models.visibility import VisibilityNet
 
 TRAIN = "train one: tools/train_models.sh visibility"
 
@@ -34,15 +42,8 @@ class VisibilityWeights:
 
     @cached_property
     def records(self) -> tuple[VisibilityRecord, ...]:
-        """Those beside the weights.
-
-        Raises:
-            InputError: the file holds something else.
-        """
-        try:
-            return read_visibility_records(self.checkpoint)
-        except VisibilityRecordError as cause:
-            raise InputError(str(cause)) from None
+        """Those beside the weights; see `visibility_records_beside`."""
+        return visibility_records_beside(self.checkpoint)
 
     def open(self, processes: int, calibration: Calibration) -> CalibratedModel:
         """Load the network; with several processes on a machine each takes its share of the cores.
@@ -52,23 +53,12 @@ class VisibilityWeights:
         """
         with quiet_imports():
             import torch
-            from mmdet.registry import MODELS
             from mmengine.structures import BaseDataElement
 
-            from tio2.engine import CheckpointError, load_checkpoint
-            from tio2.models.visibility import fold_norms  # the module registers what the config names
+            from tio2.models.visibility import fold_norms
         torch.set_num_threads(max(1, torch.get_num_threads() // processes))
-        try:
-            net = MODELS.build(self._read_config().model)
-            weights = load_checkpoint(self.checkpoint)
-            net.load_state_dict(weights.get("state_dict", weights))
-        except CheckpointError as cause:
-            raise InputError(str(cause)) from None
-        except RuntimeError:
-            raise InputError(
-                f"checkpoint {self.checkpoint} does not fit {self.config}; give those of one run"
-            ) from None
-        fold_norms(net.to(self.device).eval())
+        net = self.load().to(self.device)
+        fold_norms(net)
 
         def answers(crops: np.ndarray) -> CropAnswers:
             with torch.inference_mode():
@@ -79,7 +69,30 @@ class VisibilityWeights:
 
         return CalibratedModel(answers, Thresholds(*net.thresholds.tolist()), calibration)
 
-    def _read_config(self):
+    def load(self) -> VisibilityNet:
+        """The network with its weights, in `eval` mode.
+
+        Raises:
+            InputError: config or weights cannot be loaded, or do not belong together.
+        """
+        with quiet_imports():
+            from mmdet.registry import MODELS
+
+            import tio2.models.visibility  # noqa: F401 - registers what the config names
+            from tio2.engine import CheckpointError, load_checkpoint
+        try:
+            net = MODELS.build(self.read_config().model)
+            weights = load_checkpoint(self.checkpoint)
+            net.load_state_dict(weights.get("state_dict", weights))
+        except CheckpointError as cause:
+            raise InputError(str(cause)) from None
+        except RuntimeError:
+            raise InputError(
+                f"checkpoint {self.checkpoint} does not fit {self.config}; give those of one run"
+            ) from None
+        return net.eval()
+
+    def read_config(self) -> Config:
         """The config.
 
         Raises:
@@ -91,7 +104,7 @@ class VisibilityWeights:
             raise InputError(f"config {self.config} does not exist; check --visibility")
         with quiet_imports():  # of what the config names
             config = Config.fromfile(self.config)
-        if config.get("model", {}).get("type") != "VisibilityNet":
+        if not is_visibility(config):
             raise InputError(
                 f"{self.config} is of no visibility network; give configs/tio2/visibility_free.py or like it"
             )
@@ -103,7 +116,7 @@ class VisibilityWeights:
         Raises:
             InputError: one of the files is missing.
         """
-        config = self._read_config()
+        config = self.read_config()
         if not self.checkpoint.is_file():
             raise InputError(f"checkpoint {self.checkpoint} does not exist; check --visibility, or {TRAIN}")
         with quiet_imports():
@@ -122,15 +135,27 @@ class VisibilityWeights:
         }
 
 
+def is_visibility(config: Config) -> bool:
+    """Whether a config is of a visibility network."""
+    return config.get("model", {}).get("type") == "VisibilityNet"
+
+
 def open_visibility(request: VisibilityRequest) -> VisibilityWeights:
-    """The entry point of `semsize.visibility`.
+    """The entry point `torch` of `semsize.visibility`: the model that ships, or one of the user's own.
 
     Raises:
         ImportError: torch or MMDetection is not installed.
+        NotForEngineError: an archive was asked for, or the weights that ship are not here.
     """
+    if request.model is not None:
+        raise NotForEngineError(
+            f"the engine torch reads no archive ({request.model}); give --visibility CONFIG WEIGHTS or another --engine"
+        )
     with quiet_imports():
         import mmengine  # noqa: F401
         import torch  # noqa: F401
-    given = request.config, request.checkpoint
-    config, checkpoint = given if None not in given else (VISIBILITY.config, VISIBILITY.checkpoint)
-    return VisibilityWeights(config, checkpoint, request.device)
+    if request.config is not None:
+        return VisibilityWeights(request.config, request.checkpoint, request.device)
+    if not VISIBILITY.checkpoint.is_file():
+        raise NotForEngineError(f"the engine torch has no weights {VISIBILITY.checkpoint}; get them, or {TRAIN}")
+    return VisibilityWeights(VISIBILITY.config, VISIBILITY.checkpoint, request.device)

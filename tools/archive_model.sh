@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make the archive of a model that ships: export it, test the archive, write its bias record, put that into it.
 #
+#   tools/archive_model.sh visibility    # first: the others then make its records behind their detectors
 #   tools/archive_model.sh free    # leaves checkpoints/light_free.semsize, its .sha256, a line in light_free.md,
 #   tools/archive_model.sh nc      # and a record for ONNX Runtime in light_free.bias.json
 #
@@ -9,16 +10,30 @@
 # SETS="FOLDER:SPLIT …" names other data sets. CHECKPOINTS names another folder of the weights and of all that is written.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=${PYTHON:-.venv/bin/python} name=${1:?free or nc?} folder=${CHECKPOINTS:-checkpoints}
+python=${PYTHON:-.venv/bin/python} name=${1:?visibility, free or nc?} folder=${CHECKPOINTS:-checkpoints}
 sets=${SETS:-data/bam-tio2-sem:val data/rendered-validation:test}
 
 shipped=$("$python" -c 'import sys
-from semsize.detecting.models import SHIPPED
-model = SHIPPED.get(sys.argv[1]) or sys.exit(f"archive_model: there is no {sys.argv[1]}; of {list(SHIPPED)}")
+from semsize.detecting.models import SHIPPED, VISIBILITY
+models = {**SHIPPED, "visibility": VISIBILITY}
+model = models.get(sys.argv[1]) or sys.exit(f"archive_model: there is no {sys.argv[1]}; of {list(models)}")
 print(model.config, model.checkpoint.stem, model.licence, sep="\n")' "$name")
 { read -r config; read -r stem; read -r licence; } <<< "$shipped"
 weights=$folder/$stem.pth run=work_dirs/archive_$name
-archive=$run/$stem.semsize pairs=()
+archive=$run/$stem.semsize pairs=() seen=$folder/visibility_free.semsize
+
+state_in_card() {  # a line in the model's card, once
+    grep -q "$stem.semsize" "$folder/$stem.md" ||
+        sed -i "/^| config |/a | archive | \`$stem.semsize\`, the same weights for ONNX Runtime; SHA-256 in \`$stem.semsize.sha256\` |" "$folder/$stem.md"
+}
+
+if [ "$name" = visibility ]; then
+    "$python" tools/export_onnx.py "$config" "$weights" --out "$seen" --licence "$licence"
+    (cd "$folder" && sha256sum "$stem.semsize" > "$stem.semsize.sha256")
+    state_in_card
+    exit
+fi
+[ ! -f "$seen" ] || pairs+=(--visibility "$seen")
 
 [ -n "${SETS:-}" ] ||
     "$python" tools/render_dataset.py --num 16 --fractions 0 0 1 --seed 1907 --jobs "${JOBS:-2}" --out data/rendered-validation
@@ -31,5 +46,4 @@ for set in $sets; do
 done
 "$python" tools/validate.py --checkpoint "$weights" "${pairs[@]}"
 "$python" tools/publish.py "$archive" "$folder/$stem.semsize"
-grep -q "$stem.semsize" "$folder/$stem.md" ||
-    sed -i "/^| config |/a | archive | \`$stem.semsize\`, the same weights for ONNX Runtime; SHA-256 in \`$stem.semsize.sha256\` |" "$folder/$stem.md"
+state_in_card

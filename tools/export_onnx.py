@@ -1,8 +1,9 @@
-"""Write a trained detector as one file that `semsize` uses on ONNX Runtime, without torch.
+"""Write a trained detector or visibility network as one file that `semsize` uses on ONNX Runtime, without torch.
 
 python tools/export_onnx.py configs/tio2/light_nc.py checkpoints/light_nc.pth --out light_nc.semsize
 python tools/export_onnx.py configs/tio2/light_nc.py checkpoints/light_nc.pth --out light_nc.semsize \
     --int8 data/rendered-scales/images/val
+python tools/export_onnx.py configs/tio2/visibility_free.py checkpoints/visibility_free.pth --out seen.semsize
 """
 
 import argparse
@@ -20,7 +21,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write, .semsize")
     licence = "what the weights may be used for, in one line (default: that of a shipped model)"
     parser.add_argument("--licence", help=licence)
-    int8 = "3 x 3 convolutions in 8-bit integers, ranges measured on the images of this folder"
+    int8 = "of a detector: 3 x 3 convolutions in 8-bit integers, ranges measured on the images of this folder"
     parser.add_argument(
         "--int8", type=Path, metavar="FOLDER", help=f"{int8}; judge it with tools/benchmarks/engines.py"
     )

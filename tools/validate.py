@@ -10,8 +10,9 @@ python tools/validate.py --pair data/bam-tio2-sem/annotations/val.json work_dirs
 One --pair for each set of images, real or rendered; --images in the same order, for the contrast. Leave out what the
 model was trained or its thresholds chosen on. Writes <checkpoint>.bias.json.
 
-With --visibility CONFIG WEIGHTS the rendered sets also make the record of the visibility model behind this detector:
-every second image fits its temperatures and intervals, the others judge it. Writes <WEIGHTS>.record.json.
+With --visibility CONFIG WEIGHTS, or an archive's file, the rendered sets also make the record of the visibility model
+behind this detector: every second image fits its temperatures and intervals, the others judge it. Writes
+<WEIGHTS>.record.json.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="file of the records (default: <checkpoint>.bias.json)")
     parser.add_argument("--min-score", type=float, help="particles from this score on (default: the paper's 0.5)")
     parser.add_argument(
-        "--visibility", nargs=2, type=Path, metavar=("CONFIG", "WEIGHTS"), help="make its record too; needs --images"
+        "--visibility", nargs="+", type=Path, metavar="FILE", help="make its record too; needs --images"
     )
     arguments = parser.parse_args()
     if arguments.visibility and not (arguments.images and arguments.checkpoint):
@@ -93,7 +94,7 @@ def main() -> None:
         )
     print(f"written: {out}, which holds {len(records)} bias records")
     if seen is not None:
-        print(f"\n{visibility_tables(seen)}\nwritten: {record_path(arguments.visibility[1])}")
+        print(f"\n{visibility_tables(seen)}\nwritten: {record_path(arguments.visibility[-1])}")
 
 
 def _visibility_record(
@@ -110,7 +111,7 @@ def _visibility_record(
     from semsize.visibility.seeing import Calibration
     from semsize.visibility.validation import make_visibility_record
 
-    source = find_visibility_model(VisibilityRequest(*arguments.visibility))
+    source, weights = find_visibility_model(VisibilityRequest.of(arguments.visibility)), arguments.visibility[-1]
     use, model, seen = source.as_record(), source.open(1, Calibration()), []
     for compared, (annotations, _), folder in zip(sets, arguments.pair, arguments.images, strict=True):
         if compared.kind == "rendered":
@@ -118,7 +119,7 @@ def _visibility_record(
     record = make_visibility_record(
         seen,
         bias.residuals,
-        checkpoint=arguments.visibility[1].name,
+        checkpoint=weights.name,
         **{name: use[name] for name in ("sha256", "engine", "precision")},
         detector=bias.model,
         min_score=bias.min_score,
@@ -129,7 +130,7 @@ def _visibility_record(
         return not other.differences(record.sha256, record.engine, record.precision, record.detector, record.min_score)
 
     others = [other for other in source.records if not same(other)]
-    write_visibility_records(arguments.visibility[1], [*others, record])
+    write_visibility_records(weights, [*others, record])
     return record
 
 

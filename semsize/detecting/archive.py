@@ -1,7 +1,8 @@
 """A model as one file, `.semsize`: a zip of ONNX graphs and `model.json`, which says how they are used.
 
-The file may come from a stranger: only known names are read, sizes are bounded before anything is unpacked, graphs may
-not refer to other files, and each field of `model.json` is checked.
+Detectors and visibility models have such files; the graphs in them, and `model.json`, tell one kind from the other. The
+file may come from a stranger: only known names are read, sizes are bounded before anything is unpacked, graphs may not
+refer to other files, and each field of `model.json` is checked.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Generic, Literal, TypeVar, get_args
 
 from semsize.structures.files import ZIP_ERRORS, from_json, in_json, write_whole
 
-GRAPHS = ("proposals", "boxes", "masks", "suppression")
 FORMAT = 1
 ENDING = ".semsize"
 MOST_BYTES = 256 * 2**20
@@ -87,23 +87,40 @@ class DetectionSettings:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What stands in `model.json`.
+    """What stands in `model.json` of every model.
 
     Attributes:
         licence: what the weights may be used for, in one line.
         weights_sha256: of the checkpoint's file.
         config_sha256: of the resolved config.
         precision: of the graphs (`Precision`).
-        settings: what decides detections, as a bias record is bound to (`semsize.metrology.ModelUse`).
-        bias_records: the checkpoint's bias file; its records hold for the engine and settings that they name.
-        scales: enlargements at which images are looked at; None chooses them image by image.
-        flips: mirror images that are searched too.
     """
 
     licence: str
     weights_sha256: str
     config_sha256: str
     precision: str
+
+    def __post_init__(self):
+        for digest in (self.weights_sha256, self.config_sha256):
+            _require(
+                len(digest) == 64 and set(digest) <= set("0123456789abcdef"), "a SHA-256 has 64 hexadecimal digits"
+            )
+        _require(self.precision in get_args(Precision), f"precision: of {', '.join(get_args(Precision))}")
+        _require(self.licence.isprintable() and len(self.licence) <= 500, "a licence of one line, up to 500 characters")
+
+
+@dataclass(frozen=True)
+class DetectorCard(ModelCard):
+    """What stands in `model.json` of a detector.
+
+    Attributes:
+        settings: what decides detections, as a bias record is bound to (`semsize.metrology.ModelUse`).
+        bias_records: the checkpoint's bias file; its records hold for the engine and settings that they name.
+        scales: enlargements at which images are looked at; None chooses them image by image.
+        flips: mirror images that are searched too.
+    """
+
     settings: Mapping
     bias_records: Mapping
     scales: tuple[float, ...] | None
@@ -113,70 +130,100 @@ class ModelCard:
     detections: DetectionSettings
 
     def __post_init__(self):
-        for digest in (self.weights_sha256, self.config_sha256):
-            _require(
-                len(digest) == 64 and set(digest) <= set("0123456789abcdef"), "a SHA-256 has 64 hexadecimal digits"
-            )
+        super().__post_init__()
         are_scales = self.scales is None or (self.scales and all(0 < scale <= 8 for scale in self.scales))
         _require(bool(are_scales), "scales: none at all, or numbers above 0 and up to 8")
-        _require(self.precision in get_args(Precision), f"precision: of {', '.join(get_args(Precision))}")
-        _require(self.licence.isprintable() and len(self.licence) <= 500, "a licence of one line, up to 500 characters")
         _require(all(flip in get_args(Flip) for flip in self.flips), f"flips: of {', '.join(get_args(Flip))}")
 
 
+@dataclass(frozen=True)
+class VisibilityCard(ModelCard):
+    """What stands in `model.json` of a visibility model.
+
+    Attributes:
+        complete: visible fraction from which a particle is fully imaged, as `semsize.visibility.states.Thresholds`.
+        masked: visible fraction from which it is masked, else unusable.
+    """
+
+    complete: float
+    masked: float
+
+    def __post_init__(self):
+        super().__post_init__()
+        _require(0 <= self.masked <= self.complete <= 1, "thresholds: 0 <= masked <= complete <= 1")
+
+
+Card = TypeVar("Card", bound=ModelCard)
+
+GRAPHS: Mapping[type[ModelCard], tuple[str, ...]] = {
+    DetectorCard: ("proposals", "boxes", "masks", "suppression"),
+    VisibilityCard: ("answers",),
+}
+"""Names of a model's graphs, by its kind."""
+
+_KINDS = {DetectorCard: "a detector (--model)", VisibilityCard: "a visibility model (--visibility)"}
+
+
 @dataclass(frozen=True, eq=False)
-class ModelArchive:
+class ModelArchive(Generic[Card]):
     """A model: its card and its graphs' bytes by name."""
 
-    card: ModelCard
+    card: Card
     graphs: Mapping[str, bytes]
 
 
 def write_archive(path: Path, archive: ModelArchive) -> None:
     """Write a model's file; the same model gives the same bytes."""
-    digests = {name: hashlib.sha256(archive.graphs[name]).hexdigest() for name in GRAPHS}
+    names = GRAPHS[type(archive.card)]
+    digests = {name: hashlib.sha256(archive.graphs[name]).hexdigest() for name in names}
     model = {"format": FORMAT, "graphs": digests, **in_json(archive.card)}
     text = json.dumps(model, indent=1, sort_keys=True, allow_nan=False).encode()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
-        contents = {_MODEL_FILE: text, **{name + _GRAPH: archive.graphs[name] for name in GRAPHS}}
+        contents = {_MODEL_FILE: text, **{name + _GRAPH: archive.graphs[name] for name in names}}
         for name, content in contents.items():
             file.writestr(zipfile.ZipInfo(name, _TIME), content, zipfile.ZIP_DEFLATED)
     write_whole(path, packed.getvalue())
 
 
-def read_archive(path: Path) -> ModelArchive:
-    """Read a model's file.
+def read_archive(path: Path, kind: type[Card] = DetectorCard) -> ModelArchive[Card]:
+    """Read the file of a model of a kind.
 
     Raises:
-        ArchiveError: it is none, it is damaged, or something in it is not what it should be.
+        ArchiveError: it is none, it is damaged, something in it is not what it should be, or it is of another kind.
     """
     try:
-        contents = _contents(path)
+        contents = _contents(path, kind)
+        found = next(each for each, names in GRAPHS.items() if names[0] + _GRAPH in contents)
         model = json.loads(contents.pop(_MODEL_FILE))
         _require(isinstance(model, dict), f"{_MODEL_FILE} is no object")
-        found = model.pop("format", None)
-        _require(found == FORMAT, f"it has format {found!r}, and this version reads {FORMAT}; update semsize")
+        version = model.pop("format", None)
+        _require(version == FORMAT, f"it has format {version!r}, and this version reads {FORMAT}; update semsize")
         digests = model.pop("graphs", None)
-        graphs = {name: contents[name + _GRAPH] for name in GRAPHS}
+        graphs = {name: contents[name + _GRAPH] for name in GRAPHS[found]}
         for name, graph in graphs.items():
             _require(b"location" not in graph, f"{name}{_GRAPH} refers to another file")
             is_same = isinstance(digests, dict) and digests.get(name) == hashlib.sha256(graph).hexdigest()
             _require(is_same, f"{name}{_GRAPH} is not the graph whose SHA-256 {_MODEL_FILE} states")
-        return ModelArchive(from_json(model, ModelCard, _MODEL_FILE), graphs)
+        archive = ModelArchive(from_json(model, found, _MODEL_FILE), graphs)
     except ZIP_ERRORS as cause:
         raise ArchiveError(
             f"{path}: this is no model that can be used ({cause}); export or download it again"
         ) from None
+    _require(found is kind, f"{path}: this is the archive of {_KINDS[found]}, not of {_KINDS[kind]}")
+    return archive
 
 
-def _contents(path: Path) -> dict[str, bytes]:
-    """The files of an archive by name, whose names and sizes are checked before they are unpacked."""
-    expected = sorted([_MODEL_FILE, *(name + _GRAPH for name in GRAPHS)])
+def _contents(path: Path, kind: type[ModelCard]) -> dict[str, bytes]:
+    """The files of an archive by name, whose names and sizes are checked before they are unpacked.
+
+    An archive of another kind is read too; what is neither is refused as one of this kind.
+    """
+    expected = {each: sorted([_MODEL_FILE, *(name + _GRAPH for name in names)]) for each, names in GRAPHS.items()}
     with zipfile.ZipFile(path) as file:
         entries = file.infolist()
         names = sorted(entry.filename for entry in entries)
-        _require(names == expected, f"it does not hold just {', '.join(expected)}")
+        _require(names in expected.values(), f"it does not hold just {', '.join(expected[kind])}")
         size = sum(entry.file_size for entry in entries)
         _require(size <= MOST_BYTES, f"its files take {size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
         return {entry.filename: file.read(entry) for entry in entries}

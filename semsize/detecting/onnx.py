@@ -1,8 +1,9 @@
-"""The engine on ONNX Runtime: finds the particles of windows with the graphs of a model archive, without torch.
+"""The engine on ONNX Runtime: computes the graphs of a model archive without torch.
 
-Graphs and what they take and give: `proposals`, an image to boxes of what may be particles, and feature maps; `boxes`,
-these boxes to corrected ones and their scores; `masks`, boxes to logits of masks; `suppression`, boxes to those kept.
-What a detector of `tio2` does between them is done here in the same order, in NumPy.
+Graphs of a detector and what they take and give: `proposals`, an image to boxes of what may be particles, and feature
+maps; `boxes`, these boxes to corrected ones and their scores; `masks`, boxes to logits of masks; `suppression`, boxes
+to those kept. What a detector of `tio2` does between them is done here in the same order, in NumPy. A visibility model
+has one graph: `answers`, crops of particles to what it says of each.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from semsize.detecting.archive import ArchiveError, ModelArchive
+from semsize.detecting.archive import ArchiveError, DetectorCard, ModelArchive
 from semsize.detecting.boxes import (
     FLIPPED_DIMENSIONS,
     LIKELY_OBJECTNESS,
@@ -41,10 +42,17 @@ TAKES = {
     "boxes": {"rois", "frame"},
     "masks": {"rois"},
     "suppression": {"boxes", "scores", "min_score", "iou"},
+    "answers": {"crops"},
 }
 """Inputs of the graphs; those of boxes and masks are the feature maps too."""
 
-GIVES = {"proposals": ["boxes", "scores"], "boxes": ["boxes", "scores"], "masks": ["logits"], "suppression": ["kept"]}
+GIVES = {
+    "proposals": ["boxes", "scores"],
+    "boxes": ["boxes", "scores"],
+    "masks": ["logits"],
+    "suppression": ["kept"],
+    "answers": ["fractions", "is_particle", "whole", "size_ratios"],
+}
 """Outputs of the graphs, in this order; behind those of proposals come the feature maps."""
 
 
@@ -63,8 +71,11 @@ class _View:
     scores: np.ndarray  # (M,)
 
 
-class OnnxEngine:
-    """A model of an archive, ready to find particles (`semsize.detecting.looking.Engine`)."""
+class OnnxGraphs:
+    """The graphs of an archive, loaded."""
+
+    if_one_fails = "export it again"
+    """What to do where a graph that was loaded cannot be computed."""
 
     def __init__(self, archive: ModelArchive, threads: int = 0):
         """Load the graphs.
@@ -82,7 +93,6 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors: it warns of weights that it could fold
-        self.card = archive.card
         try:
             self._sessions = {
                 name: onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -91,13 +101,40 @@ class OnnxEngine:
         except Exception as cause:  # the runtime's own kinds have no common base but this
             reason = str(cause).splitlines()[0]
             raise ArchiveError(f"ONNX Runtime does not take the model's graphs ({reason}); export it again") from None
-        self._maps = [output.name for output in self._sessions["proposals"].get_outputs()[2:]]
+        first = self._sessions.get("proposals")
+        self._maps = [] if first is None else [output.name for output in first.get_outputs()[2:]]
         for name, session in self._sessions.items():
             takes, gives = ([each.name for each in side] for side in (session.get_inputs(), session.get_outputs()))
             maps = set(self._maps) if name in ("boxes", "masks") else set()
             more = self._maps if name == "proposals" else []
             if set(takes) != TAKES[name] | maps or gives != [*GIVES[name], *more]:
                 raise ArchiveError(f"the model's graph {name} takes or gives something else; export it again")
+
+    def _run(self, graph: str, **inputs: np.ndarray) -> list[Any]:
+        try:
+            return self._sessions[graph].run(None, inputs)
+        except Exception as cause:  # the runtime's own kinds have no common base but this
+            reason = str(cause).splitlines()[0]
+            raise ArchiveError(f"the model's graph {graph} failed ({reason}); {self.if_one_fails}") from None
+
+
+class OnnxAnswers(OnnxGraphs):
+    """A visibility model of an archive: a function from crops (K, 4, 64, 64) float32 to the outputs of its graph."""
+
+    def __call__(self, crops: np.ndarray) -> list[np.ndarray]:
+        """What `semsize.visibility.model.CropAnswers` holds, in its order."""
+        return self._run("answers", crops=crops)
+
+
+class OnnxEngine(OnnxGraphs):
+    """A detector of an archive, ready to find particles (`semsize.detecting.looking.Engine`)."""
+
+    if_one_fails = "take smaller tiles (--tile)"
+
+    def __init__(self, archive: ModelArchive[DetectorCard], threads: int = 0):
+        """Load the graphs; see `OnnxGraphs`."""
+        super().__init__(archive, threads)
+        self.card = archive.card
 
     @property
     def looking(self) -> Looking:
@@ -224,10 +261,3 @@ class OnnxEngine:
             return np.zeros(0, np.int64)
         limits = {"min_score": np.array([min_score], np.float32), "iou": np.array([iou_threshold], np.float32)}
         return self._run("suppression", boxes=boxes, scores=scores, **limits)[0]
-
-    def _run(self, graph: str, **inputs: np.ndarray) -> list[Any]:
-        try:
-            return self._sessions[graph].run(None, inputs)
-        except Exception as cause:  # the runtime's own kinds have no common base but this
-            reason = str(cause).splitlines()[0]
-            raise ArchiveError(f"the model's graph {graph} failed ({reason}); take smaller tiles (--tile)") from None

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from semsize.detecting.archive import ENDING, ArchiveError, ModelCard, read_archive, write_archive
+from semsize.detecting.archive import ENDING, ArchiveError, DetectorCard, ModelCard, read_archive, write_archive
 from semsize.detecting.boxed import outline_in_box
 from semsize.detecting.looking import Looking, look, outline_rules
-from semsize.detecting.onnx import ENGINE, OnnxEngine, require_runtime
+from semsize.detecting.models import ShippedModel
+from semsize.detecting.onnx import ENGINE, OnnxEngine, OnnxGraphs, require_runtime
 from semsize.measuring.detectors import bias_records_beside, looking_at, model_record, shipped_model
 from semsize.measuring.engines import NotForEngineError
-from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, InputError
+from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, InputError, VisibilityRequest
 from semsize.measuring.outlines import FillBox, Find, Frame, Outlines
 from semsize.metrology import BiasRecord, BiasRecordError, ModelUse
 from semsize.metrology.bias_record import bias_records_from_json, nearest_record
 from semsize.structures.files import file_sha256, in_json
 from semsize.structures.masks import Placed
 from semsize.structures.parts import usable_cores
+
+Graphs = TypeVar("Graphs", bound=OnnxGraphs)
 
 MOST_SHIPPED_BYTES = 20 * 2**20
 """Size of an archive that ships."""
@@ -41,7 +45,7 @@ class ArchivedModel:
 
     path: Path
     sha256: str
-    card: ModelCard
+    card: DetectorCard
     diameter: str | None = None
     tile: tuple[int, int] | None = None
     batch_size: int = 1
@@ -77,10 +81,7 @@ class ArchivedModel:
         return fill
 
     def _engine(self, processes: int) -> OnnxEngine:
-        try:
-            return OnnxEngine(read_archive(self.path), max(1, usable_cores() // processes))
-        except ArchiveError as cause:
-            raise InputError(str(cause)) from None
+        return loaded(self.path, DetectorCard, OnnxEngine, processes)
 
     def as_record(self) -> dict:
         """See `model_record`."""
@@ -106,15 +107,14 @@ def open_detector(request: DetectorRequest) -> tuple[ArchivedModel, Sequence[Bia
         NotForEngineError: there is no archive of what is asked for, or it is to run on a GPU.
         InputError: the archive or a bias record cannot be used.
     """
-    require_runtime()
-    if request.device != "cpu":
-        raise NotForEngineError(f"the engine {ENGINE} computes on a CPU, not on --device {request.device}")
-    if request.config is not None:
-        raise NotForEngineError(
-            f"the engine {ENGINE} takes a model archive, not --config and --checkpoint; make one with "
-            "tools/export_onnx.py and give it as --model FILE.semsize"
-        )
-    path = _archive(request)
+    is_given = request.model is not None and request.model.endswith(ENDING)
+    path = archive_for(
+        request,
+        Path(request.model) if is_given else None,
+        lambda: shipped_model(request.model),
+        option="--model",
+        instead="--config and --checkpoint",
+    )
     try:
         card, origin = read_archive(path).card, f"{path}, model.json"
         records = (*bias_records_from_json(card.bias_records, origin), *bias_records_beside(path))
@@ -154,16 +154,56 @@ def publish_archive(source: Path, target: Path) -> BiasRecord:
     return record
 
 
-def _archive(request: DetectorRequest) -> Path:
-    if request.model is not None and request.model.endswith(ENDING):
-        path = Path(request.model)
-        if not path.is_file():
-            raise InputError(f"model {path} does not exist; check --model")
-        return path
-    path = shipped_model(request.model).archive
+def archive_for(
+    request: DetectorRequest | VisibilityRequest,
+    given: Path | None,
+    shipped: Callable[[], ShippedModel],
+    *,
+    option: str,
+    instead: str,
+) -> Path:
+    """The file of the archive that is asked for.
+
+    Args:
+        request: what is asked for.
+        given: the archive that it names, if it names one.
+        shipped: says which model that ships it means otherwise.
+        option: of the command line that names an archive.
+        instead: options that name a model for torch.
+
+    Raises:
+        ImportError: ONNX Runtime is not installed.
+        NotForEngineError: there is no archive of what is asked for, or it is to run on a GPU.
+        InputError: the named archive does not exist.
+    """
+    require_runtime()
+    if request.device != "cpu":
+        raise NotForEngineError(f"the engine {ENGINE} computes on a CPU, not on --device {request.device}")
+    if request.config is not None:
+        raise NotForEngineError(
+            f"the engine {ENGINE} takes a model archive, not {instead}; make one with tools/export_onnx.py and give it "
+            f"as {option} FILE{ENDING}"
+        )
+    if given is not None:
+        if not given.is_file():
+            raise InputError(f"model {given} does not exist; check {option}")
+        return given
+    path = shipped().archive
     if not path.is_file():
         raise NotForEngineError(
             f"the engine {ENGINE} has no archive {path}; make it with tools/export_onnx.py, or give another as "
-            "--model FILE.semsize"
+            f"{option} FILE{ENDING}"
         )
     return path
+
+
+def loaded(path: Path, kind: type[ModelCard], graphs: type[Graphs], processes: int) -> Graphs:
+    """The graphs of an archive; with several processes on a machine each takes its share of the cores.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    try:
+        return graphs(read_archive(path, kind), max(1, usable_cores() // processes))
+    except ArchiveError as cause:
+        raise InputError(str(cause)) from None

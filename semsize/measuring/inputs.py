@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from semsize.detecting.archive import ENDING
 from semsize.exchange import ExchangeError, ImageFolder, files_below, picture_stems
 from semsize.metrology import REFERENCE_STD_PX
 from semsize.sem import SEMImage, read_image
@@ -141,9 +142,26 @@ class DetectorRequest:
 class VisibilityRequest:
     """Which visibility model is wanted."""
 
-    config: Path | None = None  # of a model of the user's own; None for one that ships
+    config: Path | None = None  # of a model of the user's own; None for an archive or the one that ships
     checkpoint: Path | None = None  # its weights
     device: str = "cpu"  # cpu, cuda or cuda:N
+    model: Path | None = None  # an archive's file
+    engine: str = "auto"  # what computes it: onnx, torch, or auto, the fastest that is validated
+
+    @classmethod
+    def of(cls, files: Sequence[Path], engine: str = "auto", device: str = "cpu") -> VisibilityRequest:
+        """From the files behind `--visibility`: none, an archive, or a config and its weights.
+
+        Raises:
+            SettingsError: they are something else.
+        """
+        is_archive = [file.suffix == ENDING for file in files]
+        if is_archive == [True]:
+            return cls(model=files[0], engine=engine, device=device)
+        if is_archive not in ([], [False, False]):
+            given = " ".join(map(str, files))
+            raise SettingsError(f"--visibility {given}: give one model archive, {ENDING}, or a config and its weights")
+        return cls(*files, engine=engine, device=device)
 
 
 def parse_percent(text: str) -> float:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from semsize.measuring.engines import INSTALL
-from semsize.measuring.inputs import InputError, VisibilityRequest
+from semsize.measuring.engines import Standing, choose
+from semsize.measuring.inputs import OPERATING_SCORE, InputError, VisibilityRequest
 from semsize.measuring.outlines import Find, Frame, Outlines, OutlineSource
 from semsize.measuring.particle_table import SEEN_COLUMNS
 from semsize.metrology import ModelUse
@@ -23,12 +22,13 @@ from semsize.structures import read_annotations
 from semsize.structures.files import in_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import MASKED_FRACTION, STATES
-from semsize.visibility.record import VisibilityRecord
+from semsize.visibility.record import VisibilityRecord, VisibilityRecordError, read_visibility_records
 from semsize.visibility.seeing import MIDDLE, CalibratedModel, Calibration, SeenParticles, see
 from semsize.visibility.truth import SIZES
 from semsize.visibility.validation import SeenImage, see_compared
 
 GROUP = "semsize.visibility"
+"""Entry points of engines: functions from a `VisibilityRequest` to a `VisibilitySource`."""
 
 
 class VisibilitySource(Protocol):
@@ -43,19 +43,43 @@ class VisibilitySource(Protocol):
         """What it is, in JSON's terms: SHA-256 of its files, engine, precision and licence."""
 
 
-def find_visibility_model(request: VisibilityRequest) -> VisibilitySource:
-    """The model of the first entry point of `semsize.visibility`, by name; `InputError` without one.
+def find_visibility_model(
+    request: VisibilityRequest, outlines: Mapping | None = None, score: float = OPERATING_SCORE
+) -> VisibilitySource:
+    """The visibility model that is asked for.
 
-    An entry point is a function from a `VisibilityRequest` to a `VisibilitySource`.
+    The engine `auto` is chosen as `semsize.measuring.engines.choose` does, by the records for these outlines and score.
+
+    Args:
+        request: what is asked for.
+        outlines: what their source is, as `OutlineSource.as_record` says; None: not known.
+        score: from which outlines count.
+
+    Raises:
+        InputError: there is none, or its files cannot be used.
     """
-    found = sorted(entry_points(group=GROUP), key=lambda point: point.name)
-    if not found:
-        raise InputError(f"--states predicted: no visibility model is installed; {INSTALL['torch']}")
+
+    def standing_of(model: VisibilitySource) -> Standing:
+        use = model.as_record()
+        seen = {**(outlines or {}), "visibility": {**use, "min_score": score}}
+        recorded = [(record.engine, record.precision) for record in model.records]
+        is_validated = any(not differences(record, seen) for record in model.records)
+        return Standing((use["engine"], use["precision"]), is_validated, recorded)
+
+    nothing = "--states predicted: no visibility model is installed: install this package (pip install .)"
+    return choose(GROUP, request, standing_of, nothing=nothing, otherwise="leave out --states predicted")
+
+
+def visibility_records_beside(weights: Path) -> tuple[VisibilityRecord, ...]:
+    """The records of a visibility model in the file beside its weights or its archive.
+
+    Raises:
+        InputError: the file holds something else.
+    """
     try:
-        return found[0].load()(request)
-    except ImportError as cause:
-        why = f"the visibility model {found[0].name} cannot be loaded ({cause})"
-        raise InputError(f"{why}; {INSTALL['torch']}, or leave out --states predicted") from None
+        return read_visibility_records(weights)
+    except VisibilityRecordError as cause:
+        raise InputError(str(cause)) from None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,8 +78,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--from-corrections", type=Path, metavar="RESULTS", help="a results folder, as semsize correct left it")
     whence = "CSV with the columns image, id, state; or predicted: a visibility model says them; or none (repeatable)"
     add("--states", action="append", default=[], metavar="FILE", help=whence)
-    of_model = "of a visibility model of your own, for --states predicted"
-    add("--visibility", type=Path, nargs=2, metavar=("CONFIG", "CHECKPOINT"), help=of_model)
+    of_model = "for --states predicted: a visibility model's file, .semsize, or config and weights of one of your own"
+    add("--visibility", type=Path, nargs="+", metavar="FILE", help=of_model)
     add = parser.add_argument_group("what counts").add_argument
     add("--score", type=float, default=0.5, help="detections below it are left out (default: %(default)s)")
     add("--min-size", type=float, default=5.0, metavar="PX", help="resolution limit, ECD (default: %(default)s px)")
@@ -138,12 +138,11 @@ def lines_of(measurement: Measurement) -> list[str]:
     summary, record = measurement.summary, measurement.record
     lines = [f"WARNING: {warning}" for warning in record["warnings"]]
     lines += [f"LEFT OUT: {image}: {error}" for image, error in measurement.skipped.items()]
-    if use := record["outlines"].get("model"):
-        computed = f"computed by {use['engine']} in {use['precision']}"
-        lines.append(f"model: {record['outlines']['path']} ({record['outlines']['licence']}), {computed}")
-    if "visibility" in record["outlines"]:
-        model = record["outlines"]["visibility"]
-        lines.append(f"states: {model['path']} ({model['licence']})")
+    outlines = record["outlines"]
+    if "model" in outlines:
+        lines.append(_model_line("model", outlines, outlines["model"]))
+    if "visibility" in outlines:
+        lines.append(_model_line("states", outlines["visibility"], outlines["visibility"]))
     lines.append(f"{summary.quantity}: {summary.kept} of {summary.detected} detected, in {summary.images} images")
     for name, budget in summary.budgets.items():
         label = f", {budget.label}" if budget.label else ""
@@ -157,6 +156,10 @@ def lines_of(measurement: Measurement) -> list[str]:
         lines.append(f"too little is seen of {summary.unsized:.0f} particles for a size")
     lines.append(f"written: {measurement.folder}/report.html, particles.csv, predictions.json, record.json, overlays/")
     return lines
+
+
+def _model_line(what: str, model: Mapping, use: Mapping) -> str:
+    return f"{what}: {model['path']} ({model['licence']}), computed by {use['engine']} in {use['precision']}"
 
 
 def _population_lines(summary: Summary) -> list[str]:
@@ -235,6 +238,8 @@ def _source(
     given = [name for name, (path, _) in readers.items() if path is not None]
     of_detector = ("model", "config", "checkpoint", "engine", "scales", "diameter", "tile")
     own = [name for name in of_detector if getattr(arguments, name) is not None]
+    if "engine" in own and "predicted" in arguments.states:  # it computes the visibility model too
+        own.remove("engine")
     if arguments.crowds_as_particles and given != ["--from-coco"]:
         raise SettingsError("--crowds-as-particles is of COCO files; give --from-coco FILE too")
     if len(given) > 1 or (given and own):
@@ -275,9 +280,9 @@ def _seen(arguments: argparse.Namespace, source: OutlineSource) -> OutlineSource
     from semsize.measuring.inputs import VisibilityRequest
     from semsize.measuring.seeing import SeenOutlines, find_visibility_model
 
-    config, checkpoint = arguments.visibility or (None, None)
-    request = VisibilityRequest(config, checkpoint, device_of(arguments.device))
-    return SeenOutlines(source, find_visibility_model(request), arguments.score)
+    device = device_of(arguments.device)
+    request = VisibilityRequest.of(arguments.visibility or (), arguments.engine or "auto", device)
+    return SeenOutlines(source, find_visibility_model(request, source.as_record(), arguments.score), arguments.score)
 
 
 def _states(arguments: argparse.Namespace) -> dict:

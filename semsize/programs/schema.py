@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import Any
 
 PROGRAM = """Print the JSON Schema (draft 2020-12) of a file that this version writes.
@@ -14,7 +15,7 @@ predictions   predictions.json of a measurement or a test: COCO results, and the
 corrections   corrections.json of corrected outlines, and the annotations of data sets: COCO, and each particle's state
 bias          CHECKPOINT.bias.json: residuals of a model's sizes, and what they hold for
 visibility    CHECKPOINT.record.json of a visibility model
-archive       model.json in a model archive (.semsize)
+archive       model.json in a model archive (.semsize), of a detector or of a visibility model
 """
 """What --help says first."""
 
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def schema(name: str) -> dict[str, Any]:
     """The schema of one of `NAMES`. Those of dataclasses follow from the types by which the files are read."""
-    from semsize.detecting.archive import ModelCard  # not above: --help is quick
+    from semsize.detecting.archive import GRAPHS  # not above: --help is quick
     from semsize.measuring.record import Record
     from semsize.metrology import BiasRecord
     from semsize.structures.files import json_schema
@@ -42,7 +43,7 @@ def schema(name: str) -> dict[str, Any]:
         "corrections": lambda: _DATASET,
         "bias": lambda: _object(records=_list(json_schema(BiasRecord))),
         "visibility": lambda: _object(records=_list(json_schema(VisibilityRecord))),
-        "archive": lambda: _archive(json_schema(ModelCard)),
+        "archive": lambda: {"anyOf": [_archive(json_schema(card), names) for card, names in GRAPHS.items()]},
     }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schemas[name]()}
 
@@ -109,7 +110,7 @@ def _measurement(record: dict[str, Any]) -> dict[str, Any]:
     return _object(**record["properties"], **made) | {"additionalProperties": False}
 
 
-def _archive(card: dict[str, Any]) -> dict[str, Any]:
-    """What `model.json` holds: the format, the graphs' SHA-256 and the card."""
-    graphs = {"type": "object", "additionalProperties": _TEXT}
+def _archive(card: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What `model.json` of a kind of model holds: the format, the graphs' SHA-256 by name, and the card."""
+    graphs = _object(**dict.fromkeys(names, _TEXT)) | {"additionalProperties": False}
     return _object(**card["properties"], format={"const": 1}, graphs=graphs) | {"additionalProperties": False}

@@ -11,16 +11,17 @@ from semsize.detecting.archive import (
     GRAPHS,
     ArchiveError,
     DetectionSettings,
+    DetectorCard,
     ModelArchive,
-    ModelCard,
     Normalisation,
     ProposalSettings,
+    VisibilityCard,
     read_archive,
     write_archive,
 )
 from semsize.programs.schema import schema
 
-CARD = ModelCard(
+CARD = DetectorCard(
     licence="for all",
     weights_sha256="a" * 64,
     config_sha256="b" * 64,
@@ -35,10 +36,17 @@ CARD = ModelCard(
 )
 
 
+SEEN = VisibilityCard("for all", "a" * 64, "b" * 64, "float32", complete=0.9, masked=0.4)
+
+
 @pytest.fixture
 def file(tmp_path):
-    write_archive(tmp_path / "model.semsize", ModelArchive(CARD, {name: name.encode() * 9 for name in GRAPHS}))
-    return tmp_path / "model.semsize"
+    return written(tmp_path / "model.semsize", CARD)
+
+
+def written(path, card):
+    write_archive(path, ModelArchive(card, {name: name.encode() * 9 for name in GRAPHS[type(card)]}))
+    return path
 
 
 def rewritten(file, change):
@@ -115,6 +123,39 @@ def test_what_is_not_as_it_should_be_is_refused_in_one_line(file, change, messag
     assert "\n" not in str(caught.value)
 
 
+def test_a_visibility_model_s_archive_is_read_as_such_alone(file, tmp_path):
+    seen = written(tmp_path / "seen.semsize", SEEN)
+    assert read_archive(seen, VisibilityCard).card == SEEN
+    for path, kind, message in (
+        (seen, DetectorCard, "archive of a visibility model .--visibility., not of a detector .--model."),
+        (file, VisibilityCard, "archive of a detector .--model., not of a visibility model .--visibility."),
+    ):
+        with pytest.raises(ArchiveError, match=message) as caught:
+            read_archive(path, kind)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda contents: contents.pop("answers.onnx"), "does not hold just answers.onnx, model.json"),
+        (lambda contents: contents.update({"answers.onnx": b"other"}), "SHA-256"),
+        (lambda contents: edited(contents, masked=0.95), "thresholds"),
+        (lambda contents: edited(contents, complete=None), "complete"),
+        (lambda contents: edited(contents, weights_sha256="x"), "64 hexadecimal digits"),
+        (lambda contents: edited(contents, licence="free\nWARNING"), "licence of one line"),
+        (lambda contents: edited(contents, scales=[1.0]), "in excess: scales"),
+    ],
+)
+def test_what_is_not_as_it_should_be_in_a_visibility_model_s_archive_is_refused(tmp_path, change, message):
+    file = rewritten(written(tmp_path / "seen.semsize", SEEN), change)
+    with pytest.raises(ArchiveError, match=message) as caught:
+        read_archive(file, VisibilityCard)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_file_that_unpacks_to_more_than_allowed_is_refused_before_it_is_unpacked(file, monkeypatch):
     monkeypatch.setattr("semsize.detecting.archive.MOST_BYTES", 100)
     with pytest.raises(ArchiveError, match="more than"):
@@ -127,10 +168,15 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path):
         read_archive(tmp_path / "x.semsize")
 
 
-def test_the_card_holds_to_its_schema(file):
-    with zipfile.ZipFile(file) as archive:
-        written = json.loads(archive.read("model.json"))
+def test_the_cards_hold_to_their_schema(file, tmp_path):
+    def card_of(path):
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read("model.json"))
+
     validator = Draft202012Validator(schema("archive"))
-    validator.validate(written)
-    assert not validator.is_valid({**written, "format": 2})
-    assert not validator.is_valid({**written, "scales": ["large"]})
+    for path, field in ((file, "scales"), (written(tmp_path / "seen.semsize", SEEN), "complete")):
+        card = card_of(path)
+        validator.validate(card)
+        assert not validator.is_valid({**card, "format": 2})
+        assert not validator.is_valid({**card, field: ["large"]})
+    assert not validator.is_valid({**card_of(file), "graphs": card["graphs"]})

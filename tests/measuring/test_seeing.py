@@ -3,14 +3,18 @@
 import csv
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 from measured_scenes import BrightSource, DoubtfulSource, write_scenes
 
-from semsize.measuring import InputError, Settings, SettingsError, measure_images, seeing
+from semsize.detecting.models import ShippedModel
+from semsize.measuring import InputError, Settings, SettingsError, archived_visibility, engines, measure_images
+from semsize.measuring.engines import FASTEST_FIRST
 from semsize.measuring.inputs import ReferenceValue, VisibilityRequest
 from semsize.measuring.measurement import read_measurement
 from semsize.measuring.particle_table import PREDICTED_COLUMNS
@@ -278,11 +282,101 @@ def test_what_cannot_be_meant_is_refused(words):
         _states(parse_arguments(["a.tif", "--out", "x", *words]))
 
 
-def test_without_an_installed_model_the_message_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(seeing, "entry_points", lambda group: [])  # noqa: ARG005
+@dataclass(frozen=True)
+class Point:
+    """An entry point of an engine."""
+
+    name: str
+    opened: Callable[[VisibilityRequest], object]
+
+    def load(self):
+        return self.opened
+
+
+def installed(monkeypatch, **models):
+    """Let engines be installed: models, functions that open one, or errors that such functions raise."""
+
+    def opens(model):
+        def opened(request):  # noqa: ARG001 - as an engine's
+            if isinstance(model, Exception):
+                raise model
+            return model
+
+        return model if callable(model) else opened
+
+    points = [Point(name, opens(model)) for name, model in models.items()]
+    monkeypatch.setattr(engines, "entry_points", lambda group: points)  # noqa: ARG005
+
+
+@dataclass(frozen=True)
+class Computed(Model):
+    """The same, computed by an engine in a precision."""
+
+    by: tuple[str, str] = ("torch", "float32")
+
+    def as_record(self) -> dict:
+        engine, precision = self.by
+        return {**super().as_record(), "engine": engine, "precision": precision}
+
+
+@pytest.mark.parametrize(
+    ("torch_precision", "validated", "expected"),
+    [
+        ("float32", FASTEST_FIRST, "onnx"),
+        ("bfloat16", FASTEST_FIRST, "torch"),
+        ("float32", [("torch", "float32")], "torch"),
+        ("bfloat16", [("onnx", "float32")], "onnx"),
+        ("float32", [], "onnx"),
+    ],
+)
+def test_the_fastest_engine_whose_record_holds_behind_the_detector_is_taken(
+    monkeypatch, torch_precision, validated, expected
+):
+    records = tuple(record_of(engine=engine, precision=precision) for engine, precision in validated)
+    models = {"torch": Computed(by=("torch", torch_precision), records=records)}
+    models["onnx"] = Computed(by=("onnx", "float32"), records=records)
+    installed(monkeypatch, **models)
+    outlines = Detected().as_record()
+    assert find_visibility_model(VisibilityRequest(), outlines, PREDICTED.score) is models[expected]
+    assert find_visibility_model(VisibilityRequest(engine="torch"), outlines, PREDICTED.score) is models["torch"]
+    fastest = "torch" if torch_precision == "bfloat16" else "onnx"
+    assert find_visibility_model(VisibilityRequest(), outlines, 0.9) is models[fastest], "no record holds"
+
+
+def test_without_an_installed_model_the_message_says_what_to_do(monkeypatch, tmp_path):
+    installed(monkeypatch)
     with pytest.raises(InputError, match="no visibility model is installed") as error:
         find_visibility_model(VisibilityRequest())
     assert "\n" not in str(error.value)
+    shipped = ShippedModel(tmp_path / "seen.py", tmp_path / "seen.pth", "for tests")
+    monkeypatch.setattr(archived_visibility, "VISIBILITY", shipped)
+    torch = ModuleNotFoundError("No module named 'torch'")
+    installed(monkeypatch, onnx=archived_visibility.open_visibility, torch=torch)
+    message = r"no archive .*seen.semsize.*No module named 'torch'.*tio2\[train\].*leave out --states predicted"
+    with pytest.raises(InputError, match=message) as error:
+        find_visibility_model(VisibilityRequest())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([], VisibilityRequest()),
+        (["x.semsize"], VisibilityRequest(model=Path("x.semsize"))),
+        (["x.py", "x.pth"], VisibilityRequest(Path("x.py"), Path("x.pth"))),
+        (["x.pth"], None),
+        (["x.semsize", "scans"], None),
+        (["x.py", "x.semsize"], None),
+        (["x.py", "x.pth", "scans"], None),
+    ],
+)
+def test_a_visibility_model_is_an_archive_or_a_config_and_its_weights(files, expected):
+    paths = [Path(file) for file in files]
+    if expected is None:
+        with pytest.raises(SettingsError, match="give one model archive"):
+            VisibilityRequest.of(paths)
+    else:
+        assert VisibilityRequest.of(paths) == expected
 
 
 def test_its_file_holds_to_its_schema(tmp_path):

@@ -8,8 +8,8 @@ import pytest
 from semsize.detecting.archive import (
     ArchiveError,
     DetectionSettings,
+    DetectorCard,
     ModelArchive,
-    ModelCard,
     Normalisation,
     ProposalSettings,
 )
@@ -21,7 +21,7 @@ DETECTIONS = {"score_thr": 0.05, "max_per_img": 30, "refine_boxes": True, "mask_
 
 
 def card(flips):
-    return ModelCard(
+    return DetectorCard(
         licence="none",
         weights_sha256="0" * 64,
         config_sha256="0" * 64,

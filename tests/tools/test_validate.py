@@ -185,6 +185,9 @@ class Seen:
 
     records = ()
 
+    def __init__(self, request):
+        self.engine = "torch" if request.model is None else "onnx"
+
     def open(self, processes, calibration):  # noqa: ARG002 - the interface of a source
         def answers(crops):
             fractions = np.zeros((len(crops), BINS))
@@ -195,10 +198,11 @@ class Seen:
         return CalibratedModel(answers, Thresholds(), calibration)
 
     def as_record(self):
-        return {"path": "seen.pth", "sha256": "a" * 64, "engine": "torch", "precision": "float32", "licence": "free"}
+        return {"sha256": "a" * 64, "engine": self.engine, "precision": "float32"}
 
 
-def test_rendered_sets_make_the_record_of_a_visibility_model(folder, monkeypatch, capsys):
+@pytest.mark.parametrize(("files", "engine"), [(["config.py", "seen.pth"], "torch"), (["seen.semsize"], "onnx")])
+def test_rendered_sets_make_the_record_of_a_visibility_model(folder, monkeypatch, capsys, files, engine):
     """Four images of disks; of every other particle half is hidden, one outline an image is of none."""
     truth, images, particles, found = disks((400, 400), CENTRES, np.full(64, 15.0)), [], [], []
     for number in (1, 2, 3, 4):
@@ -217,10 +221,11 @@ def test_rendered_sets_make_the_record_of_a_visibility_model(folder, monkeypatch
     write_annotations(folder / "truth.json", dataset(images, particles))
     write_predictions(folder / "found.json", found)
     write_metrics(folder)
-    monkeypatch.setattr("semsize.measuring.seeing.find_visibility_model", lambda request: Seen())  # noqa: ARG005
+    monkeypatch.setattr("semsize.measuring.seeing.find_visibility_model", Seen)
     words = ["--pair", folder / "truth.json", folder / "found.json", "--images", folder, "--checkpoint"]
-    run(monkeypatch, *words, folder / "model.pth", "--visibility", "config.py", folder / "seen.pth")
-    [record] = read_visibility_records(folder / "seen.pth")
+    run(monkeypatch, *words, folder / "model.pth", "--visibility", *(folder / file for file in files))
+    [record] = read_visibility_records(folder / files[-1])
+    assert (record.engine, record.checkpoint) == (engine, files[-1])
     assert (record.detector, record.sha256, record.fitted_images, record.judged_images) == (use(folder), "a" * 64, 2, 2)
     assert record.states_right == pytest.approx(32 / 63)
     assert record.particle_temperature < 1, "nearly all outlines are particles, more than it says"

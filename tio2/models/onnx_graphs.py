@@ -56,26 +56,26 @@ def export_graphs(detector: MaskRCNN) -> dict[str, bytes]:
         features = ProposalGraph(detector)(image, frame, limit, limit, share, share, share)[2:]
         boxes, scores = rois, torch.tensor([0.9, 0.8, 0.7])
         return {
-            "proposals": _exported(
+            "proposals": exported(
                 ProposalGraph(detector),
                 {"image": image, "frame": frame, "before": limit, "after": limit}
                 | {"min_score": share, "min_size": share, "iou": share},
                 ["boxes", "scores", *maps],
                 {"image": {2: "height", 3: "width"}, "boxes": {0: "n"}, "scores": {0: "n"}, **map_axes},
             ),
-            "boxes": _exported(
+            "boxes": exported(
                 BoxGraph(detector),
                 {"rois": rois, "frame": frame, **dict(zip(maps, features, strict=True))},
                 ["boxes", "scores"],
                 {"rois": {0: "n"}, "boxes": {0: "n"}, "scores": {0: "n"}, **map_axes},
             ),
-            "masks": _exported(
+            "masks": exported(
                 MaskGraph(detector),
                 {"rois": rois, **dict(zip(maps, features, strict=True))},
                 ["logits"],
                 {"rois": {0: "n"}, "logits": {0: "n"}, **map_axes},
             ),
-            "suppression": _exported(
+            "suppression": exported(
                 SuppressionGraph(),
                 {"boxes": boxes, "scores": scores, "min_score": share, "iou": share},
                 ["kept"],
@@ -258,7 +258,7 @@ class _RoIAlign(Function):
         )  # fmt: skip
 
 
-def _exported(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], axes: dict[str, dict]) -> bytes:
+def exported(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], axes: dict[str, dict]) -> bytes:
     """A module's graph, its weights in half precision with a cast before each."""
     file = io.BytesIO()
     with warnings.catch_warnings():

@@ -30,6 +30,9 @@ GREY, OWN, BEYOND = (CHANNELS.index(name) for name in ("grey", "own", "beyond"))
 TRUTH_FIELDS = ("is_particle", "fraction_bin", "visibility_class", "whole", "whole_is_known", "log_sizes")
 """What a training needs of `gt_instances`."""
 
+COARSE_STRIDE = 8
+"""Pixels of a crop on a pixel of the coarsest maps."""
+
 LEAST_CONTRAST = 8.0
 """Grey levels that are added to a crop's standard deviation, so that a flat crop's noise is not blown up."""
 
@@ -124,10 +127,10 @@ class VisibilityNet(BaseModel):
         upper = self.to_middle(_doubled(self.from_coarse(coarse)) + middle)
         upper = self.to_fine(_doubled(self.from_middle(upper)) + fine)
         whole = self.outline(upper)[:, 0].float() + self.own_weight * (2 * crops[:, OWN] - 1)
-        own = functional.adaptive_avg_pool2d(crops[:, OWN : OWN + 1], coarse.shape[-1])
+        own = functional.avg_pool2d(crops[:, OWN : OWN + 1], COARSE_STRIDE)
         own_area = own.sum((2, 3)).clamp(min=1e-3)
         over_own = (coarse * own).sum((2, 3)) / own_area
-        whole_area = functional.adaptive_avg_pool2d(whole.detach().sigmoid(), coarse.shape[-1]).sum((1, 2))
+        whole_area = functional.avg_pool2d(whole.detach().sigmoid()[:, None], COARSE_STRIDE).sum((1, 2, 3))
         described = torch.cat([coarse.mean((2, 3)), over_own, (whole_area[:, None] / own_area).log()], 1)
         numbers = self.answers(self.described(described)).float()
         fraction, particle, sizes = numbers.split([BINS, 1, len(SIZES) * len(QUANTILES)], dim=1)
@@ -167,17 +170,33 @@ class VisibilityNet(BaseModel):
         self, samples: Sequence[DetDataSample], answers: dict[str, Tensor], counts: Sequence[int]
     ) -> list[DetDataSample]:
         """The samples, `pred_instances` as the fields of `CropAnswers`, and the thresholds of people."""
-        numbers = {
-            "fractions": answers["fraction"].softmax(1),
-            "is_particle": answers["particle"].sigmoid(),
-            "whole": answers["whole"].sigmoid(),
-            "size_ratios": answers["log_sizes"].exp(),
-        }
-        parts = {name: values.split(list(counts)) for name, values in numbers.items()}
+        parts = {name: values.split(list(counts)) for name, values in probabilities(answers).items()}
         for place, sample in enumerate(samples):
             sample.pred_instances = InstanceData(**{name: of_image[place] for name, of_image in parts.items()})
             sample.set_metainfo({"thresholds": tuple(self.thresholds.tolist())})
         return list(samples)
+
+
+class AnswersGraph(nn.Module):
+    """The graph of an archive: crops (K, 4, 64, 64) to the fields of `CropAnswers`, in float32."""
+
+    def __init__(self, net: VisibilityNet):
+        super().__init__()
+        self.net = net
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """In the order of the fields."""
+        return tuple(probabilities(self.net._answers(crops)).values())
+
+
+def probabilities(answers: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Raw answers as the fields of `CropAnswers`, in their order."""
+    return {
+        "fractions": answers["fraction"].softmax(1),
+        "is_particle": answers["particle"].sigmoid(),
+        "whole": answers["whole"].sigmoid(),
+        "size_ratios": answers["log_sizes"].exp(),
+    }
 
 
 def fold_norms(net: nn.Module) -> None:

@@ -197,7 +197,7 @@ def resampled_images(
     Raises:
         ValueError: a record does not hold for how the predictions were made, or rests on these images.
     """
-    source, images = find_visibility_model(VisibilityRequest(*visibility)), []
+    source, images = find_visibility_model(VisibilityRequest.of(visibility)), []
     use, model = source.as_record(), source.open(1, Calibration())
     of_weights = tuple(use[name] for name in ("sha256", "engine", "precision"))
     file = find_bias_file(checkpoint)
@@ -210,11 +210,11 @@ def resampled_images(
         raise ValueError(f"the predictions were made in several ways: {'; '.join(lines)}")
     record = _holding(
         [(other, other.differences(*of_weights, detectors[0], OPERATING_SCORE)) for other in source.records],
-        f"the record of {visibility[1]}",
+        f"the record of {visibility[-1]}",
     )
     bias = _holding([(b, b.differences(detectors[0], OPERATING_SCORE)) for b in biases], f"that of {checkpoint}")
     if not record.selection:
-        raise ValueError(f"the record of {visibility[1]} does not say how images select; make it from more images")
+        raise ValueError(f"the record of {visibility[-1]} does not say how images select; make it from more images")
     for annotations, predictions in pairs:
         truth = read_annotations(annotations)
         compared = compare_split(truth, read_predictions(predictions), min_score=OPERATING_SCORE)
@@ -255,7 +255,7 @@ def main() -> None:
         metavar=("ANNOTATIONS", "PREDICTIONS"),
         help="rendered truth, and what tools/test.py found in the images; repeatable",
     )
-    parser.add_argument("--visibility", nargs=2, type=Path, required=True, metavar=("CONFIG", "WEIGHTS"))
+    parser.add_argument("--visibility", nargs="+", type=Path, required=True, metavar="FILE")
     parser.add_argument("--checkpoint", type=Path, required=True, help="the detector's weights, for its bias record")
     parser.add_argument("--samples", type=int, default=1000, help="simulated samples (default: %(default)s)")
     parser.add_argument("--images", type=int, nargs=2, default=(6, 12), metavar=("LEAST", "MOST"), help="of a sample")

@@ -235,14 +235,14 @@ def main() -> None:
     pair = {"nargs": 2, "type": Path, "action": "append", "required": True, "metavar": ("ANNOTATIONS", "PREDICTIONS")}
     parser.add_argument("--train", **pair, help="rendered truth and what was found, for the trees; repeatable")
     parser.add_argument("--test", **pair, help="of other images, to judge; repeatable")
-    parser.add_argument("--visibility", nargs=2, type=Path, metavar=("CONFIG", "WEIGHTS"), help="a trained network")
+    parser.add_argument("--visibility", nargs="+", type=Path, metavar="FILE", help="of a network: config and weights")
     arguments = parser.parse_args()
     with one_line_errors(AnnotationError, PredictionError, SEMReadError, InputError, ValueError, OSError):
         test = judgeable_images(arguments.test)
         methods: dict[str, Answer] = dict(CERTAIN)
         methods["trees on mask features"] = Trees.fitted(judgeable_images(arguments.train))
         if arguments.visibility:
-            model = find_visibility_model(VisibilityRequest(*arguments.visibility)).open(1, Calibration())
+            model = find_visibility_model(VisibilityRequest.of(arguments.visibility)).open(1, Calibration())
             methods["network, not calibrated"] = lambda grey, outlines: CropAnswers.cat(
                 [CropAnswers.empty(), *map(model.answers, particle_crops(grey, outlines))]
             )

@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--annotations", type=Path, nargs="+", required=True, help="of the SEM images")
     parser.add_argument("--predictions", type=Path, nargs="+", help="found outlines, one file for each of annotations")
     parser.add_argument(
-        "--visibility", nargs=2, type=Path, metavar=("CONFIG", "WEIGHTS"), help="a network beside the hull"
+        "--visibility", nargs="+", type=Path, metavar="FILE", help="a network beside the hull: config and weights"
     )
     arguments = parser.parse_args()
     if arguments.predictions and len(arguments.predictions) != len(arguments.annotations):
@@ -167,7 +167,7 @@ def main() -> None:
     errors = (AnnotationError, PredictionError, SEMReadError, InputError, ValueError, OSError, zipfile.BadZipFile)
     with one_line_errors(*errors):
         if arguments.visibility:
-            model = find_visibility_model(VisibilityRequest(*arguments.visibility)).open(1, Calibration())
+            model = find_visibility_model(VisibilityRequest.of(arguments.visibility)).open(1, Calibration())
             completions["added by the network"] = lambda grey, outlines: see(grey, outlines, model).whole
         founds = arguments.predictions or [None] * len(arguments.annotations)
         with zipfile.ZipFile(arguments.pictures) as pictures:

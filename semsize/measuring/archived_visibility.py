@@ -1,0 +1,86 @@
+"""A visibility model's archive as a model of states: the engine `onnx`, which needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from semsize.detecting.archive import ArchiveError, VisibilityCard, read_archive
+from semsize.detecting.models import VISIBILITY
+from semsize.detecting.onnx import ENGINE, OnnxAnswers
+from semsize.measuring.archived_model import archive_for, loaded
+from semsize.measuring.inputs import InputError, VisibilityRequest
+from semsize.measuring.seeing import visibility_records_beside
+from semsize.structures.files import file_sha256
+from semsize.visibility.model import CropAnswers
+from semsize.visibility.record import VisibilityRecord
+from semsize.visibility.seeing import CalibratedModel, Calibration
+from semsize.visibility.states import Thresholds
+
+
+@dataclass(frozen=True)
+class ArchivedVisibility:
+    """A visibility model's archive (`semsize.measuring.seeing.VisibilitySource`).
+
+    Attributes:
+        path: its file.
+        sha256: of its file.
+        card: what it says of itself.
+    """
+
+    path: Path
+    sha256: str
+    card: VisibilityCard
+
+    @cached_property
+    def records(self) -> tuple[VisibilityRecord, ...]:
+        """Those beside the file; see `visibility_records_beside`."""
+        return visibility_records_beside(self.path)
+
+    def open(self, processes: int, calibration: Calibration) -> CalibratedModel:
+        """Load the graph; with several processes on a machine each takes its share of the cores.
+
+        Raises:
+            InputError: the file cannot be used.
+        """
+        answers_of = loaded(self.path, VisibilityCard, OnnxAnswers, processes)
+
+        def answers(crops: np.ndarray) -> CropAnswers:
+            try:
+                return CropAnswers(*answers_of(crops))
+            except ValueError as cause:  # the runtime's, or answers of another shape
+                raise InputError(f"{self.path}: {cause}") from None
+
+        return CalibratedModel(answers, Thresholds(self.card.complete, self.card.masked), calibration)
+
+    def as_record(self) -> dict:
+        """The file, SHA-256 of it and of weights and config, engine, precision, licence and device."""
+        return {
+            "path": str(self.path),
+            "engine": ENGINE,
+            "precision": self.card.precision,
+            "sha256": self.card.weights_sha256,
+            "archive_sha256": self.sha256,
+            "config_sha256": self.card.config_sha256,
+            "licence": self.card.licence,
+            "device": "cpu",
+        }
+
+
+def open_visibility(request: VisibilityRequest) -> ArchivedVisibility:
+    """The entry point `onnx` of `semsize.visibility`: an archive that is named, or that of the model that ships.
+
+    Raises:
+        ImportError: ONNX Runtime is not installed.
+        NotForEngineError: there is no archive of what is asked for, or it is to run on a GPU.
+        InputError: the archive cannot be used.
+    """
+    option = "--visibility"
+    path = archive_for(request, request.model, lambda: VISIBILITY, option=option, instead=f"{option} CONFIG WEIGHTS")
+    try:
+        return ArchivedVisibility(path, file_sha256(path), read_archive(path, VisibilityCard).card)
+    except ArchiveError as cause:
+        raise InputError(str(cause)) from None
