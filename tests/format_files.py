@@ -4,7 +4,8 @@ python tests/format_files.py    # writes tests/formats/VERSION: once a release, 
 
 A measurement by `free` of two rendered scenes with few particles, of which one was corrected and the other, without a
 pixel size, got a scale bar; the records are of eight other scenes. No visibility model ships: the answers behind its
-record are drawn at random. The archive has the card of `free`, and text in place of its graphs.
+record are drawn at random. The detector's archive has the card of `free`, the visibility model's one of no weights, and
+both have text in place of their graphs.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from semsize import __version__, cli
 from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.shapes import ellipse_mask
-from semsize.detecting.archive import GRAPHS, DetectorCard, ModelArchive, read_archive, write_archive
+from semsize.detecting.archive import GRAPHS, ModelArchive, VisibilityCard, read_archive, write_archive
 from semsize.detecting.models import SHIPPED
 from semsize.measuring.measurement import read_measurement
 from semsize.measuring.seeing import see_split
@@ -43,6 +44,7 @@ from semsize.visibility.validation import make_visibility_record
 
 FOLDER = Path(__file__).parent / "formats"
 RESULTS, ARCHIVE, BIAS, WEIGHTS, STATED = "results", "free.semsize", "free.bias.json", "seen.pth", "stated.json"
+SEEN_ARCHIVE = "seen.semsize"
 """In the folder of a version; `WEIGHTS` is the file beside which the visibility record lies, and is not there."""
 
 KEPT = (
@@ -112,7 +114,9 @@ def write_formats(out: Path) -> None:
             shutil.copyfile(path, out / path)
     write_bias_records(out / BIAS, [bias])
     write_visibility_records(out / WEIGHTS, [seen])
-    write_archive(out / ARCHIVE, ModelArchive(card, {name: name.encode() for name in GRAPHS[DetectorCard]}))
+    seen_card = VisibilityCard("for tests", "a" * 64, "c" * 64, "float32", complete=0.93, masked=0.38)
+    for path, each in ((out / ARCHIVE, card), (out / SEEN_ARCHIVE, seen_card)):
+        write_archive(path, ModelArchive(each, {name: name.encode() for name in GRAPHS[type(each)]}))
     stated = {
         "record": {
             "images": [image.image for image in record.images],
@@ -126,6 +130,7 @@ def write_formats(out: Path) -> None:
         "bias": {name: getattr(bias, name) for name in ("residuals", "occlusion", "ranges")},
         "visibility": {name: getattr(seen, name) for name in ("class_temperature", "intervals", "selection")},
         "archive": {name: getattr(card, name) for name in ("licence", "scales", "proposals", "detections")},
+        "visibility_archive": vars(seen_card),
     }
     write_json(out / STATED, in_json(stated), indent=1)
 

@@ -7,14 +7,22 @@ import zipfile
 import format_files
 import numpy as np
 import pytest
-from format_files import ARCHIVE, BIAS, FOLDER, RESULTS, STATED, WEIGHTS
+from format_files import ARCHIVE, BIAS, FOLDER, RESULTS, SEEN_ARCHIVE, STATED, WEIGHTS
 from jsonschema import Draft202012Validator
 from packaging.version import Version
 
 from semsize.correcting import CorrectionError
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.source import CorrectedOutlines
-from semsize.detecting.archive import GRAPHS, ArchiveError, DetectorCard, ModelArchive, read_archive, write_archive
+from semsize.detecting.archive import (
+    GRAPHS,
+    ArchiveError,
+    DetectorCard,
+    ModelArchive,
+    VisibilityCard,
+    read_archive,
+    write_archive,
+)
 from semsize.measuring.inputs import OutputError
 from semsize.measuring.measurement import read_measurement
 from semsize.measuring.results_folder import ResultsFolder
@@ -93,13 +101,19 @@ def test_a_model_archive(kept, stated):
     assert archive.graphs == {name: name.encode() for name in GRAPHS[DetectorCard]}
 
 
+def test_a_visibility_model_s_archive(kept, stated):
+    archive = read_archive(kept / SEEN_ARCHIVE, VisibilityCard)
+    assert vars(archive.card) == stated["visibility_archive"]
+    assert archive.graphs == {"answers": b"answers"}
+
+
 def test_what_was_written_last_holds_to_the_schemas():
     files = {name: f"{RESULTS}/{name}.json" for name in ("record", "predictions", "corrections")}
     files |= {"bias": BIAS, "visibility": record_path(WEIGHTS)}
     written = {name: read_json(NEWEST / file, ValueError) for name, file in files.items()}
     written["archive"] = model_file(NEWEST / ARCHIVE)
     assert set(written) == set(NAMES)
-    for name, content in written.items():
+    for name, content in (*written.items(), ("archive", model_file(NEWEST / SEEN_ARCHIVE))):
         Draft202012Validator(schema(name)).validate(content)
 
 
