@@ -146,7 +146,7 @@ def test_weights_are_halved_and_nothing_else_is_kept(tmp_path):
     weight = torch.linspace(-3, 3, 1000)
     source = write(
         tmp_path / "run.pth",
-        state_dict={"weight": weight, "steps": torch.tensor(7)},
+        state_dict={"weight": weight, "steps": torch.tensor(7), "threshold": torch.tensor(0.98, dtype=torch.float64)},
         meta={"epoch": 2, "iter": 9, "cfg": "a config"},
         optimizer={"momentum": torch.zeros(100_000)},
     )
@@ -157,6 +157,7 @@ def test_weights_are_halved_and_nothing_else_is_kept(tmp_path):
     assert shipped["state_dict"]["weight"].dtype == torch.half
     torch.testing.assert_close(shipped["state_dict"]["weight"].float(), weight, rtol=2**-11, atol=1e-7)
     assert shipped["state_dict"]["steps"].item() == 7
+    assert shipped["state_dict"]["threshold"].item() == 0.98
     assert (tmp_path / "out" / "light.pth").stat().st_size < source.stat().st_size / 10
 
 

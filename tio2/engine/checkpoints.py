@@ -186,7 +186,7 @@ def free_mib(folder: Path) -> float:
 
 
 def publish_checkpoint(source: str | Path, target: str | Path) -> None:
-    """Write the weights of `source` to `target`: floating-point tensors in half precision, epoch, step.
+    """Write the weights of `source` to `target`: float32 ones in half precision, others as they are, epoch, step.
 
     Raises:
         CheckpointError: `source` cannot be loaded, holds no weights, or has a weight that half precision cannot hold.
@@ -202,7 +202,7 @@ def publish_checkpoint(source: str | Path, target: str | Path) -> None:
 
 
 def _halved(tensor: torch.Tensor, name: str) -> torch.Tensor:
-    if not tensor.is_floating_point():
+    if tensor.dtype != torch.float32:  # such as counts, or thresholds that must stay what they are
         return tensor.clone()
     half = tensor.half()
     if not torch.isfinite(half).all():
