@@ -138,12 +138,13 @@ def lines_of(measurement: Measurement) -> list[str]:
     summary, record = measurement.summary, measurement.record
     lines = [f"WARNING: {warning}" for warning in record["warnings"]]
     lines += [f"LEFT OUT: {image}: {error}" for image, error in measurement.skipped.items()]
-    outlines = record["outlines"]
+    outlines, counted = record["outlines"], f"{summary.kept}"
     if "model" in outlines:
         lines.append(_model_line("model", outlines, outlines["model"]))
     if "visibility" in outlines:
         lines.append(_model_line("states", outlines["visibility"], outlines["visibility"]))
-    lines.append(f"{summary.quantity}: {summary.kept} of {summary.detected} detected, in {summary.images} images")
+        counted = f"{summary.expected_particles:.4g}, by the probabilities of {summary.kept},"
+    lines.append(f"{summary.quantity}: {counted} of {summary.detected} detected, in {summary.images} images")
     for name, budget in summary.budgets.items():
         label = f", {budget.label}" if budget.label else ""
         lines.append(

@@ -103,7 +103,9 @@ def test_probabilities_weigh_and_a_common_one_changes_no_quantile(images, tmp_pa
     sure, doubtful = measured(images, tmp_path / "sure"), measured(images, tmp_path / "doubtful", particle=0.5)
     assert doubtful.summary.distribution.d50 == sure.summary.distribution.d50
     assert doubtful.summary.expected_particles == pytest.approx(sure.summary.kept / 2)
-    assert doubtful.summary.kept == sure.summary.kept
+    kept = doubtful.summary.kept
+    assert kept == sure.summary.kept
+    assert f"{kept / 2:.4g}, by the probabilities of {kept}, of " in "\n".join(lines_of(doubtful))
     assert any("STATES ARE PREDICTED" in warning for warning in doubtful.record["warnings"])
 
 
