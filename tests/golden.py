@@ -7,12 +7,16 @@ import json
 import tempfile
 from pathlib import Path
 
-from semsize.detecting.models import SHIPPED
-from semsize.measuring import measure_images, report
+import numpy as np
+
+from semsize.detecting.models import SHIPPED, VISIBILITY, ShippedModel
+from semsize.measuring import Settings, measure_images, report
 from semsize.measuring.detectors import find_detector
-from semsize.measuring.inputs import DetectorRequest
+from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, VisibilityRequest
+from semsize.measuring.seeing import SeenOutlines, find_visibility_model
 from semsize.structures import read_predictions
 from semsize.structures.files import write_json
+from semsize.structures.states import STATES
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2.evaluation.average_precision import average_precision
 
@@ -21,26 +25,46 @@ SCENE = RenderSettings(seed=68, shape=(320, 384), preset="agglomerated", particl
 
 
 def figures(name: str, engine: str, folder: Path) -> dict[str, float]:
-    """AP50, mAP, and count and quantiles (px) of the particles from score 0.5 on, in float32."""
+    """AP50 and mAP; of the particles from score 0.5 on their number, of each state by its probabilities, and sizes, px.
+
+    Quantiles are those of fully imaged particles; D50 also of those completed, and of all visible outlines. In float32.
+    """
     render_dataset(DatasetPlan(SCENE, num=1, fractions=(0, 0, 1)), folder / "set")
-    measured = measure_images([folder / "set" / "images"], folder / "out", _source(name, engine, folder))
+    measured = measure_images(
+        [folder / "set" / "images"], folder / "out", _source(name, engine, folder), Settings(states="predicted")
+    )
     truth = json.loads((folder / "set" / "annotations" / "test.json").read_text(encoding="utf-8"))
     precision = average_precision(truth, read_predictions(folder / "out" / "predictions.json"), "segm").uncapped
-    sizes = measured.record["results"]["distribution"]
+    results, table = measured.record["results"], measured.table
+    _, completed, visible = results["populations"]
     return {
         "AP50": precision.AP50,
         "mAP": precision.mAP,
-        "particles": sizes["count"],
-        **{name: sizes[name] for name in ("d10", "d50", "d90")},
+        "particles": results["detected"],
+        **{state: float(np.nansum(table[f"p_{state}"])) for state in STATES},
+        **{name: results["distribution"][name] for name in ("d10", "d50", "d90")},
+        "d50_completed": completed["number"]["D50"]["value"],
+        "d50_visible": visible["number"]["D50"]["value"],
     }
 
 
-def _source(name: str, engine: str, folder: Path):
+def _source(name: str, engine: str, folder: Path) -> SeenOutlines:
     if engine == "onnx":
-        return find_detector(DetectorRequest(name, engine=engine))[0]
-    config = folder / "golden.py"
-    config.write_text(f'_base_ = {str(SHIPPED[name].config)!r}\nmodel = dict(precision="float32")\n', encoding="utf-8")
-    return find_detector(DetectorRequest(config=config, checkpoint=SHIPPED[name].checkpoint, engine=engine))[0]
+        detector = find_detector(DetectorRequest(name, engine=engine))[0]
+        model = find_visibility_model(VisibilityRequest(engine=engine))
+    else:
+        of_detector, of_model = _float32(SHIPPED[name], folder), _float32(VISIBILITY, folder)
+        detector = find_detector(
+            DetectorRequest(config=of_detector, checkpoint=SHIPPED[name].checkpoint, engine=engine)
+        )[0]
+        model = find_visibility_model(VisibilityRequest(of_model, VISIBILITY.checkpoint, engine=engine))
+    return SeenOutlines(detector, model, OPERATING_SCORE)
+
+
+def _float32(model: ShippedModel, folder: Path) -> Path:
+    config = folder / model.config.name
+    config.write_text(f'_base_ = {str(model.config)!r}\nmodel = dict(precision="float32")\n', encoding="utf-8")
+    return config
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""No change moves what the shipped models find unseen: one rendered scene, each engine."""
+"""No change moves unseen what the shipped models find, and which state and size they say: one scene, each engine."""
 
 import golden
 import pytest
 
 from semsize.detecting.models import SHIPPED
 from semsize.structures.files import read_json
+from semsize.structures.states import STATES
 
-TOLERANCE = {"AP50": 0.01, "mAP": 0.01, "particles": 1}
-SIZES = ("d10", "d50", "d90")
+TOLERANCE = {"AP50": 0.01, "mAP": 0.01, "particles": 1, **dict.fromkeys(STATES, 0.5)}
+SIZES = ("d10", "d50", "d90", "d50_completed", "d50_visible")
 RELATIVE = 0.005
 """Of a quantile; engines differ by a tenth of it, and a particle more or less moves it by as much."""
 
