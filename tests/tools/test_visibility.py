@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from mmengine.config import Config
 
 from semsize.structures import prediction_record, read_annotations, write_predictions
 
+CONFIG = "configs/tio2/visibility_free.py"
 SPLITS = ("train", "val", "test")
 SMALL = [
     "train_cfg.max_epochs=1",
@@ -37,10 +39,10 @@ def found(rendered_set, tmp_path_factory):
 @pytest.fixture(scope="module")
 def options(rendered_set, found):
     words = list(SMALL)
-    for number in range(4):
+    for number, dataset in enumerate(Config.fromfile(CONFIG).train_dataloader.dataset.dataset.datasets):
         place = f"train_dataloader.dataset.dataset.datasets.{number}"
         words.append(f"{place}.data_root={rendered_set}/")
-        if number < 3:
+        if dataset.predictions:
             words.append(f"{place}.predictions={found}/{rendered_set.name}-train/predictions.json")
     for name in ("val", "test"):
         words.append(f"{name}_dataloader.dataset.data_root={rendered_set}/")
@@ -49,14 +51,14 @@ def options(rendered_set, found):
 
 
 def test_it_is_trained_and_its_test_leaves_tables(run_tool, options, rendered_set, tmp_path):
-    config, work = "configs/tio2/visibility_free.py", ["--work-dir", tmp_path]
-    trained = run_tool("train.py", config, *work, "--cfg-options", *options)
+    work = ["--work-dir", tmp_path]
+    trained = run_tool("train.py", CONFIG, *work, "--cfg-options", *options)
     assert trained.returncode == 0, trained.stdout + trained.stderr
     assert "weights random" in trained.stdout
     record = json.loads((tmp_path / "run.json").read_text())
     assert (record["steps"], record["start_weights"]) == (2, None)
 
-    tested = run_tool("test.py", config, *work, "--data", rendered_set, "--split", "val", "--cfg-options", *options)
+    tested = run_tool("test.py", CONFIG, *work, "--data", rendered_set, "--split", "val", "--cfg-options", *options)
     assert tested.returncode == 0, tested.stdout + tested.stderr
     folder = tmp_path / f"{rendered_set.name}-val"
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -71,7 +73,7 @@ def test_it_is_trained_and_its_test_leaves_tables(run_tool, options, rendered_se
 
 def test_predictions_that_are_missing_are_named_in_one_line(run_tool, options, tmp_path):
     words = [*options, "train_dataloader.dataset.dataset.datasets.0.predictions=none/predictions.json"]
-    done = run_tool("train.py", "configs/tio2/visibility_free.py", "--work-dir", tmp_path, "--cfg-options", *words)
+    done = run_tool("train.py", CONFIG, "--work-dir", tmp_path, "--cfg-options", *words)
     assert done.returncode == 1
     assert "none/predictions.json does not exist; tools/test.py of the detector writes it" in done.stderr
     assert "Traceback" not in done.stderr
