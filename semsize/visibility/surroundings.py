@@ -130,7 +130,7 @@ def bare_substrate(grey: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 def _frequencies(levels: np.ndarray, where: np.ndarray) -> np.ndarray:
     """(256,) share of each level where a mask (H, W) is 1, averaged over its neighbours; adds up to about 1."""
-    counts = cv2.calcHist([levels], [0], where, [_LEVELS], [0, _LEVELS])[:, 0].astype(np.float64)
+    counts = cv2.calcHist([levels], [0], where, [_LEVELS], [0, _LEVELS]).ravel().astype(np.float64)
     shares = counts / counts.sum()
     return np.convolve(shares, np.full(_WIDTH, 1 / _WIDTH), "same") + _FLOOR / _LEVELS
 
