@@ -5,7 +5,8 @@
     python tools/test.py configs/tio2/visibility_nc.py --split val
 
 4 epochs of 250 steps of 8 images with 32 outlines each. Of real particles only the state is known: the thresholds of the visible fraction by
-which people gave it are fitted on the training images as annotated, before the first epoch and after each. Not trained in full yet.
+which people gave it are fitted on the training images as annotated, before the first epoch and after each.
+Figures: docs/notebook/visibility.md.
 """
 
 _base_ = "./visibility_free.py"

@@ -56,8 +56,15 @@ VISIBILITY = ShippedModel(
 )
 """The visibility model that ships."""
 
+VISIBILITY_NC = ShippedModel(
+    config=ROOT / "configs/tio2/visibility_nc.py",
+    checkpoint=ROOT / "checkpoints/visibility_nc.pth",
+    licence=SHIPPED["nc"].licence,
+)
+"""The one that learnt people's states too: without a record yet, so it is used only where it is named."""
+
 
 def licence_of(checkpoint: Path) -> str:
     """What a shipped model's weights may be used for; of others nothing is known."""
-    known = {model.checkpoint.resolve(): model.licence for model in (*SHIPPED.values(), VISIBILITY)}
+    known = {model.checkpoint.resolve(): model.licence for model in (*SHIPPED.values(), VISIBILITY, VISIBILITY_NC)}
     return known.get(checkpoint.resolve(), OWN_WEIGHTS)
