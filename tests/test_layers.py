@@ -41,7 +41,7 @@ REGISTERED = {
     "evaluation": set(),
     "engine": {"agglomerates"},
 }
-SHARED = {"cli", "typed_settings", "shipped"}  # modules of tio2 that any of its rooms may import
+SHARED = {"cli", "typed_settings"}  # modules of tio2 that any of its rooms may import
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 import semsize
 from semsize.detecting.archive import read_archive
-from semsize.detecting.models import SHIPPED, VISIBILITY
+from semsize.detecting.models import SHIPPED, VISIBILITY, VISIBILITY_NC
 from semsize.measuring import archived_model, archived_visibility, measure_images
 from semsize.measuring.archived_model import MOST_SHIPPED_BYTES
 from semsize.measuring.detectors import bias_records_beside
@@ -64,11 +64,18 @@ def test_the_records_of_a_shipped_model_hold_for_it_as_it_is_used(name, precisio
     )
 
 
-def test_the_visibility_model_is_here_with_records_that_hold_behind_each_detector():
-    checkpoint = VISIBILITY.checkpoint
+@pytest.mark.parametrize("model", [VISIBILITY, VISIBILITY_NC])
+def test_every_visibility_model_is_here_with_card_checksum_and_licence(model):
+    checkpoint = model.checkpoint
     stated = checkpoint.with_name(f"{checkpoint.name}.sha256").read_text(encoding="utf-8").split()[0]
     assert file_sha256(checkpoint) == stated
     assert checkpoint.with_suffix(".md").is_file()
+    assert open_visibility(VisibilityRequest(model.config, checkpoint)).as_record()["licence"] == model.licence
+
+
+def test_the_visibility_model_has_records_that_hold_behind_each_detector():
+    checkpoint = VISIBILITY.checkpoint
+    stated = file_sha256(checkpoint)
     model = open_visibility(VisibilityRequest())
     assert model == open_visibility(VisibilityRequest(VISIBILITY.config, checkpoint))
     assert model.as_record()["licence"] == VISIBILITY.licence
@@ -78,7 +85,6 @@ def test_the_visibility_model_is_here_with_records_that_hold_behind_each_detecto
         assert any(not record.differences(*use) for record in model.records), name
 
 
-@pytest.mark.skipif(not VISIBILITY.archive.is_file(), reason="it does not ship yet")
 def test_the_visibility_model_s_archive_is_of_its_weights_with_records_that_hold_behind_each_detector_s():
     archive = VISIBILITY.archive
     digest = archive.with_name(f"{archive.name}.sha256").read_text(encoding="utf-8").split()[0]

@@ -48,7 +48,6 @@ SHIPPED = {
 }
 """The detectors that ship, by name. The first is the default: on val, `free` is 16 points of AP50 behind `nc`."""
 
-
 VISIBILITY = ShippedModel(
     config=ROOT / "configs/tio2/visibility_free.py",
     checkpoint=ROOT / "checkpoints/visibility_free.pth",
