@@ -80,10 +80,12 @@ def correction_effect(
 ) -> CorrectionEffect:
     """Compare what counted before corrections with what counts now, on the same images, frames and pixel sizes.
 
+    Predicted states are left aside: what was detected has none.
+
     Args:
         source: of the corrected outlines.
         after: results of the images measured with their pixel sizes.
-        table: of all particles, with exclusions.
+        table: of all particles, by `make_table`.
         unit: nm or px.
         settings: of the measurement.
     """
@@ -97,6 +99,7 @@ def correction_effect(
             yield _in_frame(detected, result), size
 
     earlier = with_exclusions(make_table(before(), {}), settings)
+    table = with_exclusions(table.without_predictions(), settings)
     return CorrectionEffect(
         changes=total,
         unit=unit,

@@ -245,6 +245,8 @@ def _effect_of_corrections(
     source: OutlineSource, files: Sequence[ImageFile], folder: ResultsFolder, table: ParticleTable, settings: Settings
 ) -> CorrectionEffect | None:
     """What corrections changed; None where the outlines are not corrected ones."""
+    if isinstance(source, SeenOutlines):
+        source = source.source
     if not isinstance(source, CorrectedSource):
         return None
 

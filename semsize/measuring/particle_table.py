@@ -47,7 +47,7 @@ REASONS = (SCORE, CAPTION, NO_PIXEL_SIZE, BORDER, TOO_SMALL, NOT_FULLY_IMAGED, S
 
 The score is asked first: whatever is excluded for another reason, or not at all, was detected."""
 
-_TEXTS = ("image", "state", "excluded")
+_TEXTS = ("image", "state", "given_state", "excluded")
 _WHOLE = ("id", "touches_border", "on_caption", "completed")
 
 
@@ -105,6 +105,11 @@ class ParticleTable:
         """The same with one column replaced."""
         return ParticleTable({**self.columns, name: values})
 
+    def without_predictions(self) -> ParticleTable:
+        """The same with the given states alone; of a table of `make_table`."""
+        kept = {name: values for name, values in self.columns.items() if name not in PREDICTED_COLUMNS}
+        return ParticleTable({**kept, "state": self["given_state"]})
+
     def write(self, path: Path) -> None:
         """Write `particles.csv`, whole or not at all."""
         write_csv(path, self.file_columns, self.rows())
@@ -122,7 +127,8 @@ def make_table(
 ) -> ParticleTable:
     """The table of measured images, in their order; no particle is excluded yet.
 
-    It has a column more than the file, ``on_caption``, 1 for particles that touch a text or scale bar in the picture.
+    It has two columns more than the file: ``on_caption``, 1 for particles that touch a text or scale bar drawn into the
+    picture, and ``given_state``, the state where somebody gave it and no model predicted it.
 
     Args:
         results: of the images, with their pixel sizes; each is let go before the next one is asked for.
@@ -130,7 +136,7 @@ def make_table(
         source: which states count, of `STATE_SOURCES`; the results have predicted ones where these are asked for.
     """
     predicted = PREDICTED_COLUMNS if source == "predicted" else ()
-    columns: dict[str, list] = {name: [] for name in (*MEASURED_COLUMNS, "on_caption", *predicted)}
+    columns: dict[str, list] = {name: [] for name in (*MEASURED_COLUMNS, "on_caption", "given_state", *predicted)}
     for result, pixel_size in results:
         measurands = measure(result.masks, pixel_size)
         weights = border_weights(result.masks.boxes, result.masks.image_shape)
@@ -139,10 +145,11 @@ def make_table(
         seen = zip(*result.seen.values(), strict=True) if predicted else ((),) * len(own_states)
         for row, weight, state, on, of_model in zip(found, weights, own_states, result.on_caption, seen, strict=True):
             by_hand = states.get((row["image"], row["id"]))
-            row |= {"weight": weight, "state": by_hand or state, "excluded": ""}
+            given = by_hand or state
+            row |= {"weight": weight, "state": given, "given_state": given, "excluded": ""}
             row |= {"y_px": row["y_px"] + result.top, "on_caption": int(on)}
             if predicted:
-                row |= _predicted(dict(zip(result.seen, of_model, strict=True)), row["state"], by_hand, pixel_size)
+                row |= _predicted(dict(zip(result.seen, of_model, strict=True)), given, by_hand, pixel_size)
             for name, values in columns.items():
                 values.append(row[name])
         del result
@@ -166,17 +173,20 @@ def read_table(path: Path) -> ParticleTable:
 
 
 def _predicted(
-    seen: dict[str, float], state: str, by_hand: str | None, pixel_size: PixelSize | None
-) -> dict[str, float]:
-    """`PREDICTED_COLUMNS` of a particle; a state given by hand is certain."""
+    seen: dict[str, float], given: str | None, by_hand: str | None, pixel_size: PixelSize | None
+) -> dict[str, object]:
+    """`PREDICTED_COLUMNS` and the state of a particle; one given by hand is certain, else the likeliest is taken."""
     if by_hand is not None:
         seen |= {f"p_{name}": float(name == by_hand) for name in STATES} | {"p_particle": 1.0}
+    state = given
+    if given is None and not np.isnan(seen["p_particle"]):
+        state = max(STATES, key=lambda name: seen[f"p_{name}"])
     lengths = {name: value for name, value in seen.items() if name.endswith("_px")}
     in_nm = {
         name.replace("_px", "_nm"): np.nan if pixel_size is None else float(pixel_size.to_nm(value))
         for name, value in lengths.items()
     }
-    return seen | in_nm | {"completed": int(state == "masked" and not np.isnan(seen["whole_ecd_px"]))}
+    return seen | in_nm | {"state": state, "completed": int(state == "masked" and not np.isnan(seen["whole_ecd_px"]))}
 
 
 def _column(name: str, values: Sequence) -> np.ndarray:

@@ -98,14 +98,18 @@ class _Drawing:
     rois: bool
 
     def draw(self, file: ImageFile, table: ParticleTable) -> Drawn:
-        """Write the overlay of an image and, if asked for, its ROI set, without particles below the score threshold."""
+        """Write the overlay of an image and, if asked for, its ROI set, without particles below the score threshold.
+
+        ROIs carry the states that were given: who measures by them again would take predicted ones for given.
+        """
         result, image = self.folder.read_result(file), self.settings.read(file.path)
         detected = is_detected(table)
         on_particles = result.masks[detected & (table["excluded"] != CAPTION)]
         contrast = particle_contrast(image.grey[result.top :], on_particles)
         masks, table = result.file_masks[detected], table.part(detected)
         if self.rois:
-            whole_file(self.folder.roi_set(file), lambda part: roi_zip(part, masks, table.states))
+            given = [state or None for state in table["given_state"].tolist()]
+            whole_file(self.folder.roi_set(file), lambda part: roi_zip(part, masks, given))
         if self.colours is None:
             colours, entries = [STATE_COLOURS[state] for state in table.states], state_entries(table.states)
             kept = np.isin(table["excluded"].astype(str), ("", NOT_FULLY_IMAGED, STATE_UNKNOWN))

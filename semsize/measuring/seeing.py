@@ -84,7 +84,11 @@ def visibility_records_beside(weights: Path) -> tuple[VisibilityRecord, ...]:
 
 @dataclass(frozen=True)
 class SeenOutlines:
-    """A source of outlines whose states a model predicts; states that the source itself gives stay."""
+    """A source of outlines on whose states a model gives an opinion, in `Outlines.seen`.
+
+    `Outlines.states` stays what the source itself gives: a predicted state that stood there would be taken for a given
+    one by whoever reads the outlines next.
+    """
 
     source: OutlineSource
     model: VisibilitySource
@@ -124,17 +128,13 @@ class SeenOutlines:
             counted = np.flatnonzero(outlines.scores >= self.min_score)
             particles = see(frame.grey[:rows], outlines.masks[counted], model)
             columns = seen_columns(particles, [outlines.states[number] for number in counted])
-            states = list(outlines.states)
-            of_all = np.full((len(columns), len(states)), np.nan)
+            of_all = np.full((len(columns), len(outlines.masks)), np.nan)
             of_all[:, counted] = list(columns.values())
-            for number, predicted in zip(counted.tolist(), particles.states, strict=True):
-                states[number] = states[number] or predicted
             whole = list(outlines.masks)
             for number, completed in zip(counted.tolist(), particles.whole, strict=True):
                 whole[number] = completed
             return replace(
                 outlines,
-                states=tuple(states),
                 seen=dict(zip(columns, of_all, strict=True)),
                 whole=CroppedMasks.from_crops(whole, outlines.masks.image_shape),
             )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.states import FULLY_IMAGED_STATES, STATES
 from semsize.visibility.calibration import with_temperature
 from semsize.visibility.conformal import SizeIntervals
 from semsize.visibility.crops import particle_crops, whole_outlines
@@ -68,16 +67,6 @@ class SeenParticles:
     visible_fraction: np.ndarray  # (N,) expected, 0 to 1
     whole: CroppedMasks  # N whole outlines within the frame
     whole_sizes_px: np.ndarray  # (N, 3, 3) `QUANTILES` of each of `SIZES` of the whole particle
-
-    @property
-    def states(self) -> list[str]:
-        """N most probable states."""
-        return [STATES[number] for number in self.state_probabilities.argmax(axis=1).tolist()]
-
-    @property
-    def fully_imaged_probability(self) -> np.ndarray:
-        """(N,) that a particle is fully imaged."""
-        return self.state_probabilities[:, : len(FULLY_IMAGED_STATES)].sum(axis=1)
 
 
 def see(grey: np.ndarray, outlines: CroppedMasks, model: CalibratedModel) -> SeenParticles:

@@ -12,11 +12,13 @@ import pytest
 from jsonschema import Draft202012Validator
 from measured_scenes import BrightSource, DoubtfulSource, write_scenes
 
+from semsize.correcting.source import CorrectedOutlines
 from semsize.detecting.models import ShippedModel
 from semsize.measuring import InputError, Settings, SettingsError, archived_visibility, engines, measure_images
 from semsize.measuring.engines import FASTEST_FIRST
-from semsize.measuring.inputs import ReferenceValue, VisibilityRequest
+from semsize.measuring.inputs import ReferenceValue, RunOptions, VisibilityRequest, find_images
 from semsize.measuring.measurement import read_measurement
+from semsize.measuring.outlines import outlines_from_rois
 from semsize.measuring.particle_table import PREDICTED_COLUMNS
 from semsize.measuring.seeing import SeenOutlines, find_visibility_model
 from semsize.measuring.summary import summarise
@@ -129,6 +131,29 @@ def test_a_state_given_by_hand_goes_first_and_is_certain(images, tmp_path):
     assert seen.table["state"][row] == "masked"
     assert (seen.table["p_masked"][row], seen.table["p_particle"][row]) == (1, 1)
     assert seen.table["excluded"][row] == "not fully imaged"
+
+
+def test_whoever_reads_predicted_outlines_again_takes_no_state_for_given(images, tmp_path):
+    settings = Settings(states="predicted", states_file=states_file(tmp_path, [(images[0].name, 2, "masked")]))
+    source = SeenOutlines(BrightSource(), Model(first=(1.0, 0.6)), settings.score)
+    seen = measure_images(images, tmp_path / "seen", source, settings, options=RunOptions(rois=True))
+    assert set(seen.table["state"]) == {"isolated", "masked"}
+    by_rois = outlines_from_rois(tmp_path / "seen" / "rois", find_images(images, tmp_path / "rois"))
+    again = measure_images(images, tmp_path / "rois", by_rois)
+    given = [*zip(again.table["image"], again.table["id"], again.table["state"], strict=True)]
+    assert [row for row in given if row[2]] == [(images[0].name, 2, "masked")]
+    corrected = measure_images(images, tmp_path / "corrected", CorrectedOutlines(tmp_path / "seen"))
+    assert set(corrected.table["state"]) == {""}
+
+
+def test_the_report_says_what_corrections_did_also_where_states_are_predicted(images, tmp_path):
+    measured(images, tmp_path / "found", Settings())
+    source = CorrectedOutlines(tmp_path / "found")
+    done = measure_images(images, tmp_path / "given", source)
+    seen = measure_images(images, tmp_path / "seen", SeenOutlines(source, Model(first=(1.0, 0.6)), 0.5), PREDICTED)
+    assert seen.record["corrections"] == done.record["corrections"] is not None
+    untouched = [line for line in done.record["warnings"] if "before the corrections" in line]
+    assert untouched[0] in seen.record["warnings"]
 
 
 def test_completed_particles_stand_beside_the_fully_imaged_ones(images, tmp_path):
