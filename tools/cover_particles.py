@@ -39,7 +39,7 @@ def main() -> None:
     from semsize.structures import dataset, image_record, particle_record, read_annotations, write_annotations
     from semsize.structures.files import write_whole
     from semsize.structures.pixel_size import PixelSize
-    from tio2.agglomerates.covering import cover_particles, covered_particles
+    from tio2.agglomerates.covering import COVERED, cover_particles, covered_particles
     from tio2.agglomerates.library import encode_grey
 
     images, records = [], []
@@ -62,7 +62,7 @@ def main() -> None:
                     height=record["height"],
                     width=record["width"],
                     pixel_size_nm=pixel_nm,
-                    source=f"particles laid over others in {record['file_name']}",
+                    source=COVERED + record["file_name"],
                 )
                 images.append(image)
                 for known in covered_particles(covered, particles, pixel_size):

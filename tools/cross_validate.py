@@ -38,10 +38,11 @@ def main() -> None:
         from semsize.structures.files import in_json, write_json
         from tio2.agglomerates import LibraryError
         from tio2.engine import launch
-        from tio2.engine.config import annotation_file, divided_set
-        from tio2.engine.cross_validation import pooled_predictions, pooled_record, prepare_folds, run_fold
-        from tio2.evaluation import coco_metrics, table1_metrics
-        from tio2.reporting import draw_split, write_report
+        from tio2.engine.config import annotation_file, divided_set, is_detector
+        from tio2.engine.cross_validation import prepare_folds
+        from tio2.engine.folds import judged_samples, pooled_predictions, pooled_record, run_fold
+        from tio2.evaluation import VisibilityMetric, coco_metrics, table1_metrics
+        from tio2.reporting import draw_split, write_report, write_visibility_report
     with one_line_errors(*launch.PEOPLE_ERRORS, AnnotationError, LibraryError):
         config = launch.read_config(arguments)
         config.load_from = arguments.load_from or config.load_from
@@ -55,6 +56,18 @@ def main() -> None:
         for fold in folds:
             print(f"fold {fold.number} of {len(folds)}: {len(fold.kept_back)} images kept back, {fold.run}")
             run_fold(fold, Path(__file__).parent)
+        if not is_detector(config):
+            for outlines in ("found", "annotated"):
+                metric = VisibilityMetric()
+                for samples in judged_samples(folds, Path(__file__).parent, outlines):
+                    metric.process(None, samples)
+                metrics = {
+                    f"visibility/{name}": value for name, value in metric.compute_metrics(metric.results).items()
+                }
+                record = pooled_record(config, folds, metrics) | {"split": f"cv, outlines as {outlines}"}
+                report = write_visibility_report(folder / outlines, metric.judged, metric.sizes, record)
+                print(f"{report.read_text(encoding='utf-8')}\nwritten: {report}, {report.parent}/metrics.json")
+            return
         divided = divided_set(config)
         truth, predictions = read_annotations(annotation_file(divided)), pooled_predictions(folds)
         write_predictions(folder / "predictions.json", predictions)

@@ -76,7 +76,7 @@ def main() -> None:
             outlines = config.test_dataloader.dataset.predictions
             record = tested_record(runner, metrics, checkpoint, use, folder.name, outlines and Path(outlines))
             *_, metric = (each for each in runner.test_evaluator.metrics if isinstance(each, VisibilityMetric))
-            report = write_visibility_report(folder, metric.judged, record)
+            report = write_visibility_report(folder, metric.judged, metric.sizes, record)
             print(f"{report.read_text(encoding='utf-8')}\nwritten: {report}, {folder}/metrics.json")
             return
         *_, particles = (metric for metric in runner.test_evaluator.metrics if isinstance(metric, ParticleMetric))

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
+from semsize.metrology.border import border_weights, is_off_border
+from semsize.metrology.intervals import RESAMPLES, STATISTICS, resampled_statistics, statistics
+from semsize.metrology.size_distribution import SizeSample
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import VISIBILITY_CLASSES, visibility_class
 from semsize.visibility.calibration import ReliabilityBin, expected_calibration_error, reliability_table
@@ -18,7 +22,7 @@ from semsize.visibility.completion import FRACTION_EDGES, CompletionScores, comp
 from semsize.visibility.crops import whole_outlines
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
-from semsize.visibility.truth import OutlineTruth, sizes_px
+from semsize.visibility.truth import OutlineTruth, class_number, sizes_px
 
 COMPLETIONS = ("visible outline", "convex hull, where a part may hide", "network's outline")
 """Completions that are compared; the first two need no network."""
@@ -110,6 +114,83 @@ def judge(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class FullyImaged:
+    """Sizes (ECD of visible outlines) of the fully imaged particles of some images, off their border.
+
+    Weights are against the border effect; those of found outlines also P(fully imaged) · P(particle).
+    """
+
+    found: SizeSample
+    true: SizeSample
+
+    @classmethod
+    def cat(cls, parts: Sequence[FullyImaged]) -> FullyImaged:
+        """The particles of several images, at least one."""
+        sides = [[part.found for part in parts], [part.true for part in parts]]
+        names = ("sizes", "weights", "images")
+        return cls(*(SizeSample(*(np.concatenate([getattr(s, n) for s in side]) for n in names)) for side in sides))
+
+    def ratios(self, confidence: float = 0.9, seed: int = 0) -> dict[str, tuple[float, float, float]]:
+        """Each statistic found / true, and its interval over images drawn with repeats, the same for both."""
+        units = np.unique(np.concatenate([self.found.images, self.true.images]))
+        drawn = [
+            resampled_statistics(
+                side, np.random.default_rng(seed), RESAMPLES, np.searchsorted(units, side.images), len(units)
+            )
+            for side in (self.found, self.true)
+        ]
+        value = statistics(self.found) / statistics(self.true)
+        low, high = np.nanquantile(drawn[0] / drawn[1], [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+        return {name: tuple(map(float, row)) for name, *row in zip(STATISTICS, value, low, high, strict=True)}
+
+
+def fully_imaged(
+    outlines: CroppedMasks,
+    answers: CropAnswers,
+    truth: OutlineTruth,
+    particles: Sequence[Mapping[str, Any]],
+    image: int,
+    pixel_size_nm: float | None = None,
+    people: Thresholds | None = None,
+) -> FullyImaged | None:
+    """Sizes of the fully imaged particles of an image: of its M outlines by a model's answers, and of its annotations.
+
+    Args:
+        outlines: M masks, none empty.
+        answers: of a model.
+        truth: of the M outlines; those in regions to ignore do not count.
+        particles: all annotations of the image.
+        image: its number.
+        pixel_size_nm: sizes are in nm where it is known, else in px.
+        people: thresholds by which people gave states, where the annotations have no visible fractions.
+
+    Returns:
+        None if the class of a particle off the border is not known.
+    """
+    frame, known = outlines.image_shape, [particle for particle in particles if not particle["iscrowd"]]
+    masks = CroppedMasks.from_rles([particle["segmentation"] for particle in known], frame)
+    classes = np.array([class_number(particle) for particle in known], np.int64)
+    is_whole = is_off_border(masks, frame) & ~np.array([bool(p.get("truncated")) for p in known], bool)
+    if (classes[is_whole] < 0).any():
+        return None
+    by_rule = any(particle.get("visible_fraction") is not None for particle in known)
+    probabilities = class_probabilities(answers.fractions, Thresholds() if by_rule else people or Thresholds())
+    counted = is_off_border(outlines, frame) & ~np.isnan(truth.is_particle)
+    sides = (
+        (outlines, np.where(counted, probabilities[:, 0] * answers.is_particle, 0.0)),
+        (masks, (is_whole & (classes == 0)).astype(float)),
+    )
+    return FullyImaged(*(_sample(side, chances, pixel_size_nm or 1.0, image) for side, chances in sides))
+
+
+def _sample(masks: CroppedMasks, chances: np.ndarray, pixel_size: float, image: int) -> SizeSample:
+    """The masks that have a chance above 0."""
+    masks, chances = masks[chances > 0], chances[chances > 0]
+    weights = chances * border_weights(masks.boxes, masks.image_shape)
+    return SizeSample(sizes_px(masks)[:, 0] * pixel_size, weights, np.full(len(masks), image))
+
+
 def confusion(judged: JudgedOutlines) -> np.ndarray:
     """(3, 3) int64: outlines of each true class (row) by their most probable one (column), of VISIBILITY_CLASSES."""
     known = judged.visibility_class >= 0
@@ -132,7 +213,7 @@ def particle_reliability(judged: JudgedOutlines) -> list[ReliabilityBin]:
     return reliability_table(judged.particle_probability[known], judged.is_particle[known] == 1)
 
 
-def visibility_metrics(judged: JudgedOutlines) -> dict[str, float]:
+def visibility_metrics(judged: JudgedOutlines, sizes: FullyImaged | None = None) -> dict[str, float]:
     """The figures of a test: shares 0 to 1, errors in %; NaN where nothing of the kind is known.
 
     Completions and sizes are of the masked particles, 0.4 to 0.98 of them visible.
@@ -151,7 +232,8 @@ def visibility_metrics(judged: JudgedOutlines) -> dict[str, float]:
     for name, row in _completion_rows(judged, masked):
         key = name.split(",")[0].replace("'s", "").replace(" ", "_")
         metrics |= {f"masked_{key}_{column}": value for column, value in row.items() if column != "count"}
-    return metrics
+    ratios = sizes.ratios() if sizes else {}
+    return metrics | {f"fully_imaged_{name}_error_percent": 100 * (ratio - 1) for name, (ratio, *_) in ratios.items()}
 
 
 def masked_rows(judged: JudgedOutlines) -> list[list]:

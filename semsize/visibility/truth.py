@@ -93,7 +93,7 @@ def outline_truth(
     for outline, number in of_outline.items():
         particle = known[number]
         fraction[outline] = particle.get("visible_fraction", np.nan)
-        classes[outline] = _class_number(particle)
+        classes[outline] = class_number(particle)
         truncated[outline] = particle.get("truncated", False)
         if pixel_size_nm is not None and not truncated[outline]:
             sizes[outline] = [particle.get(f"{name}_nm", np.nan) / pixel_size_nm for name in SIZES]
@@ -113,7 +113,7 @@ def outline_truth(
     )
 
 
-def _class_number(particle: Mapping[str, Any]) -> int:
+def class_number(particle: Mapping[str, Any]) -> int:
     """Place of its class in VISIBILITY_CLASSES: by the visible fraction where it is known, else by the state."""
     fraction = particle.get("visible_fraction")
     name = class_of_state(particle.get("state")) if fraction is None else visibility_class(fraction)

@@ -9,12 +9,14 @@ import torch
 from mmengine.config import Config
 
 from scenes import coco_truth, square_grid
-from semsize.structures import read_annotations, write_annotations
+from semsize.structures import CroppedMasks, read_annotations, read_predictions, write_annotations, write_predictions
 from semsize.structures.files import file_sha256
 from tio2.agglomerates import Agglomerate, AgglomerateLibrary
+from tio2.agglomerates.covering import COVERED
 from tio2.engine import ConfigError
 from tio2.engine.config import data_sets, divided_set
-from tio2.engine.cross_validation import Fold, pooled_record, prepare_folds, run_fold
+from tio2.engine.cross_validation import prepare_folds
+from tio2.engine.folds import Fold, judged_samples, pooled_record, run_fold
 from tio2.engine.resumption import TrainingStopped
 
 TRAIN = """import json, sys
@@ -30,8 +32,8 @@ from pathlib import Path
 fold = Path(sys.argv[1]).parent
 (fold / "run" / "val").mkdir(exist_ok=True)
 kept = len(json.load((fold / "val.json").open())["images"])
-json.dump({"images": kept, "checkpoint": {"path": "epoch_3.pth"}, "seconds_per_image": {"median": 1.0, "mean": kept}},
-          (fold / "run" / "val" / "metrics.json").open("w"))
+json.dump({"images": kept, "precision": "float32", "checkpoint": {"path": "epoch_3.pth"},
+           "seconds_per_image": {"median": 1.0, "mean": kept}}, (fold / "run" / "val" / "metrics.json").open("w"))
 """
 
 
@@ -100,6 +102,45 @@ def test_other_training_sets_stay_whole_and_the_fold_s_number_is_filled_in(data,
         assert trained[1].data_root == f"{tmp_path}/simulated/fold_{number}/"
 
 
+def test_outlines_that_were_found_are_divided_with_the_images_wherever_the_set_is_named(data, tmp_path):
+    config = config_of(data, tmp_path)
+    truth = read_annotations(data / "annotations/train.json")
+    of_all = [
+        {"image_id": image["id"], "image": image["file_name"], "category_id": 1, "score": 0.9, "bbox": [0, 0, 2, 2]}
+        | {"segmentation": CroppedMasks.from_crops([(np.ones((2, 2)), (0, 0))], (9, 9)).to_rles()[0]}
+        for image in truth["images"]
+    ]
+    write_predictions(tmp_path / "found.json", of_all)
+    real = config.train_dataloader.dataset.dataset
+    found, drawn = dict(real, predictions=str(tmp_path / "found.json")), dict(real, predictions=None)
+    config.train_dataloader.dataset.dataset = dict(type="ConcatDataset", datasets=[found, drawn, found])
+    config.val_dataloader.dataset.predictions = "of other images"
+    config.custom_hooks = [dict(type="Hook", dataloader=dict(dataset=drawn))]
+    for fold in prepare_folds(config, 2, 0):
+        of_fold = Config.fromfile(fold.config)
+        trained, tested = [*data_sets(of_fold.train_dataloader)], of_fold.val_dataloader.dataset
+        hook = of_fold.custom_hooks[0].dataloader.dataset
+        assert {each.ann_file for each in (*trained, hook)} == {str(fold.config.parent / "train.json")}
+        assert [bool(each.predictions) for each in (*trained, hook)] == [True, False, True, False]
+        for each in (trained[0], tested):
+            assert {record["image"] for record in read_predictions(each.predictions)} == names(each.ann_file)
+
+
+def test_particles_of_images_kept_back_that_cover_others_are_refused(data, tmp_path):
+    config = config_of(data, tmp_path)
+    truth = read_annotations(data / "annotations/train.json")
+    covers = [image | {"source": f"{COVERED}{image['file_name']}"} for image in truth["images"]]
+    write_annotations(tmp_path / "covered/annotations/train.json", truth | {"images": covers})
+    real = config.train_dataloader.dataset.dataset
+    config.train_dataloader.dataset.dataset = dict(
+        type="ConcatDataset", datasets=[real, dict(real, data_root=f"{tmp_path}/covered/")]
+    )
+    with pytest.raises(
+        ConfigError, match=r"train\.json holds particles of .*, which fold 0 keeps back; make one of each"
+    ):
+        prepare_folds(config, 2, 0)
+
+
 def test_a_start_that_saw_the_images_is_taken_from_the_same_fold(data, tmp_path):
     stage1 = config_of(data, tmp_path, "stage1")
     stage2 = config_of(data, tmp_path, "stage2", load_from=str(tmp_path / "stage1" / "epoch_3.pth"))
@@ -139,7 +180,7 @@ def test_a_library_of_images_that_are_kept_back_is_refused(data, tmp_path):
         return own
 
     library(tmp_path / "all.zip", ["4.png"])
-    with pytest.raises(ConfigError, match=r"all\.zip holds agglomerates of 4\.png, which fold \d keeps back"):
+    with pytest.raises(ConfigError, match=r"all\.zip holds particles of 4\.png, which fold \d keeps back"):
         prepare_folds(config(tmp_path / "all.zip", "one"), 2, 0)
     folds = prepare_folds(config(tmp_path / "fold_{fold}.zip", "two"), 2, 0)
     for fold in folds:
@@ -224,3 +265,22 @@ def test_a_program_that_fails_is_named(tmp_path):
     fold = Fold(2, tmp_path / "fold_2" / "own.py", 1, ())
     with pytest.raises(ConfigError, match=r"fold 2: .*train\.py .* ended with code 3"):
         run_fold(fold, tmp_path)
+
+
+def test_a_visibility_model_s_folds_answer_on_found_and_on_annotated_outlines(tmp_path):
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    (folder / "test.py").write_text(
+        "import pickle, sys\nwords = sys.argv[1:]\npickle.dump([words], open(words[words.index('--out') + 1], 'wb'))\n"
+    )
+    folds = [Fold(number, tmp_path / f"fold_{number}/own.py", 1, ()) for number in range(2)]
+    for fold in folds:
+        fold.run.mkdir(parents=True)
+        torch.save({key: {} for key in ("state_dict", "optimizer", "meta", "message_hub")}, fold.run / "epoch_1.pth")
+    for outlines, options in (
+        ("found", []),
+        ("annotated", ["--cfg-options", "val_dataloader.dataset.predictions=None"]),
+    ):
+        for fold, (words,) in zip(folds, judged_samples(folds, folder, outlines), strict=True):
+            assert words[:4] == [str(fold.config), str(fold.run / "epoch_1.pth"), "--split", "val"]
+            assert words[8:] == options

@@ -39,10 +39,10 @@ def found(rendered_set, tmp_path_factory):
 @pytest.fixture(scope="module")
 def options(rendered_set, found):
     words = list(SMALL)
-    for number, dataset in enumerate(Config.fromfile(CONFIG).train_dataloader.dataset.dataset.datasets):
+    for number, settings in enumerate(Config.fromfile(CONFIG).train_dataloader.dataset.dataset.datasets):
         place = f"train_dataloader.dataset.dataset.datasets.{number}"
         words.append(f"{place}.data_root={rendered_set}/")
-        if dataset.predictions:
+        if settings.predictions:
             words.append(f"{place}.predictions={found}/{rendered_set.name}-train/predictions.json")
     for name in ("val", "test"):
         words.append(f"{name}_dataloader.dataset.data_root={rendered_set}/")
@@ -66,7 +66,13 @@ def test_it_is_trained_and_its_test_leaves_tables(run_tool, options, rendered_se
     assert metrics["predictions_sha256"]
     assert metrics["images"] == 1
     report = (folder / "visibility.md").read_text()
-    for heading in ("## States", "## Particle or not", "## By predicted visible fraction", "convex hull"):
+    for heading in (
+        "## States",
+        "## Particle or not",
+        "## Fully imaged particles",
+        "## By predicted visible fraction",
+        "convex hull",
+    ):
         assert heading in report
     assert report in tested.stdout
 

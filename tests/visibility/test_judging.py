@@ -8,16 +8,18 @@ from semsize.synthesis import RenderSettings, render_image
 from semsize.visibility.crops import mask_crops, windows
 from semsize.visibility.judging import (
     COMPLETION_COLUMNS,
+    FullyImaged,
     JudgedOutlines,
     completion_table,
     confusion,
+    fully_imaged,
     judge,
     masked_rows,
     visibility_metrics,
 )
 from semsize.visibility.model import QUANTILES, CropAnswers
 from semsize.visibility.states import BINS, Thresholds, fraction_bins
-from semsize.visibility.truth import OutlineTruth, sizes_px
+from semsize.visibility.truth import OutlineTruth, outline_truth, sizes_px
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +118,30 @@ def test_states_of_people_are_judged_by_their_thresholds(scene):
     assert by_people.class_probabilities.argmax() == 0
     assert judge(one, answers, given, grey).class_probabilities.argmax() == 1
     assert truth.whole_is_known.all()
+
+
+def test_sizes_of_fully_imaged_particles_are_weighted_with_their_probabilities():
+    shape = (100, 100)
+    squares = [(np.ones((side, side)), (20 * row + 5, 40)) for row, side in enumerate((4, 6, 8))]
+    masks = CroppedMasks.from_crops([*squares, (np.ones((4, 4)), (0, 0))], shape)  # the last one touches the frame
+    states = ("complete", "isolated", "masked", None)
+    particles = [
+        {"segmentation": rle, "iscrowd": 0, "state": state} for rle, state in zip(masks.to_rles(), states, strict=True)
+    ]
+    fractions = np.eye(BINS)[[BINS - 1, BINS - 1, BINS - 1, BINS - 1]]
+    answers = CropAnswers(fractions, np.array([1, 0.5, 0.25, 1]), np.zeros((4, 64, 64)), np.ones((4, 3, 3)))
+    truth = outline_truth(masks, particles)
+    sizes = fully_imaged(masks, answers, truth, particles, image=7, pixel_size_nm=2.0)
+    diameter = 2 * np.array([4, 6, 8]) * np.sqrt(4 / np.pi)
+    border = 1e4 / (100 - np.array([4, 6, 8])) ** 2
+    np.testing.assert_allclose(sizes.true.sizes, diameter[:2])
+    np.testing.assert_allclose(sizes.true.weights, border[:2])
+    np.testing.assert_allclose(sizes.found.sizes, diameter)
+    np.testing.assert_allclose(sizes.found.weights, border * [1, 0.5, 0.25])
+    assert set(sizes.found.images.tolist()) == {7}
+    mean, low, high = FullyImaged.cat([sizes, sizes]).ratios()["mean"]
+    expected = np.average(diameter, weights=sizes.found.weights) / np.average(diameter[:2], weights=border[:2])
+    np.testing.assert_allclose([mean, low, high], expected)  # of one image there is nothing to draw
+
+    particles[2]["state"] = None
+    assert fully_imaged(masks, answers, truth, particles, image=7) is None, "the class of a particle is not known"

@@ -19,6 +19,9 @@ from tio2.agglomerates.simulation import Placement
 
 STEPS = 40  # distances that are tried between the middles of the two
 
+COVERED = "particles laid over others in "
+"""What the `source` of an image begins with whose particles cover others; then comes the file name of the original."""
+
 
 @dataclass(frozen=True)
 class CoverSettings:

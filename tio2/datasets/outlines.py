@@ -22,6 +22,7 @@ from tio2.datasets.loading import ParticleDataset
 from tio2.datasets.masks import InstanceCroppedMasks
 from tio2.datasets.sampling import sample_generator
 
+IMAGE_KEYS = ("img_id", "img_path", "ori_shape", "pixel_size_nm")
 WAYS = 8
 """Ways to lay a square: four turns, each as it is or exchanged rows for columns."""
 
@@ -68,7 +69,7 @@ class LoadOutlines(BaseTransform):
         """Set ``outlines`` and ``truth``."""
         outlines = CroppedMasks.from_rles(results["outlines"], results["ori_shape"])
         results["outlines"] = outlines = outlines[outlines.areas > 0]
-        results["truth"] = outline_truth(outlines, results.pop("particles"), results.get("pixel_size_nm"))
+        results["truth"] = outline_truth(outlines, results["particles"], results.get("pixel_size_nm"))
         return results
 
 
@@ -128,7 +129,8 @@ class PackOutlineCrops(BaseTransform):
     ``whole_is_known``, ``log_sizes`` (K, 3), logarithms of the true sizes / those of the outline (NaN).
 
     Args:
-        with_image: For a test, let samples have the image's ``grey`` (H, W), and their `OutlineTruth` as ``truth``.
+        with_image: For a test, let samples have the image's ``grey`` (H, W), its annotations as ``particles``, and
+            their `OutlineTruth` as ``truth``.
     """
 
     def __init__(self, with_image: bool = False):
@@ -137,7 +139,7 @@ class PackOutlineCrops(BaseTransform):
     def transform(self, results: dict) -> dict:
         """``inputs`` and ``data_samples``."""
         outlines, truth = results["outlines"], results["truth"]
-        sample = DetDataSample(metainfo={name: results[name] for name in ("img_id", "img_path", "ori_shape")})
+        sample = DetDataSample(metainfo={name: results.get(name) for name in IMAGE_KEYS})
         sample.gt_instances = InstanceData(
             bboxes=torch.from_numpy(outlines.boxes),
             labels=torch.zeros(len(outlines), dtype=torch.long),
@@ -151,5 +153,6 @@ class PackOutlineCrops(BaseTransform):
         )
         if self.with_image:
             sample.set_field(truth, "truth")
+            sample.set_field(results["particles"], "particles")
             sample.set_field(np.ascontiguousarray(results["img"][..., 0]), "grey")
         return {"inputs": torch.from_numpy(results["crops"]), "data_samples": sample}

@@ -122,11 +122,14 @@ def annotation_file(dataset: ConfigDict) -> Path:
 def divided_set(config: Config) -> ConfigDict:
     """The settings of the one training set in the val set's folder; others hold, for example, simulated images.
 
+    Of data sets that read the same annotation file the first stands for all.
+
     Raises:
         ConfigError: There is none, or several.
     """
     root = Path(config.val_dataloader.dataset.data_root).resolve()
     found = [each for each in data_sets(config.train_dataloader) if Path(each.data_root).resolve() == root]
+    found = list({each.ann_file: each for each in reversed(found)}.values())
     if len(found) != 1:
         raise ConfigError(
             f"{config.filename}: {len(found)} training sets stand in {config.val_dataloader.dataset.data_root}, "

@@ -5,22 +5,18 @@ the fold's config, its `train.json` and `val.json`, and the run; images are not 
 """
 
 import copy
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
 
 from semsize.exchange.writing import assign_folds
-from semsize.structures import read_annotations, read_predictions, write_annotations
-from semsize.structures.files import file_sha256, read_json, write_json
+from semsize.structures import read_annotations, read_predictions, write_annotations, write_predictions
+from semsize.structures.files import read_json, write_json
 from tio2.agglomerates import AgglomerateLibrary
-from tio2.engine.checkpoints import resume_point
+from tio2.agglomerates.covering import COVERED
 from tio2.engine.config import (
     FOLD_MARK,
     ConfigError,
@@ -28,57 +24,18 @@ from tio2.engine.config import (
     data_sets,
     dicts_in,
     divided_set,
-    operating_point,
 )
-from tio2.engine.resumption import STOP_SIGNALS, TrainingStopped
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One of the trainings."""
-
-    number: int  # from 0
-    config: Path  # its config file, beside which its annotation files and the folder of its run stand
-    epochs: int  # that the training takes
-    kept_back: tuple[str, ...]  # names of the images that it is tested on
-
-    @property
-    def run(self) -> Path:
-        """Folder of the run."""
-        return self.config.parent / "run"
-
-    @property
-    def record(self) -> dict:
-        """Contents of the run's `run.json`; empty before its first epoch has ended."""
-        file = self.run / "run.json"
-        return read_json(file, ConfigError) if file.is_file() else {}
-
-    @property
-    def tested(self) -> dict:
-        """Contents of `metrics.json` of the images kept back; empty before the test."""
-        file = self.run / "val" / "metrics.json"
-        return read_json(file, ConfigError) if file.is_file() else {}
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether the run has all its epochs."""
-        return self.record.get("epochs", 0) >= self.epochs
-
-    @property
-    def is_tested(self) -> bool:
-        """Whether the images kept back were tested, and with the run's newest checkpoint if one is left."""
-        if not self.tested:
-            return False
-        newest = resume_point(self.run)
-        return newest is None or self.tested["checkpoint"]["sha256"] == file_sha256(newest)
+from tio2.engine.folds import Fold
+from tio2.engine.testing import name_of_split
 
 
 def prepare_folds(config: Config, folds: int, seed: int) -> list[Fold]:
     """Divide the training images and write each fold's annotation files and config.
 
-    The training set in the folder of the val set is divided; other sets, of simulated images for example, are trained
-    on whole. ``{fold}`` in a setting becomes the fold's number: what is made from the training images must be made
-    from each fold's. Nothing is validated while a fold trains.
+    The training set in the folder of the val set is divided, wherever the config names it, and with it what a detector
+    found in its images; other sets, of simulated images for example, are trained on whole. ``{fold}`` in a setting
+    becomes the fold's number: what is made from the training images must be made from each fold's. Nothing is validated
+    while a fold trains.
 
     Args:
         config: As `launch.read_config` returns it; the folds go to ``<work_dir>/cv``.
@@ -87,7 +44,7 @@ def prepare_folds(config: Config, folds: int, seed: int) -> list[Fold]:
 
     Raises:
         ConfigError: There are too few images, no set to divide or several, another cross-validation stands in the
-            folder, or start weights or a library of agglomerates come from images that are kept back.
+            folder, or start weights, agglomerates or covered particles come from images that are kept back.
         AnnotationError: The annotation file cannot be read.
         LibraryError: A library of agglomerates cannot be read.
     """
@@ -101,7 +58,7 @@ def prepare_folds(config: Config, folds: int, seed: int) -> list[Fold]:
         raise ConfigError(f"{annotation_file(divided)}: {error}") from None
     names = [[i["file_name"] for i, of in zip(truth["images"], assigned, strict=True) if of == k] for k in range(folds)]
     starts = [_start_of_fold(config, number, kept_back) for number, kept_back in enumerate(names)]
-    _require_unseen_libraries(config, names)
+    _require_unseen_images(config, names)
     folder = Path(config.work_dir) / "cv"
     _claim(folder, config, {"seed": seed, "kept_back": names})
     return [
@@ -139,22 +96,27 @@ def _seen_images(other: Config, config: Config) -> set[str]:
     return {image["file_name"] for each in seen for image in read_annotations(annotation_file(each))["images"]}
 
 
-def _require_unseen_libraries(config: Config, kept_back: Sequence[Sequence[str]]) -> None:
-    """Make sure that no agglomerate library of the training holds what a fold keeps back.
+def _require_unseen_images(config: Config, kept_back: Sequence[Sequence[str]]) -> None:
+    """Make sure that no library of agglomerates and no other training set is made from images that a fold keeps back.
 
-    If each fold has a library of its own (``{fold}`` in its path), one that does not exist yet is not an error here:
-    the fold's training opens it.
+    If each fold has one of its own (``{fold}`` in its path), one that does not exist yet is not an error here: the
+    fold's training opens it.
     """
-    for setting in {settings["library"] for _, settings in dicts_in(config.train_dataloader) if "library" in settings}:
+    libraries = {settings["library"] for _, settings in dicts_in(config.train_dataloader) if "library" in settings}
+    others = {str(annotation_file(each)) for each in data_sets(config.train_dataloader)}
+    for setting in sorted(libraries | others - {str(annotation_file(divided_set(config)))}):
         for number, names in enumerate(kept_back):
             path = Path(setting.replace(FOLD_MARK, str(number)))
             if FOLD_MARK in setting and not path.is_file():
                 continue
-            seen = {agglomerate.source for agglomerate in AgglomerateLibrary.load(path)} & set(names)
-            if seen:
+            if setting in libraries:
+                sources = {agglomerate.source for agglomerate in AgglomerateLibrary.load(path)}
+            else:
+                sources = {(i.get("source") or "").removeprefix(COVERED) for i in read_annotations(path)["images"]}
+            if seen := sources & set(names):
                 raise ConfigError(
-                    f"{path} holds agglomerates of {min(seen)}, which fold {number} keeps back; build a library of "
-                    "each fold and name them with {fold} in the path (docs/training.md)"
+                    f"{path} holds particles of {min(seen)}, which fold {number} keeps back; make one of each fold's "
+                    "training images and name them with {fold} in the path (docs/training.md)"
                 )
 
 
@@ -175,12 +137,25 @@ def _claim(folder: Path, config: Config, division: dict) -> None:
 def _write_fold(
     folder: Path, number: int, config: Config, truth: dict, kept_back: list[str], start: str | None
 ) -> Fold:
-    write_annotations(folder / "train.json", _images_of(truth, lambda name: name not in kept_back))
-    write_annotations(folder / "val.json", _images_of(truth, lambda name: name in kept_back))
+    folder = folder.resolve()
     of_fold = copy.deepcopy(config)
     divided, tested = divided_set(of_fold), of_fold.val_dataloader.dataset
-    tested.data_prefix = copy.deepcopy(divided.data_prefix)
-    divided.ann_file, tested.ann_file = str((folder / "train.json").resolve()), str((folder / "val.json").resolve())
+    file, tested.data_prefix = annotation_file(divided), copy.deepcopy(divided.data_prefix)
+    named = [each for each in data_sets(of_fold._cfg_dict) if "data_root" in each]
+    trained = [each for each in named if annotation_file(each) == file]
+    found = next((each.predictions for each in trained if each.get("predictions")), None)
+    for sets, split, is_wanted in (
+        (trained, "train", lambda name: name not in kept_back),
+        ([tested], "val", lambda name: name in kept_back),
+    ):
+        write_annotations(folder / f"{split}.json", _images_of(truth, is_wanted))
+        of_split = folder / name_of_split(tested.data_root, split) / "predictions.json"
+        if found:
+            write_predictions(of_split, [e for e in read_predictions(found) if is_wanted(Path(e["image"]).name)])
+        for each in sets:
+            each.ann_file = str(folder / f"{split}.json")
+            if each.get("predictions"):
+                each.predictions = str(of_split)
     for evaluator in of_fold.val_evaluator if isinstance(of_fold.val_evaluator, list) else [of_fold.val_evaluator]:
         if "ann_file" in evaluator:
             evaluator.ann_file = tested.ann_file
@@ -196,83 +171,3 @@ def _images_of(truth: dict, is_wanted: Callable[[str], bool]) -> dict:
     images = [image for image in truth["images"] if is_wanted(image["file_name"])]
     ids = {image["id"] for image in images}
     return truth | {"images": images, "annotations": [a for a in truth["annotations"] if a["image_id"] in ids]}
-
-
-def run_fold(fold: Fold, programs: Path) -> None:
-    """Train a fold, or go on with it, then test it, each in a process of its own; what is done is left alone.
-
-    Args:
-        fold: From `prepare_folds`.
-        programs: Folder of train.py and test.py.
-
-    Raises:
-        ConfigError: A process failed.
-        TrainingStopped: A signal ended a process; a training's state is saved.
-    """
-    if not fold.is_trained:
-        _run([sys.executable, str(programs / "train.py"), str(fold.config), "--resume"], fold)
-        if not fold.is_trained:
-            raise TrainingStopped(
-                f"fold {fold.number} was stopped after {fold.record.get('epochs', 0)} of {fold.epochs} epochs; "
-                "the same command goes on"
-            )
-    if not fold.is_tested:
-        _run([sys.executable, str(programs / "test.py"), str(fold.config)], fold)
-
-
-def _run(words: list[str], fold: Fold) -> None:
-    """Run a program to its end; signals that ask to stop are handed on to it."""
-    program = subprocess.Popen(words)
-    before = {number: signal.signal(number, lambda got, _: program.send_signal(got)) for number in STOP_SIGNALS}
-    try:
-        code = program.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    what = f"fold {fold.number}: {' '.join(words[1:])}"
-    for number in STOP_SIGNALS:
-        if code in (-number, 128 + number):
-            raise TrainingStopped(f"{what} was stopped by {number.name}; the same command goes on", number)
-    if code:
-        raise ConfigError(f"{what} ended with code {code}; its messages above say why")
-
-
-def pooled_predictions(folds: list[Fold]) -> list[dict]:
-    """The predictions of all folds, each fold's in the images that it kept back."""
-    return [found for fold in folds for found in read_predictions(fold.run / "val" / "predictions.json")]
-
-
-def pooled_record(config: Config, folds: list[Fold], metrics: dict[str, float]) -> dict:
-    """What `metrics.json` of the whole holds; `run.json` is written.
-
-    The seconds of a training are the mean over folds and the peak memory the largest; the seconds an image are the
-    mean over all images, and the median of the folds' medians.
-
-    Args:
-        config: As it was given to `prepare_folds`.
-        folds: All of them, tested.
-        metrics: Pooled over all images.
-    """
-    folder = folds[0].config.parents[1]
-    runs, tests = [fold.record for fold in folds], [fold.tested for fold in folds]
-    whole = {
-        "config": config.filename,
-        "folds": len(folds),
-        "seconds": float(np.mean([run["seconds"] for run in runs])),
-        "peak_memory_mib": max(run["peak_memory_mib"] for run in runs),
-        "start_weights": [run["start_weights"] for run in runs],
-    }
-    write_json(folder / "run.json", runs[0] | whole, indent=2)
-    counts, seconds = [test["images"] for test in tests], [test["seconds_per_image"] for test in tests]
-    return {
-        "config": config.filename,
-        "checkpoint": [test["checkpoint"] for test in tests],
-        "split": folder.name,
-        "images": sum(counts),
-        "operating_point": operating_point(config),
-        "seconds_per_image": {
-            "median": float(np.median([each["median"] for each in seconds])),
-            "mean": float(np.average([each["mean"] for each in seconds], weights=counts)),
-        },
-        "metrics": metrics,
-    }

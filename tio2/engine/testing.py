@@ -27,10 +27,11 @@ from tio2.engine.config import (
 
 def split_folder(config: Config, split: str, data: str | None) -> Path:
     """Where a test's results go: ``<run>/<split>``, of another data set ``<run>/<name of its folder>-<split>``."""
-    return Path(config.work_dir) / (split if data is None else _name_of_split(data, split))
+    return Path(config.work_dir) / (split if data is None else name_of_split(data, split))
 
 
-def _name_of_split(data: str | Path, split: str) -> str:
+def name_of_split(data: str | Path, split: str) -> str:
+    """Folder, beside other splits' of a run, of a test on a data set's split."""
     return f"{Path(data).resolve().name}-{split}"
 
 
@@ -66,7 +67,7 @@ def select_split(
         tested.update(data_root=trained.data_root, ann_file=trained.ann_file, data_prefix=trained.data_prefix)
     if tested.get("predictions"):
         found = Path(tested.predictions)
-        tested.predictions = str(found.parents[1] / _name_of_split(tested.data_root, split) / found.name)
+        tested.predictions = str(found.parents[1] / name_of_split(tested.data_root, split) / found.name)
     config.test_dataloader.dataset = tested
     evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
     ann_file = str(annotation_file(tested))

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from semsize.measuring.tables import markdown_table
+from semsize.metrology.intervals import STATISTICS, statistics
 from semsize.structures.files import in_json, write_json
 from semsize.structures.states import VISIBILITY_CLASSES
 from semsize.visibility.calibration import ReliabilityBin, expected_calibration_error
 from semsize.visibility.judging import (
     COMPLETION_COLUMNS,
+    FullyImaged,
     JudgedOutlines,
     completion_table,
     confusion,
@@ -22,12 +24,15 @@ from semsize.visibility.judging import (
 )
 
 
-def write_visibility_report(folder: str | Path, judged: JudgedOutlines, record: Mapping) -> Path:
+def write_visibility_report(
+    folder: str | Path, judged: JudgedOutlines, sizes: FullyImaged | None, record: Mapping
+) -> Path:
     """Writes `visibility.md` and `metrics.json` into a split's folder.
 
     Args:
         folder: ``work_dirs/<config>/<split>``; made where it is missing.
         judged: the outlines of all images of the split.
+        sizes: of the fully imaged particles, where the states of all are known.
         record: contents of ``metrics.json``.
 
     Returns:
@@ -37,18 +42,18 @@ def write_visibility_report(folder: str | Path, judged: JudgedOutlines, record: 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "metrics.json", in_json(record), indent=2)
     path = folder / "visibility.md"
-    path.write_text(_report(judged, record), encoding="utf-8")
+    path.write_text(_report(judged, sizes, record), encoding="utf-8")
     return path
 
 
-def _report(judged: JudgedOutlines, record: Mapping) -> str:
+def _report(judged: JudgedOutlines, sizes: FullyImaged | None, record: Mapping) -> str:
     counts = confusion(judged)
     known = ~np.isnan(judged.is_particle)
     no_particle = int((judged.is_particle[known] == 0).sum())
     parts = [
         f"# Visibility: `{record['config']}` on {record['split']}",
         f"{record['images']:,} images, {len(judged.is_particle):,} outlines of known truth or not; "
-        f"{record['precision']}; weights {record['checkpoint']['sha256'][:12]}.",
+        f"{record['precision']}; weights {_weights(record['checkpoint'])}.",
         "## States",
         f"Rows: the true class of {counts.sum():,} outlines; columns: the most probable one.",
         _confusion_table(counts),
@@ -56,12 +61,37 @@ def _report(judged: JudgedOutlines, record: Mapping) -> str:
         "## Particle or not",
         f"{no_particle:,} of {known.sum():,} outlines match no particle.",
         _reliability("Probability of being a particle", particle_reliability(judged)),
+        *_sizes(sizes),
         "## Masked particles, 0.4 to 0.98 visible by the truth",
         markdown_table(["completion", *COMPLETION_COLUMNS], masked_rows(judged)),
         "## By predicted visible fraction",
         markdown_table(["completion", "predicted", *COMPLETION_COLUMNS], completion_table(judged)),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _weights(checkpoints: Mapping | Sequence[Mapping]) -> str:
+    """The SHA-256 of the weights, or of those of each fold, shortened."""
+    return ", ".join(
+        each["sha256"][:12] for each in ([checkpoints] if isinstance(checkpoints, Mapping) else checkpoints)
+    )
+
+
+def _sizes(sizes: FullyImaged | None) -> list[str]:
+    if sizes is None or not (len(sizes.found) and len(sizes.true)):
+        return []
+    found, true = (dict(zip(STATISTICS, statistics(side).tolist(), strict=True)) for side in (sizes.found, sizes.true))
+    rows = [
+        [name, found[name], true[name], *(100 * (value - 1) for value in ratio)]
+        for name, ratio in sizes.ratios().items()
+    ]
+    return [
+        "## Fully imaged particles",
+        f"ECD of visible outlines off the border, weighted with P(fully imaged) · P(particle), beside that of "
+        f"{len(sizes.true):,} annotated particles, in nm (in px where no pixel size is known); "
+        f"{sizes.true.image_count} images drawn with repeats.",
+        markdown_table(["", "found", "annotated", "error, %", "90 % from", "to"], rows),
+    ]
 
 
 def _confusion_table(counts: np.ndarray) -> str:

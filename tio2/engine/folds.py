@@ -1,0 +1,154 @@
+"""The folds of a cross-validation: their trainings, their tests, and what all of them found together."""
+
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+
+from semsize.structures import read_predictions
+from semsize.structures.files import file_sha256, read_json, write_json
+from tio2.engine.checkpoints import resume_point
+from tio2.engine.config import ConfigError, is_detector, operating_point
+from tio2.engine.resumption import STOP_SIGNALS, TrainingStopped
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One of the trainings."""
+
+    number: int  # from 0
+    config: Path  # its config file, beside which its annotation files and the folder of its run stand
+    epochs: int  # that the training takes
+    kept_back: tuple[str, ...]  # names of the images that it is tested on
+
+    @property
+    def run(self) -> Path:
+        """Folder of the run."""
+        return self.config.parent / "run"
+
+    @property
+    def record(self) -> dict:
+        """Contents of the run's `run.json`; empty before its first epoch has ended."""
+        file = self.run / "run.json"
+        return read_json(file, ConfigError) if file.is_file() else {}
+
+    @property
+    def tested(self) -> dict:
+        """Contents of `metrics.json` of the images kept back; empty before the test."""
+        file = self.run / "val" / "metrics.json"
+        return read_json(file, ConfigError) if file.is_file() else {}
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the run has all its epochs."""
+        return self.record.get("epochs", 0) >= self.epochs
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether the images kept back were tested, and with the run's newest checkpoint if one is left."""
+        if not self.tested:
+            return False
+        newest = resume_point(self.run)
+        return newest is None or self.tested["checkpoint"]["sha256"] == file_sha256(newest)
+
+
+def run_fold(fold: Fold, programs: Path) -> None:
+    """Train a fold, or go on with it, then test it, each in a process of its own; what is done is left alone.
+
+    Args:
+        fold: From `prepare_folds`.
+        programs: Folder of train.py and test.py.
+
+    Raises:
+        ConfigError: A process failed.
+        TrainingStopped: A signal ended a process; a training's state is saved.
+    """
+    if not fold.is_trained:
+        _run([sys.executable, str(programs / "train.py"), str(fold.config), "--resume"], fold)
+        if not fold.is_trained:
+            raise TrainingStopped(
+                f"fold {fold.number} was stopped after {fold.record.get('epochs', 0)} of {fold.epochs} epochs; "
+                "the same command goes on"
+            )
+    if not fold.is_tested:
+        _run([sys.executable, str(programs / "test.py"), str(fold.config)], fold)
+
+
+def _run(words: list[str], fold: Fold) -> None:
+    """Run a program to its end; signals that ask to stop are handed on to it."""
+    program = subprocess.Popen(words)
+    before = {number: signal.signal(number, lambda got, _: program.send_signal(got)) for number in STOP_SIGNALS}
+    try:
+        code = program.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    what = f"fold {fold.number}: {' '.join(words[1:])}"
+    for number in STOP_SIGNALS:
+        if code in (-number, 128 + number):
+            raise TrainingStopped(f"{what} was stopped by {number.name}; the same command goes on", number)
+    if code:
+        raise ConfigError(f"{what} ended with code {code}; its messages above say why")
+
+
+def pooled_predictions(folds: list[Fold]) -> list[dict]:
+    """The predictions of all folds, each fold's in the images that it kept back."""
+    return [found for fold in folds for found in read_predictions(fold.run / "val" / "predictions.json")]
+
+
+def judged_samples(folds: list[Fold], programs: Path, outlines: str) -> Iterator[list[dict]]:
+    """Data samples of each fold of a visibility model: its answers on `found` or on `annotated` outlines kept back.
+
+    Raises:
+        ConfigError: A test failed.
+    """
+    for fold in folds:
+        dump = fold.config.parent / f"{outlines}.pkl"
+        words = ["--split", "val", "--out", str(dump), "--work-dir", str(dump.with_suffix(""))]
+        if outlines == "annotated":
+            words += ["--cfg-options", "val_dataloader.dataset.predictions=None"]
+        _run([sys.executable, str(programs / "test.py"), str(fold.config), str(resume_point(fold.run)), *words], fold)
+        yield pickle.loads(dump.read_bytes())
+
+
+def pooled_record(config: Config, folds: list[Fold], metrics: dict[str, float]) -> dict:
+    """What `metrics.json` of the whole holds; `run.json` is written.
+
+    The seconds of a training are the mean over folds and the peak memory the largest; the seconds an image are the
+    mean over all images, and the median of the folds' medians.
+
+    Args:
+        config: As it was given to `prepare_folds`.
+        folds: All of them, tested.
+        metrics: Pooled over all images.
+    """
+    folder = folds[0].config.parents[1]
+    runs, tests = [fold.record for fold in folds], [fold.tested for fold in folds]
+    whole = {
+        "config": config.filename,
+        "folds": len(folds),
+        "seconds": float(np.mean([run["seconds"] for run in runs])),
+        "peak_memory_mib": max(run["peak_memory_mib"] for run in runs),
+        "start_weights": [run["start_weights"] for run in runs],
+    }
+    write_json(folder / "run.json", runs[0] | whole, indent=2)
+    counts, seconds = [test["images"] for test in tests], [test["seconds_per_image"] for test in tests]
+    return {
+        "config": config.filename,
+        "precision": tests[0]["precision"],
+        "checkpoint": [test["checkpoint"] for test in tests],
+        "split": folder.name,
+        "images": sum(counts),
+        "operating_point": operating_point(config) if is_detector(config) else None,
+        "seconds_per_image": {
+            "median": float(np.median([each["median"] for each in seconds])),
+            "mean": float(np.average([each["mean"] for each in seconds], weights=counts)),
+        },
+        "metrics": metrics,
+    }
