@@ -51,13 +51,13 @@ def figures(name: str, engine: str, folder: Path) -> dict[str, float]:
 def _source(name: str, engine: str, folder: Path) -> SeenOutlines:
     if engine == "onnx":
         detector = find_detector(DetectorRequest(name, engine=engine))[0]
-        model = find_visibility_model(VisibilityRequest(engine=engine))
+        model = find_visibility_model(VisibilityRequest(engine=engine), detector.as_record())
     else:
-        of_detector, of_model = _float32(SHIPPED[name], folder), _float32(VISIBILITY, folder)
+        of_detector, of_model = _float32(SHIPPED[name], folder), _float32(VISIBILITY[name], folder)
         detector = find_detector(
             DetectorRequest(config=of_detector, checkpoint=SHIPPED[name].checkpoint, engine=engine)
         )[0]
-        model = find_visibility_model(VisibilityRequest(of_model, VISIBILITY.checkpoint, engine=engine))
+        model = find_visibility_model(VisibilityRequest(of_model, VISIBILITY[name].checkpoint, engine=engine))
     return SeenOutlines(detector, model, OPERATING_SCORE)
 
 

@@ -10,11 +10,12 @@ from mmengine.config import Config
 
 import semsize
 from semsize.detecting.archive import read_archive
-from semsize.detecting.models import SHIPPED, VISIBILITY, VISIBILITY_NC
-from semsize.measuring import archived_model, archived_visibility, measure_images
+from semsize.detecting.models import SHIPPED, VISIBILITY
+from semsize.measuring import archived_model, measure_images
 from semsize.measuring.archived_model import MOST_SHIPPED_BYTES
 from semsize.measuring.detectors import bias_records_beside
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, VisibilityRequest
+from semsize.measuring.seeing import find_visibility_model
 from semsize.metrology import ModelUse
 from semsize.metrology.bias_record import nearest_record
 from semsize.structures.files import file_sha256
@@ -64,41 +65,40 @@ def test_the_records_of_a_shipped_model_hold_for_it_as_it_is_used(name, precisio
     )
 
 
-@pytest.mark.parametrize("model", [VISIBILITY, VISIBILITY_NC])
-def test_every_visibility_model_is_here_with_card_checksum_and_licence(model):
-    checkpoint = model.checkpoint
-    stated = checkpoint.with_name(f"{checkpoint.name}.sha256").read_text(encoding="utf-8").split()[0]
-    assert file_sha256(checkpoint) == stated
-    assert checkpoint.with_suffix(".md").is_file()
-    assert open_visibility(VisibilityRequest(model.config, checkpoint)).as_record()["licence"] == model.licence
+@pytest.mark.parametrize("name", VISIBILITY)
+def test_every_visibility_model_is_here_with_records_that_hold_behind_its_detector(name):
+    shipped = VISIBILITY[name]
+    stated = shipped.checkpoint.with_name(f"{shipped.checkpoint.name}.sha256").read_text(encoding="utf-8").split()[0]
+    assert file_sha256(shipped.checkpoint) == stated
+    assert shipped.checkpoint.with_suffix(".md").is_file()
+    behind = open_detector(DetectorRequest(name))[0].as_record()
+    model = find_visibility_model(VisibilityRequest(engine="torch"), behind)
+    assert model == open_visibility(VisibilityRequest(shipped.config, shipped.checkpoint)), "the one that ships for it"
+    assert model.as_record()["licence"] == shipped.licence
+    detector = ModelUse(**{**behind["model"], "precision": "float32"})
+    use = stated, "torch", "float32", detector, OPERATING_SCORE
+    assert any(not record.differences(*use) for record in model.records)
 
 
-def test_the_visibility_model_has_records_that_hold_behind_each_detector():
-    checkpoint = VISIBILITY.checkpoint
-    stated = file_sha256(checkpoint)
-    model = open_visibility(VisibilityRequest())
-    assert model == open_visibility(VisibilityRequest(VISIBILITY.config, checkpoint))
-    assert model.as_record()["licence"] == VISIBILITY.licence
-    for name in SHIPPED:
-        detector = ModelUse(**{**open_detector(DetectorRequest(name))[0].as_record()["model"], "precision": "float32"})
-        use = stated, "torch", "float32", detector, OPERATING_SCORE
-        assert any(not record.differences(*use) for record in model.records), name
-
-
-def test_the_visibility_model_s_archive_is_of_its_weights_with_records_that_hold_behind_each_detector_s():
-    archive = VISIBILITY.archive
-    digest = archive.with_name(f"{archive.name}.sha256").read_text(encoding="utf-8").split()[0]
-    assert file_sha256(archive) == digest
-    assert archive.stat().st_size <= MOST_SHIPPED_BYTES
-    model = archived_visibility.open_visibility(VisibilityRequest())
+@pytest.mark.parametrize("name", VISIBILITY)
+def test_the_archive_of_a_visibility_model_is_of_its_weights_with_records_that_hold_behind_its_detector(name):
+    shipped = VISIBILITY[name]
+    digest = shipped.archive.with_name(f"{shipped.archive.name}.sha256").read_text(encoding="utf-8").split()[0]
+    assert file_sha256(shipped.archive) == digest
+    assert shipped.archive.stat().st_size <= MOST_SHIPPED_BYTES
+    behind = archived_model.open_detector(DetectorRequest(name))[0].as_record()
+    model = find_visibility_model(VisibilityRequest(engine="onnx"), behind)
     use = model.as_record()
-    assert use["sha256"] == file_sha256(VISIBILITY.checkpoint), "make it again: tools/archive_model.sh visibility"
-    assert use["config_sha256"] == resolved_sha256(Config.fromfile(VISIBILITY.config)), "make it again"
-    assert use["licence"] == VISIBILITY.licence
-    for name in SHIPPED:
-        detector = ModelUse(**archived_model.open_detector(DetectorRequest(name))[0].as_record()["model"])
-        here = use["sha256"], use["engine"], use["precision"], detector, OPERATING_SCORE
-        assert any(not record.differences(*here) for record in model.records), name
+    assert use["sha256"] == file_sha256(shipped.checkpoint), "make it again: tools/archive_model.sh visibility_…"
+    assert use["config_sha256"] == resolved_sha256(Config.fromfile(shipped.config)), "make it again"
+    assert use["licence"] == shipped.licence
+    here = use["sha256"], use["engine"], use["precision"], ModelUse(**behind["model"]), OPERATING_SCORE
+    assert any(not record.differences(*here) for record in model.records)
+
+
+def test_outlines_of_no_shipped_detector_get_the_visibility_model_that_is_free():
+    model = find_visibility_model(VisibilityRequest(engine="onnx"), {"kind": "COCO"})
+    assert model.as_record()["licence"] == SHIPPED["free"].licence
 
 
 def test_the_first_model_is_the_default():

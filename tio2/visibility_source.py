@@ -111,10 +111,10 @@ class VisibilityWeights:
         return config
 
     def as_record(self) -> dict:
-        """Config and weights with SHA-256, engine, precision, licence and device.
+        """Config and weights with SHA-256, engine, precision, thresholds between the states, licence and device.
 
         Raises:
-            InputError: one of the files is missing.
+            InputError: one of the files is missing, or they do not belong together.
         """
         config = self.read_config()
         if not self.checkpoint.is_file():
@@ -130,6 +130,7 @@ class VisibilityWeights:
             "sha256": file_sha256(self.checkpoint),
             "config": str(self.config),
             "config_sha256": resolved_sha256(config),
+            "thresholds": self.load().thresholds.tolist(),
             "licence": licence_of(self.checkpoint),
             "device": self.device,
         }
@@ -156,6 +157,7 @@ def open_visibility(request: VisibilityRequest) -> VisibilityWeights:
         import torch  # noqa: F401
     if request.config is not None:
         return VisibilityWeights(request.config, request.checkpoint, request.device)
-    if not VISIBILITY.checkpoint.is_file():
-        raise NotForEngineError(f"the engine torch has no weights {VISIBILITY.checkpoint}; get them, or {TRAIN}")
-    return VisibilityWeights(VISIBILITY.config, VISIBILITY.checkpoint, request.device)
+    shipped = VISIBILITY[request.shipped]
+    if not shipped.checkpoint.is_file():
+        raise NotForEngineError(f"the engine torch has no weights {shipped.checkpoint}; get them, or {TRAIN}")
+    return VisibilityWeights(shipped.config, shipped.checkpoint, request.device)

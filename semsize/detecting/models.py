@@ -48,22 +48,23 @@ SHIPPED = {
 }
 """The detectors that ship, by name. The first is the default: on val, `free` is 16 points of AP50 behind `nc`."""
 
-VISIBILITY = ShippedModel(
-    config=ROOT / "configs/tio2/visibility_free.py",
-    checkpoint=ROOT / "checkpoints/visibility_free.pth",
-    licence=SHIPPED["free"].licence,
-)
-"""The visibility model that ships."""
+VISIBILITY = {
+    name: ShippedModel(
+        config=ROOT / f"configs/tio2/visibility_{name}.py",
+        checkpoint=ROOT / f"checkpoints/visibility_{name}.pth",
+        licence=SHIPPED[name].licence,
+    )
+    for name in ("free", "nc")
+}
+"""The visibility models that ship, by the name of the detector that learnt from the same images."""
 
-VISIBILITY_NC = ShippedModel(
-    config=ROOT / "configs/tio2/visibility_nc.py",
-    checkpoint=ROOT / "checkpoints/visibility_nc.pth",
-    licence=SHIPPED["nc"].licence,
-)
-"""The one that learnt people's states too: without a record yet, so it is used only where it is named."""
+
+def visibility_behind(licence: str | None) -> str:
+    """Name of the visibility model for outlines of a source with such a licence: `nc` behind `nc`, else `free`."""
+    return "nc" if licence == SHIPPED["nc"].licence else "free"
 
 
 def licence_of(checkpoint: Path) -> str:
     """What a shipped model's weights may be used for; of others nothing is known."""
-    known = {model.checkpoint.resolve(): model.licence for model in (*SHIPPED.values(), VISIBILITY, VISIBILITY_NC)}
+    known = {model.checkpoint.resolve(): model.licence for model in (*SHIPPED.values(), *VISIBILITY.values())}
     return known.get(checkpoint.resolve(), OWN_WEIGHTS)

@@ -57,7 +57,7 @@ class ArchivedVisibility:
         return CalibratedModel(answers, Thresholds(self.card.complete, self.card.masked), calibration)
 
     def as_record(self) -> dict:
-        """The file, SHA-256 of it and of weights and config, engine, precision, licence and device."""
+        """The file, SHA-256 of it and of weights and config, engine, precision, thresholds, licence and device."""
         return {
             "path": str(self.path),
             "engine": ENGINE,
@@ -65,6 +65,7 @@ class ArchivedVisibility:
             "sha256": self.card.weights_sha256,
             "archive_sha256": self.sha256,
             "config_sha256": self.card.config_sha256,
+            "thresholds": [self.card.complete, self.card.masked],
             "licence": self.card.licence,
             "device": "cpu",
         }
@@ -79,7 +80,8 @@ def open_visibility(request: VisibilityRequest) -> ArchivedVisibility:
         InputError: the archive cannot be used.
     """
     option = "--visibility"
-    path = archive_for(request, request.model, lambda: VISIBILITY, option=option, instead=f"{option} CONFIG WEIGHTS")
+    instead = f"{option} CONFIG WEIGHTS"
+    path = archive_for(request, request.model, lambda: VISIBILITY[request.shipped], option=option, instead=instead)
     try:
         return ArchivedVisibility(path, file_sha256(path), read_archive(path, VisibilityCard).card)
     except ArchiveError as cause:

@@ -147,6 +147,7 @@ class VisibilityRequest:
     device: str = "cpu"  # cpu, cuda or cuda:N
     model: Path | None = None  # an archive's file
     engine: str = "auto"  # what computes it: onnx, torch, or auto, the fastest that is validated
+    shipped: str = "free"  # which of those that ship, where none is named
 
     @classmethod
     def of(cls, files: Sequence[Path], engine: str = "auto", device: str = "cpu") -> VisibilityRequest:

@@ -124,6 +124,14 @@ class Record:
         return (None if reasons else self.seen_validation), reasons
 
 
+def _limits(record: Record) -> str:
+    """By which visible fractions a model names states, for people; nothing where its record does not tell."""
+    limits = record.outlines.get("visibility", {}).get("thresholds")
+    if not limits:
+        return ""
+    return f" (fully imaged: visible to {limits[0]:.2f} and more; measured at all: to {limits[1]:.2f} and more)"
+
+
 def read_record(path: Path) -> Record:
     """The record of a measurement that was made before.
 
@@ -203,7 +211,7 @@ def _sample_warnings(record: Record, summary: Summary, table: ParticleTable) -> 
         reasons = record.seen()[1]
         yield (
             f"STATES ARE PREDICTED: {summary.kept} outlines stand for {summary.expected_particles:.4g} fully imaged "
-            "particles by their probabilities"
+            f"particles by their probabilities{_limits(record)}"
             + (f"; NOT VALIDATED, their error is not in U: {'; '.join(reasons)}" if reasons else "")
         )
     if not summary.states_known:

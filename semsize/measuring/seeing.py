@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from semsize.detecting.models import visibility_behind
 from semsize.measuring.engines import Standing, choose
 from semsize.measuring.inputs import OPERATING_SCORE, InputError, VisibilityRequest
 from semsize.measuring.outlines import Find, Frame, Outlines, OutlineSource
@@ -46,7 +47,7 @@ class VisibilitySource(Protocol):
 def find_visibility_model(
     request: VisibilityRequest, outlines: Mapping | None = None, score: float = OPERATING_SCORE
 ) -> VisibilitySource:
-    """The visibility model that is asked for.
+    """The visibility model that is asked for; where none is named, the one that ships for outlines of this licence.
 
     The engine `auto` is chosen as `semsize.measuring.engines.choose` does, by the records for these outlines and score.
 
@@ -66,6 +67,7 @@ def find_visibility_model(
         is_validated = any(not differences(record, seen) for record in model.records)
         return Standing((use["engine"], use["precision"]), is_validated, recorded)
 
+    request = replace(request, shipped=visibility_behind((outlines or {}).get("licence")))
     nothing = "--states predicted: no visibility model is installed: install this package (pip install .)"
     return choose(GROUP, request, standing_of, nothing=nothing, otherwise="leave out --states predicted")
 

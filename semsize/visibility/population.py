@@ -28,7 +28,7 @@ from semsize.metrology.intervals import (
 from semsize.metrology.occlusion import QUANTITY_FULLY_IMAGED, QUANTITY_VISIBLE
 from semsize.metrology.size_distribution import SizeSample
 
-QUANTITY_COMPLETED = "particles visible to 0.4 and more, hidden parts completed"
+QUANTITY_COMPLETED = "particles seen enough for a size, hidden parts completed"
 QUANTITY_POWDER = "powder, by the fully imaged particles and how images select them"
 
 

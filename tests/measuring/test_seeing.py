@@ -376,7 +376,7 @@ def test_without_an_installed_model_the_message_says_what_to_do(monkeypatch, tmp
         find_visibility_model(VisibilityRequest())
     assert "\n" not in str(error.value)
     shipped = ShippedModel(tmp_path / "seen.py", tmp_path / "seen.pth", "for tests")
-    monkeypatch.setattr(archived_visibility, "VISIBILITY", shipped)
+    monkeypatch.setitem(archived_visibility.VISIBILITY, "free", shipped)
     torch = ModuleNotFoundError("No module named 'torch'")
     installed(monkeypatch, onnx=archived_visibility.open_visibility, torch=torch)
     message = r"no archive .*seen.semsize.*No module named 'torch'.*tio2\[train\].*leave out --states predicted"
