@@ -64,7 +64,8 @@ def test_a_name_brings_no_line_into_the_log(tmp_path):
 def test_after_a_kill_at_any_byte_whole_lines_count_and_the_half_one_is_kept_apart(tmp_path):
     written(tmp_path / "log")
     content = (tmp_path / "log").read_bytes()
-    for end in range(0, len(content), 7):
+    lines = [place for place, byte in enumerate(content) if byte == ord("\n")]
+    for end in {*range(0, len(content), 61), *(place + near for place in lines for near in (0, 1, 2))}:
         path = tmp_path / f"log{end}"
         path.write_bytes(content[:end])
         whole, half = content[:end].rpartition(b"\n")[0::2]
