@@ -11,7 +11,7 @@ import numpy as np
 
 from semsize.detecting.models import SHIPPED, VISIBILITY, ShippedModel
 from semsize.measuring import Settings, measure_images, report
-from semsize.measuring.detectors import find_detector
+from semsize.measuring.engines import find_detector
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, VisibilityRequest
 from semsize.measuring.seeing import SeenOutlines, find_visibility_model
 from semsize.structures import read_predictions

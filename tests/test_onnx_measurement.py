@@ -20,7 +20,7 @@ from semsize.detecting.archive import read_archive, write_archive
 from semsize.detecting.looking import look
 from semsize.detecting.models import SHIPPED, ShippedModel
 from semsize.measuring.archived_model import ArchivedModel
-from semsize.measuring.detectors import find_detector
+from semsize.measuring.engines import find_detector
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest
 from semsize.measuring.overlays import write_png
 from semsize.metrology import BiasRecord, ModelUse

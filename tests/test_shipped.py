@@ -13,7 +13,7 @@ from semsize.detecting.archive import read_archive
 from semsize.detecting.models import SHIPPED, VISIBILITY
 from semsize.measuring import archived_model, measure_images
 from semsize.measuring.archived_model import MOST_SHIPPED_BYTES
-from semsize.measuring.detectors import bias_records_beside
+from semsize.measuring.engines import bias_records_beside
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, VisibilityRequest
 from semsize.measuring.seeing import find_visibility_model
 from semsize.metrology import ModelUse

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from semsize.detecting.archive import ENDING
 from semsize.detecting.models import OWN_WEIGHTS
-from semsize.measuring.detectors import bias_records_beside, looking_at, model_record, shipped_model
-from semsize.measuring.engines import NotForEngineError
+from semsize.measuring.engines import NotForEngineError, bias_records_beside, looking_at, model_record, shipped_model
 from semsize.measuring.inputs import DetectorRequest, InputError
 from semsize.measuring.outlines import FillBox, Find, Frame, Outlines
 from semsize.metrology import BiasRecord

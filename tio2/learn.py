@@ -17,8 +17,7 @@ import numpy as np
 from semsize.cli import one_line_errors
 from semsize.detecting.archive import ENDING, write_archive
 from semsize.detecting.models import ShippedModel
-from semsize.measuring.detectors import shipped_model
-from semsize.measuring.engines import INSTALL
+from semsize.measuring.engines import INSTALL, shipped_model
 from semsize.measuring.outlines import Outlines
 from semsize.measuring.record import versions
 from semsize.measuring.tables import markdown_table

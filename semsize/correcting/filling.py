@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from semsize.correcting.shapes import CorrectionError
-from semsize.measuring.detectors import find_detector
+from semsize.measuring.engines import find_detector
 from semsize.measuring.inputs import DetectorRequest, MeasuringError
 from semsize.measuring.outlines import BoxSource, FillBox, OutlineSource
 from semsize.structures.masks import Placed

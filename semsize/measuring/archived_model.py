@@ -14,8 +14,7 @@ from semsize.detecting.boxed import outline_in_box
 from semsize.detecting.looking import Looking, look, outline_rules
 from semsize.detecting.models import ShippedModel
 from semsize.detecting.onnx import ENGINE, OnnxEngine, OnnxGraphs, require_runtime
-from semsize.measuring.detectors import bias_records_beside, looking_at, model_record, shipped_model
-from semsize.measuring.engines import NotForEngineError
+from semsize.measuring.engines import NotForEngineError, bias_records_beside, looking_at, model_record, shipped_model
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, InputError, VisibilityRequest
 from semsize.measuring.outlines import FillBox, Find, Frame, Outlines
 from semsize.metrology import BiasRecord, BiasRecordError, ModelUse
@@ -56,7 +55,7 @@ class ArchivedModel:
         Raises:
             InputError: the file cannot be used.
         """
-        engine = self._engine(processes)
+        engine = loaded(self.path, DetectorCard, OnnxEngine, processes)
         scales = Looking(self.card.scales)
 
         def find(frame: Frame) -> Outlines:
@@ -70,7 +69,7 @@ class ArchivedModel:
 
     def open_boxes(self) -> FillBox:
         """Load the graphs to draw outlines in boxes (`BoxSource`); raises as `open`."""
-        engine = self._engine(1)
+        engine = loaded(self.path, DetectorCard, OnnxEngine, processes=1)
 
         def fill(grey: np.ndarray, box: Sequence[float]) -> Placed:
             try:
@@ -79,9 +78,6 @@ class ArchivedModel:
                 raise InputError(f"{self.path}: {cause}") from None
 
         return fill
-
-    def _engine(self, processes: int) -> OnnxEngine:
-        return loaded(self.path, DetectorCard, OnnxEngine, processes)
 
     def as_record(self) -> dict:
         """See `model_record`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Protocol, runtime_checkable
 
@@ -59,16 +59,11 @@ class CorrectionEffect:
 
     def note(self) -> str:
         """What a reader must know of outlines that nobody touched."""
-        counted = _counted(self.changes.untouched)
+        count = self.changes.untouched
         return (
-            f"{counted} as the source before the corrections had them: they stand as accepted by the person who "
-            "corrected, and no bias of a model is corrected"
+            f"{count} {'outline is' if count == 1 else 'outlines are'} as the source before the corrections had them: "
+            "they stand as accepted by the person who corrected, and no bias of a model is corrected"
         )
-
-
-def _counted(count: int) -> str:
-    """A number of outlines with its verb."""
-    return f"{count} outline is" if count == 1 else f"{count} outlines are"
 
 
 def correction_effect(
@@ -117,10 +112,9 @@ def _in_frame(detected: ImageResult, now: ImageResult) -> ImageResult:
     cut = detected.file_masks.crop((0, now.top, now.file_shape[1], now.top + now.frame_rows))
     filled = cut.areas > 0
     rles = cut[filled].expand(now.file_shape, now.top, 0).to_rles()
-    of_each: Mapping[str, object] = {
-        name: getattr(detected, name)[filled] for name in ("scores", "boxes", "on_caption")
-    } | {"states": tuple(np.array(detected.states, object)[filled])}
-    return replace(detected, top=now.top, frame_rows=now.frame_rows, rles=rles, **of_each)
+    of_each = {name: getattr(detected, name)[filled] for name in ("scores", "boxes", "on_caption")}
+    states = tuple(np.array(detected.states, object)[filled])
+    return replace(detected, top=now.top, frame_rows=now.frame_rows, rles=rles, states=states, **of_each)
 
 
 def _quantiles(table: ParticleTable, unit: str) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""The choice among the engines that are installed: one rule for detectors and for visibility models.
+"""Engines: the choice among those installed, for detectors and visibility models, and what engines of detectors share.
 
 An engine is an entry point, named after it: a function from a request, which names an engine or `auto`, to an answer.
 It imports what it needs when it is called, raises ImportError where something is not installed, and `NotForEngineError`
@@ -10,9 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
-from semsize.measuring.inputs import DetectorRequest, InputError, VisibilityRequest
+from semsize.detecting.looking import Looking
+from semsize.detecting.models import SHIPPED, ShippedModel
+from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, InputError, VisibilityRequest
+from semsize.measuring.outlines import Frame, NoOutlinesError, OutlineSource
+from semsize.metrology import BiasRecord, BiasRecordError, ModelUse
+from semsize.metrology.bias_record import find_bias_file, read_bias_records
+from semsize.structures.pixel_size import pixels_across
 
 FASTEST_FIRST = (("onnx", "int8"), ("torch", "bfloat16"), ("onnx", "float32"), ("torch", "float32"))
 """Engines and their precision, the fastest on a CPU first."""
@@ -21,6 +28,11 @@ LIGHTEST_FIRST = ("onnx", "torch")
 """Engines by the time that loading them takes: those behind are not loaded where the first will do."""
 
 INSTALL = {"onnx": "pip install onnxruntime", "torch": "pip install 'tio2[train]'"}
+
+GROUP = "semsize.detectors"
+"""Entry points of engines: functions from a `DetectorRequest` to a source and its bias records."""
+
+ELSEWHERE = "measure outlines made elsewhere (--from-coco, --from-labels, --from-rois)"
 
 
 class NotForEngineError(InputError):
@@ -119,3 +131,95 @@ def _lightness(point: EntryPoint) -> tuple[int, str]:
 def _missing(engine: str, cause: ImportError) -> str:
     how = f"install it with {INSTALL[engine]}" if engine in INSTALL else "install what it needs"
     return f"the engine {engine} cannot be loaded ({str(cause).splitlines()[0]}), {how}"
+
+
+def find_detector(
+    request: DetectorRequest, score: float = OPERATING_SCORE
+) -> tuple[OutlineSource, Sequence[BiasRecord]]:
+    """The detector that is asked for, and the bias records of its model.
+
+    The engine `auto` is chosen as `choose` does, by the bias records for this use and score.
+
+    Raises:
+        InputError: there is none, or its files cannot be used.
+    """
+
+    def standing_of(answer: tuple[OutlineSource, Sequence[BiasRecord]]) -> Standing:
+        source, records = answer
+        record = source.as_record()
+        if "model" not in record:
+            return Standing(None)
+        use = ModelUse(**record["model"])
+        recorded = [(each.model.engine, each.model.precision) for each in records if each.model is not None]
+        is_validated = any(not each.differences(use, score) for each in records)
+        return Standing((use.engine, use.precision), is_validated, recorded)
+
+    nothing = f"no detector is installed: install this package (pip install .), or {ELSEWHERE}"
+    return choose(GROUP, request, standing_of, nothing=nothing, otherwise=ELSEWHERE)
+
+
+def shipped_model(name: str | None) -> ShippedModel:
+    """The model that ships under a name; None: the default.
+
+    Raises:
+        InputError: there is none.
+    """
+    name = name or next(iter(SHIPPED))
+    if name not in SHIPPED:
+        raise InputError(
+            f"no model {name!r} ships with this repository (there is: {', '.join(SHIPPED)}); give a model's file, "
+            ".semsize, or --config and --checkpoint, or train one: python tools/train.py configs/tio2/light_stage1.py"
+        )
+    return SHIPPED[name]
+
+
+def bias_records_beside(model: Path) -> tuple[BiasRecord, ...]:
+    """The bias records in the file beside a checkpoint or archive; their contents say what each holds for.
+
+    Raises:
+        InputError: the file is damaged, or older than the statement what records hold for.
+    """
+    path = find_bias_file(model)
+    try:
+        return () if path is None else read_bias_records(path)
+    except BiasRecordError as cause:
+        raise InputError(str(cause)) from None
+
+
+def model_record(weights: Path, sha256: str, config_sha256: str, licence: str, device: str, use: dict) -> dict:
+    """What a measurement records of a detector: its file with SHA-256, its licence and how it is used.
+
+    `use` is what a bias record is bound to (`semsize.metrology.ModelUse`), in JSON's terms.
+    """
+    settings = use["settings"]
+    return {
+        "kind": "model",
+        "path": str(weights),
+        "sha256": sha256,
+        "config_sha256": config_sha256,
+        "licence": licence,
+        "scales": settings.get("model.test_cfg.scales"),
+        "diameter": settings["diameter"],
+        "tile": settings["tile"],
+        "device": device,
+        "model": use,
+    }
+
+
+def looking_at(frame: Frame, scales: Looking, diameter: str | None, tile: tuple[int, int] | None) -> Looking:
+    """How a frame is looked at.
+
+    Args:
+        frame: it.
+        scales: at which scales.
+        diameter: what most particles measure across, with its unit, to choose scales for.
+        tile: size of tiles and their overlap, px; None: large images only.
+
+    Raises:
+        NoOutlinesError: the diameter is a length, and the frame's pixel size is not known.
+    """
+    try:
+        diameter_px = None if diameter is None else pixels_across(diameter, frame.pixel_size)
+    except ValueError as cause:
+        raise NoOutlinesError(f"{frame.file.path}: --diameter: {cause}") from None
+    return Looking(scales.scales, diameter_px, tile)

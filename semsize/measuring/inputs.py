@@ -13,6 +13,7 @@ from pathlib import Path
 from semsize.detecting.archive import ENDING
 from semsize.exchange import ExchangeError, ImageFolder, files_below, picture_stems
 from semsize.metrology import REFERENCE_STD_PX
+from semsize.metrology.matching import OPERATING_SCORE
 from semsize.sem import SEMImage, read_image
 from semsize.sem.files import FOREIGN_ENDINGS
 from semsize.structures.pixel_size import PixelSize, pixels_across
@@ -34,7 +35,6 @@ class OutputError(MeasuringError):
     """The results cannot be written where they were asked for."""
 
 
-OPERATING_SCORE = 0.5
 SMALLEST_SIZE_PX = 5.0
 STATE_SOURCES = ("given", "predicted", "none")
 _LENGTH = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*(nm|[uµμ]m)\s*")

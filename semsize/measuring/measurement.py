@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from semsize.measuring.corrected import CorrectedSource, CorrectionEffect, correction_effect
-from semsize.measuring.detectors import find_detector
+from semsize.measuring.engines import find_detector
 from semsize.measuring.finding import Ranks, find_all, scale_of
 from semsize.measuring.inputs import DetectorRequest, ImageFile, InputError, RunOptions, Settings, find_images
 from semsize.measuring.outlines import OutlineSource

@@ -221,7 +221,7 @@ def _source(
 ) -> tuple[OutlineSource, Sequence[BiasRecord]]:
     """Where outlines come from, and the bias records of the model, of which one is to hold from a score on."""
     from semsize.measuring import outlines
-    from semsize.measuring.detectors import find_detector
+    from semsize.measuring.engines import find_detector
     from semsize.measuring.finding import device_of
     from semsize.measuring.inputs import DetectorRequest, SettingsError, parse_scales
 

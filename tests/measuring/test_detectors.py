@@ -7,8 +7,7 @@ import pytest
 
 from semsize.detecting.looking import Looking
 from semsize.measuring import InputError, engines
-from semsize.measuring.detectors import find_detector, looking_at
-from semsize.measuring.engines import FASTEST_FIRST, NotForEngineError
+from semsize.measuring.engines import FASTEST_FIRST, NotForEngineError, find_detector, looking_at
 from semsize.measuring.inputs import DetectorRequest, ImageFile
 from semsize.measuring.outlines import Frame, NoOutlinesError
 from semsize.metrology import BiasRecord, ModelUse
