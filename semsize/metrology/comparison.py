@@ -8,7 +8,6 @@ out of reach for a weak model, and would make a strong one lose particles; the r
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ import numpy as np
 from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE, Matching, best_pairs, f1_score, lie_in, match
 from semsize.metrology.measurands import Measurands, equivalent_circular_diameter, measure
 from semsize.metrology.size_distribution import quantiles
+from semsize.structures import by_image
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.overlap import Overlaps, overlaps
 from semsize.structures.pixel_size import PixelSize
@@ -107,10 +107,8 @@ class ImageComparison:
 
 def image_truths(truth: Mapping) -> list[ImageTruth]:
     """The images of an annotation file's contents, in its order."""
-    by_image = defaultdict(list)
-    for annotation in truth["annotations"]:
-        by_image[annotation["image_id"]].append(annotation)
-    return [_image_truth(image, by_image[image["id"]]) for image in truth["images"]]
+    annotations = by_image(truth["annotations"])
+    return [_image_truth(image, annotations[image["id"]]) for image in truth["images"]]
 
 
 def found_by_image(predictions: Sequence[Mapping], truths: Sequence[ImageTruth]) -> list[ImageFound]:
@@ -119,13 +117,11 @@ def found_by_image(predictions: Sequence[Mapping], truths: Sequence[ImageTruth])
     Raises:
         ValueError: a prediction belongs to none of them.
     """
-    by_image = defaultdict(list)
-    for prediction in predictions:
-        by_image[prediction["image_id"]].append(prediction)
-    unknown = sorted(set(by_image) - {truth.image_id for truth in truths})
+    found = by_image(predictions)
+    unknown = sorted(set(found) - {truth.image_id for truth in truths})
     if unknown:
         raise ValueError(f"predictions name images {unknown[:5]}, which the truth lacks; give the file they belong to")
-    return [_image_found(by_image[truth.image_id], truth.masks.image_shape) for truth in truths]
+    return [_image_found(found[truth.image_id], truth.masks.image_shape) for truth in truths]
 
 
 def compare_split(

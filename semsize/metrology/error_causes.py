@@ -6,7 +6,7 @@ a particle's pixels that a detection holds, ``inside`` the share of a detection'
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,9 +101,7 @@ class Appearance:
             "surrounded": self.surrounded >= SURROUNDED_SHARE,
             "large": self.area_px >= LARGE_PX,
         }
-        return [
-            _first({name: holds[number] for name, holds in rules.items()}, "plain") for number in range(len(states))
-        ]
+        return _first_rules(rules, range(len(states)), "plain")
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,8 +202,7 @@ def _miss_causes(image: ImageComparison) -> list[str]:
         "poor outline": (dice >= LEAST_DICE).any(axis=1),
         "weak and poor": (dice_of_all >= LEAST_DICE).any(axis=1),
     }  # (N,) each
-    missed = image.matching.missed
-    return [_first({name: holds[number] for name, holds in rules.items()}, "overlooked") for number in missed]
+    return _first_rules(rules, image.matching.missed, "overlooked")
 
 
 def _false_causes(image: ImageComparison, particles: Appearance, grey: np.ndarray) -> list[str]:
@@ -227,7 +224,7 @@ def _false_causes(image: ImageComparison, particles: Appearance, grey: np.ndarra
         "part of a found one": (inside[was_found] >= MOST).any(axis=0),
         "part of a missed one": (inside >= MOST).any(axis=0),
     }  # (M,) each
-    return [_first({name: holds[number] for name, holds in rules.items()}, "astride") for number in range(len(found))]
+    return _first_rules(rules, range(len(found)), "astride")
 
 
 def _on_background(
@@ -243,5 +240,6 @@ def _on_background(
     return there.level - substrate >= AS_BRIGHT * (typical - substrate), there.surrounded >= BETWEEN
 
 
-def _first(rules: Mapping[str, bool], otherwise: str) -> str:
-    return next((name for name, holds in rules.items() if holds), otherwise)
+def _first_rules(rules: Mapping[str, np.ndarray], numbers: Iterable[int], otherwise: str) -> list[str]:
+    """The first of some rules, (N,) bool each, that holds for each of some of N masks."""
+    return [next((name for name, holds in rules.items() if holds[number]), otherwise) for number in numbers]

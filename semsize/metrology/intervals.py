@@ -233,7 +233,8 @@ def paired_difference(
     values, base = (np.array([run(draw) for draw in draws]) for run in (statistic, baseline))  # (draws, S) each
     seeds = (values.shape[1], base.shape[1])
     if min(seeds) > 1:
-        values, base = _draw_seeds(values, rng), _draw_seeds(base, rng)
+        of_seeds = [rng.integers(0, count, (PAIRED_RESAMPLES, count - 1)) for count in seeds]
+        values, base = (np.take_along_axis(*run, axis=1) for run in zip((values, base), of_seeds, strict=True))
     drawn = values.mean(axis=1) - base.mean(axis=1)
     low, high = np.nanpercentile(drawn, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]).tolist()
     difference = float(np.mean(statistic(everything)) - np.mean(baseline(everything)))
@@ -290,9 +291,3 @@ def _share_interval(sample: SizeSample, share: float, std: float) -> tuple[float
     low = stats.beta.ppf(1 - tail, below, number - below + 1) if below > 0 else 0.0
     high = stats.beta.ppf(tail, below + 1, number - below) if share < 1 else 1.0
     return float(low), float(high)
-
-
-def _draw_seeds(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """S - 1 values of each row of (R, S), drawn with repeats."""
-    count, seeds = values.shape
-    return np.take_along_axis(values, rng.integers(0, seeds, (count, seeds - 1)), axis=1)

@@ -150,7 +150,9 @@ def pooled_average_precision(
     right, wrong = np.cumsum(ranked == RIGHT, axis=0), np.cumsum(ranked == WRONG, axis=0)
     precision = right / np.maximum(right + wrong, 1)
     precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-    return np.array([_at_recalls(right[:, t] / particles, precision[:, t]) for t in range(thresholds)])
+    precision = np.append(precision, np.zeros((1, thresholds)), axis=0)  # at recalls that are not reached
+    reached = [np.searchsorted(recall, RECALLS) for recall in right.T / particles]
+    return np.array([precision[rows, t].mean() for t, rows in enumerate(reached)])
 
 
 def f1_score(right: np.ndarray | int, true: np.ndarray | int, found: np.ndarray | int) -> np.ndarray:
@@ -195,8 +197,3 @@ def _best_of_group(pairs: Overlaps, members: np.ndarray) -> np.ndarray:
     chosen = np.zeros(weight.shape, dtype=bool)
     chosen[linear_sum_assignment(weight, maximize=True)] = True
     return members[chosen[i, j]]
-
-
-def _at_recalls(recall: np.ndarray, precision: np.ndarray) -> float:
-    reached = np.searchsorted(recall, RECALLS, side="left")
-    return float(np.append(precision, 0.0)[reached].mean())

@@ -195,9 +195,7 @@ def instance_quality(images: Sequence[ImageComparison]) -> InstanceQuality:
     """F1, PQ, instance IoU both ways and foreground IoU."""
     matchings = [image.matched_from(DICE_AT_IOU_50) for image in images]
     right = sum(len(matching.truth) for matching in matchings)
-    iou_sum = 0.0
-    for matching in matchings:
-        iou_sum += float(matching.iou.sum())
+    iou_sum = sum(float(matching.iou.sum()) for matching in matchings)
     true = sum(len(image.truth.masks) for image in images)
     found = sum(len(i.found.masks) - len(m.ignored) for i, m in zip(images, matchings, strict=True))
     over_found = _joined([np.delete(image.best_iou_of_found, image.matching.ignored) for image in images])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr, ndtri
+from scipy.stats import ks_2samp
 
 from semsize.structures.masks import CroppedMasks
 
@@ -241,12 +242,8 @@ def kolmogorov_distance(first: np.ndarray, second: np.ndarray) -> float:
     >>> kolmogorov_distance([10, 20], [20, 30])
     0.5
     """
-    first, second = np.sort(_known(first)), np.sort(_known(second))
-    if not (first.size and second.size):
-        return float("nan")
-    at = np.concatenate([first, second])
-    below = [np.searchsorted(sample, at, side="right") / sample.size for sample in (first, second)]
-    return float(abs(below[0] - below[1]).max())
+    first, second = _known(first), _known(second)
+    return float(ks_2samp(first, second, method="asymp").statistic) if first.size and second.size else float("nan")
 
 
 def distribution_errors(true_sizes: np.ndarray, measured_sizes: np.ndarray) -> DistributionErrors:

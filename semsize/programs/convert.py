@@ -2,7 +2,6 @@
 
 import argparse
 import inspect
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from semsize.exchange.writing import (
     split_table,
     write_dataset,
 )
-from semsize.structures import AnnotationError, CroppedMasks, read_annotations
+from semsize.structures import AnnotationError, CroppedMasks, by_image, read_annotations
 from semsize.structures.files import write_json
 
 PEOPLE_ERRORS = (ExchangeError, FolderExistsError, AnnotationError, OSError)
@@ -251,9 +250,7 @@ def export(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with one_line_errors(AnnotationError, FolderExistsError, OSError):
         data = read_annotations(options.annotations)
-        particles = defaultdict(list)
-        for particle in data["annotations"]:
-            particles[particle["image_id"]].append(particle)
+        particles = by_image(data["annotations"])
         images = []
         for record in data["images"]:
             whole = particles[record["id"]]

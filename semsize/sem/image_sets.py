@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semsize.sem.reading import read_grey
-from semsize.structures import read_annotations, read_predictions
+from semsize.structures import by_image, read_annotations, read_predictions
 from semsize.structures.masks import CroppedMasks
 
 
@@ -49,9 +49,7 @@ def outlined_images(
         ValueError: an image has not the size that its annotations name, or the predictions are of other images.
     """
     data, folder = read_annotations(annotations), Path(folder or default_image_folder(annotations))
-    particles = defaultdict(list)
-    for particle in data["annotations"]:
-        particles[particle["image_id"]].append(particle)
+    particles = by_image(data["annotations"])
     names = {record["id"]: record["file_name"] for record in data["images"]}
     found = found_outlines(predictions, names, annotations, min_score) if predictions else {}
     for record in data["images"]:

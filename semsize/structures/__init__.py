@@ -11,6 +11,7 @@ from semsize.structures.annotations import (
 )
 from semsize.structures.coco_files import (
     PredictionError,
+    by_image,
     crowd_flag,
     prediction_record,
     read_annotations,

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,18 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
     if damaged is not None:
         raise PredictionError(f"{path}: prediction {damaged}: its RLE is damaged; write the file again")
     return records
+
+
+def by_image(records: Iterable[Mapping[str, Any]]) -> defaultdict[int, list[Mapping[str, Any]]]:
+    """Annotations or predictions by the id of their image; none where an image has none.
+
+    >>> by_image([{"image_id": 7, "score": 0.9}])[7]
+    [{'image_id': 7, 'score': 0.9}]
+    """
+    groups = defaultdict(list)
+    for record in records:
+        groups[record["image_id"]].append(record)
+    return groups
 
 
 def _fault(record: Mapping[str, Any]) -> str | None:

@@ -22,7 +22,14 @@ import numpy as np
 from semsize.cli import one_line_errors
 from semsize.detecting.joining import Joined, join_scales
 from semsize.measuring.tables import markdown_table
-from semsize.structures import AnnotationError, CroppedMasks, PredictionError, read_annotations, read_predictions
+from semsize.structures import (
+    AnnotationError,
+    CroppedMasks,
+    PredictionError,
+    by_image,
+    read_annotations,
+    read_predictions,
+)
 from semsize.structures.files import read_json
 from semsize.structures.overlap import overlaps
 from tio2.cli import quiet_imports
@@ -53,11 +60,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def read_test(folder: Path, scale: float) -> ScaleTest:
     """Predictions and seconds of a test's folder."""
-    by_image = defaultdict(list)
-    for prediction in read_predictions(folder / "predictions.json"):
-        by_image[prediction["image_id"]].append(prediction)
+    predictions = by_image(read_predictions(folder / "predictions.json"))
     seconds = read_json(folder / "metrics.json", PredictionError)["seconds_per_image"]["mean"]
-    return ScaleTest(scale, by_image, seconds)
+    return ScaleTest(scale, predictions, seconds)
 
 
 def suppress(masks: CroppedMasks, scores: np.ndarray, scale_index: np.ndarray, scales: Sequence[float]) -> Joined:
