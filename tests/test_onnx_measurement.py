@@ -17,7 +17,7 @@ import tiny_network
 from mmengine.config import Config
 
 from semsize.detecting.archive import read_archive, write_archive
-from semsize.detecting.looking import look
+from semsize.detecting.looking import Looking, look
 from semsize.detecting.models import SHIPPED, ShippedModel
 from semsize.measuring.archived_model import ArchivedModel
 from semsize.measuring.engines import find_detector
@@ -149,7 +149,7 @@ def test_an_archive_in_int8_finds_nearly_the_same_and_says_so(network, tmp_path,
     assert fast.card == replace(archive.card, precision="int8")
     engines = [RecordingEngine(each) for each in (archive, fast)]
     for engine in engines:
-        look(scene, engine, engine.looking)
+        look(scene, engine, Looking(engine.card.scales))
     for graph in QUANTISED:
         models = [onnx.load_from_string(each.graphs[graph]) for each in (archive, fast)]
         quantisers = [sum(node.op_type == "QuantizeLinear" for node in model.graph.node) for model in models]

@@ -13,9 +13,8 @@ from mmengine.dataset import pseudo_collate
 
 import tio2.datasets
 import tio2.models  # noqa: F401 - importing both registers what configs name
-from semsize.detecting.boxed import outline_in_box
 from semsize.detecting.engine import ALL_SIZES, DrawnSizes
-from semsize.detecting.looking import Found, Looking, look
+from semsize.detecting.looking import Found, Looking, look, outline_in_box
 from semsize.measuring.outlines import Outlines
 from semsize.structures.masks import CroppedMasks, Placed
 from tio2.engine import CheckpointError, ConfigError, load_checkpoint

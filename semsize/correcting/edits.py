@@ -1,19 +1,33 @@
-"""What a page asks for, checked and bounded, as an operation on the outlines of an image."""
+"""What a page asks for, checked and bounded, as an operation on the outlines; boxes that a network is to fill."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from semsize.correcting.operations import Corrections, Operation
 from semsize.correcting.shapes import MOST_POINTS, CorrectionError, ellipse_mask, polygon_mask, stroke_mask
+from semsize.measuring.engines import find_detector
+from semsize.measuring.inputs import DetectorRequest, MeasuringError
+from semsize.measuring.outlines import BoxSource, FillBox, OutlineSource
 from semsize.structures.files import is_number
+from semsize.structures.masks import Placed
+
+KINDS = ("delete", "merge", "state", "particle", "polygon", "ellipse", "split", "push")
+"""What a request may be; those of the kind `box` are answered by `BoxFiller`."""
 
 MOST_IDS = 100_000
 """Outlines that one request may name."""
 
 LEAST_BOX_PX = 4.0
 """Of a side of a box that a network is to fill."""
+
+MOST_WAITING = 4
+"""Boxes that may be asked for and not filled yet."""
 
 
 def operation_of(request: Mapping[str, Any], corrections: Corrections) -> Operation:
@@ -36,10 +50,31 @@ def operation_of(request: Mapping[str, Any], corrections: Corrections) -> Operat
     ...
     semsize.correcting.shapes.CorrectionError: there is no outline 7 in this image; load the image anew
     """
-    kind = request.get("kind")
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise CorrectionError(f"a change is one of {', '.join(_KINDS)}; load the page anew")
-    return _KINDS[kind](request, corrections)
+    shape = corrections.image_shape
+    match request.get("kind"):
+        case "delete":
+            return corrections.delete(_ids(request))
+        case "merge":
+            return corrections.merge(_ids(request))
+        case "state":
+            state = request.get("state")
+            return corrections.restate(_ids(request), state if isinstance(state, str | None) else "")
+        case "particle":
+            return corrections.mark(_ids(request), is_particle=_flag(request, "is_particle"))
+        case "polygon":
+            return corrections.add(polygon_mask(_points(request), shape))
+        case "ellipse":
+            center, radii, angle = request.get("center"), request.get("radii"), request.get("angle", 0.0)
+            if not (_is_pair(center) and _is_pair(radii) and is_number(angle)):
+                raise CorrectionError("an ellipse has a centre, two half axes and an angle; draw it again")
+            return corrections.add(ellipse_mask(center, radii, shape, angle))
+        case "split":
+            return corrections.split(_id(request.get("id")), _points(request))
+        case "push":
+            radius = request.get("radius")
+            brush = stroke_mask(_points(request), radius if is_number(radius) else 0.0, shape)
+            return corrections.push(_id(request.get("id")), brush, adds=_flag(request, "adds"))
+    raise CorrectionError(f"a change is one of {', '.join(KINDS)}; load the page anew")
 
 
 def box_of(request: Mapping[str, Any]) -> tuple[float, float, float, float]:
@@ -60,54 +95,60 @@ def box_of(request: Mapping[str, Any]) -> tuple[float, float, float, float]:
     return left, top, right, bottom
 
 
-def _delete(request: Mapping[str, Any], corrections: Corrections) -> Operation:
-    return corrections.delete(_ids(request))
+class BoxFiller:
+    """Draws outlines in boxes; its methods may be called from several threads."""
 
+    def __init__(self, find: Callable[[], OutlineSource]):
+        """Load nothing yet.
 
-def _merge(request: Mapping[str, Any], corrections: Corrections) -> Operation:
-    return corrections.merge(_ids(request))
+        Args:
+            find: finds the network that draws.
+        """
+        self._find = find
+        self._turn, self._places = threading.Lock(), threading.BoundedSemaphore(MOST_WAITING)
+        self._fill: FillBox | None = None
+        self._name = ""
 
+    @classmethod
+    def of_model(cls, model: str | None) -> BoxFiller:
+        """The model that ships under a name, or an archive's file; None: the default, by the fastest engine."""
+        return cls(lambda: find_detector(DetectorRequest(model=model))[0])
 
-def _state(request: Mapping[str, Any], corrections: Corrections) -> Operation:
-    state = request.get("state")
-    return corrections.restate(_ids(request), state if isinstance(state, str | None) else "")
+    def fill(self, grey: np.ndarray, box: Sequence[float]) -> tuple[Placed, str]:
+        """The mask of the particle in a box of grey levels (H, W), and what drew it.
 
+        Raises:
+            CorrectionError: there is no network, it sees no particle, nothing of the box lies in the image, or too
+                many boxes wait.
+        """
+        (height, width), (left, top, right, bottom) = grey.shape, box
+        if not (left < width and top < height and right > 0 and bottom > 0):
+            raise CorrectionError("the box holds nothing of the image; draw it around a particle")
+        if not self._places.acquire(blocking=False):
+            raise CorrectionError("the network is busy with other boxes; draw this one again in a moment")
+        try:
+            with self._turn:
+                if self._fill is None:
+                    self._load()
+                mask = self._fill(grey, box)
+        except MeasuringError as cause:
+            raise CorrectionError(str(cause)) from None
+        finally:
+            self._places.release()
+        if not mask[0].size:
+            raise CorrectionError("the network sees no particle in this box; draw the outline by hand")
+        return mask, self._name
 
-def _particle(request: Mapping[str, Any], corrections: Corrections) -> Operation:
-    return corrections.mark(_ids(request), is_particle=_flag(request, "is_particle"))
-
-
-def _polygon(request: Mapping[str, Any], corrections: Corrections) -> Operation:
-    return corrections.add(polygon_mask(_points(request), corrections.image_shape))
-
-
-def _ellipse(request: Mapping[str, Any], corrections: Corrections) -> Operation:
-    center, radii, angle = request.get("center"), request.get("radii"), request.get("angle", 0.0)
-    if not (_is_pair(center) and _is_pair(radii) and is_number(angle)):
-        raise CorrectionError("an ellipse has a centre, two half axes and an angle; draw it again")
-    return corrections.add(ellipse_mask(center, radii, corrections.image_shape, angle))
-
-
-def _split(request: Mapping[str, Any], corrections: Corrections) -> Operation:
-    return corrections.split(_id(request.get("id")), _points(request))
-
-
-def _push(request: Mapping[str, Any], corrections: Corrections) -> Operation:
-    radius = request.get("radius")
-    brush = stroke_mask(_points(request), radius if is_number(radius) else 0.0, corrections.image_shape)
-    return corrections.push(_id(request.get("id")), brush, adds=_flag(request, "adds"))
-
-
-_KINDS: dict[str, Callable[[Mapping[str, Any], Corrections], Operation]] = {
-    "delete": _delete,
-    "merge": _merge,
-    "state": _state,
-    "particle": _particle,
-    "polygon": _polygon,
-    "ellipse": _ellipse,
-    "split": _split,
-    "push": _push,
-}
+    def _load(self) -> None:
+        try:
+            source = self._find()
+            if not isinstance(source, BoxSource):
+                raise CorrectionError("the engine that is installed draws no outline in a box; draw it by hand")
+            record: dict[str, Any] = source.as_record()
+            self._fill = source.open_boxes()
+        except MeasuringError as cause:
+            raise CorrectionError(f"no network fills boxes here: {cause}") from None
+        self._name = f"{Path(record['path']).name} in a box, SHA-256 {record['sha256']}"
 
 
 def _ids(request: Mapping[str, Any]) -> list[int]:

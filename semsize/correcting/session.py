@@ -11,13 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from semsize.correcting.doubt import DOUBTFUL, outline_doubts
 from semsize.correcting.drawn_scale import DrawnScale
-from semsize.correcting.edits import box_of, operation_of
-from semsize.correcting.filling import BoxFiller
+from semsize.correcting.edits import BoxFiller, box_of, operation_of
 from semsize.correcting.log import CorrectionLog
 from semsize.correcting.operations import Corrections, Operation
-from semsize.correcting.results import CorrectedResults, DetectedImage
+from semsize.correcting.results import DOUBTFUL, CorrectedResults, DetectedImage, doubts_of
 from semsize.correcting.shapes import CorrectionError
 from semsize.measuring.results_folder import ImageResult
 
@@ -254,14 +252,6 @@ class Session:
                 row["operations"] = len(corrections.done)
             self._listing[image.number] = row
         return self._listing[image.number]
-
-
-def doubts_of(corrections: Corrections, result: ImageResult, least_score: float) -> dict[int, float]:
-    """Id to doubt of each outline, see `outline_doubts`; what is not detected has score 1."""
-    numbers = sorted(corrections.outlines)
-    scores = np.array([result.scores[number - 1] if number <= len(result.scores) else 1.0 for number in numbers])
-    doubts = outline_doubts(corrections.masks(numbers), scores, least_score)
-    return dict(zip(numbers, doubts.tolist(), strict=True))
 
 
 def _depths(corrections: Corrections) -> dict[str, int]:

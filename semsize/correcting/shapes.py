@@ -4,12 +4,14 @@ Coordinates are x, y in pixels, pixel centres at integers + 0.5. A mask is a pla
 (row, column) of its first pixel.
 """
 
+import math
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from scipy import ndimage
 
+from semsize.exchange.shapes import Ellipse, rasterise
 from semsize.structures.masks import CroppedMasks, Placed, clip, tighten
 from semsize.structures.polygons import FARTHEST_PX, ShapeError
 from semsize.structures.rle import polygons_to_rles
@@ -71,15 +73,8 @@ def ellipse_mask(
     numbers = np.array([*center, *radii, angle], np.float64)
     if not (np.abs(numbers) <= FARTHEST_PX).all() or min(radii) <= 0:
         raise CorrectionError("an ellipse needs a centre near the image and half axes above 0; draw it again")
-    (x, y), turn = center, np.radians(angle)
-    reach = max(radii)
-    first = np.maximum(np.floor(np.array([y, x]) - reach), 0).astype(int)
-    stop = np.minimum(np.ceil(np.array([y, x]) + reach) + 1, image_shape).astype(int)
-    rows, columns = (np.arange(low, max(low, high)) + 0.5 for low, high in zip(first, stop, strict=True))
-    down, right = (rows - y)[:, None], (columns - x)[None, :]
-    along, across = right * np.cos(turn) + down * np.sin(turn), down * np.cos(turn) - right * np.sin(turn)
-    inside = (along / radii[0]) ** 2 + (across / radii[1]) ** 2 <= 1
-    return _filled(clip(inside.astype(np.uint8), (int(first[0]), int(first[1])), image_shape), "the ellipse")
+    ellipse = Ellipse(tuple(center), tuple(radii), math.radians(angle))
+    return _filled(tighten(*rasterise(ellipse, image_shape)), "the ellipse")
 
 
 def stroke_mask(path: Sequence[Sequence[float]], radius: float, image_shape: tuple[int, int]) -> Placed:
@@ -129,13 +124,11 @@ def _paint(frame: np.ndarray, first: np.ndarray, start: np.ndarray, end: np.ndar
 
 def without(mask: Placed, taken: Placed) -> Placed:
     """Pixels of a mask that another does not hold; an empty crop where none is left."""
-    (crop, (row, column)), (other, (other_row, other_column)) = mask, taken
-    frame = np.zeros_like(crop)
-    top, left = max(other_row - row, 0), max(other_column - column, 0)
-    part = other[max(row - other_row, 0) :, max(column - other_column, 0) :][: max(crop.shape[0] - top, 0)]
-    part = part[:, : max(crop.shape[1] - left, 0)]
-    frame[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return tighten(crop & ~frame & 1, mask[1])
+    (crop, origin), (other, other_origin) = mask, taken
+    part, (row, column) = clip(other, tuple(np.subtract(other_origin, origin)), crop.shape)
+    left = crop.copy()
+    left[row : row + part.shape[0], column : column + part.shape[1]] &= part == 0
+    return tighten(left, origin)
 
 
 def cut(mask: Placed, line: Sequence[Sequence[float]]) -> list[Placed]:

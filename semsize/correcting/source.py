@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from semsize.correcting.operations import Corrections
-from semsize.correcting.results import CorrectedResults, DetectedImage, scores_now
+from semsize.correcting.results import CorrectedResults, DetectedImage, as_detected, scores_now
 from semsize.correcting.shapes import CorrectionError
 from semsize.measuring.corrected import Changes
 from semsize.measuring.inputs import ImageFile
 from semsize.measuring.outlines import Find, Frame, NoOutlinesError, Outlines
 from semsize.measuring.results_folder import ImageResult
 from semsize.structures.files import file_sha256
-from semsize.structures.masks import CroppedMasks
 
 
 class CorrectedOutlines:
@@ -88,7 +87,7 @@ def changes_of(result: ImageResult, corrections: Corrections, least_score: float
         corrections: the outlines as they are now.
         least_score: from which on a detected one counted.
     """
-    first = Corrections.from_masks(CroppedMasks.from_rles(result.rles, result.file_shape), result.states).outlines
+    first = as_detected(result).outlines
     made, removed, filled = {}, {}, set()
     for operation in corrections.done:
         if operation.source is not None:

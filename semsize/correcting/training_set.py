@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from semsize.correcting.results import CorrectedResults, DetectedImage
+from semsize.correcting.results import CorrectedResults
 from semsize.correcting.shapes import CorrectionError
 from semsize.exchange.conversion import ConvertedImage
 from semsize.exchange.writing import split_by_share, split_table, write_dataset
@@ -72,15 +72,11 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path])
             images.append((ConvertedImage(path, name, image.shape, nm, None, particles), image))
     if not images:
         raise CorrectionError(f"no image of {', '.join(map(str, folders))} was corrected; correct some first")
-    _require_other_names(images)
-    digests = {converted.name: image.measured.sha256 for converted, image in images}
-    return CorrectedImages(tuple(converted for converted, _ in images), digests, tuple(notes))
-
-
-def _require_other_names(images: Sequence[tuple[ConvertedImage, DetectedImage]]) -> None:
     names = [converted.name for converted, _ in images]
     if doubled := {name for name in names if names.count(name) > 1}:
         raise CorrectionError(f"two images are called {min(doubled)}; rename one of the folders of results")
+    digests = {converted.name: image.measured.sha256 for converted, image in images}
+    return CorrectedImages(tuple(converted for converted, _ in images), digests, tuple(notes))
 
 
 def write_training_set(out: Path, corrected: CorrectedImages, seed: int) -> dict[str, list[str]]:

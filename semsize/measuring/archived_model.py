@@ -10,8 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from semsize.detecting.archive import ENDING, ArchiveError, DetectorCard, ModelCard, read_archive, write_archive
-from semsize.detecting.boxed import outline_in_box
-from semsize.detecting.looking import Looking, look, outline_rules
+from semsize.detecting.looking import Looking, look, outline_in_box, outline_rules
 from semsize.detecting.models import ShippedModel
 from semsize.detecting.onnx import ENGINE, OnnxEngine, OnnxGraphs, require_runtime
 from semsize.measuring.engines import NotForEngineError, bias_records_beside, looking_at, model_record, shipped_model

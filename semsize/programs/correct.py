@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(options: argparse.Namespace, serve: Callable[..., None]) -> None:
-    from semsize.correcting.filling import BoxFiller
+    from semsize.correcting.edits import BoxFiller
     from semsize.correcting.results import CorrectedResults
     from semsize.correcting.server import NOT_PROTECTED, bound_socket
     from semsize.correcting.session import Session

@@ -12,7 +12,7 @@ from processes import PATIENCE_S, ForkedProgram, finish
 from processes import wait_until as wait_for
 
 from page_browser import Hand, entered, find_browser, served, started_browser, wait_for_file, wait_for_image, wait_until
-from semsize.correcting.filling import BoxFiller
+from semsize.correcting.edits import BoxFiller
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.session import Session
 from semsize.measuring import measure_images

@@ -22,7 +22,7 @@ from starlette.websockets import WebSocketDisconnect
 import semsize.correcting.doubt
 import semsize.correcting.edits
 from semsize.correcting import CorrectionError
-from semsize.correcting.filling import MOST_WAITING, BoxFiller
+from semsize.correcting.edits import MOST_WAITING, BoxFiller
 from semsize.correcting.guard import HEADERS, MOST_BODY_BYTES, MOST_WRONG_TOKENS, Keys
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.server import FILES, application, bound_socket, hosts_of

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semsize.detecting.boxed import CONTEXT, MOST_ENLARGED, MOST_INPUT_PX, outline_in_box
 from semsize.detecting.joining import COMFORTABLE_PX
+from semsize.detecting.looking import CONTEXT, MOST_ENLARGED, MOST_INPUT_PX, outline_in_box
 from semsize.structures.masks import CroppedMasks
 
 SHAPE = (90, 140)

@@ -145,7 +145,7 @@ class DenseMaskRCNN(MaskRCNN):
         ]
 
     def draw(self, window: np.ndarray, boxes: np.ndarray, scale: float) -> CroppedMasks:
-        """Masks in boxes of a window, whoever drew them (`semsize.detecting.boxed.MaskBranch`)."""
+        """Masks in boxes of a window, whoever drew them (`semsize.detecting.looking.MaskBranch`)."""
         batch = self._batch_of([window], scale)
         (sample,), inputs = batch["data_samples"], batch["inputs"]
         drawn = torch.from_numpy(boxes).to(inputs)

@@ -14,7 +14,7 @@ import numpy as np
 
 from semsize.cli import one_line_errors
 from semsize.detecting.archive import ArchiveError, read_archive
-from semsize.detecting.boxed import outline_in_box
+from semsize.detecting.looking import outline_in_box
 from semsize.detecting.onnx import OnnxEngine
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.comparison import image_truths

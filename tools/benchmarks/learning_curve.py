@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semsize.cli import one_line_errors
-from semsize.correcting.doubt import order_to_correct, outline_doubts
+from semsize.correcting.results import outline_doubts
 from semsize.detecting.models import SHIPPED
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.intervals import t_interval
@@ -105,8 +105,9 @@ def pool_of(data: Path, seed: int, size: int, orders: Sequence[str], detector: "
     pools = {"random": drawn}
     if "doubt" in orders:
         found = [detector(read_grey(data / "images" / "train" / name)) for name in drawn]
-        doubts = [outline_doubts(each.masks, each.scores, OPERATING_SCORE) for each in found]
-        pools["doubt"] = [drawn[number] for number in order_to_correct(doubts)]
+        # the sum of the doubts is about the number of outlines that a person would change
+        doubts = [outline_doubts(each.masks, each.scores, OPERATING_SCORE).sum() for each in found]
+        pools["doubt"] = [drawn[number] for number in np.argsort(-np.array(doubts), kind="stable")]
     return {order: pools[order] for order in orders}
 
 
