@@ -15,7 +15,7 @@ Begun again with the same arguments it renders what is missing. The same seed gi
 """What --help says first."""
 
 PRESETS = ["scattered", "agglomerated", "matrix", "mixed", "spheres", "rods", "plates", "needles", "cubes", "varied"]
-"""`semsize.synthesis.kinds.NAMES`, without the time that importing it takes."""
+"""`semsize.synthesis.scenes.NAMES`, without the time that importing it takes."""
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

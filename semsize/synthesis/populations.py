@@ -1,9 +1,10 @@
-"""Draws particles: log-normal sizes, aspect ratios, body shapes and orientations."""
+"""Draws particles: log-normal sizes, aspect ratios, body shapes and orientations, of TiO2 and of other kinds."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 from scipy.special import ndtr, ndtri
 
 from semsize.synthesis.bodies import (
@@ -64,6 +65,97 @@ SPHERES = Population(
     knob_share=0.0,
     notch_median=0.0,
 )
+
+
+@dataclass(frozen=True)
+class Prisms(Population):
+    """Rounded prisms at rest: rods, needles, plates, boxes; the logarithms of ratios are drawn evenly."""
+
+    elongation_range: tuple[float, float] = (1.0, 1.0)  # longest / middle axis
+    flatness_range: tuple[float, float] = (1.0, 1.0)  # middle / shortest axis
+    along: str = "x"  # the prism's axis: 'x', the longest semi-axis, or 'z', the shortest
+    sides: tuple[int, ...] = (4,)  # of the polygon, drawn evenly for an image
+    exponents: tuple[int, ...] = (9,)  # of the bodies, drawn evenly for an image: the larger, the sharper their edges
+    tilt_std: float = 0.1  # radians, normal, out of the substrate's plane
+    loose_share: float = 0.0  # lie as irregular bodies do, not flat
+
+    @property
+    def directions(self) -> int:
+        """A body of aspect ratio a shows ends that span 2 / a radians: at least twenty directions look at one."""
+        aspect = max(self.elongation_range[1], self.flatness_range[1])
+        return DIRECTIONS * (1 if aspect <= 2 else 2 if aspect <= 8 else 4)
+
+    def of_one_form(self, rng: np.random.Generator) -> "Prisms":
+        """The powder of one image, whose prisms have the same number of sides and are as sharp."""
+        return replace(self, sides=(int(rng.choice(self.sides)),), exponents=(int(rng.choice(self.exponents)),))
+
+    def draw_body(self, rng: np.random.Generator) -> Body:
+        """A prism of about unit radius, oriented."""
+        elongation, flatness = np.exp(rng.uniform(*np.log([self.elongation_range, self.flatness_range]).T))
+        semi_axes = np.array([elongation, 1.0, 1 / flatness])
+        if rng.random() < self.loose_share:
+            rotation = draw_rotation(semi_axes, rng)
+        else:
+            yaw, roll = rng.uniform(0, 2 * np.pi, 2)
+            turns = [yaw, rng.normal(0, self.tilt_std), roll]
+            rotation = Rotation.from_euler("ZY" + self.along.upper(), turns).as_matrix()
+        normals = prism_normals(int(rng.choice(self.sides)), self.along)
+        return rounded_polyhedron(normals, semi_axes, rotation, int(rng.choice(self.exponents)))
+
+
+def prism_normals(sides: int, along: str) -> np.ndarray:
+    """(sides + 2, 3) unit normals of a regular prism about the axis 'x' or 'z', the first side's along y or x."""
+    angles = 2 * np.pi * np.arange(sides) / sides
+    around = np.stack([np.cos(angles), np.sin(angles), np.zeros(sides)], axis=1)
+    normals = np.concatenate([around, [[0, 0, 1], [0, 0, -1]]])
+    return normals if along == "z" else np.roll(normals, 1, axis=1)
+
+
+_WHOLE = {"twin_share": 0.0, "knob_share": 0.0}
+KINDS: dict[str, Population] = {
+    "spheres": replace(SPHERES, ecd_median_nm=203.0, ecd_gsd=1.2),
+    "rods": Prisms(
+        ecd_gsd=1.3,
+        elongation_range=(2, 4),
+        sides=(4, 6, 8),
+        exponents=(5, 9),
+        loose_share=0.1,
+        notch_median=0.002,
+        **_WHOLE,
+    ),
+    "plates": Prisms(
+        ecd_gsd=1.35,
+        elongation_range=(1, 1.4),
+        flatness_range=(3, 7),
+        along="z",
+        sides=(6, 6, 8, 12),  # not 4: from above they would be the cubes that are kept for testing
+        exponents=(9, 17),
+        tilt_std=0.2,
+        loose_share=0.15,
+        notch_median=0.003,
+        **_WHOLE,
+    ),
+    "needles": Prisms(
+        ecd_gsd=1.3,
+        elongation_range=(5, 10),
+        sides=(4, 6),
+        exponents=(3, 5, 9),
+        tilt_std=0.06,
+        notch_median=0.0,
+        **_WHOLE,
+    ),
+    # kept for testing: never part of a mixture that a network learns from
+    "cubes": Prisms(
+        ecd_gsd=1.15,
+        elongation_range=(1, 1.1),
+        flatness_range=(1, 1.1),
+        along="z",
+        exponents=(9, 17),
+        loose_share=0.25,
+        notch_median=0.001,
+        **_WHOLE,
+    ),
+}
 
 
 @dataclass(frozen=True, eq=False)

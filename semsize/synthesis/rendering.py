@@ -16,9 +16,8 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.parts import DatasetParts
 from semsize.structures.states import assign_states, visibility_class
 from semsize.synthesis.imaging import draw_microscope, take_image
-from semsize.synthesis.kinds import choose_scene
 from semsize.synthesis.populations import Population
-from semsize.synthesis.scenes import Scene, build_scene
+from semsize.synthesis.scenes import Scene, build_scene, choose_scene
 
 SPECK_PX = 12  # a visible part of fewer pixels is written with iscrowd = 1, as the converters do
 BAR_SHARE = 1 / 11  # height of a data bar over that of the frame
@@ -31,7 +30,7 @@ class RenderSettings:
 
     seed: int
     shape: tuple[int, int]  # (H, W) of the frame, without the data bar
-    preset: str = "mixed"  # one of semsize.synthesis.kinds.NAMES
+    preset: str = "mixed"  # one of semsize.synthesis.scenes.NAMES
     particles: int | None = None  # in every image; None: drawn from the preset's range
     pixel_size_nm: float | tuple[float, ...] = 7.344  # one, or several of which each image has one
     data_bar: bool = False

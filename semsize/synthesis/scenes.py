@@ -1,11 +1,20 @@
 """A scene: particles come to rest one by one, scattered, in chains, clumps and stacked bunches, on a substrate."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from semsize.synthesis.depth import DepthBuffer, Patch, rasterise
-from semsize.synthesis.populations import SPHERES, Particle, Population, draw_ecds, draw_particle
+from semsize.synthesis.populations import (
+    KINDS,
+    SPHERES,
+    Particle,
+    Population,
+    Prisms,
+    draw_ecds,
+    draw_particle,
+    vary_population,
+)
 
 REFERENCE_PIXEL_NM = 7.344  # at which the lengths of image formation were fitted
 REFERENCE_AREA_PX = 1024 * 704  # particle numbers are given for a frame of this area, in px of REFERENCE_PIXEL_NM
@@ -38,6 +47,16 @@ PRESETS = {
     "agglomerated": Preset("agglomerated", (22, 640), (2, 60), (0.06, 0.32, 0.44, 0.18)),
     "matrix": Preset("matrix", (40, 300), (2, 30), (0.2, 0.3, 0.3, 0.2), (1.0, 4.0)),
 }
+MIXTURE = {"agglomerated": 0.6, "scattered": 0.25, "matrix": 0.15}  # shares of the preset 'mixed', of TiO2
+KIND_MIXTURE = {"agglomerated": 0.7, "scattered": 0.3}  # a matrix of spheres would be the kind itself, not annotated
+VARIED = {"mixed": 0.4, "spheres": 0.15, "rods": 0.15, "plates": 0.15, "needles": 0.15}  # shares of 'varied'
+VARIED_MEDIAN_FACTOR = 3.0  # the median ECD of an image of 'varied' lies up to this factor off that of its kind,
+VARIED_MEDIAN_PX = 8.0  # but at this many px or more
+VARIED_MEDIAN_SHARE = 0.3  # and at this share of the frame's shorter side or less
+VARIED_GSD = (1.05, 1.8)  # geometric standard deviation of an image's ECDs
+VARIED_CROWDING = (1.5, 6.0)  # how much more of the frame particles cover than in the preset that 'varied' draws
+LIMITS = {"fewest": 6, "most": 600, "largest_group": 1 / 3, "ecd_limit": 0.5}  # of kinds and of 'varied'
+NAMES = (*PRESETS, "mixed", *KINDS, "varied")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +126,53 @@ def build_scene(
         particle = draw_particle(SPHERES if matrix else population, float(ecd), rng)
         placed.append(add_particle(particle, group, len(placed) + 1, buffer, pixel_size_nm, rng))
     return Scene(tuple(placed), is_matrix, buffer, pixel_size_nm)
+
+
+def choose_scene(
+    name: str,
+    population: Population,
+    variety: float,
+    shape: tuple[int, int],
+    pixel_size_nm: float,
+    rng: np.random.Generator,
+) -> tuple[Preset, Population]:
+    """What is rendered in one image of a preset of NAMES, in a frame of (H, W).
+
+    `population` is TiO2's. For a name of PRESETS and 'mixed' it is that of the image, up to its variety. Particles of a
+    kind, and all of 'varied', keep the share of the frame that they cover whatever their sizes: their number follows.
+    """
+    kind = _drawn(VARIED, rng) if name == "varied" else name
+    if kind in KINDS:
+        preset, population = PRESETS[_drawn(KIND_MIXTURE, rng)], KINDS[kind]
+    else:
+        preset = PRESETS[_drawn(MIXTURE, rng) if kind == "mixed" else kind]
+    population = vary_population(population, variety, rng)
+    if isinstance(population, Prisms):
+        population = population.of_one_form(rng)
+    if name == "varied":
+        population = vary_sizes(population, min(shape) * pixel_size_nm, pixel_size_nm, rng)
+    if name == "varied" or kind in KINDS:
+        fuller = Population().mean_area_nm2 / population.mean_area_nm2
+        if name == "varied":
+            fuller *= np.exp(rng.uniform(*np.log(VARIED_CROWDING)))
+        low, high = preset.particles_range
+        preset = replace(preset, particles_range=(low * fuller, high * fuller), **LIMITS)
+    return preset, population
+
+
+def vary_sizes(population: Population, side_nm: float, pixel_size_nm: float, rng: np.random.Generator) -> Population:
+    """The population with sizes of one image of 'varied', in a frame whose shorter side is `side_nm`.
+
+    The median's logarithm is uniform, and that of the geometric standard deviation.
+    """
+    high = min(population.ecd_median_nm * VARIED_MEDIAN_FACTOR, VARIED_MEDIAN_SHARE * side_nm)
+    low = min(max(population.ecd_median_nm / VARIED_MEDIAN_FACTOR, VARIED_MEDIAN_PX * pixel_size_nm), high)
+    median, gsd = np.exp(rng.uniform(*np.log([(low, VARIED_GSD[0]), (high, VARIED_GSD[1])])))
+    return replace(population, ecd_median_nm=float(median), ecd_gsd=float(gsd))
+
+
+def _drawn(shares: dict[str, float], rng: np.random.Generator) -> str:
+    return str(rng.choice(list(shares), p=list(shares.values())))
 
 
 def draw_numbers(

@@ -8,9 +8,8 @@ import pytest
 from semsize.programs.render import PRESETS as PROGRAM_PRESETS
 from semsize.synthesis.bodies import rounded_polyhedron, silhouette_of, superellipsoid
 from semsize.synthesis.depth import rasterise
-from semsize.synthesis.kinds import KINDS, NAMES, VARIED, VARIED_GSD, Prisms, choose_scene, prism_normals
-from semsize.synthesis.populations import Population, draw_ecds, draw_particle
-from semsize.synthesis.scenes import REFERENCE_PIXEL_NM
+from semsize.synthesis.populations import KINDS, Population, Prisms, draw_ecds, draw_particle, prism_normals
+from semsize.synthesis.scenes import NAMES, REFERENCE_PIXEL_NM, VARIED, VARIED_GSD, choose_scene
 
 FRAME = (704, 1024)
 
