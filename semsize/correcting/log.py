@@ -226,7 +226,7 @@ def _name(text: str, what: str) -> str:
 
 
 def _in_json(outlines: Any) -> dict[str, list]:
-    return {str(number): [one.counts, one.state, one.is_particle] for number, one in outlines.items()}
+    return {str(number): [each.counts, each.state, each.is_particle] for number, each in outlines.items()}
 
 
 def _from_json(outlines: dict[str, list]) -> dict[int, Outline]:

@@ -85,14 +85,14 @@ class _Answers:
 
 def application(session: Session, hosts: Sequence[str], keys: Keys) -> Guard:
     """The server as an ASGI application; `hosts` is what the header Host may say."""
-    answers, one = _Answers(session, keys), "/api/images/{number:int}"
+    answers, image = _Answers(session, keys), "/api/images/{number:int}"
     routes = [
         *(Route(path, answers.file) for path in FILES),
         Route(ENTER_PATH, answers.enter, methods=["POST"]),
         Route("/api/images", answers.images),
         Route("/api/leave", answers.leave, methods=["POST"]),
-        Route(f"{one}/picture.png", answers.picture),
-        *(Route(f"{one}/{name}", answers.change, methods=["POST"]) for name in answers.changes),
+        Route(f"{image}/picture.png", answers.picture),
+        *(Route(f"{image}/{name}", answers.change, methods=["POST"]) for name in answers.changes),
     ]
 
     @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""Corrected images as a data set to train on, some of them kept back; a folder of results may be a stranger's."""
+"""Corrected images as a data set to train on, some of them kept back; a folder of results may come from anybody."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path])
         CorrectionError: a folder, log or image file cannot be used, a picture is corrected in two of the folders, or
             nobody corrected any image.
     """
-    images, places, notes = [], {}, []
+    images, origins, notes = [], {}, []
     for folder in map(Path, folders):
         results = CorrectedResults(folder, roots)
         for image in results.images:
@@ -53,9 +53,9 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path])
             if not corrections.done:
                 notes.append(f"{name}: left out, nothing in it was corrected")
                 continue
-            place = f"{image.file.name} of {folder}"
-            if (before := places.setdefault(image.measured.sha256, place)) != place:
-                raise CorrectionError(f"{place} and {before} are the same picture; leave one of them out")
+            origin = f"{image.file.name} of {folder}"
+            if (before := origins.setdefault(image.measured.sha256, origin)) != origin:
+                raise CorrectionError(f"{origin} and {before} are the same picture; leave one of them out")
             counted = results.counted(corrections, detected.scores)
             particles = tuple(
                 {

@@ -4,7 +4,6 @@ Colours in the four-class masks say what kind of particle each is. The archive d
 at them we infer: green is fully imaged, blue partly hidden, red unusable.
 """
 
-import shutil
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,8 +85,7 @@ def unpack(source: Path, target: Path) -> Path:
                 if unpacked.exists():
                     raise BamArchiveError(f"{source}: holds {folder / path.name} twice; give the folder that counts")
                 unpacked.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(member) as packed, unpacked.open("wb") as stream:
-                    shutil.copyfileobj(packed, stream)
+                unpacked.write_bytes(archive.read(member))
     except BamArchiveError:
         raise
     except OSError as cause:

@@ -15,7 +15,7 @@ from scipy import ndimage
 from semsize.exchange.shapes import Bitmap
 from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, Stated
 from semsize.exchange.which_picture import ImageFolder
-from semsize.sem import SEMReadError, read_stored
+from semsize.sem import SEMReadError, read_values
 from semsize.structures.masks import CroppedMasks
 
 _KNOWN_ENDING = re.compile(
@@ -83,7 +83,7 @@ def read_labels(path: Path) -> np.ndarray:
         ExchangeError: it cannot be read, has colours, or holds values that are no whole numbers from 0.
     """
     try:
-        values = read_stored(path)
+        values = read_values(path, labels=True).values
     except SEMReadError as error:
         raise ExchangeError(str(error)) from None
     if values.ndim == 3 and (values.shape[2] == 2 or (values[..., :3] == values[..., :1]).all()):

@@ -117,7 +117,7 @@ def polygon_shapes(value: Any) -> tuple[Polygon, ...]:
         ShapeError: it cannot be read, or can be read in two ways.
     """
     found = polygons(value)
-    if any(cross_each_other(a, b) for rings in found for a, b in combinations(rings, 2)):
+    if any(cross(a, b) for rings in found for a, b in combinations(rings, 2)):
         raise ShapeError("an outline and its hole cross")
     if len(found) == 2 and len(found[0]) == len(found[1]) == 1 and _are_x_and_y(found[0][0], found[1][0]):
         raise ShapeError("their two lists may be two outlines, or the x and the y of one")
@@ -193,30 +193,25 @@ def winding_numbers(corners: np.ndarray, rows: np.ndarray, columns: np.ndarray) 
 
 
 def crosses_itself(corners: np.ndarray) -> bool:
-    """Whether two edges of a ring (K, 2), open or closed, cross at a point inside both.
+    """Whether two edges of a ring (K, 2), open or closed, cross; see `cross`."""
+    return cross(corners, corners)
 
-    Edges that only touch, share a corner or lie on one another do not count.
+
+def cross(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether an edge of a ring (K, 2) and one of another (L, 2), open or closed, cross at a point inside both.
+
+    The two may be the same ring. Edges that only touch, share a corner or lie on one another do not count.
     """
-    corners = corners[np.any(corners != np.roll(corners, 1, axis=0), axis=1)]
-    if len(corners) < 4:
-        return False
-    start, end = corners, np.roll(corners, -1, axis=0)
-    left, right = np.minimum(start[:, 0], end[:, 0]), np.maximum(start[:, 0], end[:, 0])
-    order = np.argsort(left)
-    start, end, left, right = start[order], end[order], left[order], right[order]
-    for first in range(0, len(start), _EDGES_AT_ONCE):
-        block = slice(first, first + _EDGES_AT_ONCE)
-        last = np.searchsorted(left, right[block].max(), side="right")
-        if _any_cross(start[block, None], end[block, None], start[None, first:last], end[None, first:last]):
+    order = np.argsort(np.minimum(first[:, 0], np.roll(first[:, 0], -1)))  # so that blocks of edges are narrow
+    start, end = first[order], np.roll(first, -1, axis=0)[order]
+    other_end = np.roll(second, -1, axis=0)
+    left, right = np.minimum(second[:, 0], other_end[:, 0]), np.maximum(second[:, 0], other_end[:, 0])
+    for at in range(0, len(start), _EDGES_AT_ONCE):
+        a, b = start[at : at + _EDGES_AT_ONCE, None], end[at : at + _EDGES_AT_ONCE, None]
+        near = (left <= max(a[..., 0].max(), b[..., 0].max())) & (right >= min(a[..., 0].min(), b[..., 0].min()))
+        if _any_cross(a, b, second[None, near], other_end[None, near]):
             return True
     return False
-
-
-def cross_each_other(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether an edge of a ring (K, 2) and one of another (L, 2), open or closed, cross at a point inside both."""
-    start, end = (np.roll(first, shift, axis=0)[:, None] for shift in (0, -1))
-    blocks = (slice(low, low + _EDGES_AT_ONCE) for low in range(0, len(first), _EDGES_AT_ONCE))
-    return any(_any_cross(start[b], end[b], second[None], np.roll(second, -1, axis=0)[None]) for b in blocks)
 
 
 def _any_cross(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> bool:

@@ -84,7 +84,6 @@ class Outlines:
 Find = Callable[[Frame], Outlines]
 """Finds the particles of a frame; `NoOutlinesError` where the source has none for it."""
 
-
 FillBox = Callable[[np.ndarray, Sequence[float]], Placed]
 """Draws the particle in a box x1, y1, x2, y2 of grey levels (H, W); an empty crop where it sees none."""
 
@@ -221,6 +220,9 @@ def outlines_from_rois(folder: Path, files: Sequence[ImageFile]) -> OutlineSourc
     return _drawn(images, _folder_record("ImageJ ROI sets", folder), account)
 
 
+READERS = {"coco": outlines_from_coco, "labels": outlines_from_labels, "rois": outlines_from_rois}  # of --from-coco …
+
+
 def _image_folder(files: Sequence[ImageFile]) -> ImageFolder:
     return ImageFolder.of_files([file.path for file in files], [file.name for file in files])
 
@@ -249,12 +251,11 @@ def _predicted(path: Path, images: ImageFolder, record: dict) -> PredictedOutlin
         ids[prediction["image"]].add(prediction["image_id"])
     names, account = list(dict.fromkeys((*of_name, *_images_without_particles(path)))), Account()
     matches = images.match([Stated.in_text(name, path.parent) for name in names], account)
-    entries = []
-    for name, match in zip(names, matches, strict=True):
-        trouble = match.trouble
-        if len(ids[name]) > 1:
-            trouble = trouble or f"outlines of {name} under the image ids {sorted(ids[name])}"
-        entries.append((match.path, trouble, match.candidates, list(of_name[name].values())))
+    several = {name: f"outlines of {name} under the image ids {sorted(of)}" for name, of in ids.items() if len(of) > 1}
+    entries = [
+        (match.path, match.trouble or several.get(name), match.candidates, list(of_name[name].values()))
+        for name, match in zip(names, matches, strict=True)
+    ]
     if doubled := len(predictions) - sum(map(len, of_name.values())):
         account.note("files with outlines written twice, each taken once", f"{path.name} ({doubled})")
     source = PredictedOutlines(*_by_file(entries, record, account))

@@ -31,8 +31,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("results", nargs="+", metavar="RESULTS", help="folder of a measurement; with --from-…: image files, folders")
-    lies = "folder below which the image files lie; may be given again (default: this folder, and that of RESULTS)"
-    add("--images", type=Path, action="append", metavar="DIR", help=lies)
+    images = "folder below which the image files lie; may be given again (default: this folder, and that of RESULTS)"
+    add("--images", type=Path, action="append", metavar="DIR", help=images)
     add("--person", metavar="NAME", help="who corrects, for the log")
     add = parser.add_argument_group("outlines made elsewhere: they are measured first").add_argument
     add("--out", type=Path, metavar="RESULTS", help="folder of their results")
@@ -40,8 +40,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--from-labels", type=Path, metavar="DIR", help="label images of the images' names and folders")
     add("--from-rois", type=Path, metavar="DIR", help="ImageJ ROI sets of the images' names and folders")
     add = parser.add_argument_group("the page").add_argument
-    fills = "what draws the outline in a box: a shipped model (nc or free), or a .semsize file (default: nc)"
-    add("--model", metavar="NAME", help=fills)
+    model = "what draws the outline in a box: a shipped model (nc or free), or a .semsize file (default: nc)"
+    add("--model", metavar="NAME", help=model)
     add("--port", type=int, default=8642, metavar="N", help="0 takes any free one (default: %(default)s)")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to serve at (default: %(default)s)")
     add("--allow-remote", action="store_true", help="serve at another address than this machine's own: see the docs")
@@ -119,18 +119,14 @@ def _folder(options: argparse.Namespace) -> Path:
 
 def _measure_first(options: argparse.Namespace, kind: str, path: Path) -> None:
     """Measure images with outlines made elsewhere into the folder of results."""
-    from semsize.measuring import Settings, outlines
+    from semsize.measuring import Settings
     from semsize.measuring.inputs import find_images, without_label_images
     from semsize.measuring.measurement import measure
+    from semsize.measuring.outlines import READERS
 
     files = find_images(options.results, options.out)
     if kind == "labels":
         files = without_label_images(files, path, "")
-    read = {
-        "coco": outlines.outlines_from_coco,
-        "labels": outlines.outlines_from_labels,
-        "rois": outlines.outlines_from_rois,
-    }[kind]
-    measured = measure(files, options.out, read(path, files), Settings())
+    measured = measure(files, options.out, READERS[kind](path, files), Settings())
     for image, error in measured.skipped.items():
         print(f"LEFT OUT: {image}: {error}")

@@ -76,8 +76,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     sets = "ImageJ ROI sets of the images' names and folders; groups: states"
     add("--from-rois", type=Path, metavar="DIR", help=sets)
     add("--from-corrections", type=Path, metavar="RESULTS", help="a results folder, as semsize correct left it")
-    whence = "CSV with the columns image, id, state; or predicted: a visibility model says them; or none (repeatable)"
-    add("--states", action="append", default=[], metavar="FILE", help=whence)
+    states = "CSV with the columns image, id, state; or predicted: a visibility model says them; or none (repeatable)"
+    add("--states", action="append", default=[], metavar="FILE", help=states)
     of_model = "for --states predicted: a visibility model's file, .semsize, or config and weights of one of your own"
     add("--visibility", type=Path, nargs="+", metavar="FILE", help=of_model)
     add = parser.add_argument_group("what counts").add_argument
@@ -220,23 +220,19 @@ def _source(
     arguments: argparse.Namespace, files: Sequence[ImageFile], tile: tuple[int, int] | None, score: float
 ) -> tuple[OutlineSource, Sequence[BiasRecord]]:
     """Where outlines come from, and the bias records of the model, of which one is to hold from a score on."""
-    from semsize.measuring import outlines
     from semsize.measuring.engines import find_detector
     from semsize.measuring.finding import device_of
     from semsize.measuring.inputs import DetectorRequest, SettingsError, parse_scales
+    from semsize.measuring.outlines import READERS
 
     def outlines_from_corrections(folder: Path, _: Sequence[ImageFile]) -> OutlineSource:
         from semsize.correcting.source import CorrectedOutlines
 
         return CorrectedOutlines(folder)
 
-    readers = {
-        "--from-coco": (arguments.from_coco, outlines.outlines_from_coco),
-        "--from-labels": (arguments.from_labels, outlines.outlines_from_labels),
-        "--from-rois": (arguments.from_rois, outlines.outlines_from_rois),
-        "--from-corrections": (arguments.from_corrections, outlines_from_corrections),
-    }
-    given = [name for name, (path, _) in readers.items() if path is not None]
+    readers = READERS | {"corrections": outlines_from_corrections}
+    paths = {f"--from-{kind}": getattr(arguments, f"from_{kind}") for kind in readers}
+    given = [name for name, path in paths.items() if path is not None]
     of_detector = ("model", "config", "checkpoint", "engine", "scales", "diameter", "tile")
     own = [name for name in of_detector if getattr(arguments, name) is not None]
     if "engine" in own and "predicted" in arguments.states:  # it computes the visibility model too
@@ -249,11 +245,10 @@ def _source(
     if any(of_labels.values()) and given != ["--from-labels"]:
         raise SettingsError("--suffix and --binary are of label images; give --from-labels DIR")
     if given:
-        path, read = readers[given[0]]
         options = of_labels if given == ["--from-labels"] else {}
         if arguments.crowds_as_particles:
             options = {"crowds_as_particles": True}
-        return read(path, files, **options), ()
+        return readers[given[0].removeprefix("--from-")](paths[given[0]], files, **options), ()
     if (arguments.config is None) != (arguments.checkpoint is None):
         raise SettingsError("--config and --checkpoint belong together; give both, or --model")
     if arguments.config is not None and arguments.model is not None:

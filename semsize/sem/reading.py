@@ -90,18 +90,6 @@ def read_grey(path: str | Path, *, intensity_range: tuple[float, float] | None =
         return levels.to_grey(intensity_range, specimen)
 
 
-def read_stored(path: str | Path) -> np.ndarray:
-    """Values of an image file as stored, for label images: no range, no palette, no orientation is applied.
-
-    Returns:
-        (H, W), or (H, W, C) with colours in the order R, G, B, alpha; indices where the file has a palette.
-
-    Raises:
-        SEMReadError: the file cannot be read, holds several pages, or is a JPEG, which does not keep values.
-    """
-    return read_values(path, labels=True).values
-
-
 def orientation_tag(path: str | Path) -> int:
     """How an image asks viewers to turn it (EXIF and TIFF tag 274): 1 as stored, up to 8; 1 where it does not say."""
     try:
