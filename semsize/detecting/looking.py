@@ -117,17 +117,12 @@ def outline_in_box(grey: np.ndarray, box: Sequence[float], draw: MaskBranch) -> 
 
     Args:
         grey: (H, W) float32 grey levels of 0-255.
-        box: x1, y1, x2, y2 in px; what reaches beyond the image is cut off.
+        box: x1, y1, x2, y2 in px; part of it lies in the image, what reaches beyond is cut off.
         draw: the mask branch of an engine.
-
-    Raises:
-        ValueError: nothing of the box lies in the image.
     """
     height, width = grey.shape
     corners = np.clip(np.asarray(box, np.float32), 0, np.float32([width, height, width, height]))
     sides = corners[2:] - corners[:2]
-    if not (sides > 0).all():
-        raise ValueError(f"the box {list(box)} holds nothing of an image of {width} x {height} px")
     longest = float(sides.max())
     fitting = MOST_INPUT_PX / (longest * (1 + 2 * CONTEXT))
     scale = min(joining.COMFORTABLE_PX / float(np.sqrt(sides.prod())), fitting, MOST_ENLARGED)

@@ -227,19 +227,14 @@ def _excel_cell(sheet: object, value: object) -> object:
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]], *, decimals: int = 3) -> str:
     """A Markdown table with its columns padded, so that it also reads as plain text.
 
-    Floats are rounded to `decimals` and set right like integers; None and NaN are shown as –.
-
-    Raises:
-        ValueError: a row has another number of cells than the header.
+    Floats are rounded to `decimals` and set right like integers; None and NaN are shown as –. Rows are as long as the
+    header.
     """
 
     def text(cell: object) -> str:
         shown = "–" if _is_missing(cell) else f"{cell:.{decimals}f}" if isinstance(cell, float) else str(cell)
         return shown.replace("|", "\\|").replace("\n", " ")
 
-    for row in rows:
-        if len(row) != len(header):
-            raise ValueError(f"row {list(row)} has {len(row)} cells, the header {len(header)}")
     texts = [[text(cell) for cell in row] for row in (header, *rows)]
     widths = [max(3, *map(len, column)) for column in zip(*texts, strict=True)]
     right = [_is_numeric([row[column] for row in rows]) for column in range(len(header))]

@@ -54,16 +54,12 @@ class PixelSize:
 
         Args:
             factor: true length over the length that the microscope states, positive.
-            relative_std: standard uncertainty of the factor over the factor, joined in quadrature with this pixel
-                size's own; None where the calibration states none.
+            relative_std: standard uncertainty of the factor over the factor, 0 or more, joined in quadrature with this
+                pixel size's own; None where the calibration states none.
 
         Raises:
-            ValueError: the factor is not positive or the uncertainty negative.
+            ValueError: the factor is not positive.
         """
-        if not (math.isfinite(factor) and factor > 0):
-            raise ValueError(f"calibration factor must be a positive number, got {factor}")
-        if relative_std is not None and not (math.isfinite(relative_std) and relative_std >= 0):
-            raise ValueError(f"relative uncertainty of a calibration must not be negative, got {relative_std}")
         stated = [part for part in (self.relative_std, relative_std) if part is not None]
         value_nm = self.value_nm * factor
         std_nm = value_nm * math.hypot(*stated) if stated else None

@@ -29,10 +29,6 @@ class Body:
     planes: np.ndarray  # (K, 3) float64, row a_k = outward normal / distance, in 1 / length
     exponent: int  # one of EXPONENTS
 
-    def __post_init__(self):
-        if self.exponent not in EXPONENTS:
-            raise ValueError(f"the exponent of a body must be one of {EXPONENTS}, not {self.exponent}")
-
     def scaled(self, factor: float) -> Body:
         """The same body, `factor` times as large."""
         return Body(self.planes / factor, self.exponent)

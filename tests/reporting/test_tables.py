@@ -53,7 +53,7 @@ def test_without_rows_the_header_stands_alone():
 
 
 def test_a_row_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="has 1 cells, the header 2"):
+    with pytest.raises(ValueError, match="shorter"):
         markdown_table(["a", "b"], [["x"]])
 
 

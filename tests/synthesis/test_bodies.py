@@ -1,11 +1,10 @@
 """Surfaces of bodies against the closed forms of ellipsoids and boxes."""
 
 import numpy as np
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from semsize.synthesis.bodies import Body, rounded_polyhedron, superellipsoid, surfaces
+from semsize.synthesis.bodies import rounded_polyhedron, superellipsoid, surfaces
 from semsize.synthesis.populations import draw_faces, uniform_rotation
 
 AXES = st.tuples(*[st.floats(0.4, 3.0)] * 3)
@@ -72,8 +71,3 @@ def test_surfaces_lie_on_the_body_and_top_lies_above_bottom():
         assert (top > bottom).all()
         for z in (top, bottom):
             np.testing.assert_allclose(body.gauge(np.stack([x, y, z], axis=1)), 1, atol=1e-4)
-
-
-def test_an_exponent_that_is_not_listed_is_refused():
-    with pytest.raises(ValueError, match="exponent of a body must be one of"):
-        Body(np.eye(3), 4)
