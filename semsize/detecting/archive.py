@@ -1,7 +1,7 @@
 """A model as one file, `.semsize`: a zip of ONNX graphs and `model.json`, which says how they are used.
 
 Detectors and visibility models have such files; the graphs in them, and `model.json`, tell one kind from the other. The
-file may come from a stranger: only known names are read, sizes are bounded before anything is unpacked, graphs may not
+file may come from anybody: only known names are read, sizes are bounded before anything is unpacked, graphs may not
 refer to other files, and each field of `model.json` is checked.
 """
 
@@ -31,7 +31,7 @@ _TIME = (1980, 1, 1, 0, 0, 0)  # of each file in the zip, so that the same model
 
 Flip = Literal["horizontal", "vertical", "diagonal"]
 Precision = Literal["float32", "int8"]
-"""Of the products: of int8, the dearest convolutions are in 8-bit integers, all else in float32."""
+"""Of the products: with int8 the costliest convolutions are in 8-bit integers, everything else in float32."""
 
 
 class ArchiveError(ValueError):

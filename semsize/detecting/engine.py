@@ -60,4 +60,4 @@ class Found:
 Engine = Callable[[Sequence[np.ndarray], float, DrawnSizes], list[Found]]
 """Finds the particles of some windows of one size, (H, W) float32 grey levels of 0-255, enlarged by a factor.
 
-It may leave those of other sizes than the given ones without a mask: drawing is dear, and another look draws them."""
+Particles of other sizes than the given ones may be left without a mask, which a look at another scale draws."""

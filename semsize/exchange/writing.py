@@ -231,7 +231,7 @@ def new_folder(path: str | Path, is_ours: Callable[[Path], bool]) -> Iterator[Pa
     """Give an empty folder beside `path` to fill, and rename it to `path` once the body has ended without an error.
 
     Args:
-        path: must not exist, be empty, or be a folder for which `is_ours` holds; the latter two are replaced.
+        path: must not exist, be empty, or be a folder for which `is_ours` holds; a folder is replaced.
         is_ours: whether a folder that exists was made by the same program.
 
     Raises:

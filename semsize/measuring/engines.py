@@ -25,7 +25,7 @@ FASTEST_FIRST = (("onnx", "int8"), ("torch", "bfloat16"), ("onnx", "float32"), (
 """Engines and their precision, the fastest on a CPU first."""
 
 LIGHTEST_FIRST = ("onnx", "torch")
-"""Engines by the time that loading them takes: those behind are not loaded where the first will do."""
+"""Engines, the quickest to load first: where one is the best choice, those after it are not loaded."""
 
 INSTALL = {"onnx": "pip install onnxruntime", "torch": "pip install 'tio2[train]'"}
 
@@ -36,12 +36,12 @@ ELSEWHERE = "measure outlines made elsewhere (--from-coco, --from-labels, --from
 
 
 class NotForEngineError(InputError):
-    """What is asked for is not there for this engine, and may be for another one."""
+    """This engine has no model as requested; another engine may have one."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What the choice is made by.
+    """What decides between the answers of several engines.
 
     Attributes:
         use: the engine and its precision; None where they are not known.
@@ -55,12 +55,12 @@ class Standing:
 
     @property
     def rank(self) -> int:
-        """The least is the fastest."""
+        """Place in the order of speed, 0 for the fastest."""
         return _rank(self.use)
 
     @property
     def is_best(self) -> bool:
-        """Whether no other engine can be as well validated and faster, as far as the records tell."""
+        """Whether no other engine is both validated and faster, by the records of the model."""
         return self.is_validated and all(_rank(use) >= self.rank for use in self.recorded)
 
 
@@ -72,17 +72,17 @@ def choose(
     nothing: str,
     otherwise: str,
 ) -> Any:
-    """The answer of the engine that is asked for.
+    """The answer of the engine that the request names.
 
-    With the engine `auto` it is the fastest of those that are installed, have the model and are validated for this use;
-    where none is validated, the fastest.
+    With the engine `auto` it is the fastest of those that are installed, have the model and are validated for this use.
+    Where none is validated, it is the fastest.
 
     Args:
         group: of the entry points.
-        request: what is asked for.
-        standing_of: an answer's standing.
-        nothing: the error where no engine is installed.
-        otherwise: what else may be done where none can be used.
+        request: which model is wanted, and by which engine.
+        standing_of: takes an answer to its standing.
+        nothing: message where no engine is installed.
+        otherwise: what else a user may do where no engine can be used.
 
     Raises:
         InputError: there is none, or its files cannot be used.
@@ -136,7 +136,7 @@ def _missing(engine: str, cause: ImportError) -> str:
 def find_detector(
     request: DetectorRequest, score: float = OPERATING_SCORE
 ) -> tuple[OutlineSource, Sequence[BiasRecord]]:
-    """The detector that is asked for, and the bias records of its model.
+    """The requested detector, and the bias records of its model.
 
     The engine `auto` is chosen as `choose` does, by the bias records for this use and score.
 

@@ -156,7 +156,7 @@ def _result(frame: Frame, digest: str, outlines: Outlines, seconds: float) -> Im
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which of how many processes this is."""
+    """The number of this process, and how many there are."""
 
     rank: int = 0
     world: int = 1

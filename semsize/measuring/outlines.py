@@ -76,7 +76,7 @@ class Outlines:
 
     @classmethod
     def of_look(cls, found: Look) -> Outlines:
-        """What an engine found in an image; it tells no states."""
+        """What an engine found in an image; it gives no states."""
         states = (None,) * len(found.masks)
         return cls(found.masks, found.scores, found.boxes, states, found.notes, scales=found.scales)
 

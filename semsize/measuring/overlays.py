@@ -93,7 +93,7 @@ def _characters(font: Path) -> frozenset[int]:
 
 @functools.cache
 def _family_with(characters: frozenset[int]) -> str | None:
-    """An installed family that has all of these characters; not one of those that have a box for everything."""
+    """An installed font family that has all these characters, other than the families that have only boxes."""
     for entry in fontManager.ttflist:
         is_plain = entry.style == "normal" and str(entry.weight) in ("400", "normal", "regular")
         if is_plain and not _BOXES.search(entry.name) and characters <= _characters(Path(entry.fname)):

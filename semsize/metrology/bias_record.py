@@ -23,7 +23,7 @@ TOLERANCE = 0.1
 
 
 ENDINGS = (".bias.json", ".validation.json")
-"""Of the files of bias records; the latter is that of former versions."""
+"""Endings of the files of bias records; the second one is that of former versions."""
 
 
 class BiasRecordError(ValueError):

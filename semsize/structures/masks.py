@@ -73,7 +73,7 @@ class CroppedMasks:
         """Masks from COCO RLEs, compressed (str or bytes) or not (list).
 
         Raises:
-            ValueError: an RLE's size is not `image_shape` (by default the first one's), or there is none to tell it.
+            ValueError: an RLE's size is not `image_shape` (the first one's if None), or nothing gives a size.
         """
         if image_shape is None and len(rles) == 0:
             raise ValueError("no RLE to take the image's size from: give image_shape")

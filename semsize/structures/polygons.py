@@ -2,7 +2,7 @@
 
 COCO writes a particle as a list of flat lists, [[x, y, x, y, …], …]. Other programs write pairs [x, y], points
 {"x": …, "y": …}, OpenCV's contours [[x, y]], an outline with its holes in a list of their own, or a list too many.
-Each is told by its depth and by the lengths of its innermost lists, before anything is put into an array.
+Each form is recognised by its depth and by the lengths of its innermost lists, before anything is put into an array.
 """
 
 import math
@@ -69,7 +69,7 @@ def polygons(value: Any) -> list[list[np.ndarray]]:
             many around it; {"x": [...], "y": [...]}.
 
     Raises:
-        ShapeError: it is none of these, or cannot be told from another; the message says why.
+        ShapeError: it has none of these forms, or could have two; the message says why.
 
     >>> [[ring.tolist() for ring in rings] for rings in polygons([[0, 0, 4, 0, 4, 3]])]
     [[[[0.0, 0.0], [4.0, 0.0], [4.0, 3.0]]]]
