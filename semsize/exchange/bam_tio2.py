@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from semsize.sem import read_grey, read_pixel_size
-from semsize.structures import CroppedMasks, assign_states, image_record, particle_record
+from semsize.structures import SPECK_PX, CroppedMasks, assign_states, image_record, particle_record
 from semsize.structures.files import ZIP_ERRORS
 
 SPLITS = {
@@ -25,7 +25,6 @@ SPLITS = {
     ),
     "val": ("1908260", "1908272", "1908286", "1908300", "1908314", "1908324"),
 }
-SPECK_AREA_PX = 12
 CLASS_OF_COLOUR = {"green": "complete", "blue": "masked", "red": "unusable"}
 INFO = {
     "description": "TiO2 particles in SEM images, converted from Zenodo record 4563942 by bam_tio2.py",
@@ -128,7 +127,7 @@ def list_archive(folder: Path) -> Archive:
 
 
 def convert_image(
-    entry: AnnotatedImage, *, image_id: int, first_id: int, min_area_px: int = SPECK_AREA_PX
+    entry: AnnotatedImage, *, image_id: int, first_id: int, min_area_px: int = SPECK_PX
 ) -> tuple[np.ndarray, dict[str, Any], list[dict[str, Any]]]:
     """One image without its data bar (h, W) uint8, its record, and its particles' records, numbered from `first_id`.
 

@@ -12,6 +12,7 @@ import numpy as np
 from semsize.exchange.shapes import Polygon, crosses_itself, leaves, union
 from semsize.exchange.source import Account, SourceImage, SourceParticle
 from semsize.sem import SEMReadError, orientation_tag, read_grey, read_scale
+from semsize.sem.reading import TALLEST_SHARE
 from semsize.sem.statements import AGREEMENT
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import STATES
@@ -20,7 +21,6 @@ IGNORE, DROP = "ignore", "drop"
 MEANINGS = (*STATES, IGNORE, DROP)
 """What a label can mean: a state, a region to ignore (`iscrowd`), or no particle."""
 
-TALLEST_BAR = 1 / 4  # of an image's rows, that outlines drawn above a data bar may lack
 _MOST_BEYOND = 1 / 4  # of an image's outlines; fewer that lie wholly beyond it are left out and counted
 UPRIGHT, MIRRORED = 1, 4  # orientation tags: as stored; up to 4 mirrored or upside down, above 4 on their side too
 
@@ -126,7 +126,9 @@ def misfit(drawn: tuple[int, int] | None, file_shape: tuple[int, int], path: Pat
 
     `drawn` is the (H, W) that they were drawn on, None where their source does not say, and `file_shape` the file's.
     """
-    if drawn is None or (drawn[1] == file_shape[1] and (1 - TALLEST_BAR) * file_shape[0] <= drawn[0] <= file_shape[0]):
+    if drawn is None or (
+        drawn[1] == file_shape[1] and (1 - TALLEST_SHARE) * file_shape[0] <= drawn[0] <= file_shape[0]
+    ):
         return None
     sizes = f"{drawn[1]} x {drawn[0]} on {file_shape[1]} x {file_shape[0]}"
     if drawn == file_shape[::-1] and orientation_tag(path) > MIRRORED:

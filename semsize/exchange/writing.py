@@ -11,11 +11,10 @@ import numpy as np
 
 from semsize.exchange.conversion import ConvertedImage
 from semsize.exchange.source import ExchangeError, fold, short_name
-from semsize.structures import AnnotationError, dataset, image_record, particle_record
+from semsize.structures import SPLITS, AnnotationError, dataset, image_record, particle_record
 from semsize.structures.coco_files import read_annotations, write_annotations
 from semsize.structures.states import STATES
 
-SPLITS = ("train", "val", "test")
 ACCOUNT_FILE = "conversion.txt"
 CONTRIBUTOR = "semsize.exchange"
 

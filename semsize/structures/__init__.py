@@ -3,6 +3,8 @@
 from semsize.structures.annotations import (
     CATEGORIES,
     CONFIGURATIONS,
+    SPECK_PX,
+    SPLITS,
     AnnotationError,
     dataset,
     image_record,

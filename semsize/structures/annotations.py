@@ -18,6 +18,8 @@ from semsize.structures.states import STATES
 
 CATEGORIES = [{"id": 1, "name": "particle"}]
 CONFIGURATIONS = ("agglomerated", "scattered", "matrix")
+SPLITS = ("train", "val", "test")
+SPECK_PX = 12  # a visible part of fewer pixels is a speck: renderer and the converter of BAM's set mark it `iscrowd`
 
 _SECTIONS = ("images", "annotations", "categories")
 _BOX_TOLERANCE_PX = 1e-3

@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 from tqdm import tqdm
 
-from semsize.structures import image_record, particle_record
+from semsize.structures import SPECK_PX, SPLITS, image_record, particle_record
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.parts import DatasetParts
 from semsize.structures.states import assign_states, visibility_class
@@ -19,9 +19,7 @@ from semsize.synthesis.imaging import draw_microscope, take_image
 from semsize.synthesis.populations import Population
 from semsize.synthesis.scenes import Scene, build_scene, choose_scene
 
-SPECK_PX = 12  # a visible part of fewer pixels is written with iscrowd = 1, as the converters do
 BAR_SHARE = 1 / 11  # height of a data bar over that of the frame
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,7 @@ from semsize.cli import one_line_errors
 from semsize.exchange import Archive, BamArchiveError, FolderExistsError, bam_tio2, list_archive, new_folder, unpack
 from semsize.exchange.writing import holds_dataset
 from semsize.sem import SEMReadError
-from semsize.structures import STATES, AnnotationError, dataset, write_annotations
-
-SPLITS = ("train", "val", "test")
+from semsize.structures import SPECK_PX, SPLITS, STATES, AnnotationError, dataset, write_annotations
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -32,7 +30,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--min-area",
         type=int,
-        default=bam_tio2.SPECK_AREA_PX,
+        default=SPECK_PX,
         metavar="PX",
         help="smaller components are specks: written with iscrowd 1, in no metric (default: %(default)s)",
     )
