@@ -1,4 +1,4 @@
-"""What a page asks for, checked and bounded, as an operation on the outlines; boxes that a network is to fill."""
+"""Checks what a page asks for and makes it an operation on the outlines; lets a network draw outlines in boxes."""
 
 from __future__ import annotations
 

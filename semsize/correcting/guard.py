@@ -1,4 +1,4 @@
-"""What every request to the correction page's server must pass before anything is done for it.
+"""Checks that every request to the correction page's server must pass before it is answered.
 
 The server is for one person's browser. Other programs of this machine, pages of other sites in the same browser, and
 names that another site's owner points at this machine (DNS rebinding) are kept out. `docs/correct.md` lists the

@@ -1,4 +1,4 @@
-"""The log of an image's corrections: append-only, a JSON line an operation, on disk before the caller goes on.
+"""The log of an image's corrections: append-only, one JSON line for each operation, on disk before the caller goes on.
 
 The detector's outlines are never written to: outlines and log together give the corrected ones. One process at a time
 writes a log. The lock is the operating system's (`flock`, on Windows `msvcrt.locking`), on a file beside the log: it

@@ -1,4 +1,4 @@
-"""The correction page's server: pages and scripts of this package, images and outlines by number, changes by POST."""
+"""The correction page's server: the files of the page, images and outlines by number, and changes by POST."""
 
 from __future__ import annotations
 

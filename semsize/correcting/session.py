@@ -1,4 +1,4 @@
-"""Pages at work on a results folder: one writer an image, each change on disk before its answer, images by doubt."""
+"""The pages that work on a results folder: one page may change an image; each change is on disk before its answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a person draws to pixels: polygon, ellipse, brush stroke, and the cut of a mask along a line.
+"""Pixels of what a person draws: polygon, ellipse, brush stroke, and the cut of a mask along a line.
 
 Coordinates are x, y in pixels, pixel centres at integers + 0.5. A mask is a placed crop: (h, w) of uint8 0/1 and the
 (row, column) of its first pixel.

@@ -1,4 +1,4 @@
-"""Corrected outlines as a source for a measurement: which image is which by the contents of its file."""
+"""Corrected outlines as a source for a measurement; images are recognised by the contents of their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes between a network and its particles: limits of their number, mirror images, and the fusing of views.
+"""Boxes of particles: sizes, limits of their number, mirror images, and the fusing of views.
 
 Legend: V views (the image and its mirror images), M boxes of a view, K fused boxes.
 """

@@ -1,4 +1,4 @@
-"""What an engine is asked and what it answers: grey levels and a scale in, masks, scores and boxes out."""
+"""The interface of engines: grey levels and a scale in, masks, scores and boxes out."""
 
 from __future__ import annotations
 

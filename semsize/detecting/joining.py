@@ -1,4 +1,4 @@
-"""What an image shows at several scales, joined: each particle once, drawn at the scale that suits its size."""
+"""Joins what was found at several scales: each particle once, drawn at the scale that suits its size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other people's particle annotations to and from this project's structures."""
+"""Particle annotations of other tools, to and from this project's structures."""
 
 from semsize.exchange.bam_tio2 import Archive, BamArchiveError, list_archive, unpack
 from semsize.exchange.coco import read_coco

@@ -1,4 +1,4 @@
-"""From what a reader gives to masks, states and records: here a source's shapes become pixels, once."""
+"""Makes masks, states and records of what a reader gives: here the shapes of all formats become pixels."""
 
 import dataclasses
 from collections import Counter

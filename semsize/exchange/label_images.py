@@ -1,4 +1,4 @@
-"""Label images: one particle a positive value, 0 is background; any bits, palettes' indices, PNG, TIFF or BMP.
+"""Label images: each positive value is a particle, 0 is background; any bits, palettes' indices, PNG, TIFF or BMP.
 
 Masks of 0 and 255, masks in which the particles are 0, and pictures are recognised, named, and not taken for labels; a
 label of the ground, which watersheds write, is left out.

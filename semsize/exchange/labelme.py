@@ -1,4 +1,4 @@
-"""LabelMe: one JSON file an image, beside it or in a folder of its own."""
+"""LabelMe: a JSON file for each image, beside it or in a folder of its own."""
 
 import base64
 import dataclasses

@@ -1,4 +1,4 @@
-"""What a reader gives of each image, whatever the format: shapes, labels, the picture's name, and what was wrong."""
+"""What the readers of all formats give for each image: shapes, labels, the picture's name, and what was wrong."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""Which picture an annotation is of: the image files given, and the one rule that finds them by what a source states.
+"""Finds the image file that an annotation belongs to: one rule for all formats, by what the source states.
 
 A stated name is followed from the folder of the file that states it; an absolute path is followed as it is. Where that
 leads to no picture given, the longest common end of the paths decides. A picture is left out, and both candidates are

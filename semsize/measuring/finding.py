@@ -1,4 +1,4 @@
-"""Images to their results: read, find the particles, keep what was found; in one process, or shared by several.
+"""Finds the particles of images and keeps the results, in one process or shared by several.
 
 A launcher's variables say which process this is. Each measures its share of the images, the first one
 joins them, and nothing passes between them but the files of the results folder.

@@ -1,4 +1,4 @@
-"""What is asked of a measurement: settings and image files; and errors that are meant for people."""
+"""What a user asks of a measurement: settings, models and image files; and the errors that a user sees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images to a size distribution and everything that is written of it."""
+"""Measures images: from files to a size distribution and everything that is written about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of a measurement: all that its numbers come from besides the table, and what a reader is warned of."""
+"""The record of a measurement: what its numbers come from besides the table, and the warnings for a reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the particle table and the record to every number of the report."""
+"""Computes every number of the report from the particle table and the record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a particle was missed, why something else was found, what is special about a particle: the first rule that holds.
+"""Names the causes of misses and false positives, and what makes a particle hard to find, by the first rule that holds.
 
 Legend: N true particles, M detections. *Counted* detections have the operating score or more. ``cover`` is the share of
 a particle's pixels that a detection holds, ``inside`` the share of a detection's pixels that lie in a particle.

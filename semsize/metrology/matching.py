@@ -1,4 +1,4 @@
-"""Which particle found is which true one: overlaps of masks, the best one-to-one assignment, average precision.
+"""Matches found particles with true ones: overlaps of masks, the best one-to-one assignment, average precision.
 
 Legend: N true particles, M found, K pairs.
 """

@@ -1,4 +1,4 @@
-"""Hidden parts: which particles a size distribution is of, and what overlooked and hidden ones do to D50.
+"""Hidden parts: which particles a size distribution is of, and how overlooked and hidden particles change D50.
 
 Legend: an effect is ln(D50 of all that is found / D50 of the fully imaged truths); U units of an image: found
 particles, each with the truth that it matches, and fully imaged truths that nothing matches.

@@ -1,4 +1,4 @@
-"""Which tags of a TIFF hold a maker's or an image program's pixel size, and the tags that hold no plain text.
+"""Pixel sizes in a TIFF's tags: which tag is whose, and the readers of tags that hold no plain text.
 
 Every reader raises SEMReadError where a tag is cut off, a statement cannot be understood, or the picture has been
 resized since.

@@ -1,4 +1,4 @@
-"""Which masks of an image share pixels, and how many: work goes with the pairs that meet, not with all pairs."""
+"""Finds which masks of an image share pixels, and how many; the work grows with the pairs that meet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders that are filled part by part: begun again with the same plan they go on, in any number of processes.
+"""Folders that any number of processes fill part by part; started again with the same plan, the work goes on.
 
 A data set is made so: each image leaves its annotations in `parts/`, written after the image, so that an image that has
 its part is done. When all are done the parts are joined into one annotation file per split.

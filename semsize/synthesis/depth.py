@@ -1,4 +1,4 @@
-"""Particles on the pixel grid: sampled one by one, laid upon one another, the highest surface is seen."""
+"""Particles on the pixel grid, sampled one by one and laid upon one another; each pixel shows the highest surface."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A scene: particles come to rest one by one, scattered, in chains, clumps and stacked bunches, on a substrate."""
+"""Presets, and their scenes: particles come to rest one by one, scattered, in chains, clumps and stacked bunches."""
 
 from dataclasses import dataclass, field, replace
 
