@@ -1,4 +1,4 @@
-"""The outlines of an image under correction, and operations on them, each with its inverse; undo and redo have no limit.
+"""The outlines of an image under correction, and operations on them with their inverse; undo and redo have no limit.
 
 An operation says what outlines were before and are after it, id by id: its inverse exchanges the two. Ids are never
 used twice, so that what a log or a table says of an id stays true.

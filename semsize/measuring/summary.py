@@ -24,7 +24,6 @@ from semsize.metrology import (
     SizeSample,
     SystematicEffects,
     correct_sizes,
-    en_number,
     exclusion_effects,
     occlusion_effect,
     particles_needed,
@@ -138,9 +137,7 @@ def summarise(record: Record, table: ParticleTable) -> Summary:
         if settings.reference_d50 is not None and unit == "nm":
             reference = settings.reference_d50
             en = {
-                found["D50"].quantity: en_number(
-                    found["D50"].value, found["D50"].expanded, reference.value_nm, reference.expanded_nm
-                )
+                found["D50"].quantity: found["D50"].en_number(reference.value_nm, reference.expanded_nm)
                 for found in (budgets, *further.values())
             }
         needed = particles_needed(budgets["D50"], settings.target_percent / 100, *counts)

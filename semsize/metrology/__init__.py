@@ -11,7 +11,6 @@ from semsize.metrology.border import LARGE_WEIGHT, border_weights
 from semsize.metrology.budget import (
     Budget,
     ParticlesNeeded,
-    en_number,
     particles_needed,
     size_budgets,
 )

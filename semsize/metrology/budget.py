@@ -48,6 +48,10 @@ class Budget:
         """U / value."""
         return self.expanded / self.value
 
+    def en_number(self, reference: float, reference_expanded: float) -> float:
+        """E_n (ISO 13528): difference from a reference over its expanded uncertainty; both agree from -1 to 1."""
+        return float((self.value - reference) / np.hypot(self.expanded, reference_expanded))
+
 
 def size_budgets(
     intervals: Mapping[str, SamplingInterval],
@@ -80,9 +84,8 @@ def size_budgets(
         status = interval.scope if interval.scope == WITHIN_IMAGE else ""
         sampling = BudgetLine("sampling", "A", interval.std, interval.dof, status, note)
         summed = (sampling, *effects.lines(interval.value, name))
-        known = [line for line in summed if line.std is not None]
-        std = float(np.sqrt(sum(line.std**2 for line in known)))
-        dof = effective_dof([line.std for line in known], [line.dof for line in known])
+        stds, dofs = zip(*((line.std, line.dof) for line in summed if line.std is not None), strict=True)
+        std, dof = float(np.sqrt(sum(value**2 for value in stds))), effective_dof(stds, dofs)
         low, high, withheld = _population(name, interval.value, std, dof, states_known, occlusion)
         budgets[name] = Budget(
             statistic=name,
@@ -99,15 +102,6 @@ def size_budgets(
             withheld=withheld,
         )
     return budgets
-
-
-def en_number(value: float, expanded: float, reference: float, reference_expanded: float) -> float:
-    """E_n (ISO 13528): a difference over the expanded uncertainty of it; results agree where it lies in -1 to 1.
-
-    >>> en_number(210.0, 4.0, reference=205.0, reference_expanded=3.0)
-    1.0
-    """
-    return float((value - reference) / np.hypot(expanded, reference_expanded))
 
 
 def coverage_factor(dof: float) -> float:

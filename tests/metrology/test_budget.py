@@ -55,6 +55,7 @@ def test_lines_add_in_squares():
     assert found.dof == pytest.approx(dof)
     assert found.expanded == pytest.approx(coverage_factor(dof) * found.combined_std)
     assert found.relative_expanded == pytest.approx(found.expanded / 200)
+    assert found.en_number(200 - 5, reference_expanded=0.0) == pytest.approx(5 / found.expanded)
     assert (found.population_low, found.population_high) == pytest.approx((200 - found.expanded, 200 + found.expanded))
 
 
