@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from tqdm import tqdm
@@ -20,7 +21,7 @@ from semsize.measuring.results_folder import ImageResult, ResultsFolder
 from semsize.sem import SEMReadError, find_captions, read_scale
 from semsize.sem.statements import AGREEMENT
 from semsize.structures.files import file_sha256
-from semsize.structures.parts import processes_for, quiet_process
+from semsize.structures.parts import processes_for
 from semsize.structures.pixel_size import PixelSize
 
 LAUNCHERS = {  # whose variables say which process this is, under torchrun's names
@@ -36,9 +37,6 @@ _PAUSE_S = 0.2  # between two checks of the folder
 PATIENCE_S = 3600.0
 """How long nothing may happen in the folder before the other processes are taken for dead."""
 
-_source: list[OutlineSource] = []  # in a worker process: the source, and what it opened
-_opened: list[Find] = []
-
 
 def find_all(
     files: Sequence[ImageFile], source: OutlineSource, settings: Settings, folder: ResultsFolder, jobs: int
@@ -51,46 +49,45 @@ def find_all(
     Raises:
         MeasuringError: a process was killed.
     """
-    processes = min(jobs, len(files))
-    if processes < 2:
-        find = source.open(1)
-        for file in files:
-            yield measure_file(file, find, settings, folder)
-        return
-    with processes_for(processes, MeasuringError, _keep_source, (source,)) as run:
-        yield from run(_measure, [(file, settings, folder, processes) for file in files])
+    processes = max(1, min(jobs, len(files)))
+    finder = _Finder(source, settings, folder, processes)
+    with processes_for(processes, MeasuringError, finder) as run:
+        yield from run(_Finder.measure, [(file,) for file in files])
 
 
-def _keep_source(source: OutlineSource) -> None:
-    quiet_process()
-    _source.append(source)
+@dataclass(frozen=True, eq=False)
+class _Finder:
+    """Finds the particles of images one by one; each process has its own."""
 
+    source: OutlineSource
+    settings: Settings
+    folder: ResultsFolder  # keeps the results
+    processes: int  # that share this machine
 
-def _measure(file: ImageFile, settings: Settings, folder: ResultsFolder, processes: int) -> int:
-    if not _opened:
-        _opened.append(_source[0].open(processes))
-    return measure_file(file, _opened[0], settings, folder)
+    @cached_property
+    def find(self) -> Find:
+        """The source, opened."""
+        return self.source.open(self.processes)
 
+    def measure(self, file: ImageFile) -> int:
+        """Find the particles of an image and keep the result; an image that has its result already is skipped.
 
-def measure_file(file: ImageFile, find: Find, settings: Settings, folder: ResultsFolder) -> int:
-    """Find the particles of an image and keep the result; an image that has its result already is skipped.
-
-    Returns:
-        Particles from the score threshold on; 0 for an image that was left out, of which the folder says why.
-    """
-    done = folder.read_current(file)
-    if done is not None:
-        return done.counted(settings.score)
-    try:
-        frame, digest = _load(file, settings)
-        began = time.monotonic()
-        outlines = find(frame)
-    except (SEMReadError, NoOutlinesError, OSError) as cause:
-        folder.write_failure(file, str(cause).splitlines()[0])
-        return 0
-    result = _result(frame, digest, outlines, time.monotonic() - began)
-    folder.write_result(result)
-    return result.counted(settings.score)
+        Returns:
+            Particles from the score threshold on; 0 for an image that was left out, of which the folder says why.
+        """
+        find, done = self.find, self.folder.read_current(file)
+        if done is not None:
+            return done.counted(self.settings.score)
+        try:
+            frame, digest = _load(file, self.settings)
+            began = time.monotonic()
+            outlines = find(frame)
+        except (SEMReadError, NoOutlinesError, OSError) as cause:
+            self.folder.write_failure(file, str(cause).splitlines()[0])
+            return 0
+        result = _result(frame, digest, outlines, time.monotonic() - began)
+        self.folder.write_result(result)
+        return result.counted(self.settings.score)
 
 
 def _load(file: ImageFile, settings: Settings) -> tuple[Frame, str]:

@@ -38,7 +38,7 @@ from semsize.metrology.size_distribution import quantiles
 from semsize.sem import particle_contrast
 from semsize.structures.files import whole_file
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.parts import processes_for, quiet_process
+from semsize.structures.parts import processes_for
 
 THUMBNAIL_SIDE_PX = 560
 THUMBNAILS_BYTES = 12_000_000  # of all together: in base64 16 MB of the report's 20
@@ -143,8 +143,8 @@ def write_pictures(
     jobs = min(options.jobs, len(files))
     with tqdm(total=len(files), desc="drawing", unit="image", disable=None) as bar:
         drawn = {}
-        with processes_for(jobs, MeasuringError, quiet_process) as run:
-            for picture in run(drawing.draw, tasks):
+        with processes_for(jobs, MeasuringError, drawing) as run:
+            for picture in run(_Drawing.draw, tasks):
                 drawn[picture.name] = picture
                 bar.update()
     return drawn

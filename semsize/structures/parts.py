@@ -7,12 +7,14 @@ its part is done. When all are done the parts are joined into one annotation fil
 import contextlib
 import json
 import multiprocessing
+import operator
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -33,23 +35,23 @@ class DatasetFolderError(ValueError):
 
 @contextlib.contextmanager
 def processes_for(
-    jobs: int, error: type[Exception], initializer: Callable, arguments: tuple = ()
+    jobs: int, error: type[Exception], shared: Any
 ) -> Iterator[Callable[[Callable, Iterable[tuple]], Iterator]]:
     """A function that runs another on many arguments in `jobs` processes and yields what it returns, as it comes.
 
-    Below two jobs it runs in this process, and the initializer is for others only.
+    The first argument is always `shared`, which each process gets once. Below two jobs all runs in this process.
 
     Raises:
         error: a process was killed.
     """
     if jobs < 2:
-        yield starmap
+        yield lambda function, tasks: starmap(partial(function, shared), tasks)
         return
     context = multiprocessing.get_context(START_METHOD)
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=initializer, initargs=arguments)
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(shared,))
 
     def run(function: Callable, tasks: Iterable[tuple]) -> Iterator:
-        for future in as_completed([pool.submit(function, *task) for task in tasks]):
+        for future in as_completed([pool.submit(_run_shared, function, *task) for task in tasks]):
             yield future.result()
 
     try:
@@ -72,10 +74,18 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def quiet_process() -> None:
-    """What every worker process begins with: one thread for OpenCV, and Ctrl-C left to the process that started it."""
+_shared: list[Any] = []  # in a worker process: what `processes_for` gave to it
+
+
+def _begin(shared: Any) -> None:
+    """Prepare a worker process: one thread for OpenCV, and Ctrl-C left to the process that started it."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _shared.append(shared)
+
+
+def _run_shared(function: Callable, *arguments: Any) -> Any:
+    return function(_shared[0], *arguments)
 
 
 def first_differences(before: Mapping, now: Mapping) -> list[str]:
@@ -119,8 +129,8 @@ class DatasetParts:
         """Call `make` for every missing number, in `jobs` processes; yields each number when it is done."""
         tasks = [(number,) for number in self.missing()]
         jobs = min(jobs, len(tasks))
-        with processes_for(jobs, DatasetFolderError, _start, (make,)) as run:
-            yield from run(make if jobs < 2 else _call, tasks)
+        with processes_for(jobs, DatasetFolderError, make) as run:
+            yield from run(operator.call, tasks)
 
     def write(self, number: int, image: str, content: bytes, part: Mapping[str, Any]) -> None:
         """Write an image file, named relative to the folder, and then its part (keys `image`, `particles`, others)."""
@@ -144,15 +154,3 @@ class DatasetParts:
 
     def _path(self, number: int) -> Path:
         return self.folder / "parts" / f"{number:06d}.json"
-
-
-_make: list[Callable[[int], int]] = []
-
-
-def _start(make: Callable[[int], int]) -> None:
-    quiet_process()
-    _make.append(make)
-
-
-def _call(number: int) -> int:
-    return _make[0](number)

@@ -19,8 +19,8 @@ from measured_scenes import BrightSource, scene
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-import semsize.correcting.doubt
 import semsize.correcting.edits
+import semsize.correcting.results
 from semsize.correcting import CorrectionError
 from semsize.correcting.edits import MOST_WAITING, BoxFiller
 from semsize.correcting.guard import HEADERS, MOST_BODY_BYTES, MOST_WRONG_TOKENS, Keys
@@ -539,4 +539,4 @@ def test_the_list_counts_what_is_doubtful_and_done(browser):
 
 def test_examples_run():
     assert doctest.testmod(semsize.correcting.edits).failed == 0
-    assert doctest.testmod(semsize.correcting.doubt).failed == 0
+    assert doctest.testmod(semsize.correcting.results).failed == 0
