@@ -1,6 +1,5 @@
 """The converter on an archive of a few drawn images, and on the real one where it lies beside the repository."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from tool_modules import tool_module
 
 from semsize.structures import CroppedMasks, read_annotations
 
@@ -20,9 +20,7 @@ REAL = ROOT.parent / "shared/data/bam-tio2-sem.zip"
 BAR_HEIGHT, HEIGHT, WIDTH = 8, 48, 64
 COLOURS = {"green": (0, 255, 0), "blue": (0, 0, 255), "red": (255, 0, 0)}
 
-spec = importlib.util.spec_from_file_location("bam_tio2_tool", TOOL)
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = tool_module("dataset_converters/bam_tio2")
 
 
 def grey_levels(name, height=HEIGHT + BAR_HEIGHT):

@@ -1,7 +1,6 @@
 """Three small ablation configs, from training over testing to the table, by the programs a user types."""
 
 import csv
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 import tiny_network
 from processes import ForkedProgram
 from tested_runs import write_run
+from tool_modules import tool_module
 
 from tio2.engine.launch import run_config
 
@@ -67,9 +67,7 @@ for words in json.loads(open(sys.argv[1]).read()):
 """
 """Runs programs one after the other in one process, and counts what each compares and evaluates."""
 
-spec = importlib.util.spec_from_file_location("compare_program", ROOT / "tools" / "compare.py")
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = tool_module("compare")
 
 
 @pytest.fixture(scope="module")

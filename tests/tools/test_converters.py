@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import importlib.util
 import json
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 import roifile
 import tifffile
 from pycocotools import mask as coco_mask
+from tool_modules import tool_module
 
 from semsize.exchange.shapes import simple_outlines
 from semsize.structures import CroppedMasks, read_annotations
@@ -27,14 +27,7 @@ NAMES = ("label_images", "via", "labelme", "coco", "imagej_rois", "export")
 HEIGHT, WIDTH = 40, 60
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"{name}_tool", FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TOOLS = {name: load(name) for name in NAMES}
+TOOLS = {name: tool_module(f"dataset_converters/{name}") for name in NAMES}
 
 
 def run(name, *words):

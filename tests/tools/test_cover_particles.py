@@ -1,20 +1,14 @@
 """Images with particles laid over others, as a program makes them, are read as any data set."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+from tool_modules import tool_module
 
 from semsize.sem.image_sets import outlined_images
 from semsize.structures.masks import CroppedMasks
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 
-SPEC = importlib.util.spec_from_file_location(
-    "cover_particles_tool", Path(__file__).parents[2] / "tools/cover_particles.py"
-)
-TOOL = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(TOOL)
+TOOL = tool_module("cover_particles")
 
 
 def run(monkeypatch, *words):

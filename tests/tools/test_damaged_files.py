@@ -1,18 +1,10 @@
 """tools/benchmarks/damaged_files.py in small: no damaged file of any reader ends in a traceback."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
+from tool_modules import tool_module
 
 FILES = 60
-path = Path(__file__).parents[2] / "tools/benchmarks/damaged_files.py"
-sys.path.insert(0, str(path.parent))  # as where the program is run
-spec = importlib.util.spec_from_file_location("damaged_files_tool", path)
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
-sys.path.remove(str(path.parent))
+tool = tool_module("benchmarks/damaged_files")
 
 
 @pytest.mark.parametrize("name", tool.READERS)

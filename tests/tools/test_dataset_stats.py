@@ -1,6 +1,5 @@
 """tools/dataset_stats.py on scenes in closed form, and the real data where it is here."""
 
-import importlib.util
 import json
 import math
 import re
@@ -13,6 +12,7 @@ import pytest
 import torch
 from mmdet.models.task_modules import AnchorGenerator
 from mmdet.structures.bbox import bbox_overlaps
+from tool_modules import tool_module
 
 from scenes import square_grid
 from semsize.structures import dataset, image_record, particle_record, write_annotations
@@ -29,9 +29,7 @@ from tio2.reporting.dataset_statistics import (
 ROOT = Path(__file__).parents[2]
 BAM = ROOT / "data/bam-tio2-sem"
 
-spec = importlib.util.spec_from_file_location("dataset_stats_tool", ROOT / "tools/dataset_stats.py")
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = tool_module("dataset_stats")
 
 ANCHORS = np.array([(side / math.sqrt(r), side * math.sqrt(r)) for side in (8, 16, 32, 64, 96) for r in (0.5, 1, 2)])
 LIMITS = DetectorLimits(
@@ -43,6 +41,10 @@ LIMITS = DetectorLimits(
     instances=100,
     proposals=1000,
 )
+
+
+def grey(_):
+    return np.full((2, 3), 10.0)
 
 
 def warnings(found, limits):
@@ -139,7 +141,7 @@ def test_few_good_anchors_are_told_with_what_to_do():
     ("side", "kind"), [(4, "smaller than"), (200, "larger than"), (8, None), (50, None), (96, None)]
 )
 def test_sizes_without_anchors_are_told(side, kind):
-    found = dataset_statistics("train", annotations(square_grid(3, side_px=side)))
+    found = dataset_statistics("train", annotations(square_grid(3, side_px=side)), grey)
     lines = warnings(found, LIMITS)
     assert len(lines) == (kind is not None)
     if kind:
@@ -149,7 +151,7 @@ def test_sizes_without_anchors_are_told(side, kind):
 
 
 def test_a_cap_that_would_bite_is_told():
-    found = dataset_statistics("train", annotations(square_grid(102, side_px=8)))
+    found = dataset_statistics("train", annotations(square_grid(102, side_px=8)), grey)
     assert [
         "101 particles in an image, but test_cfg.rcnn.max_per_img is 100" in line for line in warnings(found, LIMITS)
     ] == [True]

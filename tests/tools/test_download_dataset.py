@@ -2,7 +2,6 @@
 
 import hashlib
 import http.server
-import importlib.util
 import io
 import json
 import socket
@@ -13,13 +12,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tool_modules import tool_module
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools/download_dataset.py"
 
-spec = importlib.util.spec_from_file_location("download_dataset_tool", TOOL)
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = tool_module("download_dataset")
 
 
 def zip_bytes(files):

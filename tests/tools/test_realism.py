@@ -1,21 +1,14 @@
 """tools/benchmarks/realism.py: the area under a ROC curve against pairs counted, and the sheet's place and content."""
 
-import importlib.util
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
-
-PROGRAM = Path(__file__).parents[2] / "tools/benchmarks/realism.py"
+from tool_modules import tool_module
 
 
 @pytest.fixture(scope="module")
 def realism():
-    spec = importlib.util.spec_from_file_location("realism", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool_module("benchmarks/realism")
 
 
 def sample(module, level, share):

@@ -1,27 +1,14 @@
 """What the programs behind docs/uncertainty.md rest on: closed forms, simulated truth, edges of known width."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import ndimage, stats
+from tool_modules import tool_module
 
 from semsize.metrology import SizeSample
 from semsize.metrology.intervals import resampled_statistics, statistics
 
-
-def load(name):
-    path = Path(__file__).parents[2] / f"tools/benchmarks/{name}.py"
-    spec = importlib.util.spec_from_file_location(f"{name}_benchmark", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-border, coverage, outlines = (load(name) for name in ("border", "interval_coverage", "outlines"))
+border, coverage, outlines = (tool_module(f"benchmarks/{name}") for name in ("border", "interval_coverage", "outlines"))
 
 
 def test_simulated_samples_have_the_truth_in_the_limit():

@@ -1,13 +1,12 @@
 """tools/validate.py on closed-form disks, found too large by a known share."""
 
 import dataclasses
-import importlib.util
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from tool_modules import tool_module
 
 from scenes import coco_boxes, disks
 from semsize.metrology import ModelUse
@@ -26,9 +25,7 @@ from semsize.visibility.record import read_visibility_records
 from semsize.visibility.seeing import CalibratedModel
 from semsize.visibility.states import BINS, Thresholds
 
-spec = importlib.util.spec_from_file_location("validate_tool", Path(__file__).parents[2] / "tools/validate.py")
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = tool_module("validate")
 
 CENTRES = [(row, column) for row in range(25, 400, 50) for column in range(25, 400, 50)]
 LEVEL = 80
