@@ -38,8 +38,8 @@ def figures(name: str, engine: str, folder: Path) -> dict[str, float]:
     results, table = measured.record["results"], measured.table
     _, completed, visible = results["populations"]
     return {
-        "AP50": precision.AP50,
-        "mAP": precision.mAP,
+        "AP50": precision["AP50"],
+        "mAP": precision["mAP"],
         "particles": results["detected"],
         **{state: float(np.nansum(table[f"p_{state}"])) for state in STATES},
         **{name: results["distribution"][name] for name in ("d10", "d50", "d90")},

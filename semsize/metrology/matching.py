@@ -27,6 +27,9 @@ DICE_AT_IOU_50 = 2 / 3
 MIN_IGNORED_SHARE = 0.5  # share of a found mask in ignored regions from which it is neither right nor wrong
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+AVERAGE_PRECISIONS = {"mAP": slice(None), "AP50": slice(0, 1), "AP75": slice(5, 6), "AP90": slice(8, 9)}
+"""Name to the `IOU_THRESHOLDS`, and columns of `outcomes`, over which an average precision is the mean."""
+
 RECALLS = np.linspace(0, 1, 101)
 RIGHT, WRONG, NOT_COUNTED = 1, 0, -1
 

@@ -58,7 +58,7 @@ def test_equals_the_pure_function_for_rle_and_for_tensor_masks(truth_file, dense
     metrics = metric.evaluate(size=2)
     for iou_type in ("segm", "bbox"):
         expected = average_precision(coco_truth(truths), coco_found(found, scores), iou_type)
-        for name, value in vars(expected.uncapped).items():
+        for name, value in expected.uncapped.items():
             assert metrics[f"p/{iou_type}_{name}"] == pytest.approx(value, abs=1e-12)
     # 36 of 42 found, each with 7 of 9 columns shared: recalls 0 … 0.85, at thresholds up to 7/9
     assert metrics["p/segm_AP75"] == pytest.approx(86 / 101)

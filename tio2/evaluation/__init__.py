@@ -7,5 +7,4 @@ from tio2.evaluation.average_precision import (
     table1_metrics,
     table1_selection,
 )
-from tio2.evaluation.metrics import DenseCocoMetric, ParticleMetric, PredictionWriter
-from tio2.evaluation.visibility import VisibilityMetric
+from tio2.evaluation.metrics import DenseCocoMetric, ParticleMetric, PredictionWriter, VisibilityMetric

@@ -20,7 +20,7 @@ import torch
 from faster_coco_eval import COCO, COCOeval_faster
 from mmcv.ops import nms
 
-from semsize.metrology.matching import IOU_THRESHOLDS, OPERATING_SCORE, RECALLS
+from semsize.metrology.matching import AVERAGE_PRECISIONS, IOU_THRESHOLDS, OPERATING_SCORE, RECALLS
 
 COCO_CAP = 100
 """Detections of an image that COCO's own evaluation counts, the best scores first."""
@@ -28,28 +28,19 @@ COCO_CAP = 100
 IOU_TYPES = ("segm", "bbox")
 TABLE1_BOX_NMS_IOU = 0.3
 TABLE1_INSTANCES = 512
-IOU_INDEX_50, IOU_INDEX_75, IOU_INDEX_90 = 0, 5, 8  # in COCO's thresholds 0.50, 0.55 ... 0.95
-
-
-@dataclass(frozen=True)
-class AveragePrecision:
-    """Average precision, 0 to 1; every value is NaN where there is no truth and 0.0 where there are no detections."""
-
-    mAP: float  # mean over the IoU thresholds 0.50, 0.55 ... 0.95
-    AP50: float  # at IoU 0.50
-    AP75: float  # at IoU 0.75
-    AP90: float  # at IoU 0.90
 
 
 @dataclass(frozen=True)
 class CappedAveragePrecision:
-    """The same detections evaluated twice."""
+    """The same detections evaluated twice: each of `AVERAGE_PRECISIONS`, 0 to 1.
 
-    uncapped: AveragePrecision  # with every detection counted
-    capped: AveragePrecision  # with the ``cap`` best-scored detections of each image counted
+    Every value is NaN where there is no truth, and 0.0 where there are no detections.
+    """
+
+    uncapped: dict[str, float]  # with every detection counted
+    capped: dict[str, float]  # with the ``cap`` best-scored detections of each image counted
     # mAP that a perfect detector reaches under that cap; 1.0 where no image has more particles than ``cap``
     ceiling: float
-    cap: int  # detections counted in an image
 
 
 def coco_metrics(
@@ -62,10 +53,9 @@ def coco_metrics(
     metrics: dict[str, float] = {}
     for iou_type in IOU_TYPES:
         precision = average_precision(truth, found, iou_type, image_ids=image_ids)
-        cap = f"cap{precision.cap}"
-        metrics |= {f"{iou_type}_{name}": value for name, value in vars(precision.uncapped).items()}
-        metrics |= {f"{iou_type}_{name}_{cap}": value for name, value in vars(precision.capped).items()}
-        metrics[f"{iou_type}_mAP_{cap}_ceiling"] = precision.ceiling
+        metrics |= {f"{iou_type}_{name}": value for name, value in precision.uncapped.items()}
+        metrics |= {f"{iou_type}_{name}_cap{COCO_CAP}": value for name, value in precision.capped.items()}
+        metrics[f"{iou_type}_mAP_cap{COCO_CAP}_ceiling"] = precision.ceiling
     return metrics
 
 
@@ -77,7 +67,7 @@ def table1_metrics(
     metrics: dict[str, float] = {}
     for iou_type in IOU_TYPES:
         precision = average_precision(truth, selected, iou_type, image_ids=image_ids).uncapped
-        metrics |= {f"{iou_type}_{name}_table1": value for name, value in vars(precision).items()}
+        metrics |= {f"{iou_type}_{name}_table1": value for name, value in precision.items()}
     return metrics
 
 
@@ -115,7 +105,6 @@ def average_precision(
         uncapped=_summary(precision[..., 1]),
         capped=_summary(precision[..., 0]),
         ceiling=_ceiling(truth_api.anns.values(), cap),
-        cap=cap,
     )
 
 
@@ -169,18 +158,13 @@ def _precision(truth_api: COCO, found: Sequence[Mapping], iou_type: str, cap: in
     return evaluation.eval["precision"][:, :, :, 0, :]
 
 
-def _summary(precision: np.ndarray) -> AveragePrecision:
+def _summary(precision: np.ndarray) -> dict[str, float]:
     """Means of the (10, 101, K) precision over recalls and categories that have truth."""
     with_truth = precision[:, :, (precision > -1).any(axis=(0, 1))]
     if with_truth.size == 0:
-        return AveragePrecision(float("nan"), float("nan"), float("nan"), float("nan"))
+        return dict.fromkeys(AVERAGE_PRECISIONS, math.nan)
     by_threshold = with_truth.mean(axis=(1, 2))  # (10,)
-    return AveragePrecision(
-        mAP=float(by_threshold.mean()),
-        AP50=float(by_threshold[IOU_INDEX_50]),
-        AP75=float(by_threshold[IOU_INDEX_75]),
-        AP90=float(by_threshold[IOU_INDEX_90]),
-    )
+    return {name: float(by_threshold[thresholds].mean()) for name, thresholds in AVERAGE_PRECISIONS.items()}
 
 
 def _ceiling(annotations: Collection[Mapping], cap: int) -> float:
@@ -192,7 +176,7 @@ def _ceiling(annotations: Collection[Mapping], cap: int) -> float:
         counted[category] += min(number, cap)
     reached = [counted[category] / number >= RECALLS for category, number in particles.items()]
     precision = np.array(reached, np.float64).reshape(-1, len(RECALLS)).T  # (101, K)
-    return _summary(np.broadcast_to(precision, (len(IOU_THRESHOLDS), *precision.shape))).mAP
+    return _summary(np.broadcast_to(precision, (len(IOU_THRESHOLDS), *precision.shape)))["mAP"]
 
 
 def _print_nothing(*_: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
 from semsize.metrology.metrics import HEADLINES, particle_metrics
 from semsize.structures import prediction_record, read_annotations, write_predictions
 from semsize.structures.masks import CroppedMasks
+from semsize.visibility.judging import FullyImaged, JudgedOutlines, fully_imaged, judge, visibility_metrics
+from semsize.visibility.model import CropAnswers
+from semsize.visibility.states import Thresholds
 from tio2.evaluation.average_precision import coco_metrics, table1_metrics
 
 
@@ -84,17 +87,13 @@ class DenseCocoMetric(PredictionMetric):
 
     Args:
         ann_file: COCO annotation file with the truth, read once.
-        collect_device: where mmengine gathers the processes' predictions, ``cpu`` or ``gpu``.
-        collect_dir: folder for gathering on ``cpu``; mmengine's ``.dist_test`` when None.
-        prefix: put before each key with a slash.
+        gathering: BaseMetric's ``collect_device``, ``collect_dir`` and ``prefix``.
     """
 
     default_prefix = "coco"
 
-    def __init__(
-        self, ann_file: str, collect_device: str = "cpu", collect_dir: str | None = None, prefix: str | None = None
-    ) -> None:
-        super().__init__(collect_device=collect_device, collect_dir=collect_dir, prefix=prefix)
+    def __init__(self, ann_file: str, **gathering) -> None:
+        super().__init__(**gathering)
         self.ann_file, self.truth = ann_file, read_annotations(ann_file)
 
     def compute_metrics(self, results: list[ImagePredictions]) -> dict[str, float]:
@@ -125,23 +124,15 @@ class ParticleMetric(PredictionMetric):
         ann_file: COCO annotation file with the truth, read once.
         min_score: found particles below it are left out.
         min_dice: Dice coefficient from which two masks are one particle.
-        collect_device: where mmengine gathers the processes' predictions, ``cpu`` or ``gpu``.
-        collect_dir: folder for gathering on ``cpu``; mmengine's ``.dist_test`` when None.
-        prefix: put before each key with a slash.
+        gathering: BaseMetric's ``collect_device``, ``collect_dir`` and ``prefix``.
     """
 
     default_prefix = "particles"
 
     def __init__(
-        self,
-        ann_file: str,
-        min_score: float = OPERATING_SCORE,
-        min_dice: float = MIN_DICE,
-        collect_device: str = "cpu",
-        collect_dir: str | None = None,
-        prefix: str | None = None,
+        self, ann_file: str, min_score: float = OPERATING_SCORE, min_dice: float = MIN_DICE, **gathering
     ) -> None:
-        super().__init__(collect_device=collect_device, collect_dir=collect_dir, prefix=prefix)
+        super().__init__(**gathering)
         self.truth = read_annotations(ann_file)
         self.min_score, self.min_dice = min_score, min_dice
         self.comparisons: list[ImageComparison] = []
@@ -163,17 +154,13 @@ class PredictionWriter(PredictionMetric):
 
     Args:
         outfile: the JSON file to write.
-        collect_device: where mmengine gathers the processes' predictions, ``cpu`` or ``gpu``.
-        collect_dir: folder for gathering on ``cpu``; mmengine's ``.dist_test`` when None.
-        prefix: put before each key with a slash.
+        gathering: BaseMetric's ``collect_device``, ``collect_dir`` and ``prefix``.
     """
 
     default_prefix = "predictions"
 
-    def __init__(
-        self, outfile: str, collect_device: str = "cpu", collect_dir: str | None = None, prefix: str | None = None
-    ) -> None:
-        super().__init__(collect_device=collect_device, collect_dir=collect_dir, prefix=prefix)
+    def __init__(self, outfile: str, **gathering) -> None:
+        super().__init__(**gathering)
         self.outfile = outfile
 
     def compute_metrics(self, results: list[ImagePredictions]) -> dict[str, int]:
@@ -181,6 +168,37 @@ class PredictionWriter(PredictionMetric):
         image_ids, predictions = self.once_per_image(results)
         write_predictions(self.outfile, predictions)
         return {"images": len(image_ids), "particles": len(predictions)}
+
+
+@METRICS.register_module()
+class VisibilityMetric(BaseMetric):
+    """States, being a particle, completed outlines and sizes of the outlines of a data set beside their truth.
+
+    Afterwards ``judged`` holds the `JudgedOutlines` of all images, and ``sizes`` the `FullyImaged` of them (None where
+    the state of a particle is not known), from which the test program writes its tables.
+    """
+
+    default_prefix = "visibility"
+    judged: JudgedOutlines | None = None
+    sizes: FullyImaged | None = None
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:  # noqa: ARG002 (mmengine's signature)
+        """Judges the outlines of a batch."""
+        for sample in data_samples:
+            found = sample["pred_instances"]
+            answers = CropAnswers(*(found[field.name].cpu().double().numpy() for field in fields(CropAnswers)))
+            outlines, people = sample["gt_instances"]["masks"].cropped, Thresholds(*sample["thresholds"])
+            truth, image = sample["truth"], int(sample["img_id"])
+            judged = judge(outlines, answers, truth, sample["grey"], people)
+            sizes = fully_imaged(outlines, answers, truth, sample["particles"], image, sample["pixel_size_nm"], people)
+            self.results.append((image, (judged, sizes)))
+
+    def compute_metrics(self, results: list[tuple[int, tuple]]) -> dict[str, float]:
+        """The figures over all images, each once: the last process may have repeated some to fill its batch."""
+        judged, sizes = zip(*dict(results).values(), strict=True)
+        self.judged = JudgedOutlines.cat(judged)
+        self.sizes = None if None in sizes else FullyImaged.cat(sizes)
+        return visibility_metrics(self.judged, self.sizes)
 
 
 def _array(values: torch.Tensor | np.ndarray) -> np.ndarray:

@@ -16,7 +16,12 @@ import numpy as np
 from semsize.measuring.report import DASH, number
 from semsize.measuring.tables import OUTCOME_LETTERS, markdown_table, read_rows_by_image
 from semsize.metrology.intervals import PairedDifference, justified_decimals, paired_difference
-from semsize.metrology.matching import IOU_THRESHOLDS, OPERATING_SCORE, pooled_average_precision
+from semsize.metrology.matching import (
+    AVERAGE_PRECISIONS,
+    IOU_THRESHOLDS,
+    OPERATING_SCORE,
+    pooled_average_precision,
+)
 from semsize.metrology.size_distribution import mean_or_nan, std_or_nan
 from semsize.structures.files import read_json
 from semsize.structures.states import USEFUL_STATES
@@ -89,10 +94,10 @@ class Row:
 
 
 METRICS: dict[str, Callable[[Sequence[ImageResult]], float]] = {
-    "mAP": lambda images: _average_precision(images, slice(None)),
-    "AP50": lambda images: _average_precision(images, slice(0, 1)),
-    "AP75": lambda images: _average_precision(images, slice(5, 6)),
-    "AP90": lambda images: _average_precision(images, slice(8, 9)),
+    **{
+        name: lambda images, columns=columns: _average_precision(images, columns)
+        for name, columns in AVERAGE_PRECISIONS.items()
+    },
     "Dice": lambda images: mean_or_nan(np.concatenate([image.dice for image in images])),
     "found, %": lambda images: _percent([i.found for i in images], [i.particles for i in images]),
     "useful found, %": lambda images: _percent([i.useful_found for i in images], [i.useful for i in images]),

@@ -174,7 +174,7 @@ def compare(torch_found: Sequence[Outlines], other_found: Sequence[Outlines], tr
     if truth is not None:
         of_engine = [predictions_of(found, truth["images"]) for found in (torch_found, other_found)]
         values = [average_precision(truth, each, "segm").uncapped for each in of_engine]
-        precisions = [tuple(getattr(value, name) for value in values) for name in ("AP50", "mAP")]
+        precisions = [tuple(value[name] for value in values) for name in ("AP50", "mAP")]
     return Agreement(tuple(counts.tolist()), matched, largest, d50, *precisions)
 
 

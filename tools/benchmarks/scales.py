@@ -104,7 +104,7 @@ def main() -> None:
 
         def add_row(name: str, joining: str, predictions: list[dict], seconds: float) -> None:
             precision = average_precision(truth, predictions, "segm").uncapped
-            values = (precision.AP50, precision.mAP, precision.AP75, precision.AP90)
+            values = [precision[column] for column in ("AP50", "mAP", "AP75", "AP90")]
             rows.append([name, joining, *values, f"{seconds:.2f}"])
 
         for name, _, folder in (entry.rpartition("=") for entry in arguments.beside):
