@@ -23,7 +23,7 @@ from semsize.measuring.record import versions
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.comparison import ImageComparison, ImageFound, compare_image, image_truths
 from semsize.metrology.intervals import PairedDifference, paired_difference
-from semsize.metrology.matching import outcomes, pooled_average_precision
+from semsize.metrology.matching import AVERAGE_PRECISIONS, outcomes, pooled_average_precision
 from semsize.metrology.metrics import size_errors
 from semsize.sem import SEMReadError, read_grey
 from semsize.structures import read_annotations
@@ -46,9 +46,6 @@ ENOUGH_IMAGES = 6
 """Kept back images from which on an interval decides; below it the person does."""
 
 RECORD = "learning.json"  # a model's file of what it learned from
-
-AP50, MAP = slice(0, 1), slice(None)
-"""Columns of `outcomes` that an average precision is the mean of."""
 
 
 class LearningError(ValueError):
@@ -150,7 +147,7 @@ def _ask(gain: Gain | None) -> None:
         doubt = "No image was kept back, so that nothing is known of the new model."
     elif len(gain.after.images) < ENOUGH_IMAGES:
         doubt = f"Only {len(gain.after.images)} kept back: too few to tell models apart."
-    elif gain.difference(MAP).high < 0:
+    elif gain.difference("mAP").high < 0:
         doubt = "The new model is worse."
     else:
         return
@@ -167,10 +164,10 @@ class Judged:
     images: tuple[ImageComparison, ...]
     outcomes: tuple[np.ndarray, ...]  # of each image (M, 10), of its M detections of any score
 
-    def average_precision(self, thresholds: slice, chosen: Sequence[int] | None = None) -> float:
-        """Mean over IoU thresholds of the average precision of all, or of the chosen images, pooled."""
+    def average_precision(self, name: str, chosen: Sequence[int] | None = None) -> float:
+        """One of `AVERAGE_PRECISIONS`, of all or of the chosen images, pooled."""
         numbers = range(len(self.images)) if chosen is None else chosen
-        columns = [self.outcomes[number][:, thresholds] for number in numbers]
+        columns = [self.outcomes[number][:, AVERAGE_PRECISIONS[name]] for number in numbers]
         particles = sum(len(self.images[number].truth.masks) for number in numbers)
         scores = [self.images[number].detections.scores for number in numbers]
         return float(pooled_average_precision(scores, columns, particles).mean())
@@ -188,24 +185,21 @@ class Gain:
     before: Judged
     after: Judged
 
-    def average_precisions(self, thresholds: slice) -> tuple[float, float]:
+    def average_precisions(self, name: str) -> tuple[float, float]:
         """Before and after."""
-        return self.before.average_precision(thresholds), self.after.average_precision(thresholds)
+        return self.before.average_precision(name), self.after.average_precision(name)
 
-    def difference(self, thresholds: slice) -> PairedDifference:
+    def difference(self, name: str) -> PairedDifference:
         """Of the average precisions, paired over images, with its interval."""
         values, base = (
-            lambda images, judged=judged: np.array([judged.average_precision(thresholds, images)])
+            lambda images, judged=judged: np.array([judged.average_precision(name, images)])
             for judged in (self.after, self.before)
         )
         return paired_difference(values, base, len(self.before.images), np.random.default_rng(0))
 
     def table(self) -> str:
         """The values as Markdown."""
-        rows = [
-            [name, *self.average_precisions(thresholds), str(self.difference(thresholds))]
-            for name, thresholds in (("AP50", AP50), ("mAP", MAP))
-        ]
+        rows = [[name, *self.average_precisions(name), str(self.difference(name))] for name in ("AP50", "mAP")]
         rows.append(["error of D50, %", self.before.d50_error_percent, self.after.d50_error_percent, ""])
         return markdown_table(["", "before", "after", "difference, 95 % interval over images"], rows)
 
@@ -265,7 +259,7 @@ def publish(learned: Learned, folder: Path) -> None:
         "steps": run["steps"],
         "seconds": run["seconds"],
         "gain": learned.gain
-        and {"ap50": learned.gain.average_precisions(AP50), "map": learned.gain.average_precisions(MAP)},
+        and {"ap50": learned.gain.average_precisions("AP50"), "map": learned.gain.average_precisions("mAP")},
         "versions": versions(*PACKAGES),
     }
     write_json(folder / RECORD, in_json(record), indent=2)

@@ -104,23 +104,12 @@ def checkpoint_name(weights: dict) -> str:
     return f"{fold[1]} {path.stem}, each fold its own" if fold else f"{path.parent.name} {path.stem}"
 
 
-def fill_between_markers(path: Path, text: str) -> None:
-    """Put a text between ``<!-- results -->`` and ``<!-- /results -->`` of a Markdown file."""
-    from tio2.reporting.run_comparison import RunError
-
-    before, begin, filled = path.read_text(encoding="utf-8").partition("<!-- results -->\n")
-    _, end, after = filled.partition("<!-- /results -->")
-    if not (begin and end):
-        raise RunError(f"{path}: has no <!-- results --> … <!-- /results --> to fill; add the two lines")
-    path.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
-
-
 def main() -> None:
     """Read, group, compare, write."""
     arguments = parse_arguments()
     with quiet_imports():
         from semsize.measuring.tables import write_csv
-        from tio2.reporting import comparison_page, run_comparison
+        from tio2.reporting import comparison_page, results_tables, run_comparison
         from tio2.reporting.run_comparison import RunError
     with one_line_errors(RunError):
         folders = [folder for folder in arguments.runs if (folder / arguments.split / "metrics.json").is_file()]
@@ -149,7 +138,7 @@ def main() -> None:
         page = comparison_page.comparison_page(rows, baseline, figures)
         (arguments.out / "results.html").write_text(page, encoding="utf-8")
         for file in arguments.fill:
-            fill_between_markers(file, markdown)
+            results_tables.fill_markers(file, "results", lambda _: markdown)
     print(markdown)
     print(f"written: {arguments.out}/results.md, .csv, .html, .png{', differences.png' if paired else ''}")
 

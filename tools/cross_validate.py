@@ -32,18 +32,15 @@ def main() -> None:
     with quiet_imports():
         from semsize.measuring.tables import results_table
         from semsize.metrology import compare_split, particle_metrics
-        from semsize.metrology.matching import OPERATING_SCORE
-        from semsize.sem import read_grey
-        from semsize.structures import AnnotationError, read_annotations, write_predictions
-        from semsize.structures.files import in_json, write_json
+        from semsize.structures import read_annotations, write_predictions
         from tio2.agglomerates import LibraryError
         from tio2.engine import launch
         from tio2.engine.config import annotation_file, divided_set, is_detector
         from tio2.engine.cross_validation import prepare_folds
         from tio2.engine.folds import judged_samples, pooled_predictions, pooled_record, run_fold
         from tio2.evaluation import VisibilityMetric, coco_metrics, table1_metrics
-        from tio2.reporting import draw_split, write_report, write_visibility_report
-    with one_line_errors(*launch.PEOPLE_ERRORS, AnnotationError, LibraryError):
+        from tio2.reporting import write_report, write_visibility_report
+    with one_line_errors(*launch.PEOPLE_ERRORS, LibraryError):
         config = launch.read_config(arguments)
         config.load_from = arguments.load_from or config.load_from
         data = launch.require_data(config, "train")
@@ -77,11 +74,7 @@ def main() -> None:
         metrics |= {f"particles/{name}": value for name, value in particle_metrics(compared).items()}
         record = pooled_record(config, folds, metrics)
         print(results_table({f"{Path(config.work_dir).name} (cv)": record["metrics"]}))
-        curve = write_report(folder, compared, record)
-        record["suggested"] = vars(curve.operating_point)
-        write_json(folder / "metrics.json", in_json(record), indent=2)
-        images = Path(divided.data_root) / divided.data_prefix["img"]
-        draw_split(compared, lambda name: read_grey(images / name), folder / "overlays", OPERATING_SCORE)
+        curve = write_report(folder, compared, record, Path(divided.data_root) / divided.data_prefix["img"])
         print(f"score threshold suggested: {curve.suggested:g} (tools/test.py --min-score; see {folder}/report.md)")
         print(f"written: {folder}/report.md, figures, overlays, particles.csv, metrics.json, predictions.json")
 

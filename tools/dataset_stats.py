@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     from tqdm import tqdm
 
     from semsize.sem import SEMReadError, read_grey
+    from semsize.sem.image_sets import default_image_folder
     from semsize.structures import AnnotationError, read_annotations
     from tio2.reporting import dataset_statistics as statistics
 
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
         limits = read_limits(options.config)
         found = []
         for path in options.annotations:
-            folder = options.images or path.parent.parent / "images" / path.stem
+            folder = options.images or default_image_folder(path)
             data = read_annotations(path)
             if not data["images"]:
                 raise AnnotationError(f"{path}: lists no image; convert the set again")

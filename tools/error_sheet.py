@@ -40,15 +40,14 @@ def main() -> None:
         from semsize.metrology.error_causes import FALSE_CAUSES, MISS_CAUSES, image_errors
         from semsize.metrology.matching import OPERATING_SCORE
         from semsize.sem import SEMReadError, read_grey
-        from semsize.structures import AnnotationError, PredictionError, read_annotations, read_predictions
+        from semsize.structures import read_annotations, read_predictions
         from tio2.engine import launch
         from tio2.engine.testing import select_split, split_files
         from tio2.reporting import errors
         from tio2.reporting.run_comparison import RunError
     folder = arguments.run / arguments.split
     min_score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
-    kinds = (*launch.PEOPLE_ERRORS, AnnotationError, PredictionError, RunError, SEMReadError)
-    with one_line_errors(*kinds):
+    with one_line_errors(*launch.PEOPLE_ERRORS, RunError, SEMReadError):
         predictions = read_predictions(folder / "predictions.json")
         file = launch.run_config(arguments.run, arguments.split)
         if file is None:

@@ -46,13 +46,12 @@ def main() -> None:
         from semsize.detecting.archive import ENDING
         from semsize.measuring.tables import results_table
         from semsize.metrology.matching import OPERATING_SCORE
-        from semsize.sem import read_grey
-        from semsize.structures.files import file_sha256, in_json, write_json
+        from semsize.structures.files import file_sha256
         from tio2.engine import find_checkpoint, launch, newest_checkpoint, precision_name
         from tio2.engine.config import is_detector, model_use
         from tio2.engine.testing import look_with_archive, select_split, split_files, split_folder, tested_record
         from tio2.evaluation import ParticleMetric, VisibilityMetric, nms_ceiling
-        from tio2.reporting import draw_split, write_report, write_visibility_report
+        from tio2.reporting import write_report, write_visibility_report
     with one_line_errors(*launch.PEOPLE_ERRORS):
         config = launch.read_config(arguments)
         folder = split_folder(config, arguments.split, arguments.data)
@@ -87,12 +86,9 @@ def main() -> None:
         for iou in (0.3, 0.5):
             ceiling = nms_ceiling(particles.truth, iou)
             print(f"box NMS at {iou} would delete {ceiling.deleted} of the {ceiling.particles} true boxes")
-        images = particles.comparisons
-        curve = write_report(folder, images, record, min_score=min_score)
-        record["suggested"] = vars(curve.operating_point)
-        write_json(folder / "metrics.json", in_json(record), indent=2)
-        overlays, (grey_folder, _) = arguments.show_dir or folder / "overlays", split_files(config)
-        draw_split(images, lambda name: read_grey(grey_folder / name), overlays, min_score)
+        pictures, _ = split_files(config)
+        overlays = arguments.show_dir or folder / "overlays"
+        write_report(folder, particles.comparisons, record, pictures, min_score=min_score, overlays=overlays)
         print(f"written: {folder}/report.md, figures, particles.csv, metrics.json, predictions.json; {overlays}/*.png")
 
 

@@ -157,20 +157,21 @@ def size_report(record: Mapping, figures: Mapping[str, bytes], pictures: Sequenc
         figures: name, of `CAPTIONS`, to SVG.
         pictures: name of each image, link to its overlay, relative to the report, and JPEG of its thumbnail.
     """
-    return _template().render(
+    return template("semsize.measuring", "size_report.html").render(
         record=record, results=record["results"], figures=figures, captions=CAPTIONS, pictures=pictures
     )
 
 
 @functools.cache
-def _template() -> Template:
+def template(package: str, name: str) -> Template:
+    """A page's template in the folder `templates` of a package, with this module's functions as filters."""
     environment = Environment(
-        loader=PackageLoader("semsize.measuring"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True
     )  # fmt: skip
     filters = number, percent, uncertain, uncertainty, embedded, file_name
     environment.filters |= {"link": quote, **{each.__name__: each for each in filters}}
-    return environment.get_template("size_report.html")
+    return environment.get_template(name)
 
 
 def file_name(path: str) -> str:

@@ -110,12 +110,12 @@ def test_a_comparison_asks_where_it_does_not_decide(small, scenes, monkeypatch):
     judged = learn.judge(detector, scenes, "train")
     assert len(judged.images) == 4
     gain = learn.Gain(judged, judged)
-    assert gain.difference(learn.MAP).difference == 0
-    before, after = gain.average_precisions(learn.AP50)
+    assert gain.difference("mAP").difference == 0
+    before, after = gain.average_precisions("AP50")
     assert 0 <= before == after <= 1
     assert "D50" in gain.table()
     many = learn.Judged(judged.images * 2, judged.outcomes * 2)
-    assert many.average_precision(learn.AP50) == pytest.approx(judged.average_precision(learn.AP50), abs=0.05)
+    assert many.average_precision("AP50") == pytest.approx(judged.average_precision("AP50"), abs=0.05)
     learn._ask(learn.Gain(many, many))  # eight images, no difference: it decides
     for given, known in ((gain, "Only 4 kept back"), (None, "nothing is known")):
         with pytest.raises(learn.LearningError, match=known):

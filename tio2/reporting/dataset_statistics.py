@@ -33,19 +33,17 @@ class DatasetStatistics:
     boxes_px: np.ndarray  # (N, 2) widths and heights
     states: Counter[str]  # state, or `unknown`, to number of particles
     configurations: Counter[str]  # configuration, or `unknown`, to number of images
-    grey_mean: float  # over all pixels, 0-255; NaN without images
-    grey_std: float  # over all pixels; NaN without images
+    grey_mean: float  # over all pixels, 0-255
+    grey_std: float  # over all pixels
 
 
-def dataset_statistics(
-    name: str, data: Mapping, read_image: Callable[[str], np.ndarray] | None = None
-) -> DatasetStatistics:
+def dataset_statistics(name: str, data: Mapping, read_image: Callable[[str], np.ndarray]) -> DatasetStatistics:
     """Counts and measures the particles of an annotation file.
 
     Args:
         name: of the file.
         data: its contents, with one image at least.
-        read_image: from a `file_name` to grey levels (H, W), 0-255; None leaves the grey levels out.
+        read_image: from a `file_name` to grey levels (H, W), 0-255.
     """
     whole = [particle for particle in data["annotations"] if not particle["iscrowd"]]
     images = {image["id"]: image for image in data["images"]}
@@ -53,9 +51,7 @@ def dataset_statistics(
     ecd_px = equivalent_circular_diameter(np.array([particle["area"] for particle in whole], np.float64))
     sizes_nm = [images[particle["image_id"]]["pixel_size_nm"] for particle in whole]
     ecd_nm = [np.nan if nm is None else PixelSize(nm).to_nm(d) for d, nm in zip(ecd_px, sizes_nm, strict=True)]
-    mean, std = (
-        (np.nan, np.nan) if read_image is None else _grey_levels(read_image(i["file_name"]) for i in data["images"])
-    )
+    mean, std = _grey_levels(read_image(image["file_name"]) for image in data["images"])
     return DatasetStatistics(
         name=name,
         particles_per_image=np.array([per_image[number] for number in images], np.int64),
@@ -95,8 +91,8 @@ def statistics_table(statistics: Sequence[DatasetStatistics]) -> str:
     return markdown_table(["", *(s.name for s in statistics)], rows, decimals=1)
 
 
-def draw_statistics(statistics: Sequence[DatasetStatistics], limits: DetectorLimits | None = None) -> Figure:
-    """Diameters in pixels, with the anchors' range where `limits` are given, and in nm, particles an image, states."""
+def draw_statistics(statistics: Sequence[DatasetStatistics], limits: DetectorLimits) -> Figure:
+    """Diameters in pixels, with the range of the anchors, and in nm, particles an image, states."""
     figure = Figure(figsize=(11, 7), layout="constrained")
     axes = figure.subplots(2, 2).ravel()
     for axis, name in ((axes[0], "ecd_px"), (axes[1], "ecd_nm")):
@@ -113,9 +109,8 @@ def draw_statistics(statistics: Sequence[DatasetStatistics], limits: DetectorLim
         bins = np.geomspace(joined.min() * 0.95, joined.max() * 1.05, 30)
         for label, sample in values.items():
             axis.hist(sample, bins, histtype="step", label=label)
-    if limits is not None:
-        sides = np.sqrt(limits.anchors_px.prod(axis=1)) / limits.scale
-        axes[0].axvspan(sides.min(), sides.max(), alpha=0.15, label="anchors")
+    sides = np.sqrt(limits.anchors_px.prod(axis=1)) / limits.scale
+    axes[0].axvspan(sides.min(), sides.max(), alpha=0.15, label="anchors")
     axes[0].legend()
     edges = np.histogram_bin_edges(np.concatenate([s.particles_per_image for s in statistics]), 20)
     for s in statistics:
@@ -136,8 +131,6 @@ def _grey_levels(images: Iterable[np.ndarray]) -> tuple[float, float]:
     for image in images:
         levels = image.astype(np.float64)
         pixels, total, squares = pixels + levels.size, total + levels.sum(), squares + (levels**2).sum()
-    if not pixels:
-        return np.nan, np.nan
     mean = total / pixels
     return mean, float(np.sqrt(max(squares / pixels - mean**2, 0)))
 

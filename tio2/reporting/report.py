@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,9 @@ from semsize.metrology.comparison import GROUPS, PLATEAU, STATE_GROUPS, ImageCom
 from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
 from semsize.metrology.metrics import RESIDUAL_MEASURANDS, size_measurand
 from semsize.metrology.size_distribution import quantiles
+from semsize.sem import read_grey
 from semsize.structures import CONFIGURATIONS
+from semsize.structures.files import in_json, write_json
 
 CAPTIONS = {
     "sizes": "Equivalent circular diameters, reference and measured",
@@ -33,15 +35,23 @@ LIMITS_PERCENT = (-25, 25)  # residuals beyond are in the outermost bars, or out
 
 
 def write_report(
-    folder: str | Path, images: Sequence[ImageComparison], record: Mapping, *, min_score: float = OPERATING_SCORE
+    folder: str | Path,
+    images: Sequence[ImageComparison],
+    record: Mapping,
+    pictures: Path,
+    *,
+    min_score: float = OPERATING_SCORE,
+    overlays: str | Path | None = None,
 ) -> ThresholdCurve:
-    """Writes `particles.csv`, `detections.csv`, `images.csv`, `figures/` and `report.md` into a split's folder.
+    """Writes `metrics.json`, `particles.csv`, `detections.csv`, `images.csv`, `report.md`, figures and overlays.
 
     Args:
         folder: ``work_dirs/<config>/<split>``.
         images: the comparisons of all images of the split.
-        record: contents of ``metrics.json``, for the report's head and for Table 3.
+        record: contents of ``metrics.json``, to which ``suggested`` is added: the score threshold suggested here.
+        pictures: folder of the image files.
         min_score: the score from which on particles were compared.
+        overlays: where what is there and what was found is drawn over each image; None: ``folder/overlays``.
 
     Returns:
         What each score threshold gives, and the one that it suggests.
@@ -60,6 +70,8 @@ def write_report(
     for name, figure in figures.items():
         figure.savefig(folder / "figures" / f"{name}.png")
     (folder / "report.md").write_text(_report(images, curve, record, min_score), encoding="utf-8")
+    write_json(folder / "metrics.json", in_json({**record, "suggested": vars(curve.operating_point)}), indent=2)
+    _draw_overlays(images, pictures, Path(overlays or folder / "overlays"), min_score)
     return curve
 
 
@@ -74,21 +86,11 @@ def write_csvs(folder: Path, images: Sequence[ImageComparison]) -> None:
     tables.write_csv(folder / "images.csv", ("image", "configuration", "particles", "useful"), rows)
 
 
-def draw_split(
-    images: Sequence[ImageComparison], read_image: Callable[[str], np.ndarray], folder: str | Path, min_score: float
-) -> None:
-    """Draws what is there and what was found over each image, as ``folder/<its name>.png``.
-
-    Args:
-        images: the comparisons.
-        read_image: from an image's file name to its grey levels, (H, W), 0-255.
-        folder: where the pictures go; made where it is missing.
-        min_score: the score from which on particles were compared, for the legend.
-    """
+def _draw_overlays(images: Sequence[ImageComparison], pictures: Path, folder: Path, min_score: float) -> None:
     for image in tqdm(images, desc="drawing", unit="image", disable=None):
         truth = image.truth
         picture = draw_overlay(
-            read_image(truth.file_name),
+            read_grey(pictures / truth.file_name),
             truth.masks,
             image.found.masks,
             image.matching,
@@ -96,7 +98,7 @@ def draw_split(
             ignored_regions=truth.ignored,
             caption=f"{truth.file_name}, score ≥ {min_score:g}",
         )
-        write_png(Path(folder) / f"{Path(truth.file_name).stem}.png", picture)
+        write_png(folder / f"{Path(truth.file_name).stem}.png", picture)
 
 
 def _report(images: Sequence[ImageComparison], curve: ThresholdCurve, record: Mapping, min_score: float) -> str:

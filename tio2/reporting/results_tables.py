@@ -16,10 +16,11 @@ from pathlib import Path
 from semsize.detecting.models import SHIPPED
 from semsize.measuring.report import DASH
 from semsize.measuring.tables import read_rows_by_image
+from semsize.metrology.matching import AVERAGE_PRECISIONS
 from semsize.structures.files import file_sha256
 from tio2.reporting.run_comparison import METRICS, ImageResult, RunError, read_run
 
-BEGIN, END = "<!-- tested -->\n", "<!-- /tested -->\n"
+MARKER = "tested"
 ELSEWHERE = None
 """In `ROWS`: the figures are of no test here, such as a paper's."""
 
@@ -58,7 +59,7 @@ class Tested:
     def ecd_residual(self) -> str:
         """Mean ± standard deviation, %."""
         mean, std = METRICS["ECD bias, %"](self.images), METRICS["ECD spread, %"](self.images)
-        return f"{_signed(mean)} ± {_fixed(std, 1)}"
+        return f"{_shown(mean, '+.1f')} ± {_shown(std, '.1f')}"
 
     @property
     def computed_by(self) -> str:
@@ -67,25 +68,19 @@ class Tested:
         return f"{model['engine']}, {model['precision']}" if model else DASH
 
 
-def _fixed(value: float | None, decimals: int) -> str:
-    return DASH if value is None or value != value else f"{value:.{decimals}f}"
+def _shown(value: float | None, form: str) -> str:
+    return DASH if value is None or value != value else f"{value:{form}}".replace("-", "−")
 
 
-def _signed(value: float | None) -> str:
-    return DASH if value is None or value != value else f"{value:+.1f}".replace("-", "−")
-
-
+FOUND = ("found, %", "useful found, %")
 FIGURES: Mapping[str, Callable[[Tested], str]] = {
-    **{name: lambda tested, name=name: _fixed(tested.precision(name), 3) for name in ("mAP", "AP50", "AP75", "AP90")},
-    **{
-        name: lambda tested, name=name: _fixed(METRICS[name](tested.images), 1)
-        for name in ("found, %", "useful found, %")
-    },
+    **{name: lambda tested, name=name: _shown(tested.precision(name), ".3f") for name in AVERAGE_PRECISIONS},
+    **{name: lambda tested, name=name: _shown(METRICS[name](tested.images), ".1f") for name in FOUND},
     "false": lambda tested: str(tested.of_particles("false_positives")),
     "ECD residual, %": lambda tested: tested.ecd_residual,
-    "within 5 %, %": lambda tested: _fixed(tested.of_particles("useful_ecd_residual_within_5"), 1),
-    "D50 of all, error %": lambda tested: _signed(tested.of_particles("all_D50_error_percent")),
-    "D50 of useful, error %": lambda tested: _signed(tested.of_particles("useful_D50_error_percent")),
+    "within 5 %, %": lambda tested: _shown(tested.of_particles("useful_ecd_residual_within_5"), ".1f"),
+    "D50 of all, error %": lambda tested: _shown(tested.of_particles("all_D50_error_percent"), "+.1f"),
+    "D50 of useful, error %": lambda tested: _shown(tested.of_particles("useful_D50_error_percent"), "+.1f"),
     "images": lambda tested: str(len(tested.images)),
     "particles": lambda tested: str(sum(image.particles for image in tested.images)),
     "computed by": lambda tested: tested.computed_by,
@@ -146,22 +141,34 @@ def _sha256(path: Path) -> str:
     return file_sha256(path)
 
 
+def fill_markers(path: Path, name: str, filled: Callable[[str], str]) -> None:
+    """Replace what a Markdown file has between each ``<!-- name -->`` and ``<!-- /name -->`` by what a function makes.
+
+    Raises:
+        RunError: the file has no such lines.
+    """
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    between = re.compile(f"(?<={begin}\n).*?(?={end})", re.DOTALL)
+    text, places = between.subn(lambda found: filled(found[0]), path.read_text(encoding="utf-8"))
+    if not places:
+        raise RunError(f"{path}: has no {begin} … {end} to fill; add the two lines")
+    path.write_text(text, encoding="utf-8")
+
+
 def fill_tables(path: Path, runs: Path) -> list[str]:
     """Write the figures of a Markdown file's tables; returns the rows that stay as they are, and why.
 
     Raises:
         RunError: the file has no such table, or a row that is not known; see `read_tested`.
     """
-    text, kept = path.read_text(encoding="utf-8"), []
-    if BEGIN not in text:
-        raise RunError(f"{path}: has no {BEGIN.strip()} … {END.strip()} with a table to fill; add the two lines")
+    kept = []
 
-    def filled(table: re.Match) -> str:
-        header, rule, *rows = table[1].splitlines()
+    def filled(table: str) -> str:
+        header, rule, *rows = table.splitlines()
         columns = _cells(header)
         if unknown := [name for name in columns if name not in (*FIGURES, *TYPED)]:
             raise RunError(f"{path}: the column {unknown[0]!r} is not known; take one of {', '.join(FIGURES)}")
-        return "\n".join([BEGIN + header, rule, *(filled_row(row, columns) for row in rows), END])
+        return "\n".join([header, rule, *(filled_row(row, columns) for row in rows), ""])
 
     def filled_row(row: str, columns: list[str]) -> str:
         first, *_ = cells = _cells(row)
@@ -179,7 +186,7 @@ def fill_tables(path: Path, runs: Path) -> list[str]:
             kept.append(f"{path}: {first}: not tested in {runs / source.run / source.split}")
         return f"| {' | '.join(cells)} |"
 
-    path.write_text(re.sub(f"{BEGIN}(.*?){END}", filled, text, flags=re.DOTALL), encoding="utf-8")
+    fill_markers(path, MARKER, filled)
     return kept
 
 

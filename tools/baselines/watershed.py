@@ -68,10 +68,10 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
     from semsize.metrology import compare_split, particle_metrics
     from semsize.sem import read_grey
     from semsize.structures import prediction_record, read_annotations, write_predictions
-    from semsize.structures.files import in_json, write_json
+    from semsize.structures.files import write_json
     from tio2.baselines import contrast_scores, segment
     from tio2.evaluation import coco_metrics
-    from tio2.reporting import draw_split, write_report
+    from tio2.reporting import write_report
 
     truth = read_annotations(data / "annotations" / f"{split}.json")
     images = data / "images" / split
@@ -93,13 +93,11 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
         "images": len(truth["images"]),
         "operating_point": {"score": 0.0},
         "seconds_per_image": {"median": sorted(seconds)[len(seconds) // 2], "mean": sum(seconds) / len(seconds)},
-        "metrics": in_json({name: float(value) for name, value in metrics.items()}),
+        "metrics": metrics,
     }
-    write_json(folder / split / "metrics.json", record)
     best = asdict(found.parameters)
     write_json(folder / "run.json", {"config": family, "seconds": found.seconds, "sets": found.sets, "best": best})
-    write_report(folder / split, compared, record, min_score=0.0)
-    draw_split(compared, lambda name: read_grey(images / name), folder / split / "overlays", 0.0)
+    write_report(folder / split, compared, record, images, min_score=0.0)
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ from semsize.structures.files import in_json, read_json, write_json
 from semsize.structures.parts import usable_cores
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2.cli import quiet_imports
-from tio2.learn import AP50, MAP, judge
+from tio2.learn import judge
 
 if TYPE_CHECKING:
     from tio2.inference import Detector
@@ -151,7 +151,7 @@ def measured(options: argparse.Namespace, data: Path, known: list[Point]) -> Ite
                         weights = train(Path(made) / "data", scenes, Path(made) / "run", start, **limit)
                     minutes = (time.monotonic() - began) / 60
                     found = judge(Detector(config, weights), judged)
-                precisions = (found.average_precision(part) for part in (AP50, MAP))
+                precisions = map(found.average_precision, ("AP50", "mAP"))
                 point = Point(order, seed, count, minutes if count else 0.0, *precisions, found.d50_error_percent)
                 known.append(point)
                 yield point

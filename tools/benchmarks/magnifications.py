@@ -28,6 +28,7 @@ from semsize.metrology.error_causes import image_errors
 from semsize.metrology.matching import NOT_COUNTED, RIGHT, outcomes, pooled_average_precision
 from semsize.metrology.measurands import equivalent_circular_diameter
 from semsize.sem import SEMReadError, read_grey
+from semsize.sem.image_sets import default_image_folder
 from semsize.structures import AnnotationError, CroppedMasks, PredictionError, read_annotations, read_predictions
 
 SIZES_PX = (10, 300)
@@ -114,7 +115,7 @@ def main() -> None:
         rows, all_images = [], []
         for truth_file, test in zip(arguments.truths, arguments.tests, strict=True):
             images = compare_split(read_annotations(truth_file), read_predictions(test / "predictions.json"))
-            folder = truth_file.parents[1] / "images" / truth_file.stem
+            folder = default_image_folder(truth_file)
             rows.append(magnification_row(images, folder))
             all_images += images
         print(markdown_table(BY_MAGNIFICATION, rows))
