@@ -93,12 +93,7 @@ class DetectorSource:
         Raises:
             InputError: it is for a model that does not look at scales.
         """
-        from mmengine.config import Config
-
-        if not self.config.is_file():
-            raise InputError(f"config {self.config} does not exist; check --config")
-        with quiet_imports():  # of what the config names
-            config = Config.fromfile(self.config)
+        config = opened_config(self.config, "--config")
         if self.scales is None and self.diameter is None:
             return config
         if not (config.model.get("test_cfg") or {}).get("scales"):
@@ -130,6 +125,16 @@ class DetectorSource:
 
             if not torch.cuda.is_available():
                 raise InputError(f"--device {self.device}: no GPU that torch can use is here; leave it out")
+
+
+def opened_config(path: Path, option: str) -> Config:
+    """A config; InputError, which names the option that gave it, where there is none."""
+    from mmengine.config import Config
+
+    if not path.is_file():
+        raise InputError(f"config {path} does not exist; check {option}")
+    with quiet_imports():  # of what the config names
+        return Config.fromfile(path)
 
 
 def resolved_sha256(config: Config) -> str:

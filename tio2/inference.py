@@ -17,7 +17,7 @@ from semsize.detecting.engine import ALL_SIZES, DrawnSizes
 from semsize.detecting.looking import Found, Looking, look, outline_in_box
 from semsize.measuring.outlines import Outlines
 from semsize.structures.masks import CroppedMasks, Placed
-from tio2.engine import CheckpointError, ConfigError, load_checkpoint
+from tio2.engine import ConfigError, load_weights
 from tio2.engine.config import check_settings
 from tio2.models.detector import DenseMaskRCNN
 
@@ -46,13 +46,7 @@ class Detector:
             )
         self.prepare = Compose(pipeline[1:])
         self.model = MODELS.build(config.model)
-        weights = load_checkpoint(checkpoint)
-        try:
-            self.model.load_state_dict(weights.get("state_dict", weights))
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"checkpoint {checkpoint} does not fit {config.filename}; give the config that it was trained with"
-            ) from error
+        load_weights(self.model, checkpoint, config.filename)
         self.model.to(device).eval()
         self.has_scales = bool(self.model.test_cfg.get("scales"))
         self.engine = self.model.find if self.has_scales else self._through_pipeline

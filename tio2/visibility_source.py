@@ -5,7 +5,7 @@ The packages of the network are imported when it is opened, not before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from semsize.visibility.record import VisibilityRecord
 from semsize.visibility.seeing import CalibratedModel, Calibration
 from semsize.visibility.states import Thresholds
 from tio2.cli import quiet_imports
-from tio2.detector_source import resolved_sha256
+from tio2.detector_source import opened_config, resolved_sha256
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -64,8 +64,7 @@ class VisibilityWeights:
             with torch.inference_mode():
                 [found] = net([torch.from_numpy(crops).to(self.device)], [BaseDataElement()], mode="predict")
             numbers = found.pred_instances
-            names = ("fractions", "is_particle", "whole", "size_ratios")
-            return CropAnswers(*(numbers[name].float().cpu().numpy() for name in names))
+            return CropAnswers(*(numbers[field.name].float().cpu().numpy() for field in fields(CropAnswers)))
 
         return CalibratedModel(answers, Thresholds(*net.thresholds.tolist()), calibration)
 
@@ -79,17 +78,12 @@ class VisibilityWeights:
             from mmdet.registry import MODELS
 
             import tio2.models.visibility  # noqa: F401 - registers what the config names
-            from tio2.engine import CheckpointError, load_checkpoint
+            from tio2.engine import CheckpointError, load_weights
         try:
             net = MODELS.build(self.read_config().model)
-            weights = load_checkpoint(self.checkpoint)
-            net.load_state_dict(weights.get("state_dict", weights))
+            load_weights(net, self.checkpoint, str(self.config))
         except CheckpointError as cause:
             raise InputError(str(cause)) from None
-        except RuntimeError:
-            raise InputError(
-                f"checkpoint {self.checkpoint} does not fit {self.config}; give those of one run"
-            ) from None
         return net.eval()
 
     def read_config(self) -> Config:
@@ -98,12 +92,7 @@ class VisibilityWeights:
         Raises:
             InputError: there is none, or it is of another kind of model.
         """
-        from mmengine.config import Config
-
-        if not self.config.is_file():
-            raise InputError(f"config {self.config} does not exist; check --visibility")
-        with quiet_imports():  # of what the config names
-            config = Config.fromfile(self.config)
+        config = opened_config(self.config, "--visibility")
         if not is_visibility(config):
             raise InputError(
                 f"{self.config} is of no visibility network; give configs/tio2/visibility_free.py or like it"

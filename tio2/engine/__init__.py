@@ -1,6 +1,6 @@
 """Running: launch, checkpoints, resumption, processes, the record of a run. Importing registers all of it."""
 
-from tio2.engine.checkpoints import CheckpointError, find_checkpoint, load_checkpoint, newest_checkpoint
+from tio2.engine.checkpoints import CheckpointError, find_checkpoint, load_checkpoint, load_weights, newest_checkpoint
 from tio2.engine.config import ConfigError
 from tio2.engine.hooks import LossScalingOptimWrapper, precision_name
 from tio2.engine.resumption import TrainingStopped

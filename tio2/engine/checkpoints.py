@@ -1,4 +1,4 @@
-"""Checkpoints on disk: loaded as plain data, written whole, the newest found by one rule, published."""
+"""Checkpoints: loaded as plain data, held against the model, written whole, the newest found by one rule, published."""
 
 import io
 import os
@@ -7,18 +7,37 @@ import re
 import shutil
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlparse
 
 import torch
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader, get_torch_safe_globals
+from torch import nn
 
 from semsize.structures.files import write_whole
 
 CONFIG_FOLDER = Path("configs")
 MIB = 2**20
 NAME = re.compile(r"epoch_(\d+)(?:_step_(\d+))?\.pth")
+
+MISSING = "missing"  # the model has it, the checkpoint does not: keeps its initial value
+UNEXPECTED = "unexpected"  # the checkpoint has it, the model does not: unused
+MISMATCHED = "of another shape"  # both have it, in another shape: keeps its initial value
+EQUAL = "not different as expected"
+COCO_DIFFERENCES = {f"roi_head.mask_head.upsample2.{name}": MISSING for name in ("bias", "weight")} | {
+    f"roi_head.{layer}.{name}": MISMATCHED
+    for layer in ("bbox_head.fc_cls", "bbox_head.fc_reg", "mask_head.conv_logits")
+    for name in ("bias", "weight")
+}
+"""COCO's 80-class Mask R-CNN into one class and a 56 x 56 mask: the class-dependent layers and the added one."""
+
+NAMES_SHOWN = 3  # of tensors, in a message
 
 
 class CheckpointError(RuntimeError):
@@ -48,12 +67,78 @@ def load_checkpoint(path: str | Path, map_location: str | torch.device | None = 
         ) from error
 
 
+def load_weights(model: nn.Module, path: str | Path, config: str) -> None:
+    """Load the weights of a checkpoint into the model of a config, which is named by its file.
+
+    Raises:
+        CheckpointError: The weights cannot be loaded, or are of another model.
+    """
+    weights = load_checkpoint(path)
+    try:
+        model.load_state_dict(weights.get("state_dict", weights))
+    except RuntimeError:
+        raise CheckpointError(
+            f"checkpoint {path} does not fit {config}; give the config that it was trained with"
+        ) from None
+
+
 def _load_for_mmengine(filename: str, map_location: str | torch.device | None = None) -> dict:
     return load_checkpoint(os.fspath(filename), map_location)
 
 
 # mmengine's own loaders fall back to unpickling code
 CheckpointLoader.register_scheme(prefixes=["", "http://", "https://"], loader=_load_for_mmengine, force=True)
+
+
+@HOOKS.register_module()
+class TransferCheckHook(Hook):
+    """Stops a run whose checkpoint fits neither the whole model nor all but the layers that must differ from COCO's.
+
+    MMEngine only warns, and copies what fits: a wrong name would train from scratch unseen.
+    """
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare names and shapes before they are copied."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        check_transfer(model.state_dict(), checkpoint.get("state_dict", checkpoint), str(runner._load_from))
+
+
+def compare_state_dicts(
+    model_state: Mapping[str, torch.Tensor], checkpoint_state: Mapping[str, torch.Tensor]
+) -> dict[str, str]:
+    """Name of each tensor that differs to how it differs."""
+    common = model_state.keys() & checkpoint_state.keys()
+    return (
+        dict.fromkeys(model_state.keys() - common, MISSING)
+        | dict.fromkeys(checkpoint_state.keys() - common, UNEXPECTED)
+        | {name: MISMATCHED for name in common if model_state[name].shape != checkpoint_state[name].shape}
+    )
+
+
+def check_transfer(
+    model_state: Mapping[str, torch.Tensor], checkpoint_state: Mapping[str, torch.Tensor], origin: str
+) -> None:
+    """Make sure that a checkpoint, a path or an address, fits a model: whole, or but for `COCO_DIFFERENCES`.
+
+    Raises:
+        CheckpointError: Other differences; the message names three of each kind beyond the nearest of the two.
+    """
+    found = compare_state_dicts(model_state, checkpoint_state)
+    beyond = [
+        {name: found.get(name, EQUAL) for name in found.keys() | nearest.keys() if found.get(name) != nearest.get(name)}
+        for nearest in ({}, COCO_DIFFERENCES)
+    ]
+    if not all(beyond):
+        return
+    parts, surplus = [], min(beyond, key=len)
+    for kind in (MISSING, UNEXPECTED, MISMATCHED, EQUAL):
+        if names := sorted(name for name, of_kind in surplus.items() if of_kind == kind):
+            others = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+            parts.append(f"{kind}: {', '.join(names[:NAMES_SHOWN])}{others}")
+    raise CheckpointError(
+        f"{origin} does not fit this model ({'; '.join(parts)}); "
+        "check the checkpoint and the names of the config's modules"
+    )
 
 
 def find_checkpoint(path: str | Path) -> Path:

@@ -122,7 +122,7 @@ class LossGuardHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Make sure that precision and optimizer go together, and that all processes begin at the same step."""
         require_scaling(runner)
-        if not same_on_all_processes(runner.iter, _device(runner)):
+        if not same_on_all_processes(runner.iter, runner.model):
             raise ProcessError(
                 f"process {get_rank()} would begin at step {runner.iter}, another one elsewhere: "
                 "the processes see different files in the run's folder"
@@ -138,7 +138,7 @@ class LossGuardHook(Hook):
         elif norm is not None and not left_out:
             values["grad_norm"] = float(norm.current())
         wrong = [f"{name} {value}" for name, value in values.items() if not math.isfinite(value)]
-        if not on_any_process(bool(wrong), _device(runner)):
+        if not on_any_process(bool(wrong), runner.model):
             return
         step = runner.iter + 1
         if not wrong:
@@ -184,10 +184,6 @@ def plain_batch(runner: Runner, data_batch: dict) -> dict:
             for sample in data_batch["data_samples"]
         ],
     }
-
-
-def _device(runner: Runner) -> torch.device:
-    return next(runner.model.parameters()).device
 
 
 def peak_memory_mib() -> float:

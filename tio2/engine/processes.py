@@ -8,6 +8,7 @@ import sys
 import torch
 from mmengine.config import Config
 from mmengine.dist import all_reduce, get_world_size, is_distributed
+from torch import nn
 
 from semsize.measuring.finding import LAUNCHERS
 
@@ -69,18 +70,18 @@ def _first_node() -> str:
     return listed.stdout.split()[0]
 
 
-def on_any_process(flag: bool, device: torch.device) -> bool:
-    """Whether `flag` is set on any process; all processes must call this together. `device`: the model's."""
+def on_any_process(flag: bool, model: nn.Module) -> bool:
+    """Whether `flag` is set on any process; all must call this together, with the model that they train."""
     if get_world_size() == 1:
         return flag
-    highest = torch.tensor(float(flag), device=device)
+    highest = torch.tensor(float(flag), device=next(model.parameters()).device)
     all_reduce(highest, op="max")
     return bool(highest)
 
 
-def same_on_all_processes(number: int, device: torch.device) -> bool:
-    """Whether all processes hold the same number; all must call this together. `device`: the model's."""
-    limits = torch.tensor([number, -number], device=device)
+def same_on_all_processes(number: int, model: nn.Module) -> bool:
+    """Whether all processes hold the same number; called as `on_any_process`."""
+    limits = torch.tensor([number, -number], device=next(model.parameters()).device)
     all_reduce(limits, op="max")
     return bool(limits[0] == -limits[1])
 

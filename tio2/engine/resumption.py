@@ -217,7 +217,7 @@ class StopOnSignalHook(Hook):
             self._stop(runner, checkpoint_name(runner.epoch), runner.iter)
 
     def _signal_came(self, runner: Runner) -> bool:
-        return on_any_process(self._received is not None, next(runner.model.parameters()).device)
+        return on_any_process(self._received is not None, runner.model)
 
     def _stop(self, runner: Runner, name: str, steps_done: int) -> None:
         meta = position_meta(runner, epoch=runner.epoch, iter=steps_done)

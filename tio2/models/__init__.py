@@ -8,7 +8,6 @@ from tio2.models.heads import DenseRoIHead, DenseRPNHead
 from tio2.models.mask_head import DenseFCNMaskHead, HighResFCNMaskHead
 from tio2.models.results import DenseDetVisualizer
 from tio2.models.visibility import VisibilityNet
-from tio2.models.weights import TransferCheckHook, TransferError, check_transfer
 
 __all__ = [
     "ChunkedMaxIoUAssigner",
@@ -20,8 +19,5 @@ __all__ = [
     "DenseRoIHead",
     "EfficientNetLite",
     "HighResFCNMaskHead",
-    "TransferCheckHook",
-    "TransferError",
     "VisibilityNet",
-    "check_transfer",
 ]

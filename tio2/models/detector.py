@@ -103,8 +103,7 @@ class DenseMaskRCNN(MaskRCNN):
         if name not in ("float32", self._logged_precision):
             print_log(f"{name} on {device} (model.precision={self.precision})", "current", logging.INFO)
             self._logged_precision = name
-        dtype = torch.float16 if name == "float16" else torch.bfloat16
-        return torch.autocast(device, dtype=dtype, enabled=name != "float32")
+        return computing_in(name, device)
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
         """The samples with their predictions, as MMDetection's detectors; at `test_cfg.scales` where these are set."""
@@ -182,6 +181,12 @@ class DenseMaskRCNN(MaskRCNN):
         any_layout = all(isinstance(extractor, DenseRoIExtractor) for extractor in extractors)
         layout = torch.preserve_format if any_layout and batch_inputs.device.type == "cpu" else torch.contiguous_format
         return tuple(level.to(torch.float32, memory_format=layout) for level in super().extract_feat(batch_inputs))
+
+
+def computing_in(precision_name: str, device: str) -> torch.autocast:
+    """Within it torch computes in a precision: `float32`, `bfloat16` or `float16`."""
+    dtype = torch.float16 if precision_name == "float16" else torch.bfloat16
+    return torch.autocast(device, dtype=dtype, enabled=precision_name != "float32")
 
 
 def precision_on(device: torch.device, wanted: Precision) -> str:

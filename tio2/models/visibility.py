@@ -24,7 +24,7 @@ from semsize.visibility.crops import CHANNELS
 from semsize.visibility.model import QUANTILES
 from semsize.visibility.states import BINS, FittedThresholds, Thresholds
 from semsize.visibility.truth import SIZES
-from tio2.models.detector import Precision, precision_on
+from tio2.models.detector import Precision, computing_in, precision_on
 
 GREY, OWN, BEYOND = (CHANNELS.index(name) for name in ("grey", "own", "beyond"))
 TRUTH_FIELDS = ("is_particle", "fraction_bin", "visibility_class", "whole", "whole_is_known", "log_sizes")
@@ -101,9 +101,7 @@ class VisibilityNet(BaseModel):
             mode: `loss`, `predict` or `tensor`.
         """
         crops = torch.cat(list(inputs))
-        name = self.precision_name
-        dtype = torch.float16 if name == "float16" else torch.bfloat16
-        with torch.autocast(crops.device.type, dtype=dtype, enabled=name != "float32"):
+        with computing_in(self.precision_name, crops.device.type):
             answers = self._answers(crops)
         if mode == "loss":
             truths = [sample.gt_instances for sample in data_samples]
