@@ -20,7 +20,6 @@ from tio2.datasets import (
     PasteOnBackground,
     SeededDataset,
 )
-from tio2.typed_settings import SettingError
 
 SHAPE = (160, 200)
 SCENE = disks(SHAPE, [(40, 50), (100, 150)], [10, 8])
@@ -175,12 +174,6 @@ def test_a_share_beyond_one_is_refused(kind):
     backgrounds = {"backgrounds": "y"} if kind == "PasteOnBackground" else {}
     with pytest.raises(ValueError, match=kind):
         TRANSFORMS.build({"type": kind, "library": "x", **backgrounds, "prob": 1.5})
-
-
-@pytest.mark.parametrize(("mode", "instead"), [("onto", "PasteAgglomerates"), ("new", "PasteOnBackground")])
-def test_the_former_transform_names_its_successor(mode, instead):
-    with pytest.raises(SettingError, match=f"take {instead}, without mode$"):
-        TRANSFORMS.build({"type": "AgglomeratePaste", "library": "x", "mode": mode})
 
 
 def test_masks_of_another_kind_are_refused(stores):

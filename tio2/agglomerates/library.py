@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from semsize.metrology.size_distribution import quantiles
 from semsize.sem.image_sets import outlined_images
 from semsize.structures.files import whole_file
 from semsize.structures.masks import CroppedMasks
@@ -200,9 +201,8 @@ def _json(data: dict[str, Any]) -> bytes:
 
 
 def _quartiles(values: np.ndarray) -> str:
-    """The 25, 50, 75 and 100 % quantiles, by the rule of the measurements' quantiles."""
-    quantiles = np.quantile(values, [0.25, 0.5, 0.75, 1], method="averaged_inverted_cdf")
-    return " / ".join(f"{value:.0f}" for value in quantiles)
+    """The 25, 50, 75 and 100 % quantiles."""
+    return " / ".join(f"{value:.0f}" for value in quantiles(values, (0.25, 0.5, 0.75, 1)))
 
 
 def _outlined(agglomerate: Agglomerate) -> np.ndarray:

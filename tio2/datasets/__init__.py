@@ -3,7 +3,7 @@
 from tio2.datasets.loading import LoadParticleAnnotations, LoadSEMImage, ParticleDataset
 from tio2.datasets.masks import InstanceCroppedMasks
 from tio2.datasets.outlines import CropOutlines, LoadOutlines, OutlineDataset, PackOutlineCrops, TurnCrops
-from tio2.datasets.paste import AgglomeratePaste, PasteAgglomerates, PasteOnBackground
+from tio2.datasets.paste import PasteAgglomerates, PasteOnBackground
 from tio2.datasets.sampling import FixedLengthSampler, SeededDataset
 from tio2.datasets.transforms import (
     OneOrMoreOf,
@@ -18,7 +18,6 @@ from tio2.datasets.transforms import (
 )
 
 __all__ = [
-    "AgglomeratePaste",
     "CropOutlines",
     "FixedLengthSampler",
     "InstanceCroppedMasks",

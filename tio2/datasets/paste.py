@@ -20,7 +20,6 @@ from tio2.agglomerates import AgglomerateLibrary, Backgrounds, Pasted, PasteSett
 from tio2.datasets.loading import KNOWN_KEYS
 from tio2.datasets.masks import InstanceCroppedMasks
 from tio2.datasets.sampling import sample_generator
-from tio2.typed_settings import SettingError
 
 GAP_PX = 3  # kept clear around the particles of the image that is pasted onto: their diffuse border
 
@@ -100,27 +99,6 @@ class PasteOnBackground(_Paste):
         grey = np.rint(pasted.image) if image.dtype == np.uint8 else pasted.image
         results["img"] = cv2.cvtColor(grey.astype(image.dtype, copy=False), cv2.COLOR_GRAY2BGR)
         return with_particles(results, pasted, kept=0)
-
-
-@TRANSFORMS.register_module()
-class AgglomeratePaste:
-    """Refuses a config of an older version, in which one transform had two modes."""
-
-    def __init__(
-        self,
-        library: str,  # noqa: ARG002
-        mode: str = "onto",
-        backgrounds: str | None = None,  # noqa: ARG002
-        prob: float = 0.5,  # noqa: ARG002
-        count_range: tuple[int, int] = (1, 20),  # noqa: ARG002
-    ):
-        self.check_settings({"mode": mode}, "AgglomeratePaste")
-
-    @staticmethod
-    def check_settings(settings: dict, place: str) -> None:
-        """Raise a SettingError that names the transform to take instead."""
-        new = "PasteOnBackground" if settings.get("mode") == "new" else "PasteAgglomerates"
-        raise SettingError(f"{place}: AgglomeratePaste is no more; take {new}, without mode")
 
 
 def with_particles(results: dict, pasted: Pasted, kept: int) -> dict:

@@ -229,19 +229,14 @@ class SEMMultiply(_SEMTransform):
 
 
 @TRANSFORMS.register_module()
-class SEMInvert(BaseTransform):
-    """Inverts a share `prob` of the images, float32 0-255 or of 8 or 16 bits: dark particles on bright ground."""
+class SEMInvert(_SEMTransform):
+    """Dark particles on bright ground, in a share `prob` of the images."""
 
     def __init__(self, prob: float = 0.5):
-        if not 0 <= prob <= 1:
-            raise ValueError(f"SEMInvert: prob is a share from 0 to 1, not {prob}")
-        self.prob = prob
+        super().__init__((0.0, 0.0), prob)
 
-    def transform(self, results: dict) -> dict:
-        """Invert ``img``, or hand on."""
-        if sample_generator(results).random() < self.prob:
-            results["img"] = in_grey_levels(results["img"], invert)
-        return results
+    def _degraded(self, image: np.ndarray, value: float, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002
+        return invert(image)
 
 
 @TRANSFORMS.register_module()
