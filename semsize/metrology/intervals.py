@@ -125,10 +125,21 @@ def size_intervals(
     return student_intervals(sample, drawn)
 
 
-def student_intervals(sample: SizeSample, drawn: np.ndarray | None) -> dict[str, SamplingInterval]:
-    """Intervals from (B, 4) `resampled_statistics`, None below two particles."""
+def student_intervals(
+    sample: SizeSample, drawn: np.ndarray | None, particles: int | None = None, units: int | None = None
+) -> dict[str, SamplingInterval]:
+    """Intervals from what was drawn.
+
+    Args:
+        sample: N sizes.
+        drawn: (B, 4) `resampled_statistics`; None below two units.
+        particles: that the N sizes come from; None: N.
+        units: that were drawn; None: those that `resampled_statistics` takes by itself.
+    """
     values, images = statistics(sample), sample.image_count
-    dof = float(_clusters(sample).max(initial=0)) if len(sample) > 1 else float("nan")
+    units = (int(_clusters(sample).max(initial=0)) + 1) if units is None else units
+    dof = float(units - 1) if drawn is not None else float("nan")
+    particles = len(sample) if particles is None else particles
     relative = np.full(len(STATISTICS), np.nan)
     if drawn is not None:
         relative = np.log(drawn).std(axis=0) * np.sqrt((dof + 1) / dof)
@@ -136,7 +147,7 @@ def student_intervals(sample: SizeSample, drawn: np.ndarray | None) -> dict[str,
     scope = BETWEEN_IMAGES if images > 1 else WITHIN_IMAGE
     rows = zip(values, values / reach, values * reach, values * relative, strict=True)
     return {
-        name: SamplingInterval(*map(float, row), dof, images, len(sample), scope)
+        name: SamplingInterval(*map(float, row), dof, images, particles, scope)
         for name, row in zip(STATISTICS, rows, strict=True)
     }
 

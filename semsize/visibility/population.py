@@ -121,18 +121,19 @@ def compare_populations(outlines: SizedOutlines, seed: int) -> tuple[PopulationS
     places = np.unique(outlines.images, return_inverse=True)[1]
     units = places if places.max(initial=0) > 0 else np.arange(len(full))
     dof = int(units.max(initial=0))
-    by_number = [_drawn(kind.sample, units[kind.outlines], dof + 1, seed) for kind in kinds]
-    by_volume = [_drawn(kind.by_volume(), units[kind.outlines], dof + 1, seed) for kind in kinds]
+    number = [_drawn(kind.sample, units[kind.outlines], dof + 1, seed) for kind in kinds]
+    volume = [_drawn(kind.by_volume(), units[kind.outlines], dof + 1, seed) for kind in kinds]
+    lacks_units = [len(np.unique(units[kind.outlines])) <= dof for kind in kinds]  # the paired draws are not its own
     return tuple(
         PopulationSizes(
             kind.quantity,
             kind.expected_count,
-            student_intervals(kind.sample, _known(number)),
-            student_intervals(kind.by_volume(), _known(volume)),
-            _ratios(kind.sample, kinds[0].sample, number, by_number[0], dof),
-            _ratios(kind.by_volume(), kinds[0].by_volume(), volume, by_volume[0], dof),
+            _intervals(kind.sample, kind.outlines, None if alone else by_number, seed),
+            _intervals(kind.by_volume(), kind.outlines, None if alone else by_volume, seed),
+            _ratios(kind.sample, kinds[0].sample, by_number, number[0], dof),
+            _ratios(kind.by_volume(), kinds[0].by_volume(), by_volume, volume[0], dof),
         )
-        for kind, number, volume in zip(kinds, by_number, by_volume, strict=True)
+        for kind, by_number, by_volume, alone in zip(kinds, number, volume, lacks_units, strict=True)
     )
 
 
@@ -152,15 +153,27 @@ def _members(quantity: str, outlines: SizedOutlines, parts: Sequence[tuple[np.nd
 
 
 def _drawn(sample: SizeSample, units: np.ndarray, count: int, seed: int) -> np.ndarray | None:
-    """(RESAMPLES, 4) statistics; None below two members."""
-    if len(sample) < 2:
+    """(RESAMPLES, 4) statistics; None without a member, or a second unit."""
+    if not len(sample) or count < 2:
         return None
     return resampled_statistics(sample, np.random.default_rng(seed), RESAMPLES, units, count)
 
 
-def _known(drawn: np.ndarray | None) -> np.ndarray | None:
-    """The draws in which there is a member: an image may have none."""
-    return drawn if drawn is None else drawn[~np.isnan(drawn).any(axis=1)]
+def _intervals(
+    sample: SizeSample, outlines: np.ndarray, drawn: np.ndarray | None, seed: int
+) -> dict[str, SamplingInterval]:
+    """Intervals of a population: its own images are drawn, or in a single one its own outlines.
+
+    Args:
+        sample: N sizes.
+        outlines: (N,) number of the outline that each comes from; an outline may have two.
+        drawn: statistics of such draws; None makes them.
+        seed: of the draws.
+    """
+    units = np.unique(sample.images if sample.image_count > 1 else outlines, return_inverse=True)[1]
+    count = int(units.max(initial=-1)) + 1
+    drawn = _drawn(sample, units, count, seed) if drawn is None else drawn
+    return student_intervals(sample, drawn, len(np.unique(outlines)), count)
 
 
 def _ratios(
@@ -170,7 +183,8 @@ def _ratios(
     ratios = statistics(sample) / statistics(base)
     reach = np.full(len(STATISTICS), np.nan)
     if drawn is not None and base_drawn is not None:
-        spread = np.nanstd(np.log(drawn / base_drawn), axis=0) * np.sqrt((dof + 1) / dof)
+        drawn_ratios = drawn / base_drawn  # NaN where an image that was drawn has no member
+        spread = np.nanstd(np.log(drawn_ratios), axis=0) * np.sqrt((dof + 1) / dof)
         reach = np.exp(stats.t.ppf((1 + CONFIDENCE) / 2, dof) * spread)
     rows = zip(ratios, ratios / reach, ratios * reach, strict=True)
     return {name: Ratio(*map(float, row)) for name, row in zip(STATISTICS, rows, strict=True)}

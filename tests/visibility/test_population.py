@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from semsize.metrology.intervals import STATISTICS, size_intervals, statistics
+from semsize.metrology.intervals import STATISTICS, WITHIN_IMAGE, size_intervals, statistics
 from semsize.metrology.size_distribution import SizeSample
 from semsize.visibility.population import SizedOutlines, compare_populations, unsized_count
 
@@ -49,6 +49,28 @@ def test_equal_probabilities_change_no_size(outlines):
     full, *_ = populations(sizes, images, 0.15)
     np.testing.assert_allclose(values(full), statistics(SizeSample(sizes, np.ones(COUNT), images)))
     assert full.expected_count == pytest.approx(0.15 * COUNT)
+
+
+def test_an_outline_with_two_sizes_is_one_unit_and_one_particle(outlines):
+    """One that may be hidden has two sizes; where both are equal, the intervals are those of outlines with one."""
+    sizes, images = outlines
+    for of in (images, 0 * images):
+        one, two, _ = (found.number["D50"] for found in populations(sizes, of, 0.5, masked=0.5))
+        assert two == one
+        assert (two.particles, two.dof) == (COUNT, 11 if of.any() else COUNT - 1)
+
+
+def test_where_one_image_alone_has_fully_imaged_particles_these_are_drawn(outlines):
+    sizes, images = outlines
+    full, *_ = populations(sizes, images, (images == 3).astype(float))
+    alone = SizeSample(sizes[images == 3], np.ones(50), images[images == 3])
+    assert full.number == size_intervals(alone, np.random.default_rng(1))
+    assert full.number["D50"].scope == WITHIN_IMAGE
+
+
+def test_a_single_outline_has_no_interval():
+    for found in populations(np.array([10.0]), np.array([0]), 0.5, masked=0.5, whole=np.array([12.0])):
+        assert np.isnan([found.number["D50"].low, found.number["D50"].dof, found.number_ratio["D50"].low]).all()
 
 
 def test_probability_and_border_weight_multiply():
