@@ -100,7 +100,7 @@ def test_an_archive_s_record_is_that_of_its_weights_but_for_the_engine(weights, 
     ours = open_archive(VisibilityRequest.of([archive])).as_record()
     theirs = open_visibility(VisibilityRequest(CONFIG, weights)).as_record()
     assert (ours["engine"], ours["precision"], ours["licence"]) == ("onnx", "float32", "for tests")
-    for name in ("sha256", "config_sha256", "device"):
+    for name in ("sha256", "config_sha256", "device", "thresholds"):
         assert ours[name] == theirs[name]
     assert ours["archive_sha256"] == file_sha256(archive)
     assert archive.stat().st_size < 0.6 * weights.stat().st_size, "weights in half precision"

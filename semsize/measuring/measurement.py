@@ -14,7 +14,15 @@ from tqdm import tqdm
 from semsize.measuring.corrected import CorrectedSource, CorrectionEffect, correction_effect
 from semsize.measuring.engines import find_detector
 from semsize.measuring.finding import Ranks, find_all, scale_of
-from semsize.measuring.inputs import DetectorRequest, ImageFile, InputError, RunOptions, Settings, find_images
+from semsize.measuring.inputs import (
+    DetectorRequest,
+    ImageFile,
+    InputError,
+    RunOptions,
+    Settings,
+    VisibilityRequest,
+    find_images,
+)
 from semsize.measuring.outlines import OutlineSource
 from semsize.measuring.particle_table import (
     ParticleTable,
@@ -29,7 +37,7 @@ from semsize.measuring.pictures import write_pictures
 from semsize.measuring.record import MeasuredImage, Record, read_record, versions, warnings_of
 from semsize.measuring.report import write_report
 from semsize.measuring.results_folder import ImageResult, ResultsFolder
-from semsize.measuring.seeing import SeenOutlines
+from semsize.measuring.seeing import SeenOutlines, find_visibility_model
 from semsize.measuring.summary import Summary, summarise
 from semsize.measuring.tables import write_workbook
 from semsize.metrology import BiasRecord, ModelUse
@@ -127,7 +135,7 @@ def measure(
         "program": "tio2 tools/measure.py",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": list(options.command),
-        "versions": versions(*PACKAGES, *(ENGINE_PACKAGES.get(use.engine, ()) if use else ())),
+        "versions": versions(*PACKAGES, *_engine_packages(outlines)),
         "states_sha256": settings.states_file and file_sha256(settings.states_file),
         **in_json(record),
         "corrections": in_json(effect),
@@ -158,7 +166,8 @@ def measure_images(
     Args:
         images: files, folders, patterns.
         out: a new folder, or that of the same measurement begun before.
-        source: where outlines come from; None: the first model that ships, by the engine that suits best.
+        source: where outlines come from; None: the first model that ships, by the engine that suits best. Where states
+            are to be predicted and it predicts none, the visibility model that ships does.
         settings: what decides the numbers.
         bias_records: of the model in `source`; without a source those of the shipped model are read.
         options: how to run, what else to write.
@@ -169,8 +178,17 @@ def measure_images(
     settings = settings or Settings()
     if source is None:
         source, bias_records = find_detector(DetectorRequest(), settings.score)
+    if settings.states == "predicted" and not isinstance(source, SeenOutlines):
+        model = find_visibility_model(VisibilityRequest(), source.as_record(), settings.score)
+        source = SeenOutlines(source, model, settings.score)
     files = find_images(images, Path(out))
     return measure(files, out, source, settings, bias_records=bias_records, options=options)
+
+
+def _engine_packages(outlines: Mapping) -> list[str]:
+    """Packages that computed the outlines and their states, where models did, each once."""
+    engines = [outlines[model]["engine"] for model in ("model", "visibility") if model in outlines]
+    return list(dict.fromkeys(package for engine in engines for package in ENGINE_PACKAGES.get(engine, ())))
 
 
 _LOCATIONS = ("path", "config", "licence", "device")  # of outlines: where they come from, not what they are

@@ -244,7 +244,7 @@ def unmatched_states(states: Mapping[tuple[str, int], str], table: ParticleTable
 def with_exclusions(table: ParticleTable, settings: Settings) -> ParticleTable:
     """A table of `make_table` with its column `excluded` filled in."""
     alone = {  # reasons that need no other particle; states come after them
-        SCORE: table["score"] < settings.score,
+        SCORE: table["score"].astype(np.float32) < np.float32(settings.score),  # as `ImageResult.counted` compares
         CAPTION: table["on_caption"] == 1,
         NO_PIXEL_SIZE: np.isnan(table["ecd_nm"]) & (unit_of(table) == "nm"),
         BORDER: table["touches_border"] == 1,

@@ -111,8 +111,9 @@ class _Drawing:
             given = [state or None for state in table["given_state"].tolist()]
             whole_file(self.folder.roi_set(file), lambda part: roi_zip(part, masks, given))
         if self.colours is None:
-            colours, entries = [STATE_COLOURS[state] for state in table.states], state_entries(table.states)
+            colours = [STATE_COLOURS[state] for state in table.states]
             kept = np.isin(table["excluded"].astype(str), ("", NOT_FULLY_IMAGED, STATE_UNKNOWN))
+            entries = state_entries(table.part(kept).states)
         else:
             sizes = table[f"ecd_{self.unit}"]
             colours = self.colours.colours(np.where(np.isnan(sizes), self.colours.low, sizes))
@@ -123,8 +124,10 @@ class _Drawing:
             whole = CroppedMasks.from_rles([result.whole_rles[number] for number in of_detected], result.file_shape)
             colour, scale = STATE_COLOURS["masked"], fitting_scale(image.grey.shape)
             dashed_outline(canvas, whole, result.file_masks[of_detected], colour, scale)
+            entries.append(Entry(f"dashed, hidden part: {len(of_detected)}", colour))
         entries = [*entries, Entry(f"left out: {int((~kept).sum())}", IGNORED)]
-        caption = f"{file.name}: {int(kept.sum())} particles"
+        what = "outlines, states predicted" if table.is_predicted else "particles"
+        caption = f"{file.name}: {int(kept.sum())} {what}"
         write_png(self.folder.overlay(file), add_legend(canvas, entries, caption))
         thumbnail = jpeg_thumbnail(canvas, THUMBNAIL_SIDE_PX, self.most_bytes)
         return Drawn(file.name, thumbnail, contrast if np.isfinite(contrast) else None)

@@ -16,11 +16,12 @@ from semsize import __version__
 from semsize.measuring.inputs import InputError, Settings
 from semsize.measuring.particle_table import CAPTION, NO_PIXEL_SIZE, TOO_SMALL, ParticleTable, is_detected, unit_of
 from semsize.measuring.results_folder import ImageResult
-from semsize.measuring.seeing import differences
+from semsize.measuring.seeing import differences, powder_warnings
 from semsize.metrology import LARGE_WEIGHT, BiasRecord, ModelUse, area_fraction, range_warnings
 from semsize.metrology.intervals import WITHIN_IMAGE
 from semsize.structures.files import from_json, read_json
 from semsize.structures.pixel_size import PixelSize
+from semsize.visibility.population import QUANTITY_POWDER
 from semsize.visibility.record import VisibilityRecord
 
 if TYPE_CHECKING:
@@ -153,10 +154,13 @@ def versions(*packages: str) -> dict[str, str]:
 
 def warnings_of(record: Record, summary: Summary, table: ParticleTable) -> list[str]:
     """What a reader must know before using the numbers, the gravest first."""
+    seen, density = record.seen()[0], float(np.mean([image.area_fraction for image in record.images]))
     return [
         *_nothing_measured(record),
         *_pixel_size_warnings(record.images, table),
         *_caption_warnings(record.images, table),
+        *_reference_warnings(record, summary),
+        *(powder_warnings(seen, density) if QUANTITY_POWDER in summary.further_budgets else ()),
         *_bias_warnings(record, table),
         *_sample_warnings(record, summary, table),
         *_input_warnings(record),
@@ -193,6 +197,12 @@ def _caption_warnings(images: Sequence[MeasuredImage], table: ParticleTable) -> 
         )
 
 
+def _reference_warnings(record: Record, summary: Summary) -> Iterable[str]:
+    if record.settings.reference_d50 is not None and not summary.en:
+        why = "sizes are in pixels" if summary.unit == "px" else "there are too few particles for a D50"
+        yield f"the reference D50 is compared with nothing (no E_n): {why}"
+
+
 def _sample_warnings(record: Record, summary: Summary, table: ParticleTable) -> Iterable[str]:
     if summary.kept < 2:
         yield f"{summary.kept} particles are left to measure: too few for a distribution"
@@ -208,11 +218,11 @@ def _sample_warnings(record: Record, summary: Summary, table: ParticleTable) -> 
             f"{summary.largest_weight:.3g}), since few so large lie whole in a frame; take a lower magnification"
         )
     if table.is_predicted:
-        reasons = record.seen()[1]
+        reasons, own = record.seen()[1], ", and intervals of single whole sizes are the model's own"
         yield (
-            f"STATES ARE PREDICTED: {summary.kept} outlines stand for {summary.expected_particles:.4g} fully imaged "
+            f"STATES ARE PREDICTED: {summary.kept} outlines stand for {summary.expected_particles:.1f} fully imaged "
             f"particles by their probabilities{_limits(record)}"
-            + (f"; NOT VALIDATED, their error is not in U: {'; '.join(reasons)}" if reasons else "")
+            + (f"; NOT VALIDATED, their error is not in U{own}: {'; '.join(reasons)}" if reasons else "")
         )
     if not summary.states_known:
         yield (

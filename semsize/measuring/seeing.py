@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,7 @@ from semsize.structures import read_annotations
 from semsize.structures.files import in_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import MASKED_FRACTION, STATES
+from semsize.visibility.nesting import at_density
 from semsize.visibility.record import VisibilityRecord, VisibilityRecordError, read_visibility_records
 from semsize.visibility.seeing import MIDDLE, CalibratedModel, Calibration, SeenParticles, see
 from semsize.visibility.truth import SIZES
@@ -170,6 +171,16 @@ def differences(record: VisibilityRecord, outlines: Mapping) -> tuple[str, ...]:
     model, detector = outlines["visibility"], outlines.get("model")
     use = None if detector is None else ModelUse(**detector)
     return record.differences(model["sha256"], model["engine"], model["precision"], use, model["min_score"])
+
+
+def powder_warnings(record: VisibilityRecord, area_fraction: float) -> Iterator[str]:
+    """Where the powder of images of an area fraction is corrected as in images of another one."""
+    taken = at_density(record.selection, area_fraction)
+    if taken and not taken.low <= area_fraction <= taken.high:
+        yield (
+            f"the powder is corrected as in images of an area fraction of {taken.low:g} to {taken.high:g}, the nearest "
+            f"that the record has: these have {area_fraction:.3g}"
+        )
 
 
 def _in_words(calibration: Calibration | None) -> dict | None:

@@ -8,7 +8,14 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from semsize.measuring.particle_table import NOT_FULLY_IMAGED, REASONS, ParticleTable, is_detected, unit_of
+from semsize.measuring.particle_table import (
+    NOT_FULLY_IMAGED,
+    REASONS,
+    STATE_UNKNOWN,
+    ParticleTable,
+    is_detected,
+    unit_of,
+)
 from semsize.measuring.record import Record
 from semsize.metrology import (
     LARGE_WEIGHT,
@@ -110,7 +117,8 @@ def summarise(record: Record, table: ParticleTable) -> Summary:
         return SizeSample(table[column][chosen], table.weights[chosen], of_image[chosen])
 
     reported, uncorrected = sample("reported", kept), sample(f"ecd_{unit}", kept)
-    split = population([state for state, keep in zip(table.states, kept, strict=True) if keep])
+    judged = np.isin(table["excluded"].astype(str), ("", NOT_FULLY_IMAGED, STATE_UNKNOWN))
+    split = population(table.part(judged).states)
     intervals = size_intervals(reported, np.random.default_rng(settings.seed))
     density = float(np.mean([image.area_fraction for image in record.images]))
     occlusion = occlusion_effect(bias.occlusion, density) if bias else None
@@ -245,12 +253,26 @@ def _measurands(table: ParticleTable, kept: np.ndarray, unit: str, of_image: np.
     return rows
 
 
+def _weights_put_back(table: ParticleTable) -> np.ndarray:
+    """(N,) weights with which particles count where those of a reason for exclusion are put back.
+
+    Where states are predicted, they count by their probabilities: not fully imaged ones by that of being a particle,
+    all others by that of being a fully imaged one; those below the score have none and count in full.
+    """
+    weights = np.where(np.isnan(table["weight"]), 1.0, table["weight"])  # one at the border has no weight of its own
+    if not table.is_predicted:
+        return weights
+    kept_out = table["excluded"] == NOT_FULLY_IMAGED
+    probability = np.where(kept_out, table["p_particle"], table.fully_imaged_probability)
+    return weights * np.where(np.isnan(probability), 1.0, probability)
+
+
 def _exclusions(table: ParticleTable) -> list[Exclusion]:
     """Each reason's effect on the D50 reported; particles without a pixel size are counted and have none."""
     reasons = {reason: table["excluded"] == reason for reason in REASONS}
     sized = ~np.isnan(table["reported"])
     of_sized = {reason: applies[sized] for reason, applies in reasons.items()}
-    effects = exclusion_effects(table["reported"][sized], table.weights[sized], of_sized)
+    effects = exclusion_effects(table["reported"][sized], _weights_put_back(table)[sized], of_sized)
     return [
         replace(effect, count=int(reasons[effect.reason].sum()), d50_with=effect.d50_with if effect.count else math.nan)
         for effect in effects

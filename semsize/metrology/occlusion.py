@@ -74,14 +74,13 @@ def exclusion_effects(
 
     Args:
         sizes: (N,) of all particles, positive.
-        weights: (N,); a particle that touches the border has none (NaN) and is put back with 1.
+        weights: (N,) at least 0, those of kept ones positive.
         reasons: reason to (N,) bool. A particle with several counts under the first; one without any is kept.
 
-    >>> sizes, weights = np.array([10.0, 20.0, 30.0]), np.array([np.nan, 1.0, 1.0])
-    >>> exclusion_effects(sizes, weights, {"border": np.array([True, False, False])})
+    >>> sizes = np.array([10.0, 20.0, 30.0])
+    >>> exclusion_effects(sizes, np.ones(3), {"border": np.array([True, False, False])})
     (Exclusion(reason='border', count=1, d50=25.0, d50_with=20.0),)
     """
-    weights = np.where(np.isnan(weights), 1.0, weights)
     left = np.ones(len(sizes), bool)
     groups = {}
     for reason, applies in reasons.items():

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,7 @@ from semsize.cli import one_line_errors
 
 if TYPE_CHECKING:
     from semsize.measuring.inputs import ImageFile, RunOptions, Settings
-    from semsize.measuring.measurement import Measurement
     from semsize.measuring.outlines import OutlineSource
-    from semsize.measuring.summary import Summary
     from semsize.metrology import BiasRecord
 
 PROGRAM = """Measure the particles in SEM images: table, size distribution with its uncertainty, overlays, report.
@@ -38,10 +36,10 @@ errors, 2 for a wrong command line."""
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """The command line; what stands behind the files of `--visibility` is an image."""
     parser = argparse.ArgumentParser(description=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("images", nargs="+", metavar="IMAGES", help="files, folders, patterns; TIFF, PNG, JPEG, BMP")
+    add("images", nargs="*", metavar="IMAGES", help="files, folders, patterns; TIFF, PNG, JPEG, BMP")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
     add = parser.add_argument_group("scale and frame").add_argument
     add("--pixel-size", metavar="7.344nm", help="of all images (default: what each file states)")
@@ -90,7 +88,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--xlsx", action="store_true", help="particles.xlsx")
     add("--rois", action="store_true", help="rois/<image>.zip, ImageJ ROI sets to correct and measure again")
     add("--colour", choices=["auto", "size", "state"], default="auto", help="of overlays (default: states if known)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    words = options.visibility or []
+    of_model = 1 if words and words[0].suffix == ".semsize" else 2
+    options.visibility, options.images = words[:of_model] or None, [*options.images, *map(str, words[of_model:])]
+    if not options.images:
+        parser.error("no image is named: give files, folders or patterns")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -114,6 +118,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from semsize.measuring.finding import ranks_of
     from semsize.measuring.inputs import find_images, without_label_images
     from semsize.measuring.measurement import measure
+    from semsize.measuring.screen import lines_of
 
     settings, options, tile = _settings(arguments)
     ranks, given = ranks_of(arguments.launcher), find_images(arguments.images, arguments.out)
@@ -131,48 +136,6 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     print("\n".join(lines_of(done)))
     return SOME_LEFT_OUT if done.skipped or done.has_no_outline else 0
-
-
-def lines_of(measurement: Measurement) -> list[str]:
-    """What is printed at the end: warnings, what was left out, the result, and where it was written."""
-    summary, record = measurement.summary, measurement.record
-    lines = [f"WARNING: {warning}" for warning in record["warnings"]]
-    lines += [f"LEFT OUT: {image}: {error}" for image, error in measurement.skipped.items()]
-    outlines, counted = record["outlines"], f"{summary.kept}"
-    if "model" in outlines:
-        lines.append(_model_line("model", outlines, outlines["model"]))
-    if "visibility" in outlines:
-        lines.append(_model_line("states", outlines["visibility"], outlines["visibility"]))
-        counted = f"{summary.expected_particles:.4g}, by the probabilities of {summary.kept},"
-    lines.append(f"{summary.quantity}: {counted} of {summary.detected} detected, in {summary.images} images")
-    for name, budget in summary.budgets.items():
-        label = f", {budget.label}" if budget.label else ""
-        lines.append(
-            f"{name:>5} = {budget.value:.4g} {budget.unit}, U = {budget.expanded:.2g} {budget.unit} "
-            f"(k = {budget.coverage_factor:.2f}{label})"
-        )
-    lines += [f"{of}: E_n = {en:.2f} against the reference (agrees from -1 to 1)" for of, en in summary.en.items()]
-    lines += _population_lines(summary)
-    if summary.unsized >= 0.5:
-        lines.append(f"too little is seen of {summary.unsized:.0f} particles for a size")
-    lines.append(f"written: {measurement.folder}/report.html, particles.csv, predictions.json, record.json, overlays/")
-    return lines
-
-
-def _model_line(what: str, model: Mapping, use: Mapping) -> str:
-    return f"{what}: {model['path']} ({model['licence']}), computed by {use['engine']} in {use['precision']}"
-
-
-def _population_lines(summary: Summary) -> list[str]:
-    """D50 of other particles than the fully imaged ones, by number and by volume, and how it differs from theirs."""
-    lines = []
-    for found in summary.populations[1:]:
-        d50, ratio, volume = found.number["D50"], found.number_ratio["D50"], found.volume["D50"]
-        lines.append(
-            f"{found.quantity}: D50 = {d50.value:.4g} {summary.unit}, {ratio.value:.3f} ({ratio.low:.3f} to "
-            f"{ratio.high:.3f}) of that of the fully imaged ones; by volume {volume.value:.4g} {summary.unit}"
-        )
-    return lines
 
 
 def _settings(arguments: argparse.Namespace) -> tuple[Settings, RunOptions, tuple[int, int] | None]:

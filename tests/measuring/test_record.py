@@ -13,6 +13,7 @@ from semsize.measuring.inputs import find_images
 from semsize.measuring.measurement import read_measurement
 from semsize.measuring.outlines import outlines_from_coco
 from semsize.measuring.record import warnings_of
+from semsize.measuring.screen import lines_of
 from semsize.measuring.summary import summarise
 from semsize.metrology import ModelUse
 from semsize.metrology.bias_record import (
@@ -21,7 +22,6 @@ from semsize.metrology.bias_record import (
     ResidualClass,
 )
 from semsize.metrology.occlusion import OcclusionClass
-from semsize.programs.measure import lines_of
 from semsize.structures.pixel_size import PixelSize
 
 USE = ModelUse("0", "torch", "float32", {"model.test_cfg.rcnn.score_thr": 0.05, "tile": None})

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,12 @@ from semsize.measuring.inputs import ReferenceValue, RunOptions, VisibilityReque
 from semsize.measuring.measurement import read_measurement
 from semsize.measuring.outlines import outlines_from_rois
 from semsize.measuring.particle_table import PREDICTED_COLUMNS
+from semsize.measuring.screen import lines_of
 from semsize.measuring.seeing import SeenOutlines, find_visibility_model
 from semsize.measuring.summary import summarise
 from semsize.metrology import ModelUse
-from semsize.programs.measure import _states, lines_of, parse_arguments
+from semsize.metrology.size_distribution import weighted_quantiles
+from semsize.programs.measure import _states, parse_arguments
 from semsize.programs.schema import schema
 from semsize.visibility.calibration import ReliabilityBin
 from semsize.visibility.crops import CHANNELS
@@ -107,7 +110,7 @@ def test_probabilities_weigh_and_a_common_one_changes_no_quantile(images, tmp_pa
     assert doubtful.summary.expected_particles == pytest.approx(sure.summary.kept / 2)
     kept = doubtful.summary.kept
     assert kept == sure.summary.kept
-    assert f"{kept / 2:.4g}, by the probabilities of {kept}, of " in "\n".join(lines_of(doubtful))
+    assert f"{kept / 2:.1f}, by the probabilities of {kept}, of " in "\n".join(lines_of(doubtful))
     assert any("STATES ARE PREDICTED" in warning for warning in doubtful.record["warnings"])
 
 
@@ -154,6 +157,59 @@ def test_the_report_says_what_corrections_did_also_where_states_are_predicted(im
     assert seen.record["corrections"] == done.record["corrections"] is not None
     untouched = [line for line in done.record["warnings"] if "before the corrections" in line]
     assert untouched[0] in seen.record["warnings"]
+
+
+def test_what_is_put_back_counts_by_its_probabilities(images, tmp_path):
+    """Half of what touches the border is a particle: D50 with it is that of a powder of which half of it is part."""
+    settings = dataclasses.replace(PREDICTED, min_size_px=0.0)
+    seen = measured(images, tmp_path / "out", settings, particle=0.5, first=(1.0, 0.6))
+    table, exclusions = seen.table, {exclusion.reason: exclusion for exclusion in seen.summary.exclusions}
+    kept = table["excluded"] == ""
+    for reason, probability in (("border", 0.5), ("not fully imaged", 0.5)):
+        back = table["excluded"] == reason
+        weights = np.where(np.isnan(table["weight"]), 1, table["weight"]) * probability
+        sizes, weights = table["ecd_nm"][kept | back], weights[kept | back]
+        assert exclusions[reason].count == back.sum() > 0
+        assert exclusions[reason].d50_with == pytest.approx(weighted_quantiles(sizes, weights, (0.5,))[0])
+
+
+@dataclass(frozen=True)
+class HalfSureSource(BrightSource):
+    """Every second outline has the score 0.7 in single precision, which lies below 0.7 in double precision."""
+
+    def outlines(self, frame):
+        found = super().outlines(frame)
+        scores = np.where(np.arange(len(found.masks)) % 2, 0.7, found.scores).astype(np.float32)
+        return dataclasses.replace(found, scores=scores)
+
+
+def test_a_score_at_the_threshold_counts_everywhere(images, tmp_path):
+    settings = dataclasses.replace(PREDICTED, score=0.7)
+    source = SeenOutlines(HalfSureSource(), Model(), settings.score)
+    done = measure_images(images, tmp_path / "out", source, settings)
+    counted = sum(image["particles"] for image in done.record["images"])
+    assert counted == done.summary.detected == len(done.table)
+    assert not np.isnan(done.table["p_particle"]).any()
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_few_particles_are_said_without_a_number_that_is_none(tmp_path, kept):
+    [image] = write_scenes(tmp_path / "in", 1)
+    given = states_file(tmp_path, [(image.name, number, "unusable") for number in range(kept + 2, 7)])  # 1: border
+    reference = ReferenceValue(110.0, 4.0)
+    settings = dataclasses.replace(PREDICTED, reference_d50=reference, min_size_px=0.0, states_file=given)
+    done = measured([image], tmp_path / "out", settings, particle=0.5)
+    assert (done.summary.kept, done.summary.quantity) == (kept, "fully imaged particles")
+    text = "\n".join(lines_of(done)) + (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"\bnan\b", text)
+    assert ("E_n" in text) == bool(done.summary.en) or "compared with nothing" in text
+
+
+def test_a_reference_without_a_pixel_size_is_said_to_be_compared_with_nothing(tmp_path):
+    images = write_scenes(tmp_path / "in", 2, pixel_size_nm=None)
+    done = measured(images, tmp_path / "out", dataclasses.replace(PREDICTED, reference_d50=ReferenceValue(110.0, 4.0)))
+    assert done.summary.en == {}
+    assert any("compared with nothing (no E_n): sizes are in pixels" in line for line in done.record["warnings"])
 
 
 def test_completed_particles_stand_beside_the_fully_imaged_ones(images, tmp_path):
@@ -244,6 +300,14 @@ def test_a_reference_is_compared_with_every_d50_that_has_an_uncertainty(images, 
     assert read_measurement(tmp_path / "out")[0].settings == settings
 
 
+def test_a_powder_of_another_density_than_the_record_has_is_said(images, tmp_path):
+    other = record_of(selection=(DensityStep(0.45, 1.0, 8, steps(("selection", 0.03))[0]),))
+    for name, record, is_said in (("near", record_of(), False), ("far", other, True)):
+        source = SeenOutlines(Detected(), Model(records=(record,)), PREDICTED.score)
+        warnings = measure_images(images, tmp_path / name, source, PREDICTED).record["warnings"]
+        assert any("area fraction of 0.45 to 1, the nearest" in line for line in warnings) == is_said
+
+
 def test_a_record_of_another_use_does_not_hold_and_says_why(images, tmp_path):
     source = SeenOutlines(Detected(), Model(records=(record_of(precision="bfloat16"),)), PREDICTED.score)
     done = measure_images(images, tmp_path / "out", source, PREDICTED)
@@ -251,6 +315,13 @@ def test_a_record_of_another_use_does_not_hold_and_says_why(images, tmp_path):
     assert done.record["states_not_validated"] == ["precision of the visibility model is float32, validated bfloat16"]
     assert list(done.summary.further_budgets) == [QUANTITY_COMPLETED]
     assert done.record["outlines"]["visibility"]["calibration"] is None
+
+
+def test_a_measurement_from_python_takes_the_model_that_is_installed(images, tmp_path, monkeypatch):
+    installed(monkeypatch, onnx=Model(first=(1.0, 0.6)))
+    done = measure_images(images, tmp_path / "out", BrightSource(), PREDICTED)
+    seen = measured(images, tmp_path / "seen", first=(1.0, 0.6))
+    assert done.table["p_masked"].tolist() == seen.table["p_masked"].tolist()
 
 
 def test_outlines_below_the_score_are_no_neighbours_and_get_no_probability(images, tmp_path):
@@ -307,6 +378,27 @@ def test_the_command_line_says_which_states_count(words, expected):
 def test_what_cannot_be_meant_is_refused(words):
     with pytest.raises(SettingsError, match="--states"):
         _states(parse_arguments(["a.tif", "--out", "x", *words]))
+
+
+@pytest.mark.parametrize(
+    ("words", "images", "model"),
+    [
+        (["a.tif", "--visibility", "x.py", "x.pth"], ["a.tif"], ["x.py", "x.pth"]),
+        (["--visibility", "x.py", "x.pth", "a.tif"], ["a.tif"], ["x.py", "x.pth"]),
+        (["a.tif", "--visibility", "x.semsize", "b.tif", "c"], ["a.tif", "b.tif", "c"], ["x.semsize"]),
+        (["a.tif"], ["a.tif"], None),
+    ],
+)
+def test_an_image_may_stand_behind_the_visibility_model(words, images, model):
+    options = parse_arguments([*words, "--out", "x"])
+    assert options.images == images
+    assert options.visibility == (model and [Path(word) for word in model])
+
+
+def test_without_an_image_the_command_line_is_wrong(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parse_arguments(["--visibility", "x.py", "x.pth", "--out", "x"])
+    assert "no image is named" in capsys.readouterr().err
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def test_fully_imaged_ones_make_the_headline():
 
 def test_exclusions_count_once_and_tell_their_effect():
     sizes = np.array([10.0, 20, 30, 40, 50])
-    weights = np.array([1, 1, 1, 1, np.nan])
+    weights = np.ones(5)
     first, second, third = exclusion_effects(
         sizes,
         weights,
