@@ -128,13 +128,9 @@ def size_intervals(
 def student_intervals(
     sample: SizeSample, drawn: np.ndarray | None, particles: int | None = None, units: int | None = None
 ) -> dict[str, SamplingInterval]:
-    """Intervals from what was drawn.
+    """Intervals from (B, 4) `resampled_statistics`, None below two units.
 
-    Args:
-        sample: N sizes.
-        drawn: (B, 4) `resampled_statistics`; None below two units.
-        particles: that the N sizes come from; None: N.
-        units: that were drawn; None: those that `resampled_statistics` takes by itself.
+    `particles` are those that the sizes come from, `units` those that were drawn; by default as there.
     """
     values, images = statistics(sample), sample.image_count
     units = (int(_clusters(sample).max(initial=0)) + 1) if units is None else units
