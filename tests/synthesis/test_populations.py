@@ -36,17 +36,29 @@ def test_the_origin_lies_within_every_lobe_and_the_whole_is_their_union(lobes):
         np.testing.assert_array_equal(union[clear], particle.silhouette.depth(x, y)[clear] >= 0)
 
 
-def test_5000_placed_particles_give_the_log_normal_back_within_4_standard_errors():
-    population = Population(ecd_median_nm=180.0, ecd_gsd=1.5)
-    ecds = []
-    for seed, preset in enumerate(("scattered", "agglomerated") * 5):
-        scene = build_scene(PRESETS[preset], population, (300, 400), 25.0, np.random.default_rng(seed), particles=500)
-        ecds += [placed.particle.silhouette.ecd for placed in scene.placed]
-    logs = np.log(ecds)
-    assert len(logs) == 5000
+POPULATION = Population(ecd_median_nm=180.0, ecd_gsd=1.5)
+
+
+def placed_ecds(preset, seed):
+    """Of 250 particles of POPULATION in a scene."""
+    scene = build_scene(PRESETS[preset], POPULATION, (300, 400), 25.0, np.random.default_rng(seed), particles=250)
+    return [placed.particle.silhouette.ecd for placed in scene.placed]
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [
+        (5000, lambda: draw_ecds(POPULATION, 5000, np.random.default_rng(3))),
+        (1000, lambda: [ecd for n in range(4) for ecd in placed_ecds(("scattered", "agglomerated")[n % 2], n)]),
+    ],
+    ids=["drawn", "placed"],
+)
+def test_diameters_give_the_log_normal_back_within_4_standard_errors(count, sizes):
+    logs = np.log(sizes())
+    assert len(logs) == count
     sigma = np.log(1.5)
-    assert abs(logs.mean() - np.log(180)) < 4 * sigma / np.sqrt(len(logs))
-    assert abs(logs.std(ddof=1) - sigma) < 4 * sigma / np.sqrt(2 * len(logs))
+    assert abs(logs.mean() - np.log(180)) < 4 * sigma / np.sqrt(count)
+    assert abs(logs.std(ddof=1) - sigma) < 4 * sigma / np.sqrt(2 * count)
 
 
 def test_aspect_ratios_are_log_normal_above_1():

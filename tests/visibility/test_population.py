@@ -81,7 +81,7 @@ def test_probability_and_border_weight_multiply():
 
 def test_weights_are_unbiased_where_a_threshold_chooses_by_size(rng):
     """Small particles are judged with less confidence, so that a threshold loses them; calibrated weights do not."""
-    sizes = rng.lognormal(4, 0.4, 30_000)
+    sizes = rng.lognormal(4, 0.4, 6000)
     is_sharp = rng.random(len(sizes)) < 1 / (1 + np.exp(-(sizes - 50) / 8))  # told apart surely: large ones
     p = np.where(is_sharp, rng.choice([0.02, 0.98], len(sizes)), rng.choice([0.35, 0.65], len(sizes)))
     is_full = rng.random(len(sizes)) < p
@@ -89,7 +89,7 @@ def test_weights_are_unbiased_where_a_threshold_chooses_by_size(rng):
     truth = np.median(sizes[is_full])
     weighted = populations(sizes, images, p)[0].number["D50"]
     assert weighted.low < truth < weighted.high
-    assert weighted.value == pytest.approx(truth, rel=0.01)
+    assert weighted.value == pytest.approx(truth, rel=0.02)
     assert np.median(sizes[p > 0.9]) > 1.1 * truth
 
 

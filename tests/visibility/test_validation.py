@@ -83,7 +83,7 @@ def seen_image(number, rng):
 @pytest.fixture(scope="module")
 def images():
     rng = np.random.default_rng(0)
-    return [seen_image(number, rng) for number in range(6)]
+    return [seen_image(number, rng) for number in range(4)]
 
 
 def make(images, residuals=()):
