@@ -117,7 +117,7 @@ def test_the_mask_branch_learns_in_the_boxes_as_the_box_branch_corrects_them(bui
 def test_predictions_are_float32(build_model, batch, precision):
     model = build_model(with_precision(precision)).eval()
     with torch.inference_mode():
-        found = [sample.pred_instances for sample in model.test_step(batch)]
+        found = [sample.pred_instances for sample in model.test_step(with_truth(batch))]
     assert {each.bboxes.dtype for each in found} | {each.scores.dtype for each in found} == {torch.float32}
     assert all(len(each.masks) == len(each) for each in found)
 
