@@ -149,13 +149,6 @@ def test_testing_leaves_metrics_predictions_and_pictures(run, rendered_set, stag
     assert "OneDL" not in done.stdout
 
 
-def test_val_is_the_default_split_and_the_newest_checkpoint_the_default(run, rendered_set, stages):
-    run("test.py", "configs/demo/demo_stage1.py", "--work-dir", stages[0], "--cfg-options", *options(rendered_set))
-    record = json.loads((stages[0] / "val" / "metrics.json").read_text())
-    assert record["split"] == "val"
-    assert record["checkpoint"]["path"].endswith("stage1/epoch_1.pth")
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
