@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import re
 import runpy
-import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from multiprocessing import forkserver
 from pathlib import Path
 from unittest import mock
 
-import psutil
 import tiny_network
 import torch
 
@@ -158,12 +156,12 @@ def finish_ranks(words: list, log: Path) -> None:
 
 
 def wait_until(program: subprocess.Popen | ForkedProgram, log: Path, happened) -> None:
-    """Look every millisecond whether something `happened()` while a program runs."""
+    """Look every few milliseconds whether something `happened()` while a program runs."""
     end = time.monotonic() + PATIENCE_S
     while not happened():
         assert program.poll() is None, log.read_text()
         assert time.monotonic() < end, log.read_text()
-        time.sleep(0.001)
+        time.sleep(0.005)
 
 
 def steps_done(log: Path) -> int:
@@ -171,15 +169,6 @@ def steps_done(log: Path) -> int:
     lines = re.findall(r"Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]", log.read_text())
     epoch, step, steps = map(int, lines[-1]) if lines else (1, 0, 0)
     return (epoch - 1) * steps + step
-
-
-def kill_rank(program: subprocess.Popen, rank: int) -> None:
-    """SIGKILL one of torchrun's processes, and no other."""
-    for child in psutil.Process(program.pid).children():
-        if child.environ().get("RANK") == str(rank):
-            os.kill(child.pid, signal.SIGKILL)
-            return
-    raise AssertionError(f"no process of rank {rank}")
 
 
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:

@@ -40,8 +40,9 @@ for process in "${started[@]}"; do wait "$process" || exit 1; done
 """
 PYTHON = """#!/usr/bin/env bash
 # Writes down how this interpreter was started, in place of starting it.
-printf '%s\\n' "$@" > "$STARTED.${SLURM_PROCID:-0}.words"
-env > "$STARTED.${SLURM_PROCID:-0}.variables"
+rank=${SLURM_PROCID:-${RANK:-0}}
+printf '%s\\n' "$@" > "$STARTED.$rank.words"
+env > "$STARTED.$rank.variables"
 """
 SCONTROL = """#!/usr/bin/env bash
 [ "$*" = "show hostnames node[1-2]" ] && printf '127.0.0.1\\nnode2\\n'
@@ -72,11 +73,11 @@ def started(slurm, rank=0):
 
 @pytest.fixture(scope="module")
 def trained(rendered_set, slurm, tmp_path_factory):
-    """Folders of five steps by two processes, and of the same ten samples by one that accumulates two."""
+    """Folders of three steps by two processes, and of the same six samples by one that accumulates two."""
     work = tmp_path_factory.mktemp("trained")
     common = [*SMALL, *loading(0), *data_options(rendered_set), "train_cfg.max_epochs=1"]
-    two = [*common, "train_dataloader.sampler.num_batches=5"]
-    one = [*common, "train_dataloader.sampler.num_batches=10", "optim_wrapper.accumulative_counts=2"]
+    two = [*common, "train_dataloader.sampler.num_batches=3"]
+    one = [*common, "train_dataloader.sampler.num_batches=6", "optim_wrapper.accumulative_counts=2"]
     script = ["tools/slurm_train.sh", "part", "job", CONFIG, work / "two", "--cfg-options", *two]
     finish(start(script, work / "two.log", GPUS="2", SRUN_ARGS="--quiet --exclusive", **slurm), work / "two.log")
     ranks = []
@@ -97,7 +98,7 @@ def test_two_processes_train_as_one_that_accumulates_both_images(trained):
     one, two = weights(trained / "one" / "epoch_1.pth"), weights(trained / "two" / "epoch_1.pth")
     assert largest_difference(one, two) < 1e-4
     record = json.loads((trained / "two" / "run.json").read_text())
-    assert record["steps"] == 5
+    assert record["steps"] == 3
     (log,) = (trained / "two").glob("*/*.log")
     assert "Distributed launcher: slurm" in log.read_text()
 
@@ -108,7 +109,7 @@ def test_the_weights_did_move_and_only_the_first_process_wrote(trained):
     events = list((trained / "two").rglob("events.out.tfevents*"))
     assert len(events) == 1
     lines = [line for line in records[0].read_text().splitlines() if "Epoch(train)" in line]
-    assert len(lines) == 5
+    assert len(lines) == 3
     losses = [float(line.split("  loss: ")[1].split()[0]) for line in lines]
     assert max(losses) - min(losses) > 1e-3
 
@@ -153,7 +154,7 @@ def test_two_processes_test_as_one_and_each_image_once(trained, rendered_set, th
     log = trained / "test2.log"
     finish(start(["tools/dist_test.sh", *arguments[:2], 2, *arguments[2:]], log, **slurm), log)
     launcher = ["-m", "torch.distributed.run", "--nnodes=1", "--node_rank=0", "--master_addr=127.0.0.1"]
-    words, variables = started(slurm)  # torchrun itself is started by test_unbreakable
+    words, variables = started(slurm)  # torchrun itself is started below
     assert words[:5] + words[6:] == [
         *(*launcher, "--nproc_per_node=2"),
         *map(str, ("tools/test.py", *arguments[:2], "--launcher", "pytorch", *arguments[2:])),
@@ -168,6 +169,22 @@ def test_two_processes_test_as_one_and_each_image_once(trained, rendered_set, th
     found = [json.loads((trained / name / "val" / "predictions.json").read_text()) for name in ("test1", "test2")]
     assert found[0] == found[1]
     assert {prediction["image_id"] for prediction in found[0]} == {1, 2, 3}
+
+
+def test_torchrun_starts_the_training_once_for_each_rank(slurm, tmp_path):
+    """Here these say how they were started, in place of training."""
+    told = {"PYTHON_EXEC": slurm["PYTHON"], "STARTED": str(tmp_path / "started")}
+    finish(start(["tools/dist_train.sh", CONFIG, 2, "--resume"], tmp_path / "log", **told), tmp_path / "log")
+    ports = set()
+    for rank in range(2):
+        words, variables = started(told, rank)
+        assert words == ["-u", "tools/train.py", CONFIG, "--launcher", "pytorch", "--resume"]
+        assert [variables[name] for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR")] == [
+            *(str(rank), str(rank), "2"),
+            "127.0.0.1",
+        ]
+        ports.add(variables["MASTER_PORT"])
+    assert ports == {variables["PORT"]}
 
 
 def test_a_launcher_that_did_not_start_the_process_is_named(monkeypatch):

@@ -14,11 +14,9 @@ from processes import (
     data_options,
     finish,
     finish_ranks,
-    kill_rank,
     largest_difference,
     loading,
     log_of,
-    start,
     start_ranks,
     steps_done,
     wait_until,
@@ -43,11 +41,13 @@ def test_killed_and_stopped_training_ends_as_if_left_alone(data, tmp_path):
         return ["tools/train.py", CONFIG, "--work-dir", tmp_path / folder, "--resume", *options]
 
     run, log = tmp_path / "broken", tmp_path / "log"
-    program = start(["tools/dist_train.sh", CONFIG, 2, *words("broken")[2:]], log)
+    first, second = start_ranks(words("broken"), log)
     random_step = STEPS + random.randrange(1, STEPS)  # with the first the checkpoint of the epoch before is there
-    wait_until(program, log, lambda: steps_done(log) >= random_step)
-    kill_rank(program, 1)
-    assert "training starts at the beginning" in finish(program, log, ok=False)
+    wait_until(first, log_of(log, 0), lambda: steps_done(log_of(log, 0)) >= random_step)
+    second.kill()
+    os.kill(first.pid, signal.SIGTERM)  # as torchrun does with those that are left
+    assert "training starts at the beginning" in finish(first, log_of(log, 0), ok=False)
+    finish(second, log_of(log, 1), ok=False)
 
     for path in checkpoints_of(run):  # the first epoch is there; the second is killed in its write
         if path.name != "epoch_1.pth":
@@ -79,7 +79,7 @@ def test_killed_and_stopped_training_ends_as_if_left_alone(data, tmp_path):
 
 def test_deterministic_runs_have_the_same_weights_whatever_the_number_of_workers(data, tmp_path):
     options = ["--deterministic", "--cfg-options", *data, "train_cfg.max_epochs=1",
-               "train_dataloader.sampler.num_batches=8"]  # fmt: skip
+               "train_dataloader.sampler.num_batches=4"]  # fmt: skip
     programs = [
         ForkedProgram(["tools/train.py", CONFIG, "--work-dir", tmp_path / name, *options, *loading(workers)],
                       tmp_path / f"{name}.log")
@@ -87,6 +87,6 @@ def test_deterministic_runs_have_the_same_weights_whatever_the_number_of_workers
     ]  # fmt: skip
     for name, program in zip(("first", "second"), programs, strict=True):
         text = finish(program, tmp_path / f"{name}.log")
-        assert steps_done(tmp_path / f"{name}.log") == 8, text
+        assert steps_done(tmp_path / f"{name}.log") == 4, text
     first, second = (weights(tmp_path / name / "epoch_1.pth") for name in ("first", "second"))
     assert all(torch.equal(first[name], second[name]) for name in first)
