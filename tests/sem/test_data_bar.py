@@ -64,10 +64,10 @@ def test_the_specimen_may_show_again_below_the_bar(frames):
 
 
 def test_agglomerates_that_fill_the_frame_have_no_bar():
-    setting = RenderSettings(seed=7, shape=(256, 256), preset="agglomerated", particles=300)
+    setting = RenderSettings(seed=7, shape=(176, 176), preset="agglomerated", particles=140)
     frame = render_image(setting, 0).pixels
     assert find_data_bar(frame) is None
-    assert find_data_bar(add_data_bar(frame, 7.344)) == 256
+    assert find_data_bar(add_data_bar(frame, 7.344)) == 176
 
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 60), st.integers(1, 60)), elements=st.sampled_from([0, 255])))
