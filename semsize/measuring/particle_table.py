@@ -164,8 +164,9 @@ def read_table(path: Path) -> ParticleTable:
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv_rows(stream))
-        further = PREDICTED_COLUMNS if rows and "p_particle" in rows[0] else ()
+            reader = csv_rows(stream)
+            rows = list(reader)
+        further = PREDICTED_COLUMNS if "p_particle" in (reader.fieldnames or ()) else ()
         columns = (*MEASURED_COLUMNS, *further)
         return ParticleTable({name: _column(name, [row[name] for row in rows]) for name in columns})
     except (OSError, KeyError, ValueError) as cause:

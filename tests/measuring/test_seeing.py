@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
-from measured_scenes import BrightSource, DoubtfulSource, write_scenes
+from measured_scenes import BrightSource, DoubtfulSource, write_scenes, write_zeiss
 
 from semsize.correcting.source import CorrectedOutlines
 from semsize.detecting.models import ShippedModel
@@ -341,6 +341,13 @@ def test_the_table_comes_back_from_its_file_and_gives_the_same_numbers(images, t
     assert table.is_predicted
     assert summarise(record, table).distribution.d50 == pytest.approx(seen.summary.distribution.d50)
     assert seen.record["outlines"]["visibility"]["licence"] == "free"
+
+
+def test_a_table_without_particles_comes_back_with_its_columns(tmp_path):
+    done = measured([write_zeiss(tmp_path / "blank.tif", np.full((64, 96), 40, np.uint8))], tmp_path / "out")
+    record, table = read_measurement(tmp_path / "out")
+    assert table.is_predicted
+    assert summarise(record, table).numbers() == done.summary.numbers()
 
 
 def test_another_model_of_states_is_another_measurement(images, tmp_path):
