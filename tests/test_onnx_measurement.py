@@ -199,7 +199,6 @@ def test_a_model_that_ships_is_computed_by_its_archive_once_a_record_holds_for_t
         ([*PREDICTED, "--model", "small.semsize", "--visibility", "small.pth.semsize"], "this is no model"),
         ([*PREDICTED, "--from-labels", "scans", "--engine", "onnx", "--visibility", "seen.py", "seen.pth"], "CONFIG"),
         ([*PREDICTED, "--from-labels", "scans", "--engine", "torch", "--visibility", "seen.semsize"], "no archive"),
-        ([*PREDICTED, "--from-labels", "scans", "--visibility", "seen.semsize", "x.png"], "one model archive"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(network, tmp_path, monkeypatch, words, message):

@@ -24,7 +24,7 @@ from semsize.detecting.boxes import (
     mirrored_boxes,
 )
 from semsize.detecting.engine import ALL_SIZES, DrawnSizes
-from semsize.detecting.looking import Found, enlarged
+from semsize.detecting.looking import Found, Looking, enlarged
 from semsize.detecting.pasting import paste_masks
 from semsize.structures.masks import CroppedMasks
 
@@ -135,6 +135,11 @@ class OnnxEngine(OnnxGraphs):
         """Load the graphs; see `OnnxGraphs`."""
         super().__init__(archive, threads)
         self.card = archive.card
+
+    @property
+    def looking(self) -> Looking:
+        """How the model asks to look at images."""
+        return Looking(self.card.scales)
 
     def __call__(self, windows: Sequence[np.ndarray], scale: float, sizes: DrawnSizes = ALL_SIZES) -> list[Found]:
         """Find the particles of windows, (H, W) float32 grey levels of 0-255, enlarged by a factor."""
