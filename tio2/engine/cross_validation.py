@@ -141,7 +141,7 @@ def _write_fold(
     of_fold = copy.deepcopy(config)
     divided, tested = divided_set(of_fold), of_fold.val_dataloader.dataset
     file, tested.data_prefix = annotation_file(divided), copy.deepcopy(divided.data_prefix)
-    named = [each for each in data_sets(of_fold._cfg_dict) if "data_root" in each]
+    named = data_sets([of_fold.train_dataloader, of_fold.get("custom_hooks", [])])
     trained = [each for each in named if annotation_file(each) == file]
     found = next((each.predictions for each in trained if each.get("predictions")), None)
     for sets, split, is_wanted in (
