@@ -262,7 +262,8 @@ def test_measuring_with_an_archive_needs_no_torch_and_nothing_that_windows_lacks
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "heavy: []"
     assert "computed by onnx in float32" in done.stdout
-    assert (tmp_path / "out" / "report.html").is_file()
+    report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "fully imaged: visible to 0.98 and more; measured at all: to 0.40 and more" in report
     with (tmp_path / "out" / "particles.csv").open(encoding="utf-8") as stream:
         assert all(float(row["p_particle"]) > 0 for row in csv.DictReader(stream))
     assert r"b \u0394.png" in done.stdout, "copies of an image are named"
