@@ -11,26 +11,33 @@ from semsize.structures.masks import CroppedMasks
 
 LARGE_WEIGHT = 3.0  # A particle that stands for more than this many makes the result hang on few: it is reported
 
+EDGE_PX = 1
+"""Outlines that leave no more than this to the frame's edge count as cut by it.
+
+People and networks end many outlines of cut particles one pixel short: docs/notebook/border-effect.md counts them.
+"""
+
 
 def touches_border(boxes: np.ndarray, frame_shape: tuple[int, int]) -> np.ndarray:
-    """(N,) bool: a box has a pixel in the frame's first or last row or column; an empty one has none.
+    """(N,) bool: a box comes within `EDGE_PX` of the frame's edge; an empty one does not.
 
     Args:
         boxes: (N, 4) xyxy in px, half-open: x2 is one past the last column.
         frame_shape: (H, W) of the whole image without its data bar, not of a tile.
 
-    >>> touches_border([[0, 5, 9, 9], [1, 5, 9, 9]], (64, 96))
-    array([ True, False])
+    >>> touches_border([[0, 5, 9, 9], [1, 5, 9, 9], [2, 5, 9, 9]], (64, 96))
+    array([ True,  True, False])
     """
     boxes = np.asarray(boxes).reshape(-1, 4)
     low, high = boxes[:, :2], boxes[:, 2:]
-    return ((low <= 0) | (high >= np.array(frame_shape[::-1]))).any(axis=1) & (high > low).all(axis=1)
+    near = (low <= EDGE_PX) | (high >= np.array(frame_shape[::-1]) - EDGE_PX)
+    return near.any(axis=1) & (high > low).all(axis=1)
 
 
 def is_off_border(masks: CroppedMasks, frame_shape: tuple[int, int]) -> np.ndarray:
     """(N,) bool: a mask is not empty, lies whole within a frame (H, W), not in a data bar below, and off its border.
 
-    >>> masks = CroppedMasks.from_crops([(np.ones((3, 3)), corner) for corner in ((0, 4), (1, 4), (6, 4))], (9, 9))
+    >>> masks = CroppedMasks.from_crops([(np.ones((3, 3)), corner) for corner in ((1, 4), (2, 4), (6, 4))], (9, 9))
     >>> is_off_border(masks, frame_shape=(8, 9))
     array([False,  True, False])
     """
@@ -38,7 +45,9 @@ def is_off_border(masks: CroppedMasks, frame_shape: tuple[int, int]) -> np.ndarr
 
 
 def border_weights(boxes: np.ndarray, frame_shape: tuple[int, int]) -> np.ndarray:
-    """Weights W·H/((W − Fx)(H − Fy)): one over the probability that a frame thrown at random holds the particle whole.
+    """Weights W·H/((W − Fx − d)(H − Fy − d)): one over the probability that a frame thrown at random leaves it whole.
+
+    Here d = 2 · `EDGE_PX` + 1: of all whole shifts of a box of Fx columns, W − Fx − d keep it off the border.
 
     Args:
         boxes: (N, 4) as for `touches_border`, none empty; Fx and Fy are their sides.
@@ -50,7 +59,7 @@ def border_weights(boxes: np.ndarray, frame_shape: tuple[int, int]) -> np.ndarra
     Raises:
         ValueError: a box is empty or leaves the frame.
 
-    >>> border_weights([[0, 5, 9, 9], [24, 8, 72, 40]], (64, 96))
+    >>> border_weights([[1, 5, 9, 9], [24, 8, 69, 37]], (64, 96))
     array([nan,  4.])
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
@@ -60,5 +69,6 @@ def border_weights(boxes: np.ndarray, frame_shape: tuple[int, int]) -> np.ndarra
         raise ValueError(f"{int((high <= low).any(axis=1).sum())} boxes are empty: leave empty masks out before")
     if (low < 0).any() or (high > frame).any():
         raise ValueError(f"boxes leave the frame of {frame_shape} (rows, columns): is it that of these masks?")
-    inner = np.where(touches_border(boxes, frame_shape)[:, None], np.nan, frame - (high - low))  # (N, 2)
+    shifts = frame - (high - low) - (2 * EDGE_PX + 1)
+    inner = np.where(touches_border(boxes, frame_shape)[:, None], np.nan, shifts)  # (N, 2)
     return (frame / inner).prod(axis=1)

@@ -194,8 +194,8 @@ def test_particles_nearly_as_large_as_the_frame_are_said(tmp_path):
     image = write_zeiss(tmp_path / "large.tif", grey)
     done = measure_images([image], tmp_path / "out", BrightSource(), Settings(crop_rows=0))
     assert done.summary.large_weights == 1
-    assert done.summary.largest_weight == pytest.approx(1 / 0.35**2)
-    assert any("1 particles count for more than 3 each (up to 8.16)" in line for line in done.record["warnings"])
+    assert done.summary.largest_weight == pytest.approx(1 / 0.32**2)
+    assert any("1 particles count for more than 3 each (up to 9.77)" in line for line in done.record["warnings"])
 
 
 def said(folder, images, **settings):

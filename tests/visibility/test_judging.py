@@ -133,7 +133,7 @@ def test_sizes_of_fully_imaged_particles_are_weighted_with_their_probabilities()
     truth = outline_truth(masks, particles)
     sizes = fully_imaged(masks, answers, truth, particles, image=7, pixel_size_nm=2.0)
     diameter = 2 * np.array([4, 6, 8]) * np.sqrt(4 / np.pi)
-    border = 1e4 / (100 - np.array([4, 6, 8])) ** 2
+    border = 1e4 / (97 - np.array([4, 6, 8])) ** 2
     np.testing.assert_allclose(sizes.true.sizes, diameter[:2])
     np.testing.assert_allclose(sizes.true.weights, border[:2])
     np.testing.assert_allclose(sizes.found.sizes, diameter)

@@ -2,24 +2,30 @@
 
 python tools/benchmarks/border.py
 python tools/benchmarks/border.py --particles 400 --crops 1000 --seed 1
+python tools/benchmarks/border.py --gaps data/bam-tio2-sem/annotations/val.json predictions.json
 
 Outlines are the whole ones, from the renderer's truth; the field continues on its other side, so that a crop may lie
-anywhere and all particles have the same chance.
+anywhere and all particles have the same chance. With --gaps no field is rendered: outlines annotated, and found from
+score 0.5 on, are counted by the pixels that they leave to the nearest edge of their frame.
 """
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from semsize.cli import one_line_errors
 from semsize.measuring.tables import markdown_table
-from semsize.metrology import border_weights, equivalent_circular_diameter
+from semsize.metrology import border_weights, compare_split, equivalent_circular_diameter
 from semsize.metrology.size_distribution import PROBABILITIES, weighted_quantiles
+from semsize.structures import AnnotationError, CroppedMasks, PredictionError, read_annotations, read_predictions
 from semsize.synthesis import RenderSettings, render_image
 
 BATCHES = 10
 COLUMNS = ("D10", "D50", "D90", "mean")
+GAPS_PX = range(6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +100,36 @@ def rows(field: Field, side: int, crops: Crops) -> list[list]:
     return result
 
 
+def gaps_px(masks: CroppedMasks) -> np.ndarray:
+    """(N,) columns or rows between each mask and the nearest edge of its frame, 0 where it reaches it."""
+    boxes, frame = masks.boxes[masks.areas > 0], np.array(masks.image_shape[::-1])
+    return np.hstack([boxes[:, :2], frame - boxes[:, 2:]]).min(axis=1)
+
+
+def gap_rows(annotations: Path, predictions: Path) -> list[list]:
+    """Numbers of outlines annotated, then found, in all and by what they leave to the edge."""
+    images = compare_split(read_annotations(annotations), read_predictions(predictions))
+    sides = {"annotated": [i.truth.masks for i in images], "found": [i.found.masks for i in images]}
+    every = {name: np.concatenate([gaps_px(masks) for masks in side]) for name, side in sides.items()}
+    return [[name, len(gaps), *(int((gaps == gap).sum()) for gap in GAPS_PX)] for name, gaps in every.items()]
+
+
 def main() -> None:
-    """Render, crop, print."""
+    """Render, crop, print; or count, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--particles", type=int, default=1500, help="in the field (default: %(default)s)")
     parser.add_argument("--crops", type=int, default=4000, help="of each side (default: %(default)s)")
     parser.add_argument("--sides", type=int, nargs="+", default=[128, 192, 256, 512], help="px, default: 128 … 512")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument(
+        "--gaps", nargs=2, type=Path, metavar=("ANNOTATIONS", "PREDICTIONS"), help="count these instead"
+    )
     arguments = parser.parse_args()
+    if arguments.gaps:
+        with one_line_errors(AnnotationError, PredictionError, OSError, ValueError):
+            header = ["outlines", "all", *(f"{gap} px" for gap in GAPS_PX)]
+            print(markdown_table(header, gap_rows(*arguments.gaps)))
+        return
     field = rendered_field(arguments.particles, arguments.seed)
     rng = np.random.default_rng(arguments.seed)
     table = []
