@@ -144,12 +144,14 @@ def visibility_tables(record: "VisibilityRecord") -> str:
     rows = [
         [name, *(f"{100 * e.effect:+.1f} ± {100 * e.standard_error:.1f}" for e in step.effects)] for name, step in named
     ]
+    by_size = {"ECD": record.errors, **{calibrated.size: calibrated.errors for calibrated in record.feret}}
     errors = [
-        [f"{e.low:g} to {e.high:g}", e.particles, e.error_percent, e.error_std_percent, e.covered_percent]
-        for e in record.errors
+        [size, f"{e.low:g} to {e.high:g}", e.particles, e.error_percent, e.error_std_percent, e.covered_percent]
+        for size, of_size in by_size.items()
+        for e in of_size
     ]
     header = ["step: effect ± standard error, %", *(effect.statistic for effect in record.fully_imaged[0].effects)]
-    of_errors = ["visible fraction predicted", "particles", "ECD error, %", "its sd, %", "in 95 % interval, %"]
+    of_errors = ["size", "visible fraction predicted", "particles", "error, %", "its sd, %", "in 95 % interval, %"]
     right = f"states right: {record.states_right:.3f}, expected calibration error {record.calibration_error:.3f}"
     tables = markdown_table(header, rows), markdown_table(of_errors, errors, decimals=1)
     return "\n".join((*tables, f"{right}; {record.fitted_images} images fitted, {record.judged_images} judged"))

@@ -17,6 +17,7 @@ from semsize.metrology import border_weights, measure, population
 from semsize.metrology.comparison import ImageFound
 from semsize.structures.pixel_size import PixelSize
 from semsize.structures.states import FULLY_IMAGED_STATES, STATES
+from semsize.visibility.truth import SIZES
 
 MEASURED_COLUMNS = (*PARTICLE_COLUMNS, "weight", "excluded")
 """Columns of a measurement's `particles.csv`; `excluded` says why a particle is left out (empty: it is counted)."""
@@ -25,7 +26,7 @@ SEEN_COLUMNS = (
     *(f"p_{state}" for state in STATES),
     "p_particle",
     "visible_fraction",
-    *(f"whole_{name}" for name in ("ecd_px", "ecd_low_px", "ecd_high_px", "feret_min_px", "feret_max_px")),
+    *(f"whole_{size}{end}_px" for size in SIZES for end in ("", "_low", "_high")),
 )
 """What a visibility model says of each outline: probabilities of the states and of being a particle, the expected
 visible fraction, and sizes of the whole particle, NaN where too little of it is seen; low and high are the ends of a
@@ -182,6 +183,7 @@ def _predicted(
     state = given
     if given is None and not np.isnan(seen["p_particle"]):
         state = max(STATES, key=lambda name: seen[f"p_{name}"])
+    seen = dict.fromkeys(SEEN_COLUMNS, np.nan) | seen  # files of former versions lack some
     lengths = {name: value for name, value in seen.items() if name.endswith("_px")}
     in_nm = {
         name.replace("_px", "_nm"): np.nan if pixel_size is None else float(pixel_size.to_nm(value))

@@ -188,7 +188,7 @@ def _in_words(calibration: Calibration | None) -> dict | None:
     if calibration is None:
         return None
     temperatures = {name: getattr(calibration, f"{name}_temperature") for name in ("class", "particle")}
-    ends = calibration.intervals and [calibration.intervals.low.tolist(), calibration.intervals.high.tolist()]
+    ends = [[intervals.low.tolist(), intervals.high.tolist()] for intervals in calibration.intervals]
     return in_json({**temperatures, "intervals": ends})
 
 
@@ -200,11 +200,10 @@ def seen_columns(particles: SeenParticles, given: Sequence[str | None]) -> Mappi
             probabilities[number] = [state == name for name in STATES]
     enough = particles.visible_fraction >= MASKED_FRACTION
     sizes = np.where(enough[:, None, None], particles.whole_sizes_px, np.nan)
-    ecd, feret_min, feret_max = (sizes[:, SIZES.index(name)] for name in ("ecd", "feret_min", "feret_max"))
     values = (
         *probabilities.T,
         np.where([state is None for state in given], particles.particle_probability, 1.0),
         particles.visible_fraction,
-        *(ecd[:, MIDDLE], ecd[:, 0], ecd[:, -1], feret_min[:, MIDDLE], feret_max[:, MIDDLE]),
+        *(sizes[:, number, end] for number in range(len(SIZES)) for end in (MIDDLE, 0, -1)),
     )
     return dict(zip(SEEN_COLUMNS, values, strict=True))

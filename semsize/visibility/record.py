@@ -57,14 +57,23 @@ class IntervalTable:
 
 @dataclass(frozen=True)
 class FractionErrors:
-    """Errors of the completed ECD in a class of predicted visible fraction, (predicted - true) / true in %."""
+    """Errors of a completed size in a class of predicted visible fraction, (predicted - true) / true in %."""
 
     low: float  # lower end of the class
     high: float  # upper end
     particles: int
     error_percent: float  # mean
     error_std_percent: float  # standard deviation between particles
-    covered_percent: float | None  # of those that get an interval, the share whose true ECD lies in it; None: none gets
+    covered_percent: float | None  # of those with an interval, the share whose true size lies in it; None: none has one
+
+
+@dataclass(frozen=True)
+class SizeCalibration:
+    """Intervals and errors of one kind of completed size."""
+
+    size: str  # of `semsize.visibility.truth.SIZES`
+    intervals: IntervalTable
+    errors: tuple[FractionErrors, ...]  # classes with two particles and more
 
 
 @dataclass(frozen=True)
@@ -82,18 +91,22 @@ class VisibilityRecord:
     judged_images: int  # everything else from these others
     class_temperature: float  # of the probabilities of the classes of visibility
     particle_temperature: float  # of that of being a particle
-    intervals: IntervalTable
+    intervals: IntervalTable  # of the completed ECD
     states_right: float  # share of particles whose most probable class was right, 0 to 1
     calibration_error: float  # expected calibration error of that class, 0 to 1
     reliability: tuple[ReliabilityBin, ...]  # bins with particles
-    errors: tuple[FractionErrors, ...]  # classes with two particles and more
+    errors: tuple[FractionErrors, ...]  # of the completed ECD, classes with two particles and more
+    feret: tuple[SizeCalibration, ...]  # of the smallest, then the largest Feret diameter; none in older records
     fully_imaged: tuple[StepEffects, ...]  # from the true fully imaged particles to those reported
     completed: tuple[StepEffects, ...]  # from the true particles visible to 0.4 and more to those reported
     selection: tuple[DensityStep, ...]  # from the true powder to its fully imaged particles
 
     def calibration(self) -> Calibration:
         """What turns the model's answers into calibrated ones."""
-        return Calibration(self.class_temperature, self.particle_temperature, self.intervals.intervals())
+        tables = self.intervals, *(calibrated.intervals for calibrated in self.feret)
+        return Calibration(
+            self.class_temperature, self.particle_temperature, tuple(table.intervals() for table in tables)
+        )
 
     def differences(
         self, sha256: str, engine: str, precision: str, detector: ModelUse | None, min_score: float
@@ -132,7 +145,8 @@ def read_visibility_records(checkpoint: str | Path) -> tuple[VisibilityRecord, .
     try:
         if set(data) != {"records"} or not isinstance(data["records"], list):
             raise ValueError("it holds no list of records")
-        return tuple(_checked(from_json(record, VisibilityRecord)) for record in data["records"])
+        records = ({"feret": [], **record} if isinstance(record, dict) else record for record in data["records"])
+        return tuple(_checked(from_json(record, VisibilityRecord)) for record in records)
     except (TypeError, ValueError) as cause:
         again = "make it again with tools/validate.py --visibility"
         raise VisibilityRecordError(f"{path}: {cause}; {again}") from None
@@ -144,7 +158,16 @@ def write_visibility_records(checkpoint: str | Path, records: Sequence[Visibilit
 
 
 def _checked(record: VisibilityRecord) -> VisibilityRecord:
-    table = record.intervals
+    for table in (record.intervals, *(calibrated.intervals for calibrated in record.feret)):
+        _check_table(table)
+    if [calibrated.size for calibrated in record.feret] not in ([], ["feret_min", "feret_max"]):
+        raise ValueError("feret holds something else than feret_min and feret_max")
+    if min(record.class_temperature, record.particle_temperature) <= 0:
+        raise ValueError("a temperature is not positive")
+    return record
+
+
+def _check_table(table: IntervalTable) -> None:
     shape = len(table.fraction_edges) - 1, len(table.size_edges_px) - 1
     for rows in (table.low, table.high, table.counts):
         if len(rows) != shape[0] or any(len(row) != shape[1] for row in rows):
@@ -152,6 +175,3 @@ def _checked(record: VisibilityRecord) -> VisibilityRecord:
     for edges in (table.fraction_edges, table.size_edges_px):
         if list(edges) != sorted(set(edges)) or len(edges) < 2:
             raise ValueError("ends of classes of the intervals do not ascend")
-    if min(record.class_temperature, record.particle_temperature) <= 0:
-        raise ValueError("a temperature is not positive")
-    return record

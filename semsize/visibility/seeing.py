@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ class Calibration:
 
     class_temperature: float = 1.0  # of the classes of visibility
     particle_temperature: float = 1.0  # of being a particle
-    intervals: SizeIntervals | None = None  # of the whole particle's ECD in px; None: the model's own quantiles
+    intervals: Sequence[SizeIntervals] = ()  # of the first of `SIZES` in px; none at all: the model's own quantiles
 
     def classes(self, probabilities: np.ndarray) -> np.ndarray:
         """(N, 3) calibrated probabilities of the classes of visibility."""
@@ -40,12 +41,14 @@ class Calibration:
         return with_temperature(np.column_stack([1 - probability, probability]), self.particle_temperature)[:, 1]
 
     def sizes(self, fractions: np.ndarray, sizes_px: np.ndarray) -> np.ndarray:
-        """(N, 3, 3) sizes whose ECD has calibrated ends, NaN where too few particles were like it; a copy."""
+        """(N, 3, 3) sizes with calibrated ends, NaN where too few particles were like it or none were tried; a copy."""
         sizes = np.array(sizes_px, np.float64)
-        if self.intervals is not None:
-            ends = self.intervals.of(fractions, sizes[:, ECD, MIDDLE])
+        if self.intervals:
+            sizes[..., [0, -1]] = np.nan
+        for number, intervals in enumerate(self.intervals):
+            ends = intervals.of(fractions, sizes[:, number, MIDDLE])
             ends[~np.isfinite(ends).all(axis=1)] = np.nan
-            sizes[:, ECD, 0], sizes[:, ECD, -1] = ends.T
+            sizes[:, number, 0], sizes[:, number, -1] = ends.T
         return sizes
 
 

@@ -26,14 +26,14 @@ from semsize.visibility.conformal import fit_intervals
 from semsize.visibility.crops import particle_crops
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.nesting import ImageSteps, Population, step_effects, steps_by_density
-from semsize.visibility.record import FractionErrors, IntervalTable, VisibilityRecord
+from semsize.visibility.record import FractionErrors, IntervalTable, SizeCalibration, VisibilityRecord
 from semsize.visibility.seeing import ECD, MIDDLE, CalibratedModel, Calibration
 from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
-from semsize.visibility.truth import OutlineTruth, outline_truth, sizes_px
+from semsize.visibility.truth import SIZES, OutlineTruth, outline_truth, sizes_px
 
 FULLY_IMAGED_STEPS = ("overlooked", OUTLINE, "states", "false")
 COMPLETED_STEPS = ("overlooked", OUTLINE, "completion", "states", "false")
-SIZE_EDGES_PX = (0.0, 16.0, 32.0, 64.0, 1000.0)  # of the completed ECD; the last class has no upper end
+SIZE_EDGES_PX = (0.0, 16.0, 32.0, 64.0, 1000.0)  # of the completed size; the last class has no upper end
 FULL, MASKED = (VISIBILITY_CLASSES.index(name) for name in ("complete", "masked"))
 
 
@@ -100,7 +100,7 @@ def fit_calibration(images: Sequence[SeenImage]) -> Calibration:
         particle_temperature=fit_temperature(
             np.column_stack([1 - stated, stated])[known], is_particle[known].astype(int)
         ),
-        intervals=fit_intervals(*_completed_sizes(images), **edges),
+        intervals=tuple(fit_intervals(*_completed_sizes(images, number), **edges) for number in range(len(SIZES))),
     )
 
 
@@ -153,30 +153,42 @@ def make_visibility_record(
         judged_images=len(judged),
         class_temperature=calibration.class_temperature,
         particle_temperature=calibration.particle_temperature,
-        intervals=IntervalTable.of(calibration.intervals),
+        intervals=IntervalTable.of(calibration.intervals[ECD]),
         states_right=float(right.mean()),
         calibration_error=expected_calibration_error(table),
         reliability=tuple(row for row in table if row.count),
-        errors=_errors(judged, calibration),
+        errors=_errors(judged, calibration, ECD),
+        feret=tuple(
+            SizeCalibration(
+                SIZES[number], IntervalTable.of(calibration.intervals[number]), _errors(judged, calibration, number)
+            )
+            for number in range(len(SIZES))
+            if number != ECD
+        ),
         fully_imaged=step_effects(FULLY_IMAGED_STEPS, [full for full, _ in steps]),
         completed=step_effects(COMPLETED_STEPS, [completed for _, completed in steps]),
         selection=steps_by_density("selection", [selection_step(image) for image in images]),
     )
 
 
-def _completed_sizes(images: Sequence[SeenImage]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Predicted fraction, predicted and true whole ECD in px of particles that get a size and of which it is known."""
+def _completed_sizes(images: Sequence[SeenImage], size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predicted fraction, predicted and true whole size in px of particles that get one and of which it is known.
+
+    Args:
+        images: of which.
+        size: place in `SIZES`.
+    """
     rows = []
     for image in images:
-        true = image.truth.sizes_px[:, ECD]
+        true = image.truth.sizes_px[:, size]
         chosen = ~np.isnan(true) & (image.fractions >= MASKED_FRACTION)
-        rows.append((image.fractions[chosen], image.whole_sizes_px[chosen, ECD, MIDDLE], true[chosen]))
+        rows.append((image.fractions[chosen], image.whole_sizes_px[chosen, size, MIDDLE], true[chosen]))
     return tuple(np.concatenate(values) for values in zip(*rows, strict=True))
 
 
-def _errors(images: Sequence[SeenImage], calibration: Calibration) -> tuple[FractionErrors, ...]:
-    fractions, predicted, true = _completed_sizes(images)
-    low, high = calibration.intervals.of(fractions, predicted).T
+def _errors(images: Sequence[SeenImage], calibration: Calibration, size: int) -> tuple[FractionErrors, ...]:
+    fractions, predicted, true = _completed_sizes(images, size)
+    low, high = calibration.intervals[size].of(fractions, predicted).T
     errors, covered, bounded = 100 * (predicted / true - 1), (low <= true) & (true <= high), np.isfinite(high)
     ends, rows = [*FRACTION_EDGES[1:], 1.0], []
     place = np.searchsorted(ends[1:-1], fractions, side="right")

@@ -122,6 +122,9 @@ def test_a_particle_that_is_surely_hidden_has_no_part_in_the_headline(images, tm
     assert set(table["excluded"][first]) == {"not fully imaged"}
     np.testing.assert_allclose(table["whole_ecd_px"][first], 1.3 * table["ecd_px"][first], rtol=1e-6)
     np.testing.assert_allclose(table["whole_ecd_low_nm"][first], 0.9 * 1.3 * table["ecd_nm"][first], rtol=1e-6)
+    np.testing.assert_allclose(
+        table["whole_feret_max_high_nm"][first], 1.2 * table["whole_feret_max_nm"][first], rtol=1e-6
+    )
     assert (table["completed"][first] == 1).all()
     assert np.isnan(table["whole_ecd_px"][second]).all(), "below 0.4 no size is given"
     assert (table["completed"][~first] == 0).all()
@@ -256,7 +259,7 @@ def record_of(**changes):
         "min_score": 0.5, "sources": (), "fitted_images": 4, "judged_images": 4, "class_temperature": 1.0,
         "particle_temperature": 1.0, "intervals": intervals, "states_right": 0.9, "calibration_error": 0.02,
         "reliability": (ReliabilityBin(0.9, 1.0, 40, 0.95, 0.9, 0.76, 0.97),),
-        "errors": (FractionErrors(0.6, 0.8, 40, 1.5, 7.0, 95.0),),
+        "errors": (FractionErrors(0.6, 0.8, 40, 1.5, 7.0, 95.0),), "feret": (),
         "fully_imaged": steps(("overlooked", 0.002), ("outline", 0.2), ("states", -0.012), ("false", 0.0)),
         "completed": steps(("overlooked", 0.002), ("outline", 0.2), ("completion", 0.01), ("states", 0.0)),
         "selection": (DensityStep(0.0, 1.0, 8, steps(("selection", 0.03))[0]),),

@@ -1,5 +1,7 @@
 """A model asked about all outlines of an image: the renderer's truth as its answers gives the renderer's states."""
 
+import dataclasses
+
 import numpy as np
 
 from semsize.structures.masks import CroppedMasks
@@ -54,12 +56,14 @@ def test_a_calibration_changes_probabilities_and_the_ends_of_intervals_only():
     intervals = fit_intervals(
         np.ones(39), predicted, predicted + np.arange(39), fraction_edges=[0.4, 0.9, 1], size_edges=[0, 50, 1000]
     )
-    calibration = Calibration(2.0, 2.0, intervals)
+    calibration = Calibration(2.0, 2.0, (intervals, dataclasses.replace(intervals, low=intervals.low / 2)))
     sizes = np.full((2, 3, 3), 100.0)
     calibrated = calibration.sizes(np.array([0.95, 0.5]), sizes)
     np.testing.assert_allclose(calibrated[0, 0], [100, 100, 138])
     assert np.isnan(calibrated[1, 0, [0, 2]]).all(), "no particle like it was seen: no interval"
-    assert (calibrated[:, 1:] == 100).all()
+    np.testing.assert_allclose(calibrated[0, 1], [50, 100, 138])
+    assert np.isnan(calibrated[:, 2, [0, 2]]).all(), "older records have no intervals of Feret diameters"
+    assert (calibrated[..., 1] == 100).all()
     np.testing.assert_allclose(calibration.particle(np.array([0.8])), [2 / 3])
     np.testing.assert_allclose(calibration.classes(np.array([[0.8, 0.2, 0.0]]))[0, :2], [2 / 3, 1 / 3], atol=1e-6)
     untouched = Calibration()

@@ -54,13 +54,13 @@ def seen_image(number, rng):
     rendered = render_image(SETTINGS, number)
     truth, pixel_nm = rendered.truth, SETTINGS.pixel_size_nm
     visible, shape = truth.visible, truth.visible.image_shape
-    whole_nm = sizes_px(truth.full)[:, 0] * pixel_nm
+    whole_nm = sizes_px(truth.full) * pixel_nm
     particles = [
         {
             "segmentation": rle, "iscrowd": 0, "state": state, "visible_fraction": fraction, "truncated": False,
-            "ecd_nm": ecd, "feret_min_nm": ecd, "feret_max_nm": ecd, "amodal_segmentation": whole,
+            "ecd_nm": sizes[0], "feret_min_nm": sizes[1], "feret_max_nm": sizes[2], "amodal_segmentation": whole,
         }
-        for rle, whole, state, fraction, ecd in zip(
+        for rle, whole, state, fraction, sizes in zip(
             visible.to_rles(), truth.full.to_rles(), truth.states, truth.visible_fractions.tolist(), whole_nm.tolist(),
             strict=True,
         )
@@ -138,12 +138,13 @@ def test_a_model_too_sure_of_itself_gets_a_temperature(images, record):
     assert own.mean() > 0.99
 
 
-def test_intervals_hold_the_true_sizes(images):
+@pytest.mark.parametrize("size", range(len(SIZES)), ids=SIZES)
+def test_intervals_hold_the_true_sizes(images, size):
     calibration = fit_calibration(images[::2])
     inside, count = 0, 0
     for image in images[1::2]:
-        true = image.truth.sizes_px[:, 0]
-        ends = calibration.sizes(image.fractions, image.whole_sizes_px)[:, 0]
+        true = image.truth.sizes_px[:, size]
+        ends = calibration.sizes(image.fractions, image.whole_sizes_px)[:, size]
         known = ~np.isnan(true) & ~np.isnan(ends[:, 0]) & (image.fractions >= 0.4)
         inside += int(((ends[:, 0] <= true) & (true <= ends[:, 2]))[known].sum())
         count += int(known.sum())
@@ -170,6 +171,8 @@ def test_it_comes_back_from_its_file_and_is_bound_to_its_use(record, tmp_path):
         lambda data: data["records"][0]["intervals"]["low"].pop(),
         lambda data: data["records"][0]["intervals"]["size_edges_px"].reverse(),
         lambda data: data["records"][0].update(class_temperature=0),
+        lambda data: data["records"][0]["feret"].pop(),
+        lambda data: data["records"][0]["feret"][1]["intervals"]["low"].pop(),
         lambda data: data.update(more=1),
     ],
 )
