@@ -37,7 +37,7 @@ def main() -> None:
         from tio2.engine import launch
         from tio2.engine.config import annotation_file, divided_set, is_detector
         from tio2.engine.cross_validation import prepare_folds
-        from tio2.engine.folds import judged_samples, pooled_predictions, pooled_record, run_fold
+        from tio2.engine.folds import judged_samples, pooled_predictions, pooled_record, test_fold, train_fold
         from tio2.evaluation import VisibilityMetric, coco_metrics, table1_metrics
         from tio2.reporting import write_report, write_visibility_report
     with one_line_errors(*launch.PEOPLE_ERRORS, LibraryError):
@@ -46,17 +46,19 @@ def main() -> None:
         data = launch.require_data(config, "train")
         launch.say_what_begins(f"cross-validating in {arguments.folds} folds", config, data)
         folds = prepare_folds(config, arguments.folds, arguments.seed)
-        folder = Path(config.work_dir) / "cv"
+        folder, programs = Path(config.work_dir) / "cv", Path(__file__).parent
         if arguments.prepare:
             print(f"written: {folder}/fold_*/train.json, val.json, {Path(config.filename).name}")
             return
         for fold in folds:
             print(f"fold {fold.number} of {len(folds)}: {len(fold.kept_back)} images kept back, {fold.run}")
-            run_fold(fold, Path(__file__).parent)
+            train_fold(fold, programs)
+            if is_detector(config):
+                test_fold(fold, programs)
         if not is_detector(config):
             for outlines in ("found", "annotated"):
                 metric = VisibilityMetric()
-                for samples in judged_samples(folds, Path(__file__).parent, outlines):
+                for samples in judged_samples(folds, programs, outlines):
                     metric.process(None, samples)
                 metrics = {
                     f"visibility/{name}": value for name, value in metric.compute_metrics(metric.results).items()

@@ -16,7 +16,8 @@ from tio2.agglomerates.covering import COVERED
 from tio2.engine import ConfigError
 from tio2.engine.config import data_sets, divided_set
 from tio2.engine.cross_validation import prepare_folds
-from tio2.engine.folds import Fold, judged_samples, pooled_record, run_fold
+from tio2.engine.folds import Fold, judged_samples, pooled_record, train_fold
+from tio2.engine.folds import test_fold as run_test
 from tio2.engine.resumption import TrainingStopped
 
 TRAIN = """import json, sys
@@ -216,11 +217,12 @@ def test_what_is_done_is_left_alone_and_the_whole_is_recorded(data, tmp_path):
     config = config_of(data, tmp_path)
     folds = prepare_folds(config, 4, 0)
     with pytest.raises(TrainingStopped, match="fold 0 was stopped after 1 of 3 epochs"):
-        run_fold(folds[0], programs(tmp_path, epochs=1))
+        train_fold(folds[0], programs(tmp_path, epochs=1))
     assert not folds[0].is_tested, "half-trained weights are not judged"
     for _ in range(2):
         for fold in folds:
-            run_fold(fold, programs(tmp_path, epochs=3))
+            train_fold(fold, programs(tmp_path, epochs=3))
+            run_test(fold, tmp_path)
     assert [(fold.config.parent / "trained").read_text() for fold in folds] == ["xx", "x", "x", "x"]
     record = pooled_record(config, folds, {"a": 0.5})
     assert (record["images"], record["split"], record["metrics"]) == (10, "cv", {"a": 0.5})
@@ -237,7 +239,7 @@ def test_a_fold_that_a_signal_stopped_is_not_done_and_its_code_is_handed_on(tmp_
     with pytest.raises(
         TrainingStopped, match=r"fold 2: .*train\.py .*was stopped by SIG.*; the same command goes on"
     ) as e:
-        run_fold(fold, tmp_path)
+        train_fold(fold, tmp_path)
     assert e.value.exit_code == code
     assert not fold.is_trained
     assert not fold.is_tested
@@ -264,7 +266,7 @@ def test_a_program_that_fails_is_named(tmp_path):
     (tmp_path / "train.py").write_text("raise SystemExit(3)")
     fold = Fold(2, tmp_path / "fold_2" / "own.py", 1, ())
     with pytest.raises(ConfigError, match=r"fold 2: .*train\.py .* ended with code 3"):
-        run_fold(fold, tmp_path)
+        train_fold(fold, tmp_path)
 
 
 def test_a_visibility_model_s_folds_answer_on_found_and_on_annotated_outlines(tmp_path):
@@ -279,8 +281,11 @@ def test_a_visibility_model_s_folds_answer_on_found_and_on_annotated_outlines(tm
         torch.save({key: {} for key in ("state_dict", "optimizer", "meta", "message_hub")}, fold.run / "epoch_1.pth")
     for outlines, options in (
         ("found", []),
-        ("annotated", ["--cfg-options", "val_dataloader.dataset.predictions=None"]),
+        ("annotated", ["--work-dir", "{}", "--cfg-options", "val_dataloader.dataset.predictions=None"]),
     ):
         for fold, (words,) in zip(folds, judged_samples(folds, folder, outlines), strict=True):
             assert words[:4] == [str(fold.config), str(fold.run / "epoch_1.pth"), "--split", "val"]
-            assert words[8:] == options
+            own = str(fold.config.parent / outlines)
+            assert words[6:] == [option.format(own) for option in options], (
+                "else where the fold's test leaves its figures"
+            )

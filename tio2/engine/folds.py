@@ -58,16 +58,16 @@ class Fold:
         return newest is None or self.tested["checkpoint"]["sha256"] == file_sha256(newest)
 
 
-def run_fold(fold: Fold, programs: Path) -> None:
-    """Train a fold, or go on with it, then test it, each in a process of its own; what is done is left alone.
+def train_fold(fold: Fold, programs: Path) -> None:
+    """Train a fold, or go on with it, in a process of its own, unless that is done.
 
     Args:
         fold: From `prepare_folds`.
-        programs: Folder of train.py and test.py.
+        programs: Folder of train.py.
 
     Raises:
-        ConfigError: A process failed.
-        TrainingStopped: A signal ended a process; a training's state is saved.
+        ConfigError: The process failed.
+        TrainingStopped: A signal ended it; the training's state is saved.
     """
     if not fold.is_trained:
         _run([sys.executable, str(programs / "train.py"), str(fold.config), "--resume"], fold)
@@ -76,6 +76,19 @@ def run_fold(fold: Fold, programs: Path) -> None:
                 f"fold {fold.number} was stopped after {fold.record.get('epochs', 0)} of {fold.epochs} epochs; "
                 "the same command goes on"
             )
+
+
+def test_fold(fold: Fold, programs: Path) -> None:
+    """Test a detector's fold in a process of its own, unless that is done.
+
+    Args:
+        fold: That was trained.
+        programs: Folder of test.py.
+
+    Raises:
+        ConfigError: The process failed.
+        TrainingStopped: A signal ended it.
+    """
     if not fold.is_tested:
         _run([sys.executable, str(programs / "test.py"), str(fold.config)], fold)
 
@@ -103,16 +116,23 @@ def pooled_predictions(folds: list[Fold]) -> list[dict]:
 
 
 def judged_samples(folds: list[Fold], programs: Path, outlines: str) -> Iterator[list[dict]]:
-    """Data samples of each fold of a visibility model: its answers on `found` or on `annotated` outlines kept back.
+    """Test each fold of a visibility model on `found` or on `annotated` outlines kept back; gives its data samples.
+
+    The test on found outlines is the fold's own: it leaves what `Fold.tested` reads.
 
     Raises:
         ConfigError: A test failed.
     """
     for fold in folds:
         dump = fold.config.parent / f"{outlines}.pkl"
-        words = ["--split", "val", "--out", str(dump), "--work-dir", str(dump.with_suffix(""))]
+        words = ["--split", "val", "--out", str(dump)]
         if outlines == "annotated":
-            words += ["--cfg-options", "val_dataloader.dataset.predictions=None"]
+            words += [
+                "--work-dir",
+                str(dump.with_suffix("")),
+                "--cfg-options",
+                "val_dataloader.dataset.predictions=None",
+            ]
         _run([sys.executable, str(programs / "test.py"), str(fold.config), str(resume_point(fold.run)), *words], fold)
         yield pickle.loads(dump.read_bytes())
 
