@@ -47,7 +47,7 @@ def test_every_model_is_here_with_card_checksum_and_licence(name):
         assert nearest_record(records, use, OPERATING_SCORE).differences(use, OPERATING_SCORE) == ()
 
 
-@pytest.mark.parametrize("precision", ["float32"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_records_of_a_shipped_model_hold_for_it_as_it_is_used(name, precision):
     source, records = open_detector(DetectorRequest(name))
@@ -65,8 +65,9 @@ def test_the_records_of_a_shipped_model_hold_for_it_as_it_is_used(name, precisio
     )
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", VISIBILITY)
-def test_every_visibility_model_is_here_with_records_that_hold_behind_its_detector(name):
+def test_every_visibility_model_is_here_with_records_that_hold_behind_its_detector(name, precision):
     shipped = VISIBILITY[name]
     stated = shipped.checkpoint.with_name(f"{shipped.checkpoint.name}.sha256").read_text(encoding="utf-8").split()[0]
     assert file_sha256(shipped.checkpoint) == stated
@@ -75,8 +76,8 @@ def test_every_visibility_model_is_here_with_records_that_hold_behind_its_detect
     model = find_visibility_model(VisibilityRequest(engine="torch"), behind)
     assert model == open_visibility(VisibilityRequest(shipped.config, shipped.checkpoint)), "the one that ships for it"
     assert model.as_record()["licence"] == shipped.licence
-    detector = ModelUse(**{**behind["model"], "precision": "float32"})
-    use = stated, "torch", "float32", detector, OPERATING_SCORE
+    detector = ModelUse(**{**behind["model"], "precision": precision})
+    use = stated, "torch", precision, detector, OPERATING_SCORE
     assert any(not record.differences(*use) for record in model.records)
 
 

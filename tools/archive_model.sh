@@ -5,7 +5,8 @@
 #   tools/archive_model.sh free    # leaves checkpoints/light_free.semsize, its .sha256, a line in light_free.md,
 #   tools/archive_model.sh nc      # and a record for ONNX Runtime in light_free.bias.json
 #
-# INT8=FOLDER: convolutions in 8-bit integers, calibrated on this folder's images (only if tools/benchmarks/engines.py passes it).
+# INT8=FOLDER: convolutions in 8-bit integers, calibrated on this folder's images (only if tools/benchmarks/engines.py passes it). The archives that
+# ship are made so, with six rendered scenes (docs/notebook/engines.md).
 # The record rests on the validation images of data/bam-tio2-sem and on 100 scenes rendered into data/rendered-record;
 # SETS="FOLDER:SPLIT …" names other data sets. CHECKPOINTS names another folder of the weights and of all that is written.
 set -euo pipefail
