@@ -41,6 +41,8 @@ MOST_ENLARGED = 4.0
 MOST_INPUT_PX = 2048.0
 """Side of a window in the network's input; the box of a long particle is enlarged less."""
 
+FINER_FOLLOWS = " (small ones are looked for at finer scales too)"
+
 MaskBranch = Callable[[np.ndarray, np.ndarray, float], CroppedMasks]
 """Draws masks in N boxes of a window of grey levels that is enlarged by a factor.
 
@@ -95,7 +97,7 @@ def look(grey: np.ndarray, engine: Engine, looking: Looking | None = None, batch
         views.append(found)
         cut.append(merged.left_out)
         if found.limit:
-            notes.append(f"at ×{scale:g} {found.limit}")
+            notes.append(f"at ×{scale:g} {found.limit}{FINER_FOLLOWS if has_finer else ''}")
     masks = CroppedMasks.cat([view.masks for view in views])
     scores, boxes = (np.concatenate([getattr(view, name) for view in views]) for name in ("scores", "boxes"))
     scale_index = np.repeat(np.arange(len(scales)), [len(view.masks) for view in views])

@@ -56,24 +56,23 @@ class MergedTiles:
 
 
 def tile_grid(image_shape: tuple[int, int], size: int, overlap: int) -> list[Tile]:
-    """Tiles of one size that cover an image evenly, row by row; an image side shorter than `size` takes one.
+    """Tiles of one shape that cover an image, row by row: as few as `size` allows, and no larger than these need to be.
 
     Args:
         image_shape: (H, W).
-        size: side of a tile in pixels.
+        size: longest side of a tile in pixels; an image side that is no longer takes one tile.
         overlap: largest extent of a particle in pixels; neighbours share this and a free pixel on both sides at least.
 
     Raises:
         ValueError: the overlap is negative, or more than half of a tile is shared.
 
-    >>> [(tile.left, tile.right) for tile in tile_grid((60, 150), 80, 10)]
-    [(0, 80), (35, 115), (70, 150)]
+    >>> [(tile.left, tile.right) for tile in tile_grid((60, 156), 80, 10)]
+    [(0, 60), (48, 108), (96, 156)]
     """
     check_tiles(size, overlap)
     shared = overlap + 2 * FREE_PX
-    rows, columns = (_starts(length, size, shared) for length in image_shape)
-    height, width = (min(size, length) for length in image_shape)
-    return [Tile(top, left, top + height, left + width) for top, left in itertools.product(rows, columns)]
+    rows, columns = (_spans(length, size, shared) for length in image_shape)
+    return [Tile(top, left, bottom, right) for (top, bottom), (left, right) in itertools.product(rows, columns)]
 
 
 def check_tiles(size: int, overlap: int) -> None:
@@ -132,12 +131,14 @@ def merge_tiles(tiles: Sequence[Tile], found: Sequence[CroppedMasks], image_shap
     return MergedTiles(placed[kept], tile[kept], index[kept], placed[cut[is_lost]])
 
 
-def _starts(length: int, size: int, shared: int) -> list[int]:
-    """First pixels of evenly spaced tiles along a side."""
+def _spans(length: int, size: int, shared: int) -> list[tuple[int, int]]:
+    """Ends of evenly spaced tiles along a side."""
     if length <= size:
-        return [0]
+        return [(0, length)]
     count = math.ceil((length - shared) / (size - shared))
-    return [(length - size) * number // (count - 1) for number in range(count)]
+    side = math.ceil((length + (count - 1) * shared) / count)
+    starts = [(length - side) * number // (count - 1) for number in range(count)]
+    return [(start, start + side) for start in starts]
 
 
 def _depths(masks: CroppedMasks, tiles: Sequence[Tile], image_shape: tuple[int, int]) -> np.ndarray:

@@ -91,6 +91,7 @@ def test_a_usual_frame_is_looked_at_whole_and_a_large_one_in_tiles():
     look(np.zeros((3072, 4096), np.float32), engine, Looking((1.5,)))
     assert len(windows) > 1
     assert max(height * width * 1.5**2 for height, width in windows) <= 3200**2
+    assert sum(height * width for height, width in windows) < 1.25 * 3072 * 4096, "tiles share what they must, no more"
 
 
 def test_masks_that_only_tiles_edges_show_are_counted():
@@ -195,6 +196,8 @@ def test_a_limit_that_was_reached_is_said_once_with_its_scale():
     notes = look(np.zeros((300, 300), np.float32), engine, Looking((1.0,), tile=(100, 20))).notes
     assert notes[0] == "at ×1 full"
     assert notes.count("at ×1 full") == 1
+    notes = look(np.zeros((300, 300), np.float32), engine, Looking((1.0, 2.0))).notes
+    assert notes[:2] == ("at ×1 full (small ones are looked for at finer scales too)", "at ×2 full")
 
 
 def test_rules_of_joining_belong_to_several_scales_alone():

@@ -1,5 +1,7 @@
 """Tiles cover an image with the overlap asked for; merging gives each particle once and whole."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -24,8 +26,8 @@ def test_every_particle_up_to_the_overlap_is_whole_and_free_in_some_tile(grid, d
     tiles = tile_grid(*grid)
     extent = [data.draw(st.integers(1, max(1, min(overlap, length)))) for length in image_shape]
     first = [data.draw(st.integers(0, length - e)) for length, e in zip(image_shape, extent, strict=True)]
-    assert all(t.bottom - t.top == min(size, image_shape[0]) for t in tiles)
-    assert all(t.right - t.left == min(size, image_shape[1]) for t in tiles)
+    assert len({(t.bottom - t.top, t.right - t.left) for t in tiles}) == 1
+    assert all(max(t.bottom - t.top, t.right - t.left) <= size for t in tiles)
     if overlap == 0:
         return
     assert any(
@@ -49,10 +51,19 @@ def test_tiles_cover_the_image_and_are_distinct(grid):
     assert len(set(tiles)) == len(tiles)
 
 
-def test_no_more_tiles_than_the_overlap_needs():
+def test_no_more_tiles_than_the_overlap_needs_and_none_larger():
     assert tile_grid((100, 100), 100, 20) == [Tile(0, 0, 100, 100)]
-    assert [tile.left for tile in tile_grid((50, 178), 100, 20)] == [0, 78]
-    assert [tile.left for tile in tile_grid((50, 179), 100, 20)] == [0, 39, 79]
+    assert [(tile.left, tile.right) for tile in tile_grid((50, 178), 100, 20)] == [(0, 100), (78, 178)]
+    assert [(tile.left, tile.right) for tile in tile_grid((50, 179), 100, 20)] == [(0, 75), (52, 127), (104, 179)]
+
+
+@given(grids())
+def test_neighbouring_tiles_share_the_overlap_and_less_than_a_pixel_a_tile_more(grid):
+    (_, width), _, overlap = grid
+    columns = sorted({(tile.left, tile.right) for tile in tile_grid(*grid)})
+    shared = [end - start for (_, end), (start, _) in itertools.pairwise(columns)]
+    assert min(shared, default=overlap + 2) >= overlap + 2
+    assert sum(end - start for start, end in columns) < width + len(shared) * (overlap + 2) + len(columns)
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(100, -1), (43, 20), (3, 0)])
@@ -120,6 +131,7 @@ def test_particles_larger_than_a_tile_are_left_out_and_counted():
 
 def test_nothing_found():
     tiles = tile_grid((300, 300), 100, 20)
-    merged = merge_tiles(tiles, [CroppedMasks.empty((100, 100))] * len(tiles), (300, 300))
+    nothing = [CroppedMasks.empty((tile.bottom - tile.top, tile.right - tile.left)) for tile in tiles]
+    merged = merge_tiles(tiles, nothing, (300, 300))
     assert (len(merged.masks), len(merged.tile), len(merged.index), len(merged.left_out)) == (0, 0, 0, 0)
     assert merged.masks.image_shape == (300, 300)
