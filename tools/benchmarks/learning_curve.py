@@ -19,7 +19,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,6 +149,11 @@ def measured(options: argparse.Namespace, data: Path, known: list[Point]) -> Ite
         for order, names in pools.items():
             for count in options.counts:
                 if any(point.is_of(order, seed, count) for point in known):
+                    continue
+                untrained = next((point for point in known if not point.images), None)
+                if not count and untrained is not None:  # the same for all seeds
+                    known.append(replace(untrained, order=order, seed=seed))
+                    yield known[-1]
                     continue
                 began = time.monotonic()
                 limit = {"minutes": options.minutes, "steps": options.steps, "seed": seed}
