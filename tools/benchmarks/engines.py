@@ -6,9 +6,10 @@ python tools/benchmarks/engines.py configs/tio2/light_free.py checkpoints/light_
     --truth data/emps/annotations/val.json --images data/emps/images/val
 python tools/benchmarks/engines.py CONFIG CHECKPOINT ARCHIVE INT8_ARCHIVE --images scans --timed 1 --pairs 3 --threads 1
 
-Torch computes in float32. Detections of a score above 0.05 match where their masks' IoU is 0.98 or more; D50 is the
-median equivalent circular diameter from score 0.5. Seconds are medians over runs of the first set's first images, the
-engines by turns, after one that does not count; seconds of the processor are of all threads.
+Torch computes in float32; where the processor has bfloat16, that is timed too. Detections of a score above 0.05 match
+where their masks' IoU is 0.98 or more; D50 is the median equivalent circular diameter from score 0.5. Seconds are
+medians over runs of the first set's first images, from the file to the particles' measurands, the engines by turns,
+after one that does not count; seconds of the processor are of all threads.
 Exit code 1, by set: of an archive in float32 fewer than 99 % match, AP differs by more than 0.002, or D50 by more than
 0.1 %; of one in int8 mAP is lower by more than 0.003, or D50 differs by more than 0.5 %.
 """
@@ -46,6 +47,7 @@ with quiet_imports():
     from tio2.engine.processes import keep_freed_memory
     from tio2.evaluation import average_precision
     from tio2.inference import Detector
+    from tio2.models.detector import bfloat16_is_fast
 
 LEAST_SCORE, SAME_IOU = 0.05, 0.98
 
@@ -136,15 +138,19 @@ def engines(arguments: argparse.Namespace, threads: int) -> dict[str, Find]:
     """Torch, and each archive under its precision, with so many threads."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
-    config = Config.fromfile(arguments.config)
-    config.model.precision = "float32"
-    finds: dict[str, Find] = {"torch": Detector(config, arguments.checkpoint)}
+    finds = {"torch": _torch(arguments, "float32")}
     for path in arguments.archives:
         archive = read_archive(path)
         finds[archive.card.precision] = _find(OnnxEngine(archive, threads))
     if len(finds) <= len(arguments.archives):
         raise ArchiveError("two archives have the same precision; give one of each")
     return finds
+
+
+def _torch(arguments: argparse.Namespace, precision: str) -> Find:
+    config = Config.fromfile(arguments.config)
+    config.model.precision = precision
+    return Detector(config, arguments.checkpoint)
 
 
 def _find(engine: OnnxEngine) -> Find:
@@ -201,22 +207,24 @@ def agreement_rows(agreement: Agreement) -> list[list[str]]:
     return rows
 
 
-def timing_rows(arguments: argparse.Namespace, greys: Sequence[np.ndarray], threads: int) -> list[list[str]]:
+def timing_rows(arguments: argparse.Namespace, paths: Sequence[Path], threads: int) -> list[list[str]]:
     """Median seconds of each engine for all images, the engines by turns: by the clock, and of the processor."""
     finds = engines(arguments, threads)
+    if bfloat16_is_fast(torch.device("cpu")):
+        finds["torch, bfloat16"] = _torch(arguments, "bfloat16")
     took = {name: [] for name in finds}
     for number in range(arguments.pairs + 1):
         for name in list(finds)[:: 1 if number % 2 else -1]:
             began = time.perf_counter(), time.process_time()
-            for grey in greys:
-                finds[name](grey)
+            for path in paths:
+                measure(finds[name](read_grey(path)).masks)
             if number:
                 took[name].append((time.perf_counter() - began[0], time.process_time() - began[1]))
     medians = {name: [statistics.median(column) for column in zip(*runs, strict=True)] for name, runs in took.items()}
     rows = []
     for name, (clock, processor) in medians.items():
         ratio = medians["torch"][1] / processor
-        label = f"{len(greys)} images, {threads} threads: {name}"
+        label = f"{len(paths)} images, {threads} threads: {name}"
         rows.append([label, f"{clock:.3f}", f"{processor:.3f}", f"{ratio:.2f}"])
     return rows
 
@@ -236,8 +244,8 @@ def main() -> None:
                 print(f"\n{images.name}, {len(greys)} images")
                 print(markdown_table(["", "torch", f"onnx, {name}", "difference"], agreement_rows(agreement)), end="")
                 beyond += [f"{what} of {name} on {images.name}" for what in agreement.beyond(name)]
-        greys = [read_grey(path) for path in sets[0].paths[: arguments.timed]]
-        rows = [row for n in arguments.threads if arguments.pairs > 0 for row in timing_rows(arguments, greys, n)]
+        timed = sets[0].paths[: arguments.timed]
+        rows = [row for n in arguments.threads if arguments.pairs > 0 for row in timing_rows(arguments, timed, n)]
         if rows:
             header = ["median of runs", "s by the clock", "s of the processor", "times as fast as torch"]
             print("\n" + markdown_table(header, rows), end="")
