@@ -22,8 +22,11 @@ from semsize.metrology.bias_record import find_bias_file, read_bias_records
 from semsize.structures.pixel_size import pixels_across
 
 FASTEST_FIRST = (("onnx", "int8"), ("torch", "bfloat16"), ("onnx", "float32"), ("torch", "float32"))
-"""Engines and their precision in the order of `auto`: by speed on a CPU, but that int8, which needs no torch and gives
-the same on every processor, goes before bfloat16, which takes up to a fourth less time where a processor has both."""
+"""Engines and their precision in the order of `auto`: by speed on a CPU.
+
+But int8, which needs no torch and gives nearly the same on every processor, goes before bfloat16, which takes up to a
+fourth less time where a processor has both.
+"""
 
 LIGHTEST_FIRST = ("onnx", "torch")
 """Engines, the quickest to load first: where one is the best choice, those after it are not loaded."""
