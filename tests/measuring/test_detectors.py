@@ -81,7 +81,8 @@ def taken(monkeypatch):
         ([point("torch", ("torch", "float32"), precision="bfloat16"), point("onnx", ("torch", "float32"))], "torch"),
         ([point("torch", *ALL, precision="bfloat16"), point("onnx", *ALL)], "torch"),
         ([point("torch", ("onnx", "float32"), precision="bfloat16"), point("onnx", ("onnx", "float32"))], "onnx"),
-        ([point("torch", *ALL, precision="bfloat16"), point("onnx", *ALL, precision="int8")], "onnx"),
+        ([point("torch", *ALL, precision="bfloat16"), point("onnx", *ALL, precision="int8")], "torch"),
+        ([point("torch", *ALL), point("onnx", *ALL, precision="int8")], "onnx"),
         ([point("torch"), MISSING["onnx"]], "torch"),
         ([MISSING["torch"], point("onnx")], "onnx"),
         ([point("torch"), Point("onnx", NotForEngineError("no archive"))], "torch"),
@@ -89,7 +90,8 @@ def taken(monkeypatch):
         ([point("other")], "other"),
     ],
 )
-def test_auto_takes_the_fastest_validated_engine_else_the_fastest(taken, points, expected):
+def test_auto_takes_the_fastest_validated_engine_else_the_fastest(taken, points, expected, monkeypatch):
+    monkeypatch.setattr(engines, "may_have_bfloat16", lambda: True)
     assert taken(*points)[0] == expected
 
 
@@ -105,6 +107,14 @@ def test_torch_is_not_loaded_where_it_can_be_no_better(taken):
     assert not torch.loaded
     assert taken(torch, point("onnx", *ALL), engine="onnx")[0] == "onnx"
     assert not torch.loaded
+
+
+@pytest.mark.parametrize("has_it", [False, True])
+def test_torch_is_asked_for_bfloat16_only_where_the_processor_may_have_it(taken, monkeypatch, has_it):
+    monkeypatch.setattr(engines, "may_have_bfloat16", lambda: has_it)
+    torch = point("torch", *ALL)
+    assert taken(torch, point("onnx", *ALL, precision="int8")) == ("onnx", "int8")
+    assert torch.loaded == has_it
 
 
 def test_a_named_engine_is_taken_whatever_is_faster(taken):
