@@ -29,9 +29,17 @@ def touches_border(boxes: np.ndarray, frame_shape: tuple[int, int]) -> np.ndarra
     array([ True,  True, False])
     """
     boxes = np.asarray(boxes).reshape(-1, 4)
-    low, high = boxes[:, :2], boxes[:, 2:]
-    near = (low <= EDGE_PX) | (high >= np.array(frame_shape[::-1]) - EDGE_PX)
-    return near.any(axis=1) & (high > low).all(axis=1)
+    return (edge_gaps_px(boxes, frame_shape) <= EDGE_PX) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+
+
+def edge_gaps_px(boxes: np.ndarray, frame_shape: tuple[int, int]) -> np.ndarray:
+    """(N,) columns or rows between each box and the nearest edge of the frame; arguments as of `touches_border`.
+
+    >>> edge_gaps_px([[0, 5, 9, 9], [3, 5, 94, 9]], (64, 96))
+    array([0, 2])
+    """
+    boxes = np.asarray(boxes).reshape(-1, 4)
+    return np.hstack([boxes[:, :2], np.array(frame_shape[::-1]) - boxes[:, 2:]]).min(axis=1)
 
 
 def is_off_border(masks: CroppedMasks, frame_shape: tuple[int, int]) -> np.ndarray:

@@ -130,6 +130,20 @@ def test_a_particle_that_is_surely_hidden_has_no_part_in_the_headline(images, tm
     assert (table["completed"][~first] == 0).all()
 
 
+def test_parts_of_before_feret_intervals_are_measured_without_them(images, tmp_path):
+    before = measured(images, tmp_path / "out").table
+    new = [name for name in before.columns if name.startswith("whole_feret") and ("low" in name or "high" in name)]
+    assert len(new) == 8
+    for file in (tmp_path / "out" / "parts").glob("*.json"):
+        part = json.loads(file.read_text(encoding="utf-8"))
+        if "seen" in part:
+            part["seen"] = {name: values for name, values in part["seen"].items() if name not in new}
+            file.write_text(json.dumps(part), encoding="utf-8")
+    again = measured(images, tmp_path / "out").table
+    assert all(np.isnan(again[name]).all() for name in new)
+    np.testing.assert_array_equal(again["whole_ecd_low_px"], before["whole_ecd_low_px"])
+
+
 def test_a_state_given_by_hand_goes_first_and_is_certain(images, tmp_path):
     path = states_file(tmp_path, [(images[0].name, 2, "masked")])
     seen = measured(images, tmp_path / "out", Settings(states="predicted", states_file=path), particle=0.5)

@@ -6,7 +6,8 @@ python tools/benchmarks/border.py --gaps data/bam-tio2-sem/annotations/val.json 
 
 Outlines are the whole ones, from the renderer's truth; the field continues on its other side, so that a crop may lie
 anywhere and all particles have the same chance. With --gaps no field is rendered: outlines annotated, and found from
-score 0.5 on, are counted by the pixels that they leave to the nearest edge of their frame.
+score 0.5 on, are counted by the pixels that they leave to the nearest edge of their frame; the last rows by whether the
+annotated outline that they match reaches the edge.
 """
 
 import argparse
@@ -19,8 +20,9 @@ from tqdm import tqdm
 from semsize.cli import one_line_errors
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import border_weights, compare_split, equivalent_circular_diameter
+from semsize.metrology.border import edge_gaps_px
 from semsize.metrology.size_distribution import PROBABILITIES, weighted_quantiles
-from semsize.structures import AnnotationError, CroppedMasks, PredictionError, read_annotations, read_predictions
+from semsize.structures import AnnotationError, PredictionError, read_annotations, read_predictions
 from semsize.synthesis import RenderSettings, render_image
 
 BATCHES = 10
@@ -100,18 +102,20 @@ def rows(field: Field, side: int, crops: Crops) -> list[list]:
     return result
 
 
-def gaps_px(masks: CroppedMasks) -> np.ndarray:
-    """(N,) columns or rows between each mask and the nearest edge of its frame, 0 where it reaches it."""
-    boxes, frame = masks.boxes[masks.areas > 0], np.array(masks.image_shape[::-1])
-    return np.hstack([boxes[:, :2], frame - boxes[:, 2:]]).min(axis=1)
-
-
 def gap_rows(annotations: Path, predictions: Path) -> list[list]:
-    """Numbers of outlines annotated, then found, in all and by what they leave to the edge."""
-    images = compare_split(read_annotations(annotations), read_predictions(predictions))
-    sides = {"annotated": [i.truth.masks for i in images], "found": [i.found.masks for i in images]}
-    every = {name: np.concatenate([gaps_px(masks) for masks in side]) for name, side in sides.items()}
-    return [[name, len(gaps), *(int((gaps == gap).sum()) for gap in GAPS_PX)] for name, gaps in every.items()]
+    """Numbers of outlines, in all and by what they leave to the edge: annotated, found, found of particles at the edge.
+
+    The last ones match annotated outlines that reach the edge itself.
+    """
+    every = {"annotated": [], "found": [], "found, matching one at 0 px": [], "found, matching another": []}
+    for image in compare_split(read_annotations(annotations), read_predictions(predictions)):
+        frame, pairs = image.truth.masks.image_shape, image.matching
+        true, found = (edge_gaps_px(side.masks.boxes, frame) for side in (image.truth, image.found))
+        at_edge = true[pairs.truth] == 0
+        parts = true, found, found[pairs.found][at_edge], found[pairs.found][~at_edge]
+        for gaps, part in zip(every.values(), parts, strict=True):
+            gaps.extend(part.tolist())
+    return [[name, len(gaps), *map(gaps.count, GAPS_PX)] for name, gaps in every.items()]
 
 
 def main() -> None:
