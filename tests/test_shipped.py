@@ -14,8 +14,8 @@ from semsize.detecting.models import SHIPPED, VISIBILITY
 from semsize.measuring import archived_model, measure_images
 from semsize.measuring.archived_model import MOST_SHIPPED_BYTES
 from semsize.measuring.engines import bias_records_beside
-from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, VisibilityRequest
-from semsize.measuring.seeing import find_visibility_model
+from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, Settings, VisibilityRequest
+from semsize.measuring.seeing import find_visibility_model, seen_as_asked
 from semsize.metrology import ModelUse
 from semsize.metrology.bias_record import nearest_record
 from semsize.structures.files import file_sha256
@@ -95,6 +95,19 @@ def test_the_archive_of_a_visibility_model_is_of_its_weights_with_records_that_h
     assert use["licence"] == shipped.licence
     here = use["sha256"], use["engine"], use["precision"], ModelUse(**behind["model"]), OPERATING_SCORE
     assert any(not record.differences(*here) for record in model.records)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_states_are_predicted_by_default_where_a_record_holds(name, tmp_path):
+    source, _ = archived_model.open_detector(DetectorRequest(name))
+    request = VisibilityRequest(engine="onnx")
+    seen = seen_as_asked(source, Settings(), request)
+    assert (seen.source, seen.is_validated) == (source, True)
+    by_file = Settings(states_file=tmp_path / "states.csv")
+    for settings in (Settings(score=0.6), Settings(states="given"), Settings(states="none"), by_file):
+        assert seen_as_asked(source, settings, request) is source
+    asked = seen_as_asked(source, Settings(score=0.6, states="predicted"), request)
+    assert not asked.is_validated
 
 
 def test_outlines_of_no_shipped_detector_get_the_visibility_model_that_is_free():

@@ -22,12 +22,12 @@ else
     tools/setup.sh
 fi
 if [ -n "${IMAGES:-}" ]; then
-    "$environment/bin/semsize" measure "$IMAGES" --out "$report" --states predicted
+    "$environment/bin/semsize" measure "$IMAGES" --out "$report"
     exit
 fi
 say "2/6 rendering four scenes as a microscope's files into data/demo-scans, and measuring them"
 "$environment/bin/semsize" render --num 4 --size 640 480 --preset agglomerated --fractions 0 0 1 --seed 7 --format tif --data-bar --jobs 2 --out data/demo-scans
-"$environment/bin/semsize" measure data/demo-scans/images/test --out "$report" --states predicted --calibration-uncertainty 0.8%
+"$environment/bin/semsize" measure data/demo-scans/images/test --out "$report" --calibration-uncertainty 0.8%
 say "the report of four images is there after $((SECONDS - began)) s: $PWD/$report/report.html"
 
 say "3/6 setting up what trains (make setup), and rendering scenes into data/demo"

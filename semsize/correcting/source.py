@@ -36,12 +36,19 @@ class CorrectedOutlines:
         return self._of
 
     def as_record(self) -> dict:
-        """What it is; its SHA-256 is that of what was detected and of all corrections."""
+        """What it is; its SHA-256 is that of what was detected and of all corrections, its licence the detector's."""
         digest = hashlib.sha256()
         for image in self._results.images:
             for path in self._results.files_of(image):
                 digest.update(f"{path.name} {file_sha256(path)}\n".encode())
-        return {"kind": "corrections", "path": str(self._results.folder), "sha256": digest.hexdigest()}
+        record = {"kind": "corrections", "path": str(self._results.folder), "sha256": digest.hexdigest()}
+        licence = self._results.record.outlines.get("licence")
+        return record if licence is None else {**record, "licence": licence}
+
+    @property
+    def states_were_predicted(self) -> bool:
+        """Whether the measurement that was corrected predicted states."""
+        return "visibility" in self._results.record.outlines
 
     def before(self, file: ImageFile, least_score: float) -> tuple[ImageResult, Changes]:
         """What was detected in an image, and what was done to it."""

@@ -36,7 +36,7 @@ class OutputError(MeasuringError):
 
 
 SMALLEST_SIZE_PX = 5.0
-STATE_SOURCES = ("given", "predicted", "none")
+STATE_SOURCES = ("auto", "given", "predicted", "none")
 _LENGTH = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*(nm|[uµμ]m)\s*")
 KEY_LENGTH, KEY_BYTES = 60, 180  # characters, and bytes, of a name that a file name made from it keeps
 
@@ -81,7 +81,7 @@ class Settings:
     calibration_std: float | None = None  # relative standard uncertainty (k = 1) of all pixel sizes; None: not given
     reference_std_px: float = REFERENCE_STD_PX  # of a diameter, from where the outlines of the truth lie
     states_file: Path | None = None  # CSV with the columns image, id, state
-    states: str = "given"  # which states count: given ones, predicted ones where none is given, or none
+    states: str = "auto"  # which count: given ones, predicted ones where none is given, none; auto: see `seen_as_asked`
     reference_d50: ReferenceValue | None = None  # certified, to compare the result with
     target_percent: float = 5.0  # relative expanded uncertainty of D50 for which the report plans the particles
     seed: int = 0  # of the bootstrap

@@ -20,7 +20,6 @@ from semsize.measuring.inputs import (
     InputError,
     RunOptions,
     Settings,
-    VisibilityRequest,
     find_images,
 )
 from semsize.measuring.outlines import OutlineSource
@@ -37,7 +36,7 @@ from semsize.measuring.pictures import write_pictures
 from semsize.measuring.record import MeasuredImage, Record, read_record, versions, warnings_of
 from semsize.measuring.report import write_report
 from semsize.measuring.results_folder import ImageResult, ResultsFolder
-from semsize.measuring.seeing import SeenOutlines, find_visibility_model
+from semsize.measuring.seeing import SeenOutlines, seen_as_asked
 from semsize.measuring.summary import Summary, summarise
 from semsize.measuring.tables import write_workbook
 from semsize.metrology import BiasRecord, ModelUse
@@ -89,7 +88,7 @@ def measure(
         files: of `find_images`.
         out: the folder.
         source: where outlines come from.
-        settings: what decides the numbers.
+        settings: what decides the numbers; of states, `auto` takes predicted ones where the source has them.
         bias_records: of the model, if outlines come from one; the one that holds for these weights, settings and
             precision is applied, and none if none does: then the warnings say what differs.
         options: how to run, what else to write.
@@ -103,6 +102,8 @@ def measure(
         OSError: a file cannot be written.
     """
     options, ranks, folder = options or RunOptions(), ranks or Ranks(), ResultsFolder(out)
+    if settings.states == "auto":
+        settings = replace(settings, states="predicted" if isinstance(source, SeenOutlines) else "given")
     states = read_states(settings.states_file) if settings.states_file else {}
     began, outlines = time.monotonic(), source.as_record()
     if not ranks.first:
@@ -167,7 +168,7 @@ def measure_images(
         images: files, folders, patterns.
         out: a new folder, or that of the same measurement begun before.
         source: where outlines come from; None: the first model that ships, by the engine that suits best. Where states
-            are to be predicted and it predicts none, the visibility model that ships does.
+            are to be predicted and it predicts none, the visibility model that ships does (`seen_as_asked`).
         settings: what decides the numbers.
         bias_records: of the model in `source`; without a source those of the shipped model are read.
         options: how to run, what else to write.
@@ -178,9 +179,7 @@ def measure_images(
     settings = settings or Settings()
     if source is None:
         source, bias_records = find_detector(DetectorRequest(), settings.score)
-    if settings.states == "predicted" and not isinstance(source, SeenOutlines):
-        model = find_visibility_model(VisibilityRequest(), source.as_record(), settings.score)
-        source = SeenOutlines(source, model, settings.score)
+    source = seen_as_asked(source, settings)
     files = find_images(images, Path(out))
     return measure(files, out, source, settings, bias_records=bias_records, options=options)
 

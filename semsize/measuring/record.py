@@ -227,7 +227,7 @@ def _sample_warnings(record: Record, summary: Summary, table: ParticleTable) -> 
     if not summary.states_known:
         yield (
             "which particles are hidden in part is not known (no states are given, and none are predicted): these are "
-            "visible outlines, and hidden parts make them smaller than the particles are"
+            "visible outlines, and hidden parts make them smaller than the particles are; --states predicted tells"
         )
 
 

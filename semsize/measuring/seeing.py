@@ -12,7 +12,7 @@ import numpy as np
 
 from semsize.detecting.models import visibility_behind
 from semsize.measuring.engines import Standing, choose
-from semsize.measuring.inputs import OPERATING_SCORE, InputError, VisibilityRequest
+from semsize.measuring.inputs import OPERATING_SCORE, InputError, Settings, VisibilityRequest
 from semsize.measuring.outlines import Find, Frame, Outlines, OutlineSource
 from semsize.measuring.particle_table import SEEN_COLUMNS
 from semsize.metrology import ModelUse
@@ -70,7 +70,7 @@ def find_visibility_model(
 
     request = replace(request, shipped=visibility_behind((outlines or {}).get("licence")))
     nothing = "--states predicted: no visibility model is installed: install this package (pip install .)"
-    return choose(GROUP, request, standing_of, nothing=nothing, otherwise="leave out --states predicted")
+    return choose(GROUP, request, standing_of, nothing=nothing, otherwise="give --states given")
 
 
 def visibility_records_beside(weights: Path) -> tuple[VisibilityRecord, ...]:
@@ -83,6 +83,39 @@ def visibility_records_beside(weights: Path) -> tuple[VisibilityRecord, ...]:
         return read_visibility_records(weights)
     except VisibilityRecordError as cause:
         raise InputError(str(cause)) from None
+
+
+def seen_as_asked(source: OutlineSource, settings: Settings, request: VisibilityRequest | None = None) -> OutlineSource:
+    """A source of outlines, behind a visibility model where `settings.states` asks for predicted states.
+
+    `auto` asks for them where no file gives states and a detector finds the outlines, if a record of the visibility
+    model holds behind it: a result that is not validated is one that somebody asked for. It also asks for them where
+    the outlines are the corrected ones of a measurement that predicted states: both then measure the same thing.
+
+    Args:
+        source: where outlines come from; one that predicts states already is returned.
+        settings: which states count, and from which score outlines count.
+        request: which visibility model; None: the one that ships for outlines of this licence.
+
+    Raises:
+        InputError: predicted states are asked for, and there is no such model.
+    """
+    if isinstance(source, SeenOutlines) or settings.states not in ("auto", "predicted"):
+        return source
+    outlines = source.as_record()
+    is_asked = settings.states == "predicted" or (
+        settings.states_file is None and getattr(source, "states_were_predicted", False)
+    )
+    if not is_asked and (settings.states_file is not None or outlines["kind"] != "model"):
+        return source
+    try:
+        model = find_visibility_model(request or VisibilityRequest(), outlines, settings.score)
+    except InputError:
+        if is_asked:
+            raise
+        return source
+    seen = SeenOutlines(source, model, settings.score)
+    return seen if is_asked or seen.is_validated else source
 
 
 @dataclass(frozen=True)
@@ -106,6 +139,11 @@ class SeenOutlines:
         """The record that holds, else the one with the fewest differences; None without any."""
         record = self._without_calibration()
         return min(self.model.records, key=lambda other: len(differences(other, record)), default=None)
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether a record of the model holds for these outlines."""
+        return self._calibration() is not None
 
     def _without_calibration(self) -> dict:
         visibility = {**self.model.as_record(), "min_score": self.min_score}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from semsize.cli import one_line_errors
 
 if TYPE_CHECKING:
-    from semsize.measuring.inputs import ImageFile, RunOptions, Settings
+    from semsize.measuring.inputs import ImageFile, RunOptions, Settings, VisibilityRequest
     from semsize.measuring.outlines import OutlineSource
     from semsize.metrology import BiasRecord
 
@@ -74,9 +74,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     sets = "ImageJ ROI sets of the images' names and folders; groups: states"
     add("--from-rois", type=Path, metavar="DIR", help=sets)
     add("--from-corrections", type=Path, metavar="RESULTS", help="a results folder, as semsize correct left it")
-    states = "CSV with the columns image, id, state; or predicted: a visibility model says them; or none (repeatable)"
+    states = "CSV with the columns image, id, state; or predicted, given, none (default: predicted where validated)"
     add("--states", action="append", default=[], metavar="FILE", help=states)
-    of_model = "for --states predicted: a visibility model's file, .semsize, or config and weights of one of your own"
+    of_model = "what predicts states: a visibility model's file, .semsize, or config and weights of one of your own"
     add("--visibility", type=Path, nargs="+", metavar="FILE", help=of_model)
     add = parser.add_argument_group("what counts").add_argument
     add("--score", type=float, default=0.5, help="detections below it are left out (default: %(default)s)")
@@ -119,6 +119,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from semsize.measuring.inputs import find_images, without_label_images
     from semsize.measuring.measurement import measure
     from semsize.measuring.screen import lines_of
+    from semsize.measuring.seeing import seen_as_asked
 
     settings, options, tile = _settings(arguments)
     ranks, given = ranks_of(arguments.launcher), find_images(arguments.images, arguments.out)
@@ -129,8 +130,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if taken := len(given) - len(files):
         note = f"{taken} of {len(given)} files given are label images, not pictures to measure"
         source = dataclasses.replace(source, notes=(*source.notes, note))
-    if settings.states == "predicted":
-        source = _seen(arguments, source)
+    source = seen_as_asked(source, settings, _visibility(arguments))
     done = measure(files, arguments.out, source, settings, bias_records=bias_records, options=options, ranks=ranks)
     if done is None:
         return 0
@@ -198,7 +198,7 @@ def _source(
     given = [name for name, path in paths.items() if path is not None]
     of_detector = ("model", "config", "checkpoint", "engine", "scales", "diameter", "tile")
     own = [name for name in of_detector if getattr(arguments, name) is not None]
-    if "engine" in own and "predicted" in arguments.states:  # it computes the visibility model too
+    if "engine" in own and _states(arguments)["states"] == "predicted":  # it computes the visibility model too
         own.remove("engine")
     if arguments.crowds_as_particles and given != ["--from-coco"]:
         raise SettingsError("--crowds-as-particles is of COCO files; give --from-coco FILE too")
@@ -233,15 +233,13 @@ def _source(
     )
 
 
-def _seen(arguments: argparse.Namespace, source: OutlineSource) -> OutlineSource:
-    """The source, its states predicted."""
+def _visibility(arguments: argparse.Namespace) -> VisibilityRequest:
+    """Which visibility model predicts states, where one does."""
     from semsize.measuring.finding import device_of
     from semsize.measuring.inputs import VisibilityRequest
-    from semsize.measuring.seeing import SeenOutlines, find_visibility_model
 
     device = device_of(arguments.device)
-    request = VisibilityRequest.of(arguments.visibility or (), arguments.engine or "auto", device)
-    return SeenOutlines(source, find_visibility_model(request, source.as_record(), arguments.score), arguments.score)
+    return VisibilityRequest.of(arguments.visibility or (), arguments.engine or "auto", device)
 
 
 def _states(arguments: argparse.Namespace) -> dict:
@@ -252,6 +250,7 @@ def _states(arguments: argparse.Namespace) -> dict:
     words = [word for word in arguments.states if word in STATE_SOURCES]
     if len(files) > 1 or len(words) > 1 or (files and words == ["none"]):
         raise SettingsError(f"--states {' '.join(arguments.states)}: give one file, one of {STATE_SOURCES}, or both")
-    if arguments.visibility is not None and words != ["predicted"]:
-        raise SettingsError("--visibility is a model that predicts states; give --states predicted too")
-    return {"states_file": files[0] if files else None, "states": words[0] if words else "given"}
+    if arguments.visibility is not None and words not in ([], ["predicted"]):
+        raise SettingsError(f"--visibility is a model that predicts states; leave out --states {words[0]}")
+    default = "auto" if arguments.visibility is None else "predicted"
+    return {"states_file": files[0] if files else None, "states": words[0] if words else default}

@@ -22,7 +22,7 @@ from semsize.measuring.measurement import read_measurement
 from semsize.measuring.outlines import outlines_from_rois
 from semsize.measuring.particle_table import PREDICTED_COLUMNS
 from semsize.measuring.screen import lines_of
-from semsize.measuring.seeing import SeenOutlines, find_visibility_model
+from semsize.measuring.seeing import SeenOutlines, find_visibility_model, seen_as_asked
 from semsize.measuring.summary import summarise
 from semsize.metrology import ModelUse
 from semsize.metrology.size_distribution import weighted_quantiles
@@ -162,8 +162,23 @@ def test_whoever_reads_predicted_outlines_again_takes_no_state_for_given(images,
     again = measure_images(images, tmp_path / "rois", by_rois)
     given = [*zip(again.table["image"], again.table["id"], again.table["state"], strict=True)]
     assert [row for row in given if row[2]] == [(images[0].name, 2, "masked")]
-    corrected = measure_images(images, tmp_path / "corrected", CorrectedOutlines(tmp_path / "seen"))
+    source = CorrectedOutlines(tmp_path / "seen")
+    corrected = measure_images(images, tmp_path / "corrected", source, Settings(states="given"))
     assert set(corrected.table["state"]) == {""}
+
+
+def test_corrected_outlines_are_measured_as_the_measurement_was(images, tmp_path):
+    measured(images, tmp_path / "seen")
+    measured(images, tmp_path / "found", Settings())
+    seen, found = CorrectedOutlines(tmp_path / "seen"), CorrectedOutlines(tmp_path / "found")
+    assert seen_as_asked(found, Settings()) is found
+    given = Settings(states_file=states_file(tmp_path, [(images[0].name, 2, "masked")]))
+    assert seen_as_asked(seen, given) is seen
+    assert seen_as_asked(seen, Settings(states="given")) is seen
+    assert seen_as_asked(seen, Settings()).source is seen
+    done = measure_images(images, tmp_path / "corrected", SeenOutlines(seen, Model(), 0.5))
+    assert done.record["settings"]["states"] == "predicted"
+    assert "licence" not in found.as_record(), "BrightSource has none"
 
 
 def test_the_report_says_what_corrections_did_also_where_states_are_predicted(images, tmp_path):
@@ -382,7 +397,10 @@ def test_states_can_be_left_aside(images, tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], {"states_file": None, "states": "given"}),
+        ([], {"states_file": None, "states": "auto"}),
+        (["--states", "given"], {"states_file": None, "states": "given"}),
+        (["--visibility", "seen.semsize"], {"states_file": None, "states": "predicted"}),
+        (["--states", "a.csv", "--states", "predicted"], {"states_file": Path("a.csv"), "states": "predicted"}),
         (["--states", "predicted"], {"states_file": None, "states": "predicted"}),
         (["--states", "none"], {"states_file": None, "states": "none"}),
     ],
@@ -396,7 +414,7 @@ def test_the_command_line_says_which_states_count(words, expected):
     [
         ["--states", "none", "--states", "a.csv"],
         ["--states", "a.csv", "--states", "b.csv"],
-        ["--visibility", "config.py", "weights.pth"],
+        ["--states", "given", "--visibility", "config.py", "weights.pth"],
     ],
 )
 def test_what_cannot_be_meant_is_refused(words):
@@ -495,7 +513,7 @@ def test_without_an_installed_model_the_message_says_what_to_do(monkeypatch, tmp
     monkeypatch.setitem(archived_visibility.VISIBILITY, "free", shipped)
     torch = ModuleNotFoundError("No module named 'torch'")
     installed(monkeypatch, onnx=archived_visibility.open_visibility, torch=torch)
-    message = r"no archive .*seen.semsize.*No module named 'torch'.*tio2\[train\].*leave out --states predicted"
+    message = r"no archive .*seen.semsize.*No module named 'torch'.*tio2\[train\].*give --states given"
     with pytest.raises(InputError, match=message) as error:
         find_visibility_model(VisibilityRequest())
     assert "\n" not in str(error.value)
