@@ -1,6 +1,6 @@
 """Particle sizes from SEM images, with their uncertainty; needs neither torch nor MMDetection."""
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> object:

@@ -3,8 +3,8 @@
 python tests/format_files.py    # writes tests/formats/VERSION: once a release, or where a format changes
 
 A measurement by `free` of two rendered scenes with few particles, of which one was corrected and the other, without a
-pixel size, got a scale bar; the records are of eight other scenes. No visibility model ships: the answers behind its
-record are drawn at random. The detector's archive has the card of `free`, the visibility model's one of no weights, and
+pixel size, got a scale bar; the records are of eight other scenes. The answers behind the visibility record are drawn
+at random. The detector's archive has the card of `free`, the visibility model's one of no weights, and
 both have text in place of their graphs.
 """
 
@@ -24,7 +24,7 @@ from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.shapes import ellipse_mask
 from semsize.detecting.archive import GRAPHS, ModelArchive, VisibilityCard, read_archive, write_archive
-from semsize.detecting.models import SHIPPED
+from semsize.detecting.models import SHIPPED, VISIBILITY
 from semsize.measuring.measurement import read_measurement
 from semsize.measuring.seeing import see_split
 from semsize.metrology import BiasRecord, ModelUse, compare_split
@@ -80,7 +80,8 @@ class Scenes:
         render_dataset(DatasetPlan(self.settings, self.count, fractions=(0, 0, 1), suffix=".tif"), self.folder)
 
     def measure(self) -> None:
-        words = ("measure", self.images, "--out", self.out, "--model", ARCHIVE, "--calibration-uncertainty", "1%")
+        models = ("--model", ARCHIVE, "--visibility", SEEN_ARCHIVE)  # here: a record says where its models lie
+        words = ("measure", self.images, "--out", self.out, *models, "--calibration-uncertainty", "1%")
         sys.argv = ["semsize", *map(str, words)]
         with contextlib.suppress(SystemExit):
             cli.main()
@@ -98,6 +99,7 @@ def write_formats(out: Path) -> None:
     card = read_archive(archive).card
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         shutil.copy(archive, ARCHIVE)
+        shutil.copy(VISIBILITY["free"].archive, SEEN_ARCHIVE)
         for scenes in (MEASURED, JUDGED):
             scenes.render()
         tifffile.imwrite(UNSIZED, tifffile.imread(UNSIZED))
