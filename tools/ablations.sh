@@ -7,7 +7,7 @@
 #   tools/ablations.sh flip              # also: mask_scores flip_scores nc flips box_nms scale_175 scale_2: base's weights, only tested
 #   tools/ablations.sh short             # also: mask28 anchors_coco anchors_two: from ImageNet by ablations/light_short.py under their own settings first
 #   tools/ablations.sh lite0             # also: soft_masks: two folds, from ImageNet, with anchors that learn faster
-#   tools/ablations.sh resnet50          # no folds: the paper's network in small, rendered scenes and both stages, tested on val
+#   tools/ablations.sh resnet50          # no folds: the paper's network, rendered scenes and both stages in 140 minutes of two cores, tested on val
 #
 # It needs data/bam-tio2-sem, and work_dirs/light_rendered/epoch_10.pth (tools/train_models.sh) for all rows that do not say otherwise;
 # from_one_scale and from_emps need light_one_scale's and light_emps'. JOBS: folds at once (default: 1; on a GPU 4). Two rows side by side on two cores want
