@@ -88,9 +88,10 @@ def visibility_records_beside(weights: Path) -> tuple[VisibilityRecord, ...]:
 def seen_as_asked(source: OutlineSource, settings: Settings, request: VisibilityRequest | None = None) -> OutlineSource:
     """A source of outlines, behind a visibility model where `settings.states` asks for predicted states.
 
-    `auto` asks for them where no file gives states and a detector finds the outlines, if a record of the visibility
-    model holds behind it: a result that is not validated is one that somebody asked for. It also asks for them where
-    the outlines are the corrected ones of a measurement that predicted states: both then measure the same thing.
+    `auto` asks for them where no file gives states and a detector finds the outlines, if the visibility model has a
+    record behind its weights. However the detector is used, the same particles are then measured; the record says
+    whether that use is validated. It also asks for them where the outlines are the corrected ones of a measurement
+    that predicted states.
 
     Args:
         source: where outlines come from; one that predicts states already is returned.
@@ -115,7 +116,7 @@ def seen_as_asked(source: OutlineSource, settings: Settings, request: Visibility
             raise
         return source
     seen = SeenOutlines(source, model, settings.score)
-    return seen if is_asked or seen.is_validated else source
+    return seen if is_asked or seen.knows_detector else source
 
 
 @dataclass(frozen=True)
@@ -141,9 +142,10 @@ class SeenOutlines:
         return min(self.model.records, key=lambda other: len(differences(other, record)), default=None)
 
     @property
-    def is_validated(self) -> bool:
-        """Whether a record of the model holds for these outlines."""
-        return self._calibration() is not None
+    def knows_detector(self) -> bool:
+        """Whether the model has a record behind the weights that find these outlines, however they are used."""
+        use = self.source.as_record().get("model")
+        return use is not None and any(record.detector.sha256 == use["sha256"] for record in self.model.records)
 
     def _without_calibration(self) -> dict:
         visibility = {**self.model.as_record(), "min_score": self.min_score}

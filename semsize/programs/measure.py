@@ -74,7 +74,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     sets = "ImageJ ROI sets of the images' names and folders; groups: states"
     add("--from-rois", type=Path, metavar="DIR", help=sets)
     add("--from-corrections", type=Path, metavar="RESULTS", help="a results folder, as semsize correct left it")
-    states = "CSV with the columns image, id, state; or predicted, given, none (default: predicted where validated)"
+    states = (
+        "CSV with the columns image, id, state; or predicted, given, none (default: predicted behind a shipped model)"
+    )
     add("--states", action="append", default=[], metavar="FILE", help=states)
     of_model = "what predicts states: a visibility model's file, .semsize, or config and weights of one of your own"
     add("--visibility", type=Path, nargs="+", metavar="FILE", help=of_model)
