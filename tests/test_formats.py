@@ -76,7 +76,9 @@ def test_predictions(kept):
 def test_corrections(kept, stated):
     results = CorrectedResults(kept / RESULTS)
     assert format_files.corrected_in(results) == stated["corrections"]
-    assert CorrectedOutlines(kept / RESULTS).as_record()["kind"] == "corrections"
+    outlines = CorrectedOutlines(kept / RESULTS).as_record()
+    assert outlines["kind"] == "corrections"
+    assert outlines["licence"] == stated["archive"]["licence"]
     before = read_annotations(kept / RESULTS / "corrections.json")
     assert read_annotations(results.write_annotations()) == before
     assert [image["pixel_size_nm"] for image in before["images"]] == stated["corrections"]["pixel_size_nm"]

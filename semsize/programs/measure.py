@@ -128,7 +128,7 @@ def _run(arguments: argparse.Namespace) -> int:
     files = given
     if arguments.from_labels is not None:
         files = without_label_images(given, arguments.from_labels, arguments.suffix)
-    source, bias_records = _source(arguments, files, tile, settings.score)
+    source, bias_records = _source(arguments, files, tile, settings)
     if taken := len(given) - len(files):
         note = f"{taken} of {len(given)} files given are label images, not pictures to measure"
         source = dataclasses.replace(source, notes=(*source.notes, note))
@@ -182,9 +182,9 @@ def _settings(arguments: argparse.Namespace) -> tuple[Settings, RunOptions, tupl
 
 
 def _source(
-    arguments: argparse.Namespace, files: Sequence[ImageFile], tile: tuple[int, int] | None, score: float
+    arguments: argparse.Namespace, files: Sequence[ImageFile], tile: tuple[int, int] | None, settings: Settings
 ) -> tuple[OutlineSource, Sequence[BiasRecord]]:
-    """Where outlines come from, and the bias records of the model, of which one is to hold from a score on."""
+    """Where outlines come from, and the bias records of the model, of which one is to hold from the score on."""
     from semsize.measuring.engines import find_detector
     from semsize.measuring.finding import device_of
     from semsize.measuring.inputs import DetectorRequest, SettingsError, parse_scales
@@ -200,7 +200,7 @@ def _source(
     given = [name for name, path in paths.items() if path is not None]
     of_detector = ("model", "config", "checkpoint", "engine", "scales", "diameter", "tile")
     own = [name for name in of_detector if getattr(arguments, name) is not None]
-    if "engine" in own and _states(arguments)["states"] == "predicted":  # it computes the visibility model too
+    if "engine" in own and settings.states == "predicted":  # it computes the visibility model too
         own.remove("engine")
     if arguments.crowds_as_particles and given != ["--from-coco"]:
         raise SettingsError("--crowds-as-particles is of COCO files; give --from-coco FILE too")
@@ -231,7 +231,7 @@ def _source(
             tile=tile,
             batch_size=arguments.batch_size,
         ),
-        score,
+        settings.score,
     )
 
 
