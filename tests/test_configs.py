@@ -46,15 +46,14 @@ RECIPES = {  # steps between loading and FilterAnnotations, and the configs that
         ),
     },
     (*WINDOWS, "OneOrMoreOf"): {  # rendered scenes, whatever the network, and EMPS beside them; a row of light_base
-        *("light_rendered", "light_one_scale", "light_emps", "mask_rcnn_rendered", "light_short", "mask_rcnn_short"),
+        *("light_rendered", "light_one_scale", "light_emps", "mask_rcnn_rendered", "mask_rcnn_short"),
         *("light_sem", "light_simulated_sem"),
     },
     (*WINDOWS, "OneOrMoreOf", "SEMInvert"): {"light_free"},
     (*WINDOWS, "PhotoMetricDistortion"): {  # real images after rendered ones; light_base and its rows
         *("light_nc", "light_nc_flips", "light_base", "mask_rcnn_short_stage1", "mask_rcnn_short_stage2"),
-        *("light_anchors_24", "light_anchors_coco", "light_box_nms_03", "light_focus", "light_frozen"),
-        *("light_mask28", "own_data"),
-        *("light_no_clipping", "light_no_pretraining", "light_refined_masks", "light_simulated"),
+        *("light_anchors_8", "light_box_nms_03", "light_frozen", "light_mask28", "own_data"),
+        *("light_no_clipping", "light_no_pretraining", "light_simulated"),
         *("light_sampled_anchors_256", "light_sampled_anchors_1024"),
     },
     ("PasteOnBackground", "PasteAgglomerates", *WINDOWS, "PhotoMetricDistortion"): {"light_paste"},

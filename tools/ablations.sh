@@ -1,17 +1,13 @@
 #!/usr/bin/env bash
 # One row of the ablation table (docs/notebook/ablations.md): four folds of the real training images by ablations/light_base.py; begun again it goes on.
 #
-#   tools/ablations.sh base              # also: from_one_scale from_emps no_pretraining frozen sem refined_masks anchors_late anchors_24_late
-#                                        # focus simulated paste
+#   tools/ablations.sh base              # also: no_pretraining frozen sem paste simulated anchors_8 mask28 mask56
 #   tools/ablations.sh base 1            # with another training seed
-#   tools/ablations.sh flip              # also: mask_scores flip_scores nc flips box_nms scale_175 scale_2: base's weights, only tested
-#   tools/ablations.sh short             # also: mask28 anchors_coco anchors_two: from ImageNet by ablations/light_short.py under their own settings first
-#   tools/ablations.sh lite0             # also: soft_masks: two folds, from ImageNet, with anchors that learn faster
+#   tools/ablations.sh nc                # also: mask_scores flip_scores box_nms: base's weights, only tested
 #   tools/ablations.sh resnet50          # no folds: the paper's network, rendered scenes and both stages in 140 minutes of two cores, tested on val
 #
-# It needs data/bam-tio2-sem, and work_dirs/light_rendered/epoch_10.pth (tools/train_models.sh) for all rows that do not say otherwise;
-# from_one_scale and from_emps need light_one_scale's and light_emps'. JOBS: folds at once (default: 1; on a GPU 4). Two rows side by side on two cores want
-# OMP_NUM_THREADS=1 each: threads that wait for one another made steps two to eight times as long.
+# It needs data/bam-tio2-sem and checkpoints/light_free.pth, where all rows start but no_pretraining. JOBS: folds at once (default: 1; on a GPU 4). Two rows
+# side by side on two cores want OMP_NUM_THREADS=1 each: threads that wait for one another made steps two to eight times as long.
 # The table: tools/compare.py work_dirs/ablations/* --split cv --baseline work_dirs/ablations/base_0
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -38,11 +34,16 @@ few_scenes() {
     "$python" tools/render_dataset.py --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --jobs 2 --out data/rendered-short
 }
 
-pretrain() {  # SETTING...: from ImageNet weights on a few rendered scenes
-    local run=work_dirs/ablations/${row}_pretrained
-    few_scenes
-    "$python" tools/train.py configs/tio2/ablations/light_short.py --work-dir "$run" --resume --cfg-options randomness.seed="$seed" "$@"
-    start=(--load-from "$run/epoch_4.pth")
+new_mask_head() {  # the start without its mask head, so that heads of either size begin anew
+    start=(--load-from work_dirs/ablations/no_mask_head.pth)
+    [ -f "${start[1]}" ] && return
+    mkdir -p work_dirs/ablations
+    "$python" - checkpoints/light_free.pth "${start[1]}" <<'EOF'
+import sys, torch
+checkpoint = torch.load(sys.argv[1], map_location="cpu", weights_only=False)
+checkpoint["state_dict"] = {name: value for name, value in checkpoint["state_dict"].items() if ".mask_head." not in name}
+torch.save(checkpoint, sys.argv[2])
+EOF
 }
 
 cut_agglomerates() {  # of each fold's own training images
@@ -63,8 +64,7 @@ only_test() {  # the base's weights
 
 case $row in
     base) ;;
-    from_one_scale | from_emps) start=(--load-from "work_dirs/light_${row#from_}/epoch_10.pth") ;;
-    frozen | no_pretraining | sem | refined_masks | focus) config=configs/tio2/ablations/light_$row.py ;;
+    no_pretraining | frozen | sem | anchors_8) config=configs/tio2/ablations/light_$row.py ;;
     simulated) # 8 simulated images to a real one, as the paper's 622 to 77
         config=configs/tio2/ablations/light_simulated.py settings=("$sets.datasets.1.data_root=data/simulated/fold_{fold}/")
         cut_agglomerates
@@ -76,16 +76,12 @@ case $row in
         config=configs/tio2/ablations/light_paste.py
         export AGGLOMERATES="$cut{fold}"
         cut_agglomerates ;;
+    mask56) new_mask_head ;;
+    mask28) config=configs/tio2/ablations/light_mask28.py; new_mask_head ;;
     box_nms) config=configs/tio2/ablations/light_box_nms_03.py; only_test ;;
     mask_scores) settings=(model.test_cfg.rcnn.mask_scores=True); only_test ;;
-    flip) settings=(model.test_cfg.flips=[horizontal]); only_test ;;
     flip_scores) settings=(model.test_cfg.flips=[horizontal] model.test_cfg.rcnn.mask_scores=True); only_test ;;
     nc) settings=(model.test_cfg.flips=[horizontal] model.test_cfg.rcnn.mask_scores=True model.test_cfg.rcnn.refine_boxes=True); only_test ;;
-    flips) settings=(model.test_cfg.flips=[horizontal,vertical,diagonal] model.test_cfg.rcnn.mask_scores=True model.test_cfg.rcnn.refine_boxes=True); only_test ;;
-    scale_175) settings=(model.test_cfg.scales=[1.75]); only_test ;;
-    scale_2) settings=(model.test_cfg.scales=[2.0]); only_test ;;
-    anchors_late) settings=("model.rpn_head.anchor_generator.base_sizes=[32,64,128,256,512]") ;; # COCO's, on the real images only
-    anchors_24_late) settings=("model.rpn_head.anchor_generator.base_sizes=[24,48,96,192,384]") ;; # between theirs
     resnet50)
         few_scenes
         for stage in short short_stage1 short_stage2; do
@@ -93,21 +89,6 @@ case $row in
         done
         "$python" tools/test.py configs/tio2/ablations/mask_rcnn_short_stage2.py
         exit ;;
-    short) pretrain ;;
-    mask28)
-        config=configs/tio2/ablations/light_mask28.py
-        pretrain model.roi_head.mask_head.type=DenseFCNMaskHead model.train_cfg.rcnn.mask_size=28 ;;
-    anchors_coco)
-        config=configs/tio2/ablations/light_anchors_coco.py
-        pretrain model.rpn_head.anchor_generator.base_sizes='[32,64,128,256,512]' ;;
-    anchors_two) # two sizes a place, from 20 px on
-        settings=("model.rpn_head.anchor_generator.base_sizes=[20,40,80,160,320]" "model.rpn_head.anchor_generator.scales=[1.0,1.4142]")
-        pretrain "${settings[@]}" ;;
-    lite0 | soft_masks) # with anchors that learn faster
-        number=2
-        settings=("model.rpn_head.anchor_generator.base_sizes=[24,48,96,192,384]")
-        [ "$row" = lite0 ] || settings+=(model.train_cfg.rcnn.soft_mask_target=True) # the share of a cell that is covered
-        pretrain "${settings[@]}" train_dataloader.sampler.num_batches=105 ;;
     *) echo "ablations: there is no row $row; the head of tools/ablations.sh names them" >&2; exit 2 ;;
 esac
 [ "$jobs" = 1 ] || several_folds

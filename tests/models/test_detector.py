@@ -85,34 +85,6 @@ def test_where_bfloat16_is_slow_only_a_gpu_that_is_asked_takes_float16(monkeypat
     assert found == {**expected, ("cuda", "mixed"): "bfloat16" if fast else "float16"}
 
 
-def trained_boxes(model, batch, refine):
-    """The boxes (N, 4) in which the mask branch learnt, of one forward pass; and that its loss reaches the weights."""
-    model.roi_head.train_cfg.refine_boxes = refine
-    learnt = []
-    get_targets = model.roi_head.mask_head.get_targets
-    model.roi_head.mask_head.get_targets = lambda sampling_results, *others, **named: (
-        learnt.extend(each.pos_priors for each in sampling_results) or get_targets(sampling_results, *others, **named)
-    )
-    losses_and_types(model, batch)
-    assert model.roi_head.mask_head.conv_logits.weight.grad.abs().sum() > 0
-    return torch.cat(learnt)
-
-
-def test_the_mask_branch_learns_in_the_boxes_as_the_box_branch_corrects_them(build_model, batch):
-    """Here it moves each box by a quarter of its width."""
-    boxes = []
-    for refine in (False, True):
-        model = build_model(with_precision("float32"))
-        torch.nn.init.zeros_(model.roi_head.bbox_head.fc_reg.weight)
-        model.roi_head.bbox_head.fc_reg.bias.data.copy_(torch.tensor([2.5, 0, 0, 0]))  # times 0.1, its target_stds
-        boxes.append(trained_boxes(model, batch, refine))
-    proposed, corrected = boxes
-    assert len(proposed) > 3
-    shift = 0.25 * (proposed[:, 2:3] - proposed[:, :1]) * torch.tensor([1.0, 0, 1, 0])
-    torch.testing.assert_close(corrected, proposed + shift)
-    assert not corrected.requires_grad
-
-
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_predictions_are_float32(build_model, batch, precision):
     model = build_model(with_precision(precision)).eval()

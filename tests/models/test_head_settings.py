@@ -63,7 +63,7 @@ def test_each_of_our_own_settings_is_read():
         ("train_cfg.rpn", "pos_weights", "pos_weight"),
         ("train_cfg.rpn.sampler", "nums", "num"),
         ("train_cfg.rpn_proposal", "max_per_image", "max_per_img"),
-        ("train_cfg.rcnn", "refine_box", "refine_boxes"),
+        ("train_cfg.rcnn", "soft_mask_targets", "soft_mask_target"),
         ("train_cfg.rcnn.sampler", "pos_fractions", "pos_fraction"),
     ],
 )

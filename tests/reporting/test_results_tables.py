@@ -95,6 +95,38 @@ def test_images_of_one_configuration(tmp_path):
     assert len(read_tested(tmp_path, RowSource("run", "val")).images) == 3
 
 
+def seen_run(folder, run, digest):
+    """A test of a visibility network on the outlines of a run with this digest."""
+    (folder / "seen" / "val").mkdir(parents=True)
+    errors = {"D10": -1.25, "D50": 0.5, "D90": None}
+    metrics = {f"visibility/fully_imaged_{name}_error_percent": value for name, value in errors.items()}
+    record = json.dumps({"predictions_sha256": digest, "metrics": metrics})
+    (folder / "seen" / "val" / "metrics.json").write_text(record, encoding="utf-8")
+    file = write_run(folder / run) / "val" / "metrics.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"predictions_sha256": "1" * 64}), encoding="utf-8")
+
+
+def test_sizes_of_fully_imaged_particles_are_of_the_same_outlines(tmp_path):
+    source = RowSource("run", "val", seen="seen")
+    write_run(tmp_path / "run")
+    assert read_tested(tmp_path, source) is None  # nothing judged them
+    seen_run(tmp_path / "same", "run", "1" * 64)
+    tested = read_tested(tmp_path / "same", source)
+    assert [FIGURES[f"{name}, error %"](tested) for name in ("D10", "D50", "D90")] == ["−1.2", "+0.5", "–"]
+    assert FIGURES["s an image"](tested) == "2.0"
+    seen_run(tmp_path / "others", "run", "2" * 64)
+    with pytest.raises(RunError, match="is of other outlines than"):
+        read_tested(tmp_path / "others", source)
+
+
+def test_the_share_of_the_ceiling_is_a_range(tmp_path):
+    write_run(tmp_path / "run", missed=2)
+    tested = read_tested(tmp_path, RowSource("run", "val"))
+    low, high = (float(end) for end in FIGURES["mAP of the ceiling's, %"](tested).split(" to "))
+    assert low == pytest.approx(100 * tested.precision("mAP") / 0.81, abs=0.5)
+    assert high == pytest.approx(100 * tested.precision("mAP") / 0.61, abs=0.5)
+
+
 def test_rows_name_tests_of_models_that_ship_by_their_configs():
     for source in ROWS.values():
         assert source is ELSEWHERE or source.model is None or (ROOT / "configs" / "tio2" / f"{source.run}.py").is_file()

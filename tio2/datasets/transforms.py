@@ -12,7 +12,6 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmdet.datasets.transforms import RandomCrop, Resize
 from mmdet.registry import TRANSFORMS
-from mmdet.structures.bbox import HorizontalBoxes
 
 from semsize.sem.degradation import add_gaussian_noise, change_contrast, gaussian_blur, in_grey_levels, invert, multiply
 from tio2.datasets.sampling import sample_generator
@@ -56,21 +55,14 @@ class RandomScaledCrop(BaseTransform):
         crop_size: (h, w) of the result in pixels.
         ratio_range: Smallest and largest factor of enlargement, every factor's logarithm as likely.
         stretch: Largest ratio of the factors along the two directions, at least 1; 1 keeps the proportions.
-        focus: Share of the windows, 0 to 1, that are laid over a particle's centre, each particle as likely, ignored
-            regions never; the others lie anywhere. Agglomerates are seen more often, the substrate less.
     """
 
-    def __init__(
-        self, crop_size: tuple[int, int], ratio_range: tuple[float, float], stretch: float = 1.0, focus: float = 0.0
-    ):
+    def __init__(self, crop_size: tuple[int, int], ratio_range: tuple[float, float], stretch: float = 1.0):
         self.ratio_range = _checked_range("RandomScaledCrop", ratio_range)
         if stretch < 1:
             raise ValueError(f"RandomScaledCrop: stretch is a ratio of 1 or more, not {stretch}")
-        if not 0 <= focus <= 1:
-            raise ValueError(f"RandomScaledCrop: focus is a share, 0 to 1, not {focus}")
         self.crop_size = tuple(crop_size)
         self.stretch = stretch
-        self.focus = focus
 
     @cache_randomness
     def draw_factors(self) -> tuple[float, float]:
@@ -80,44 +72,18 @@ class RandomScaledCrop(BaseTransform):
         )
         return float(np.exp(factor + ratio / 2)), float(np.exp(factor - ratio / 2))
 
-    @cache_randomness
-    def draw_centre(self, boxes: HorizontalBoxes) -> np.ndarray | None:
-        """(y, x) of one of the particles, which the window is to hold; None where it may lie anywhere."""
-        if not self.focus or not len(boxes) or np.random.uniform() >= self.focus:
-            return None
-        return boxes.centers[np.random.randint(len(boxes))].numpy()[::-1]
-
     def transform(self, results: dict) -> dict:
         """Cut with MMDetection's RandomCrop, scale with its Resize."""
         height, width = self.crop_size
         down, across = self.draw_factors()
         window = max(1, round(height / down)), max(1, round(width / across))
-        particles = results["gt_bboxes"][~np.asarray(results["gt_ignore_flags"], bool)]
-        cut = _CropOver(window[::-1], self.draw_centre(particles)).transform(results)
+        cut = RandomCrop(window[::-1], allow_negative_crop=True, recompute_bbox=True).transform(results)
         whole = cut["img_shape"]
         size = (
             width if whole[1] == window[1] else max(1, round(whole[1] * across)),
             height if whole[0] == window[0] else max(1, round(whole[0] * down)),
         )
         return Resize(scale=size, keep_ratio=False, interpolation=_interpolation(min(down, across))).transform(cut)
-
-
-class _CropOver(RandomCrop):
-    """MMDetection's RandomCrop, over a point (y, x) where one is given; boxes are recomputed and may all be cut away.
-
-    Each window (w, h) that holds the point is as likely; one that reaches over the image's edge is moved into it.
-    """
-
-    def __init__(self, crop_size: tuple[int, int], point: np.ndarray | None):
-        super().__init__(crop_size, allow_negative_crop=True, recompute_bbox=True)
-        self.point = point
-
-    def _rand_offset(self, margin: tuple[int, int]) -> tuple[int, int]:
-        if self.point is None:
-            return super()._rand_offset(margin)
-        first = np.random.uniform(self.point - self.crop_size[::-1], self.point)
-        down, across = np.clip(np.round(first), 0, margin).astype(int)
-        return int(down), int(across)
 
 
 def _interpolation(factor: float) -> str:

@@ -13,7 +13,6 @@ from typing import Any, Literal, TypeVar
 import torch
 from mmdet.models.dense_heads import RPNHead
 from mmdet.models.roi_heads import StandardRoIHead
-from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import InstanceList
@@ -79,8 +78,7 @@ class DenseRoIHead(StandardRoIHead):
 
     With `test_cfg.rcnn.refine_boxes` the box branch corrects the boxes that non-maximum suppression left once more, and
     masks are drawn in the result (iterative localization: Gidaris and Komodakis, ICCV 2015, section 5,
-    arXiv 1505.01749); scores stay. With `train_cfg.rcnn.refine_boxes` the mask branch learns in the positive proposals
-    as the box branch corrects them, instead of as the RPN proposes them (docs/notebook/ablations.md).
+    arXiv 1505.01749); scores stay.
     """
 
     limit_reached = ""  # as that of `DenseRPNHead`
@@ -135,25 +133,10 @@ class DenseRoIHead(StandardRoIHead):
         of_images = logits.split([len(results) for results in results_list])
         return self.mask_head.predict_by_feat(of_images, results_list, batch_img_metas, self.test_cfg, rescale)
 
-    def mask_loss(
-        self,
-        x: tuple[Tensor, ...],
-        sampling_results: list[SamplingResult],
-        bbox_feats: Tensor,
-        batch_gt_instances: InstanceList,
-    ) -> dict[str, Any]:
-        """Upstream's; with `train_cfg.rcnn.refine_boxes` the positive boxes are changed first, in place."""
-        if settings_of(RoITraining, self.train_cfg).refine_boxes:
-            with torch.no_grad():  # the box branch learns by its own loss, which was taken before
-                boxes = self.refined_boxes(x, [result.pos_priors for result in sampling_results])
-            for result, refined in zip(sampling_results, boxes, strict=True):
-                result.pos_priors = refined
-        return super().mask_loss(x, sampling_results, bbox_feats, batch_gt_instances)
-
     def refined_boxes(
-        self, x: tuple[Tensor, ...], boxes: Sequence[Tensor], frames: Sequence[tuple[int, int] | None] | None = None
+        self, x: tuple[Tensor, ...], boxes: Sequence[Tensor], frames: Sequence[tuple[int, int]]
     ) -> list[Tensor]:
-        """Each image's (N, 4) boxes as the box branch corrects them; clipped to its frame (H, W) where one is given.
+        """Each image's (N, 4) boxes as the box branch corrects them, clipped to its frame (H, W).
 
         Boxes and frames are in pixels of the network's input.
 
@@ -166,7 +149,7 @@ class DenseRoIHead(StandardRoIHead):
         decode = self.bbox_head.bbox_coder.decode
         return [
             decode(part, correction, max_shape=frame)
-            for part, correction, frame in zip(boxes, deltas, frames or [None] * len(boxes), strict=True)
+            for part, correction, frame in zip(boxes, deltas, frames, strict=True)
         ]
 
     def note_limit(self, batch_img_metas: Sequence[dict[str, Any]], results_list: InstanceList) -> None:
@@ -243,7 +226,7 @@ class RPNTraining:
 
 @dataclass(frozen=True)
 class RoITraining:
-    """`train_cfg.rcnn`; `refine_boxes` is this package's."""
+    """`train_cfg.rcnn`."""
 
     assigner: Mapping | None = None
     sampler: Mapping | None = None
@@ -251,7 +234,6 @@ class RoITraining:
     pos_weight: float | None = None
     soft_mask_target: bool = False
     debug: bool = False  # nothing reads it either
-    refine_boxes: bool = False  # the mask branch learns in the positive proposals as the box branch corrects them
 
 
 @dataclass(frozen=True)

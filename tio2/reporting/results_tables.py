@@ -17,7 +17,7 @@ from semsize.detecting.models import SHIPPED
 from semsize.measuring.report import DASH
 from semsize.measuring.tables import read_rows_by_image
 from semsize.metrology.matching import AVERAGE_PRECISIONS
-from semsize.structures.files import file_sha256
+from semsize.structures.files import file_sha256, read_json
 from tio2.reporting.run_comparison import METRICS, ImageResult, RunError, read_run
 
 MARKER = "tested"
@@ -34,6 +34,7 @@ class RowSource:
     model: str | None = None  # a model that ships, whose weights must have been tested
     configuration: str | None = None  # of the images that count; None: all count
     point: str = ""  # end of the names of average precision in metrics.json; none: all detections
+    seen: str | None = None  # run of the visibility network that judged what this test found, in a folder of that split
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,7 @@ class Tested:
     metrics: dict  # contents of metrics.json
     images: tuple[ImageResult, ...]  # those that count
     source: RowSource
+    seen: dict | None = None  # contents of the visibility network's metrics.json
 
     def precision(self, name: str) -> float:
         """Average precision of masks."""
@@ -55,6 +57,16 @@ class Tested:
             raise RunError(f"{self.source}: {name} is not known of a part of the images; take the column out")
         return self.metrics["metrics"][f"particles/{name}"]
 
+    def size_error(self, name: str) -> float:
+        """Of a diameter of the fully imaged particles, found with predicted states, from the annotated, %."""
+        return self.seen["metrics"][f"visibility/fully_imaged_{name}_error_percent"] if self.seen else float("nan")
+
+    @property
+    def ceiling_share(self) -> str:
+        """mAP in % of an ideal detector's, with the fewest and with the most errors of annotations."""
+        shares = [100 * self.precision("mAP") / ceiling for ceiling in reversed(MAP_CEILING)]
+        return " to ".join(_shown(share, ".0f") for share in shares)
+
     @property
     def ecd_residual(self) -> str:
         """Mean ± standard deviation, %."""
@@ -64,8 +76,9 @@ class Tested:
     @property
     def computed_by(self) -> str:
         """Engine and precision of a network."""
-        model = self.metrics.get("model")
-        return f"{model['engine']}, {model['precision']}" if model else DASH
+        if model := self.metrics.get("model"):
+            return f"{model['engine']}, {model['precision']}"
+        return f"torch, {self.metrics['precision']}" if "precision" in self.metrics else DASH
 
 
 def _shown(value: float | None, form: str) -> str:
@@ -73,19 +86,23 @@ def _shown(value: float | None, form: str) -> str:
 
 
 FOUND = ("found, %", "useful found, %")
+MAP_CEILING = (0.61, 0.81)
+"""mAP of an ideal detector on the BAM images, by their annotations' errors (docs/notebook/errors.md, "The ceiling")."""
 FIGURES: Mapping[str, Callable[[Tested], str]] = {
     **{name: lambda tested, name=name: _shown(tested.precision(name), ".3f") for name in AVERAGE_PRECISIONS},
     **{name: lambda tested, name=name: _shown(METRICS[name](tested.images), ".1f") for name in FOUND},
     "false": lambda tested: str(tested.of_particles("false_positives")),
     "ECD residual, %": lambda tested: tested.ecd_residual,
     "within 5 %, %": lambda tested: _shown(tested.of_particles("useful_ecd_residual_within_5"), ".1f"),
-    "D50 of all, error %": lambda tested: _shown(tested.of_particles("all_D50_error_percent"), "+.1f"),
-    "D50 of useful, error %": lambda tested: _shown(tested.of_particles("useful_D50_error_percent"), "+.1f"),
+    "Dice": lambda tested: _shown(METRICS["Dice"](tested.images), ".3f"),
+    "mAP of the ceiling's, %": lambda tested: tested.ceiling_share,
+    **{f"{name}, error %": lambda tested, name=name: _shown(tested.size_error(name), "+.1f") for name in ("D10", "D50", "D90")},
+    "s an image": lambda tested: _shown(tested.metrics["seconds_per_image"]["median"], ".1f"),
     "images": lambda tested: str(len(tested.images)),
     "particles": lambda tested: str(sum(image.particles for image in tested.images)),
     "computed by": lambda tested: tested.computed_by,
 }
-"""Header of a column to the text of its cell."""
+"""Header of a column to the text of its cell; D10, D50 and D90 are of fully imaged particles."""
 
 TYPED = ("method", "network", "tested", "trained on")
 
@@ -106,6 +123,12 @@ ROWS: Mapping[str, RowSource | None] = {
         for name, where in _SETS.items()
     },
     "`nc`, three mirror images": RowSource("light_nc_flips", _BAM, "nc"),
+    **{
+        f"`{model}`: BAM {split}": RowSource(f"light_{model}", f"bam-tio2-sem-{split}", model, seen=f"visibility_{model}")
+        for model in SHIPPED
+        for split in ("train", "val")
+    },
+    "the recipe of `nc` in small, four folds": RowSource("ablations/nc_0", "cv"),
     "light network, two stages": RowSource("light_stage2", "val"),
     "the paper's network, 3,100 steps": RowSource("mask_rcnn_short_stage2", "val"),
     "the paper's network, 3,100 steps, at that point": RowSource("mask_rcnn_short_stage2", "val", point="_table1"),
@@ -123,7 +146,8 @@ def read_tested(runs: Path, source: RowSource) -> Tested | None:
         RunError: a file is damaged, or another model was tested.
     """
     folder = runs / source.run / source.split
-    if not (folder / "metrics.json").is_file():
+    seen_file = runs / source.seen / source.split / "metrics.json" if source.seen else None
+    if not all(file.is_file() for file in (folder / "metrics.json", seen_file) if file):
         return None
     run = read_run(folder.parent, source.split)
     if source.model is not None:
@@ -134,7 +158,10 @@ def read_tested(runs: Path, source: RowSource) -> Tested | None:
     if source.configuration is not None:
         rows = read_rows_by_image(folder / "images.csv", RunError)
         images = {name: images[name] for name, (row,) in rows.items() if row["configuration"] == source.configuration}
-    return Tested(run.metrics, tuple(images.values()), source)
+    seen = read_json(seen_file, RunError) if seen_file else None
+    if seen and seen["predictions_sha256"] != run.metrics["predictions_sha256"]:
+        raise RunError(f"{seen_file}: is of other outlines than {folder}/predictions.json; test the network on these")
+    return Tested(run.metrics, tuple(images.values()), source, seen)
 
 
 @functools.cache
@@ -184,7 +211,8 @@ def fill_tables(path: Path, runs: Path) -> list[str]:
                 FIGURES[name](tested) if name in FIGURES else cell for name, cell in zip(columns, cells, strict=True)
             ]
         elif source is not ELSEWHERE:
-            kept.append(f"{path}: {first}: not tested in {runs / source.run / source.split}")
+            untested = " or ".join(str(runs / run / source.split) for run in (source.run, source.seen) if run)
+            kept.append(f"{path}: {first}: not tested in {untested}")
         return f"| {' | '.join(cells)} |"
 
     fill_markers(path, MARKER, filled)

@@ -1,4 +1,4 @@
-"""The backbone stays as the rendered scenes left it; FPN, RPN and heads train on the real images.
+"""The backbone stays as `free` has it; FPN, RPN and heads train on the real images.
 
 python tools/train.py configs/tio2/ablations/light_frozen.py
 """

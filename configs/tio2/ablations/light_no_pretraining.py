@@ -1,4 +1,4 @@
-"""No rendered scenes before the real images: light_nc.py's steps from ImageNet weights.
+"""Neither rendered scenes nor EMPS before the real images: light_base.py's steps from ImageNet weights.
 
 python tools/train.py configs/tio2/ablations/light_no_pretraining.py
 """

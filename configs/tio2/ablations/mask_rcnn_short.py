@@ -1,4 +1,4 @@
-"""ResNet-50 on a CPU: mask_rcnn_rendered.py with fewer and smaller windows and an eighth of the regions, on the scenes of light_short.py.
+"""ResNet-50 on a CPU: mask_rcnn_rendered.py with fewer and smaller windows and an eighth of the regions, on 288 scenes.
 
     python tools/train.py configs/tio2/ablations/mask_rcnn_short.py     # with its scenes and both stages: tools/ablations.sh resnet50
 
