@@ -40,6 +40,10 @@ class NotForEngineError(InputError):
     """This engine has no model as requested; another engine may have one."""
 
 
+class NoEngineError(InputError):
+    """No engine of that name is installed for this kind of model."""
+
+
 @dataclass(frozen=True)
 class Standing:
     """What decides between the answers of several engines.
@@ -89,15 +93,16 @@ def choose(
         otherwise: what else a user may do where no engine can be used.
 
     Raises:
-        InputError: there is none, or its files cannot be used.
+        NoEngineError: no engine of this name is installed.
+        InputError: there is no such model, or its files cannot be used.
     """
     points = {point.name: point for point in entry_points(group=group)}
     if not points:
-        raise InputError(nothing)
+        raise NoEngineError(nothing)
     if request.engine == "auto":
         return _fastest(sorted(points.values(), key=_lightness), request, standing_of, otherwise)
     if request.engine not in points:
-        raise InputError(f"no engine {request.engine!r} is installed (there is: {', '.join(sorted(points))}, auto)")
+        raise NoEngineError(f"no engine {request.engine!r} is installed (there is: {', '.join(sorted(points))}, auto)")
     try:
         return points[request.engine].load()(request)
     except ImportError as cause:

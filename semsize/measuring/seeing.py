@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from semsize.detecting.models import visibility_behind
-from semsize.measuring.engines import Standing, choose
+from semsize.measuring.engines import NoEngineError, Standing, choose
 from semsize.measuring.inputs import OPERATING_SCORE, InputError, Settings, VisibilityRequest
 from semsize.measuring.outlines import Find, Frame, Outlines, OutlineSource
 from semsize.measuring.particle_table import SEEN_COLUMNS
@@ -90,8 +90,8 @@ def seen_as_asked(source: OutlineSource, settings: Settings, request: Visibility
 
     `auto` asks for them where no file gives states and a detector finds the outlines, if the visibility model has a
     record behind its weights. However the detector is used, the same particles are then measured; the record says
-    whether that use is validated. It also asks for them where the outlines are the corrected ones of a measurement
-    that predicted states.
+    whether that use is validated. No record knows a detector whose engine has no visibility models. `auto` also asks
+    for them where the outlines are the corrected ones of a measurement that predicted states.
 
     Args:
         source: where outlines come from; one that predicts states already is returned.
@@ -99,7 +99,7 @@ def seen_as_asked(source: OutlineSource, settings: Settings, request: Visibility
         request: which visibility model; None: the one that ships for outlines of this licence.
 
     Raises:
-        InputError: predicted states are asked for, and there is no such model.
+        InputError: the visibility model that states are to come from cannot be used.
     """
     if isinstance(source, SeenOutlines) or settings.states not in ("auto", "predicted"):
         return source
@@ -111,7 +111,7 @@ def seen_as_asked(source: OutlineSource, settings: Settings, request: Visibility
         return source
     try:
         model = find_visibility_model(request or VisibilityRequest(), outlines, settings.score)
-    except InputError:
+    except NoEngineError:
         if is_asked:
             raise
         return source

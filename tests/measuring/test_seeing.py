@@ -519,6 +519,21 @@ def test_without_an_installed_model_the_message_says_what_to_do(monkeypatch, tmp
     assert "\n" not in str(error.value)
 
 
+def test_a_visibility_model_that_cannot_be_used_is_not_silently_done_without(monkeypatch, tmp_path):
+    """Only a detector of an engine without visibility models is measured by its visible outlines."""
+    damaged = tmp_path / "seen.semsize"
+    damaged.write_bytes(b"no archive")
+    monkeypatch.setitem(archived_visibility.VISIBILITY, "free", ShippedModel(Path("x"), tmp_path / "seen.pth", "free"))
+    installed(monkeypatch, onnx=archived_visibility.open_visibility)
+    with pytest.raises(InputError, match=r"seen\.semsize") as error:
+        seen_as_asked(Detected(), Settings())
+    assert "\n" not in str(error.value)
+    elsewhere = VisibilityRequest(engine="another")
+    assert seen_as_asked(Detected(), Settings(), elsewhere) == Detected()
+    with pytest.raises(InputError, match="no engine 'another' is installed"):
+        seen_as_asked(Detected(), PREDICTED, elsewhere)
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [

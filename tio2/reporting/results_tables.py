@@ -63,7 +63,7 @@ class Tested:
 
     @property
     def ceiling_share(self) -> str:
-        """mAP in % of an ideal detector's, with the fewest and with the most errors of annotations."""
+        """The mAP in % of an ideal detector's, with the fewest and with the most errors of annotations."""
         shares = [100 * self.precision("mAP") / ceiling for ceiling in reversed(MAP_CEILING)]
         return " to ".join(_shown(share, ".0f") for share in shares)
 
@@ -96,7 +96,10 @@ FIGURES: Mapping[str, Callable[[Tested], str]] = {
     "within 5 %, %": lambda tested: _shown(tested.of_particles("useful_ecd_residual_within_5"), ".1f"),
     "Dice": lambda tested: _shown(METRICS["Dice"](tested.images), ".3f"),
     "mAP of the ceiling's, %": lambda tested: tested.ceiling_share,
-    **{f"{name}, error %": lambda tested, name=name: _shown(tested.size_error(name), "+.1f") for name in ("D10", "D50", "D90")},
+    **{
+        f"{name}, error %": lambda tested, name=name: _shown(tested.size_error(name), "+.1f")
+        for name in ("D10", "D50", "D90")
+    },
     "s an image": lambda tested: _shown(tested.metrics["seconds_per_image"]["median"], ".1f"),
     "images": lambda tested: str(len(tested.images)),
     "particles": lambda tested: str(sum(image.particles for image in tested.images)),
@@ -124,7 +127,9 @@ ROWS: Mapping[str, RowSource | None] = {
     },
     "`nc`, three mirror images": RowSource("light_nc_flips", _BAM, "nc"),
     **{
-        f"`{model}`: BAM {split}": RowSource(f"light_{model}", f"bam-tio2-sem-{split}", model, seen=f"visibility_{model}")
+        f"`{model}`: BAM {split}": RowSource(
+            f"light_{model}", f"bam-tio2-sem-{split}", model, seen=f"visibility_{model}"
+        )
         for model in SHIPPED
         for split in ("train", "val")
     },
