@@ -52,12 +52,16 @@ RECIPES = {  # steps between loading and FilterAnnotations, and the configs that
     (*WINDOWS, "OneOrMoreOf", "SEMInvert"): {"light_free"},
     (*WINDOWS, "PhotoMetricDistortion"): {  # real images after rendered ones; light_base and its rows
         *("light_nc", "light_nc_flips", "light_base", "mask_rcnn_short_stage1", "mask_rcnn_short_stage2"),
+        "mask_rcnn_short_pair",
         *("light_anchors_8", "light_box_nms_03", "light_frozen", "light_mask28", "own_data"),
         *("light_no_clipping", "light_no_pretraining", "light_simulated"),
         *("light_sampled_anchors_256", "light_sampled_anchors_1024"),
     },
     ("PasteOnBackground", "PasteAgglomerates", *WINDOWS, "PhotoMetricDistortion"): {"light_paste"},
-    ("PasteOnBackground", "PasteAgglomerates", *WINDOWS, "OneOrMoreOf"): {"light_paste_sem"},
+    ("PasteOnBackground", "PasteAgglomerates", *WINDOWS, "OneOrMoreOf"): {
+        "light_paste_sem",
+        "mask_rcnn_short_paste_sem",
+    },
 }
 
 

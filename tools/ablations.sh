@@ -5,6 +5,7 @@
 #   tools/ablations.sh base 1            # with another training seed
 #   tools/ablations.sh nc                # also: mask_scores flip_scores box_nms: base's weights, only tested
 #   tools/ablations.sh resnet50          # no folds: the paper's network, rendered scenes and both stages in 140 minutes of two cores, tested on val
+#   tools/ablations.sh resnet50_pairs    # from its stage 1: masks of 28 and 56 px, paste and SEM transforms on and off, 200 steps each, tested on val
 #
 # It needs data/bam-tio2-sem and checkpoints/light_free.pth, where all rows start but no_pretraining. JOBS: folds at once (default: 1; on a GPU 4). Two rows
 # side by side on two cores want OMP_NUM_THREADS=1 each: threads that wait for one another made steps two to eight times as long.
@@ -34,16 +35,27 @@ few_scenes() {
     "$python" tools/render_dataset.py --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --jobs 2 --out data/rendered-short
 }
 
-new_mask_head() {  # the start without its mask head, so that heads of either size begin anew
-    start=(--load-from work_dirs/ablations/no_mask_head.pth)
-    [ -f "${start[1]}" ] && return
+without_mask_head() {  # CHECKPOINT FILE: its weights but the mask head's, so that heads of either size begin anew
     mkdir -p work_dirs/ablations
-    "$python" - checkpoints/light_free.pth "${start[1]}" <<'EOF'
+    [ -f "$2" ] || "$python" - "$@" <<'EOF'
 import sys, torch
 checkpoint = torch.load(sys.argv[1], map_location="cpu", weights_only=False)
-checkpoint["state_dict"] = {name: value for name, value in checkpoint["state_dict"].items() if ".mask_head." not in name}
-torch.save(checkpoint, sys.argv[2])
+weights = {name: value for name, value in checkpoint["state_dict"].items() if ".mask_head." not in name}
+torch.save({"meta": checkpoint.get("meta", {}), "state_dict": weights}, sys.argv[2])
 EOF
+}
+
+new_mask_head() {
+    without_mask_head checkpoints/light_free.pth work_dirs/ablations/no_mask_head.pth
+    start=(--load-from work_dirs/ablations/no_mask_head.pth)
+}
+
+pair() {  # NAME CONFIG SETTING...: a run of the paper's network, tested on val
+    local run=work_dirs/ablations/resnet50_$1 config=configs/tio2/ablations/mask_rcnn_short_$2.py
+    [ -f "$run/val/metrics.json" ] && return
+    "$python" tools/train.py "$config" --work-dir "$run" --resume --cfg-options "${@:3}"
+    "$python" tools/test.py "$run/$(basename "$config")" --work-dir "$run"
+    rm -f "$run"/epoch_*.pth  # 350 MB each
 }
 
 cut_agglomerates() {  # of each fold's own training images
@@ -88,6 +100,16 @@ case $row in
             "$python" tools/train.py configs/tio2/ablations/mask_rcnn_$stage.py --resume
         done
         "$python" tools/test.py configs/tio2/ablations/mask_rcnn_short_stage2.py
+        exit ;;
+    resnet50_pairs)
+        [ -f data/agglomerates/library.zip ] ||
+            "$python" tools/build_library.py --ann data/bam-tio2-sem/annotations/train.json --background-size 1024 704 --out data/agglomerates
+        first=work_dirs/mask_rcnn_short_stage1/epoch_4.pth headless=work_dirs/ablations/resnet50_no_mask_head.pth
+        without_mask_head $first $headless
+        pair mask56 pair load_from=$headless
+        pair mask28 pair load_from=$headless model.roi_head.mask_head.type=DenseFCNMaskHead model.train_cfg.rcnn.mask_size=28
+        pair plain pair load_from=$first
+        pair paste_sem paste_sem load_from=$first
         exit ;;
     *) echo "ablations: there is no row $row; the head of tools/ablations.sh names them" >&2; exit 2 ;;
 esac
