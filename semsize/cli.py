@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from importlib.metadata import entry_points
+from pathlib import Path
 
 USAGE = """semsize: particle sizes from SEM images, with their uncertainty
 
@@ -34,6 +35,9 @@ PROGRAMS = {  # words of the command line to module and function
     "convert via": "semsize.programs.convert:via",
     "convert imagej_rois": "semsize.programs.convert:imagej_rois",
 }
+
+PAIRS = {"nargs": 2, "type": Path, "action": "append", "required": True, "metavar": ("ANNOTATIONS", "PREDICTIONS")}
+"""How an argument is read that names truth and what a test found in the same images; it may be given several times."""
 
 GROUP = "semsize.programs"
 """Entry points of programs of other packages, by the word of the command line: functions without arguments."""

@@ -19,7 +19,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semsize.cli import one_line_errors
+from semsize.cli import PAIRS, one_line_errors
 
 if TYPE_CHECKING:
     from semsize.metrology import BiasRecord, ModelUse
@@ -32,15 +32,7 @@ if TYPE_CHECKING:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--pair",
-        nargs=2,
-        type=Path,
-        action="append",
-        required=True,
-        metavar=("ANNOTATIONS", "PREDICTIONS"),
-        help="truth, and what tools/test.py found in the same images; may be given several times",
-    )
+    parser.add_argument("--pair", **PAIRS, help="truth, and what tools/test.py found in the same images; repeatable")
     parser.add_argument(
         "--images", type=Path, action="append", default=[], help="folder of a pair's images; without: no contrast"
     )

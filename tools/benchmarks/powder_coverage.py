@@ -25,7 +25,7 @@ import numpy as np
 from scipy import stats
 from tqdm import tqdm
 
-from semsize.cli import one_line_errors
+from semsize.cli import PAIRS, one_line_errors
 from semsize.measuring import InputError
 from semsize.measuring.inputs import VisibilityRequest
 from semsize.measuring.seeing import find_visibility_model, see_split
@@ -246,15 +246,7 @@ def _holding(records: Sequence[tuple], name: str):
 def main() -> None:
     """See, group, simulate, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--pair",
-        nargs=2,
-        type=Path,
-        action="append",
-        required=True,
-        metavar=("ANNOTATIONS", "PREDICTIONS"),
-        help="rendered truth, and what tools/test.py found in the images; repeatable",
-    )
+    parser.add_argument("--pair", **PAIRS, help="rendered truth, and what tools/test.py found in it; repeatable")
     parser.add_argument("--visibility", nargs="+", type=Path, required=True, metavar="FILE")
     parser.add_argument("--checkpoint", type=Path, required=True, help="the detector's weights, for its bias record")
     parser.add_argument("--samples", type=int, default=1000, help="simulated samples (default: %(default)s)")

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from semsize.cli import one_line_errors
+from semsize.cli import PAIRS, one_line_errors
 from semsize.measuring import InputError
 from semsize.measuring.inputs import VisibilityRequest
 from semsize.measuring.seeing import find_visibility_model
@@ -232,9 +232,8 @@ def judged(images: Sequence[Judgeable], answer: Answer, name: str) -> JudgedOutl
 def main() -> None:
     """Read, fit, judge, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    pair = {"nargs": 2, "type": Path, "action": "append", "required": True, "metavar": ("ANNOTATIONS", "PREDICTIONS")}
-    parser.add_argument("--train", **pair, help="rendered truth and what was found, for the trees; repeatable")
-    parser.add_argument("--test", **pair, help="of other images, to judge; repeatable")
+    parser.add_argument("--train", **PAIRS, help="rendered truth and what was found, for the trees; repeatable")
+    parser.add_argument("--test", **PAIRS, help="of other images, to judge; repeatable")
     parser.add_argument("--visibility", nargs="+", type=Path, metavar="FILE", help="of a network: config and weights")
     arguments = parser.parse_args()
     with one_line_errors(AnnotationError, PredictionError, SEMReadError, InputError, ValueError, OSError):
