@@ -2,8 +2,6 @@
 
     python tools/build_library.py --ann data/bam-tio2-sem/annotations/train.json --out data/agglomerates
     python tools/train.py configs/tio2/ablations/light_paste_sem.py
-
-Trained in four folds by tools/ablations.sh: docs/notebook/ablations.md.
 """
 
 _base_ = ["./light_base.py", "../../_base_/datasets/paste.py"]

@@ -2,8 +2,6 @@
 
     python tools/simulate_dataset.py --ann data/bam-tio2-sem/annotations/train.json --num 622 --size 1024 704 --count 3 36 --out data/simulated
     python tools/train.py configs/tio2/ablations/light_simulated_sem.py
-
-Trained in four folds by tools/ablations.sh: docs/notebook/ablations.md.
 """
 
 _base_ = "./light_base.py"
