@@ -24,16 +24,11 @@ from semsize.measuring.results_folder import ImageResult, ResultsFolder
 from semsize.sem import SEMReadError
 from semsize.structures import dataset, image_record, write_annotations
 from semsize.structures.files import file_sha256
-from semsize.structures.masks import CroppedMasks
-from semsize.structures.overlap import overlaps
 
 FOLDER = "corrections"
 FILE = "corrections.json"
 MOST_SHOWN_PX = 2**27
 """Pixels of the largest image that the page shows."""
-
-DOUBTFUL = 0.3
-"""Doubt from which on the page stops at an outline."""
 
 
 @dataclass(frozen=True)
@@ -227,39 +222,6 @@ def scores_now(corrections: Corrections, detected: np.ndarray) -> dict[int, floa
         for number, outline in sorted(corrections.outlines.items())
         if outline.is_particle
     }
-
-
-def doubts_of(corrections: Corrections, result: ImageResult, least_score: float) -> dict[int, float]:
-    """Id to doubt of each outline, see `outline_doubts`; what is not detected has score 1."""
-    numbers = sorted(corrections.outlines)
-    scores = np.array([result.scores[number - 1] if number <= len(result.scores) else 1.0 for number in numbers])
-    doubts = outline_doubts(corrections.masks(numbers), scores, least_score)
-    return dict(zip(numbers, doubts.tolist(), strict=True))
-
-
-def outline_doubts(masks: CroppedMasks, scores: np.ndarray, least_score: float) -> np.ndarray:
-    """(N,) doubt, 0 to 1, of N outlines: how near a score is to the limit that decides, or how far it overlaps.
-
-    The score's part is 1 at `least_score` and 0 at the scores 0 and 1. The overlap's part, of outlines that count, is
-    the largest share of the smaller mask that two outlines have in common. States have no probability yet.
-
-    Args:
-        masks: N outlines.
-        scores: (N,) 0 to 1; 1 of what a person drew.
-        least_score: from which on an outline counts.
-
-    >>> outline_doubts(CroppedMasks.from_label_image(np.array([[1, 2, 3]])), np.array([0.5, 0.9, 0.1]), 0.5)
-    array([1. , 0.2, 0.2])
-    """
-    counts = scores >= least_score
-    near = np.where(counts, (1 - scores) / max(1 - least_score, 1e-9), scores / max(least_score, 1e-9))
-    doubts, counting = np.clip(near, 0, 1), np.flatnonzero(counts)
-    chosen = masks[counting]
-    met = overlaps(chosen, chosen)
-    others = met.first != met.second
-    smaller = np.minimum(chosen.areas[met.first], chosen.areas[met.second])
-    np.maximum.at(doubts, counting[met.first[others]], (met.intersection_px / smaller)[others])
-    return doubts
 
 
 def as_detected(result: ImageResult) -> Corrections:

@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from semsize.correcting.doubts import DOUBTFUL
 from semsize.correcting.guard import ENTER_PATH, Guard, Keys
-from semsize.correcting.results import DOUBTFUL
 from semsize.correcting.session import ReadOnlyError, Session
 from semsize.correcting.shapes import CorrectionError
 from semsize.measuring.overlays import STATE_COLOURS

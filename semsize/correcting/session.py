@@ -11,12 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+from semsize.correcting.doubts import DOUBTFUL, doubts_of
 from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.edits import BoxFiller, box_of, operation_of
 from semsize.correcting.log import CorrectionLog
 from semsize.correcting.operations import Corrections, Operation
-from semsize.correcting.results import DOUBTFUL, CorrectedResults, DetectedImage, doubts_of
+from semsize.correcting.results import CorrectedResults, DetectedImage
 from semsize.correcting.shapes import CorrectionError
+from semsize.measuring.particle_table import likeliest_state
 from semsize.measuring.results_folder import ImageResult
 
 ELSEWHERE = "another page corrects this image: here it can only be looked at"
@@ -225,6 +227,7 @@ class Session:
                     "id": number,
                     "counts": outline.counts,
                     "state": outline.state,
+                    "predicted": None if number in touched or outline.state else _predicted(result, number),
                     "particle": outline.is_particle,
                     "score": round(float(result.scores[number - 1]), 3) if is_detected else None,
                     "counted": number in counted,
@@ -252,6 +255,15 @@ class Session:
                 row["operations"] = len(corrections.done)
             self._listing[image.number] = row
         return self._listing[image.number]
+
+
+def _predicted(result: ImageResult, number: int) -> dict[str, Any] | None:
+    """The likeliest state of a detected outline and its probability, by the measurement's visibility model."""
+    if not result.seen or number > len(result.scores):
+        return None
+    seen = {name: float(values[number - 1]) for name, values in result.seen.items()}
+    state = likeliest_state(seen)
+    return None if state is None else {"state": state, "probability": round(seen[f"p_{state}"], 2)}
 
 
 def _depths(corrections: Corrections) -> dict[str, int]:

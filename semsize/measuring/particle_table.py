@@ -181,8 +181,8 @@ def _predicted(
     if by_hand is not None:
         seen |= {f"p_{name}": float(name == by_hand) for name in STATES} | {"p_particle": 1.0}
     state = given
-    if given is None and not np.isnan(seen["p_particle"]):
-        state = max(STATES, key=lambda name: seen[f"p_{name}"])
+    if given is None:
+        state = likeliest_state(seen)
     seen = dict.fromkeys(SEEN_COLUMNS, np.nan) | seen  # files of former versions lack some
     lengths = {name: value for name, value in seen.items() if name.endswith("_px")}
     in_nm = {
@@ -190,6 +190,11 @@ def _predicted(
         for name, value in lengths.items()
     }
     return seen | in_nm | {"state": state, "completed": int(state == "masked" and not np.isnan(seen["whole_ecd_px"]))}
+
+
+def likeliest_state(seen: Mapping[str, float]) -> str | None:
+    """The state that a model finds likeliest, by the `SEEN_COLUMNS` of an outline; None where it says nothing."""
+    return None if np.isnan(seen["p_particle"]) else max(STATES, key=lambda name: seen[f"p_{name}"])
 
 
 def _column(name: str, values: Sequence) -> np.ndarray:

@@ -1,5 +1,6 @@
 """A measurement to correct: two images, one without a pixel size; every second detection has a score of 0.1."""
 
+import json
 import shutil
 
 import pytest
@@ -7,6 +8,7 @@ from measured_scenes import DoubtfulSource, scene, write_zeiss
 
 from semsize.correcting.results import CorrectedResults
 from semsize.measuring import measure_images, report
+from semsize.measuring.particle_table import SEEN_COLUMNS
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +28,18 @@ def results(measured_once, tmp_path):
     """A copy of the results, opened with the folder of the images named."""
     shutil.copytree(measured_once / "out", tmp_path / "out")
     return CorrectedResults(tmp_path / "out", [measured_once / "scans"])
+
+
+@pytest.fixture
+def predicted(results):
+    """The same with predicted states in the first image: isolated, but the third masked by 0.6, no particle by 0.2."""
+    image = results.image(1)
+    part = results.files_of(image)[0]
+    data = json.loads(part.read_text(encoding="utf-8"))
+    count = len(data["scores"])
+    seen = {name: [0.0] * count for name in SEEN_COLUMNS} | {"p_isolated": [1.0] * count, "p_particle": [1.0] * count}
+    seen |= {"whole_ecd_px": [20.0] * count, "whole_ecd_low_px": [19.0] * count, "whole_ecd_high_px": [21.0] * count}
+    for name, value in (("p_isolated", 0.1), ("p_complete", 0.3), ("p_masked", 0.6), ("p_particle", 0.8)):
+        seen[name][2] = value
+    part.write_text(json.dumps(data | {"seen": seen}), encoding="utf-8")
+    return results

@@ -143,6 +143,20 @@ def test_the_brush_pushes_out_from_inside_and_in_from_outside(hand, results):
     assert kinds(results) == ["push", "push"]
 
 
+def test_a_predicted_state_is_shown_and_gone_once_another_is_given(browser, predicted):
+    with served(Session(predicted)) as address:
+        page = entered(browser, address)
+        hand = Hand(page, "mouse")
+        hand.click(center(predicted, 3))
+        facts = page.locator("#facts")
+        assert "masked, predicted (0.6)" in facts.inner_text()
+        hand.act("state-2")
+        assert "predicted" not in facts.inner_text()
+        page.context.close()
+    assert page.faults == []
+    assert on_disk(predicted).outlines[3].state == "complete"
+
+
 def test_states_by_their_keys_no_particle_and_a_particle_again(hand, results):
     hand.click(center(results, 1))
     seen = []

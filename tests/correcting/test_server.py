@@ -22,13 +22,15 @@ from starlette.websockets import WebSocketDisconnect
 import semsize.correcting.edits
 import semsize.correcting.results
 from semsize.correcting import CorrectionError
+from semsize.correcting.doubts import doubts_of, prediction_doubts
 from semsize.correcting.edits import MOST_WAITING, BoxFiller
 from semsize.correcting.guard import HEADERS, MOST_BODY_BYTES, MOST_WRONG_TOKENS, Keys
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.server import FILES, application, bound_socket, hosts_of
-from semsize.correcting.session import Session, doubts_of
+from semsize.correcting.session import Session
 from semsize.correcting.source import changes_of
 from semsize.measuring.inputs import InputError
+from semsize.measuring.particle_table import SEEN_COLUMNS
 
 PAGE = Path(semsize.correcting.edits.__file__).parent / "page"
 BASE = "http://127.0.0.1:8642"
@@ -449,6 +451,30 @@ def test_doubt_is_one_at_the_limit_of_the_score_and_the_share_of_an_overlap(resu
     share = (crop[:, 4:] & crop[:, :-4]).sum() / crop.sum()
     assert 0.4 < share < 1
     assert [again[3], again[7]] == pytest.approx([share, share])
+
+
+def test_predicted_states_are_shown_and_doubted_until_somebody_gives_one(predicted):
+    browser = Browser(predicted).enter()
+    rows = browser.open()["outlines"]
+    assert [row["predicted"]["state"] for row in rows] == ["isolated"] * 2 + ["masked"] + ["isolated"] * 3
+    assert rows[2]["predicted"]["probability"] == 0.6
+    assert rows[2]["state"] is None, "a predicted state that stood there would count as a certain one"
+    of_score = [(1 - row["score"]) / 0.5 if row["score"] >= 0.5 else row["score"] / 0.5 for row in rows]
+    expected = [*of_score[:2], max(of_score[2], 1 - 0.6), *of_score[3:]]
+    assert [row["doubt"] for row in rows] == pytest.approx(expected, abs=2e-3)
+    (given,) = browser.edit({"kind": "state", "ids": [3], "state": "complete"}).json()["outlines"]
+    assert (given["state"], given["predicted"], given["doubt"]) == ("complete", None, 0)
+    (unknown,) = browser.edit({"kind": "state", "ids": [3], "state": None}).json()["outlines"]
+    assert (unknown["state"], unknown["predicted"]) == (None, None), "a person said that it is not known"
+    browser.session.close()
+
+
+def test_a_masked_one_is_doubted_by_the_interval_of_its_size():
+    seen = {name: np.zeros(4) for name in SEEN_COLUMNS} | {"p_particle": np.array([1.0, 1.0, 1.0, np.nan])}
+    seen |= {"p_masked": np.array([1.0, 0.0, 1.0, np.nan]), "p_complete": np.array([0.0, 1.0, 0.0, np.nan])}
+    seen |= {"whole_ecd_px": np.full(4, 20.0), "whole_ecd_low_px": np.array([10.0, 10.0, np.nan, 10.0])}
+    seen |= {"whole_ecd_high_px": np.full(4, 26.0)}
+    assert prediction_doubts(seen, np.zeros(4, bool)).tolist() == pytest.approx([0.4, 0, 0, 0])
 
 
 def test_a_box_is_filled_by_a_network_that_is_loaded_once_and_named_in_the_log(results):

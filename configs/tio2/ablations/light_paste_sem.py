@@ -1,7 +1,7 @@
 """Agglomerates pasted while training (paper §3.2), with SEM transforms: half of the images are made anew, to half are added some.
 
-    python tools/build_library.py --ann data/bam-tio2-sem/annotations/train.json --out data/agglomerates
-    python tools/train.py configs/tio2/ablations/light_paste_sem.py
+python tools/build_library.py --ann data/bam-tio2-sem/annotations/train.json --out data/agglomerates
+python tools/train.py configs/tio2/ablations/light_paste_sem.py
 """
 
 _base_ = ["./light_base.py", "../../_base_/datasets/paste.py"]

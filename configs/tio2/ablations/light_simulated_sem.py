@@ -1,7 +1,7 @@
 """Real and simulated images together (paper §3.2: 77 + 622), with SEM transforms.
 
-    python tools/simulate_dataset.py --ann data/bam-tio2-sem/annotations/train.json --num 622 --size 1024 704 --count 3 36 --out data/simulated
-    python tools/train.py configs/tio2/ablations/light_simulated_sem.py
+python tools/simulate_dataset.py --ann data/bam-tio2-sem/annotations/train.json --num 622 --size 1024 704 --count 3 36 --out data/simulated
+python tools/train.py configs/tio2/ablations/light_simulated_sem.py
 """
 
 _base_ = "./light_base.py"

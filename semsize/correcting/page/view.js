@@ -163,7 +163,7 @@ export class View {
 
   colourOf(outline) {
     if (this.selection.has(outline.id)) return SELECTED;
-    return outline.particle && outline.counted ? this.colours[outline.state] : NO_PARTICLE;
+    return outline.particle && outline.counted ? this.colours[outline.state ?? outline.predicted?.state ?? "None"] : NO_PARTICLE;
   }
 
   /** Draw the border pixels anew in a part of the image, or in all of it. */
