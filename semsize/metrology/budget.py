@@ -166,7 +166,9 @@ def particles_needed(budget: Budget, target_relative: float, particles: int, ima
     while relative(high) > target_relative:
         low, high = high, 2 * high
         if high > images * _MOST:
-            reason = "calibration, reference and model alone exceed the target"
+            largest, *next_one = sorted(others, key=lambda line: -line.std)[:2]
+            named = [line.source for line in (largest, *next_one) if line.std > largest.std / 2]
+            reason = f"what no number of particles lessens exceeds the target, most of it {' and '.join(named)}"
             return ParticlesNeeded(target_relative, None, None, reason)
     while high - low > 1:
         middle = (low + high) // 2

@@ -75,8 +75,12 @@ class SystematicEffects:
         return (*lines, *(effect.line(size) for effect in self.nested[statistic]))
 
     def std(self, size: float) -> float:
-        """Standard uncertainty that all particles of a size share, in `unit`; lines not given count as nothing."""
-        return float(np.sqrt(sum((line.std or 0.0) ** 2 for line in self.lines(size, "D50"))))
+        """Standard uncertainty that all particles of a size share, in `unit`: calibration, reference and model.
+
+        Lines not given count as nothing. What predicted states do to a population is no error of a particle's size.
+        """
+        shared = self._calibration(size), self._reference(), self._model(size)
+        return float(np.sqrt(sum((line.std or 0.0) ** 2 for line in shared)))
 
     def _calibration(self, size: float) -> BudgetLine:
         if self.nm_per_px is None:

@@ -205,6 +205,17 @@ def test_an_error_that_all_sizes_share_moves_particles_across_the_limit():
     assert (shared.high - shared.low) / 2 == pytest.approx(2.3 * 0.1, rel=0.1)
 
 
+@pytest.mark.parametrize(("size", "near", "decision"), [(80.0, 99.0, "above"), (150.0, 101.0, "below")])
+def test_one_particle_near_the_limit_does_not_undo_a_decision(size, near, decision):
+    sizes = np.full(1000, size)
+    images = np.arange(1000) % 10
+    exact = share_below(SizeSample(sizes, np.ones(1000), images), 100.0, size_std=2.0)
+    sizes[0] = near
+    found = share_below(SizeSample(sizes, np.ones(1000), images), 100.0, size_std=2.0)
+    assert found.decision == exact.decision == decision
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=0.005)
+
+
 def test_weights_count():
     found = share_below(sample(2, 2, weights=[3, 3, 1, 1]), 100.0)
     assert found.share == 0.75
