@@ -76,10 +76,12 @@ class Statements:
         said = f"{width_nm:.6g} nm wide and {height_nm:.6g} nm high ({source})"
         if max(width_nm, height_nm) > _MOST_UNEQUAL * min(width_nm, height_nm):
             raise self.error(f"pixels {said} contradict each other; declare the pixel size yourself (--pixel-size)")
-        self.sizes.append(PixelSize(math.sqrt(width_nm) * math.sqrt(height_nm), std_nm, source))
+        square, across = PixelSize(math.sqrt(width_nm) * math.sqrt(height_nm), std_nm, source), height_nm / width_nm
+        self.sizes.append(square)
         self._note(
-            f"its pixels are not square, {said}: areas and equivalent diameters hold, lengths along x and y are off by "
-            f"{math.sqrt(height_nm / width_nm) - 1:+.1%} and {math.sqrt(width_nm / height_nm) - 1:+.1%}"
+            f"its pixels are not square, {said}: with {square.value_nm:.6g} nm a pixel, and no other value, areas and "
+            "equivalent diameters hold, and lengths along x and y are off by "
+            f"{math.sqrt(across) - 1:+.1%} and {math.sqrt(1 / across) - 1:+.1%}"
         )
 
     def tilt(self, degrees: float | None, correction: str | None) -> None:
