@@ -4,18 +4,40 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from semsize.correcting.operations import Corrections
-from semsize.correcting.results import CorrectedResults, DetectedImage, as_detected, scores_now
+from semsize.correcting.results import FOLDER, CorrectedResults, DetectedImage, as_detected, scores_now
 from semsize.correcting.shapes import CorrectionError
 from semsize.measuring.corrected import Changes
-from semsize.measuring.inputs import ImageFile
+from semsize.measuring.inputs import ImageFile, Settings
 from semsize.measuring.outlines import Find, Frame, NoOutlinesError, Outlines
 from semsize.measuring.results_folder import ImageResult
 from semsize.structures.files import file_sha256
+from semsize.structures.pixel_size import PixelSize
+
+_DECIDE = {  # settings that decide sizes, and their names for people
+    "score": "score",
+    "min_size_px": "smallest size in px",
+    "intensity_range": "intensity range",
+    "pixel_size": "pixel size declared",
+    "calibration_factor": "calibration factor",
+    "calibration_std": "calibration uncertainty",
+    "reference_std_px": "reference uncertainty in px",
+}
+
+
+def settings_before(folder: str | Path) -> Settings:
+    """The settings of the measurement that was corrected; which states count is asked anew.
+
+    Raises:
+        CorrectionError: no measurement stands there.
+    """
+    return replace(CorrectedResults(folder).record.settings, states="auto", states_file=None)
 
 
 class CorrectedOutlines:
@@ -31,6 +53,11 @@ class CorrectedOutlines:
         for image in self._results.images:
             self._of_contents[image.measured.sha256].append(image)
 
+    def rows_of(self, file: ImageFile) -> tuple[int, int]:
+        """Rows of the file that were measured before, see `semsize.measuring.outlines.FramedSource`."""
+        measured = self._image(file).measured
+        return measured.top, measured.top + measured.frame_rows
+
     def open(self, processes: int) -> Find:  # noqa: ARG002 - a detector asks for it
         """Nothing to make ready."""
         return self._of
@@ -44,6 +71,28 @@ class CorrectedOutlines:
         record = {"kind": "corrections", "path": str(self._results.folder), "sha256": digest.hexdigest()}
         licence = self._results.record.outlines.get("licence")
         return record if licence is None else {**record, "licence": licence}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was odd: logs of corrections that are of no image of this measurement."""
+        known = {self._results.log_path(image) for image in self._results.images}
+        strange = sorted(set((self._results.folder / FOLDER).glob("*.jsonl")) - known)
+        names = ", ".join(path.name for path in strange[:4])
+        return (f"{len(strange)} logs of corrections are of no image that was measured: {names}",) if strange else ()
+
+    def measured_otherwise(self, settings: Settings) -> list[str]:
+        """What is measured otherwise now than before the corrections, for people."""
+        now, before = settings, self._results.record.settings
+        differing = [
+            f"{of_people} {_said(getattr(now, name))}, before {_said(getattr(before, name))}"
+            for name, of_people in _DECIDE.items()
+            if getattr(now, name) != getattr(before, name)
+        ]
+        notes = [f"measured otherwise than before the corrections: {'; '.join(differing)}"] if differing else []
+        if now.states_file is not None:
+            numbers = "the numbers of this measurement's particles.csv, which corrections change"
+            notes.append(f"the states file {now.states_file} is read by {numbers}")
+        return notes
 
     @property
     def states_were_predicted(self) -> bool:
@@ -67,7 +116,7 @@ class CorrectedOutlines:
         scores = scores_now(corrections, result.scores)
         masks = corrections.masks(list(scores)).crop((0, frame.top, frame.grey.shape[1], frame.bottom))
         states = tuple(corrections.outlines[number].state for number in scores)
-        size = None if scale is None else scale.pixel_size
+        size = result.pixel_size if scale is None else scale.pixel_size
         return Outlines(masks, np.array(list(scores.values()), np.float32), masks.boxes, states, pixel_size=size)
 
     def _image(self, file: ImageFile) -> DetectedImage:
@@ -84,6 +133,11 @@ class CorrectedOutlines:
                 return found[0]
         why = "several copies of it" if same else "no image of these contents"
         raise NoOutlinesError(f"{file.path}: {why} in {self._results.folder}")
+
+
+def _said(value: Any) -> str:
+    value = value.value_nm if isinstance(value, PixelSize) else value
+    return "not given" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def changes_of(result: ImageResult, corrections: Corrections, least_score: float) -> Changes:

@@ -87,11 +87,12 @@ def _joined(
     return dataclasses.replace(first[0], is_crowd=first[0].is_crowd and second[0].is_crowd), None
 
 
-def size_trouble(image: SourceImage, file_shape: tuple[int, int], account: Account) -> str | None:
+def size_trouble(image: SourceImage, file_shape: tuple[int, int], account: Account, above: int = 0) -> str | None:
     """The two sizes, in words, where an image was annotated at another than its file of (H, W) has; None where it fits.
 
     Where the source states no size, many outlines that lie wholly beyond the file's frame are of another size.
-    Outlines drawn above a data bar are accepted, and orientation tags that leave it open how they were drawn are named.
+    Outlines drawn above a data bar are accepted, and below one of `above` rows, and orientation tags that leave it open
+    how they were drawn are named.
     """
     sizes = misfit(image.size, file_shape, image.path)
     if sizes is not None:
@@ -111,7 +112,8 @@ def size_trouble(image: SourceImage, file_shape: tuple[int, int], account: Accou
         )
     if image.size is not None and image.size != file_shape:
         drawn = f"{image.name} ({image.size[1]} x {image.size[0]} on {file_shape[1]} x {file_shape[0]})"
-        account.note("images annotated without their lowest rows, taken for a data bar", drawn)
+        missing = f"highest {above}" if above else "lowest"
+        account.note(f"images annotated without their {missing} rows, taken for a data bar", drawn)
     return None
 
 

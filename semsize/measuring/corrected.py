@@ -9,8 +9,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from semsize.measuring.inputs import ImageFile, Settings
+from semsize.measuring.outlines import OutlineSource
 from semsize.measuring.particle_table import ParticleTable, is_detected, make_table, with_exclusions
 from semsize.measuring.results_folder import ImageResult
+from semsize.measuring.seeing import SeenOutlines
 from semsize.metrology import SizeSample, statistics
 from semsize.structures.pixel_size import PixelSize
 
@@ -45,10 +47,16 @@ class CorrectedSource(Protocol):
     def before(self, file: ImageFile, least_score: float) -> tuple[ImageResult, Changes]:
         """What was detected in an image, and what was done to it; outlines count from `least_score` on."""
 
+    def measured_otherwise(self, settings: Settings) -> list[str]:
+        """What is measured otherwise now than before the corrections, for people."""
+
 
 @dataclass(frozen=True)
 class CorrectionEffect:
-    """What corrections changed; sizes are as found, without a model's bias correction, so that they compare."""
+    """What corrections changed; sizes are of all outlines that count, whatever their state, and as found.
+
+    So they compare: a state given to some outlines leaves out the others, and a bias correction has no place after.
+    """
 
     changes: Changes
     unit: str  # of the sizes
@@ -60,31 +68,31 @@ class CorrectionEffect:
     def note(self) -> str:
         """What a reader must know of outlines that nobody touched."""
         count = self.changes.untouched
+        if self.changes == Changes(untouched=count):
+            return f"nothing was corrected: all {count} outlines are as they were before"
         return (
             f"{count} {'outline is' if count == 1 else 'outlines are'} as the source before the corrections had them: "
             "they stand as accepted by the person who corrected, and no bias of a model is corrected"
         )
 
 
-def correction_effect(
-    source: CorrectedSource,
+def effect_of_corrections(
+    source: OutlineSource,
     after: Iterable[tuple[ImageResult, PixelSize | None]],
     table: ParticleTable,
-    unit: str,
     settings: Settings,
-) -> CorrectionEffect:
-    """Compare what counted before corrections with what counts now, on the same images, frames and pixel sizes.
-
-    Predicted states are left aside: what was detected has none.
+) -> tuple[CorrectionEffect | None, list[str]]:
+    """What counted before corrections beside what counts now, on the same images, frames and pixel sizes; and notes.
 
     Args:
-        source: of the corrected outlines.
+        source: of the outlines; None is returned where they are not corrected ones.
         after: results of the images measured with their pixel sizes.
         table: of all particles, by `make_table`.
-        unit: nm or px.
         settings: of the measurement.
     """
-    total = Changes()
+    source, total = source.source if isinstance(source, SeenOutlines) else source, Changes()
+    if not isinstance(source, CorrectedSource):
+        return None, []
 
     def before() -> Iterator[tuple[ImageResult, PixelSize | None]]:
         nonlocal total
@@ -93,16 +101,17 @@ def correction_effect(
             total += changes
             yield _in_frame(detected, result), size
 
-    earlier = with_exclusions(make_table(before(), {}), settings)
-    table = with_exclusions(table.without_predictions(), settings)
-    return CorrectionEffect(
+    earlier = with_exclusions(make_table(before(), {}, "none"), settings)
+    later = with_exclusions(table.without_states(), settings)
+    effect = CorrectionEffect(
         changes=total,
-        unit=unit,
+        unit=table.unit,
         particles_before=int(is_detected(earlier).sum()),
-        particles_after=int(is_detected(table).sum()),
-        sizes_before=_quantiles(earlier, unit),
-        sizes_after=_quantiles(table, unit),
+        particles_after=int(is_detected(later).sum()),
+        sizes_before=_quantiles(earlier, table.unit),
+        sizes_after=_quantiles(later, table.unit),
     )
+    return effect, [*([effect.note()] if total.untouched else []), *source.measured_otherwise(settings)]
 
 
 def _in_frame(detected: ImageResult, now: ImageResult) -> ImageResult:

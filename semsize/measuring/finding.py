@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from tqdm import tqdm
 
 from semsize.measuring.inputs import ImageFile, InputError, MeasuringError, Settings
-from semsize.measuring.outlines import Find, Frame, NoOutlinesError, Outlines, OutlineSource
+from semsize.measuring.outlines import Find, Frame, FramedSource, NoOutlinesError, Outlines, OutlineSource
 from semsize.measuring.results_folder import ImageResult, ResultsFolder
 from semsize.sem import SEMReadError, find_captions, read_scale
 from semsize.sem.statements import AGREEMENT
@@ -80,12 +80,18 @@ class _Finder:
             return done.counted(self.settings.score)
         try:
             frame, digest = _load(file, self.settings)
+            rows = self.source.rows_of(file) if isinstance(self.source, FramedSource) else None
+            measured = frame if rows is None else frame.within(rows)
             began = time.monotonic()
-            outlines = find(frame)
+            outlines = find(measured)
         except (SEMReadError, NoOutlinesError, OSError) as cause:
             self.folder.write_failure(file, str(cause).splitlines()[0])
             return 0
-        result = _result(frame, digest, outlines, time.monotonic() - began)
+        if measured is not frame:
+            rows = f"rows {measured.top} to {measured.bottom} of the file"
+            note = f"measured in {rows} alone, in which its outlines were made"
+            outlines = replace(outlines, notes=(*outlines.notes, note))
+        result = _result(measured, digest, outlines, time.monotonic() - began)
         self.folder.write_result(result)
         return result.counted(self.settings.score)
 

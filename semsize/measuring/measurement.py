@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from semsize.measuring.corrected import CorrectedSource, CorrectionEffect, correction_effect
+from semsize.measuring.corrected import effect_of_corrections
 from semsize.measuring.engines import find_detector
 from semsize.measuring.finding import Ranks, find_all, scale_of
 from semsize.measuring.inputs import (
@@ -28,17 +28,17 @@ from semsize.measuring.particle_table import (
     make_table,
     read_states,
     read_table,
-    unit_of,
     unmatched_states,
     with_exclusions,
 )
 from semsize.measuring.pictures import write_pictures
-from semsize.measuring.record import MeasuredImage, Record, read_record, versions, warnings_of
+from semsize.measuring.record import MeasuredImage, Record, read_record, versions
 from semsize.measuring.report import write_report
 from semsize.measuring.results_folder import ImageResult, ResultsFolder
 from semsize.measuring.seeing import SeenOutlines, seen_as_asked
 from semsize.measuring.summary import Summary, summarise
 from semsize.measuring.tables import write_workbook
+from semsize.measuring.warnings import warnings_of
 from semsize.metrology import BiasRecord, ModelUse
 from semsize.metrology.bias_record import nearest_record
 from semsize.sem import SEMReadError
@@ -118,8 +118,8 @@ def measure(
     notes = getattr(source, "notes", ())
     table, images, skipped = _evaluate(files, folder, settings, states, notes)
     measured = [file for file in files if file.name in images]
-    effect = _effect_of_corrections(source, measured, folder, table, settings)
-    effect_notes = [effect.note()] if effect is not None and effect.changes.untouched else []
+    sized = ((folder.read_result(file), images[file.name].pixel_size) for file in measured)
+    effect, effect_notes = effect_of_corrections(source, sized, table, settings)
     drawn = write_pictures(measured, table, settings, folder, options)
     use = ModelUse(**outlines["model"]) if "model" in outlines else None
     record = Record(
@@ -196,6 +196,10 @@ _LOCATIONS = ("path", "config", "licence", "device")  # of outlines: where they 
 def _decisive(settings: Settings, outlines: Mapping) -> dict:
     """What must be the same for two starts to find the same: the contents of files, not where they lie."""
     of_detection = {name: getattr(settings, name) for name in ("crop_rows", "crop_top", "intensity_range")}
+    if not (outlines.get("diameter") or "px").endswith("px"):  # a length, so the pixel size decides how to look
+        size = settings.calibrated(settings.pixel_size)
+        of_detection["pixel_size_nm"] = size and size.value_nm
+        of_detection["calibration_factor"] = settings.calibration_factor
     kept = _without_locations(outlines)
     if "visibility" in kept:
         kept["visibility"] = _without_locations(kept["visibility"])
@@ -258,23 +262,6 @@ def _evaluate(
     return with_exclusions(table, settings), images, skipped
 
 
-def _effect_of_corrections(
-    source: OutlineSource, files: Sequence[ImageFile], folder: ResultsFolder, table: ParticleTable, settings: Settings
-) -> CorrectionEffect | None:
-    """What corrections changed; None where the outlines are not corrected ones."""
-    if isinstance(source, SeenOutlines):
-        source = source.source
-    if not isinstance(source, CorrectedSource):
-        return None
-
-    def results() -> Iterator[tuple[ImageResult, PixelSize | None]]:
-        for file in files:
-            result = folder.read_result(file)
-            yield result, scale_of(file, result.pixel_size, settings, result.file_shape)[0]
-
-    return correction_effect(source, results(), table, unit_of(table), settings)
-
-
 def _write_particles(
     folder: ResultsFolder, files: Sequence[ImageFile], table: ParticleTable, options: RunOptions
 ) -> None:
@@ -296,4 +283,5 @@ def read_measurement(folder: str | Path) -> tuple[Record, ParticleTable]:
     Raises:
         InputError: one of them is missing or damaged.
     """
-    return read_record(Path(folder) / "record.json"), read_table(Path(folder) / "particles.csv")
+    record = read_record(Path(folder) / "record.json")
+    return record, read_table(Path(folder) / "particles.csv", record.unit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,7 @@ class ParticleTable:
     """
 
     columns: Mapping[str, np.ndarray]  # name to N values
+    unit: str  # of sizes in the report: nm if the pixel size of any image is known, with particles or without, else px
 
     def __len__(self) -> int:
         return len(self.columns["image"])
@@ -100,16 +101,16 @@ class ParticleTable:
 
     def part(self, rows: slice | np.ndarray) -> ParticleTable:
         """Some rows."""
-        return ParticleTable({name: values[rows] for name, values in self.columns.items()})
+        return replace(self, columns={name: values[rows] for name, values in self.columns.items()})
 
     def with_column(self, name: str, values: np.ndarray) -> ParticleTable:
         """The same with one column replaced."""
-        return ParticleTable({**self.columns, name: values})
+        return replace(self, columns={**self.columns, name: values})
 
-    def without_predictions(self) -> ParticleTable:
-        """The same with the given states alone; of a table of `make_table`."""
+    def without_states(self) -> ParticleTable:
+        """The same without any state, given or predicted."""
         kept = {name: values for name, values in self.columns.items() if name not in PREDICTED_COLUMNS}
-        return ParticleTable({**kept, "state": self["given_state"]})
+        return replace(self, columns={**kept, "state": np.full(len(self), "", object)})
 
     def write(self, path: Path) -> None:
         """Write `particles.csv`, whole or not at all."""
@@ -138,7 +139,9 @@ def make_table(
     """
     predicted = PREDICTED_COLUMNS if source == "predicted" else ()
     columns: dict[str, list] = {name: [] for name in (*MEASURED_COLUMNS, "on_caption", "given_state", *predicted)}
+    unit = "px"
     for result, pixel_size in results:
+        unit = unit if pixel_size is None else "nm"
         measurands = measure(result.masks, pixel_size)
         weights = border_weights(result.masks.boxes, result.masks.image_shape)
         found = found_rows(result.file.name, ImageFound(result.masks, result.scores), measurands)
@@ -154,11 +157,11 @@ def make_table(
             for name, values in columns.items():
                 values.append(row[name])
         del result
-    return ParticleTable({name: _column(name, values) for name, values in columns.items()})
+    return ParticleTable({name: _column(name, values) for name, values in columns.items()}, unit)
 
 
-def read_table(path: Path) -> ParticleTable:
-    """What `ParticleTable.write` wrote.
+def read_table(path: Path, unit: str) -> ParticleTable:
+    """What `ParticleTable.write` wrote of a table in this unit.
 
     Raises:
         InputError: it is missing or something else.
@@ -169,7 +172,7 @@ def read_table(path: Path) -> ParticleTable:
             rows = list(reader)
         further = PREDICTED_COLUMNS if "p_particle" in (reader.fieldnames or ()) else ()
         columns = (*MEASURED_COLUMNS, *further)
-        return ParticleTable({name: _column(name, [row[name] for row in rows]) for name in columns})
+        return ParticleTable({name: _column(name, [row[name] for row in rows]) for name in columns}, unit)
     except (OSError, KeyError, ValueError) as cause:
         raise InputError(f"{path}: no particle table of a measurement ({cause!r}); measure again") from None
 
@@ -225,10 +228,13 @@ def read_states(path: Path) -> dict[tuple[str, int], str]:
                 raise InputError(f"{path}: lacks the column {', '.join(sorted(missing))}; give image, id and state")
             for row in reader:
                 if (row["state"] or "").strip():
-                    states[_particle(row, f"{path}, line {reader.line_num}")] = state = meaning_of(row["state"], {})
+                    line = f"{path}, line {reader.line_num}"
+                    particle, state = _particle(row, line), meaning_of(row["state"], {})
                     if state not in STATES:
-                        wrong = f"{path}, line {reader.line_num}: {row['state']!r} is no state"
-                        raise InputError(f"{wrong}; give one of {', '.join(STATES)}")
+                        raise InputError(f"{line}: {row['state']!r} is no state; give one of {', '.join(STATES)}")
+                    if states.setdefault(particle, state) != state:
+                        other = f"particle {particle[1]} of {particle[0]} is {states[particle]} in a line before"
+                        raise InputError(f"{line}: {other}, and {state} here; leave one of them")
     except (OSError, UnicodeDecodeError, csv.Error) as cause:
         raise InputError(f"{path}: cannot be read ({cause}); give a CSV in UTF-8") from None
     return states
@@ -254,7 +260,7 @@ def with_exclusions(table: ParticleTable, settings: Settings) -> ParticleTable:
     alone = {  # reasons that need no other particle; states come after them
         SCORE: table["score"].astype(np.float32) < np.float32(settings.score),  # as `ImageResult.counted` compares
         CAPTION: table["on_caption"] == 1,
-        NO_PIXEL_SIZE: np.isnan(table["ecd_nm"]) & (unit_of(table) == "nm"),
+        NO_PIXEL_SIZE: np.isnan(table["ecd_nm"]) & (table.unit == "nm"),
         BORDER: table["touches_border"] == 1,
         TOO_SMALL: table["ecd_px"] < settings.min_size_px,
     }
@@ -270,11 +276,6 @@ def with_exclusions(table: ParticleTable, settings: Settings) -> ParticleTable:
     reasons[kept[split.not_fully_imaged]] = NOT_FULLY_IMAGED
     reasons[kept[split.unknown]] = STATE_UNKNOWN
     return table.with_column("excluded", reasons)
-
-
-def unit_of(table: ParticleTable) -> str:
-    """``nm`` if the pixel size of any particle is known, else ``px``."""
-    return "px" if np.isnan(table["ecd_nm"]).all() else "nm"
 
 
 def is_detected(table: ParticleTable) -> np.ndarray:

@@ -31,7 +31,6 @@ from semsize.measuring.particle_table import (
     STATE_UNKNOWN,
     ParticleTable,
     is_detected,
-    unit_of,
 )
 from semsize.measuring.results_folder import ResultsFolder
 from semsize.metrology.size_distribution import quantiles
@@ -137,7 +136,7 @@ def write_pictures(
     files: Sequence[ImageFile], table: ParticleTable, settings: Settings, folder: ResultsFolder, options: RunOptions
 ) -> dict[str, Drawn]:
     """Write overlays/ and, if asked for, rois/ of measured images; returns what was drawn by the images' names."""
-    kept, unit = table["excluded"] == "", unit_of(table)
+    kept, unit = table["excluded"] == "", table.unit
     by_state = (table["state"][kept] != "").any() if options.colour == "auto" else options.colour == "state"
     colours = None if by_state else SizeColours.of(table[f"ecd_{unit}"][kept], unit)
     most_bytes = min(_MOST_BYTES, THUMBNAILS_BYTES // max(len(files), 1))

@@ -12,8 +12,8 @@ import numpy as np
 
 from semsize.detecting.models import visibility_behind
 from semsize.measuring.engines import NoEngineError, Standing, choose
-from semsize.measuring.inputs import OPERATING_SCORE, InputError, Settings, VisibilityRequest
-from semsize.measuring.outlines import Find, Frame, Outlines, OutlineSource
+from semsize.measuring.inputs import OPERATING_SCORE, ImageFile, InputError, Settings, VisibilityRequest
+from semsize.measuring.outlines import FOUND_KINDS, Find, Frame, FramedSource, Outlines, OutlineSource
 from semsize.measuring.particle_table import SEEN_COLUMNS
 from semsize.metrology import ModelUse
 from semsize.metrology.comparison import ImageComparison
@@ -136,6 +136,10 @@ class SeenOutlines:
         """What was odd in the source."""
         return getattr(self.source, "notes", ())
 
+    def rows_of(self, file: ImageFile) -> tuple[int, int] | None:
+        """As the source."""
+        return self.source.rows_of(file) if isinstance(self.source, FramedSource) else None
+
     def nearest_record(self) -> VisibilityRecord | None:
         """The record that holds, else the one with the fewest differences; None without any."""
         record = self._without_calibration()
@@ -164,13 +168,15 @@ class SeenOutlines:
     def open(self, processes: int) -> Find:
         """Make both ready."""
         find, model = self.source.open(processes), self.model.open(processes, self._calibration() or Calibration())
+        is_drawn = self.source.as_record()["kind"] not in FOUND_KINDS
 
         def seen(frame: Frame) -> Outlines:
             outlines = find(frame).without_empty()
             rows = outlines.masks.image_shape[0]  # drawn outlines may be of fewer rows than the frame
             counted = np.flatnonzero(outlines.scores >= self.min_score)
             particles = see(frame.grey[:rows], outlines.masks[counted], model)
-            columns = seen_columns(particles, [outlines.states[number] for number in counted])
+            by_hand = (outlines.scores[counted] == 1) & is_drawn
+            columns = seen_columns(particles, [outlines.states[number] for number in counted], by_hand)
             of_all = np.full((len(columns), len(outlines.masks)), np.nan)
             of_all[:, counted] = list(columns.values())
             whole = list(outlines.masks)
@@ -232,8 +238,14 @@ def _in_words(calibration: Calibration | None) -> dict | None:
     return in_json({**temperatures, "intervals": ends})
 
 
-def seen_columns(particles: SeenParticles, given: Sequence[str | None]) -> Mapping[str, np.ndarray]:
-    """`SEEN_COLUMNS` of N outlines, sizes of those seen to 0.4 and more; a given state (else None) is certain."""
+def seen_columns(
+    particles: SeenParticles, given: Sequence[str | None], by_hand: np.ndarray
+) -> Mapping[str, np.ndarray]:
+    """`SEEN_COLUMNS` of N outlines, sizes of those seen to 0.4 and more.
+
+    A given state (else None) is certain. So is that there is a particle, where a person gave its state or drew, changed
+    or accepted its outline: `by_hand` (N,) bool.
+    """
     probabilities = particles.state_probabilities.copy()
     for number, state in enumerate(given):
         if state is not None:
@@ -242,7 +254,7 @@ def seen_columns(particles: SeenParticles, given: Sequence[str | None]) -> Mappi
     sizes = np.where(enough[:, None, None], particles.whole_sizes_px, np.nan)
     values = (
         *probabilities.T,
-        np.where([state is None for state in given], particles.particle_probability, 1.0),
+        np.where(by_hand | np.array([state is not None for state in given], bool), 1.0, particles.particle_probability),
         particles.visible_fraction,
         *(sizes[:, number, end] for number in range(len(SIZES)) for end in (MIDDLE, 0, -1)),
     )

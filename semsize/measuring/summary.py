@@ -14,7 +14,6 @@ from semsize.measuring.particle_table import (
     STATE_UNKNOWN,
     ParticleTable,
     is_detected,
-    unit_of,
 )
 from semsize.measuring.record import Record
 from semsize.metrology import (
@@ -56,7 +55,7 @@ from semsize.visibility.record import VisibilityRecord
 
 LENGTHS = ("ecd", "feret_min", "feret_max", "perimeter")
 SHAPES = ("aspect_ratio", "circularity", "solidity")
-NANO_DIAMETERS = {"minimum Feret diameter": "feret_min_nm", "equivalent circular diameter": "reported"}
+NANO_DIAMETERS = {"minimum Feret diameter": "reported_feret_min", "equivalent circular diameter": "reported"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +81,8 @@ class Summary:
     nano: Mapping[str, ShareBelow]  # by diameter, of `NANO_DIAMETERS`; empty in px or without particles
     measurands: Sequence[tuple]  # (name, unit, particles, D10, D50, D90, mean), by number, weighted, uncorrected
     exclusions: Sequence[Exclusion]  # one a reason
-    large_weights: int  # particles that count for more than `LARGE_WEIGHT`
-    largest_weight: float  # 0 without particles
+    large_weights: int  # particles whose border weight is above `LARGE_WEIGHT`
+    largest_weight: float  # against the border effect; 0 without particles
     occlusion: OcclusionEffect | None  # what the bias record says of hidden parts at this density
     populations: Sequence[PopulationSizes]  # fully imaged, completed, visible; empty where no state is predicted
     further_budgets: Mapping[str, Mapping[str, Budget]]  # quantity of `_further_budgets` to statistic to budget
@@ -106,9 +105,11 @@ class Summary:
 
 def summarise(record: Record, table: ParticleTable) -> Summary:
     """All numbers, made from record and table, whose exclusions are filled in, alone."""
-    unit, settings, (bias, _) = unit_of(table), record.settings, record.bias()
+    unit, settings, (bias, _) = table.unit, record.settings, record.bias()
     residuals = () if bias is None else bias.residuals
     table = table.with_column("reported", correct_sizes(residuals, table[f"ecd_{unit}"], table["ecd_px"]))
+    feret = table["feret_min_nm"] * table["reported"] / table[f"ecd_{unit}"]  # a length, so the same correction
+    table = table.with_column("reported_feret_min", feret)
     number = {image.image: index for index, image in enumerate(record.images)}
     of_image = np.array([number[name] for name in table["image"]], np.int64)
     kept, not_fully_imaged = table["excluded"] == "", table["excluded"] == NOT_FULLY_IMAGED
@@ -175,8 +176,8 @@ def summarise(record: Record, table: ParticleTable) -> Summary:
         nano=nano,
         measurands=_measurands(table, kept, unit, of_image),
         exclusions=_exclusions(table),
-        large_weights=int((reported.weights > LARGE_WEIGHT).sum()),
-        largest_weight=float(reported.weights.max(initial=0)),
+        large_weights=int((table["weight"][kept] > LARGE_WEIGHT).sum()),
+        largest_weight=float(table["weight"][kept].max(initial=0)),
         occlusion=occlusion,
         populations=populations,
         further_budgets=further,

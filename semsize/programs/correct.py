@@ -122,7 +122,7 @@ def _measure_first(options: argparse.Namespace, kind: str, path: Path) -> None:
     from semsize.measuring import Settings
     from semsize.measuring.inputs import find_images, without_label_images
     from semsize.measuring.measurement import measure
-    from semsize.measuring.outlines import READERS
+    from semsize.measuring.outline_files import READERS
 
     files = find_images(options.results, options.out)
     if kind == "labels":

@@ -43,7 +43,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
     add = parser.add_argument_group("scale and frame").add_argument
     add("--pixel-size", metavar="7.344nm", help="of all images (default: what each file states)")
-    add("--calibration-factor", type=float, default=1.0, metavar="F", help="true length / stated (default: 1)")
+    add("--calibration-factor", type=float, metavar="F", help="true length / stated (default: 1)")
     add("--calibration-uncertainty", metavar="0.8%", help="standard uncertainty (k = 1) of the pixel size")
     add("--crop-rows", type=int, metavar="N", help="rows of data bar at the bottom; 0: none (default: found)")
     add("--crop-top", type=int, metavar="N", help="rows of data bar at the top; 0: none (default: found)")
@@ -73,7 +73,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--binary", action="store_true", help="label images are masks: their connected pieces are particles")
     sets = "ImageJ ROI sets of the images' names and folders; groups: states"
     add("--from-rois", type=Path, metavar="DIR", help=sets)
-    add("--from-corrections", type=Path, metavar="RESULTS", help="a results folder, as semsize correct left it")
+    left = "a results folder, as semsize correct left it; measured as it was, but for the options given here"
+    add("--from-corrections", type=Path, metavar="RESULTS", help=left)
     states = (
         "CSV with the columns image, id, state; or predicted, given, none (default: predicted behind a shipped model)"
     )
@@ -81,11 +82,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     of_model = "what predicts states: a visibility model's file, .semsize, or config and weights of one of your own"
     add("--visibility", type=Path, nargs="+", metavar="FILE", help=of_model)
     add = parser.add_argument_group("what counts").add_argument
-    add("--score", type=float, default=0.5, help="detections below it are left out (default: %(default)s)")
-    add("--min-size", type=float, default=5.0, metavar="PX", help="resolution limit, ECD (default: %(default)s px)")
+    add("--score", type=float, help="detections below it are left out (default: 0.5)")
+    add("--min-size", type=float, metavar="PX", help="resolution limit, ECD (default: 5 px)")
     add("--reference-uncertainty", type=float, metavar="PX", help="of a diameter by the outlines of the truth (docs)")
     add("--reference-d50", metavar="'203 nm ± 5 nm'", help="certified, with its U (95 %%): the report gives E_n")
-    add("--target", default="5%", metavar="5%", help="uncertainty of D50 to plan the number of particles for")
+    add("--target", metavar="5%", help="uncertainty of D50 to plan the number of particles for (default: 5%%)")
     add = parser.add_argument_group("also written").add_argument
     add("--xlsx", action="store_true", help="particles.xlsx")
     add("--rois", action="store_true", help="rois/<image>.zip, ImageJ ROI sets to correct and measure again")
@@ -142,29 +143,34 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _settings(arguments: argparse.Namespace) -> tuple[Settings, RunOptions, tuple[int, int] | None]:
     """What decides the numbers, how to run, and size and overlap of tiles, px (None: whole images)."""
+    from semsize.correcting.source import settings_before
     from semsize.measuring.inputs import ReferenceValue, RunOptions, Settings, SettingsError, parse_percent
     from semsize.structures.pixel_size import PixelSize
     from semsize.structures.tiling import check_tiles
 
     size, std, reference = arguments.pixel_size, arguments.calibration_uncertainty, arguments.reference_uncertainty
+    of_d50, target = arguments.reference_d50, arguments.target
+    corrected = arguments.from_corrections
+    before = Settings() if corrected is None else settings_before(corrected)
     try:
         declared = None if size is None else PixelSize.parse(size, source="--pixel-size")
     except ValueError as cause:
         raise SettingsError(f"--pixel-size: {cause}") from None
-    settings = Settings(
-        score=arguments.score,
-        min_size_px=arguments.min_size,
-        crop_rows=arguments.crop_rows,
-        crop_top=arguments.crop_top,
-        intensity_range=None if arguments.intensity_range is None else tuple(arguments.intensity_range),
-        pixel_size=declared,
-        calibration_factor=arguments.calibration_factor,
-        calibration_std=None if std is None else parse_percent(std),
-        **_states(arguments),
-        reference_d50=arguments.reference_d50 and ReferenceValue.parse(arguments.reference_d50),
-        target_percent=100 * parse_percent(arguments.target),
-        **({} if reference is None else {"reference_std_px": reference}),
-    )
+    given = {
+        "score": arguments.score,
+        "min_size_px": arguments.min_size,
+        "crop_rows": arguments.crop_rows,
+        "crop_top": arguments.crop_top,
+        "intensity_range": None if arguments.intensity_range is None else tuple(arguments.intensity_range),
+        "pixel_size": declared,
+        "calibration_factor": arguments.calibration_factor,
+        "calibration_std": None if std is None else parse_percent(std),
+        "reference_std_px": reference,
+        "reference_d50": None if of_d50 is None else ReferenceValue.parse(of_d50),
+        "target_percent": None if target is None else 100 * parse_percent(target),
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    settings = dataclasses.replace(before, **given, **_states(arguments))
     if arguments.jobs < 1 or arguments.batch_size < 1:
         raise SettingsError("--jobs and --batch-size are 1 or more")
     command = ("python", *(shlex.quote(word) for word in sys.argv))
@@ -188,7 +194,7 @@ def _source(
     from semsize.measuring.engines import find_detector
     from semsize.measuring.finding import device_of
     from semsize.measuring.inputs import DetectorRequest, SettingsError, parse_scales
-    from semsize.measuring.outlines import READERS
+    from semsize.measuring.outline_files import READERS
 
     def outlines_from_corrections(folder: Path, _: Sequence[ImageFile]) -> OutlineSource:
         from semsize.correcting.source import CorrectedOutlines

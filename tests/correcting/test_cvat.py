@@ -10,7 +10,7 @@ from semsize.correcting.shapes import ellipse_mask, stroke_mask
 from semsize.exchange.shapes import mask_outlines, ring_area
 from semsize.measuring import Settings, measure
 from semsize.measuring.inputs import find_images
-from semsize.measuring.outlines import outlines_from_coco
+from semsize.measuring.outline_files import outlines_from_coco
 from semsize.structures import read_annotations
 from semsize.structures.masks import CroppedMasks
 

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from measured_scenes import BrightSource
+from measured_scenes import BrightSource, DoubtfulSource
 
 from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.shapes import ellipse_mask, stroke_mask
@@ -17,6 +17,7 @@ from semsize.measuring.corrected import Changes
 from semsize.measuring.inputs import find_images
 from semsize.programs import convert
 from semsize.structures import read_annotations
+from semsize.structures.pixel_size import PixelSize
 
 
 def corrected(results):
@@ -67,8 +68,19 @@ def test_the_report_says_what_was_done_and_what_it_did(results, measured_once, t
     html = (tmp_path / "again" / "report.html").read_text(encoding="utf-8")
     assert "<h2>Corrections</h2>" in html
     assert any("3 outlines are as the source before" in warning for warning in done.record["warnings"])
-    distribution = done.summary.distribution
+    assert done.summary.kept == 1, "one outline has a state, so the result leaves out the others"
+    stateless = measured_again(results, measured_once, tmp_path / "all", min_size_px=0.0, states="none")
+    distribution = stateless.summary.distribution
     assert effect["sizes_after"] == pytest.approx([distribution.d10, distribution.d50, distribution.d90])
+    assert stateless.record["corrections"] == effect, "states do not decide what corrections did"
+
+
+def test_a_state_given_to_an_outline_is_no_change_of_sizes(results, measured_once, tmp_path):
+    with results.open_log(results.images[0], results.detected(results.images[0])) as log:
+        log.apply(log.corrections.restate([3], "complete"))
+    effect = measured_again(results, measured_once, tmp_path).record["corrections"]
+    assert effect["changes"]["restated"] == 1
+    assert effect["sizes_after"] == effect["sizes_before"]
 
 
 def test_without_corrections_nothing_changes(results, measured_once, tmp_path):
@@ -81,6 +93,37 @@ def test_without_corrections_nothing_changes(results, measured_once, tmp_path):
     assert sizes == {"a.tif": 5, "sub/b.tif": 5}
     stds = {image["image"]: image["pixel_size_std_nm"] for image in done.record["images"]}
     assert stds["sub/b.tif"] == pytest.approx(5 * np.sqrt(2 / 3) / 100)
+
+
+def test_the_frame_of_the_measurement_that_was_corrected_holds(measured_once, tmp_path):
+    images = [measured_once / "scans"]
+    first = measure_images(images, tmp_path / "cropped", BrightSource(), Settings(crop_rows=30))
+    again = measure_images(images, tmp_path / "again", CorrectedOutlines(tmp_path / "cropped"))
+    assert {image["frame_rows"] for image in again.record["images"]} == {98}
+    assert again.summary.distribution.d50 == first.summary.distribution.d50
+    assert again.record["corrections"]["sizes_before"] == again.record["corrections"]["sizes_after"]
+    assert any("measured in rows 0 to 98 of the file alone" in warning for warning in again.record["warnings"])
+
+
+def test_a_scale_bar_drawn_before_the_first_measurement_of_corrections_holds_in_the_second(
+    results, measured_once, tmp_path
+):
+    results.keep_scale(results.images[1], DrawnScale((10.0, 10.0, 110.0, 10.0), 500.0, 1.0))
+    first = measured_again(results, measured_once, tmp_path)
+    second = measure_images([measured_once / "scans"], tmp_path / "second", CorrectedOutlines(first.folder))
+    sizes = [[(image["pixel_size_nm"], image["pixel_size_std_nm"]) for image in done.record["images"]]
+             for done in (first, second)]  # fmt: skip
+    assert sizes[0] == sizes[1]
+    assert sizes[0][1][0] == 5
+
+
+def test_what_is_measured_otherwise_than_before_and_logs_of_nothing_are_said(results, measured_once, tmp_path):
+    corrected(results)
+    (results.folder / "corrections" / "elsewhere.jsonl").write_text("{}", encoding="utf-8")
+    done = measured_again(results, measured_once, tmp_path, score=0.05, pixel_size=PixelSize(7.0))
+    warnings = "\n".join(done.record["warnings"])
+    assert "measured otherwise than before the corrections: score 0.05, before 0.5; pixel size declared 7, " in warnings
+    assert "1 logs of corrections are of no image that was measured: elsewhere.jsonl" in warnings
 
 
 def test_before_and_after_lie_in_the_same_frame(results, measured_once, tmp_path):
@@ -128,12 +171,31 @@ def test_the_command_line_measures_corrections_and_refuses_two_sources(
     code, out = program(monkeypatch, capsys, "measure", *words)
     assert code == 0
     assert "in 2 images" in out
+    settings = json.loads((tmp_path / "again" / "record.json").read_text(encoding="utf-8"))["settings"]
+    assert (settings["score"], settings["calibration_factor"], settings["states"]) == (0.5, 1.0, "given")
     code, _ = program(monkeypatch, capsys, "measure", *words, "--from-rois", tmp_path)
     assert "outlines come from one place" in code
     words[-1] = tmp_path
     code, _ = program(monkeypatch, capsys, "measure", *words)
     assert code.startswith("error: ")
     assert "\n" not in code
+
+
+def test_the_command_line_measures_corrections_as_the_measurement_was_made(
+    measured_once, tmp_path, monkeypatch, capsys
+):
+    settings = Settings(
+        score=0.05, min_size_px=6.0, calibration_factor=1.1, calibration_std=0.02, pixel_size=PixelSize(3.0)
+    )
+    measure_images([measured_once / "scans"], tmp_path / "out", DoubtfulSource(), settings)
+    words = [measured_once / "scans", "--from-corrections", tmp_path / "out", "--min-size", 4]
+    assert program(monkeypatch, capsys, "measure", *words, "--out", tmp_path / "again")[0] == 0
+    record = json.loads((tmp_path / "again" / "record.json").read_text(encoding="utf-8"))
+    kept = {name: record["settings"][name] for name in ("score", "calibration_factor", "calibration_std")}
+    assert kept == {"score": 0.05, "calibration_factor": 1.1, "calibration_std": 0.02}
+    assert record["images"][0]["pixel_size_nm"] == pytest.approx(3.3)
+    assert record["settings"]["min_size_px"] == 4
+    assert any("smallest size in px 4, before 6" in warning for warning in record["warnings"])
 
 
 @pytest.mark.parametrize("tool", ["coco", "labelme", "imagej"])

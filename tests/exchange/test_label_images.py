@@ -15,7 +15,7 @@ from semsize.exchange import Account, ExchangeError, ImageFolder, label_image, p
 from semsize.exchange.label_images import label_particles, read_labels
 from semsize.measuring import InputError, measure_images
 from semsize.measuring.inputs import ImageFile, find_images, without_label_images
-from semsize.measuring.outlines import outlines_from_labels
+from semsize.measuring.outline_files import outlines_from_labels
 
 SHAPE = (64, 90)
 LABELS = label_image(disks(SHAPE, [(15, 15), (40, 30), (30, 70), (50, 60)], [6.0, 9.0, 12.0, 5.0])).astype(np.int64)

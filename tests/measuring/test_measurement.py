@@ -11,12 +11,13 @@ import numpy as np
 import openpyxl
 import pytest
 import roifile
+import tifffile
 from measured_scenes import RADII, SHAPE, BrightSource, DoubtfulSource, scene, write_scenes, write_zeiss
 
 from semsize.measuring import InputError, OutputError, RunOptions, Settings, measure_images
 from semsize.measuring.inputs import find_images
-from semsize.measuring.measurement import read_measurement
-from semsize.measuring.outlines import outlines_from_coco, outlines_from_labels, outlines_from_rois
+from semsize.measuring.measurement import measure, read_measurement
+from semsize.measuring.outline_files import outlines_from_coco, outlines_from_labels, outlines_from_rois
 from semsize.measuring.report import size_figures, size_report
 from semsize.measuring.results_folder import ResultsFolder
 from semsize.measuring.summary import summarise
@@ -392,6 +393,82 @@ def test_outlines_of_an_image_without_its_lowest_rows_end_where_these_begin(meas
     assert cut.sum() == (done.table["touches_border"][cut] == 1).sum() == 4
 
 
+@pytest.mark.parametrize("kind", ["predictions", "rois"])
+def test_what_the_frame_cut_off_stays_cut_off_when_its_outlines_are_measured_again(tmp_path, kind):
+    images = write_scenes(tmp_path / "in", 2)
+    first = measure_images(
+        images, tmp_path / "out", BrightSource(), Settings(crop_rows=30), options=RunOptions(rois=True)
+    )
+    files = find_images([tmp_path / "in"], tmp_path / kind)
+    read, where = {"predictions": (outlines_from_coco, "predictions.json"), "rois": (outlines_from_rois, "rois")}[kind]
+    source = read(tmp_path / "out" / where, files)
+    again = measure(files, tmp_path / kind, source, Settings())
+    assert {entry["frame_rows"] for entry in again.record["images"]} == {98}
+    assert again.summary.kept == first.summary.kept < len(first.table)
+    assert again.summary.distribution.d50 == pytest.approx(first.summary.distribution.d50)
+    assert any("measured in rows 0 to 98 of the file alone" in warning for warning in again.record["warnings"])
+    smaller = measure(files, tmp_path / "smaller", source, Settings(crop_rows=60))
+    assert {entry["frame_rows"] for entry in smaller.record["images"]} == {68}
+
+
+@pytest.mark.parametrize(("below", "is_told"), [(0, True), (12, True), (20, False)])
+def test_outlines_drawn_without_the_bar_at_the_top_lie_where_they_were_drawn(tmp_path, below, is_told):
+    """With bars of equal height it cannot be told which one is missing."""
+    grey = scene(0)
+    labels = cv2.connectedComponents((grey > 128).astype(np.uint8), connectivity=4)[1]
+    bars = [np.full((rows, SHAPE[1]), 40, np.uint8) for rows in (20, below)]
+    path = write_zeiss(tmp_path / "in" / "a.tif", np.vstack([bars[0], grey, bars[1]]))
+    (tmp_path / "labels").mkdir()
+    drawn = np.vstack([labels, np.zeros((below, SHAPE[1]), labels.dtype)]) if below == 12 else labels
+    tifffile.imwrite(tmp_path / "labels" / "a.tif", drawn.astype(np.uint16))
+    files, settings = find_images([path], tmp_path / "out"), Settings(crop_top=20, crop_rows=below)
+    source = outlines_from_labels(tmp_path / "labels", files)
+    if not is_told:
+        with pytest.raises(InputError, match="which rows were annotated is not known"):
+            measure(files, tmp_path / "out", source, settings)
+        return
+    done = measure(files, tmp_path / "out", source, settings)
+    right = measure_images([write_zeiss(tmp_path / "whole.tif", grey)], tmp_path / "right", BrightSource())
+    np.testing.assert_allclose(done.table["y_px"], right.table["y_px"] + 20)
+    np.testing.assert_array_equal(done.table["area_px"], right.table["area_px"])
+    assert any("without their highest 20 rows" in warning for warning in done.record["warnings"])
+
+
+def test_a_length_to_look_for_makes_the_pixel_size_decide_what_is_found(tmp_path):
+    class Looking(BrightSource):
+        diameter = "50nm"
+
+        def as_record(self):
+            return {**super().as_record(), "diameter": self.diameter}
+
+    class InPixels(Looking):
+        diameter = "25px"
+
+    images, other = write_scenes(tmp_path / "in", 1), Settings(pixel_size=PixelSize(7.0))
+    measure_images(images, tmp_path / "nm", Looking())
+    with pytest.raises(OutputError, match="pixel_size_nm"):
+        measure_images(images, tmp_path / "nm", Looking(), other)
+    measure_images(images, tmp_path / "px", InPixels())
+    measure_images(images, tmp_path / "px", InPixels(), other)
+
+
+def test_the_unit_is_that_of_the_images_also_where_none_of_these_has_a_particle(tmp_path):
+    write_zeiss(tmp_path / "in" / "a.tif", np.full(SHAPE, 40, np.uint8))
+    write_zeiss(tmp_path / "in" / "b.tif", scene(0), None)
+    done = measure_images([tmp_path / "in"], tmp_path / "out", BrightSource())
+    assert (done.summary.unit, done.summary.kept) == ("nm", 0)
+    assert any("no pixel size is known for 1 of 2 images" in warning for warning in done.record["warnings"])
+    record, table = read_measurement(done.folder)
+    assert summarise(record, table).unit == "nm"
+
+
+def test_few_given_states_are_said_to_leave_out_all_others(tmp_path):
+    images = write_scenes(tmp_path / "in", 1)
+    (tmp_path / "states.csv").write_text("image,id,state\nscan 0.tif,2,complete", encoding="utf-8")
+    done = measure_images(images, tmp_path / "out", BrightSource(), Settings(states_file=tmp_path / "states.csv"))
+    assert any("THE RESULT IS OF 1 PARTICLES ALONE" in warning for warning in done.record["warnings"])
+
+
 def test_states_by_hand_decide_what_the_distribution_is_of(tmp_path):
     images = write_scenes(tmp_path / "in", 1)
     plain = measure_images(images, tmp_path / "plain", BrightSource())
@@ -429,6 +506,7 @@ def test_attack_an_image_s_name_is_no_formula_in_a_table_and_still_names_its_ima
         ("image,id\na,1", "lacks the column state"),
         ("image,id,state\na,x,masked", "line 2: 'x' is no particle's number"),
         ("image,id,state\na,1,splendid", "line 2: 'splendid' is no state"),
+        ("image,id,state\na,1,masked\na,1,complete", "line 3: particle 1 of a is masked in a line before, and comp"),
     ],
 )
 def test_a_states_file_that_makes_no_sense_is_named_with_its_line(tmp_path, text, message):

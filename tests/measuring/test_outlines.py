@@ -11,7 +11,7 @@ from measured_scenes import SHAPE, BrightSource, scene, write_zeiss
 
 from semsize.measuring import InputError, RunOptions, measure_images
 from semsize.measuring.inputs import find_images
-from semsize.measuring.outlines import outlines_from_coco, outlines_from_labels, outlines_from_rois
+from semsize.measuring.outline_files import outlines_from_coco, outlines_from_labels, outlines_from_rois
 from semsize.structures.masks import CroppedMasks
 
 COUNTS = {"001.tif": 5, "A/001.tif": 3, "B/001.tif": 4}
@@ -143,6 +143,17 @@ def test_crowds_as_text_and_a_file_of_crowds_only(samples, tmp_path):
     assert any("ALL annotations marked as crowds" in line and "12 of 12" in line for line in done.record["warnings"])
     found, _ = counted([samples / "scans"], tmp_path / "as", outlines_from_coco, path, crowds_as_particles=True)
     assert found == COUNTS
+
+
+def test_categories_that_mean_no_state_are_named(samples, tmp_path):
+    data = json.loads((samples / "coco.json").read_text())
+    data["categories"] = [{"id": 1, "name": "particle"}, {"id": 2, "name": "scale bar"}]
+    for number, annotation in enumerate(data["annotations"]):
+        annotation["category_id"] = 2 if number == 1 else 1
+    (tmp_path / "two.json").write_text(json.dumps(data))
+    _, done = counted([samples / "scans"], tmp_path / "out", outlines_from_coco, tmp_path / "two.json")
+    (warning,) = (line for line in done.record["warnings"] if "labels that name no state" in line)
+    assert f"particle ({len(data['annotations']) - 1}), scale bar (1)" in warning
 
 
 def test_regions_written_twice_count_once_and_are_said(samples, tmp_path):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, replace
 
+import cv2
 import numpy as np
 import pytest
 from measured_scenes import BrightSource, scene, write_scenes, write_zeiss
@@ -11,10 +12,10 @@ from vendor_files import hitachi_text, jeol_text
 from semsize.measuring import InputError, Settings, measure_images
 from semsize.measuring.inputs import find_images
 from semsize.measuring.measurement import read_measurement
-from semsize.measuring.outlines import outlines_from_coco
-from semsize.measuring.record import warnings_of
+from semsize.measuring.outline_files import outlines_from_coco
 from semsize.measuring.screen import lines_of
 from semsize.measuring.summary import summarise
+from semsize.measuring.warnings import warnings_of
 from semsize.metrology import ModelUse
 from semsize.metrology.bias_record import (
     BiasRecord,
@@ -80,6 +81,19 @@ def test_the_model_s_residual_is_corrected_and_the_uncorrected_value_kept(measur
     assert budget.population_low == pytest.approx(budget.value - budget.expanded)
     record, table = read_measurement(measured.folder)
     assert summarise(record, table).numbers() == measured.record["results"]
+
+
+def test_the_share_below_100_nm_is_of_corrected_sizes_by_both_diameters(tmp_path):
+    """Disks found with 102 nm, by a model that finds diameters a tenth too large."""
+    grey = np.full((128, 200), 40, np.uint8)
+    for x in (40, 90, 140):
+        cv2.circle(grey, (x, 60), 10, 200, -1)
+    image = write_zeiss(tmp_path / "a.tif", grey, 5.1)
+    bias = replace(BIAS, residuals=(ResidualClass(0.0, None, 20.0, 0.1, 0.001, 0.001, 100, 6),))
+    nano = measure_images([image], tmp_path / "out", Model(), bias_records=[bias]).summary.nano
+    assert {name: share.share for name, share in nano.items()} == dict.fromkeys(nano, 1.0)
+    as_found = measure_images([image], tmp_path / "found", Model()).summary.nano
+    assert {share.share for share in as_found.values()} == {0.0}
 
 
 def test_a_validated_model_within_its_ranges_gives_only_the_warning_of_hidden_parts(measured):

@@ -19,7 +19,7 @@ from semsize.measuring import InputError, Settings, SettingsError, archived_visi
 from semsize.measuring.engines import FASTEST_FIRST
 from semsize.measuring.inputs import ReferenceValue, RunOptions, VisibilityRequest, find_images
 from semsize.measuring.measurement import read_measurement
-from semsize.measuring.outlines import outlines_from_rois
+from semsize.measuring.outline_files import outlines_from_rois
 from semsize.measuring.particle_table import PREDICTED_COLUMNS
 from semsize.measuring.screen import lines_of
 from semsize.measuring.seeing import SeenOutlines, find_visibility_model, seen_as_asked
@@ -187,8 +187,49 @@ def test_the_report_says_what_corrections_did_also_where_states_are_predicted(im
     done = measure_images(images, tmp_path / "given", source)
     seen = measure_images(images, tmp_path / "seen", SeenOutlines(source, Model(first=(1.0, 0.6)), 0.5), PREDICTED)
     assert seen.record["corrections"] == done.record["corrections"] is not None
-    untouched = [line for line in done.record["warnings"] if "before the corrections" in line]
-    assert untouched[0] in seen.record["warnings"]
+    (untouched,) = (line for line in done.record["warnings"] if "nothing was corrected" in line)
+    assert untouched in seen.record["warnings"]
+
+
+def test_what_a_person_drew_or_accepted_is_a_particle_for_certain(images, tmp_path):
+    """`BrightSource` is no model; its scores lie between 0.9 and 0.95."""
+
+    class Drawn(BrightSource):
+        def outlines(self, frame):
+            found = super().outlines(frame)
+            return dataclasses.replace(found, scores=np.where(np.arange(len(found.masks)) == 2, 1, found.scores))
+
+    for source, expected in ((Drawn(), [0.5, 0.5, 1.0, 0.5]), (FoundByModel(), [0.5, 0.5, 0.5, 0.5])):
+        seen = SeenOutlines(source, Model(particle=0.5), 0.5)
+        done = measure_images(images[:1], tmp_path / type(source).__name__, seen, PREDICTED)
+        assert done.table["p_particle"][:4].tolist() == expected
+
+
+class FoundByModel(BrightSource):
+    def outlines(self, frame):
+        found = super().outlines(frame)
+        return dataclasses.replace(found, scores=np.ones(len(found.masks), np.float32))
+
+    def as_record(self):
+        return {**super().as_record(), "kind": "model"}
+
+
+def test_the_share_below_100_nm_has_the_uncertainty_of_sizes_alone(images, tmp_path):
+    """What predicted states do to the population is no error that moves each particle across the limit."""
+    record = record_of(fully_imaged=steps(("overlooked", 0.3), ("outline", 0.2), ("states", -0.4), ("false", 0.2)))
+    found = []
+    for name, records in (("known", (record,)), ("not", ())):
+        source = SeenOutlines(Detected(), Model(records=records), PREDICTED.score)
+        settings = dataclasses.replace(PREDICTED, calibration_std=0.01)
+        found.append(measure_images(images, tmp_path / name, source, settings).summary)
+    assert found[0].budgets["D50"].combined_std > 5 * found[1].budgets["D50"].combined_std
+    ends = [[(share.low, share.high) for share in summary.nano.values()] for summary in found]
+    assert ends[0] == ends[1]
+
+
+def test_border_weights_are_said_without_the_probabilities(images, tmp_path):
+    sure, doubtful = (measured(images, tmp_path / str(p), particle=p).summary for p in (1.0, 0.5))
+    assert sure.largest_weight == doubtful.largest_weight > 1
 
 
 def test_what_is_put_back_counts_by_its_probabilities(images, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from semsize.measuring import Settings, measure_images
 from semsize.measuring.inputs import find_images
-from semsize.measuring.outlines import outlines_from_coco
+from semsize.measuring.outline_files import outlines_from_coco
 from semsize.structures import dataset, particle_record, read_annotations, write_annotations
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from semsize.synthesis.populations import Population

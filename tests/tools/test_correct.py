@@ -10,7 +10,7 @@ from measured_scenes import scene, write_scenes
 from semsize.correcting import server
 from semsize.measuring import Settings, measure
 from semsize.measuring.inputs import find_images
-from semsize.measuring.outlines import outlines_from_labels
+from semsize.measuring.outline_files import outlines_from_labels
 from semsize.programs.correct import main
 
 

@@ -14,7 +14,7 @@ from semsize.detecting import models
 from semsize.detecting.models import ShippedModel
 from semsize.measuring import Settings, measure
 from semsize.measuring.inputs import find_images
-from semsize.measuring.outlines import outlines_from_coco
+from semsize.measuring.outline_files import outlines_from_coco
 from semsize.programs import measure as measuring
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2 import learn

@@ -84,7 +84,7 @@ def draw_page(browser: "Browser", folder: Path, picture: Path) -> None:
     from semsize.correcting.session import Session
     from semsize.measuring import Settings, measure
     from semsize.measuring.inputs import find_images
-    from semsize.measuring.outlines import outlines_from_coco
+    from semsize.measuring.outline_files import outlines_from_coco
 
     files = find_images([rendered_scene(folder) / "images"], folder / "out")
     measure(files, folder / "out", outlines_from_coco(folder / "annotations" / "train.json", files), Settings())
@@ -121,7 +121,7 @@ def main() -> None:
     from semsize.correcting.session import Session
     from semsize.measuring import Settings, measure
     from semsize.measuring.inputs import find_images
-    from semsize.measuring.outlines import outlines_from_labels
+    from semsize.measuring.outline_files import outlines_from_labels
 
     options = parse_arguments()
     with tempfile.TemporaryDirectory() as made, started_browser() as browser:

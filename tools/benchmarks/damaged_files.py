@@ -57,7 +57,7 @@ from semsize.exchange import (
     read_via,
 )
 from semsize.measuring.inputs import ImageFile, MeasuringError
-from semsize.measuring.outlines import outlines_from_coco
+from semsize.measuring.outline_files import outlines_from_coco
 from semsize.measuring.results_folder import ImageResult, PartError
 from semsize.metrology.comparison import image_truths
 from semsize.sem import SEMReadError, read_grey, read_pixel_size
