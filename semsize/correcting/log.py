@@ -7,6 +7,7 @@ goes with the process, so that a kill leaves none behind, and a log that is lock
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -54,6 +55,8 @@ class CorrectionLog:
         self.path, self.corrections = Path(path), corrections
         self.torn = 0  # unfinished lines that were put aside
         self._header = _header_of(corrections, image, sha256)
+        self._end = 0  # of the last whole line, bytes
+        self._failed = False  # a write did, and may have left half a line behind the end
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self._beside("lock"), self.path)
@@ -114,20 +117,41 @@ class CorrectionLog:
         line = json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"  # a newline in a name becomes \n
         if len(line) > MOST_LINE_BYTES:
             raise CorrectionError(f"{self.path}: an operation on so many outlines is too long; select fewer")
-        length = self.path.stat().st_size
         try:
+            self._take_back()
+            self._check_unchanged()
+            self._failed = True
             if self._stream.write(line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._stream.fileno())
         except OSError as cause:
-            self._stream.truncate(length)
+            with contextlib.suppress(OSError):  # else the next write does it
+                self._take_back()
             raise self._unwritable(cause) from None
+        self._failed, self._end = False, self._end + len(line)
+
+    def _take_back(self) -> None:
+        """Cut off what a failed write left."""
+        if self._failed:
+            self._stream.truncate(self._end)
+            self._failed = False
+
+    def _check_unchanged(self) -> None:
+        """Raise CorrectionError where the file is not as this log left it: a line more would be lost, or damage it."""
+        here = os.fstat(self._stream.fileno())
+        try:
+            is_same = os.path.samestat(here, self.path.stat()) and here.st_size == self._end
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            raise CorrectionError(f"{self.path}: another program changed or replaced it; start this program again")
 
     def _replay(self) -> None:
         """Do what the log says, put an unfinished last line aside; a log without a line is begun."""
         whole, half = _done_lines(self.path, self.corrections, self._header)
         if half:
             self._put_aside(half, whole)
+        self._end = whole
         if whole == 0:
             self._write(self._header)
             sync_folder(self.path.parent)

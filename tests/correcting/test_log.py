@@ -1,6 +1,8 @@
 """The log of corrections: replayed, torn at any byte, locked, bounded, refused where it is another's."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -170,3 +172,61 @@ def test_what_is_refused_or_does_not_reach_the_disk_leaves_log_and_outlines_as_t
                 log.apply(log.corrections.delete([1]))
         assert path.read_bytes() == before
         assert log.corrections == corrections()
+
+
+class FullDisk:
+    """A log's stream on a disk that takes half a line and, while it is full, does not let it be cut off either."""
+
+    def __init__(self, stream):
+        self.stream, self.is_full = stream, True
+
+    def write(self, line):
+        return self.stream.write(line[:20] if self.is_full else line)
+
+    def truncate(self, length):
+        if self.is_full:
+            raise OSError(5, "Input/output error")
+        return self.stream.truncate(length)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+def test_half_a_line_that_could_not_be_taken_back_is_cut_off_before_the_next_one(tmp_path):
+    path = tmp_path / "log"
+    with opened(path) as log:
+        log.apply(log.corrections.delete([1]))
+        log._stream = disk = FullDisk(log._stream)
+        for _ in range(2):
+            with pytest.raises(CorrectionError, match=r"cannot be written"):
+                log.apply(log.corrections.delete([2]))
+        disk.is_full = False
+        log.apply(log.corrections.restate([3], "complete"))
+        after = log.corrections
+    with opened(path) as log:
+        assert log.corrections == after
+        assert log.torn == 0
+
+
+def replaced(path):
+    shutil.copyfile(path, path.with_name("copy"))
+    os.replace(path.with_name("copy"), path)
+
+
+def lengthened(path):
+    with path.open("ab") as stream:
+        stream.write(b"{}\n")
+
+
+@pytest.mark.parametrize("change", [replaced, lengthened, os.unlink])
+def test_nothing_is_saved_in_a_log_that_another_program_changed_while_it_was_open(tmp_path, change):
+    path = tmp_path / "log"
+    with opened(path) as log:
+        log.apply(log.corrections.delete([1]))
+        change(path)
+        content = path.read_bytes() if path.exists() else None
+        for call in (lambda: log.apply(log.corrections.delete([2])), log.undo):
+            with pytest.raises(CorrectionError, match=r"another program changed or replaced it; start this"):
+                call()
+        assert sorted(log.corrections.outlines) == [2, 3]
+        assert (path.read_bytes() if path.exists() else None) == content
