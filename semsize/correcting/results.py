@@ -194,6 +194,12 @@ class CorrectedResults:
             raise CorrectionError(f"{path}: cannot be written ({cause.strerror}); free space") from None
         return path
 
+    def is_outdated(self) -> bool:
+        """Whether `corrections.json` may lack what a log or a scale bar says: it is missing, or no newer than these."""
+        file, kept = self.folder / FILE, [self.log_path(image) for image in self.images]
+        kept = [path for path in (*kept, *map(self._scale_path, self.images)) if path.is_file()]
+        return any(not file.is_file() or path.stat().st_mtime_ns >= file.stat().st_mtime_ns for path in kept)
+
     def stated_nm(self, image: DetectedImage) -> float | None:
         """Nanometres a pixel before any calibration, which a measurement of `corrections.json` applies again."""
         scale = self.scale(image)

@@ -52,7 +52,7 @@ class Session:
         self._pictures: dict[int, bytes] = {}
         self._decoded = b"", np.zeros((0, 0), np.uint8)  # the picture that was decoded last
         self._listing: dict[int, dict[str, Any]] = {}
-        self._is_changed = False
+        self._is_changed = results.is_outdated()  # a former program was killed
 
     def listing(self) -> list[dict[str, Any]]:
         """Images with what is to be done in each, in the record's order."""
@@ -164,7 +164,7 @@ class Session:
                 self._write()
 
     def close(self) -> None:
-        """Close all logs and write `corrections.json` if anything changed."""
+        """Close all logs and write `corrections.json` if anything changed, or it lacks what a killed program kept."""
         with self._lock:
             for opened in self._opened.values():
                 opened.log.close()

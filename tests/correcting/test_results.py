@@ -14,6 +14,7 @@ import semsize.correcting.drawn_scale
 from semsize.correcting import CorrectionError
 from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.results import CorrectedResults
+from semsize.correcting.session import Session
 from semsize.correcting.shapes import ellipse_mask
 from semsize.structures import read_annotations
 
@@ -69,6 +70,42 @@ def test_corrections_json_holds_what_counts_and_its_pixel_sizes(results):
     assert [one["state"] for one in first] == [None, None, "complete"]
     assert [one["id"] for one in data["annotations"]] == list(range(1, len(data["annotations"]) + 1))
     assert data["info"]["operations"] == 4
+
+
+def killed_after(results, number, change):
+    """Leave what a program does that was killed after a change, minutes after `corrections.json` was written."""
+    for path in results.folder.rglob("*"):
+        os.utime(path, ns=(path.stat().st_mtime_ns - 10**11,) * 2)
+    session = Session(results)
+    session.open(number, "page")
+    change(session)
+    for opened in session._opened.values():
+        opened.log.close()  # as the system does
+
+
+def test_what_a_killed_program_kept_is_in_corrections_json_after_the_next_one_without_a_change(results):
+    def annotations():
+        return read_annotations(results.folder / "corrections.json")
+
+    def next_one():
+        session = Session(CorrectedResults(results.folder))
+        session.open(2, "page")
+        session.close()
+
+    scale = {"ends": [[0, 0], [100, 0]], "length": "400 nm", "reach": 1}
+    killed_after(results, 1, lambda session: session.edit(1, "page", {"kind": "delete", "ids": [1]}))
+    assert not (results.folder / "corrections.json").exists()
+    next_one()
+    assert annotations()["info"]["operations"] == 1
+    killed_after(results, 1, lambda session: session.edit(1, "page", {"kind": "delete", "ids": [3]}))
+    next_one()
+    assert annotations()["info"]["operations"] == 2
+    killed_after(results, 2, lambda session: session.keep_scale(2, "page", scale))
+    next_one()
+    assert annotations()["images"][1]["pixel_size_nm"] == 4
+    for kept in (results.folder / "corrections").iterdir():
+        os.utime(kept, ns=(0, 0))
+    assert not results.is_outdated()
 
 
 def test_a_calibration_is_not_in_corrections_json_twice(results):
