@@ -109,13 +109,15 @@ def _run(options: argparse.Namespace) -> None:
 
     start, name = shipped_model(options.model), options.out.resolve().name
     roots = options.images or [Path.cwd(), *(folder.absolute().parent for folder in options.results)]
-    corrected = corrected_images(options.results, roots)
-    for note in corrected.notes:
-        print(note)
     with (
         tempfile.TemporaryDirectory() as made,
         new_folder(options.out, lambda folder: (folder / RECORD).is_file()) as folder,
     ):
+        pictures = Path(made) / "pictures"
+        pictures.mkdir()
+        corrected = corrected_images(options.results, roots, pictures)
+        for note in corrected.notes:
+            print(note)
         split = write_training_set(folder / "data", corrected, options.seed)
         print(f"learning from {len(split['train'])} images, {len(split['val'])} kept back", flush=True)
         with quiet_imports():

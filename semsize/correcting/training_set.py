@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import cv2
+
+from semsize.correcting.operations import Corrections
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.shapes import CorrectionError
 from semsize.exchange.conversion import ConvertedImage
 from semsize.exchange.writing import split_by_share, split_table, write_dataset
-from semsize.structures import read_annotations
-from semsize.structures.files import file_sha256
+from semsize.measuring.results_folder import ImageResult
 
 KEPT_BACK = 0.25
 """Share of the images that a model is judged on and does not see; one of two or three."""
@@ -22,22 +25,22 @@ class CorrectedImages:
     """Images that somebody corrected, with all outlines that count.
 
     Attributes:
-        images: N images, each of other contents.
-        sha256: their name to the SHA-256 of their file.
-        notes: on the images that are left out.
+        images: N images, each of other contents; their files hold the grey levels that were measured.
+        notes: on the images and outlines that are left out.
     """
 
     images: tuple[ConvertedImage, ...]
-    sha256: dict[str, str]
     notes: tuple[str, ...]
 
 
-def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path]) -> CorrectedImages:
+def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path], pictures: Path) -> CorrectedImages:
     """Read the corrected images of some folders of results.
 
     Args:
         folders: each of a measurement, as `semsize correct` left it.
         roots: folders below which image files may lie.
+        pictures: an empty folder, for the images as they were measured: PNG of the rows between the data bars, of whole
+            grey levels (fractions of 16-bit levels are rounded).
 
     Raises:
         CorrectionError: a folder, log or image file cannot be used, a picture is corrected in two of the folders, or
@@ -56,27 +59,32 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path])
             origin = f"{image.file.name} of {folder}"
             if (before := origins.setdefault(image.measured.sha256, origin)) != origin:
                 raise CorrectionError(f"{origin} and {before} are the same picture; leave one of them out")
+            grey = results.grey(image)[detected.top : detected.top + detected.frame_rows]
+            path = pictures / f"{len(images)}.png"
+            path.write_bytes(cv2.imencode(".png", grey)[1].tobytes())
             counted = results.counted(corrections, detected.scores)
-            particles = tuple(
-                {
-                    "rle": corrections.rle(number),
-                    "state": corrections.outlines[number].state,
-                    "source_state": None,
-                    "iscrowd": 0,
-                }
-                for number in counted
-            )
-            results.grey(image)  # refuses what cannot be read, is too large, or is another picture
-            path = results.picture_file(image)
+            particles = _in_frame(corrections, counted, detected)
+            if lost := len(counted) - len(particles):
+                notes.append(f"{name}: {lost} outlines left out, no pixel of them lies between the data bars")
             nm = results.stated_nm(image)
-            images.append((ConvertedImage(path, name, image.shape, nm, None, particles), image))
+            images.append(ConvertedImage(path, name, grey.shape, nm, None, tuple(particles.values())))
     if not images:
         raise CorrectionError(f"no image of {', '.join(map(str, folders))} was corrected; correct some first")
-    names = [converted.name for converted, _ in images]
+    names = [image.name for image in images]
     if doubled := {name for name in names if names.count(name) > 1}:
         raise CorrectionError(f"two images are called {min(doubled)}; rename one of the folders of results")
-    digests = {converted.name: image.measured.sha256 for converted, image in images}
-    return CorrectedImages(tuple(converted for converted, _ in images), digests, tuple(notes))
+    return CorrectedImages(tuple(images), tuple(notes))
+
+
+def _in_frame(corrections: Corrections, numbers: Sequence[int], detected: ImageResult) -> dict[int, dict[str, Any]]:
+    """Id to what `ConvertedImage` has of each outline with a pixel in the frame that was measured, moved into it."""
+    frame = 0, detected.top, detected.file_shape[1], detected.top + detected.frame_rows
+    masks = corrections.masks(numbers).crop(frame)
+    return {
+        number: {"rle": rle, "state": corrections.outlines[number].state, "source_state": None, "iscrowd": 0}
+        for number, rle, area in zip(numbers, masks.to_rles(), masks.areas, strict=True)
+        if area
+    }
 
 
 def write_training_set(out: Path, corrected: CorrectedImages, seed: int) -> dict[str, list[str]]:
@@ -91,15 +99,10 @@ def write_training_set(out: Path, corrected: CorrectedImages, seed: int) -> dict
         The names of the images that are trained on (`train`) and kept back (`val`).
 
     Raises:
-        CorrectionError: an image file changed since it was measured.
         FolderExistsError: the folder holds something else.
     """
     names = [image.name for image in corrected.images]
     split = split_by_share(names, KEPT_BACK if len(names) > 1 else 0.0, 0.0, seed)
     account = "\n".join((*corrected.notes, split_table(corrected.images, split), ""))
     write_dataset(out, corrected.images, split, "corrected outlines", account)
-    for part in set(split.values()):
-        for record in read_annotations(out / "annotations" / f"{part}.json")["images"]:
-            if file_sha256(out / "images" / part / record["file_name"]) != corrected.sha256[record["source"]]:
-                raise CorrectionError(f"{record['source']}: changed while it was read; wait, and start again")
     return {part: [name for name in names if split[name] == part] for part in ("train", "val")}
