@@ -15,6 +15,7 @@ from semsize.correcting.shapes import CorrectionError
 from semsize.exchange.conversion import ConvertedImage
 from semsize.exchange.writing import split_by_share, split_table, write_dataset
 from semsize.measuring.results_folder import ImageResult
+from semsize.structures.files import file_sha256
 
 KEPT_BACK = 0.25
 """Share of the images that a model is judged on and does not see; one of two or three."""
@@ -25,7 +26,7 @@ class CorrectedImages:
     """Images that somebody corrected, with all outlines that count.
 
     Attributes:
-        images: N images, each of other contents; their files hold the grey levels that were measured.
+        images: N images, each of other grey levels; their files hold the grey levels that were measured.
         notes: on the images and outlines that are left out.
     """
 
@@ -43,8 +44,8 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path],
             grey levels (fractions of 16-bit levels are rounded).
 
     Raises:
-        CorrectionError: a folder, log or image file cannot be used, a picture is corrected in two of the folders, or
-            nobody corrected any image.
+        CorrectionError: a folder, log or image file cannot be used, the grey levels of two images that were
+            corrected are the same, in files of any kind, or nobody corrected any image.
     """
     images, origins, notes = [], {}, []
     for folder in map(Path, folders):
@@ -56,12 +57,13 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path],
             if not corrections.done:
                 notes.append(f"{name}: left out, nothing in it was corrected")
                 continue
-            origin = f"{image.file.name} of {folder}"
-            if (before := origins.setdefault(image.measured.sha256, origin)) != origin:
-                raise CorrectionError(f"{origin} and {before} are the same picture; leave one of them out")
             grey = results.grey(image)[detected.top : detected.top + detected.frame_rows]
             path = pictures / f"{len(images)}.png"
             path.write_bytes(cv2.imencode(".png", grey)[1].tobytes())
+            origin = f"{image.file.name} of {folder}"
+            if (before := origins.setdefault(file_sha256(path), origin)) != origin:
+                remedy = "leave a folder out, or take the corrections of one back"
+                raise CorrectionError(f"{origin} and {before} are the same picture; {remedy}")
             counted = results.counted(corrections, detected.scores)
             particles = _in_frame(corrections, counted, detected)
             if lost := len(counted) - len(particles):

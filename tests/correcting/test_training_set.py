@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 from measured_scenes import BrightSource, scene, write_zeiss
@@ -114,6 +115,18 @@ def test_a_picture_that_is_corrected_twice_is_refused(results, measured_once, tm
     shutil.copytree(results.folder, tmp_path / "again")
     with pytest.raises(CorrectionError, match=r"a\.tif of .*again and a\.tif of .*out are the same picture"):
         corrected_images([results.folder, tmp_path / "again"], [measured_once / "scans"], pictures)
+
+
+def test_a_picture_in_files_of_two_kinds_is_refused(tmp_path, pictures):
+    files = [write_zeiss(tmp_path / "a.tif", scene(0)), tmp_path / "export.png"]
+    cv2.imwrite(str(files[1]), scene(0))
+    measure_images(files, tmp_path / "out", BrightSource())
+    results = CorrectedResults(tmp_path / "out", [tmp_path])
+    corrected(results, 1)
+    assert len(corrected_images([tmp_path / "out"], [tmp_path], pictures).images) == 1
+    corrected(results, 2)
+    with pytest.raises(CorrectionError, match=r"export\.png of .*out and a\.tif of .*out are the same picture"):
+        corrected_images([tmp_path / "out"], [tmp_path], pictures)
 
 
 def test_without_a_correction_there_is_nothing_to_learn(results, measured_once, pictures):
