@@ -43,7 +43,7 @@ until tools/validate.py has made its bias record: no bias is corrected.
 """What --help says first."""
 
 ENOUGH_IMAGES = 6
-"""Kept back images from which on an interval decides; below it the person does."""
+"""Kept back images with particles from which on an interval decides; below it the person does."""
 
 RECORD = "learning.json"  # a model's file of what it learned from
 
@@ -147,8 +147,8 @@ def _ask(gain: Gain | None) -> None:
     """
     if gain is None:
         doubt = "No image was kept back, so that nothing is known of the new model."
-    elif len(gain.after.images) < ENOUGH_IMAGES:
-        doubt = f"Only {len(gain.after.images)} kept back: too few to tell models apart."
+    elif gain.counted_images < ENOUGH_IMAGES:
+        doubt = f"Only {gain.counted_images} kept back with particles: too few to tell models apart."
     elif gain.difference("mAP").high < 0:
         doubt = "The new model is worse."
     else:
@@ -186,6 +186,11 @@ class Gain:
 
     before: Judged
     after: Judged
+
+    @property
+    def counted_images(self) -> int:
+        """Images with a particle: others have no average precision, and tell models apart by nothing."""
+        return sum(len(image.truth.masks) > 0 for image in self.after.images)
 
     def average_precisions(self, name: str) -> tuple[float, float]:
         """Before and after."""

@@ -3,11 +3,13 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 import tiny_network
 from mmengine.config import Config
 
 import tio2.engine.timed_training
+from scenes import coco_truth, square_grid
 from semsize import cli
 from semsize.correcting.results import CorrectedResults
 from semsize.detecting import models
@@ -15,7 +17,10 @@ from semsize.detecting.models import ShippedModel
 from semsize.measuring import Settings, measure
 from semsize.measuring.inputs import find_images
 from semsize.measuring.outline_files import outlines_from_coco
+from semsize.metrology.comparison import ImageFound, compare_image, image_truths
+from semsize.metrology.matching import outcomes
 from semsize.programs import measure as measuring
+from semsize.structures.masks import CroppedMasks
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2 import learn
 from tio2.inference import Detector
@@ -79,7 +84,7 @@ def test_from_corrections_to_an_archive_that_measures_and_is_not_validated(
     out, words = tmp_path / "mine", ["--images", str(scenes), "--scenes", str(scenes), "--steps", "2"]
     with monkeypatch.context() as patch:  # a training that changes nothing
         patch.setattr(tio2.engine.timed_training, "train", lambda *given, **_: given[3].checkpoint)
-        with pytest.raises(SystemExit, match=r"Only 1 kept back: too few to tell models apart\. Nothing was written"):
+        with pytest.raises(SystemExit, match=r"Only 1 kept back with particles: too few to.*\. Nothing was written"):
             main([str(results), "--out", str(out), *words])
     assert not list(tmp_path.iterdir())
     main([str(results), "--out", str(out), *words, "--yes"])
@@ -117,7 +122,7 @@ def test_a_comparison_asks_where_it_does_not_decide(small, scenes, monkeypatch):
     many = learn.Judged(judged.images * 2, judged.outcomes * 2)
     assert many.average_precision("AP50") == pytest.approx(judged.average_precision("AP50"), abs=0.05)
     learn._ask(learn.Gain(many, many))  # eight images, no difference: it decides
-    for given, known in ((gain, "Only 4 kept back"), (None, "nothing is known")):
+    for given, known in ((gain, "Only 4 kept back with particles"), (None, "nothing is known")):
         with pytest.raises(learn.LearningError, match=known):
             learn._ask(given)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
@@ -126,6 +131,31 @@ def test_a_comparison_asks_where_it_does_not_decide(small, scenes, monkeypatch):
         learn._ask(gain)
     monkeypatch.setattr("builtins.input", lambda _: "y")
     learn._ask(gain)
+
+
+def judged(images, found):
+    """N images of nine particles or none, of which a model finds some: their numbers, image by image."""
+    masks = [square_grid(9, 10) if particles else CroppedMasks.empty((100, 100)) for particles in images]
+    compared, results = [], []
+    for truth, count in zip(image_truths(coco_truth(masks)), found, strict=True):
+        detected, scores = truth.masks[:count], np.full(count, 0.9)
+        compared.append(compare_image(truth, ImageFound(detected, scores)))
+        results.append(outcomes(truth.masks, detected, scores, truth.ignored))
+    return learn.Judged(tuple(compared), tuple(results))
+
+
+@pytest.mark.parametrize("empty", [6, 30])
+def test_images_without_a_particle_do_not_make_a_comparison_decide(empty):
+    images = [True, *[False] * empty]
+    gain = learn.Gain(judged(images, [9, *[0] * empty]), judged(images, [1, *[0] * empty]))
+    with pytest.raises(learn.LearningError, match="Only 1 kept back with particles"):
+        learn._ask(gain)
+
+
+def test_a_model_that_is_worse_is_asked_for():
+    gain = learn.Gain(judged([True] * 6, [9, 8, 9, 8, 9, 8]), judged([True] * 6, [4, 3, 5, 4, 3, 5]))
+    with pytest.raises(learn.LearningError, match="The new model is worse"):
+        learn._ask(gain)
 
 
 def test_without_the_training_side_it_is_one_line(monkeypatch, results, tmp_path):
