@@ -1,5 +1,6 @@
 """From corrected images to a model that measures, by the program, on a small network."""
 
+import doctest
 import json
 import sys
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import tiny_network
 from mmengine.config import Config
+from tool_modules import tool_module
 
 import tio2.engine.timed_training
 from scenes import coco_truth, square_grid
@@ -23,6 +25,7 @@ from semsize.programs import measure as measuring
 from semsize.structures.masks import CroppedMasks
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2 import learn
+from tio2.gain import Gain, Judged, judge
 from tio2.inference import Detector
 from tio2.learn import main
 
@@ -112,16 +115,16 @@ def test_from_corrections_to_an_archive_that_measures_and_is_not_validated(
 
 def test_a_comparison_asks_where_it_does_not_decide(small, scenes, monkeypatch):
     detector = Detector(Config.fromfile(small / "small.py"), small / "small.pth")
-    judged = learn.judge(detector, scenes, "train")
+    judged = judge(detector, scenes, "train")
     assert len(judged.images) == 4
-    gain = learn.Gain(judged, judged)
+    gain = Gain(judged, judged)
     assert gain.difference("mAP").difference == 0
     before, after = gain.average_precisions("AP50")
     assert 0 <= before == after <= 1
     assert "D50" in gain.table()
-    many = learn.Judged(judged.images * 2, judged.outcomes * 2)
+    many = Judged(judged.images * 2, judged.outcomes * 2)
     assert many.average_precision("AP50") == pytest.approx(judged.average_precision("AP50"), abs=0.05)
-    learn._ask(learn.Gain(many, many))  # eight images, no difference: it decides
+    learn._ask(Gain(many, many))  # eight images, no difference: it decides
     for given, known in ((gain, "Only 4 kept back with particles"), (None, "nothing is known")):
         with pytest.raises(learn.LearningError, match=known):
             learn._ask(given)
@@ -133,7 +136,7 @@ def test_a_comparison_asks_where_it_does_not_decide(small, scenes, monkeypatch):
     learn._ask(gain)
 
 
-def judged(images, found):
+def found_in(images, found):
     """N images of nine particles or none, of which a model finds some: their numbers, image by image."""
     masks = [square_grid(9, 10) if particles else CroppedMasks.empty((100, 100)) for particles in images]
     compared, results = [], []
@@ -141,19 +144,19 @@ def judged(images, found):
         detected, scores = truth.masks[:count], np.full(count, 0.9)
         compared.append(compare_image(truth, ImageFound(detected, scores)))
         results.append(outcomes(truth.masks, detected, scores, truth.ignored))
-    return learn.Judged(tuple(compared), tuple(results))
+    return Judged(tuple(compared), tuple(results))
 
 
 @pytest.mark.parametrize("empty", [6, 30])
 def test_images_without_a_particle_do_not_make_a_comparison_decide(empty):
     images = [True, *[False] * empty]
-    gain = learn.Gain(judged(images, [9, *[0] * empty]), judged(images, [1, *[0] * empty]))
+    gain = Gain(found_in(images, [9, *[0] * empty]), found_in(images, [1, *[0] * empty]))
     with pytest.raises(learn.LearningError, match="Only 1 kept back with particles"):
         learn._ask(gain)
 
 
 def test_a_model_that_is_worse_is_asked_for():
-    gain = learn.Gain(judged([True] * 6, [9, 8, 9, 8, 9, 8]), judged([True] * 6, [4, 3, 5, 4, 3, 5]))
+    gain = Gain(found_in([True] * 6, [9, 8, 9, 8, 9, 8]), found_in([True] * 6, [4, 3, 5, 4, 3, 5]))
     with pytest.raises(learn.LearningError, match="The new model is worse"):
         learn._ask(gain)
 
@@ -182,3 +185,7 @@ def test_semsize_learn_is_the_entry_point_that_the_training_side_brings(monkeypa
     )
     cli.main()
     assert called == [["semsize learn", "results"]]
+
+
+def test_the_examples_of_the_learning_curve_run():
+    assert doctest.testmod(tool_module("benchmarks/learning_curve")).failed == 0

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semsize.cli import one_line_errors
-from semsize.correcting.results import outline_doubts
+from semsize.correcting.doubts import outline_doubts
 from semsize.detecting.models import SHIPPED
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.intervals import t_interval
@@ -37,7 +37,7 @@ from semsize.structures.files import in_json, read_json, write_json
 from semsize.structures.parts import usable_cores
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2.cli import quiet_imports
-from tio2.learn import judge
+from tio2.gain import judge
 
 if TYPE_CHECKING:
     from tio2.inference import Detector
