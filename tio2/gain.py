@@ -45,6 +45,12 @@ class Gain:
 
     before: Judged
     after: Judged
+    untouched: int = 0  # outlines of the truth that are as a model found them
+
+    @property
+    def outlines(self) -> int:
+        """Outlines of the truth."""
+        return sum(len(image.truth.masks) for image in self.after.images)
 
     @property
     def counted_images(self) -> int:
@@ -64,10 +70,17 @@ class Gain:
         return paired_difference(values, base, len(self.before.images), np.random.default_rng(0))
 
     def table(self) -> str:
-        """The values as Markdown."""
+        """The values as Markdown, and what the reader must know of the truth."""
         rows = [[name, *self.average_precisions(name), str(self.difference(name))] for name in ("AP50", "mAP")]
         rows.append(["error of D50, %", self.before.d50_error_percent, self.after.d50_error_percent, ""])
-        return markdown_table(["", "before", "after", "difference, 95 % interval over images"], rows)
+        table = markdown_table(["", "before", "after", "difference, 95 % interval over images"], rows)
+        return f"{table}\n{self.caution}\n" if self.untouched else table
+
+    @property
+    def caution(self) -> str:
+        """Whom a truth favours of which not every outline was drawn, changed or accepted by somebody."""
+        found = f"{self.untouched} of {self.outlines} outlines of the images kept back are as a model found them"
+        return f"{found}: the comparison favours that model, as a rule the one before."
 
 
 def judge(detector: Callable[[np.ndarray], Outlines], data: Path, split: str = "val") -> Judged:

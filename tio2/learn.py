@@ -118,9 +118,8 @@ def _run(options: argparse.Namespace) -> None:
         gain = None
         if split["val"]:
             config = Config.fromfile(start.config)
-            gain = Gain(
-                *(judge(Detector(config, weights), folder / "data") for weights in (start.checkpoint, checkpoint))
-            )
+            both = (judge(Detector(config, weights), folder / "data") for weights in (start.checkpoint, checkpoint))
+            gain = Gain(*both, untouched=sum(corrected.untouched[image] for image in split["val"]))
             print(gain.table())
         if not options.yes:
             _ask(gain)
@@ -142,10 +141,14 @@ def _ask(gain: Gain | None) -> None:
         doubt = f"Only {gain.counted_images} kept back with particles: too few to tell models apart."
     elif gain.difference("mAP").high < 0:
         doubt = "The new model is worse."
+    elif 2 * gain.untouched > gain.outlines:
+        doubt = "The comparison does not decide."
     else:
         return
+    if gain is not None and gain.untouched:
+        doubt = f"{doubt} {gain.caution}"
     if not sys.stdin.isatty():
-        raise LearningError(f"{doubt} Nothing was written; correct more images, or give --yes")
+        raise LearningError(f"{doubt} Nothing was written; correct more, or give --yes")
     if input(f"{doubt} Write it? [y/N] ").strip().lower() not in ("y", "yes"):
         raise LearningError("the model was not wanted; nothing was written")
 
@@ -190,7 +193,12 @@ def publish(learned: Learned, folder: Path) -> None:
         "steps": run["steps"],
         "seconds": run["seconds"],
         "gain": learned.gain
-        and {"ap50": learned.gain.average_precisions("AP50"), "map": learned.gain.average_precisions("mAP")},
+        and {
+            "ap50": learned.gain.average_precisions("AP50"),
+            "map": learned.gain.average_precisions("mAP"),
+            "untouched": learned.gain.untouched,
+            "outlines": learned.gain.outlines,
+        },
         "versions": versions(*PACKAGES),
     }
     write_json(folder / RECORD, in_json(record), indent=2)
@@ -218,6 +226,19 @@ corrects no bias.
 
 {judged}
     semsize measure scans --out results --model {name}{ENDING}
+{_validation(learned)}"""
+
+
+def _validation(learned: Learned) -> str:
+    """The commands that make the bias record of the images kept back, or why none can be made of them."""
+    name = learned.name
+    if learned.gain is None or learned.gain.untouched:
+        kept_back = "not every outline of the images kept back was drawn, changed or accepted by somebody"
+        return f"""
+No bias record can be made here: {kept_back if learned.gain else "no image was kept back"}.
+Correct more on the page and learn again, or take other images.
+"""
+    return f"""\
     python tools/test.py {name}.py {name}.pth --data data --split val
     python tools/validate.py --pair data/annotations/val.json work_dirs/{name}/data-val/predictions.json \\
         --checkpoint {name}.pth

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,12 @@ class CorrectedImages:
 
     Attributes:
         images: N images, each of other grey levels; their files hold the grey levels that were measured.
+        untouched: their name to the number of their outlines that are as a model found them.
         notes: on the images and outlines that are left out.
     """
 
     images: tuple[ConvertedImage, ...]
+    untouched: dict[str, int]
     notes: tuple[str, ...]
 
 
@@ -47,7 +49,7 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path],
         CorrectionError: a folder, log or image file cannot be used, the grey levels of two images that were
             corrected are the same, in files of any kind, or nobody corrected any image.
     """
-    images, origins, notes = [], {}, []
+    images, untouched, origins, notes = [], {}, {}, []
     for folder in map(Path, folders):
         results = CorrectedResults(folder, roots)
         for image in results.images:
@@ -68,6 +70,7 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path],
             particles = _in_frame(corrections, counted, detected)
             if lost := len(counted) - len(particles):
                 notes.append(f"{name}: {lost} outlines left out, no pixel of them lies between the data bars")
+            untouched[name] = _as_found(results, corrections, detected, particles)
             nm = results.stated_nm(image)
             images.append(ConvertedImage(path, name, grey.shape, nm, None, tuple(particles.values())))
     if not images:
@@ -75,7 +78,7 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path],
     names = [image.name for image in images]
     if doubled := {name for name in names if names.count(name) > 1}:
         raise CorrectionError(f"two images are called {min(doubled)}; rename one of the folders of results")
-    return CorrectedImages(tuple(images), tuple(notes))
+    return CorrectedImages(tuple(images), untouched, tuple(notes))
 
 
 def _in_frame(corrections: Corrections, numbers: Sequence[int], detected: ImageResult) -> dict[int, dict[str, Any]]:
@@ -87,6 +90,14 @@ def _in_frame(corrections: Corrections, numbers: Sequence[int], detected: ImageR
         for number, rle, area in zip(numbers, masks.to_rles(), masks.areas, strict=True)
         if area
     }
+
+
+def _as_found(
+    results: CorrectedResults, corrections: Corrections, detected: ImageResult, numbers: Iterable[int]
+) -> int:
+    """How many outlines are as a model found them: nobody touched them, now or, with a score of 1, before."""
+    untouched = [number for number in numbers if number not in corrections.touched()]
+    return sum(not results.record.is_drawn or float(detected.scores[number - 1]) < 1 for number in untouched)
 
 
 def write_training_set(out: Path, corrected: CorrectedImages, seed: int) -> dict[str, list[str]]:

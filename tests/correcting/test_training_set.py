@@ -94,6 +94,26 @@ def test_grey_levels_are_stretched_as_they_were_measured(tmp_path, pictures):
     np.testing.assert_array_equal(learned, np.rint(stored / 30_000 * 255))
 
 
+@pytest.mark.parametrize(
+    ("kind", "score", "untouched"),
+    [("model", 0.9, 1), ("model", 1.0, 1), ("predictions", 0.9, 1), ("COCO file", 1.0, 0), ("corrections", 0.9, 1)],
+)
+def test_outlines_are_counted_that_a_model_found_and_nobody_touched(
+    results, measured_once, pictures, kind, score, untouched
+):
+    record = json.loads((results.folder / "record.json").read_text(encoding="utf-8"))
+    record["outlines"]["kind"] = kind
+    (results.folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    part = results.files_of(results.image(1))[0]
+    data = json.loads(part.read_text(encoding="utf-8"))
+    data["scores"] = [score if each > 0.5 else each for each in data["scores"]]
+    part.write_text(json.dumps(data), encoding="utf-8")
+    state = corrected(results)  # of the outlines 1, 3 and 5, which count, the first is deleted and 3 restated
+    found = corrected_images([results.folder], [measured_once / "scans"], pictures)
+    assert results.counted(state, np.array(data["scores"])) == [3, 5, 7]
+    assert found.untouched == {"a.tif": untouched}
+
+
 def test_a_quarter_is_kept_back_and_the_seed_says_which(tmp_path, pictures):
     folder = tmp_path / "scans"
     for number in range(8):

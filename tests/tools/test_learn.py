@@ -3,6 +3,7 @@
 import doctest
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +100,7 @@ def test_from_corrections_to_an_archive_that_measures_and_is_not_validated(
     record = json.loads((out / "learning.json").read_text(encoding="utf-8"))
     assert record["steps"] == 2
     assert len(record["trained"]) == 3
+    assert record["gain"]["untouched"] == 0 < record["gain"]["outlines"]
     assert "Not validated" in (out / "mine.md").read_text(encoding="utf-8")
     with pytest.raises(SystemExit) as ended:
         measuring.main([
@@ -159,6 +161,36 @@ def test_a_model_that_is_worse_is_asked_for():
     gain = Gain(found_in([True] * 6, [9, 8, 9, 8, 9, 8]), found_in([True] * 6, [4, 3, 5, 4, 3, 5]))
     with pytest.raises(learn.LearningError, match="The new model is worse"):
         learn._ask(gain)
+
+
+def test_a_truth_that_a_model_drew_favours_it_and_that_is_said_and_asked():
+    before, after = found_in([True] * 6, [9, 8, 9, 8, 9, 8]), found_in([True] * 6, [9] * 6)
+    learn._ask(Gain(before, after, untouched=27))
+    for gain, doubt in (
+        (Gain(before, after, untouched=28), "The comparison does not decide"),
+        (Gain(after, found_in([True] * 6, [4] * 6), untouched=9), "The new model is worse"),
+        (Gain(before, found_in([True] * 5 + [False], [9] * 5 + [0]), untouched=9), "Only 5"),
+    ):
+        caution = rf"{gain.untouched} of {gain.outlines} outlines of the images kept back are as a model found them"
+        with pytest.raises(learn.LearningError, match=rf"{doubt}.*\. {caution}: the comparison favours that model"):
+            learn._ask(gain)
+        assert gain.caution in gain.table()
+    assert "as a model found them" not in Gain(before, after).table()
+
+
+@pytest.mark.parametrize(
+    ("untouched", "says"), [(0, "--checkpoint mine.pth"), (1, "not every outline"), (None, "no image was kept back")]
+)
+def test_the_card_says_how_a_bias_record_is_made_only_where_people_judged_every_outline(untouched, says):
+    some = found_in([True], [9])
+    gain = None if untouched is None else Gain(some, some, untouched)
+    start = ShippedModel(Path("a.py"), Path("a.pth"), "for tests")
+    learned = learn.Learned("mine", start, "free", ("a",), ("b",), Path("run.pth"), gain)
+    run = {"steps": 1, "batch_size": 2, "seconds": 60.0, "device": "cpu"}
+    card = learn._card(learned, "for tests", run, "0" * 64)
+    assert says in card
+    assert ("validate.py" in card) == (untouched == 0)
+    assert ("1 of 9 outlines" in card) == (untouched == 1)
 
 
 def test_without_the_training_side_it_is_one_line(monkeypatch, results, tmp_path):
