@@ -5,6 +5,7 @@ import json
 import re
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 from tested_runs import scene
 
@@ -46,6 +47,20 @@ def test_files_of_a_split(tmp_path):
     written = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert written["suggested"]["score"] == curve.suggested
     assert written["metrics"]["particles/f1"] == found["f1"]
+
+
+def test_a_test_that_is_killed_leaves_no_figures_of_another_one(tmp_path, monkeypatch):
+    """Before, tables of the new test stood beside the old `metrics.json`."""
+    report(tmp_path, *scene(1))
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figure, "savefig", killed)
+    with pytest.raises(KeyboardInterrupt):
+        report(tmp_path, *scene(1, missed=5))
+    assert (tmp_path / "particles.csv").is_file()
+    assert not (tmp_path / "metrics.json").exists()
 
 
 def test_a_split_where_nothing_was_found_is_reported_too(tmp_path):

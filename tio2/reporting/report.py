@@ -57,6 +57,7 @@ def write_report(
         What each score threshold gives, and the one that it suggests.
     """
     folder = Path(folder)
+    (folder / "metrics.json").unlink(missing_ok=True)  # written after the tables: never beside those of another test
     curve = threshold_curve([image.truth for image in images], [image.detections for image in images])
     write_csvs(folder, images)
     figures = {
@@ -271,8 +272,7 @@ def _residual_against_size(images: Sequence[ImageComparison]) -> Figure:
 
 def _dice_histogram(images: Sequence[ImageComparison]) -> Figure:
     """Dice coefficients of the matched particles, stacked by state."""
-    figure = Figure(figsize=(8, 4), **FIGURE)
-    axes = figure.subplots()
+    axes = (figure := Figure(figsize=(8, 4), **FIGURE)).subplots()
     dice = {g: np.concatenate([[], *(i.matching.dice[i.matched_members(g)] for i in images)]) for g in STATE_GROUPS}
     shown = [group for group in STATE_GROUPS if dice[group].size]
     if shown:
