@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE, Matching, best_pairs, f1_score, lie_in, match
 from semsize.metrology.measurands import Measurands, equivalent_circular_diameter, measure
 from semsize.metrology.size_distribution import quantiles
-from semsize.structures import by_image
+from semsize.structures import PredictionError, by_image
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.overlap import Overlaps, overlaps
 from semsize.structures.pixel_size import PixelSize
@@ -115,12 +116,21 @@ def found_by_image(predictions: Sequence[Mapping], truths: Sequence[ImageTruth])
     """What was found in each of the images, in their order.
 
     Raises:
-        ValueError: a prediction belongs to none of them.
+        PredictionError: a prediction belongs to none of them, or names another file than the image of its number.
     """
     found = by_image(predictions)
     unknown = sorted(set(found) - {truth.image_id for truth in truths})
     if unknown:
-        raise ValueError(f"predictions name images {unknown[:5]}, which the truth lacks; give the file they belong to")
+        raise PredictionError(
+            f"predictions name images {unknown[:5]}, which the truth lacks; give the file they belong to"
+        )
+    for truth in truths:
+        for name in {each["image"] for each in found[truth.image_id] if "image" in each}:
+            if Path(name).name != Path(truth.file_name).name:
+                raise PredictionError(
+                    f"predictions: image {truth.image_id} is {name}, and {truth.file_name} in the annotations; "
+                    "give the predictions of these images"
+                )
     return [_image_found(found[truth.image_id], truth.masks.image_shape) for truth in truths]
 
 

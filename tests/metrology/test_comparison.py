@@ -15,6 +15,7 @@ from semsize.metrology.comparison import (
 )
 from semsize.metrology.metrics import diameter_differences, diameter_spread
 from semsize.metrology.size_distribution import distribution_errors, kolmogorov_distance, quantiles
+from semsize.structures import PredictionError
 from semsize.structures.masks import CroppedMasks
 
 STATES = ["isolated", "complete", "touch_complete", "masked", "unusable", None]
@@ -174,6 +175,15 @@ def test_predictions_of_unknown_images_are_refused():
     grid = square_grid(2)
     with pytest.raises(ValueError, match=r"name images \[2\]"):
         compare_split(coco_truth([grid]), coco_found([grid, grid], [[0.9] * 2] * 2))
+
+
+def test_predictions_of_other_images_with_the_same_numbers_are_refused():
+    """Before, what was found in one set was counted against the truth of another."""
+    grid = square_grid(2)
+    truth, found = coco_truth([grid]), coco_found([grid], [[0.9] * 2])
+    assert len(compare_split(truth, [each | {"image": "elsewhere/1.png"} for each in found])) == 1
+    with pytest.raises(PredictionError, match=r"image 1 is elsewhere/other\.png, and 1\.png in the annotations; give"):
+        compare_split(truth, [each | {"image": "elsewhere/other.png"} for each in found])
 
 
 SHAPE = (60, 80)
