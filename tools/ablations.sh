@@ -35,9 +35,9 @@ few_scenes() {
     "$python" tools/render_dataset.py --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --jobs 2 --out data/rendered-short
 }
 
-without_mask_head() {  # CHECKPOINT FILE: its weights but the mask head's, so that heads of either size begin anew
+without_mask_head() {  # CHECKPOINT FILE: its weights but the mask head's, so that heads of either size begin anew; once a checkpoint
     mkdir -p work_dirs/ablations
-    [ -f "$2" ] || "$python" - "$@" <<'EOF'
+    [ "$2" -nt "$1" ] || "$python" - "$@" <<'EOF'
 import sys, torch
 checkpoint = torch.load(sys.argv[1], map_location="cpu", weights_only=False)
 weights = {name: value for name, value in checkpoint["state_dict"].items() if ".mask_head." not in name}

@@ -42,9 +42,9 @@ cover() {  # SET OPTION...: its training particles laid over one another, once
         "$python" tools/cover_particles.py --ann "data/$1/annotations/train.json" --split train --out "$covered" "${@:2}"
 }
 
-find_outlines() {  # SET SPLIT: what the detector `free` finds there, once
-    local found=work_dirs/light_free/$1-$2/predictions.json
-    [ -f "$found" ] || "$python" tools/test.py configs/tio2/light_free.py checkpoints/light_free.pth --data "data/$1" --split "$2"
+find_outlines() {  # SET SPLIT: what the detector `free` finds there, once for its weights
+    local found=work_dirs/light_free/$1-$2/predictions.json weights=checkpoints/light_free.pth
+    [ "$found" -nt "$weights" ] || "$python" tools/test.py configs/tio2/light_free.py "$weights" --data "data/$1" --split "$2"
 }
 
 publish() {  # CONFIG NAME: its last weights as they are shipped
