@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tested_runs import write_run
 
+from semsize.detecting.models import SHIPPED, VISIBILITY
+from semsize.structures.files import file_sha256
 from tio2.reporting.results_tables import (
     ELSEWHERE,
     FIGURES,
@@ -80,6 +82,29 @@ def test_other_weights_than_those_that_ship_are_refused(tmp_path):
     file.write_text(json.dumps(metrics | {"model": {"sha256": "0" * 64}}), encoding="utf-8")
     with pytest.raises(RunError, match="is of other weights than"):
         read_tested(tmp_path, RowSource("light_nc", "val", "nc"))
+
+
+def shipped_run(folder, **changes):
+    """Runs of the shipped `nc` and of the visibility network that ships with it, on val; `changes` to the latter."""
+    write_run(folder / "run")
+    (folder / "seen" / "val").mkdir(parents=True)
+    (folder / "seen" / "val" / "metrics.json").write_text("{}", encoding="utf-8")
+    for name, model in (("run", SHIPPED["nc"]), ("seen", VISIBILITY["nc"])):
+        file = folder / name / "val" / "metrics.json"
+        record = {"model": {"sha256": file_sha256(model.checkpoint)}, "predictions_sha256": "1" * 64}
+        record |= changes.get(name, {})
+        file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | record), encoding="utf-8")
+    return read_tested(folder, RowSource("run", "val", "nc", seen="seen"))
+
+
+def test_figures_of_a_shipped_model_are_of_its_visibility_network_and_of_the_usual_score(tmp_path):
+    assert shipped_run(tmp_path / "right", run={"counted_from_score": 0.5}).seen
+    with pytest.raises(RunError, match=r"seen/val/metrics\.json: is of other weights than .*visibility_nc\.pth; test"):
+        shipped_run(tmp_path / "other", seen={"model": {"sha256": "0" * 64}})
+    with pytest.raises(
+        RunError, match=r"metrics\.json: counts particles from score 0\.9 on, the tables from 0\.5; test"
+    ):
+        shipped_run(tmp_path / "stricter", run={"counted_from_score": 0.9})
 
 
 def test_images_of_one_configuration(tmp_path):

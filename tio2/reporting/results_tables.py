@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from semsize.detecting.models import SHIPPED
+from semsize.detecting.models import SHIPPED, VISIBILITY
 from semsize.measuring.report import DASH
 from semsize.measuring.tables import read_rows_by_image
-from semsize.metrology.matching import AVERAGE_PRECISIONS
+from semsize.metrology.matching import AVERAGE_PRECISIONS, OPERATING_SCORE
 from semsize.structures.files import file_sha256, read_json
 from tio2.reporting.run_comparison import METRICS, ImageResult, RunError, read_run
 
@@ -148,7 +148,7 @@ def read_tested(runs: Path, source: RowSource) -> Tested | None:
     """What a test found; None where it was not made.
 
     Raises:
-        RunError: a file is damaged, or another model was tested.
+        RunError: a file is damaged, another model was tested, or a model that ships counted from another score.
     """
     folder = runs / source.run / source.split
     seen_file = runs / source.seen / source.split / "metrics.json" if source.seen else None
@@ -156,9 +156,13 @@ def read_tested(runs: Path, source: RowSource) -> Tested | None:
         return None
     run = read_run(folder.parent, source.split)
     if source.model is not None:
-        checkpoint = SHIPPED[source.model].checkpoint
-        if run.metrics.get("model", {}).get("sha256") != _sha256(checkpoint):
-            raise RunError(f"{folder}/metrics.json: is of other weights than {checkpoint}; test these anew")
+        _require_weights(run.metrics, SHIPPED[source.model].checkpoint, folder / "metrics.json")
+        counted_from = run.metrics.get("counted_from_score", OPERATING_SCORE)
+        if counted_from != OPERATING_SCORE:
+            raise RunError(
+                f"{folder}/metrics.json: counts particles from score {counted_from:g} on, the tables from "
+                f"{OPERATING_SCORE:g}; test without --min-score"
+            )
     images = run.images
     if source.configuration is not None:
         rows = read_rows_by_image(folder / "images.csv", RunError)
@@ -166,7 +170,15 @@ def read_tested(runs: Path, source: RowSource) -> Tested | None:
     seen = read_json(seen_file, RunError) if seen_file else None
     if seen and seen["predictions_sha256"] != run.metrics["predictions_sha256"]:
         raise RunError(f"{seen_file}: is of other outlines than {folder}/predictions.json; test the network on these")
+    if seen and source.model is not None:
+        _require_weights(seen, VISIBILITY[source.model].checkpoint, seen_file)
     return Tested(run.metrics, tuple(images.values()), source, seen)
+
+
+def _require_weights(metrics: Mapping, checkpoint: Path, file: Path) -> None:
+    """Make sure that the metrics of a file are those of a checkpoint that ships."""
+    if metrics.get("model", {}).get("sha256") != _sha256(checkpoint):
+        raise RunError(f"{file}: is of other weights than {checkpoint}; test these anew")
 
 
 @functools.cache
