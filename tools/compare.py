@@ -51,7 +51,8 @@ def read_recipes(runs: list, split: str, baseline: Path | None, labels: dict[Pat
 
     from tio2.engine.config import config_changes, effective_settings, initial_weights
     from tio2.engine.launch import run_config
-    from tio2.reporting.run_comparison import Recipe, RunError
+    from tio2.reporting.run_comparison import Recipe
+    from tio2.reporting.tested_run import RunError
 
     files = {run.folder: run_config(run.folder, split) for run in runs}
     configs = {folder: Config.fromfile(file) for folder, file in files.items() if file}
@@ -110,7 +111,7 @@ def main() -> None:
     with quiet_imports():
         from semsize.measuring.tables import write_csv
         from tio2.reporting import comparison_page, results_tables, run_comparison
-        from tio2.reporting.run_comparison import RunError
+        from tio2.reporting.tested_run import RunError, read_run
     with one_line_errors(RunError):
         folders = [folder for folder in arguments.runs if (folder / arguments.split / "metrics.json").is_file()]
         if arguments.baseline and arguments.baseline not in folders:
@@ -120,7 +121,7 @@ def main() -> None:
         for folder in arguments.runs:
             if folder.is_dir() and folder not in folders and folder != arguments.out:
                 print(f"left out: {folder} was not tested on {arguments.split}")
-        runs = [run_comparison.read_run(folder, arguments.split) for folder in folders]
+        runs = [read_run(folder, arguments.split) for folder in folders]
         recipes = read_recipes(runs, arguments.split, arguments.baseline, dict(arguments.label))
         rows = run_comparison.rows_of(runs, recipes)
         baseline = next((row for row in rows if arguments.baseline in [run.folder for run in row.runs]), None)

@@ -44,7 +44,7 @@ def main() -> None:
         from tio2.engine import launch
         from tio2.engine.testing import select_split, split_files
         from tio2.reporting import errors
-        from tio2.reporting.run_comparison import RunError
+        from tio2.reporting.tested_run import RunError
     folder = arguments.run / arguments.split
     min_score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
     with one_line_errors(*launch.PEOPLE_ERRORS, RunError, SEMReadError):

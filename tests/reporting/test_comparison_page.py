@@ -6,7 +6,8 @@ import numpy as np
 from tested_runs import rows_of, value, write_run
 
 from tio2.reporting.comparison_page import comparison_chart, comparison_page, difference_chart
-from tio2.reporting.run_comparison import difference, read_run
+from tio2.reporting.run_comparison import difference
+from tio2.reporting.tested_run import read_run
 
 
 def base_and_worse(folder):

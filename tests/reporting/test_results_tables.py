@@ -15,11 +15,10 @@ from tio2.reporting.results_tables import (
     METRICS,
     ROWS,
     RowSource,
-    RunError,
     fill_tables,
-    read_run,
     read_tested,
 )
+from tio2.reporting.tested_run import RunError, read_run
 
 ROOT = Path(__file__).parents[2]
 PAGE = """before

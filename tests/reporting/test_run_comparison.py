@@ -12,12 +12,11 @@ from tested_runs import rows_of, value, write_run
 from tio2.reporting.run_comparison import (
     METRICS,
     Recipe,
-    RunError,
     comparison_cells,
     comparison_markdown,
     difference,
-    read_run,
 )
+from tio2.reporting.tested_run import RunError, read_run
 
 
 def test_what_is_read_back_gives_the_same_values(tmp_path):

@@ -8,7 +8,7 @@ from processes import SMALL, ForkedProgram, data_options, finish, loading
 from semsize.structures import read_annotations
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2.engine.launch import run_config
-from tio2.reporting.run_comparison import read_run
+from tio2.reporting.tested_run import read_run
 
 CONFIG = "configs/demo/demo_stage1.py"
 QUICK = [

@@ -18,7 +18,8 @@ from semsize.measuring.report import DASH
 from semsize.measuring.tables import read_rows_by_image
 from semsize.metrology.matching import AVERAGE_PRECISIONS, OPERATING_SCORE
 from semsize.structures.files import file_sha256, read_json
-from tio2.reporting.run_comparison import METRICS, ImageResult, RunError, read_run
+from tio2.reporting.run_comparison import METRICS
+from tio2.reporting.tested_run import ImageResult, RunError, read_run
 
 MARKER = "tested"
 ELSEWHERE = None

@@ -14,49 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from semsize.measuring.report import DASH, number
-from semsize.measuring.tables import OUTCOME_LETTERS, markdown_table, read_rows_by_image
+from semsize.measuring.tables import markdown_table
 from semsize.metrology.intervals import PairedDifference, justified_decimals, paired_difference
 from semsize.metrology.matching import (
     AVERAGE_PRECISIONS,
-    IOU_THRESHOLDS,
     OPERATING_SCORE,
     pooled_average_precision,
 )
 from semsize.metrology.size_distribution import mean_or_nan, std_or_nan
-from semsize.structures.files import read_json
-from semsize.structures.states import USEFUL_STATES
+from tio2.reporting.tested_run import ImageResult, RunError, TestedRun
 
-OUTCOME_OF = {letter: outcome for outcome, letter in OUTCOME_LETTERS.items()}
 COMPARED = ("mAP", "AP50", "Dice", "useful found, %", "ECD bias, %")
 RESAMPLES = 100  # of the images, for the digits of a value
-
-
-class RunError(ValueError):
-    """A run's folder that cannot be read; the message names the file."""
-
-
-@dataclass(frozen=True, eq=False)
-class ImageResult:
-    """What was found in an image: true particles from the operating score on, and all detections."""
-
-    particles: int
-    useful: int
-    found: int
-    useful_found: int
-    dice: np.ndarray  # (K,) of the useful particles that were matched; of all where no state is known
-    ecd_residuals_percent: np.ndarray  # (K,) of the same particles
-    scores: np.ndarray  # (M,) of all detections
-    outcomes: np.ndarray  # (M, 10), see `semsize.metrology.matching.outcomes`
-
-
-@dataclass(frozen=True, eq=False)
-class TestedRun:
-    """A tested split of a run: its folder, ``metrics.json``, ``run.json`` (empty where there is none), its images."""
-
-    folder: Path
-    metrics: dict
-    run: dict
-    images: dict[str, ImageResult]
 
 
 @dataclass(frozen=True)
@@ -105,21 +74,6 @@ METRICS: dict[str, Callable[[Sequence[ImageResult]], float]] = {
     "ECD spread, %": lambda images: std_or_nan(_ecd_residuals_percent(images)),
 }
 """Metric to a function from images, repeats allowed, to its value pooled over them."""
-
-
-def read_run(folder: str | Path, split: str) -> TestedRun:
-    """A tested split of a run; a cross-validation's own ``run.json`` comes before the folder's.
-
-    Raises:
-        RunError: a file is missing or damaged.
-    """
-    folder, tested = Path(folder), Path(folder) / split
-    metrics = read_json(tested / "metrics.json", RunError)
-    records = [file for file in (tested / "run.json", folder / "run.json") if file.is_file()]
-    files = [tested / f"{name}.csv" for name in ("images", "particles", "detections")]
-    rows, particles, detections = (read_rows_by_image(file, RunError) for file in files)
-    images = {name: _image_result(row, particles[name], detections[name]) for name, (row,) in rows.items()}
-    return TestedRun(folder, metrics, read_json(records[0], RunError) if records else {}, images)
 
 
 def rows_of(runs: Sequence[TestedRun], recipes: Mapping[Path, Recipe]) -> list[Row]:
@@ -264,17 +218,6 @@ def _start(row: Row, rows: Sequence[Row]) -> str | None:
     others = {other.recipe.start_digests for other in rows if other.recipe.start == recipe.start}
     digests = recipe.start_digests if len(others) > 1 else ()
     return recipe.start and " ".join([recipe.start, *(digest[:8] for digest in digests)])
-
-
-def _image_result(row: dict, particles: list[dict], detections: list[dict]) -> ImageResult:
-    matched = [particle for particle in particles if particle["match"] == "matched"]
-    useful = [particle for particle in matched if particle["state"] in USEFUL_STATES]
-    judged = useful if int(row["useful"]) else matched
-    dice, residuals = (np.array([float(row[c]) for row in judged]) for c in ("dice", "ecd_residual_percent"))
-    scores = np.array([float(detection["score"]) for detection in detections])
-    outcomes = np.array([[OUTCOME_OF[letter] for letter in each["outcomes"]] for each in detections], np.int8)
-    counts = int(row["particles"]), int(row["useful"]), len(matched), len(useful)
-    return ImageResult(*counts, dice, residuals, scores, outcomes.reshape(-1, len(IOU_THRESHOLDS)))
 
 
 def _average_precision(images: Sequence[ImageResult], thresholds: slice) -> float:
