@@ -27,6 +27,19 @@ def test_what_is_read_back_gives_the_same_values(tmp_path):
     assert METRICS["ECD bias, %"](images) == pytest.approx(0)
 
 
+def test_an_image_without_useful_particles_counts_none_where_others_tell_states(tmp_path):
+    """Before, the Dice coefficients of unusable particles were counted among the useful ones'."""
+    folder = write_run(tmp_path / "run", images=2)
+    file = folder / "val" / "particles.csv"
+    file.write_text(re.sub(r"(?m)^(2\.png,.*),complete,", r"\1,unusable,", file.read_text()))
+    file = folder / "val" / "images.csv"
+    file.write_text(file.read_text().replace("2.png,,9,9", "2.png,,9,0"))
+    assert [len(image.dice) for image in read_run(folder, "val").images.values()] == [7, 0]
+    file = folder / "val" / "particles.csv"
+    file.write_text(re.sub(",(complete|unusable),", ",,", file.read_text()))
+    assert [len(image.dice) for image in read_run(folder, "val").images.values()] == [7, 7]
+
+
 def test_a_cross_validation_s_own_record_comes_first_and_a_missing_file_is_named(tmp_path):
     folder = write_run(tmp_path / "run")
     assert read_run(folder, "val").run["parameters"] == 7

@@ -27,7 +27,7 @@ class ImageResult:
     useful: int
     found: int
     useful_found: int
-    dice: np.ndarray  # (K,) of the useful particles that were matched; of all where no state is known
+    dice: np.ndarray  # (K,) of the useful particles that were matched; of all where no image of the run tells a state
     ecd_residuals_percent: np.ndarray  # (K,) of the same particles
     scores: np.ndarray  # (M,) of all detections
     outcomes: np.ndarray  # (M, 10), see `semsize.metrology.matching.outcomes`
@@ -54,14 +54,15 @@ def read_run(folder: str | Path, split: str) -> TestedRun:
     records = [file for file in (tested / "run.json", folder / "run.json") if file.is_file()]
     files = [tested / f"{name}.csv" for name in ("images", "particles", "detections")]
     rows, particles, detections = (read_rows_by_image(file, RunError) for file in files)
-    images = {name: _image_result(row, particles[name], detections[name]) for name, (row,) in rows.items()}
+    known = any(particle["state"] for of_image in particles.values() for particle in of_image)
+    images = {name: _image_result(row, particles[name], detections[name], known) for name, (row,) in rows.items()}
     return TestedRun(folder, metrics, read_json(records[0], RunError) if records else {}, images)
 
 
-def _image_result(row: dict, particles: list[dict], detections: list[dict]) -> ImageResult:
+def _image_result(row: dict, particles: list[dict], detections: list[dict], states_known: bool) -> ImageResult:
     matched = [particle for particle in particles if particle["match"] == "matched"]
     useful = [particle for particle in matched if particle["state"] in USEFUL_STATES]
-    judged = useful if int(row["useful"]) else matched
+    judged = useful if states_known else matched
     dice, residuals = (np.array([float(row[c]) for row in judged]) for c in ("dice", "ecd_residual_percent"))
     scores = np.array([float(detection["score"]) for detection in detections])
     outcomes = np.array([[OUTCOME_OF[letter] for letter in each["outcomes"]] for each in detections], np.int8)
