@@ -84,6 +84,37 @@ def test_differences_are_paired_and_said(tmp_path):
     assert "Of several seeds" not in text
 
 
+def stated(folder, **values):
+    """A run's folder with more in its metrics.json."""
+    file = folder / "val" / "metrics.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+    return read_run(folder, "val")
+
+
+def test_images_of_one_name_and_other_annotations_are_neither_paired_nor_averaged(tmp_path):
+    """Before, the first images of any two data sets were compared, since sets number their images alike."""
+    base = stated(write_run(tmp_path / "base"), annotations_sha256="1" * 64)
+    for seed, (name, digest, alike) in enumerate((("a", "1" * 64, True), ("b", "2" * 64, False), ("c", None, True))):
+        other = stated(write_run(tmp_path / name, missed=1, seed=seed + 1), annotations_sha256=digest)
+        rows = rows_of([base, other], {other.folder: Recipe("other")})
+        if alike:
+            difference(rows[1], rows[0], "found, %")
+            assert len(rows_of([base, other])[0].seeds) == 2
+        else:
+            with pytest.raises(RunError, match=r"base were judged by different annotations.* 1\.png; test both on"):
+                difference(rows[1], rows[0], "found, %")
+            with pytest.raises(RunError, match=r"base and .*b were judged by different annotations"):
+                rows_of([base, other])
+
+
+def test_of_tests_that_do_not_state_their_annotations_the_particles_are_counted(tmp_path):
+    runs = [read_run(write_run(tmp_path / name, seed=seed), "val") for seed, name in enumerate("ab")]
+    fewer = dataclasses.replace(runs[1].images["2.png"], particles=8)
+    other = dataclasses.replace(runs[1], images=runs[1].images | {"2.png": fewer})
+    with pytest.raises(RunError, match=r"different annotations, though both have an image 2\.png"):
+        rows_of([runs[0], other])
+
+
 def recorded(folder, **values):
     """A run's folder with more in its run.json."""
     file = folder / "run.json"

@@ -11,6 +11,7 @@ from processes import ForkedProgram
 from tested_runs import write_run
 from tool_modules import tool_module
 
+from semsize.structures.files import file_sha256
 from tio2.engine.launch import run_config
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +112,7 @@ def test_a_row_a_config_with_its_label_and_what_it_changes_below_the_table(compa
     assert "Small base" in (folder / "results.html").read_text(encoding="utf-8")
 
 
-def test_the_csv_file_has_the_values_of_the_tests_unrounded(compared):
+def test_the_csv_file_has_the_values_of_the_tests_unrounded(compared, rendered_set):
     folder, _ = compared
     with (folder / "results.csv").open(encoding="utf-8") as stream:
         rows = {row["run"]: row for row in csv.DictReader(stream)}
@@ -120,6 +121,7 @@ def test_the_csv_file_has_the_values_of_the_tests_unrounded(compared):
         record = json.loads((folder.parent / "runs" / run / "val" / "metrics.json").read_text())
         assert record["split"] == "val", "the default"
         assert record["checkpoint"]["path"].endswith(f"{run}/epoch_1.pth"), "the newest"
+        assert record["annotations_sha256"] == file_sha256(rendered_set / "annotations" / "val.json")
         metrics = record["metrics"]
         assert float(rows[name]["found, %"]) == pytest.approx(metrics["particles/all_found_percent"])
         assert float(rows[name]["AP50"]) == pytest.approx(metrics["coco/segm_AP50"], abs=1e-6)

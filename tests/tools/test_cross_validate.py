@@ -6,6 +6,7 @@ import pytest
 from processes import SMALL, ForkedProgram, data_options, finish, loading
 
 from semsize.structures import read_annotations
+from semsize.structures.files import file_sha256
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2.engine.launch import run_config
 from tio2.reporting.tested_run import read_run
@@ -57,6 +58,7 @@ def test_all_training_images_are_judged_by_weights_that_never_saw_them(data, wor
     record = json.loads((folder / "metrics.json").read_text())
     assert (record["split"], record["images"], len(record["checkpoint"])) == ("cv", 2, 2)
     assert record["metrics"]["coco/segm_AP50"] is not None
+    assert record["annotations_sha256"] == file_sha256(data / "annotations" / "train.json")
     truth = read_annotations(data / "annotations" / "train.json")
     predictions = json.loads((folder / "predictions.json").read_text())
     assert {p["image_id"] for p in predictions} <= {image["id"] for image in truth["images"]}

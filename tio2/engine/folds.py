@@ -14,7 +14,7 @@ from mmengine.config import Config
 from semsize.structures import read_predictions
 from semsize.structures.files import file_sha256, read_json, write_json
 from tio2.engine.checkpoints import resume_point
-from tio2.engine.config import ConfigError, is_detector, operating_point
+from tio2.engine.config import ConfigError, annotation_file, divided_set, is_detector, operating_point
 from tio2.engine.resumption import STOP_SIGNALS, TrainingStopped
 
 
@@ -163,6 +163,7 @@ def pooled_record(config: Config, folds: list[Fold], metrics: dict[str, float]) 
         "config": config.filename,
         "precision": tests[0]["precision"],
         "checkpoint": [test["checkpoint"] for test in tests],
+        "annotations_sha256": file_sha256(annotation_file(divided_set(config))),
         "split": folder.name,
         "images": sum(counts),
         "operating_point": operating_point(config) if is_detector(config) else None,

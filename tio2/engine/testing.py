@@ -149,6 +149,7 @@ def tested_record(
         "config": runner.cfg.filename,
         "checkpoint": {"path": str(checkpoint), "sha256": file_sha256(checkpoint)},
         "model": use,
+        "annotations_sha256": file_sha256(split_files(runner.cfg)[1]),
         "predictions_sha256": None if predictions is None else file_sha256(predictions),
         "split": split,
         "images": len(runner.test_dataloader.dataset),

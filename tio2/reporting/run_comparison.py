@@ -6,6 +6,7 @@ Runs of one recipe from the same weights are one row; those of one seed, by run.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from semsize.metrology.matching import (
     pooled_average_precision,
 )
 from semsize.metrology.size_distribution import mean_or_nan, std_or_nan
-from tio2.reporting.tested_run import ImageResult, RunError, TestedRun
+from tio2.reporting.tested_run import ImageResult, RunError, TestedRun, require_same_truth
 
 COMPARED = ("mAP", "AP50", "Dice", "useful found, %", "ECD bias, %")
 RESAMPLES = 100  # of the images, for the digits of a value
@@ -84,7 +85,7 @@ def rows_of(runs: Sequence[TestedRun], recipes: Mapping[Path, Recipe]) -> list[R
         recipes: folder of each run to its recipe.
 
     Raises:
-        RunError: seeds of one row that are the same, or were not tested on the same images.
+        RunError: seeds of one row that are the same, or were not tested on the same images and annotations.
     """
     groups: dict[tuple[Recipe, float], list[TestedRun]] = {}
     for run in runs:
@@ -104,11 +105,13 @@ def difference(row: Row, baseline: Row, metric: str) -> PairedDifference:
     """Paired difference of a metric over the images that both rows have.
 
     Raises:
-        RunError: they have none in common.
+        RunError: they have none in common, or were judged by different annotations.
     """
     common = sorted(set(row.seeds[0]) & set(baseline.seeds[0]))
     if not common:
         raise RunError(f"{row.name} and {baseline.name} share no image; test both on the same split")
+    for pair in itertools.product(row.runs, baseline.runs):
+        require_same_truth(*pair)
     names = np.array(common)
     values, base = (lambda index, row=row: row.seed_values(metric, names[index]) for row in (row, baseline))
     return paired_difference(values, base, len(names), np.random.default_rng(0))
@@ -167,6 +170,8 @@ def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, ImageResult], ...]:
 
     Where no `run.json` tells the seed, runs that share no image are folds of one seed, runs of the same images seeds.
     """
+    for pair in itertools.combinations(runs, 2):
+        require_same_truth(*pair)
     folders = ", ".join(str(run.folder) for run in runs)
     numbers = [run.run.get("seed") for run in runs]
     if None in numbers:

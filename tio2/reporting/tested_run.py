@@ -59,6 +59,31 @@ def read_run(folder: str | Path, split: str) -> TestedRun:
     return TestedRun(folder, metrics, read_json(records[0], RunError) if records else {}, images)
 
 
+def require_same_truth(one: TestedRun, other: TestedRun) -> None:
+    """Make sure that images of the same name are the same images, judged by the same annotations.
+
+    Tests of former versions do not state their annotation file: their images have the same numbers of particles.
+
+    Raises:
+        RunError: they are not.
+    """
+    common = sorted(one.images.keys() & other.images.keys())
+    files = [run.metrics.get("annotations_sha256") for run in (one, other)]
+    if None in files:
+        common = [name for name in common if _counts(one.images[name]) != _counts(other.images[name])]
+    elif files[0] == files[1]:
+        return
+    if common:
+        raise RunError(
+            f"{one.folder} and {other.folder} were judged by different annotations, though both have an image "
+            f"{common[0]}; test both on the same annotation file"
+        )
+
+
+def _counts(image: ImageResult) -> tuple[int, int]:
+    return image.particles, image.useful
+
+
 def _image_result(row: dict, particles: list[dict], detections: list[dict], states_known: bool) -> ImageResult:
     matched = [particle for particle in particles if particle["match"] == "matched"]
     useful = [particle for particle in matched if particle["state"] in USEFUL_STATES]

@@ -68,12 +68,13 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
     from semsize.metrology import compare_split, particle_metrics
     from semsize.sem import read_grey
     from semsize.structures import prediction_record, read_annotations, write_predictions
-    from semsize.structures.files import write_json
+    from semsize.structures.files import file_sha256, write_json
     from tio2.baselines import contrast_scores, segment
     from tio2.evaluation import coco_metrics
     from tio2.reporting import write_report
 
-    truth = read_annotations(data / "annotations" / f"{split}.json")
+    annotations = data / "annotations" / f"{split}.json"
+    truth = read_annotations(annotations)
     images = data / "images" / split
     predictions, seconds = [], []
     for image in truth["images"]:
@@ -89,6 +90,7 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
     metrics |= {f"particles/{name}": value for name, value in particle_metrics(compared).items()}
     record = {
         "config": family,
+        "annotations_sha256": file_sha256(annotations),
         "split": split,
         "images": len(truth["images"]),
         "operating_point": {"score": 0.0},
