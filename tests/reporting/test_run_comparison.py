@@ -69,6 +69,16 @@ def test_runs_counted_from_other_scores_are_rows_of_their_own(tmp_path):
     assert [row.name for row in rows] == ["some", "some, score ≥ 0.65"]
 
 
+def test_a_training_that_was_stopped_is_a_row_of_its_own(tmp_path):
+    """Before, it was averaged as another seed."""
+    epochs = {"whole": 12, "stopped": 3, "second": 12}
+    runs = [
+        recorded(write_run(tmp_path / name, seed=seed), epochs=done, max_epochs=12)
+        for seed, (name, done) in enumerate(epochs.items())
+    ]
+    assert [(row.name, len(row.seeds)) for row in rows_of(runs)] == [("some", 2), ("some, 3 of 12 epochs", 1)]
+
+
 def test_differences_are_paired_and_said(tmp_path):
     base = read_run(write_run(tmp_path / "base", 4), "val")
     better = read_run(write_run(tmp_path / "better", 4, missed=1, config="configs/tio2/better.py"), "val")

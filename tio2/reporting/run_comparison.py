@@ -87,17 +87,24 @@ def rows_of(runs: Sequence[TestedRun], recipes: Mapping[Path, Recipe]) -> list[R
     Raises:
         RunError: seeds of one row that are the same, or were not tested on the same images and annotations.
     """
-    groups: dict[tuple[Recipe, float], list[TestedRun]] = {}
+    groups: dict[tuple[Recipe, str], list[TestedRun]] = {}
     for run in runs:
-        counted_from = run.metrics.get("counted_from_score", OPERATING_SCORE)
-        groups.setdefault((recipes[run.folder], counted_from), []).append(run)
-    labels = Counter((recipe.label, counted_from) for recipe, counted_from in groups)
+        name = ", ".join([recipes[run.folder].label, *_peculiarities(run)])
+        groups.setdefault((recipes[run.folder], name), []).append(run)
+    names = Counter(name for _, name in groups)
     rows = []
-    for (recipe, counted_from), members in groups.items():
-        name = recipe.label if counted_from == OPERATING_SCORE else f"{recipe.label}, score ≥ {counted_from:g}"
-        name = name if labels[recipe.label, counted_from] == 1 else f"{name}, {members[0].folder.name}"
-        rows.append(Row(name, recipe, _seeds(members), tuple(members)))
+    for (recipe, name), members in groups.items():
+        unique = name if names[name] == 1 else f"{name}, {members[0].folder.name}"
+        rows.append(Row(unique, recipe, _seeds(members), tuple(members)))
     return rows
+
+
+def _peculiarities(run: TestedRun) -> list[str]:
+    """What makes a run of a recipe a row of its own, in words: a score to count from, a training that was stopped."""
+    counted_from = run.metrics.get("counted_from_score", OPERATING_SCORE)
+    words = [] if counted_from == OPERATING_SCORE else [f"score ≥ {counted_from:g}"]
+    epochs, most = run.run.get("epochs", 0), run.run.get("max_epochs", 0)
+    return [*words, f"{epochs} of {most} epochs"] if epochs < most else words
 
 
 @functools.cache  # the table, the page and the chart show the same ones, each of them a bootstrap
