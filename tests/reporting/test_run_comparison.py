@@ -54,9 +54,12 @@ def test_folds_are_pooled_and_seeds_averaged(tmp_path):
     folds = [read_run(write_run(tmp_path / f"fold{k}", 2, first=10 * k), "val") for k in range(3)]
     (row,) = rows_of(folds)
     assert (len(row.seeds), len(row.seeds[0])) == (1, 6)
+    assert [comparison_cells([row])[0][name] for name in ("F1", "PQ")] == [None, None]  # before, means over folds
+    assert "F1 and PQ of folds that were tested apart are not known" in comparison_markdown([row], None)
     seeds = [read_run(write_run(tmp_path / f"seed{k}", 3, missed=k + 1, seed=k), "val") for k in range(2)]
     (row,) = rows_of(seeds)
     assert len(row.seeds) == 2
+    assert comparison_cells([row])[0]["F1"] == pytest.approx((16 / 17 + 14 / 16) / 2)
     assert value(row, "found, %") == pytest.approx(100 * (8 + 7) / 18)
     assert np.std(row.seed_values("found, %"), ddof=1) == pytest.approx(100 / 9 / np.sqrt(2))
 

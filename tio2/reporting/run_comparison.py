@@ -134,9 +134,10 @@ def comparison_cells(rows: Sequence[Row]) -> list[dict[str, object]]:
     table = []
     for row in rows:
         metrics, records = [run.metrics for run in row.runs], [run.run for run in row.runs]
+        whole = metrics if len(row.runs) == len(row.seeds) else [{"metrics": {}}]  # folds' own cannot be pooled
         costs = {
-            "F1": [each["metrics"].get("particles/f1") for each in metrics],
-            "PQ": [each["metrics"].get("particles/panoptic_quality") for each in metrics],
+            "F1": [each["metrics"].get("particles/f1") for each in whole],
+            "PQ": [each["metrics"].get("particles/panoptic_quality") for each in whole],
             "parameters": [records[0].get("parameters")],
             "training, min": [each["seconds"] / 60 if "seconds" in each else None for each in records],
             "peak memory, MiB": [each.get("peak_memory_mib") for each in records],
@@ -155,6 +156,8 @@ def comparison_markdown(rows: Sequence[Row], baseline: Row | None) -> str:
     table = [shown_cells(row, cells) for row, cells in zip(rows, comparison_cells(rows), strict=True)]
     text = markdown_table(list(table[0]), [list(cells.values()) for cells in table])
     text += "\nDigits are those that the 95 % interval over images justifies; F1 and PQ have the digits of found.\n"
+    if any(len(row.runs) > len(row.seeds) for row in rows):
+        text += "F1 and PQ of folds that were tested apart are not known of all images together.\n"
     if any(len(row.seeds) > 1 for row in rows):
         text += "Of several seeds stand the mean and, after ±, the standard deviation.\n"
     others = [row for row in rows if baseline and row is not baseline]
