@@ -120,6 +120,25 @@ def test_images_of_one_name_and_other_annotations_are_neither_paired_nor_average
                 rows_of([base, other])
 
 
+def test_two_tests_of_the_same_weights_are_no_two_seeds(tmp_path):
+    """Before they were, where no `run.json` told a seed; what differs by the engine is a row of its own."""
+    weights, other = ({"model": {"sha256": digit * 64, "engine": "torch"}} for digit in "12")
+    one = stated(write_run(tmp_path / "one", seed=1), **weights)
+    with pytest.raises(RunError, match=r"one and .*two are tests of the same weights; name one of them only"):
+        rows_of([one, stated(write_run(tmp_path / "two", seed=2), **weights)])
+    (row,) = rows_of([one, stated(write_run(tmp_path / "three", seed=2), **other)])
+    assert len(row.seeds) == 2
+    (tmp_path / "one" / "run.json").unlink()
+    archive = {"model": weights["model"] | {"engine": "onnx"}}
+    runs = [read_run(tmp_path / "one", "val"), stated(write_run(tmp_path / "archive"), **archive)]
+    assert [row.name for row in rows_of(runs)] == ["some", "some, onnx"]
+    folds = [{"sha256": "3" * 64}, {"sha256": "4" * 64}]
+    with pytest.raises(RunError, match="are tests of the same weights"):
+        rows_of(
+            [stated(write_run(tmp_path / name, seed=k), checkpoint=folds) for k, name in enumerate(("five", "six"))]
+        )
+
+
 def test_of_tests_that_do_not_state_their_annotations_the_particles_are_counted(tmp_path):
     runs = [read_run(write_run(tmp_path / name, seed=seed), "val") for seed, name in enumerate("ab")]
     fewer = dataclasses.replace(runs[1].images["2.png"], particles=8)

@@ -100,9 +100,11 @@ def rows_of(runs: Sequence[TestedRun], recipes: Mapping[Path, Recipe]) -> list[R
 
 
 def _peculiarities(run: TestedRun) -> list[str]:
-    """What makes a run of a recipe a row of its own, in words: a score to count from, a training that was stopped."""
+    """What makes a run of a recipe a row of its own, in words: a score to count from, an engine, a stopped training."""
     counted_from = run.metrics.get("counted_from_score", OPERATING_SCORE)
     words = [] if counted_from == OPERATING_SCORE else [f"score ≥ {counted_from:g}"]
+    engine = run.metrics.get("model", {}).get("engine", "torch")
+    words += [] if engine == "torch" else [engine]
     epochs, most = run.run.get("epochs", 0), run.run.get("max_epochs", 0)
     return [*words, f"{epochs} of {most} epochs"] if epochs < most else words
 
@@ -181,7 +183,7 @@ def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, ImageResult], ...]:
     Where no `run.json` tells the seed, runs that share no image are folds of one seed, runs of the same images seeds.
     """
     for pair in itertools.combinations(runs, 2):
-        require_same_truth(*pair)
+        _require_two_seeds(*pair)
     folders = ", ".join(str(run.folder) for run in runs)
     numbers = [run.run.get("seed") for run in runs]
     if None in numbers:
@@ -208,6 +210,13 @@ def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, ImageResult], ...]:
     if len({frozenset(seed) for seed in seeds.values()}) > 1:
         raise RunError(f"{folders}: these seeds were not tested on the same images; test each on all of them")
     return tuple(seeds.values())
+
+
+def _require_two_seeds(one: TestedRun, other: TestedRun) -> None:
+    """Make sure that two runs of a row share no image, or are of other weights and judged by the same annotations."""
+    require_same_truth(one, other)
+    if one.images.keys() & other.images.keys() and one.weights and one.weights == other.weights:
+        raise RunError(f"{one.folder} and {other.folder} are tests of the same weights; name one of them only")
 
 
 def shown_cells(row: Row, cells: Mapping[str, object]) -> dict[str, object]:

@@ -42,6 +42,16 @@ class TestedRun:
     run: dict
     images: dict[str, ImageResult]
 
+    @property
+    def weights(self) -> tuple[str, ...] | None:
+        """SHA-256 of the weights that were tested, of each fold's own; None where they are not known."""
+        if "model" in self.metrics:
+            return (self.metrics["model"]["sha256"],)
+        checkpoints = self.metrics.get("checkpoint", {})
+        checkpoints = checkpoints if isinstance(checkpoints, list) else [checkpoints]
+        digests = tuple(each.get("sha256") for each in checkpoints)
+        return None if None in digests else digests
+
 
 def read_run(folder: str | Path, split: str) -> TestedRun:
     """A tested split of a run; a cross-validation's own ``run.json`` comes before the folder's.
