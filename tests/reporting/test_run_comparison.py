@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tested_runs import rows_of, value, write_run
 
+from semsize.structures.files import file_sha256
 from tio2.reporting.run_comparison import (
     METRICS,
     Recipe,
@@ -137,6 +138,18 @@ def test_two_tests_of_the_same_weights_are_no_two_seeds(tmp_path):
         rows_of(
             [stated(write_run(tmp_path / name, seed=k), checkpoint=folds) for k, name in enumerate(("five", "six"))]
         )
+
+
+def test_figures_of_a_former_training_are_refused(tmp_path):
+    """Before, they stood beside the seed, the start and the minutes of a training that was not tested."""
+    folder = write_run(tmp_path / "run", seed=7)
+    assert stated(folder, run_sha256=file_sha256(folder / "run.json")).run["seed"] == 7
+    assert stated(folder, run_sha256=None).run == {}  # weights from elsewhere were tested
+    assert stated(folder, run_sha256=file_sha256(folder / "run.json")).run["seed"] == 7
+    with pytest.raises(
+        RunError, match=r"val/metrics\.json: is of the training before .*run\.json records; test the run"
+    ):
+        recorded(folder, seed=8)
 
 
 def test_of_tests_that_do_not_state_their_annotations_the_particles_are_counted(tmp_path):

@@ -69,6 +69,7 @@ def test_all_training_images_are_judged_by_weights_that_never_saw_them(data, wor
     run = read_run(work, "cv")
     assert set(run.images) == {image["file_name"] for image in truth["images"]}
     assert run.run["folds"] == 2
+    assert read_run(folder / "fold_0" / "run", "val").run["epochs"] == 1
     assert run_config(work, "cv") == folder / "demo_stage1.py"
     assert len(list((folder / "overlays").glob("*.png"))) == 2
 
@@ -81,6 +82,7 @@ def test_weights_are_judged_on_another_data_set(data, work, rendered_set):
     folder = work / f"{rendered_set.name}-train"
     record = json.loads((folder / "metrics.json").read_text())
     assert (record["split"], record["images"]) == (folder.name, 1)
+    assert record["run_sha256"] is None  # the weights are another folder's
     assert set(read_run(work, folder.name).images) == {
         image["file_name"] for image in read_annotations(rendered_set / "annotations" / "train.json")["images"]
     }

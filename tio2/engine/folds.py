@@ -163,6 +163,7 @@ def pooled_record(config: Config, folds: list[Fold], metrics: dict[str, float]) 
         "config": config.filename,
         "precision": tests[0]["precision"],
         "checkpoint": [test["checkpoint"] for test in tests],
+        "run_sha256": file_sha256(folder / "run.json"),
         "annotations_sha256": file_sha256(annotation_file(divided_set(config))),
         "split": folder.name,
         "images": sum(counts),

@@ -144,11 +144,14 @@ def tested_record(
         split: The folder's name of what was tested.
         predictions: What a detector's test wrote, or the outlines that another model judged; None: annotated ones.
     """
+    work_dir = Path(runner.cfg.work_dir)
+    own = work_dir / "run.json" if checkpoint.resolve().parent == work_dir.resolve() else None
     timing = next(hook for hook in runner.hooks if isinstance(hook, SecondsPerImageHook))
     return {
         "config": runner.cfg.filename,
         "checkpoint": {"path": str(checkpoint), "sha256": file_sha256(checkpoint)},
         "model": use,
+        "run_sha256": file_sha256(own) if own and own.is_file() else None,  # of the training that made the weights
         "annotations_sha256": file_sha256(split_files(runner.cfg)[1]),
         "predictions_sha256": None if predictions is None else file_sha256(predictions),
         "split": split,

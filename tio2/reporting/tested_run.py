@@ -9,7 +9,7 @@ import numpy as np
 
 from semsize.measuring.tables import OUTCOME_LETTERS, read_rows_by_image
 from semsize.metrology.matching import IOU_THRESHOLDS
-from semsize.structures.files import read_json
+from semsize.structures.files import file_sha256, read_json
 from semsize.structures.states import USEFUL_STATES
 
 OUTCOME_OF = {letter: outcome for outcome, letter in OUTCOME_LETTERS.items()}
@@ -35,7 +35,10 @@ class ImageResult:
 
 @dataclass(frozen=True, eq=False)
 class TestedRun:
-    """A tested split of a run: its folder, ``metrics.json``, ``run.json`` (empty where there is none), its images."""
+    """A tested split of a run: its folder, ``metrics.json``, ``run.json``, its images.
+
+    ``run`` is empty where there is no ``run.json``, or where other weights than its own were tested.
+    """
 
     folder: Path
     metrics: dict
@@ -57,16 +60,27 @@ def read_run(folder: str | Path, split: str) -> TestedRun:
     """A tested split of a run; a cross-validation's own ``run.json`` comes before the folder's.
 
     Raises:
-        RunError: a file is missing or damaged.
+        RunError: a file is missing or damaged, or the run was trained anew, or on, after its test.
     """
     folder, tested = Path(folder), Path(folder) / split
     metrics = read_json(tested / "metrics.json", RunError)
-    records = [file for file in (tested / "run.json", folder / "run.json") if file.is_file()]
+    record = _training_record([tested / "run.json", folder / "run.json"], tested / "metrics.json", metrics)
     files = [tested / f"{name}.csv" for name in ("images", "particles", "detections")]
     rows, particles, detections = (read_rows_by_image(file, RunError) for file in files)
     known = any(particle["state"] for of_image in particles.values() for particle in of_image)
     images = {name: _image_result(row, particles[name], detections[name], known) for name, (row,) in rows.items()}
-    return TestedRun(folder, metrics, read_json(records[0], RunError) if records else {}, images)
+    return TestedRun(folder, metrics, record, images)
+
+
+def _training_record(files: list[Path], tested: Path, metrics: dict) -> dict:
+    """Contents of the first of some ``run.json`` that is there; empty where other weights were tested than its own."""
+    file = next((file for file in files if file.is_file()), None)
+    stated = metrics.get("run_sha256", ...)  # tests of former versions state none
+    if file is None or stated is None:
+        return {}
+    if stated not in (..., file_sha256(file)):
+        raise RunError(f"{tested}: is of the training before the one that {file} records; test the run anew")
+    return read_json(file, RunError)
 
 
 def require_same_truth(one: TestedRun, other: TestedRun) -> None:
