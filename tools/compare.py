@@ -49,13 +49,16 @@ def read_recipes(runs: list, split: str, baseline: Path | None, labels: dict[Pat
     """What each run was made by, by its folder."""
     from mmengine.config import Config
 
-    from tio2.engine.config import config_changes, effective_settings, initial_weights
-    from tio2.engine.launch import run_config
+    from tio2.engine.config import as_tested, config_changes, effective_settings, initial_weights
+    from tio2.engine.launch import run_config, trained_config
     from tio2.reporting.run_comparison import Recipe
     from tio2.reporting.tested_run import RunError
 
-    files = {run.folder: run_config(run.folder, split) for run in runs}
-    configs = {folder: Config.fromfile(file) for folder, file in files.items() if file}
+    configs = {}
+    for run in runs:
+        if tested := run_config(run.folder, split):
+            trained = trained_config(run.folder, split) if run.run else None
+            configs[run.folder] = as_tested(Config.fromfile(trained or tested), Config.fromfile(tested))
     base = configs.get(baseline)
     recipes = {}
     for run in runs:
@@ -110,9 +113,10 @@ def main() -> None:
     arguments = parse_arguments()
     with quiet_imports():
         from semsize.measuring.tables import write_csv
+        from tio2.engine import ConfigError
         from tio2.reporting import comparison_page, results_tables, run_comparison
         from tio2.reporting.tested_run import RunError, read_run
-    with one_line_errors(RunError):
+    with one_line_errors(RunError, ConfigError):
         folders = [folder for folder in arguments.runs if (folder / arguments.split / "metrics.json").is_file()]
         if arguments.baseline and arguments.baseline not in folders:
             folders.insert(0, arguments.baseline)

@@ -61,7 +61,7 @@ def main() -> None:
         data = launch.require_data(config, "test")
         is_archive = checkpoint.suffix == ENDING
         config.load_from, config.resume = None if is_archive else str(checkpoint), False
-        runner = launch.build_runner(config)
+        runner = launch.build_runner(config, launch.TestRunner)
         config.load_from = str(checkpoint)
         if is_archive:
             use = look_with_archive(runner, checkpoint)
@@ -71,6 +71,8 @@ def main() -> None:
         metrics = runner.test()
         if not is_main_process():
             return
+        folder.mkdir(parents=True, exist_ok=True)
+        config.dump(folder / Path(config.filename).name)
         if not is_detector(config):
             outlines = config.test_dataloader.dataset.predictions
             record = tested_record(runner, metrics, checkpoint, use, folder.name, outlines and Path(outlines))

@@ -2,17 +2,20 @@
 
 import csv
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import tiny_network
+from mmengine.config import Config
 from processes import ForkedProgram
 from tested_runs import write_run
 from tool_modules import tool_module
 
 from semsize.structures.files import file_sha256
-from tio2.engine.launch import run_config
+from tio2.engine import ConfigError
+from tio2.engine.launch import run_config, trained_config
 
 ROOT = Path(__file__).parents[2]
 BASE_DOCSTRING = '''"""Small base (of this test): two steps.
@@ -171,6 +174,32 @@ def test_a_cross_validation_s_own_config_comes_first(tmp_path):
     (tmp_path / "cv").mkdir()
     (tmp_path / "cv" / "some.py").touch()
     assert run_config(tmp_path, "cv") == tmp_path / "cv" / "some.py"
+
+
+def test_of_several_configs_the_recorded_one_is_taken(tmp_path):
+    """Before, the one whose name sorts first."""
+    for name in ("a_former", "some"):
+        (tmp_path / f"{name}.py").touch()
+    (tmp_path / "val").mkdir()
+    with pytest.raises(ConfigError, match=r"holds a_former\.py and some\.py, and .*val/metrics\.json names none"):
+        run_config(tmp_path, "val")
+    (tmp_path / "val" / "metrics.json").write_text('{"config": "configs/tio2/some.py"}')
+    assert run_config(tmp_path, "val") == tmp_path / "some.py"
+    (tmp_path / "run.json").write_text('{"config": "configs/tio2/a_former.py"}')
+    assert trained_config(tmp_path, "val") == tmp_path / "a_former.py"
+
+
+def test_a_test_leaves_the_training_s_config_and_its_own_settings_are_told(compared, program, tmp_path):
+    """Before, it wrote its config over the training's: a test with an edited one changed what had been trained."""
+    folder, _ = compared
+    base, run = (shutil.copytree(folder.parent / "runs" / "small_base", tmp_path / name) for name in ("base", "run"))
+    for place in (run, run / "val"):
+        assert Config.fromfile(place / "small_base.py").optim_wrapper.clip_grad.max_norm == 5.0
+    tested = Config.fromfile(run / "val" / "small_base.py")
+    tested.merge_from_dict({"optim_wrapper.clip_grad.max_norm": 2.0, "model.test_cfg.rcnn.score_thr": 0.2})
+    tested.dump(run / "val" / "small_base.py")
+    text = program(base, run, "--baseline", base)
+    assert "\n- Small base, run: model.test_cfg.rcnn.score_thr: 0.2 (0.0)\n" in text
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,13 @@ def _step_names(value: Any) -> list[str]:
     return [step["type"] for step in value] if is_steps else []
 
 
+def as_tested(trained: Config, tested: Config) -> Config:
+    """The config of a training with the model as it was tested, for example with other limits or views."""
+    config = Config(trained.to_dict())
+    config.model = {**tested.model, "train_cfg": trained.model.get("train_cfg")}
+    return config
+
+
 def effective_settings(config: Config) -> dict[str, Any]:
     """Dotted key to value of all that decides what is trained and how, but for the seed and the files' folders."""
     whole = config.to_dict()

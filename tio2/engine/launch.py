@@ -20,6 +20,7 @@ from tqdm.contrib import DummyTqdmFile
 
 from semsize.detecting.archive import ArchiveError
 from semsize.structures import AnnotationError, PredictionError
+from semsize.structures.files import read_json
 from tio2.cli import quiet_imports
 from tio2.engine.checkpoints import CheckpointError, find_checkpoint, resume_point
 from tio2.engine.config import (
@@ -66,9 +67,35 @@ def read_config(arguments: argparse.Namespace) -> Config:
 
 
 def run_config(folder: str | Path, split: str) -> Path | None:
-    """The config of a tested split: the split's own (a cross-validation's) before the folder's; None without any."""
-    folders = Path(folder) / split, Path(folder)
-    return next((file for place in folders for file in sorted(place.glob("*.py"))), None)
+    """The config that a split was tested with: the split's own before the folder's; None without any.
+
+    Raises:
+        ConfigError: There are several, and `metrics.json` names none of them.
+    """
+    tested = Path(folder) / split
+    return _recorded_config([tested, Path(folder)], tested / "metrics.json")
+
+
+def trained_config(folder: str | Path, split: str) -> Path | None:
+    """The config that a run was trained with, a cross-validation's in the split's folder; None without any.
+
+    Raises:
+        ConfigError: There are several, and `run.json` names none of them.
+    """
+    place = next((each for each in (Path(folder) / split, Path(folder)) if (each / "run.json").is_file()), Path(folder))
+    return _recorded_config([place], place / "run.json")
+
+
+def _recorded_config(places: list[Path], record: Path) -> Path | None:
+    files = [file for place in places for file in sorted(place.glob("*.py"))]
+    name = Path(read_json(record, ConfigError).get("config", "")).name if record.is_file() else None
+    if chosen := [file for file in files if file.name == name]:
+        return chosen[0]
+    if len(names := {file.name for file in files}) > 1:
+        raise ConfigError(
+            f"{places[-1]}: holds {' and '.join(sorted(names))}, and {record} names none of them; keep the run's own"
+        )
+    return files[0] if files else None
 
 
 def parse_options(options: list[str] | None) -> dict:
@@ -180,18 +207,28 @@ class QuietRunner(Runner):
             return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
 
+class TestRunner(QuietRunner):
+    """Tests only: the config in the run's folder stays that of the training; a test leaves its own with its results."""
+
+    def dump_config(self) -> None:
+        """Leave it."""
+
+
 def _is_for_console(record: logging.LogRecord) -> bool:
     return not record.getMessage().lstrip("-\n").startswith(LOG_FILE_ONLY)
 
 
-def build_runner(config: Config) -> Runner:
-    """Build the Runner; several processes are joined first. On a CPU the process keeps the memory that it frees."""
+def build_runner(config: Config, kind: type[QuietRunner] = QuietRunner) -> Runner:
+    """Build the Runner, or a `TestRunner`; several processes are joined first.
+
+    On a CPU the process keeps the memory that it frees.
+    """
     if get_device() == "cpu":
         keep_freed_memory()
     setup_cache_size_limit_of_dynamo()
     if config.launcher != "none":
         join_processes(config)
-    return QuietRunner.from_cfg(config)
+    return kind.from_cfg(config)
 
 
 def say_what_begins(act: str, config: Config, data: list[str], runner: Runner | None = None) -> None:
