@@ -59,13 +59,14 @@ def read_recipes(runs: list, split: str, baseline: Path | None, labels: dict[Pat
         if tested := run_config(run.folder, split):
             trained = trained_config(run.folder, split) if run.run else None
             configs[run.folder] = as_tested(Config.fromfile(trained or tested), Config.fromfile(tested))
-    base = configs.get(baseline)
+    base, processes = configs.get(baseline), {run.folder: run.run.get("processes", 1) for run in runs}
     recipes = {}
     for run in runs:
         config = configs.get(run.folder)
         start = start_weights(run.run.get("start_weights", {}), initial_weights(config) if config else None)
-        changes = tuple(config_changes(config, base)) if config and base else ()
-        effective = repr(sorted(effective_settings(config).items())) if config else ""
+        here, there = processes[run.folder], processes.get(baseline, 1)
+        changes = tuple(config_changes(config, base, (here, there))) if config and base else ()
+        effective = repr(sorted(effective_settings(config, here).items())) if config else ""
         recipes[run.folder] = Recipe(config_label(run.metrics["config"]), changes, effective, *start)
     for folder, name in labels.items():
         if folder not in recipes:

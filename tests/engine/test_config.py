@@ -241,6 +241,58 @@ def test_seed_folder_and_start_are_no_changes(tmp_path):
     assert effective_settings(Config.fromfile(file)) == effective_settings(Config.fromfile(BASE))
 
 
+def base_with(**changes):
+    config = Config.fromfile(BASE)
+    config.merge_from_dict({name.replace("__", "."): value for name, value in changes.items()})
+    return config
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"train_dataloader__dataset__dataset__data_root": "data/others/"},
+            "train_dataloader.dataset.dataset.data_root: data/others/ (data/bam-tio2-sem/)",
+        ),
+        (
+            {"train_dataloader__dataset__dataset__ann_file": "annotations/corrected.json"},
+            "train_dataloader.dataset.dataset.ann_file: annotations/corrected.json (annotations/train.json)",
+        ),
+        ({"auto_scale_lr": {"enable": True, "base_batch_size": 8}}, "auto_scale_lr.base_batch_size: 8 (None)"),
+    ],
+)
+def test_other_data_and_a_scaled_rate_are_changes(changes, said):
+    """Before, trainings on two data sets were seeds of one recipe."""
+    assert config_changes(base_with(**changes), base_with())[0] == said
+
+
+def test_the_number_of_processes_is_a_change_and_a_scale_that_is_off_is_none():
+    assert config_changes(base_with(), base_with(), (2, 1)) == ["processes: 2 (1)"]
+    off = base_with(auto_scale_lr={"enable": False, "base_batch_size": 8})
+    assert effective_settings(off) == effective_settings(base_with())
+
+
+def fold_config(folder, number, **changes):
+    """The config of a fold as it lies in its folder."""
+    place = f"{folder}/cv/fold_{number}"
+    named = {
+        "dataset__dataset__ann_file": f"{place}/train.json",
+        "dataset__dataset__cut": f"data/cut/fold_{number}/a.zip",
+    }
+    named = {f"train_dataloader__{name}": value for name, value in named.items()}
+    return base_with(work_dir=f"{place}/run", val_dataloader__dataset__ann_file=f"{place}/val.json", **named | changes)
+
+
+def test_folds_are_of_one_recipe_wherever_their_folder_lies():
+    first = effective_settings(fold_config("work_dirs/base_0", 0))
+    assert (
+        first == effective_settings(fold_config("work_dirs/base_0", 3)) == effective_settings(fold_config("/moved", 1))
+    )
+    assert first["train_dataloader.dataset.dataset.ann_file"] == "train.json"
+    others = {"train_dataloader__dataset__dataset__data_root": "data/others/"}
+    assert first != effective_settings(fold_config("work_dirs/base_0", 0, **others))
+
+
 @pytest.mark.parametrize(
     ("config", "initial"),
     [

@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -157,12 +158,12 @@ def count_particles(file: Path) -> tuple[int, int] | None:
         return None
 
 
-def config_changes(config: Config, base: Config) -> list[str]:
+def config_changes(config: Config, base: Config, processes: tuple[int, int] = (1, 1)) -> list[str]:
     """``key: value (base value)`` for every value that decides a training and differs.
 
     Of a list of steps those added and removed are named, of data sets joined their folders.
     """
-    here, there = effective_settings(config), effective_settings(base)
+    here, there = (effective_settings(*each) for each in zip((config, base), processes, strict=True))
     keys = sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key))
     joined = tuple(key.removesuffix("datasets") for key in keys if key.endswith(".datasets"))
     changes = []
@@ -198,13 +199,33 @@ def as_tested(trained: Config, tested: Config) -> Config:
     return config
 
 
-def effective_settings(config: Config) -> dict[str, Any]:
-    """Dotted key to value of all that decides what is trained and how, but for the seed and the files' folders."""
-    whole = config.to_dict()
+def effective_settings(config: Config, processes: int = 1) -> dict[str, Any]:
+    """Dotted key to value of all that decides what is trained and how, but for the seed.
+
+    Files of a fold are named as they are in every fold and wherever its folder was then: ``train.json`` its own images,
+    and ``{fold}`` its number in the names of others.
+    """
+    whole = _without_fold(config.to_dict(), Path(config.get("work_dir") or ""))
     effective = {key: whole[key] for key in TRAINING_KEYS if key in whole}
+    if (whole.get("auto_scale_lr") or {}).get("enable"):
+        effective["auto_scale_lr"] = whole["auto_scale_lr"]
     hooks = [dict(hook) for hook in whole.get("custom_hooks", []) if hook["type"] == "EMAHook"]  # averages weights
     effective |= {hook.pop("type"): hook for hook in hooks}
-    return {key: value for key, value in dotted(effective).items() if not key.endswith(("data_root", "ann_file"))}
+    return dotted(effective) | {"processes": processes}
+
+
+def _without_fold(value: Any, run: Path) -> Any:
+    """Settings without what tells the folds of a cross-validation from one another."""
+    fold = re.fullmatch(r"fold_(\d+)", run.parent.name) if run.parent.parent.name == "cv" else None
+    if fold is None:
+        return value
+    if isinstance(value, Mapping):
+        return {key: _without_fold(each, run) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_without_fold(each, run) for each in value)
+    if isinstance(value, str):
+        return re.sub(rf"(?<=fold_){fold[1]}(?!\d)", FOLD_MARK, value.removeprefix(f"{run.parent}/"))
+    return value
 
 
 def initial_weights(config: Config) -> str:
