@@ -11,6 +11,7 @@ from toy_runs import toy_runner, weights_of
 
 from tio2.engine import CheckpointError, launch, newest_checkpoint
 from tio2.engine.checkpoints import checkpoint_name, checkpoint_position, checkpoints_of, resume_point
+from tio2.engine.same_training import require_same_training
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +131,55 @@ def test_epochs_of_another_length_are_refused(copy):
                         **{"train_dataloader.sampler.num_batches": 5})  # fmt: skip
     with pytest.raises(CheckpointError, match="epochs of 4 steps, and the config has 5"):
         runner.train()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"optim_wrapper.optimizer.lr": 0.01}, r"optim_wrapper\.optimizer\.lr = 0\.1, and the config has 0\.01"),
+        (
+            {"optim_wrapper.clip_grad.max_norm": 1.0},
+            r"optim_wrapper\.clip_grad\.max_norm = 5\.0, and the config has 1\.0",
+        ),
+        ({"model.precision": "bfloat16"}, r"model\.precision = None, and the config has bfloat16"),
+        (
+            {"train_dataloader.batch_size": 1, "train_dataloader.sampler.batch_size": 1},
+            r"train_dataloader\.batch_size = 2, and the config has 1",
+        ),
+        ({"param_scheduler.0.T_max": 5}, r"param_scheduler\.0\.T_max = 3, and the config has 5"),
+    ],
+)
+def test_a_training_goes_on_with_its_own_settings_only(copy, changes, said):
+    """Before, only the steps of an epoch were compared, and the last epochs were of another recipe."""
+    runner = toy_runner(copy, load_from=str(copy / "epoch_2.pth"), resume=True, **changes)
+    with pytest.raises(CheckpointError, match=rf"epoch_2\.pth was trained with {said}: resume with the same") as error:
+        runner.train()
+    assert "\n" not in str(error.value)
+
+
+def test_what_changes_no_step_may_change(copy):
+    """Length, validation and start; the folder was moved."""
+    changes = {"train_cfg.max_epochs": 4, "train_cfg.val_begin": 9, "log_level": "CRITICAL", "randomness.seed": 5}
+    runner = toy_runner(copy, load_from=str(copy / "epoch_2.pth"), resume=True, **changes)
+    runner.train()
+    assert runner.epoch == 4
+
+
+TOY = "model = dict(type='Toy')\ntrain_dataloader = dict(batch_size={})\noptim_wrapper = dict(betas=(0.9, -1e-3))\n"
+
+
+def test_a_total_batch_may_be_shared_by_other_processes():
+    """As tools/train_models.sh shares it."""
+    meta = {"steps_per_epoch": 4, "processes": 1, "cfg": TOY.format(2)}
+    config = Config.fromstring(TOY.format(1), ".py")
+    require_same_training(meta, config, 2, "x.pth")
+    with pytest.raises(CheckpointError, match=r"batch_size = 2, and the config has 1"):
+        require_same_training(meta, config, 1, "x.pth")
+    require_same_training({"steps_per_epoch": 4}, config, 1, "x.pth")  # states no config
+
+
+@pytest.mark.parametrize("text", ["import os", "model = dict(type=print('ran'))", "model = (", "a.b = 1"])
+def test_a_checkpoint_s_config_is_read_and_not_run(text, capsys):
+    with pytest.raises(CheckpointError, match=r"x\.pth states a config that cannot be read; start a new run"):
+        require_same_training({"steps_per_epoch": 4, "cfg": text}, Config({}), 1, "x.pth")
+    assert capsys.readouterr().out == ""

@@ -29,6 +29,7 @@ from tio2.engine.checkpoints import (
     write_checkpoint,
 )
 from tio2.engine.processes import on_any_process
+from tio2.engine.same_training import require_same_training
 
 WHOLE_FILES = {"backend": "whole_files"}
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
@@ -91,8 +92,8 @@ def position_meta(runner: Runner, **position: int) -> dict[str, int]:
 class WholeCheckpointHook(CheckpointHook):
     """MMEngine's CheckpointHook with whole files; the oldest is deleted when its successor is on the disk.
 
-    It stops a run at its start if the disk has no room for a checkpoint. It refuses to resume a run whose epochs have
-    another number of steps than the checkpoint's.
+    It stops a run at its start if the disk has no room for a checkpoint. It refuses to resume a run whose settings, or
+    steps an epoch, are others than the checkpoint's.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -105,7 +106,7 @@ class WholeCheckpointHook(CheckpointHook):
             require_room(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare a resumed checkpoint's position with this run's."""
+        """Compare a resumed checkpoint's position and settings with this run's."""
         if not runner._resume:
             return
         meta = checkpoint.get("meta", {})
@@ -116,6 +117,7 @@ class WholeCheckpointHook(CheckpointHook):
                 f"config has {steps}: resume with the same train_dataloader.sampler.num_batches, or start a new run "
                 "from it with --cfg-options load_from=…"
             )
+        require_same_training(meta, runner.cfg, get_world_size(), str(runner._load_from))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         oldest = None
