@@ -1,6 +1,7 @@
 """Folds on disk: who is trained on, who is judged, where each starts, and what is left alone."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -159,14 +160,67 @@ def test_a_start_that_saw_the_images_is_taken_from_the_same_fold(data, tmp_path)
         assert Config.fromfile(fold.config).load_from == str(start)
 
 
+def run_of(data, folder, name, **changes):
+    """The weights of a run that was trained on a set, its config beside them."""
+    (folder / name).mkdir()
+    config_of(data, folder, name, **changes).dump(folder / name / f"{name}.py")
+    return str(folder / name / "epoch_3.pth")
+
+
+def pictures(folder, content):
+    """Image files of a set, each with its name and some content."""
+    for name in names(folder / "annotations/train.json"):
+        (folder / "images/train").mkdir(parents=True, exist_ok=True)
+        (folder / "images/train" / name).write_text(f"{name} {content}")
+
+
 def test_a_start_that_saw_other_images_is_taken_as_it_is(data, tmp_path):
     write_annotations(tmp_path / "rendered/annotations/train.json", coco_truth([square_grid(3, 5)]))
-    before = config_of(tmp_path / "rendered", tmp_path, "before")
-    (tmp_path / "before").mkdir()
-    before.dump(tmp_path / "before" / "before.py")
-    start = str(tmp_path / "before" / "epoch_3.pth")
+    pictures(data, "real")
+    pictures(tmp_path / "rendered", "rendered")
+    start = run_of(tmp_path / "rendered", tmp_path, "before")
     for fold in prepare_folds(config_of(data, tmp_path, load_from=start), 2, 0):
         assert Config.fromfile(fold.config).load_from == start
+    shutil.copy(data / "images/train/1.png", tmp_path / "rendered/images/train/1.png")
+    with pytest.raises(ConfigError, match=r"before/epoch_3\.pth has seen images that are kept back"):
+        prepare_folds(config_of(data, tmp_path, "again", load_from=start), 2, 0)
+
+
+def test_weights_that_a_start_goes_back_to_have_not_seen_the_images_either(data, tmp_path):
+    """Before, one step back was looked at."""
+    write_annotations(tmp_path / "rendered/annotations/train.json", coco_truth([square_grid(3, 5)]))
+    pictures(data, "real")
+    pictures(tmp_path / "rendered", "rendered")
+    first = run_of(data, tmp_path, "first")
+    second = run_of(tmp_path / "rendered", tmp_path, "second", load_from=first)
+    with pytest.raises(
+        ConfigError, match=r"second/epoch_3\.pth goes back to .*first/epoch_3\.pth, which has seen images"
+    ):
+        prepare_folds(config_of(data, tmp_path, load_from=second), 2, 0)
+    resumed = run_of(tmp_path / "rendered", tmp_path, "resumed", load_from=str(tmp_path / "resumed" / "epoch_2.pth"))
+    (tmp_path / "resumed" / "run.json").write_text(json.dumps({"start_weights": {"path": first}}))
+    with pytest.raises(ConfigError, match=r"resumed/epoch_3\.pth goes back to .*first/epoch_3\.pth"):
+        prepare_folds(config_of(data, tmp_path, load_from=resumed), 2, 0)
+    (tmp_path / "resumed" / "run.json").write_text(json.dumps({"start_weights": None}))
+    assert len(prepare_folds(config_of(data, tmp_path, load_from=resumed), 2, 0)) == 2
+
+
+def test_another_set_that_shows_the_images_is_refused(data, tmp_path):
+    """Before, only the source was looked at that covered particles state."""
+    config = config_of(data, tmp_path)
+    real = config.train_dataloader.dataset.dataset
+    other = dict(real, data_root=f"{tmp_path}/copy/")
+    config.train_dataloader.dataset.dataset = dict(type="ConcatDataset", datasets=[real, other])
+    shutil.copytree(data, tmp_path / "copy")
+    refused = r"copy/annotations/train\.json holds particles of 1\.png, which fold 0 keeps back"
+    with pytest.raises(ConfigError, match=refused):  # of one name, and no file tells
+        prepare_folds(config, 2, 0)
+    pictures(data, "real")
+    pictures(tmp_path / "copy", "others")
+    assert len(prepare_folds(config, 2, 0)) == 2
+    shutil.copy(data / "images/train/1.png", tmp_path / "copy/images/train/7.png")
+    with pytest.raises(ConfigError, match=refused):
+        prepare_folds(config, 2, 0)
 
 
 def test_a_library_of_images_that_are_kept_back_is_refused(data, tmp_path):
@@ -196,6 +250,38 @@ def test_another_cross_validation_is_not_mixed_in(data, tmp_path):
                   lambda: prepare_folds(config_of(data, tmp_path, train_cfg={"max_epochs": 4}), 2, 0)):  # fmt: skip
         with pytest.raises(ConfigError, match="holds another cross-validation"):
             other()
+
+
+def test_another_config_in_the_folder_is_one_line(data, tmp_path):
+    prepare_folds(config_of(data, tmp_path), 2, 0)
+    other = Path(shutil.copy(tmp_path / "own.py", tmp_path / "other.py"))
+    with pytest.raises(ConfigError, match="holds another cross-validation"):
+        prepare_folds(Config.fromfile(other), 2, 0)
+
+
+@pytest.mark.parametrize("replaced", ["data/annotations/train.json", "weights/start.pth"])
+def test_folds_of_replaced_files_are_not_pooled_with_former_ones(data, tmp_path, replaced):
+    """Before, a fold that was trained already was taken with those that were not."""
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/start.pth").write_text("old")
+    config = config_of(data, tmp_path, load_from=str(tmp_path / "weights/start.pth"))
+    notes = tmp_path / "own/cv/folds.json"
+    prepare_folds(config, 2, 0)
+    former = json.loads(notes.read_text())
+    write_annotations(data / "annotations/train.json", coco_truth([square_grid(n, 5) for n in range(1, 11)]))
+    prepare_folds(config, 2, 0)  # the same again
+    truth = coco_truth([square_grid(n, 6) for n in range(1, 11)])
+    if replaced == "weights/start.pth":
+        (tmp_path / replaced).write_text("new")
+    else:
+        write_annotations(tmp_path / replaced, truth)
+    with pytest.raises(
+        ConfigError, match=rf"own/cv holds a cross-validation with another content of .*{replaced}; name"
+    ):
+        prepare_folds(config, 2, 0)
+    del former["files"]
+    notes.write_text(json.dumps(former))
+    assert len(prepare_folds(config, 2, 0)) == 2, "a former version noted none"
 
 
 def test_too_many_folds_and_no_set_to_divide_are_one_line(data, tmp_path):

@@ -14,9 +14,7 @@ from mmengine.config import Config
 
 from semsize.exchange.writing import assign_folds
 from semsize.structures import read_annotations, read_predictions, write_annotations, write_predictions
-from semsize.structures.files import read_json, write_json
-from tio2.agglomerates import AgglomerateLibrary
-from tio2.agglomerates.covering import COVERED
+from semsize.structures.files import file_sha256, read_json, write_json
 from tio2.engine.config import (
     FOLD_MARK,
     ConfigError,
@@ -27,6 +25,7 @@ from tio2.engine.config import (
 )
 from tio2.engine.folds import Fold
 from tio2.engine.testing import name_of_split
+from tio2.engine.unseen import require_unseen_images, starts_of_folds
 
 
 def prepare_folds(config: Config, folds: int, seed: int) -> list[Fold]:
@@ -57,81 +56,43 @@ def prepare_folds(config: Config, folds: int, seed: int) -> list[Fold]:
     except ValueError as error:
         raise ConfigError(f"{annotation_file(divided)}: {error}") from None
     names = [[i["file_name"] for i, of in zip(truth["images"], assigned, strict=True) if of == k] for k in range(folds)]
-    starts = [_start_of_fold(config, number, kept_back) for number, kept_back in enumerate(names)]
-    _require_unseen_images(config, names)
+    starts = starts_of_folds(config, names)
+    require_unseen_images(config, names)
     folder = Path(config.work_dir) / "cv"
-    _claim(folder, config, {"seed": seed, "kept_back": names})
+    _claim(folder, config, {"seed": seed, "kept_back": names}, _files(config, starts))
     return [
         _write_fold(folder / f"fold_{number}", number, config, truth, kept_back, start)
         for number, (kept_back, start) in enumerate(zip(names, starts, strict=True))
     ]
 
 
-def _start_of_fold(config: Config, number: int, kept_back: Sequence[str]) -> str | None:
-    """Weights that a fold starts from; if the run that made them saw what is kept back, that run's same fold.
-
-    Raises:
-        ConfigError: That run was not cross-validated with the same folds.
-    """
-    if not config.load_from or FOLD_MARK in config.load_from:
-        return config.load_from
-    start = Path(config.load_from)
-    made_by = next(iter([*start.parent.glob("*.py"), *start.parent.glob("cv/*.py")]), None)
-    if made_by is None or _seen_images(Config.fromfile(made_by), config).isdisjoint(kept_back):
-        return config.load_from
-    notes = start.parent / "cv" / "folds.json"
-    others = read_json(notes, ConfigError)["kept_back"] if notes.is_file() else []
-    if number >= len(others) or others[number] != list(kept_back):
-        raise ConfigError(
-            f"{start} has seen images that are kept back; cross-validate {made_by.stem} first, with the same "
-            "--folds and --seed: each fold then starts from its own weights"
-        )
-    return str(start.parent / "cv" / f"fold_{number}" / "run" / start.name)
+def _files(config: Config, starts: Sequence[str | None]) -> dict[str, str]:
+    """SHA-256 of what the folds are made from, as far as it is there: images' annotations, outlines, start weights."""
+    libraries = [settings.get("library") for _, settings in dicts_in(config.train_dataloader)]
+    found = [each.get("predictions") for each in data_sets(config.train_dataloader)]
+    named = {str(annotation_file(divided_set(config))), *libraries, *found, *starts} - {None}
+    paths = {path.replace(FOLD_MARK, str(number)) for path in named for number in range(len(starts))}
+    return {path: file_sha256(path) for path in sorted(paths) if Path(path).is_file()}
 
 
-def _seen_images(other: Config, config: Config) -> set[str]:
-    """Names of the images in the folder of the divided set that another config trains on."""
-    root = Path(divided_set(config).data_root).resolve()
-    seen = [each for each in data_sets(other.train_dataloader) if Path(each.data_root).resolve() == root]
-    return {image["file_name"] for each in seen for image in read_annotations(annotation_file(each))["images"]}
-
-
-def _require_unseen_images(config: Config, kept_back: Sequence[Sequence[str]]) -> None:
-    """Make sure that no library of agglomerates and no other training set is made from images that a fold keeps back.
-
-    If each fold has one of its own (``{fold}`` in its path), one that does not exist yet is not an error here: the
-    fold's training opens it.
-    """
-    libraries = {settings["library"] for _, settings in dicts_in(config.train_dataloader) if "library" in settings}
-    others = {str(annotation_file(each)) for each in data_sets(config.train_dataloader)}
-    for setting in sorted(libraries | others - {str(annotation_file(divided_set(config)))}):
-        for number, names in enumerate(kept_back):
-            path = Path(setting.replace(FOLD_MARK, str(number)))
-            if FOLD_MARK in setting and not path.is_file():
-                continue
-            if setting in libraries:
-                sources = {agglomerate.source for agglomerate in AgglomerateLibrary.load(path)}
-            else:
-                sources = {(i.get("source") or "").removeprefix(COVERED) for i in read_annotations(path)["images"]}
-            if seen := sources & set(names):
-                raise ConfigError(
-                    f"{path} holds particles of {min(seen)}, which fold {number} keeps back; make one of each fold's "
-                    "training images and name them with {fold} in the path (docs/training.md)"
-                )
-
-
-def _claim(folder: Path, config: Config, division: dict) -> None:
-    """Note in the folder which division and config it is for, or make sure that it is for the same."""
+def _claim(folder: Path, config: Config, division: dict, files: dict[str, str]) -> None:
+    """Note in the folder which division, config and files it is for, or make sure that it is for the same."""
     notes, settings = folder / "folds.json", folder / Path(config.filename).name
-    text = config.pretty_text
-    if notes.is_file() and (read_json(notes, ConfigError) != division or settings.read_text(encoding="utf-8") != text):
+    text, before = config.pretty_text, read_json(notes, ConfigError) if notes.is_file() else division
+    known = before.pop("files", {})  # former versions noted none
+    if before != division or (notes.is_file() and not (settings.is_file() and settings.read_text("utf-8") == text)):
         raise ConfigError(
             f"{folder} holds another cross-validation (other images, folds, seed or settings); "
             "name another --work-dir, or remove it"
         )
+    if changed := [path for path, digest in files.items() if known.get(path, digest) != digest]:
+        raise ConfigError(
+            f"{folder} holds a cross-validation with another content of {changed[0]}; name another --work-dir, or "
+            "remove it"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     settings.write_text(text, encoding="utf-8")
-    write_json(notes, division, indent=2)
+    write_json(notes, division | {"files": known | files}, indent=2)
 
 
 def _write_fold(

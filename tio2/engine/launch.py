@@ -73,7 +73,7 @@ def run_config(folder: str | Path, split: str) -> Path | None:
         ConfigError: There are several, and `metrics.json` names none of them.
     """
     tested = Path(folder) / split
-    return _recorded_config([tested, Path(folder)], tested / "metrics.json")
+    return recorded_config([tested, Path(folder)], tested / "metrics.json")
 
 
 def trained_config(folder: str | Path, split: str) -> Path | None:
@@ -83,10 +83,15 @@ def trained_config(folder: str | Path, split: str) -> Path | None:
         ConfigError: There are several, and `run.json` names none of them.
     """
     place = next((each for each in (Path(folder) / split, Path(folder)) if (each / "run.json").is_file()), Path(folder))
-    return _recorded_config([place], place / "run.json")
+    return recorded_config([place], place / "run.json")
 
 
-def _recorded_config(places: list[Path], record: Path) -> Path | None:
+def recorded_config(places: list[Path], record: Path) -> Path | None:
+    """The config in some folders that a record (`run.json`, `metrics.json`) names, or the only one; None without any.
+
+    Raises:
+        ConfigError: There are several, and the record names none of them.
+    """
     files = [file for place in places for file in sorted(place.glob("*.py"))]
     name = Path(read_json(record, ConfigError).get("config", "")).name if record.is_file() else None
     if chosen := [file for file in files if file.name == name]:
