@@ -152,6 +152,18 @@ def test_figures_of_a_former_training_are_refused(tmp_path):
         recorded(folder, seed=8)
 
 
+def test_of_tests_that_do_not_state_their_training_the_checkpoint_is_asked(tmp_path):
+    folder = write_run(tmp_path / "run")
+    (folder / "epoch_2.pth").write_text("weights")
+    tested = {"path": "elsewhere/run/epoch_2.pth", "sha256": file_sha256(folder / "epoch_2.pth")}
+    assert stated(folder, checkpoint=tested).run["seed"] == 0
+    (folder / "epoch_2.pth").write_text("trained anew")
+    with pytest.raises(RunError, match=r"is of the training before"):
+        read_run(folder, "val")
+    (folder / "epoch_2.pth").unlink()
+    assert read_run(folder, "val").run["seed"] == 0
+
+
 def test_of_tests_that_do_not_state_their_annotations_the_particles_are_counted(tmp_path):
     runs = [read_run(write_run(tmp_path / name, seed=seed), "val") for seed, name in enumerate("ab")]
     fewer = dataclasses.replace(runs[1].images["2.png"], particles=8)

@@ -75,12 +75,25 @@ def read_run(folder: str | Path, split: str) -> TestedRun:
 def _training_record(files: list[Path], tested: Path, metrics: dict) -> dict:
     """Contents of the first of some ``run.json`` that is there; empty where other weights were tested than its own."""
     file = next((file for file in files if file.is_file()), None)
-    stated = metrics.get("run_sha256", ...)  # tests of former versions state none
-    if file is None or stated is None:
+    if file is None or metrics.get("run_sha256", "") is None:
         return {}
-    if stated not in (..., file_sha256(file)):
+    if not _is_of_record(metrics, file):
         raise RunError(f"{tested}: is of the training before the one that {file} records; test the run anew")
     return read_json(file, RunError)
+
+
+def _is_of_record(metrics: dict, record: Path) -> bool:
+    """Whether a test is of the training that a ``run.json`` records.
+
+    Tests of former versions do not state it: the checkpoint beside the record, if it is still there, is the tested one.
+    """
+    if "run_sha256" in metrics:
+        return metrics["run_sha256"] == file_sha256(record)
+    checkpoint = metrics.get("checkpoint")
+    if not isinstance(checkpoint, dict) or "sha256" not in checkpoint:
+        return True
+    beside = record.with_name(Path(checkpoint["path"]).name)
+    return not (beside.name.startswith("epoch_") and beside.is_file()) or file_sha256(beside) == checkpoint["sha256"]
 
 
 def require_same_truth(one: TestedRun, other: TestedRun) -> None:
