@@ -207,10 +207,9 @@ def share_below(sample: SizeSample, limit: float, *, size_std: float = 0.0) -> S
     (0.5, 'not decided')
     """
     scope = BETWEEN_IMAGES if sample.image_count > 1 else WITHIN_IMAGE
-    share = _share(sample, limit)
-    ends = _share(sample, limit - size_std), _share(sample, limit + size_std)
-    std = np.hypot(_share_sampling_std(sample, limit), abs(ends[1] - ends[0]) / 2)
-    low, high = _share_interval(sample, share, std, spread_of=(share + sum(ends)) / 3)
+    low_end, share, high_end = (_share(sample, limit + shift) for shift in (-size_std, 0, size_std))
+    std = np.hypot(_share_sampling_std(sample, limit), abs(high_end - low_end) / 2)
+    low, high = _share_interval(sample, share, std, spread_of=(low_end + share + high_end) / 3)
     decision = "above" if low > NANO_SHARE else "below" if high < NANO_SHARE else "not decided"
     return ShareBelow(share, low, high, limit, decision, sample.image_count, len(sample), scope)
 
@@ -286,18 +285,14 @@ def _share_sampling_std(sample: SizeSample, limit: float) -> float:
 
 
 def _share_interval(sample: SizeSample, share: float, std: float, spread_of: float) -> tuple[float, float]:
-    """Clopper and Pearson's interval at Korn and Graubard's effective number; 0 to 1 where nothing can be said.
-
-    `spread_of` is the share by whose variance p(1 - p) the number is found, in the middle of what the common error of
-    sizes makes of it: that of a share of 0 or 1 itself would be 0, and with it the number.
-    """
+    """Clopper and Pearson's interval at Korn and Graubard's number p(1 - p)/std²; 0 to 1 where nothing can be said."""
     if len(sample) < 2:
         return 0.0, 1.0
     tail = (1 + CONFIDENCE) / 2
     dof = sample.image_count - 1 if sample.image_count > 1 else len(sample) - 1
     number = effective_number(sample.weights)
     if std > 0:
-        number = min(number, spread_of * (1 - spread_of) / std**2)
+        number = min(number, spread_of * (1 - spread_of) / std**2)  # of a share of 0 or 1 itself it would be 0
     number *= float(stats.t.ppf(tail, len(sample) - 1) / stats.t.ppf(tail, dof)) ** 2
     below = number * share
     low = stats.beta.ppf(1 - tail, below, number - below + 1) if below > 0 else 0.0
