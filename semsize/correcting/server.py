@@ -32,11 +32,12 @@ NOT_PROTECTED = (
 )
 
 _PAGE = Path(__file__).parent / "page"
+_SCRIPTS = ("page", "actions", "images", "outlines", "requests", "tools", "view")
 FILES = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
-    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in ("page", "actions", "outlines", "view", "tools")},
+    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in _SCRIPTS},
 }
 """Path to file and its kind; no other file of the package is served."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -239,7 +238,8 @@ class Session:
     def _listed(self, image: DetectedImage) -> dict[str, Any]:
         if image.number not in self._listing:
             row = {"number": image.number, "name": image.file.name, "outlines": 0, "doubtful": 0, "operations": 0}
-            with contextlib.suppress(CorrectionError):  # said when the image is opened
+            row["trouble"] = None
+            try:
                 opened = self._opened.get(image.number)
                 result = self.results.detected(image) if opened is None else opened.result
                 corrections = self.results.corrected(image, result) if opened is None else opened.log.corrections
@@ -253,6 +253,8 @@ class Session:
                 )  # fmt: skip
                 row["outlines"] = len(self.results.counted(corrections, result.scores))
                 row["operations"] = len(corrections.done)
+            except CorrectionError as cause:
+                row["trouble"] = str(cause)
             self._listing[image.number] = row
         return self._listing[image.number]
 

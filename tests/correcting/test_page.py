@@ -172,7 +172,7 @@ def test_states_by_their_keys_no_particle_and_a_particle_again(hand, results):
 
 def test_images_and_doubtful_outlines_are_gone_through(hand, results):
     page = hand.page
-    order = page.evaluate("correction.images.map(image => image.number)")
+    order = page.evaluate("correction.list.rows.map(image => image.number)")
     hand.act("next-image")
     wait_for_image(page, order[1])
     hand.act("previous-image")

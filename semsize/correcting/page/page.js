@@ -1,7 +1,9 @@
 // The correction page: what is on it, what the server is asked, and what mouse and keyboard do.
 
 import { actionsOf, build, nameOfKey } from "./actions.js";
+import { ImageList } from "./images.js";
 import { Outline, otsuLevel } from "./outlines.js";
+import { Refused, Unanswered, ask, greyOf } from "./requests.js";
 import { TOOLS } from "./tools.js";
 import { View } from "./view.js";
 
@@ -10,17 +12,7 @@ const ELEMENTS = ["images", "tools", "deeds", "picture", "contrast", "gamma", "r
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const ZOOM_A_NOTCH = 1.15;
 
-class Refused extends Error {}
-
-async function ask(path, content) {
-  const options = content === undefined ? {} : {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content),
-  };
-  const answer = await fetch(path, options);
-  const found = await answer.json();
-  if (!answer.ok) throw Object.assign(new Refused(found.error), { readOnly: found.read_only === true });
-  return found;
-}
+const MOST_NAMED = 3; // images that a message names
 
 class App {
   constructor() {
@@ -44,31 +36,32 @@ class App {
       await ask("/api/enter", { token }).catch((cause) => this.say(cause.message));
     }
     const { images, settings } = await ask("/api/images");
-    this.images = images.sort((a, b) => b.doubtful - a.doubtful || a.number - b.number);
     this.doubtful = settings.doubtful;
     this.states = settings.states;
     this.colours = settings.colours;
     this.actions = actionsOf(this.states);
     this.byKey = new Map(this.actions.flatMap((action) => action.keys.map((key) => [key, action])));
     build(this.actions, this);
-    for (const image of this.images) {
-      const option = document.createElement("option");
-      option.value = image.number;
-      option.textContent = `${image.name} (${image.doubtful} doubtful of ${image.outlines})`;
-      this.elements.images.append(option);
-    }
+    this.list = new ImageList(this.elements.images, images);
     this.take("select");
     this.listen();
-    await this.open(this.images[0].number);
+    await this.goToImage(1);
   }
 
   // ---- images
 
+  /** Show an image; the former one stays where this one cannot be shown. */
   async open(number, { take = false } = {}) {
-    await this.queue;
+    const grey = await greyOf(number); // the server lets the former image go with the next question
+    const opened = this.queue.then(async () => {
+      this.show(await ask(`/api/images/${number}/open`, { page: this.name, take }), grey);
+    });
+    this.queue = opened.catch(() => {});
+    await opened;
+  }
+
+  show(image, grey) {
     this.letGo();
-    const image = await ask(`/api/images/${number}/open`, { page: this.name, take });
-    const grey = await this.greyOf(image);
     this.image = image;
     this.outlines = new Map(image.outlines.map((row) => [row.id, new Outline(row, image.rows)]));
     this.selection = new Set();
@@ -76,7 +69,8 @@ class App {
     this.view.show(image, grey, this.outlines, colours, this.selection);
     this.elements.level.value = otsuLevel(grey, image.top * image.columns, image.bottom * image.columns);
     this.view.level = Number(this.elements.level.value);
-    this.elements.images.value = number;
+    this.elements.images.value = image.number;
+    this.list.renew(image.number, { trouble: null });
     this.depths(image);
     this.readOnly = image.read_only;
     this.elements.take.hidden = this.readOnly === null;
@@ -86,29 +80,32 @@ class App {
     this.canvas.focus();
   }
 
-  async greyOf({ number, columns, rows }) {
-    const picture = new Image();
-    picture.src = `/api/images/${number}/picture.png`;
-    try {
-      await picture.decode();
-    } catch {
-      const answer = await fetch(picture.src);
-      throw new Refused(answer.ok ? "the picture cannot be shown" : (await answer.json()).error);
+  /** The next image that can be shown; those before it are named with the reason, in the list too. */
+  async goToImage(step) {
+    const said = [];
+    let isFound = false;
+    for (const number of this.list.beyond(this.image?.number, step)) {
+      isFound = await this.open(number).then(() => true, (cause) => {
+        if (!(cause instanceof Refused)) throw cause;
+        said.push(this.list.renew(number, { trouble: cause.message }));
+        return false;
+      });
+      if (isFound) break;
     }
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [columns, rows];
-    const context = canvas.getContext("2d", { willReadFrequently: true });
-    context.drawImage(picture, 0, 0);
-    const { data } = context.getImageData(0, 0, columns, rows), grey = new Uint8Array(columns * rows);
-    for (let at = 0; at < grey.length; at++) grey[at] = data[4 * at];
-    return grey;
+    if (said.length > MOST_NAMED) said.splice(MOST_NAMED, said.length, `and ${said.length - MOST_NAMED} more, see the list`);
+    if (!isFound) said.push(!this.image ? "no image can be shown" : step > 0 ? "this is the last image" : "this is the first image");
+    this.say(said.join("; "));
   }
 
-  async goToImage(step) {
-    const at = this.images.findIndex((image) => image.number === this.image.number) + step;
-    if (at < 0 || at >= this.images.length) return this.say(step > 0 ? "this is the last image" : "this is the first image");
-    await this.attempt(() => this.open(this.images[at].number));
-    return null;
+  /** Open the image that was chosen in the list. */
+  async choose(number) {
+    try {
+      await this.open(number);
+    } catch (cause) {
+      this.elements.images.value = this.image?.number;
+      if (cause instanceof Refused) this.list.renew(number, { trouble: cause.message });
+      throw cause;
+    }
   }
 
   /** Outlines from the most doubtful one down; after the last one comes the next image. */
@@ -145,10 +142,11 @@ class App {
     }
     this.pending++;
     this.report("saving", "saving …");
-    const { number } = this.image;
+    const { image } = this;
     this.queue = this.queue.then(async () => {
       try {
-        this.changed(await ask(`/api/images/${number}/${what}`, { ...request, page: this.name }));
+        if (image !== this.image) throw new Refused("another image was opened before this change; do it again there");
+        this.changed(await ask(`/api/images/${image.number}/${what}`, { ...request, page: this.name }));
         this.say("");
       } catch (cause) {
         this.failed(cause);
@@ -172,18 +170,18 @@ class App {
     this.select(isNew.length ? isNew : kept);
   }
 
+  /** Say why a change was not made. */
   failed(cause) {
-    if (cause instanceof Refused && !cause.readOnly) {
-      this.say(cause.message); // nothing was changed
-      return;
-    }
     if (cause.readOnly) {
       this.readOnly = cause.message;
       this.elements.take.hidden = false;
       this.report("read-only", cause.message);
-      return;
+    } else if (cause instanceof Unanswered) {
+      this.report("lost", `NOT SAVED: ${cause.message}`);
+    } else {
+      this.say(cause.message);
+      if (!(cause instanceof Refused)) console.error(cause);
     }
-    this.report("lost", "NOT SAVED: the program does not answer; start it again and load the page from its address");
   }
 
   askLength(bar) {
@@ -199,17 +197,19 @@ class App {
 
   async keepScale() {
     await this.queue;
-    await this.attempt(async () => {
-      this.report("saving", "saving …");
-      const { number } = this.image, content = { ...this.bar, length: this.elements.length.value, page: this.name };
+    this.report("saving", "saving …");
+    const { number } = this.image, content = { ...this.bar, length: this.elements.length.value, page: this.name };
+    try {
       const { scale } = await ask(`/api/images/${number}/scale`, content);
       this.image.scale = scale;
       this.elements.scale.hidden = true;
       this.say("");
       this.facts();
       this.canvas.focus();
-    });
-    this.report("saved", "saved");
+    } catch (cause) {
+      this.failed(cause);
+    }
+    if (this.elements.saved.dataset.state === "saving") this.report("saved", "saved");
   }
 
   // ---- what is shown
@@ -264,7 +264,8 @@ class App {
     try {
       await deed();
     } catch (cause) {
-      if (cause instanceof Refused) this.say(cause.message); else this.failed(cause);
+      this.say(cause.message);
+      if (!(cause instanceof Refused || cause instanceof Unanswered)) throw cause;
     }
   }
 
@@ -305,6 +306,7 @@ class App {
   }
 
   run(action) {
+    if (!this.image && !/-image$|-doubtful$|^help$/.test(action.id)) return this.say("no image is shown");
     return this.attempt(async () => action.run(this));
   }
 
@@ -322,6 +324,7 @@ class App {
 
   /** One step of the pen: down, move or up, in image pixels. */
   pen(step, point, { shift = false } = {}) {
+    if (!this.image) return;
     this.elements.where.textContent = `x ${point.x.toFixed(1)}, y ${point.y.toFixed(1)}`;
     this.tool[step](point, { shift });
     this.view.invalidate();
@@ -399,7 +402,7 @@ class App {
       view.bright = null;
       view.invalidate();
     });
-    elements.images.addEventListener("change", () => this.attempt(() => this.open(Number(elements.images.value))));
+    elements.images.addEventListener("change", () => this.attempt(() => this.choose(Number(elements.images.value))));
     elements.scale.addEventListener("submit", (event) => {
       event.preventDefault();
       this.keepScale();

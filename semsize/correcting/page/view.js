@@ -145,6 +145,7 @@ export class View {
 
   /** Grey levels through contrast and gamma. */
   shade() {
+    if (!this.image) return;
     const table = new Uint32Array(256);
     for (let level = 0; level < 256; level++) {
       const value = Math.min(Math.max((level / 255 - 0.5) * this.contrast + 0.5, 0), 1) ** (1 / this.gamma);

@@ -1,0 +1,123 @@
+"""The correction page's way through images and doubtful outlines, in a real browser."""
+
+import shutil
+
+import pytest
+from measured_scenes import DoubtfulSource, write_scenes
+
+from page_browser import Hand, entered, find_browser, served, started_browser, wait_for_image, wait_until
+from semsize.correcting.results import CorrectedResults
+from semsize.correcting.session import Session
+from semsize.measuring import measure_images, report
+
+pytestmark = pytest.mark.skipif(
+    find_browser() is None, reason="no Chromium found: install one (Debian: chromium), or name it in $BROWSER"
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with started_browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def measured_three(tmp_path_factory):
+    """Folder with three images in `scans` and their measurement in `out`."""
+    folder = tmp_path_factory.mktemp("three")
+    write_scenes(folder / "scans", 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "size_figures", lambda _: {})
+        measure_images([folder / "scans"], folder / "out", DoubtfulSource())
+    return folder
+
+
+@pytest.fixture
+def three(measured_three, tmp_path):
+    """A copy of images and results; the results are opened with the folder of the copied images."""
+    shutil.copytree(measured_three, tmp_path, dirs_exist_ok=True)
+    return CorrectedResults(tmp_path / "out", [tmp_path / "scans"])
+
+
+@pytest.fixture
+def scans(tmp_path, three):  # noqa: ARG001
+    return tmp_path / "scans"
+
+
+def option(page, number):
+    return page.evaluate("number => document.querySelector(`#images option[value='${number}']`).textContent", number)
+
+
+def message(page):
+    return page.inner_text("#message")
+
+
+def only_expected(faults):
+    """Whether the page's errors are but the answers for pictures that are not there."""
+    return all("400" in fault for fault in faults)
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_missing_image_is_named_and_the_next_one_is_shown_and_corrected(browser, three, scans, missing):
+    (scans / f"scan {missing - 1}.tif").unlink()
+    with served(Session(three)) as address:
+        page = entered(browser, address)
+        hand = Hand(page, "keyboard")
+        if missing == 2:
+            wait_for_image(page, 1)
+            hand.act("next-image")
+        wait_for_image(page, missing + 1)
+        wait_until(page, "document.getElementById('message').textContent !== ''")
+        assert message(page).startswith(f"scan {missing - 1}.tif: not found")
+        assert "not found" in option(page, missing)
+        hand.act("all")
+        hand.act("delete")
+        assert hand.saved == "saved"
+        assert page.evaluate("correction.outlines.size") == 3
+        page.select_option("#images", str(missing))
+        wait_until(page, "document.getElementById('message').textContent !== ''")
+        assert page.input_value("#images") == str(missing + 1)
+        hand.act("undo")
+        assert page.evaluate("correction.outlines.size") == 6
+        page.context.close()
+    assert only_expected(page.faults)
+
+
+def test_the_list_says_at_once_which_results_are_damaged(three):
+    (part,) = (three.folder / "parts").glob("scan_1-*.json")
+    part.unlink()
+    rows = Session(three).listing()
+    assert [row["trouble"] is None for row in rows] == [True, False, True]
+    assert "measure again" in rows[1]["trouble"]
+
+
+def test_without_any_image_keys_say_so_and_a_picture_that_is_back_is_shown(browser, three, scans):
+    scans.rename(scans.with_name("away"))
+    with served(Session(three)) as address:
+        page = browser.new_context().new_page()
+        page.goto(address)
+        hand = Hand(page, "keyboard")
+        for action, said in (("next-image", "can be shown"), ("fit", "no image is shown"), ("delete", "no image is")):
+            wait_until(page, "document.getElementById('message').textContent.includes('no image')")
+            page.keyboard.press(page.evaluate("id => correction.actions.find(one => one.id === id).keys[0]", action))
+            wait_until(page, f"document.getElementById('message').textContent.includes('{said}')")
+        page.mouse.click(300, 300)
+        assert hand.saved == "saved"
+        scans.with_name("away").rename(scans)
+        page.keyboard.press("n")
+        wait_for_image(page, 1)
+        assert message(page) == ""
+        assert "doubtful of" in option(page, 1)
+        page.context.close()
+
+
+def test_an_image_that_cannot_be_asked_for_is_no_change_that_was_lost(browser, three):
+    with served(Session(three)) as address:
+        page = entered(browser, address)
+    page.keyboard.press(".")
+    wait_until(page, "document.getElementById('message').textContent.includes('does not answer')")
+    assert page.get_attribute("#saved", "data-state") == "saved"
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    wait_until(page, "document.getElementById('saved').dataset.state === 'lost'")
+    page.context.close()
