@@ -6,7 +6,6 @@ that was corrected and a file for each scale bar that was drawn over.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from semsize.correcting.drawn_scale import DrawnScale, read_scale_file, write_scale
 from semsize.correcting.log import CorrectionLog, read_log
 from semsize.correcting.operations import Corrections
+from semsize.correcting.picture_files import PictureFiles
 from semsize.correcting.shapes import CorrectionError
 from semsize.measuring.inputs import ImageFile, MeasuringError
 from semsize.measuring.record import MeasuredImage, read_record
@@ -63,6 +63,7 @@ class CorrectedResults:
             CorrectionError: there is no measurement, or another version made it.
         """
         self.folder, self.roots = Path(folder), [Path(root) for root in roots]
+        self._pictures = PictureFiles(self.folder, self.roots)
         self._parts = ResultsFolder(folder)
         try:
             self._parts.settings()
@@ -155,19 +156,8 @@ class CorrectedResults:
         return np.rint(grey).astype(np.uint8)
 
     def picture_file(self, image: DetectedImage) -> Path:
-        """The image's file: where the record says, or under its name below one of the roots; only with its SHA-256."""
-        name = image.file.name
-        candidates = [image.file.path, *(root / name for root in self.roots)]
-        allowed = [path for path in candidates if _is_below(path, self.roots)]
-        for path in allowed:
-            try:
-                if file_sha256(path) == image.measured.sha256:
-                    return path
-            except OSError:
-                continue
-        if any(path.is_file() for path in allowed):
-            raise CorrectionError(f"{name}: its file is another than was measured; bring it back, or measure again")
-        raise CorrectionError(f"{name}: not found below the folders given; name its folder with --images")
+        """The image's file, by its SHA-256; see `PictureFiles.find`."""
+        return self._pictures.find(image.file.path, image.file.name, image.measured.sha256)
 
     def write_annotations(self) -> Path:
         """Write `corrections.json`: all images, and of each the outlines that count.
@@ -237,15 +227,3 @@ def as_detected(result: ImageResult) -> Corrections:
 
 def _identity(image: DetectedImage) -> dict[str, str]:
     return {"image": image.file.name, "sha256": image.measured.sha256}
-
-
-def _is_below(path: Path, roots: Sequence[Path]) -> bool:
-    """Whether a path is a plain file below one of the folders, reached without a link from there on."""
-    absolute = Path(os.path.abspath(path))
-    for root in roots:
-        base = Path(os.path.abspath(root))
-        if absolute.is_relative_to(base):
-            real = Path(os.path.realpath(base)) / absolute.relative_to(base)
-            if Path(os.path.realpath(absolute)) == real and real.is_file():
-                return True
-    return False

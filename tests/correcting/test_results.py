@@ -11,7 +11,7 @@ import tifffile
 from measured_scenes import scene
 
 import semsize.correcting.drawn_scale
-from semsize.correcting import CorrectionError
+from semsize.correcting import CorrectionError, picture_files
 from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.session import Session
@@ -145,6 +145,70 @@ def test_no_file_is_read_but_below_the_folders_named_and_no_link_is_followed(res
     assert opened(results, tmp_path / "named by its user").grey(results.images[0]).any()
     with pytest.raises(CorrectionError, match="--images"):
         CorrectedResults(results.folder).grey(results.images[0])
+
+
+def test_images_in_other_folders_below_are_found_by_name_and_renamed_ones_by_contents(results, measured_once, tmp_path):
+    deep = tmp_path / "archive" / "2024" / "day 3"
+    shutil.copytree(measured_once / "scans", deep)
+    assert (opened(results, tmp_path / "archive").grey(results.images[0]) == scene(0)).all()
+    (deep / "a.tif").rename(deep / "renamed.TIF")
+    (deep / "sub" / "b.tif").rename(deep / "sub" / "a.tif")  # the other one under its name
+    found = opened(results, tmp_path / "archive")
+    assert [found.picture_file(image).name for image in found.images] == ["renamed.TIF", "a.tif"]
+    (deep / "renamed.TIF").rename(tmp_path / "archive" / ".hidden.tif")
+    with pytest.raises(CorrectionError, match=r"a\.tif: its file is another"):
+        found.grey(found.images[0])
+
+
+def test_a_search_is_bounded_and_says_so(results, measured_once, tmp_path, monkeypatch):
+    shutil.copytree(measured_once / "scans", tmp_path / "moved" / "deep")
+    monkeypatch.setattr(picture_files, "MOST_SEARCHED", 1)
+    with pytest.raises(CorrectionError, match=r"not found among the first files below .*--images"):
+        opened(results, tmp_path / "moved").grey(results.images[0])
+    monkeypatch.setattr(picture_files, "MOST_SEARCHED", 20)
+    monkeypatch.setattr(picture_files, "MOST_HASHED_BYTES", 10)
+    for number in range(30):
+        (tmp_path / "moved" / f"{number:02}.tif").write_bytes(b"another")
+    (tmp_path / "moved" / "deep" / "a.tif").rename(tmp_path / "moved" / "x.tif")
+    with pytest.raises(CorrectionError, match="the first files"):
+        opened(results, tmp_path / "moved").grey(results.images[0])
+
+
+def relatively(results, path):
+    """The results with a path of the first image as the record of a measurement from another folder has it."""
+    record = json.loads((results.folder / "record.json").read_text(encoding="utf-8"))
+    record["images"][0]["path"] = path
+    (results.folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    return results.folder
+
+
+def test_a_relative_path_is_also_one_from_the_results_or_a_folder_above_them(results, measured_once, tmp_path):
+    shutil.copy(measured_once / "scans" / "a.tif", tmp_path / "other name.png")
+    folder = relatively(results, "other name.png")
+    found = CorrectedResults(folder, [tmp_path])
+    assert found.picture_file(found.images[0]) == tmp_path / "other name.png"
+    (tmp_path / "elsewhere").mkdir()
+    apart = CorrectedResults(folder, [tmp_path / "elsewhere"])
+    with pytest.raises(CorrectionError, match="--images"):
+        apart.picture_file(apart.images[0])
+
+
+def test_a_file_found_by_its_name_is_reached_without_a_link(results, measured_once, tmp_path):
+    root = tmp_path / "root"
+    (root / "real").mkdir(parents=True)
+    os.symlink(measured_once / "scans", root / "linked")
+    os.symlink(measured_once / "scans" / "a.tif", root / "real" / "a.tif")
+    (tmp_path / "apart" / "deeper").mkdir(parents=True)
+    shutil.copy(measured_once / "scans" / "a.tif", tmp_path / "apart" / "a.tif")
+    os.symlink(tmp_path / "apart" / "deeper", root / "down")
+    for path in ("a.tif", str(root / "down" / ".." / "a.tif"), "root/linked/a.tif"):
+        found = CorrectedResults(relatively(results, path), [root])
+        with pytest.raises(CorrectionError, match="--images"):
+            found.picture_file(found.images[0])
+    (root / "a.tif").write_bytes(b"checked, but not what would be opened")
+    found = CorrectedResults(relatively(results, str(root / "down" / ".." / "a.tif")), [root])
+    with pytest.raises(CorrectionError, match="another"):
+        found.picture_file(found.images[0])
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../../../../../etc/passwd", "a.tif/../../../etc/passwd"])
