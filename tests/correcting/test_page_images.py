@@ -121,3 +121,25 @@ def test_an_image_that_cannot_be_asked_for_is_no_change_that_was_lost(browser, t
     page.keyboard.press("Delete")
     wait_until(page, "document.getElementById('saved').dataset.state === 'lost'")
     page.context.close()
+
+
+def test_a_new_address_in_the_same_tab_enters_the_program_that_was_started_anew(browser, three):
+    with served(Session(three)) as address:
+        page = entered(browser, address)
+        port = int(address.partition("/#")[0].rpartition(":")[2])
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    wait_until(page, "document.getElementById('saved').dataset.state === 'lost'")
+    with served(Session(three), port) as address:
+        with page.expect_event("load"):
+            page.goto(address)  # differs in what follows # alone
+        wait_for_image(page)
+        assert "token" not in page.url
+        hand = Hand(page, "keyboard")
+        hand.act("all")
+        hand.act("delete")
+        assert hand.saved == "saved"
+        page.evaluate("location.hash = 'token=wrong'")
+        wait_until(page, "document.getElementById('message').textContent.includes('start the program again')")
+        assert "token" not in page.url
+        page.context.close()

@@ -41,9 +41,9 @@ def started_browser() -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def served(session: Session) -> Iterator[str]:
-    """The address of a server in a thread of this process."""
-    listener = bound_socket("127.0.0.1", 0)
+def served(session: Session, port: int = 0) -> Iterator[str]:
+    """The address of a server in a thread of this process; port 0 is any free one."""
+    listener = bound_socket("127.0.0.1", port)
     keys = Keys(listener.getsockname()[1])
     app = application(session, hosts_of(listener), keys)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1))

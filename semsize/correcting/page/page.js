@@ -3,7 +3,7 @@
 import { actionsOf, build, nameOfKey } from "./actions.js";
 import { ImageList } from "./images.js";
 import { Outline, otsuLevel } from "./outlines.js";
-import { Refused, Unanswered, ask, greyOf } from "./requests.js";
+import { Refused, Unanswered, ask, enter, greyOf } from "./requests.js";
 import { TOOLS } from "./tools.js";
 import { View } from "./view.js";
 
@@ -30,11 +30,9 @@ class App {
   }
 
   async start() {
-    const token = new URLSearchParams(location.hash.slice(1)).get("token");
-    if (token) {
-      history.replaceState(null, "", "/");
-      await ask("/api/enter", { token }).catch((cause) => this.say(cause.message));
-    }
+    // the address of a program that was started anew may differ in what follows # alone
+    window.addEventListener("hashchange", () => this.attempt(async () => await enter() && location.reload()));
+    await this.attempt(enter);
     const { images, settings } = await ask("/api/images");
     this.doubtful = settings.doubtful;
     this.states = settings.states;

@@ -30,6 +30,15 @@ export function ask(path, content) {
   return answerTo(path, options, (answer) => answer.json());
 }
 
+/** Exchange the token in the page's address, which is good once, for the right to ask; whether there was one. */
+export async function enter() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!token) return false;
+  history.replaceState(null, "", "/");
+  await ask("/api/enter", { token });
+  return true;
+}
+
 /** The grey levels of an image, a byte a pixel, row by row. */
 export async function greyOf(number) {
   const data = await answerTo(`/api/images/${number}/picture.png`, {}, (answer) => answer.blob());
