@@ -89,6 +89,27 @@ def test_a_cut_keeps_every_pixel_once(line):
     assert (sum(full(part).astype(int) for part in parts) == (LABELS == 3)).all()
 
 
+@pytest.mark.parametrize("shift", [0, 0.3, 0.5])
+@pytest.mark.parametrize(("axis", "line"), [(1, [(220, 90), (220, 150)]), (0, [(190, 120), (250, 120)])])
+def test_a_line_through_the_middle_of_a_square_gives_equal_halves(axis, line, shift):
+    square = np.ones((40, 40), np.uint8), (100, 200)
+    parts = cut(square, np.array(line) + shift)
+    assert {part[0].shape[axis] for part in parts} in ({20}, {19, 21} if shift == 0.5 else {20})
+
+
+@given(st.floats(0, np.pi), st.floats(17, 23), st.floats(17, 23))
+@settings(max_examples=60, deadline=None)
+def test_a_cut_parts_pixels_by_the_side_on_which_their_centres_lie(angle, x, y):
+    disk, (row, column) = ellipse_mask((20, 20), (15, 12), (40, 40))
+    way = np.array([np.cos(angle), np.sin(angle)])
+    parts = cut((disk, (row, column)), [(x, y) - 60 * way, (x, y) + 60 * way])
+    rows, columns = np.nonzero(disk)
+    sides = (columns + column + 0.5 - x) * way[1] - (rows + row + 0.5 - y) * way[0]
+    larger = full(parts[0], (40, 40))[rows + row, columns + column] > 0
+    is_clear = np.abs(sides) > 1e-4
+    assert len({*zip(larger[is_clear].tolist(), (sides[is_clear] > 0).tolist(), strict=True)}) == 2
+
+
 def test_a_line_that_ends_inside_or_misses_does_not_cut():
     state = corrections()
     for line in ([(27, 10), (27, 20)], [(0, 0), (0, 29)]):
