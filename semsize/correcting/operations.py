@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from semsize.correcting.shapes import CorrectionError, cut, without
+from semsize.correcting.shapes import SMALLEST_PART_PX, CorrectionError, cut, largest_pieces, without
 from semsize.exchange.shapes import joined
 from semsize.structures.annotations import AnnotationError, particle_record, rle_area
 from semsize.structures.masks import CroppedMasks, Placed
@@ -45,6 +45,7 @@ class Operation:
     before: Mapping[int, Outline]
     after: Mapping[int, Outline]
     source: str | None = None  # what drew the outlines, unless the person did
+    note: str | None = field(default=None, compare=False)  # for the person, when it is done
 
     def inverse(self) -> Operation:
         """What takes it back."""
@@ -117,17 +118,24 @@ class Corrections:
         return Operation("merge", before, after)
 
     def push(self, number: int, brush: Placed, *, adds: bool) -> Operation:
-        """Add a brush's pixels to an outline, or take them from it.
+        """Add a brush's pixels to an outline, or take them from it; of what it parts in pieces the largest stays.
 
         Raises:
             CorrectionError: no pixel of the outline would be left.
         """
-        mask = self._mask(number)
-        pushed = joined([mask, brush]) if adds else without(mask, brush)
+        mask, note = self._mask(number), None
+        if adds:
+            pushed = joined([mask, brush])
+        else:
+            pushed, lost_px = largest_pieces(mask, without(mask, brush))
+            if lost_px >= SMALLEST_PART_PX:
+                kept = f"the brush parted outline {number}: the largest piece stays, {lost_px} px are gone"
+                note = f"{kept}; to keep both, undo and split it"
         if pushed[0].size == 0:
             raise CorrectionError(f"the brush takes all of outline {number}; delete it instead")
         outline = self._outline(number)
-        return Operation("push", {number: outline}, {number: replace(outline, counts=self._counts([pushed])[0])})
+        after = {number: replace(outline, counts=self._counts([pushed])[0])}
+        return Operation("push", {number: outline}, after, note=note)
 
     def restate(self, numbers: Iterable[int], state: str | None) -> Operation:
         """Give outlines a state, or None."""

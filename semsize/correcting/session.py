@@ -187,7 +187,7 @@ class Session:
         self._listing.pop(number, None)
         rows = self._rows(corrections, opened.result, opened.doubts, operation.after)
         gone = sorted(operation.before.keys() - operation.after.keys())
-        return {"gone": gone, "outlines": rows, **_depths(corrections)}
+        return {"gone": gone, "outlines": rows, "note": operation.note, **_depths(corrections)}
 
     def _shown(
         self,

@@ -132,6 +132,29 @@ def without(mask: Placed, taken: Placed) -> Placed:
     return tighten(left, origin)
 
 
+def largest_pieces(whole: Placed, left: Placed) -> tuple[Placed, int]:
+    """Of each piece of a mask the largest piece that is left of it, and the pixels of the others.
+
+    `left` holds pixels of `whole` alone; pixels that meet at a corner belong to one piece.
+
+    >>> largest_pieces((np.ones((1, 7), np.uint8), (0, 0)), (np.uint8([[1, 1, 0, 1, 1, 1, 1]]), (0, 0)))
+    ((array([[1, 1, 1, 1]], dtype=uint8), (0, 3)), 2)
+    """
+    (crop, (row, column)), (before, origin) = left, whole
+    if not crop.size:
+        return left, 0
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(crop, connectivity=8)
+    before_pieces = cv2.connectedComponents(before, connectivity=8)[1]
+    above, beside = row - origin[0], column - origin[1]
+    of_piece = np.zeros(count, np.int64)
+    of_piece[pieces] = before_pieces[above : above + crop.shape[0], beside : beside + crop.shape[1]]
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    order = np.argsort(areas, kind="stable")[::-1]
+    kept = 1 + order[np.unique(of_piece[1:][order], return_index=True)[1]]
+    mask = np.isin(pieces, kept).astype(np.uint8)
+    return tighten(mask, (row, column)), int(areas.sum() - mask.sum())
+
+
 def cut(mask: Placed, line: Sequence[Sequence[float]]) -> list[Placed]:
     """Parts of a mask on the sides of a line, from the largest down; every pixel of it is in one part.
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import semsize.correcting.operations
 import semsize.correcting.shapes
-from semsize.correcting import CorrectionError, Operation, Outline
+from semsize.correcting import CorrectionError, Corrections, Operation, Outline
 from semsize.correcting.shapes import cut, ellipse_mask, polygon_mask, stroke_mask, without
 from semsize.exchange.shapes import joined
 from semsize.structures.masks import CroppedMasks
@@ -162,6 +162,25 @@ def test_a_stroke_is_what_its_brush_covers_on_the_way(path, radius):
         painted = np.zeros(SHAPE, bool)
     assert not ((nearest <= radius - 1e-9) & ~painted).any()
     assert not (painted & (nearest > radius + 0.01)).any()  # the 400 steps are no further than 0.13 px apart
+
+
+def test_a_brush_that_parts_an_outline_leaves_its_largest_piece_and_says_so():
+    state = corrections()
+    operation = state.push(3, stroke_mask([(24, 12), (24, 28)], 1.5, SHAPE), adds=False)
+    state.apply(operation)
+    assert state.masks([3]).boxes[0].tolist() == [26, 15, 35, 25]
+    assert operation.note.startswith("the brush parted outline 3: the largest piece stays, 20 px are gone")
+    beside = state.push(3, stroke_mask([(25, 12), (26, 28)], 1.5, SHAPE), adds=False)
+    assert beside.note is None
+
+
+def test_pieces_that_the_brush_does_not_part_stay():
+    pieces = np.zeros(SHAPE, int)
+    pieces[0:10, 0:10], pieces[20:25, 20:25] = 1, 1
+    state = Corrections.from_masks(CroppedMasks.from_label_image(pieces), [None])
+    state.apply(state.push(1, stroke_mask([(3.5, -2), (3.5, 12)], 1, SHAPE), adds=False))
+    left = state.masks([1]).to_full()[0]
+    assert (left[:, :10].sum(), left[:, 20:].sum()) == (50, 25)
 
 
 def test_a_large_ellipse_has_its_area():

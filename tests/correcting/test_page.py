@@ -4,6 +4,7 @@ import json
 import os
 import signal
 
+import cv2
 import numpy as np
 import pytest
 from correcting_scenes import EllipseSource
@@ -141,6 +142,19 @@ def test_the_brush_pushes_out_from_inside_and_in_from_outside(hand, results):
     smaller = on_disk(results).masks([3])
     assert smaller.areas[0] < larger.areas[0]
     assert kinds(results) == ["push", "push"]
+
+
+def test_a_brush_stroke_through_an_outline_leaves_one_piece_and_the_page_says_so(hand, results):
+    x, y = center(results, 3)
+    left, top, _, bottom = on_disk(results).masks([3]).boxes[0]
+    hand.click((x, y))
+    hand.take("brush")
+    hand.page.evaluate("correction.radius = 2")
+    hand.drag([(x + 4, top - 6), (x + 4, bottom + 6)])
+    assert "the largest piece stays" in hand.page.inner_text("#message")
+    (kept,) = on_disk(results).masks([3])
+    assert cv2.connectedComponents(kept[0])[0] == 2
+    assert on_disk(results).masks([3]).boxes[0].tolist() == pytest.approx([left, top, x + 2, bottom], abs=1)
 
 
 def test_a_predicted_state_is_shown_and_gone_once_another_is_given(browser, predicted):

@@ -145,7 +145,6 @@ class App {
       try {
         if (image !== this.image) throw new Refused("another image was opened before this change; do it again there");
         this.changed(await ask(`/api/images/${image.number}/${what}`, { ...request, page: this.name }));
-        this.say("");
       } catch (cause) {
         this.failed(cause);
       } finally {
@@ -156,7 +155,8 @@ class App {
     return this.queue;
   }
 
-  changed({ gone, outlines, ...depths }) {
+  changed({ gone, outlines, note, ...depths }) {
+    this.say(note ?? "");
     const before = [...gone, ...outlines.map((row) => row.id)].map((id) => this.outlines.get(id)).filter(Boolean);
     for (const id of gone) this.outlines.delete(id);
     const now = outlines.map((row) => new Outline(row, this.image.rows));
