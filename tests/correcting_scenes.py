@@ -18,10 +18,10 @@ def corrections():
 
 
 class EllipseSource:
-    """Fills boxes with ellipses, as a network would with particles; counts how often it was loaded and asked."""
+    """Fills boxes with ellipses of a size relative to the box, as a network would; counts its loads and questions."""
 
-    def __init__(self, goes_on=None, *, sees=True):
-        self.goes_on, self.sees = goes_on, sees
+    def __init__(self, goes_on=None, *, sees=True, size=1.0):
+        self.goes_on, self.sees, self.size = goes_on, sees, size
         self.opened = self.now = self.at_once = 0
         self.seen = []  # sizes of the images
         self.lock = threading.Lock()
@@ -42,7 +42,8 @@ class EllipseSource:
         if not self.sees:
             return np.zeros((0, 0), np.uint8), (0, 0)
         x1, y1, x2, y2 = box
-        return ellipse_mask(((x1 + x2) / 2, (y1 + y2) / 2), ((x2 - x1) / 2, (y2 - y1) / 2), grey.shape)
+        radii = self.size * (x2 - x1) / 2, self.size * (y2 - y1) / 2
+        return ellipse_mask(((x1 + x2) / 2, (y1 + y2) / 2), radii, grey.shape)
 
     def as_record(self):
         return {"kind": "model", "path": "models/ellipses.semsize", "sha256": "0" * 64}

@@ -26,6 +26,9 @@ MOST_IDS = 100_000
 LEAST_BOX_PX = 4.0
 """Of a side of a box that a network is to fill."""
 
+LEAST_FILLED = 0.1
+"""Share of a box below which what a network draws in it is no particle; true ones fill a fifth and more."""
+
 MOST_WAITING = 4
 """Boxes that may be asked for and not filled yet."""
 
@@ -118,8 +121,8 @@ class BoxFiller:
         """The mask of the particle in a box of grey levels (H, W), and what drew it.
 
         Raises:
-            CorrectionError: there is no network, it sees no particle, nothing of the box lies in the image, or too
-                many boxes wait.
+            CorrectionError: there is no network, it draws less than `LEAST_FILLED` of the box, nothing of the box lies
+                in the image, or too many boxes wait.
         """
         (height, width), (left, top, right, bottom) = grey.shape, box
         if not (left < width and top < height and right > 0 and bottom > 0):
@@ -135,7 +138,8 @@ class BoxFiller:
             raise CorrectionError(str(cause)) from None
         finally:
             self._places.release()
-        if not mask[0].size:
+        box_px = (min(right, width) - max(left, 0)) * (min(bottom, height) - max(top, 0))
+        if mask[0].sum() < LEAST_FILLED * box_px or not mask[0].size:
             raise CorrectionError("the network sees no particle in this box; draw the outline by hand")
         return mask, self._name
 

@@ -531,6 +531,14 @@ def test_attack_boxes_that_wait_are_bounded_and_others_are_answered_meanwhile(re
     browser.session.close()
 
 
+def test_of_a_box_the_part_in_the_image_is_to_be_filled(results):
+    browser = Browser(results, filler=BoxFiller(lambda: EllipseSource(size=0.4))).enter()
+    browser.open()
+    assert browser.edit({"kind": "box", "points": [[20, 60], [40, 90]]}).status_code == 200  # 0.13 of the box
+    assert browser.edit({"kind": "box", "points": [[-20, -20], [20, 20]]}).status_code == 200  # 0.13 of the part
+    browser.session.close()
+
+
 @pytest.mark.parametrize(
     ("find", "box", "said"),
     [
@@ -541,6 +549,7 @@ def test_attack_boxes_that_wait_are_bounded_and_others_are_answered_meanwhile(re
         (lambda: EllipseSource(), [[20, 60]], "two corners"),
         (lambda: EllipseSource(), [[20, 60], [40, "x"]], "points x, y"),
         (lambda: EllipseSource(sees=False), [[20, 60], [40, 90]], "sees no particle"),
+        (lambda: EllipseSource(size=0.35), [[20, 60], [40, 90]], "sees no particle in this box"),
     ],
 )
 def test_a_box_that_cannot_be_filled_is_refused_in_one_line(results, find, box, said):
