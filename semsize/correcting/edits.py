@@ -11,7 +11,7 @@ import numpy as np
 
 from semsize.correcting.operations import Corrections, Operation
 from semsize.correcting.shapes import MOST_POINTS, CorrectionError, ellipse_mask, polygon_mask, stroke_mask
-from semsize.measuring.engines import find_detector
+from semsize.measuring.engines import check_model, find_detector
 from semsize.measuring.inputs import DetectorRequest, MeasuringError
 from semsize.measuring.outlines import BoxSource, FillBox, OutlineSource
 from semsize.structures.files import is_number
@@ -114,7 +114,13 @@ class BoxFiller:
 
     @classmethod
     def of_model(cls, model: str | None) -> BoxFiller:
-        """The model that ships under a name, or an archive's file; None: the default, by the fastest engine."""
+        """The model that ships under a name, or an archive's file; None: the default, by the fastest engine.
+
+        Raises:
+            MeasuringError: there is no such model.
+        """
+        if model is not None:
+            check_model(model)
         return cls(lambda: find_detector(DetectorRequest(model=model))[0])
 
     def fill(self, grey: np.ndarray, box: Sequence[float]) -> tuple[Placed, str]:

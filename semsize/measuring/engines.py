@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from semsize.detecting.archive import ENDING
 from semsize.detecting.looking import Looking
 from semsize.detecting.models import SHIPPED, ShippedModel
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, InputError, VisibilityRequest
@@ -189,6 +190,15 @@ def shipped_model(name: str | None) -> ShippedModel:
             ".semsize, or --config and --checkpoint, or train one: python tools/train.py configs/tio2/light_stage1.py"
         )
     return SHIPPED[name]
+
+
+def check_model(name: str) -> None:
+    """Raise InputError unless a model ships under a name, or the name is that of an archive's file; nothing is read."""
+    if name.endswith(ENDING):
+        if not Path(name).is_file():
+            raise InputError(f"model {name} does not exist; check --model")
+    elif name not in SHIPPED:
+        raise InputError(f"no model {name!r} ships (there is: {', '.join(SHIPPED)}); give a model's file, {ENDING}")
 
 
 def bias_records_beside(model: Path) -> tuple[BiasRecord, ...]:

@@ -75,13 +75,14 @@ def _run(options: argparse.Namespace, serve: Callable[..., None]) -> None:
     from semsize.correcting.server import NOT_PROTECTED, bound_socket
     from semsize.correcting.session import Session
 
+    filler = BoxFiller.of_model(options.model)  # before anything is measured
     folder, roots = _folder(options), options.images or [Path.cwd(), _folder(options).absolute().parent]
     if (reader := _reader(options)) is not None:
         roots = options.images or [
             Path(given) if Path(given).is_dir() else Path(given).parent for given in options.results
         ]
         _measure_first(options, *reader)
-    session = Session(CorrectedResults(folder, roots), options.person, BoxFiller.of_model(options.model))
+    session = Session(CorrectedResults(folder, roots), options.person, filler)
     listener = bound_socket(options.host, options.port, allow_remote=options.allow_remote)
     if options.allow_remote:
         print(NOT_PROTECTED, file=sys.stderr)

@@ -79,12 +79,18 @@ def test_images_are_looked_for_here_and_beside_the_results_or_where_it_is_said(s
         (["one", "two"], "one folder of results"),
         (["in", "--from-labels", "labels"], "--out"),
         (["in", "--from-coco", "none.json", "--out", "out"], "none.json"),
+        (
+            ["in", "--from-labels", "labels", "--out", "out", "--model", "nosuch"],
+            "no model 'nosuch' ships (there is: nc",
+        ),
+        (["in", "--from-labels", "labels", "--out", "out", "--model", "no.semsize"], "no.semsize does not exist"),
     ],
 )
 def test_what_cannot_be_corrected_is_one_line(scans, sessions, monkeypatch, words, said):
     monkeypatch.chdir(scans)
     assert said in error_of(*words)
     assert not sessions
+    assert not (scans / "out" / "record.json").exists()
 
 
 def test_another_address_and_a_busy_port_are_one_line_each(scans, sessions):
