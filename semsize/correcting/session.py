@@ -15,7 +15,7 @@ from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.edits import BoxFiller, box_of, operation_of
 from semsize.correcting.log import CorrectionLog
 from semsize.correcting.operations import Corrections, Operation
-from semsize.correcting.results import CorrectedResults, DetectedImage
+from semsize.correcting.results import CorrectedResults, DetectedImage, scores_now
 from semsize.correcting.shapes import CorrectionError
 from semsize.measuring.particle_table import likeliest_state
 from semsize.measuring.results_folder import ImageResult
@@ -215,12 +215,11 @@ class Session:
     def _rows(
         self, corrections: Corrections, result: ImageResult, doubts: Mapping[int, float], numbers: Mapping[int, Any]
     ) -> list[dict[str, Any]]:
-        touched = corrections.touched()
+        touched, scores = corrections.touched(), scores_now(corrections, result.scores)
         counted = set(self.results.counted(corrections, result.scores))
         rows = []
         for number in sorted(numbers):
             outline = corrections.outlines[number]
-            is_detected = number <= len(result.scores)
             rows.append(
                 {
                     "id": number,
@@ -228,7 +227,8 @@ class Session:
                     "state": outline.state,
                     "predicted": None if number in touched or outline.state else _predicted(result, number),
                     "particle": outline.is_particle,
-                    "score": round(float(result.scores[number - 1]), 3) if is_detected else None,
+                    "score": round(scores[number], 3) if number in scores else None,
+                    "corrected": number in touched,
                     "counted": number in counted,
                     "doubt": 0.0 if number in touched else round(doubts.get(number, 0.0), 3),
                 }

@@ -171,6 +171,20 @@ def test_a_predicted_state_is_shown_and_gone_once_another_is_given(browser, pred
     assert on_disk(predicted).outlines[3].state == "complete"
 
 
+def test_the_facts_tell_the_score_that_counts(hand, results):
+    page = hand.page
+    hand.click(center(results, 1))
+    assert "corrected" not in page.inner_text("#facts")
+    for act, said in (("state-2", "1 (corrected)"), ("none", "none"), ("accept", "1 (corrected)")):
+        hand.act(act)
+        assert f"score\n{said}" in page.inner_text("#facts")
+    hand.take("box")
+    hand.drag([(120, 60), (150, 90)])
+    assert hand.selection == {7}
+    assert "score\n1 (corrected)" in page.inner_text("#facts")
+    assert page.inner_text("#state-2") == "2 complete"
+
+
 def test_states_by_their_keys_no_particle_and_a_particle_again(hand, results):
     hand.click(center(results, 1))
     seen = []

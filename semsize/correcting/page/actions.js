@@ -87,7 +87,9 @@ export function build(actions, app) {
       const item = document.createElement("li"), patch = document.createElement("span");
       const state = app.states[Number(action.keys[0]) - 1] ?? "None";
       patch.style.background = `rgb(${app.colours[state].join(" ")})`;
-      item.append(patch, button(action, app));
+      const made = button(action, app);
+      made.prepend(`${action.keys[0]} `);
+      item.append(patch, made);
       legend.append(item);
     }
     const row = keys.insertRow();

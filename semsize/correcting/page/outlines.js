@@ -22,7 +22,8 @@ export function runsOf(counts) {
   return Int32Array.from(runs);
 }
 
-/** One outline of the image, with the server's word on it: id, state, predicted, particle, score, counted, doubt. */
+/** One outline of the image, with the server's word on it: id, state, predicted, particle, score, corrected,
+ * counted, doubt. */
 export class Outline {
   constructor(row, imageHeight) {
     Object.assign(this, row);

@@ -231,10 +231,10 @@ class App {
     const counted = [...outlines.values()].filter((outline) => outline.counted).length;
     const facts = { outlines: counted, selected: selection.size, scale: nm ? `${nm.toPrecision(4)} nm a pixel` : "not known" };
     if (selection.size === 1) {
-      const { id, state, predicted, score, doubt, particle } = outlines.get([...selection][0]);
+      const { id, state, predicted, score, corrected, doubt, particle } = outlines.get([...selection][0]);
       const model = predicted ? `${predicted.state}, predicted (${predicted.probability})` : "not known";
       Object.assign(facts, { number: id, state: particle ? state ?? model : "not a particle" });
-      Object.assign(facts, { score: score ?? "drawn", doubt });
+      Object.assign(facts, { score: particle ? `${score}${corrected ? " (corrected)" : ""}` : "none", doubt });
     }
     elements.facts.replaceChildren(...Object.entries(facts).flatMap(([name, value]) => {
       const [term, said] = [document.createElement("dt"), document.createElement("dd")];
