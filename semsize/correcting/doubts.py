@@ -2,55 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from semsize.correcting.operations import Corrections
+from semsize.correcting.results import scores_now
 from semsize.measuring.results_folder import ImageResult
-from semsize.structures.masks import CroppedMasks
-from semsize.structures.overlap import overlaps
+from semsize.structures.overlap import meeting_boxes, overlaps
 from semsize.structures.states import STATES, VISIBILITY_CLASSES, class_of_state
 
 DOUBTFUL = 0.4
 """Doubt from which on the page stops at an outline."""
 
-
-def doubts_of(corrections: Corrections, result: ImageResult, least_score: float) -> dict[int, float]:
-    """Id to doubt of each outline: the largest of `outline_doubts` and `prediction_doubts`; drawn ones have score 1."""
-    numbers = sorted(corrections.outlines)
-    scores = np.array([result.scores[number - 1] if number <= len(result.scores) else 1.0 for number in numbers])
-    doubts = dict(zip(numbers, outline_doubts(corrections.masks(numbers), scores, least_score).tolist(), strict=True))
-    if result.seen:
-        has_state = np.array([state is not None for state in result.states], bool)
-        predicted = prediction_doubts(result.seen, has_state).tolist()
-        doubts |= {number: max(doubts[number], doubt) for number, doubt in enumerate(predicted, 1) if number in doubts}
-    return doubts
+OVERLAPPING = 0.5
+"""Share of the smaller of two outlines above which they are doubtful whoever drew them, until somebody accepts them."""
 
 
-def outline_doubts(masks: CroppedMasks, scores: np.ndarray, least_score: float) -> np.ndarray:
-    """(N,) doubt, 0 to 1, of N outlines: how near a score is to the limit that decides, or how far it overlaps.
+class Doubts:
+    """Doubts of the outlines of one image, 0 to 1, while they are corrected.
 
-    The score's part is 1 at `least_score` and 0 at the scores 0 and 1. The overlap's part, of outlines that count, is
-    the largest share of the smaller mask that two outlines have in common.
+    That of an outline that nobody touched is the largest of `score_doubts`, `prediction_doubts` and the share of the
+    smaller mask that it has in common with another outline that counts. Of others that share alone is left, above
+    `OVERLAPPING`, unless somebody gave a state or said that it is a particle since it was drawn.
+    """
 
-    Args:
-        masks: N outlines.
-        scores: (N,) 0 to 1; 1 of what a person drew.
-        least_score: from which on an outline counts.
+    def __init__(self, corrections: Corrections, result: ImageResult, least_score: float):
+        """Look at all outlines.
 
-    >>> outline_doubts(CroppedMasks.from_label_image(np.array([[1, 2, 3]])), np.array([0.5, 0.9, 0.1]), 0.5)
+        Args:
+            corrections: the outlines; after a change of them call `renew`.
+            result: what was detected.
+            least_score: from which on an outline counts.
+        """
+        self._corrections, self._scores, self._least = corrections, result.scores, least_score
+        self._alone = score_doubts(result.scores, least_score)
+        if result.seen:
+            has_state = np.array([state is not None for state in result.states], bool)
+            self._alone = np.maximum(self._alone, prediction_doubts(result.seen, has_state))
+        self._boxes: dict[int, np.ndarray] = {}  # of outlines that count
+        self._shares: dict[int, dict[int, float]] = {}  # of the smaller one, of each pair that overlaps
+        self.renew(corrections.outlines)
+
+    def renew(self, numbers: Iterable[int]) -> set[int]:
+        """Look again at outlines that were put in, changed or taken away; ids of others that they met or meet."""
+        changed, others = set(numbers), set()
+        for number in changed:
+            self._boxes.pop(number, None)
+            for other in self._shares.pop(number, {}):
+                self._shares.get(other, {}).pop(number, None)
+                others.add(other)
+        scores = scores_now(self._corrections, self._scores)
+        new = sorted(number for number in changed if scores.get(number, -1.0) >= self._least)
+        if new:
+            masks = self._corrections.masks(new)
+            self._boxes |= zip(new, masks.boxes, strict=True)
+            numbers = np.array(list(self._boxes))
+            met = np.unique(numbers[meeting_boxes(masks.boxes, np.array(list(self._boxes.values())))[1]]).tolist()
+            candidates = masks if met == new else self._corrections.masks(met)
+            found = overlaps(masks, candidates)
+            shares = found.intersection_px / np.minimum(masks.areas[found.first], candidates.areas[found.second])
+            for first, second, share in zip(found.first, found.second, shares.tolist(), strict=True):
+                if (number := new[first]) != (other := met[second]):
+                    self._shares.setdefault(number, {})[other] = self._shares.setdefault(other, {})[number] = share
+                    others.add(other)
+        return others - changed
+
+    def of(self, numbers: Iterable[int]) -> dict[int, float]:
+        """Id to doubt of some outlines."""
+        touched, accepted = self._corrections.touched(), self._corrections.accepted()
+        doubts = {}
+        for number in numbers:
+            share = max(self._shares.get(number, {}).values(), default=0.0)
+            if number not in touched:
+                doubts[number] = max(float(self._alone[number - 1]), share)
+            else:
+                doubts[number] = share if share > OVERLAPPING and number not in accepted else 0.0
+        return doubts
+
+    def note_on(self, numbers: Iterable[int]) -> str | None:
+        """What to tell a person who added outlines, where one overlaps another by more than `OVERLAPPING`."""
+        shares = [(share, other) for number in numbers for other, share in self._shares.get(number, {}).items()]
+        share, other = max(shares, default=(0.0, 0))
+        return f"overlaps outline {other} by {100 * share:.0f} %: delete one of them" if share > OVERLAPPING else None
+
+
+def score_doubts(scores: np.ndarray, least_score: float) -> np.ndarray:
+    """(N,) doubt of N scores: how near they are to the one that decides; 1 at `least_score`, 0 at the scores 0 and 1.
+
+    >>> score_doubts(np.array([0.5, 0.9, 0.1]), 0.5)
     array([1. , 0.2, 0.2])
     """
-    counts = scores >= least_score
-    near = np.where(counts, (1 - scores) / max(1 - least_score, 1e-9), scores / max(least_score, 1e-9))
-    doubts, counting = np.clip(near, 0, 1), np.flatnonzero(counts)
-    chosen = masks[counting]
-    met = overlaps(chosen, chosen)
-    others = met.first != met.second
-    smaller = np.minimum(chosen.areas[met.first], chosen.areas[met.second])
-    np.maximum.at(doubts, counting[met.first[others]], (met.intersection_px / smaller)[others])
-    return doubts
+    above, below = (1 - scores) / max(1 - least_score, 1e-9), scores / max(least_score, 1e-9)
+    return np.clip(np.where(scores >= least_score, above, below), 0, 1)
 
 
 def prediction_doubts(seen: Mapping[str, np.ndarray], has_state: np.ndarray) -> np.ndarray:

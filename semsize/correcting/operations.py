@@ -211,6 +211,14 @@ class Corrections:
         """Ids of outlines that an operation put in or changed, and that was not taken back."""
         return {number for operation in self.done for number in operation.after}
 
+    def accepted(self) -> set[int]:
+        """Ids of outlines that somebody gave a state, or said of whether they are particles, after any other change."""
+        accepted: set[int] = set()
+        for operation in self.done:
+            is_word = operation.kind in ("state", "particle")
+            (accepted.update if is_word else accepted.difference_update)(operation.after)
+        return accepted
+
     def particle_records(self, numbers: Iterable[int], *, image_id: int, first_id: int) -> list[dict[str, Any]]:
         """Records of some outlines for `corrections.json`, with ids from `first_id` on."""
         return [

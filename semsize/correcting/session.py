@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-from semsize.correcting.doubts import DOUBTFUL, doubts_of
+from semsize.correcting.answers import depths, outline_rows, scale_in_json
+from semsize.correcting.doubts import DOUBTFUL, Doubts
 from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.edits import BoxFiller, box_of, operation_of
 from semsize.correcting.log import CorrectionLog
 from semsize.correcting.operations import Corrections, Operation
-from semsize.correcting.results import CorrectedResults, DetectedImage, scores_now
+from semsize.correcting.results import CorrectedResults, DetectedImage
 from semsize.correcting.shapes import CorrectionError
-from semsize.measuring.particle_table import likeliest_state
 from semsize.measuring.results_folder import ImageResult
 
 ELSEWHERE = "another page corrects this image: here it can only be looked at"
@@ -37,7 +37,7 @@ class _Opened:
     page: str
     result: ImageResult
     log: CorrectionLog
-    doubts: dict[int, float] = field(default_factory=dict)
+    doubts: Doubts
 
 
 class Session:
@@ -82,8 +82,8 @@ class Session:
                 log = self.results.open_log(image, result)
             except CorrectionError as cause:
                 corrections = self.results.corrected(image, result)
-                return self._shown(image, result, corrections, doubts_of(corrections, result, least), str(cause))
-            opened = _Opened(page, result, log, doubts_of(log.corrections, result, least))
+                return self._shown(image, result, corrections, Doubts(corrections, result, least), str(cause))
+            opened = _Opened(page, result, log, Doubts(log.corrections, result, least))
             self._opened[image.number] = opened
         elif take:
             opened.page = page
@@ -138,7 +138,7 @@ class Session:
             scale = DrawnScale.drawn(request.get("ends"), request.get("length"), request.get("reach"))
             self.results.keep_scale(self.results.image(number), scale)
             self._is_changed = True
-            return {"scale": _scale_in_json(scale)}
+            return {"scale": scale_in_json(scale)}
 
     def picture(self, number: Any) -> bytes:
         """PNG of an image's grey levels, 8 bits."""
@@ -185,16 +185,23 @@ class Session:
     def _changed(self, number: int, opened: _Opened, operation: Operation) -> dict[str, Any]:
         corrections, self._is_changed = opened.log.corrections, True
         self._listing.pop(number, None)
-        rows = self._rows(corrections, opened.result, opened.doubts, operation.after)
+        others = opened.doubts.renew({*operation.before, *operation.after})
+        rows = self._rows(corrections, opened.result, opened.doubts, {*operation.after, *others})
         gone = sorted(operation.before.keys() - operation.after.keys())
-        return {"gone": gone, "outlines": rows, "note": operation.note, **_depths(corrections)}
+        note = opened.doubts.note_on(operation.after) if operation.kind == "add" else operation.note
+        return {"gone": gone, "outlines": rows, "note": note, **depths(corrections)}
+
+    def _rows(
+        self, corrections: Corrections, result: ImageResult, doubts: Doubts, numbers: Iterable[int]
+    ) -> list[dict[str, Any]]:
+        return outline_rows(corrections, result, doubts, self.results.counted(corrections, result.scores), numbers)
 
     def _shown(
         self,
         image: DetectedImage,
         result: ImageResult,
         corrections: Corrections,
-        doubts: Mapping[int, float],
+        doubts: Doubts,
         read_only: str | None,
     ) -> dict[str, Any]:
         scale = self.results.scale(image)
@@ -206,34 +213,11 @@ class Session:
             "top": result.top,
             "bottom": result.top + result.frame_rows,
             "nm_per_px": image.measured.pixel_size_nm,
-            "scale": None if scale is None else _scale_in_json(scale),
+            "scale": None if scale is None else scale_in_json(scale),
             "read_only": read_only,
             "outlines": self._rows(corrections, result, doubts, corrections.outlines),
-            **_depths(corrections),
+            **depths(corrections),
         }
-
-    def _rows(
-        self, corrections: Corrections, result: ImageResult, doubts: Mapping[int, float], numbers: Mapping[int, Any]
-    ) -> list[dict[str, Any]]:
-        touched, scores = corrections.touched(), scores_now(corrections, result.scores)
-        counted = set(self.results.counted(corrections, result.scores))
-        rows = []
-        for number in sorted(numbers):
-            outline = corrections.outlines[number]
-            rows.append(
-                {
-                    "id": number,
-                    "counts": outline.counts,
-                    "state": outline.state,
-                    "predicted": None if number in touched or outline.state else _predicted(result, number),
-                    "particle": outline.is_particle,
-                    "score": round(scores[number], 3) if number in scores else None,
-                    "corrected": number in touched,
-                    "counted": number in counted,
-                    "doubt": 0.0 if number in touched else round(doubts.get(number, 0.0), 3),
-                }
-            )
-        return rows
 
     def _listed(self, image: DetectedImage) -> dict[str, Any]:
         if image.number not in self._listing:
@@ -243,38 +227,15 @@ class Session:
                 opened = self._opened.get(image.number)
                 result = self.results.detected(image) if opened is None else opened.result
                 corrections = self.results.corrected(image, result) if opened is None else opened.log.corrections
-                doubts = opened.doubts if opened else doubts_of(
-                    corrections, result, self.results.record.settings.score
-                )  # fmt: skip
-                touched = corrections.touched()
-                row["doubtful"] = sum(
-                    doubt >= DOUBTFUL for number, doubt in doubts.items()
-                    if number in corrections.outlines and number not in touched
-                )  # fmt: skip
-                row["outlines"] = len(self.results.counted(corrections, result.scores))
+                least, counted = self.results.record.settings.score, self.results.counted(corrections, result.scores)
+                doubts = Doubts(corrections, result, least) if opened is None else opened.doubts
+                row["doubtful"] = sum(doubt >= DOUBTFUL for doubt in doubts.of(counted).values())
+                row["outlines"] = len(counted)
                 row["operations"] = len(corrections.done)
             except CorrectionError as cause:
                 row["trouble"] = str(cause)
             self._listing[image.number] = row
         return self._listing[image.number]
-
-
-def _predicted(result: ImageResult, number: int) -> dict[str, Any] | None:
-    """The likeliest state of a detected outline and its probability, by the measurement's visibility model."""
-    if not result.seen or number > len(result.scores):
-        return None
-    seen = {name: float(values[number - 1]) for name, values in result.seen.items()}
-    state = likeliest_state(seen)
-    return None if state is None else {"state": state, "probability": round(seen[f"p_{state}"], 2)}
-
-
-def _depths(corrections: Corrections) -> dict[str, int]:
-    return {"done": len(corrections.done), "undone": len(corrections.undone)}
-
-
-def _scale_in_json(scale: DrawnScale) -> dict[str, Any]:
-    size = scale.pixel_size
-    return {"ends": list(scale.ends), "length_nm": scale.length_nm, "nm_per_px": size.value_nm, "std_nm": size.std_nm}
 
 
 def _page_name(page: Any) -> str:

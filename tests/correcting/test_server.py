@@ -19,10 +19,11 @@ from measured_scenes import BrightSource, scene
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+import semsize.correcting.doubts
 import semsize.correcting.edits
 import semsize.correcting.results
 from semsize.correcting import CorrectionError
-from semsize.correcting.doubts import doubts_of, prediction_doubts
+from semsize.correcting.doubts import Doubts, prediction_doubts
 from semsize.correcting.edits import MOST_WAITING, BoxFiller
 from semsize.correcting.guard import HEADERS, MOST_BODY_BYTES, MOST_WRONG_TOKENS, Keys
 from semsize.correcting.results import CorrectedResults
@@ -442,15 +443,45 @@ def test_doubt_is_one_at_the_limit_of_the_score_and_the_share_of_an_overlap(resu
     image = results.image(1)
     result = results.detected(image)
     state = results.corrected(image, result)
-    doubts = doubts_of(state, result, 0.5)
+    doubts = Doubts(state, result, 0.5)
     near = [(1 - score) / 0.5 if score >= 0.5 else score / 0.5 for score in result.scores]
-    assert [doubts[number] for number in range(1, 7)] == pytest.approx(near)
+    assert [*doubts.of(range(1, 7)).values()] == pytest.approx(near)
     ((crop, (row, column)),) = state.masks([3])
-    state.apply(state.add((crop, (row, column - 4))))
-    again = doubts_of(state, result, 0.5)
+    operation = state.add((crop, (row, column - 4)))
+    state.apply(operation)
+    assert doubts.renew(operation.after) == {3}
     share = (crop[:, 4:] & crop[:, :-4]).sum() / crop.sum()
-    assert 0.4 < share < 1
-    assert [again[3], again[7]] == pytest.approx([share, share])
+    assert 0.5 < share < 1
+    assert [*doubts.of([3, 7]).values()] == pytest.approx([share, share])
+    assert doubts.of([3, 7]) == Doubts(state, result, 0.5).of([3, 7])
+
+
+def test_outlines_that_overlap_by_more_than_half_are_said_and_doubtful_until_somebody_accepts_them(browser, results):
+    browser.open()
+    x1, y1, x2, y2 = results.corrected(results.image(1)).masks([3]).boxes[0].tolist()
+
+    def doubts():
+        return {row["id"]: row["doubt"] for row in browser.open()["outlines"]}
+
+    before = doubts()
+    around = {"kind": "polygon", "points": [[x1, y1], [x2, y1], [x2, y2], [x1, y2]]}
+    answer = browser.edit(around).json()
+    assert answer["note"] == "overlaps outline 3 by 100 %: delete one of them"
+    assert {row["id"]: row["doubt"] for row in answer["outlines"]} == {3: 1, 7: 1}
+    assert doubts() == before | {3: 1, 7: 1}
+    (row, other) = browser.edit({"kind": "particle", "ids": [7], "is_particle": True}).json()["outlines"]
+    assert (row["id"], row["doubt"], other["id"], other["doubt"]) == (3, 1, 7, 0)
+    answer = browser.edit({"kind": "delete", "ids": [7]}).json()
+    assert [(row["id"], row["doubt"]) for row in answer["outlines"]] == [(3, before[3])]
+    assert doubts() == before
+    answer = browser.post("/api/images/1/undo", {"page": "one"}).json()
+    assert answer["note"] is None
+    half = {"kind": "polygon", "points": [[x1, y1], [(x1 + x2) / 2 - 4, y1], [(x1 + x2) / 2 - 4, y2], [x1, y2]]}
+    browser.edit({"kind": "delete", "ids": [7]})
+    browser.edit({"kind": "push", "id": 3, "points": [[x1, y1], [x1, y2]], "radius": 9, "adds": False})
+    answer = browser.edit(half).json()
+    assert answer["note"] is None
+    assert answer["outlines"][-1]["doubt"] == 0
 
 
 def test_predicted_states_are_shown_and_doubted_until_somebody_gives_one(predicted):
@@ -572,6 +603,22 @@ def test_the_list_counts_what_is_doubtful_and_done(browser):
     assert (row["outlines"], row["operations"]) == (2, 1)
 
 
+def test_doubtful_are_those_that_count(results):
+    part = results.files_of(results.image(1))[0]
+    data = json.loads(part.read_text(encoding="utf-8"))
+    data["scores"][:2] = [0.6, 0.45]  # both doubtful, the second one does not count
+    part.write_text(json.dumps(data), encoding="utf-8")
+    browser = Browser(results).enter()
+    (row, _) = browser.client.get("/api/images").json()["images"]
+    assert (row["doubtful"], row["outlines"]) == (1, 3)
+    assert [each["doubt"] for each in browser.open()["outlines"]][:2] == [0.8, 0.9]
+    browser.edit({"kind": "particle", "ids": [1, 2], "is_particle": True})
+    (row, _) = browser.client.get("/api/images").json()["images"]
+    assert (row["doubtful"], row["outlines"]) == (0, 4)
+    browser.session.close()
+
+
 def test_examples_run():
+    assert doctest.testmod(semsize.correcting.doubts).failed == 0
     assert doctest.testmod(semsize.correcting.edits).failed == 0
     assert doctest.testmod(semsize.correcting.results).failed == 0
