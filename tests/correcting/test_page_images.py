@@ -1,5 +1,6 @@
 """The correction page's way through images and doubtful outlines, in a real browser."""
 
+import json
 import shutil
 
 import pytest
@@ -81,6 +82,39 @@ def test_a_missing_image_is_named_and_the_next_one_is_shown_and_corrected(browse
         assert page.evaluate("correction.outlines.size") == 6
         page.context.close()
     assert only_expected(page.faults)
+
+
+def with_scores(results, number, scores):
+    """The results with other scores of the first outlines of an image, as a measurement would have them."""
+    part = results.files_of(results.image(number))[0]
+    data = json.loads(part.read_text(encoding="utf-8"))
+    data["scores"][: len(scores)] = scores
+    part.write_text(json.dumps(data), encoding="utf-8")
+    return results
+
+
+def test_the_list_counts_doubtful_ones_among_those_shown_and_is_renewed_by_changes(browser, three):
+    with served(Session(with_scores(three, 2, [0.6, 0.45, 0.7]))) as address:
+        page = entered(browser, address)
+        hand = Hand(page, "keyboard")
+        assert page.evaluate("correction.image.number") == 2
+        assert option(page, 2) == "scan 1.tif (2 doubtful of 3)"
+        hand.act("next-doubtful")
+        assert hand.selection == {1}
+        hand.act("accept")
+        assert option(page, 2) == "scan 1.tif (1 doubtful of 3)"
+        hand.act("next-doubtful")
+        assert hand.selection == {3}
+        hand.act("delete")
+        assert option(page, 2) == "scan 1.tif (0 doubtful of 2)"
+        hand.act("undo")
+        assert option(page, 2) == "scan 1.tif (1 doubtful of 3)"
+        hand.act("low")
+        page.evaluate("correction.select([])")
+        hand.act("next-doubtful")
+        assert hand.selection == {2}
+        page.context.close()
+    assert page.faults == []
 
 
 def test_the_list_says_at_once_which_results_are_damaged(three):

@@ -68,7 +68,7 @@ class App {
     this.elements.level.value = otsuLevel(grey, image.top * image.columns, image.bottom * image.columns);
     this.view.level = Number(this.elements.level.value);
     this.elements.images.value = image.number;
-    this.list.renew(image.number, { trouble: null });
+    this.count();
     this.depths(image);
     this.readOnly = image.read_only;
     this.elements.take.hidden = this.readOnly === null;
@@ -108,7 +108,8 @@ class App {
 
   /** Outlines from the most doubtful one down; after the last one comes the next image. */
   async goToDoubtful(step) {
-    const inOrder = [...this.outlines.values()].filter((outline) => outline.doubt >= this.doubtful)
+    const inOrder = [...this.outlines.values()]
+      .filter((outline) => outline.doubt >= this.doubtful && this.view.isShown(outline))
       .sort((a, b) => b.doubt - a.doubt || a.id - b.id);
     const current = this.selection.size === 1 ? [...this.selection][0] : null;
     const at = inOrder.findIndex(({ id }) => id === current);
@@ -117,7 +118,6 @@ class App {
       await this.goToImage(step);
       return;
     }
-    if (!this.view.isShown(next)) this.toggle("showsLow");
     this.select([next.id]);
     this.view.goTo(next);
   }
@@ -163,6 +163,7 @@ class App {
     const isNew = now.filter(({ id }) => !this.outlines.has(id)).map(({ id }) => id);
     for (const outline of now) this.outlines.set(outline.id, outline);
     this.depths(depths);
+    this.count();
     this.view.repaintAt([...before, ...now]);
     const kept = [...this.selection].filter((id) => this.outlines.has(id));
     this.select(isNew.length ? isNew : kept);
@@ -222,14 +223,23 @@ class App {
   }
 
   selectAll() {
-    this.select([...this.outlines.values()].filter((outline) => outline.counted).map(({ id }) => id));
+    this.select(this.counted.map(({ id }) => id));
+  }
+
+  get counted() {
+    return [...this.outlines.values()].filter((outline) => outline.counted);
+  }
+
+  /** Say in the list how many outlines count, and how many of them are doubtful. */
+  count() {
+    const { counted } = this, doubtful = counted.filter(({ doubt }) => doubt >= this.doubtful).length;
+    this.list.renew(this.image.number, { trouble: null, outlines: counted.length, doubtful });
   }
 
   facts() {
     const { image, selection, outlines, elements } = this;
     const nm = image.nm_per_px ?? image.scale?.nm_per_px;
-    const counted = [...outlines.values()].filter((outline) => outline.counted).length;
-    const facts = { outlines: counted, selected: selection.size, scale: nm ? `${nm.toPrecision(4)} nm a pixel` : "not known" };
+    const facts = { outlines: this.counted.length, selected: selection.size, scale: nm ? `${nm.toPrecision(4)} nm a pixel` : "not known" };
     if (selection.size === 1) {
       const { id, state, predicted, score, corrected, doubt, particle } = outlines.get([...selection][0]);
       const model = predicted ? `${predicted.state}, predicted (${predicted.probability})` : "not known";
