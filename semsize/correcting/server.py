@@ -32,7 +32,7 @@ NOT_PROTECTED = (
 )
 
 _PAGE = Path(__file__).parent / "page"
-_SCRIPTS = ("page", "actions", "images", "outlines", "requests", "tools", "view")
+_SCRIPTS = ("page", "actions", "images", "outlines", "requests", "round", "tools", "view")
 FILES = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),

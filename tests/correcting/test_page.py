@@ -115,6 +115,23 @@ def test_a_box_is_filled_by_the_network(hand, results):
     assert kinds(results) == ["add", "undo"]
 
 
+def test_an_outline_over_another_one_is_added_said_and_doubtful(hand, results):
+    page = hand.page
+    x1, y1, x2, y2 = on_disk(results).masks([3]).boxes[0].tolist()
+    hand.take("box")
+    hand.drag([(x1, y1), (x2, y2)])
+    assert page.inner_text("#message").startswith("overlaps outline 3 by ")
+    assert page.inner_text("#message").endswith(" %: delete one of them")
+    assert sorted(on_disk(results).outlines) == list(range(1, 8))
+    hand.act("next-doubtful")
+    assert hand.selection == {3}
+    hand.act("next-doubtful")
+    assert hand.selection == {7}
+    hand.act("delete")
+    assert page.evaluate("correction.outlines.get(3).doubt") < 0.4
+    assert page.inner_text("#message") == ""
+
+
 def test_split_by_a_line_and_merge(hand, results):
     x, y = center(results, 3)
     whole = on_disk(results).masks([3]).areas[0]

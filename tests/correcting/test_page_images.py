@@ -117,6 +117,33 @@ def test_the_list_counts_doubtful_ones_among_those_shown_and_is_renewed_by_chang
     assert page.faults == []
 
 
+def test_outlines_that_were_visited_and_left_come_again_after_all_others(browser, three):
+    with served(Session(with_scores(three, 2, [0.52, 0.1, 0.55, 0.1, 0.6]))) as address:
+        page = entered(browser, address)
+        hand = Hand(page, "keyboard")
+
+        def go(action="next-doubtful"):
+            hand.act(action)
+            return hand.selection
+
+        assert [go(), go()] == [{1}, {3}]
+        hand.act("state-2")  # the first one was left as it is
+        assert go() == {5}
+        assert [go("previous-doubtful"), go("previous-doubtful")] == [{3}, {1}]
+        assert [go(), go()] == [{3}, {5}]
+        hand.act("next-image")
+        wait_for_image(page, 1)
+        hand.act("previous-image")
+        wait_for_image(page, 2)
+        hand.act("next-doubtful")
+        wait_for_image(page, 1)  # all were seen
+        hand.act("previous-image")
+        wait_for_image(page, 2)
+        assert [go(), go()] == [{1}, {5}]
+        page.context.close()
+    assert page.faults == []
+
+
 def test_the_list_says_at_once_which_results_are_damaged(three):
     (part,) = (three.folder / "parts").glob("scan_1-*.json")
     part.unlink()

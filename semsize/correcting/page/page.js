@@ -4,6 +4,7 @@ import { actionsOf, build, nameOfKey } from "./actions.js";
 import { ImageList } from "./images.js";
 import { Outline, otsuLevel } from "./outlines.js";
 import { Refused, Unanswered, ask, enter, greyOf } from "./requests.js";
+import { Round } from "./round.js";
 import { TOOLS } from "./tools.js";
 import { View } from "./view.js";
 
@@ -22,6 +23,7 @@ class App {
     this.name = crypto.getRandomValues(new Uint32Array(4)).join("-");
     this.outlines = new Map();
     this.selection = new Set();
+    this.round = new Round();
     this.radius = Number(this.elements.radius.value);
     this.queue = Promise.resolve(); // changes are sent one after the other
     this.pending = 0;
@@ -106,20 +108,18 @@ class App {
     }
   }
 
-  /** Outlines from the most doubtful one down; after the last one comes the next image. */
+  /** Outlines from the most doubtful one down, those visited left out; after the last one comes the next image. */
   async goToDoubtful(step) {
-    const inOrder = [...this.outlines.values()]
-      .filter((outline) => outline.doubt >= this.doubtful && this.view.isShown(outline))
+    const { number } = this.image ?? {}, exists = (id) => this.outlines.has(id) && this.view.isShown(this.outlines.get(id));
+    const inOrder = [...this.outlines.values()].filter(({ doubt, id }) => doubt >= this.doubtful && exists(id))
       .sort((a, b) => b.doubt - a.doubt || a.id - b.id);
-    const current = this.selection.size === 1 ? [...this.selection][0] : null;
-    const at = inOrder.findIndex(({ id }) => id === current);
-    const next = inOrder[at < 0 ? (step > 0 ? 0 : inOrder.length - 1) : at + step];
-    if (!next) {
+    const id = step > 0 ? this.round.next(number, inOrder.map((outline) => outline.id), exists) : this.round.previous(number, exists);
+    if (id === null) {
       await this.goToImage(step);
       return;
     }
-    this.select([next.id]);
-    this.view.goTo(next);
+    this.select([id]);
+    this.view.goTo(this.outlines.get(id));
   }
 
   // ---- changes
@@ -160,6 +160,8 @@ class App {
     const before = [...gone, ...outlines.map((row) => row.id)].map((id) => this.outlines.get(id)).filter(Boolean);
     for (const id of gone) this.outlines.delete(id);
     const now = outlines.map((row) => new Outline(row, this.image.rows));
+    const rose = now.filter(({ id, doubt }) => doubt > (this.outlines.get(id)?.doubt ?? 0));
+    this.round.forget(this.image.number, rose.map(({ id }) => id));
     const isNew = now.filter(({ id }) => !this.outlines.has(id)).map(({ id }) => id);
     for (const outline of now) this.outlines.set(outline.id, outline);
     this.depths(depths);
