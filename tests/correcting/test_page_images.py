@@ -161,6 +161,7 @@ def test_without_any_image_keys_say_so_and_a_picture_that_is_back_is_shown(brows
         for action, said in (("next-image", "can be shown"), ("fit", "no image is shown"), ("delete", "no image is")):
             wait_until(page, "document.getElementById('message').textContent.includes('no image')")
             page.keyboard.press(page.evaluate("id => correction.actions.find(one => one.id === id).keys[0]", action))
+            page.evaluate("correction.way")
             wait_until(page, f"document.getElementById('message').textContent.includes('{said}')")
         page.mouse.click(300, 300)
         assert hand.saved == "saved"
@@ -170,6 +171,16 @@ def test_without_any_image_keys_say_so_and_a_picture_that_is_back_is_shown(brows
         assert message(page) == ""
         assert "doubtful of" in option(page, 1)
         page.context.close()
+
+
+def test_keys_for_the_next_image_pressed_at_once_count_each(browser, three):
+    with served(Session(three)) as address:
+        page = entered(browser, address)
+        page.keyboard.press(".")
+        page.keyboard.press(".")
+        wait_for_image(page, 3)
+        page.context.close()
+    assert page.faults == []
 
 
 def test_an_image_that_cannot_be_asked_for_is_no_change_that_was_lost(browser, three):

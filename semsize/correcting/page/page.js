@@ -25,7 +25,7 @@ class App {
     this.selection = new Set();
     this.round = new Round();
     this.radius = Number(this.elements.radius.value);
-    this.queue = Promise.resolve(); // changes are sent one after the other
+    this.queue = this.way = Promise.resolve(); // changes are sent, and images gone to, one after the other
     this.pending = 0;
     this.readOnly = null;
     this.isPenDown = false;
@@ -80,8 +80,15 @@ class App {
     this.canvas.focus();
   }
 
-  /** The next image that can be shown; those before it are named with the reason, in the list too. */
-  async goToImage(step) {
+  /** Go to the next image that can be shown, after such ways that were begun before. */
+  goToImage(step) {
+    const gone = this.way.then(() => this.findImage(step));
+    this.way = gone.catch(() => {});
+    return gone;
+  }
+
+  /** Show the next image that can be shown; those before it are named with the reason, in the list too. */
+  async findImage(step) {
     const said = [];
     let isFound = false;
     for (const number of this.list.beyond(this.image?.number, step)) {
