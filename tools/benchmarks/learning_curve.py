@@ -21,12 +21,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from semsize.cli import one_line_errors
-from semsize.correcting.doubts import outline_doubts
+from semsize.correcting.doubts import Doubts
+from semsize.correcting.operations import Corrections
 from semsize.detecting.models import SHIPPED
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.intervals import t_interval
@@ -40,6 +42,7 @@ from tio2.cli import quiet_imports
 from tio2.gain import judge
 
 if TYPE_CHECKING:
+    from semsize.measuring.outlines import Outlines
     from tio2.inference import Detector
 
 SPHERES = DatasetPlan(
@@ -113,9 +116,16 @@ def pool_of(data: Path, seed: int, size: int, orders: Sequence[str], detector: "
     if "doubt" in orders:
         found = [detector(read_grey(data / "images" / "train" / name)) for name in drawn]
         # the sum of the doubts is about the number of outlines that a person would change
-        doubts = [outline_doubts(each.masks, each.scores, OPERATING_SCORE).sum() for each in found]
+        doubts = [doubt_of(each) for each in found]
         pools["doubt"] = [drawn[number] for number in np.argsort(-np.array(doubts), kind="stable")]
     return {order: pools[order] for order in orders}
+
+
+def doubt_of(found: "Outlines") -> float:
+    """Sum of the doubts of an image's outlines, by their scores and overlaps."""
+    corrections = Corrections.from_masks(found.masks, (None,) * len(found.masks))
+    doubts = Doubts(corrections, SimpleNamespace(scores=found.scores, seen={}), OPERATING_SCORE)
+    return sum(doubts.of(corrections.outlines).values())
 
 
 def area(points: Sequence[Point]) -> float:
