@@ -1,4 +1,4 @@
-"""What the rows of the ablation table change: light_nc.py from the shipped `free`, shorter, in smaller windows, tested in one view.
+"""The base of the ablations: light_nc.py from the shipped `free`, shorter, in smaller windows, tested in one view.
 
     python tools/train.py configs/tio2/ablations/light_base.py      # in four folds: tools/ablations.sh base
 
