@@ -123,7 +123,7 @@ def summarise(record: Record, table: ParticleTable) -> Summary:
     intervals = size_intervals(reported, np.random.default_rng(settings.seed))
     density = float(np.mean([image.area_fraction for image in record.images]))
     occlusion = occlusion_effect(bias.occlusion, density) if bias else None
-    effects = _effects(record, of_image[kept], unit, None if record.is_drawn else residuals)
+    effects = _effects(record, reported.sizes, of_image[kept], unit, None if record.is_drawn else residuals)
     seen, _ = record.seen()
     if table.is_predicted:
         effects = replace(effects, nested=nested_effects(seen.fully_imaged) if seen else {})
@@ -211,14 +211,17 @@ def _further_budgets(
     return budgets | ({QUANTITY_POWDER: powder} if powder else {})
 
 
-def _effects(record: Record, of_kept: np.ndarray, unit: str, residuals: Sequence | None) -> SystematicEffects:
+def _effects(
+    record: Record, kept_sizes: np.ndarray, of_kept: np.ndarray, unit: str, residuals: Sequence | None
+) -> SystematicEffects:
     """What shifts all sizes together; of several pixel sizes their mean over the particles, the least certain one.
 
     An uncertainty that a file's own statement leaves (a scale bar in whole pixels) is counted, but is no calibration.
 
     Args:
         record: of the measurement.
-        of_kept: number of each kept particle's image.
+        kept_sizes: of the kept particles, as reported.
+        of_kept: number of each one's image.
         unit: of the sizes.
         residuals: of the model's bias record; None where no model was used.
     """
@@ -240,6 +243,7 @@ def _effects(record: Record, of_kept: np.ndarray, unit: str, residuals: Sequence
         settings.reference_std_px,
         residuals,
         calibrated=len(known) == len(stds) and (declared or settings.calibration_std is not None),
+        magnifications=(kept_sizes, sizes[of_kept]) if len(set(sizes[of_kept])) > 1 else None,
     )
 
 

@@ -12,6 +12,8 @@ from semsize.metrology.bias_record import ResidualClass, model_uncertainty
 REFERENCE_STD_PX = 0.6
 """Of a diameter whose truth people outlined: one-pixel gaps and diffuse edges (docs/uncertainty.md)."""
 
+NEAR = 1.25  # ratio of sizes whose particles tell the pixel size of a quantile
+
 NOT_GIVEN = "not given"
 NOT_APPLICABLE = "not applicable"
 ONE_SIDED = "one-sided, not corrected"
@@ -58,6 +60,7 @@ class SystematicEffects:
     # statistic to the steps beside the model's outlines, where a model says which particles are fully imaged; empty
     # where its errors are not known, None where no state is predicted
     nested: Mapping[str, Sequence[NestedEffect]] | None = None
+    magnifications: tuple[np.ndarray, np.ndarray] | None = None  # sizes and pixel sizes of particles of unlike images
 
     @property
     def unit(self) -> str:
@@ -66,7 +69,7 @@ class SystematicEffects:
 
     def lines(self, size: float, statistic: str) -> tuple[BudgetLine, ...]:
         """Calibration, reference and model at a size in `unit`, and what predicted states do to a statistic."""
-        lines = self._calibration(size), self._reference(), self._model(size)
+        lines = self._calibration(size), self._reference(size), self._model(size)
         if self.nested is None:
             return lines
         if not self.nested:
@@ -79,7 +82,7 @@ class SystematicEffects:
 
         Lines not given count as nothing. What predicted states do to a population is no error of a particle's size.
         """
-        shared = self._calibration(size), self._reference(), self._model(size)
+        shared = self._calibration(size), self._reference(size), self._model(size)
         return float(np.sqrt(sum((line.std or 0.0) ** 2 for line in shared)))
 
     def _calibration(self, size: float) -> BudgetLine:
@@ -94,15 +97,24 @@ class SystematicEffects:
             status = NOT_GIVEN
         return BudgetLine("calibration", "B", self.calibration_relative_std * size, np.inf, status, note)
 
-    def _reference(self) -> BudgetLine:
+    def _pixel(self, size: float) -> float:
+        """Pixel size in `unit`; of images with several the mean over particles within a fourth of a size."""
+        if self.magnifications is not None:
+            sizes, pixels = self.magnifications
+            near = np.abs(np.log(sizes / size)) < np.log(NEAR)
+            if near.any():
+                return float(pixels[near].mean())
+        return self.nm_per_px or 1.0
+
+    def _reference(self, size: float) -> BudgetLine:
         note = f"where the truth's outlines lie: {self.reference_std_px:.2g} px of a diameter"
-        return BudgetLine("reference", "B", self.reference_std_px * (self.nm_per_px or 1.0), np.inf, note=note)
+        return BudgetLine("reference", "B", self.reference_std_px * self._pixel(size), np.inf, note=note)
 
     def _model(self, size: float) -> BudgetLine:
         if self.residuals is None:
             return BudgetLine("model", "A", None, np.inf, NOT_APPLICABLE, "no model drew these outlines")
         if not self.residuals:
             return BudgetLine("model", "A", None, np.inf, NOT_GIVEN, "not validated: no record of the model holds")
-        relative_std, dof = model_uncertainty(self.residuals, size / (self.nm_per_px or 1.0))
+        relative_std, dof = model_uncertainty(self.residuals, size / self._pixel(size))
         note = f"mean ECD residual at this size: standard error and spread between images, {relative_std:.2%}"
         return BudgetLine("model", "A", relative_std * size, dof, note=note)

@@ -201,6 +201,17 @@ def test_one_image_few_images_and_several_magnifications_are_said(tmp_path):
     assert "calibration excluded" in two.summary.budgets["D50"].label
 
 
+def test_each_quantile_has_the_pixels_of_its_own_particles(tmp_path):
+    """The error of 0.6 px of an outline is 1.2 nm of the small particles, and 12 nm of the large ones."""
+    for number, pixel_size_nm in enumerate((2.0, 20.0)):
+        write_zeiss(tmp_path / "in" / f"{number}.tif", scene(number), pixel_size_nm)
+    budgets = measure_images([tmp_path / "in"], tmp_path / "out", BrightSource()).summary.budgets
+    of_reference = {
+        name: next(line.std for line in budgets[name].lines if line.source == "reference") for name in ("D10", "D90")
+    }
+    assert of_reference == pytest.approx({"D10": 1.2, "D90": 12.0})
+
+
 def test_particles_nearly_as_large_as_the_frame_are_said(tmp_path):
     grey = np.full((100, 100), 40, np.uint8)
     grey[10:75, 10:75] = 200
