@@ -26,6 +26,7 @@ def outline_rows(
         numbers: ids of those to tell of.
     """
     touched, scores, counted = corrections.touched(), scores_now(corrections, result.scores), set(counted)
+    judged = {number for each in corrections.done if each.kind != "particle" for number in each.after}
     rows = []
     for number, doubt in doubts.of(sorted(numbers)).items():
         outline = corrections.outlines[number]
@@ -34,7 +35,7 @@ def outline_rows(
                 "id": number,
                 "counts": outline.counts,
                 "state": outline.state,
-                "predicted": None if number in touched or outline.state else _predicted(result, number),
+                "predicted": None if number in judged or outline.state else _predicted(result, number),
                 "particle": outline.is_particle,
                 "score": round(scores[number], 3) if number in scores else None,
                 "corrected": number in touched,

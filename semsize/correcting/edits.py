@@ -33,7 +33,9 @@ MOST_WAITING = 4
 """Boxes that may be asked for and not filled yet."""
 
 
-def operation_of(request: Mapping[str, Any], corrections: Corrections) -> Operation:
+def operation_of(
+    request: Mapping[str, Any], corrections: Corrections, rows: tuple[int, int] | None = None
+) -> Operation:
     """The operation that a request asks for; nothing is changed.
 
     Args:
@@ -44,6 +46,7 @@ def operation_of(request: Mapping[str, Any], corrections: Corrections) -> Operat
             `polygon`: `points`; `ellipse`: `center`, `radii`, `angle` in degrees;
             `split`: `id` and `points` of a line; `push`: `id`, `points` and `radius` of the brush, and `adds`.
         corrections: the outlines of the image.
+        rows: the first one that is measured, and the one below the last; None: all are.
 
     Raises:
         CorrectionError: it asks for something else, or for what cannot be done; one line.
@@ -65,12 +68,12 @@ def operation_of(request: Mapping[str, Any], corrections: Corrections) -> Operat
         case "particle":
             return corrections.mark(_ids(request), is_particle=_flag(request, "is_particle"))
         case "polygon":
-            return corrections.add(polygon_mask(_points(request), shape))
+            return corrections.add(_measured(polygon_mask(_points(request), shape), rows))
         case "ellipse":
             center, radii, angle = request.get("center"), request.get("radii"), request.get("angle", 0.0)
             if not (_is_pair(center) and _is_pair(radii) and is_number(angle)):
                 raise CorrectionError("an ellipse has a centre, two half axes and an angle; draw it again")
-            return corrections.add(ellipse_mask(center, radii, shape, angle))
+            return corrections.add(_measured(ellipse_mask(center, radii, shape, angle), rows))
         case "split":
             return corrections.split(_id(request.get("id")), _points(request))
         case "push":
@@ -78,6 +81,14 @@ def operation_of(request: Mapping[str, Any], corrections: Corrections) -> Operat
             brush = stroke_mask(_points(request), radius if is_number(radius) else 0.0, shape)
             return corrections.push(_id(request.get("id")), brush, adds=_flag(request, "adds"))
     raise CorrectionError(f"a change is one of {', '.join(KINDS)}; load the page anew")
+
+
+def _measured(mask: Placed, rows: tuple[int, int] | None) -> Placed:
+    """The mask; CorrectionError where it lies wholly outside the rows that are measured."""
+    crop, (row, _) = mask
+    if rows is not None and not (row < rows[1] and row + crop.shape[0] > rows[0]):
+        raise CorrectionError(f"only rows {rows[0]} to {rows[1]} are measured; draw an outline there")
+    return mask
 
 
 def box_of(request: Mapping[str, Any]) -> tuple[float, float, float, float]:

@@ -121,7 +121,7 @@ class Corrections:
         """Add a brush's pixels to an outline, or take them from it; of what it parts in pieces the largest stays.
 
         Raises:
-            CorrectionError: no pixel of the outline would be left.
+            CorrectionError: no pixel of the outline would be left, or none changes.
         """
         mask, note = self._mask(number), None
         if adds:
@@ -134,8 +134,12 @@ class Corrections:
         if pushed[0].size == 0:
             raise CorrectionError(f"the brush takes all of outline {number}; delete it instead")
         outline = self._outline(number)
-        after = {number: replace(outline, counts=self._counts([pushed])[0])}
-        return Operation("push", {number: outline}, after, note=note)
+        after = replace(outline, counts=self._counts([pushed])[0])
+        if after == outline:
+            raise CorrectionError(
+                f"the brush changes nothing of outline {number}, which is selected; begin at its border"
+            )
+        return Operation("push", {number: outline}, {number: after}, note=note)
 
     def restate(self, numbers: Iterable[int], state: str | None) -> Operation:
         """Give outlines a state, or None."""
@@ -209,7 +213,8 @@ class Corrections:
 
     def touched(self) -> set[int]:
         """Ids of outlines that an operation put in or changed, and that was not taken back."""
-        return {number for operation in self.done for number in operation.after}
+        done = (each for each in self.done if each.kind != "push" or each.before != each.after)
+        return {number for operation in done for number in operation.after}
 
     def accepted(self) -> set[int]:
         """Ids of outlines that somebody gave a state, or said of whether they are particles, after any other change."""

@@ -99,7 +99,8 @@ class Session:
             return self._fill(number, page, box_of(request))
         with self._lock:
             opened = self._held(number, page)
-            operation = operation_of(request, opened.log.corrections)
+            result = opened.result
+            operation = operation_of(request, opened.log.corrections, (result.top, result.top + result.frame_rows))
             opened.log.apply(operation, self._person)
             return self._changed(number, opened, operation)
 
@@ -188,7 +189,7 @@ class Session:
         others = opened.doubts.renew({*operation.before, *operation.after})
         rows = self._rows(corrections, opened.result, opened.doubts, {*operation.after, *others})
         gone = sorted(operation.before.keys() - operation.after.keys())
-        note = opened.doubts.note_on(operation.after) if operation.kind == "add" else operation.note
+        note = opened.doubts.note_on(operation.after) if operation.kind in ("add", "particle") else operation.note
         return {"gone": gone, "outlines": rows, "note": note, **depths(corrections)}
 
     def _rows(

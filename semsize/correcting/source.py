@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from semsize.correcting.operations import Corrections
+from semsize.correcting.operations import Corrections, Outline
 from semsize.correcting.results import FOLDER, CorrectedResults, DetectedImage, as_detected, scores_now
 from semsize.correcting.shapes import CorrectionError
 from semsize.measuring.corrected import Changes
@@ -24,6 +24,8 @@ _DECIDE = {  # settings that decide sizes, and their names for people
     "score": "score",
     "min_size_px": "smallest size in px",
     "intensity_range": "intensity range",
+    "crop_rows": "rows cropped at the bottom",
+    "crop_top": "rows cropped at the top",
     "pixel_size": "pixel size declared",
     "calibration_factor": "calibration factor",
     "calibration_std": "calibration uncertainty",
@@ -99,11 +101,11 @@ class CorrectedOutlines:
         """Whether the measurement that was corrected predicted states."""
         return "visibility" in self._results.record.outlines
 
-    def before(self, file: ImageFile, least_score: float) -> tuple[ImageResult, Changes]:
-        """What was detected in an image, and what was done to it."""
+    def before(self, file: ImageFile, least_score: float, rows: tuple[int, int]) -> tuple[ImageResult, Changes]:
+        """What was detected in an image, and what was done to it in the rows that are measured."""
         image = self._image(file)
         result = self._results.detected(image)
-        return result, changes_of(result, self._results.corrected(image, result), least_score)
+        return result, changes_of(result, self._results.corrected(image, result), least_score, rows)
 
     def _of(self, frame: Frame) -> Outlines:
         image = self._image(frame.file)
@@ -140,23 +142,26 @@ def _said(value: Any) -> str:
     return "not given" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def changes_of(result: ImageResult, corrections: Corrections, least_score: float) -> Changes:
+def changes_of(
+    result: ImageResult, corrections: Corrections, least_score: float, rows: tuple[int, int] | None = None
+) -> Changes:
     """What was done to the outlines of an image.
 
     Args:
         result: what was detected; its outlines have the ids from 1 on.
         corrections: the outlines as they are now.
         least_score: from which on a detected one counted.
+        rows: first row, and the row below the last one, in which an outline must have a pixel; None: all.
     """
-    first = as_detected(result).outlines
+    first, now = (_within(each, rows) for each in (as_detected(result), corrections))
     made, removed, filled = {}, {}, set()
     for operation in corrections.done:
         if operation.source is not None:
             filled |= operation.after.keys()
         made |= dict.fromkeys(operation.after.keys() - operation.before.keys(), operation.kind)
         removed |= dict.fromkeys(operation.before.keys() - operation.after.keys(), operation.kind)
-    now, touched = corrections.outlines, corrections.touched()
-    counted = set((np.flatnonzero(result.scores >= least_score) + 1).tolist())
+    touched = corrections.touched()
+    counted = set((np.flatnonzero(result.scores >= least_score) + 1).tolist()) & first.keys()
     there = first.keys() & now.keys()
     by_kind = {
         kind: sum(now[number].is_particle for number in now if made.get(number) == kind)
@@ -174,5 +179,16 @@ def changes_of(result: ImageResult, corrections: Corrections, least_score: float
         restated=sum(now[number].state != first[number].state for number in there if now[number].is_particle),
         filled=sum(now[number].is_particle for number in now.keys() & filled),
         accepted=sum(now[number].is_particle for number in (there & touched) - counted),
+        confirmed=sum(now[number] == first[number] for number in counted & there & touched),
         untouched=len((counted & there) - touched),
     )
+
+
+def _within(corrections: Corrections, rows: tuple[int, int] | None) -> dict[int, Outline]:
+    """Outlines by id, of which a pixel lies in the rows."""
+    outlines = corrections.outlines
+    if rows is None or not outlines:
+        return dict(outlines)
+    boxes = corrections.masks(numbers := sorted(outlines)).boxes
+    is_in = (boxes[:, 1] < rows[1]) & (boxes[:, 3] > rows[0])
+    return {number: outlines[number] for number, each in zip(numbers, is_in, strict=True) if each}

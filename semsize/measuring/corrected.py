@@ -33,7 +33,8 @@ class Changes:
     redrawn: int = 0  # detected ones whose border was pushed
     restated: int = 0  # detected ones with another state
     accepted: int = 0  # whose score was too low to count, and that count now
-    untouched: int = 0  # that count as they were detected
+    confirmed: int = 0  # that count as they were detected, since somebody said so
+    untouched: int = 0  # that count as they were detected, and of which nobody said anything
     filled: int = 0  # added ones that a network drew in a box
 
     def __add__(self, other: Changes) -> Changes:
@@ -44,8 +45,11 @@ class Changes:
 class CorrectedSource(Protocol):
     """A source of outlines that were corrected."""
 
-    def before(self, file: ImageFile, least_score: float) -> tuple[ImageResult, Changes]:
-        """What was detected in an image, and what was done to it; outlines count from `least_score` on."""
+    def before(self, file: ImageFile, least_score: float, rows: tuple[int, int]) -> tuple[ImageResult, Changes]:
+        """What was detected in an image, and what was done to it in its rows `rows`.
+
+        Outlines count from `least_score` on.
+        """
 
     def measured_otherwise(self, settings: Settings) -> list[str]:
         """What is measured otherwise now than before the corrections, for people."""
@@ -97,7 +101,8 @@ def effect_of_corrections(
     def before() -> Iterator[tuple[ImageResult, PixelSize | None]]:
         nonlocal total
         for result, size in after:
-            detected, changes = source.before(result.file, settings.score)
+            rows = result.top, result.top + result.frame_rows
+            detected, changes = source.before(result.file, settings.score, rows)
             total += changes
             yield _in_frame(detected, result), size
 

@@ -149,7 +149,7 @@ def outlines_from_coco(path: Path, files: Sequence[ImageFile], *, crowds_as_part
         record["crowds"] = "particles"
     account = Account()
     images = read_coco(path, _image_folder(files), account, crowds_as_particles=crowds_as_particles)
-    return _drawn(images, record, account, _rows_beside(path, files))
+    return _drawn(images, record, _said_beside(path, account), _rows_beside(path, files))
 
 
 def outlines_from_labels(
@@ -166,7 +166,9 @@ def outlines_from_rois(folder: Path, files: Sequence[ImageFile]) -> OutlineSourc
     """Outlines of ImageJ's ROI sets, each of the name of its image, as in `read_imagej`; raises as that."""
     account = Account()
     images = read_imagej(folder, _image_folder(files), account)
-    return _drawn(images, _folder_record("ImageJ ROI sets", folder), account, _rows_beside(folder, files))
+    return _drawn(
+        images, _folder_record("ImageJ ROI sets", folder), _said_beside(folder, account), _rows_beside(folder, files)
+    )
 
 
 READERS = {"coco": outlines_from_coco, "labels": outlines_from_labels, "rois": outlines_from_rois}  # of --from-coco …
@@ -214,7 +216,7 @@ def _predicted(path: Path, files: Sequence[ImageFile], record: dict) -> Predicte
     ]
     if doubled := len(predictions) - sum(map(len, of_name.values())):
         account.note("files with outlines written twice, each taken once", f"{path.name} ({doubled})")
-    source = PredictedOutlines(*_by_file(entries, record, account), _rows_beside(path, files))
+    source = PredictedOutlines(*_by_file(entries, record, _said_beside(path, account)), _rows_beside(path, files))
     if not source.images and not source.reasons:
         raise InputError(f"{path}: none of its images is among those given; check both")
     return source
@@ -263,11 +265,29 @@ def _rows_beside(path: Path, files: Sequence[ImageFile]) -> dict[Path, tuple[int
     return {file: rows[digest] for file, digest in digests.items() if digest in rows}
 
 
+def _said_beside(path: Path, account: Account) -> Account:
+    """The account, and in it what a measurement declared of pixel sizes whose outlines stand beside its record."""
+    settings = _record_beside(path).get("settings")
+    size = settings.get("pixel_size") if isinstance(settings, Mapping) else None
+    factor = settings.get("calibration_factor", 1.0) if isinstance(settings, Mapping) else 1.0
+    if isinstance(size, Mapping):
+        account.note(
+            "measurements beside outlines declared a pixel size: give --pixel-size again", f"{size.get('value_nm')} nm"
+        )
+    if factor != 1.0:
+        account.note("measurements beside outlines were calibrated: give --calibration-factor again", f"{factor}")
+    return account
+
+
 def _measured_beside(path: Path) -> list[Mapping]:
     """What the `record.json` beside outlines that a measurement or the correction page wrote says of each image."""
+    entries = _record_beside(path).get("images")
+    return [entry for entry in (entries if isinstance(entries, list) else ()) if isinstance(entry, Mapping)]
+
+
+def _record_beside(path: Path) -> Mapping:
     file = path.with_name("record.json")
     if path.name not in ("predictions.json", "corrections.json", "rois") or not file.is_file():
-        return []
+        return {}
     record = read_json(file, InputError)
-    entries = record.get("images") if isinstance(record, Mapping) else None
-    return [entry for entry in (entries if isinstance(entries, list) else ()) if isinstance(entry, Mapping)]
+    return record if isinstance(record, Mapping) else {}

@@ -99,7 +99,7 @@ class Record:
     @property
     def has_no_outline(self) -> bool:
         """Whether outlines were drawn, and none of them is left to measure."""
-        return self.is_drawn and not any(image.detections for image in self.images)
+        return self.is_drawn and not any(image.particles for image in self.images)
 
     def bias(self) -> tuple[BiasRecord | None, tuple[str, ...]]:
         """The bias record that holds; else None and, where a model found the outlines, why none does."""

@@ -32,6 +32,7 @@ from semsize.correcting.session import Session
 from semsize.correcting.source import changes_of
 from semsize.measuring.inputs import InputError
 from semsize.measuring.particle_table import SEEN_COLUMNS
+from semsize.structures.masks import CroppedMasks
 
 PAGE = Path(semsize.correcting.edits.__file__).parent / "page"
 BASE = "http://127.0.0.1:8642"
@@ -493,10 +494,31 @@ def test_predicted_states_are_shown_and_doubted_until_somebody_gives_one(predict
     of_score = [(1 - row["score"]) / 0.5 if row["score"] >= 0.5 else row["score"] / 0.5 for row in rows]
     expected = [*of_score[:2], max(of_score[2], 1 - 0.6), *of_score[3:]]
     assert [row["doubt"] for row in rows] == pytest.approx(expected, abs=2e-3)
+    (accepted,) = browser.edit({"kind": "particle", "ids": [3], "is_particle": True}).json()["outlines"]
+    assert accepted["predicted"]["state"] == "masked", "its mask is as it was"
     (given,) = browser.edit({"kind": "state", "ids": [3], "state": "complete"}).json()["outlines"]
     assert (given["state"], given["predicted"], given["doubt"]) == ("complete", None, 0)
     (unknown,) = browser.edit({"kind": "state", "ids": [3], "state": None}).json()["outlines"]
     assert (unknown["state"], unknown["predicted"]) == (None, None), "a person said that it is not known"
+    browser.session.close()
+
+
+def test_a_stroke_that_changes_nothing_and_an_outline_beside_the_frame_are_refused(results):
+    part = results.files_of(results.image(1))[0]
+    data = json.loads(part.read_text(encoding="utf-8"))
+    masks = CroppedMasks.from_rles(data["rles"], tuple(data["file_shape"]))
+    kept = [number for number, box in enumerate(masks.boxes) if box[3] <= 100]
+    data |= {
+        name: [data[name][number] for number in kept] for name in ("rles", "scores", "boxes", "states", "on_caption")
+    }
+    part.write_text(json.dumps(data | {"frame_rows": 100}), encoding="utf-8")
+    browser = Browser(results).enter()
+    browser.open()
+    stroke = {"kind": "push", "id": 1, "points": [[150, 90], [160, 90]], "radius": 2, "adds": False}
+    assert "changes nothing of outline 1" in browser.edit(stroke).json()["error"]
+    below = {"kind": "polygon", "points": [[20, 105], [40, 105], [40, 120], [20, 120]]}
+    assert "only rows 0 to 100 are measured" in browser.edit(below).json()["error"]
+    assert log_lines(results) == [] or len(log_lines(results)) == 1  # the log's head
     browser.session.close()
 
 

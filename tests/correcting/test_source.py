@@ -105,6 +105,36 @@ def test_the_frame_of_the_measurement_that_was_corrected_holds(measured_once, tm
     assert any("measured in rows 0 to 98 of the file alone" in warning for warning in again.record["warnings"])
 
 
+def test_changes_are_counted_in_the_rows_that_are_measured_and_add_up(results, measured_once, tmp_path):
+    image = results.images[0]
+    with results.open_log(image, results.detected(image)) as log:
+        state = log.corrections
+        log.apply(state.add(ellipse_mask((20, 120), (6, 4), state.image_shape)))  # x, y: in the lowest rows
+        log.apply(state.add(ellipse_mask((150, 60), (6, 6), state.image_shape)))
+        log.apply(state.mark([3], is_particle=True))
+    whole, cropped = (
+        measured_again(results, measured_once, tmp_path / str(rows), crop_rows=rows).record for rows in (0, 20)
+    )
+    assert [Changes(**done["corrections"]["changes"]).added for done in (whole, cropped)] == [2, 1]
+    for done in (whole, cropped):
+        effect = done["corrections"]
+        changes = Changes(**effect["changes"])
+        assert changes.confirmed == 1
+        assert effect["particles_after"] == effect["particles_before"] + changes.added
+        assert effect["particles_before"] == changes.untouched + changes.confirmed
+    assert any("rows cropped at the bottom 20, before not given" in line for line in cropped["warnings"])
+
+
+def test_a_measurement_whose_outlines_were_all_deleted_says_so(results, measured_once, tmp_path):
+    for image in results.images:
+        detected = results.detected(image)
+        with results.open_log(image, detected) as log:
+            log.apply(log.corrections.delete((np.flatnonzero(detected.scores >= 0.5) + 1).tolist()))
+    done = measured_again(results, measured_once, tmp_path)
+    assert done.has_no_outline
+    assert done.record["warnings"][0].startswith("NOT ONE OUTLINE IS THERE TO MEASURE")
+
+
 def test_a_scale_bar_drawn_before_the_first_measurement_of_corrections_holds_in_the_second(
     results, measured_once, tmp_path
 ):

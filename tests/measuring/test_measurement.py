@@ -407,6 +407,11 @@ def test_what_the_frame_cut_off_stays_cut_off_when_its_outlines_are_measured_aga
     assert again.summary.kept == first.summary.kept < len(first.table)
     assert again.summary.distribution.d50 == pytest.approx(first.summary.distribution.d50)
     assert any("measured in rows 0 to 98 of the file alone" in warning for warning in again.record["warnings"])
+    declared = Settings(pixel_size=PixelSize(7.0), calibration_factor=1.1)
+    measure_images(images, tmp_path / "declared", BrightSource(), declared, options=RunOptions(rois=True))
+    notes = "\n".join(read(tmp_path / "declared" / where, files).notes)
+    assert "give --pixel-size again: 7.0 nm" in notes
+    assert "give --calibration-factor again: 1.1" in notes
     smaller = measure(files, tmp_path / "smaller", source, Settings(crop_rows=60))
     assert {entry["frame_rows"] for entry in smaller.record["images"]} == {68}
 
