@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import tifffile
 
 from scenes import disks
@@ -75,3 +76,13 @@ def write_zeiss(path: Path, grey: np.ndarray, pixel_size_nm: float | None = 5.0,
 def write_scenes(folder: Path, count: int, pixel_size_nm: float | None = 5.0) -> list[Path]:
     """TIFFs of scenes 0, 1 …"""
     return [write_zeiss(folder / f"scan {n}.tif", scene(n), pixel_size_nm) for n in range(count)]
+
+
+def measured_doubtfully(folder: Path) -> Path:
+    """The folder, in which the images of `scans` are measured into `out` by a `DoubtfulSource`, without figures."""
+    from semsize.measuring import measure_images, report
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "size_figures", lambda _: {})
+        measure_images([folder / "scans"], folder / "out", DoubtfulSource())
+    return folder

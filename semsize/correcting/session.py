@@ -99,8 +99,7 @@ class Session:
             return self._fill(number, page, box_of(request))
         with self._lock:
             opened = self._held(number, page)
-            result = opened.result
-            operation = operation_of(request, opened.log.corrections, (result.top, result.top + result.frame_rows))
+            operation = operation_of(request, opened.log.corrections, opened.result.frame)
             opened.log.apply(operation, self._person)
             return self._changed(number, opened, operation)
 
@@ -212,7 +211,7 @@ class Session:
             "rows": image.shape[0],
             "columns": image.shape[1],
             "top": result.top,
-            "bottom": result.top + result.frame_rows,
+            "bottom": result.frame[1],
             "nm_per_px": image.measured.pixel_size_nm,
             "scale": None if scale is None else scale_in_json(scale),
             "read_only": read_only,

@@ -59,7 +59,7 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path],
             if not corrections.done:
                 notes.append(f"{name}: left out, nothing in it was corrected")
                 continue
-            grey = results.grey(image)[detected.top : detected.top + detected.frame_rows]
+            grey = results.grey(image)[slice(*detected.frame)]
             path = pictures / f"{len(images)}.png"
             path.write_bytes(cv2.imencode(".png", grey)[1].tobytes())
             origin = f"{image.file.name} of {folder}"
@@ -83,8 +83,8 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path],
 
 def _in_frame(corrections: Corrections, numbers: Sequence[int], detected: ImageResult) -> dict[int, dict[str, Any]]:
     """Id to what `ConvertedImage` has of each outline with a pixel in the frame that was measured, moved into it."""
-    frame = 0, detected.top, detected.file_shape[1], detected.top + detected.frame_rows
-    masks = corrections.masks(numbers).crop(frame)
+    top, bottom = detected.frame
+    masks = corrections.masks(numbers).crop((0, top, detected.file_shape[1], bottom))
     return {
         number: {"rle": rle, "state": corrections.outlines[number].state, "source_state": None, "iscrowd": 0}
         for number, rle, area in zip(numbers, masks.to_rles(), masks.areas, strict=True)

@@ -101,8 +101,7 @@ def effect_of_corrections(
     def before() -> Iterator[tuple[ImageResult, PixelSize | None]]:
         nonlocal total
         for result, size in after:
-            rows = result.top, result.top + result.frame_rows
-            detected, changes = source.before(result.file, settings.score, rows)
+            detected, changes = source.before(result.file, settings.score, result.frame)
             total += changes
             yield _in_frame(detected, result), size
 
@@ -121,9 +120,10 @@ def effect_of_corrections(
 
 def _in_frame(detected: ImageResult, now: ImageResult) -> ImageResult:
     """What was detected, in the frame of the present measurement, whose data bars may be cropped otherwise."""
-    if (detected.top, detected.frame_rows) == (now.top, now.frame_rows):
+    if detected.frame == now.frame:
         return detected
-    cut = detected.file_masks.crop((0, now.top, now.file_shape[1], now.top + now.frame_rows))
+    top, bottom = now.frame
+    cut = detected.file_masks.crop((0, top, now.file_shape[1], bottom))
     filled = cut.areas > 0
     rles = cut[filled].expand(now.file_shape, now.top, 0).to_rles()
     of_each = {name: getattr(detected, name)[filled] for name in ("scores", "boxes", "on_caption")}

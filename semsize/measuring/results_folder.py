@@ -50,6 +50,11 @@ class ImageResult:
     whole_rles: Sequence[Mapping[str, Any]] = ()  # N whole outlines, of a prediction
 
     @property
+    def frame(self) -> tuple[int, int]:
+        """First row of the file that was measured, and the row below the last one."""
+        return self.top, self.top + self.frame_rows
+
+    @property
     def file_masks(self) -> CroppedMasks:
         """N masks at the size of the file."""
         return CroppedMasks.from_rles(self.rles, self.file_shape)
@@ -57,7 +62,8 @@ class ImageResult:
     @cached_property
     def masks(self) -> CroppedMasks:
         """N masks in the frame."""
-        return self.file_masks.crop((0, self.top, self.file_shape[1], self.top + self.frame_rows))
+        top, bottom = self.frame
+        return self.file_masks.crop((0, top, self.file_shape[1], bottom))
 
     def counted(self, score: float) -> int:
         """Particles of at least this score."""

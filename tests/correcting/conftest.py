@@ -4,11 +4,21 @@ import json
 import shutil
 
 import pytest
-from measured_scenes import DoubtfulSource, scene, write_zeiss
+from measured_scenes import measured_doubtfully, scene, write_zeiss
 
 from semsize.correcting.results import CorrectedResults
-from semsize.measuring import measure_images, report
 from semsize.measuring.particle_table import SEEN_COLUMNS
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium; the test is skipped where none is installed."""
+    from page_browser import find_browser, started_browser
+
+    if find_browser() is None:
+        pytest.skip("no Chromium found: install one (Debian: chromium), or name it in $BROWSER")
+    with started_browser() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
@@ -17,10 +27,7 @@ def measured_once(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     write_zeiss(folder / "scans" / "a.tif", scene(0))
     write_zeiss(folder / "scans" / "sub" / "b.tif", scene(1), None)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "size_figures", lambda _: {})
-        measure_images([folder / "scans"], folder / "out", DoubtfulSource())
-    return folder
+    return measured_doubtfully(folder)
 
 
 @pytest.fixture

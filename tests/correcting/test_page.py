@@ -12,21 +12,11 @@ from measured_scenes import BrightSource, scene, write_zeiss
 from processes import PATIENCE_S, ForkedProgram, finish
 from processes import wait_until as wait_for
 
-from page_browser import Hand, entered, find_browser, served, started_browser, wait_for_file, wait_for_image, wait_until
+from page_browser import Hand, entered, served, wait_for_file, wait_for_image, wait_until
 from semsize.correcting.edits import BoxFiller
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.session import Session
 from semsize.measuring import measure_images
-
-pytestmark = pytest.mark.skipif(
-    find_browser() is None, reason="no Chromium found: install one (Debian: chromium), or name it in $BROWSER"
-)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with started_browser() as started:
-        yield started
 
 
 @pytest.fixture

@@ -4,22 +4,11 @@ import json
 import shutil
 
 import pytest
-from measured_scenes import DoubtfulSource, write_scenes
+from measured_scenes import measured_doubtfully, write_scenes
 
-from page_browser import Hand, entered, find_browser, served, started_browser, wait_for_image, wait_until
+from page_browser import Hand, entered, served, wait_for_image, wait_until
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.session import Session
-from semsize.measuring import measure_images, report
-
-pytestmark = pytest.mark.skipif(
-    find_browser() is None, reason="no Chromium found: install one (Debian: chromium), or name it in $BROWSER"
-)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with started_browser() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +16,7 @@ def measured_three(tmp_path_factory):
     """Folder with three images in `scans` and their measurement in `out`."""
     folder = tmp_path_factory.mktemp("three")
     write_scenes(folder / "scans", 3)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "size_figures", lambda _: {})
-        measure_images([folder / "scans"], folder / "out", DoubtfulSource())
-    return folder
+    return measured_doubtfully(folder)
 
 
 @pytest.fixture
