@@ -40,8 +40,8 @@ without_mask_head() {  # CHECKPOINT FILE: its weights but the mask head's, so th
     [ "$2" -nt "$1" ] || "$python" - "$@" <<'EOF'
 import sys, torch
 checkpoint = torch.load(sys.argv[1], map_location="cpu", weights_only=False)
-weights = {name: value for name, value in checkpoint["state_dict"].items() if ".mask_head." not in name}
-torch.save({"meta": checkpoint.get("meta", {}), "state_dict": weights}, sys.argv[2])
+weights = {name: value for name, value in checkpoint["state_dict"].items() if not name.startswith("roi_head.mask_head.")}
+torch.save({"meta": {"left_out": ["roi_head.mask_head"]}, "state_dict": weights}, sys.argv[2])
 EOF
 }
 

@@ -1,13 +1,22 @@
 """COCO's 80-class Mask R-CNN into the one-class model: exactly the class-dependent tensors differ."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.hub import get_config
+from torch import nn
 
 import tio2.models  # noqa: F401  registers the head
-from tio2.engine.checkpoints import COCO_DIFFERENCES, CheckpointError, check_transfer, compare_state_dicts
+from tio2.engine.checkpoints import (
+    COCO_DIFFERENCES,
+    CheckpointError,
+    TransferCheckHook,
+    check_transfer,
+    compare_state_dicts,
+)
 
 
 def mask_rcnn_state(classes, head_type):
@@ -68,6 +77,18 @@ def test_a_tensor_that_should_differ_and_does_not_is_said(states):
     changed = {**coco, "roi_head.bbox_head.fc_cls.bias": model["roi_head.bbox_head.fc_cls.bias"]}
     with pytest.raises(CheckpointError, match=r"not different as expected: roi_head\.bbox_head\.fc_cls\.bias"):
         check_transfer(model, changed, "coco.pth")
+
+
+@pytest.mark.parametrize("meta", [{"left_out": ["head.mask"]}, {"left_out": ["head.box"]}, {}, None])
+def test_modules_that_the_checkpoint_leaves_out_on_purpose_may_be_missing(meta):
+    model = nn.ModuleDict({"head": nn.ModuleDict({"mask": nn.Linear(2, 2), "masks": nn.Linear(2, 2)})})
+    checkpoint = {"meta": meta, "state_dict": {k: v for k, v in model.state_dict().items() if "masks" in k}}
+    runner = SimpleNamespace(model=model, _load_from="start.pth")
+    if meta == {"left_out": ["head.mask"]}:
+        TransferCheckHook().after_load_checkpoint(runner, checkpoint)
+        del checkpoint["state_dict"]["head.masks.bias"]
+    with pytest.raises(CheckpointError, match=r"missing: head\.mask"):
+        TransferCheckHook().after_load_checkpoint(runner, checkpoint)
 
 
 def test_compare_state_dicts_by_hand():

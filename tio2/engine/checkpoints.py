@@ -94,13 +94,16 @@ CheckpointLoader.register_scheme(prefixes=["", "http://", "https://"], loader=_l
 class TransferCheckHook(Hook):
     """Stops a run whose checkpoint fits neither the whole model nor all but the layers that must differ from COCO's.
 
-    MMEngine only warns, and copies what fits: a wrong name would train from scratch unseen.
+    MMEngine only warns, and copies what fits: a wrong name would train from scratch unseen. A checkpoint whose meta
+    names modules in `left_out` has no weights of them on purpose; they begin anew.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare names and shapes before they are copied."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        check_transfer(model.state_dict(), checkpoint.get("state_dict", checkpoint), str(runner._load_from))
+        left_out = tuple(f"{module}." for module in (checkpoint.get("meta") or {}).get("left_out", ()))
+        expected = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(left_out)}
+        check_transfer(expected, checkpoint.get("state_dict", checkpoint), str(runner._load_from))
 
 
 def compare_state_dicts(
