@@ -19,7 +19,10 @@ from semsize.measuring.outlines import Outlines
 from semsize.structures.masks import CroppedMasks, Placed
 from tio2.engine import ConfigError, load_weights
 from tio2.engine.config import check_settings
+from tio2.engine.processes import give_back_freed_memory
 from tio2.models.detector import DenseMaskRCNN
+
+MOST_FREED_MIB = 2048  # a window of 3 megapixels leaves 1300: only tile after tile leaves more
 
 
 class Detector:
@@ -49,7 +52,6 @@ class Detector:
         load_weights(self.model, checkpoint, config.filename)
         self.model.to(device).eval()
         self.has_scales = bool(self.model.test_cfg.get("scales"))
-        self.engine = self.model.find if self.has_scales else self._through_pipeline
 
     @property
     def looking(self) -> Looking:
@@ -68,6 +70,12 @@ class Detector:
             ValueError: Tiles of this size cannot share so much.
         """
         return Outlines.of_look(look(grey, self.engine, looking or self.looking, batch_size))
+
+    def engine(self, windows: Sequence[np.ndarray], scale: float, sizes: DrawnSizes = ALL_SIZES) -> list[Found]:
+        """What the model finds in windows of one size, enlarged by a factor (`semsize.detecting.engine.Engine`)."""
+        found = (self.model.find if self.has_scales else self._through_pipeline)(windows, scale, sizes)
+        give_back_freed_memory(MOST_FREED_MIB)
+        return found
 
     def fill(self, grey: np.ndarray, box: Sequence[float]) -> Placed:
         """The mask of the particle in a box, see `outline_in_box`.

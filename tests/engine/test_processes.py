@@ -224,6 +224,20 @@ def test_slurm_asks_for_gpus_unless_gloo_is_named(slurm, tmp_path):
     assert "--gres" not in cpu
 
 
+HELD = """
+import numpy as np
+from tio2.engine.processes import give_back_freed_memory, keep_freed_memory
+def resident_mib():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
+assert keep_freed_memory()
+arrays = [np.ones(8 * 2**20, np.uint8) for _ in range(33)]
+del arrays[:32]  # the last one stands above what is freed
+assert not give_back_freed_memory(300)
+before = resident_mib()
+assert give_back_freed_memory(200)
+print(before - resident_mib())
+"""
+
 ROUNDS = """
 import resource
 import numpy as np
@@ -242,3 +256,9 @@ def test_freed_memory_is_used_again(tmp_path):
     (tmp_path / "rounds.py").write_text(ROUNDS)
     text = finish(ForkedProgram([tmp_path / "rounds.py"], tmp_path / "log"), tmp_path / "log")
     assert int(text.split()[-1]) < 200
+
+
+def test_kept_memory_is_given_back_above_a_limit(tmp_path):
+    (tmp_path / "held.py").write_text(HELD)
+    text = finish(ForkedProgram([tmp_path / "held.py"], tmp_path / "log"), tmp_path / "log")
+    assert float(text.split()[-1]) > 200

@@ -162,6 +162,16 @@ def test_the_model_s_masks_do_not_depend_on_the_batches_of_rois(build_model, bat
         assert np.mean(same) > 0.95  # sums in another order may move a pixel across the threshold
 
 
+def test_the_model_s_boxes_do_not_depend_on_the_batches_of_rois(build_model, batch, monkeypatch):
+    together = predict(build_model(score_everything), batch)
+    monkeypatch.setattr("tio2.models.heads.BOX_ROIS_PER_CPU_BATCH", 7)
+    parts = predict(build_model(score_everything), batch)
+    for first, second in zip(together, parts, strict=True):
+        assert len(first) > 7
+        torch.testing.assert_close(first.bboxes, second.bboxes)
+        torch.testing.assert_close(first.scores, second.scores)
+
+
 @pytest.mark.parametrize("refined", [False, True])
 def test_masks_are_a_list_where_no_image_has_a_detection(build_model, batch, refined):
     def score_nothing(config):

@@ -91,7 +91,7 @@ def keep_freed_memory() -> bool:
 
     By default glibc takes each large array from the system and returns it when it is freed. The system then clears
     every page again, which takes nearly half of the CPU time of a whole-image inference. Kept memory fragments: the
-    peak of such an inference rises by a third (docs/notebook/dense.md).
+    peak of such an inference rises by a third (docs/notebook/dense.md), see `give_back_freed_memory`.
 
     Returns:
         Whether the allocator can do so: glibc's can; on other systems nothing changes.
@@ -102,6 +102,27 @@ def keep_freed_memory() -> bool:
     if not hasattr(library, "mallopt"):
         return False
     return bool(library.mallopt(M_MMAP_MAX, 0) and library.mallopt(M_TRIM_THRESHOLD, -1))
+
+
+class _AllocatorState(ctypes.Structure):
+    """glibc's `struct mallinfo2`."""
+
+    _fields_ = tuple((name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"
+    ))  # fmt: skip
+
+
+def give_back_freed_memory(above_mib: float) -> bool:
+    """Return the memory that the C library's allocator keeps unused, where it is more than `above_mib` MiB.
+
+    Returns:
+        Whether it was returned; never but with glibc from version 2.33 on.
+    """
+    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    if not hasattr(library, "mallinfo2"):
+        return False
+    library.mallinfo2.restype = _AllocatorState
+    return library.mallinfo2().fordblks > above_mib * 2**20 and bool(library.malloc_trim(0))
 
 
 def peak_resident_mib() -> float:

@@ -1,11 +1,12 @@
 """RPN and RoI head for images with thousands of particles, and all settings of `model.train_cfg` and `model.test_cfg`.
 
-Unlike MMDetection's, the heads warn where a limit is reached, bound the memory of the mask branch and return float32.
+Unlike MMDetection's, the heads warn where a limit is reached, bound the memory of both branches and return float32.
 MMDetection takes `train_cfg` and `test_cfg` as plain dicts and asks for the keys it knows, so that a misspelt one would
 do nothing; the dataclasses below name every key that is read, and others are refused.
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
@@ -24,6 +25,7 @@ from torch import Tensor
 from semsize.detecting.boxes import FLIPPED_DIMENSIONS, LIKELY_OBJECTNESS, limit_by_area, limit_message, mirrored_boxes
 from tio2.typed_settings import check_arguments
 
+BOX_ROIS_PER_CPU_BATCH = 512  # features of 10,000 boxes at once would take 0.7 GiB
 MASK_ROIS_PER_CPU_BATCH = 32  # their 56 x 56 cells stay in the processor's cache
 MASK_ROIS_PER_GPU_BATCH = 128  # 3000 RoIs at once would take 9.6 GB in 256 channels
 
@@ -84,8 +86,14 @@ class DenseRoIHead(StandardRoIHead):
     limit_reached = ""  # as that of `DenseRPNHead`
 
     def _bbox_forward(self, x: tuple[Tensor, ...], rois: Tensor) -> dict[str, Tensor]:
-        results = super()._bbox_forward(x, rois)
-        return results | {name: results[name].float() for name in ("cls_score", "bbox_pred")}
+        names = ("cls_score", "bbox_pred")
+        if self.training or rois.device.type != "cpu":
+            results = super()._bbox_forward(x, rois)
+        else:  # without the features of the boxes, which only training reads
+            batches = rois.chunk(max(1, math.ceil(len(rois) / BOX_ROIS_PER_CPU_BATCH)))
+            parts = [super(DenseRoIHead, self)._bbox_forward(x, batch) for batch in batches]
+            results = {name: torch.cat([part[name] for part in parts]) for name in names}
+        return results | {name: results[name].float() for name in names}
 
     def _mask_forward(
         self, x: tuple[Tensor, ...], rois: Tensor = None, pos_inds: Tensor = None, bbox_feats: Tensor = None
