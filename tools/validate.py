@@ -134,7 +134,14 @@ def visibility_tables(record: "VisibilityRecord") -> str:
     named = [(f"{group}: {step.name}", step) for group, steps in groups.items() for step in steps]
     named += [(f"selection, area fraction {d.low:g} to {d.high:g}", d.step) for d in record.selection]
     rows = [
-        [name, *(f"{100 * e.effect:+.1f} ± {100 * e.standard_error:.1f}" for e in step.effects)] for name, step in named
+        [
+            name,
+            *(
+                f"{100 * e.effect:+.1f} ± {100 * e.standard_error:.1f}; {100 * e.between_image_std:.1f}"
+                for e in step.effects
+            ),
+        ]
+        for name, step in named
     ]
     by_size = {"ECD": record.errors, **{calibrated.size: calibrated.errors for calibrated in record.feret}}
     errors = [
@@ -142,7 +149,10 @@ def visibility_tables(record: "VisibilityRecord") -> str:
         for size, of_size in by_size.items()
         for e in of_size
     ]
-    header = ["step: effect ± standard error, %", *(effect.statistic for effect in record.fully_imaged[0].effects)]
+    header = [
+        "step: effect ± standard error; between images, %",
+        *(effect.statistic for effect in record.fully_imaged[0].effects),
+    ]
     of_errors = ["size", "visible fraction predicted", "particles", "error, %", "its sd, %", "in 95 % interval, %"]
     right = f"states right: {record.states_right:.3f}, expected calibration error {record.calibration_error:.3f}"
     tables = markdown_table(header, rows), markdown_table(of_errors, errors, decimals=1)

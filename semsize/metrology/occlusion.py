@@ -26,7 +26,6 @@ FRACTION_EDGES = (0, 0.05, 0.1, 0.2, 0.3, 0.45, 1)  # ends of the classes of an 
 FEWEST_PARTICLES = 5  # number of found particles, and of fully imaged ones, from which an image counts
 
 RESAMPLES = 400
-SMALLEST_VARIANCE = 1e-10  # smallest variance of an image's effect, which would be 0 where all particles have one size
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,23 +196,22 @@ def occlusion_effect(classes: Sequence[OcclusionClass], area_fraction: float) ->
 def between_image_std(effects: Sequence[Sequence[float]], variances: Sequence[Sequence[float]]) -> float:
     """Standard deviation of images' true effects about their class's, pooled over C classes; at least 0.
 
-    DerSimonian and Laird's estimator (1986) with a mean for each class: what the effects differ by more than their own
-    variances explain. A class of one image tells nothing.
+    Hedges and Olkin's estimator (1985) with a mean for each class: what the effects differ by more than their own
+    variances explain, every image counted alike. Weights by these variances would let images in which nothing changes,
+    whose effect and variance are 0, stand for all. A class of one image tells nothing.
 
     Args:
         effects: (m,) effects of the images of each class.
-        variances: (m,) variances of these effects, positive.
+        variances: (m,) variances of these effects.
 
     >>> round(between_image_std([[-0.1, 0.1], [0.3]], [[0.01, 0.01], [0.01]]), 6)
     0.1
     """
-    excess = scale = 0.0
-    for values, of_values in zip(effects, variances, strict=True):
-        weights = 1 / np.asarray(of_values, np.float64)
-        deviations = np.asarray(values) - np.average(values, weights=weights)
-        excess += float(weights @ deviations**2) - (len(weights) - 1)
-        scale += float(weights.sum() - (weights**2).sum() / weights.sum())
-    return float(np.sqrt(max(excess, 0.0) / scale)) if scale > 0 else 0.0
+    excess, dof = 0.0, 0
+    for values, own in zip(effects, variances, strict=True):
+        excess += float(np.sum((np.asarray(values) - np.mean(values)) ** 2) - (len(values) - 1) * np.mean(own))
+        dof += len(values) - 1
+    return float(np.sqrt(max(excess, 0.0) / dof)) if dof else 0.0
 
 
 def found_fraction(image: ImageComparison) -> float:
@@ -264,7 +262,7 @@ def _image_effect(image: ImageComparison, rng: np.random.Generator) -> _ImageEff
         sorted_quantiles(sizes.ecd, weights[usable], (0.5,))[:, 0]
         for sizes, weights in zip((found, full), drawn, strict=True)
     ]
-    variance = max(float(np.log(medians[0] / medians[1]).var()), SMALLEST_VARIANCE)
+    variance = float(np.log(medians[0] / medians[1]).var())
     return _ImageEffect(found, full, float(np.log(_d50([found]) / _d50([full]))), variance)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from semsize.metrology.intervals import STATISTICS, resampled_statistics, statistics
-from semsize.metrology.occlusion import FRACTION_EDGES, SMALLEST_VARIANCE, between_image_std
+from semsize.metrology.occlusion import FRACTION_EDGES, between_image_std
 from semsize.metrology.size_distribution import SizeSample
 
 IMAGE_RESAMPLES = 200  # of the particles of one image, for the variance of its effects
@@ -176,7 +176,7 @@ def _single(image: ImageSteps, seed: int) -> tuple[np.ndarray, np.ndarray]:
         variances = np.full((steps, len(STATISTICS)), np.nan)
         for step in np.flatnonzero(enough[1:] & enough[:-1]).tolist():
             variances[step] = np.nanvar(np.log(drawn[step + 1] / drawn[step]), axis=0)
-    return np.diff(np.log(values), axis=0), np.maximum(variances, SMALLEST_VARIANCE)
+    return np.diff(np.log(values), axis=0), variances
 
 
 def _between(single: Sequence[tuple[np.ndarray, np.ndarray]], step: int, column: int) -> float:
