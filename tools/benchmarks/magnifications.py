@@ -9,13 +9,15 @@ done
 python tools/benchmarks/magnifications.py data/magnified/*/annotations/test.json --tests work_dirs/magnified/*/*-test
 
 The first table has a row for each pixel size: particles of other sizes are neither searched for nor counted, nor is
-what was found there. *merged* counts detections that hold two particles, *divided* particles that several detections
-share (semsize/metrology/error_causes.py), each beside the particles. The second has a row for each range of true sizes:
+what was found there. *merged* counts detections that hold two particles, *swallowed* particles in the mask of another
+one, *divided* particles that several detections share, *parts* detections inside one particle
+(semsize/metrology/error_causes.py), each beside the particles. The second has a row for each range of true sizes:
 the bias is the mean of found over true ECD of matched particles that are not truncated, with its standard error.
 """
 
 import argparse
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,7 +35,15 @@ from semsize.structures import AnnotationError, CroppedMasks, PredictionError, r
 
 SIZES_PX = (10, 300)
 BINS_PX = (10, 14, 20, 28, 40, 57, 80, 113, 160, 226, 300)  # half octaves
-BY_MAGNIFICATION = ("nm / px", "particles", "median px", "AP50", "mAP", "found, %", "false", "merged, %", "divided, %")
+CAUSES = {
+    "merged, %": ("merged",),
+    "swallowed, %": ("swallowed",),
+    "divided, %": ("split",),
+    "parts, %": ("part of a found one", "part of a missed one"),
+}
+"""Column of the first table to what it counts, of `MISS_CAUSES` and `FALSE_CAUSES`."""
+
+BY_MAGNIFICATION = ("nm / px", "particles", "median px", "AP50", "mAP", "found, %", "false", *CAUSES)
 BY_SIZE = ("true ECD, px", "matched", "bias, %", "standard error, %", "spread, %")
 
 
@@ -75,16 +85,16 @@ def magnification_row(images: Sequence[ImageComparison], folder: Path) -> list[s
     judged = np.concatenate([of_sizes(each) for each in sizes])
     found = np.concatenate([np.isin(np.arange(len(i.truth.masks)), i.matching.truth) for i in images])
     false = sum(of_sizes(i.found_measurands.ecd_px[i.matching.false_positives]).sum() for i in images)
-    merged = divided = 0
+    counts = Counter()
     for image in images:
         errors = image_errors(image, read_grey(folder / image.truth.file_name))
-        merged += sum(cause == "merged" for cause in errors.false_causes)
-        divided += sum(cause == "split" for cause in errors.miss_causes)
+        counts.update(errors.false_causes)
+        counts.update(cause for cause in errors.miss_causes if cause != "merged")  # its detection counts already
     values = precision(images)
     number = int(judged.sum())
     nm = images[0].truth.pixel_size.value_nm if images[0].truth.pixel_size else float("nan")
     median = np.median(np.concatenate(sizes)[judged]) if number else float("nan")
-    shares = [f"{100 * count / max(1, number):.1f}" for count in (merged, divided)]
+    shares = [f"{100 * sum(counts[cause] for cause in of) / max(1, number):.1f}" for of in CAUSES.values()]
     found_share = f"{100 * found[judged].mean():.1f}" if number else "–"
     precisions = [f"{values[0]:.3f}", f"{values.mean():.3f}"]
     return [f"{nm:.4g}", str(number), f"{median:.0f}", *precisions, found_share, str(false), *shares]
