@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sysconfig
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,16 @@ VISIBILITY = {
 def visibility_behind(licence: str | None) -> str:
     """Name of the visibility model for outlines of a source with such a licence: `nc` behind `nc`, else `free`."""
     return "nc" if licence == SHIPPED["nc"].licence else "free"
+
+
+def joint_licence(licences: Iterable[str]) -> str:
+    """The terms of a result of several models: the strictest, which is all that say more than those of `free`.
+
+    >>> joint_licence([SHIPPED["free"].licence, OWN_WEIGHTS, SHIPPED["free"].licence])
+    'licence not known: weights of your own'
+    """
+    named = dict.fromkeys(licences)
+    return "; ".join([name for name in named if name != SHIPPED["free"].licence] or named)
 
 
 def licence_of(checkpoint: Path) -> str:

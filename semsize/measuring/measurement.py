@@ -143,6 +143,7 @@ def measure(
         "processes": ranks.world * options.jobs,
         "not_validated": list(record.bias()[1]),
         "states_not_validated": list(record.seen()[1]),
+        "licence": record.licence,
         "warnings": warnings_of(record, summary, table),
         "results": summary.numbers(),
     }

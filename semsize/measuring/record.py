@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from semsize import __version__
+from semsize.detecting.models import joint_licence
 from semsize.measuring.inputs import InputError, Settings
 from semsize.measuring.outlines import FOUND_KINDS
 from semsize.measuring.results_folder import ImageResult
@@ -90,6 +91,12 @@ class Record:
     def is_drawn(self) -> bool:
         """Whether people drew the outlines: there is no model to be uncertain of."""
         return self.outlines["kind"] not in FOUND_KINDS
+
+    @property
+    def licence(self) -> str:
+        """What the result may be used for by the licences of all its models; empty without a model."""
+        models = self.outlines, self.outlines.get("visibility", {})
+        return joint_licence(model["licence"] for model in models if model.get("licence"))
 
     @property
     def unit(self) -> str:

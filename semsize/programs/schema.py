@@ -107,7 +107,9 @@ def _measurement(record: dict[str, Any]) -> dict[str, Any]:
         "results": {"type": "object"},
         "seconds": _NUMBER,
     }
-    return _object(**record["properties"], **made) | {"additionalProperties": False}
+    contents = _object(**record["properties"], **made) | {"additionalProperties": False}
+    contents["properties"]["licence"] = _TEXT  # missing in files of before
+    return contents
 
 
 def _archive(card: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -397,6 +397,16 @@ def test_a_measurement_from_python_takes_the_model_that_is_installed(images, tmp
     assert done.table["p_masked"].tolist() == seen.table["p_masked"].tolist()
 
 
+def test_the_licence_of_a_result_is_the_strictest_of_its_models(images, tmp_path):
+    class Bound(Model):
+        def as_record(self):
+            return {**super().as_record(), "licence": "not for sale"}
+
+    strict = measure_images(images, tmp_path / "out", SeenOutlines(BrightSource(), Bound(), PREDICTED.score), PREDICTED)
+    assert strict.record["licence"] == "not for sale"
+    assert "licence of all models together</td><td>not for sale<" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_outlines_below_the_score_are_no_neighbours_and_get_no_probability(images, tmp_path):
     source = SeenOutlines(DoubtfulSource(), Model(), PREDICTED.score)
     table = measure_images(images, tmp_path / "out", source, PREDICTED).table
