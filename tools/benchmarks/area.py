@@ -7,6 +7,7 @@ python tools/benchmarks/area.py data/area/images/test/000000.png --megapixels 1 
 A larger image repeats the given one in mirror images, so that particles and work go with the area; a smaller one is a
 part of it. Each size has a process of its own, which finds the particles of a small image first. Joining is all the
 time that is not spent in the network: tiles, scales, notes. The reference is the first row of at least 3 megapixels.
+With --limits 4 the network may propose four times as many boxes as its config allows, which shows what its limits cost.
 """
 
 import argparse
@@ -34,6 +35,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="nc", help="a shipped model (default: %(default)s)")
     parser.add_argument("--scales", default=None, help="auto, or numbers such as 0.75,1.5 (default: the model's own)")
     parser.add_argument("--repeats", type=int, default=3, help="of each size (default: %(default)s)")
+    parser.add_argument("--limits", type=int, default=1, help="times the model's limits of proposals (default: 1)")
     parser.add_argument("--out", type=Path, help="also draw seconds over megapixels")
     parser.add_argument("--alone", type=float, help=argparse.SUPPRESS)  # one size, in this process
     return parser.parse_args()
@@ -64,7 +66,10 @@ def measure(arguments: argparse.Namespace) -> dict:
     if scales not in (None, "auto"):
         scales = tuple(float(number) for number in scales.split(","))
     source, _ = open_detector(DetectorRequest(arguments.model, scales=scales))
-    detector = Detector(source.read_config(), source.checkpoint)
+    config = source.read_config()
+    for name in ("nms_pre", "max_per_img"):
+        config.model.test_cfg.rpn[name] *= arguments.limits
+    detector = Detector(config, source.checkpoint)
     grey, in_network, rows = read_grey(arguments.image), [0.0], []
     image = of_area(grey, arguments.alone)
 
