@@ -26,6 +26,7 @@ FRACTION_EDGES = (0, 0.05, 0.1, 0.2, 0.3, 0.45, 1)  # ends of the classes of an 
 FEWEST_PARTICLES = 5  # number of found particles, and of fully imaged ones, from which an image counts
 
 RESAMPLES = 400
+SMALLEST_VARIANCE = 1e-10  # of an image's effect, from which it weighs no more: it is 0 where nothing changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,9 +197,10 @@ def occlusion_effect(classes: Sequence[OcclusionClass], area_fraction: float) ->
 def between_image_std(effects: Sequence[Sequence[float]], variances: Sequence[Sequence[float]]) -> float:
     """Standard deviation of images' true effects about their class's, pooled over C classes; at least 0.
 
-    Hedges and Olkin's estimator (1985) with a mean for each class: what the effects differ by more than their own
-    variances explain, every image counted alike. Weights by these variances would let images in which nothing changes,
-    whose effect and variance are 0, stand for all. A class of one image tells nothing.
+    What the effects differ by more than their own variances explain, by the method of moments with a mean for each
+    class (DerSimonian and Kacker, Contemp. Clin. Trials 28, 2007). Images weigh by these variances, then all alike, and
+    the larger estimate counts: with weights, images in which nothing changes, whose effect and variance are 0, stand
+    for all; without, images of few particles hide how the others differ. A class of one image tells nothing.
 
     Args:
         effects: (m,) effects of the images of each class.
@@ -207,11 +209,20 @@ def between_image_std(effects: Sequence[Sequence[float]], variances: Sequence[Se
     >>> round(between_image_std([[-0.1, 0.1], [0.3]], [[0.01, 0.01], [0.01]]), 6)
     0.1
     """
-    excess, dof = 0.0, 0
-    for values, own in zip(effects, variances, strict=True):
-        excess += float(np.sum((np.asarray(values) - np.mean(values)) ** 2) - (len(values) - 1) * np.mean(own))
-        dof += len(values) - 1
-    return float(np.sqrt(max(excess, 0.0) / dof)) if dof else 0.0
+    by_weight = ([1 / np.maximum(own, SMALLEST_VARIANCE) for own in variances], [np.ones(len(v)) for v in variances])
+    return max(_excess_std(effects, variances, weights) for weights in by_weight)
+
+
+def _excess_std(
+    effects: Sequence[Sequence[float]], variances: Sequence[Sequence[float]], weights: Sequence[np.ndarray]
+) -> float:
+    excess = scale = 0.0
+    for values, own, weight in zip(effects, variances, weights, strict=True):
+        deviations = np.asarray(values) - np.average(values, weights=weight)
+        expected = weight - weight**2 / weight.sum()
+        excess += float(weight @ deviations**2 - expected @ np.asarray(own))
+        scale += float(expected.sum())
+    return float(np.sqrt(max(excess, 0.0) / scale)) if scale > 0 else 0.0
 
 
 def found_fraction(image: ImageComparison) -> float:

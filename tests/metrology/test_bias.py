@@ -154,7 +154,7 @@ def test_images_of_too_few_particles_and_classes_that_nothing_tells_the_spread_o
 
 
 def test_the_spread_between_images_of_equal_variances_is_the_textbook_s():
-    """Hedges and Olkin's estimator is then that of the analysis of variance."""
+    """It is then that of the analysis of variance."""
     effects = [np.array([-0.1, -0.2, -0.4]), np.array([0.0, -0.3])]
     squares = sum(((one - one.mean()) ** 2).sum() for one in effects)
     expected = np.sqrt(squares / 3 - 0.01)
