@@ -145,6 +145,9 @@ _EXPECTED = {Mapping: (dict, "names with values"), bool: (bool, "true or false")
 """Type hint to the kind of value that JSON has for it, and what to call that; others are texts."""
 
 
+OLDER_FILES_LACK = "older files lack it"
+"""True in the metadata of a dataclass's field that `from_json` need not find: files without it mean its default."""
+
 _SCHEMA_TYPES = {int: "integer", float: "number", bool: "boolean", Mapping: "object"}
 
 
@@ -169,7 +172,8 @@ def from_json(value: Any, hint: Any, name: str = "") -> Any:
         return None if value is None else from_json(value, parts[0], name)
     if is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        if wrong := set(hints) ^ set(value if isinstance(value, dict) else ()):
+        found = set(value if isinstance(value, dict) else ())
+        if wrong := (_required(kind) - found) | (found - set(hints)):
             raise ValueError(f"{name or 'the record'} lacks or has in excess: {', '.join(sorted(map(str, wrong)))}")
         place = f" of {name}" if name else ""
         return kind(**{key: from_json(item, hints[key], f"{key}{place}") for key, item in value.items()})
@@ -190,6 +194,11 @@ def from_json(value: Any, hint: Any, name: str = "") -> Any:
     return Path(value) if kind is Path else value
 
 
+def _required(kind: type) -> set[str]:
+    """Names of a dataclass's fields that every file has."""
+    return {field.name for field in fields(kind) if not field.metadata.get(OLDER_FILES_LACK)}
+
+
 def json_schema(hint: Any) -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of what `from_json` reads as this type hint.
 
@@ -201,7 +210,8 @@ def json_schema(hint: Any) -> dict[str, Any]:
         return {"anyOf": [json_schema(parts[0]), {"type": "null"}]}
     if is_dataclass(kind):
         properties = {name: json_schema(part) for name, part in typing.get_type_hints(kind).items()}
-        required, closed = list(properties), {"additionalProperties": False}
+        required = [name for name in properties if name in _required(kind)]
+        closed = {"additionalProperties": False}
         return {"title": kind.__name__, "type": "object", "properties": properties, "required": required, **closed}
     if kind is tuple and parts[-1] is ...:
         return {"type": "array", "items": json_schema(parts[0])}

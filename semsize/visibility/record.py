@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from semsize.metrology.bias_record import ModelUse, RecordSource
-from semsize.structures.files import from_json, in_json, read_json, write_json
+from semsize.structures.files import OLDER_FILES_LACK, from_json, in_json, read_json, write_json
 from semsize.visibility.calibration import ReliabilityBin
 from semsize.visibility.conformal import SizeIntervals
 from semsize.visibility.nesting import DensityStep, StepEffects
@@ -96,7 +96,8 @@ class VisibilityRecord:
     calibration_error: float  # expected calibration error of that class, 0 to 1
     reliability: tuple[ReliabilityBin, ...]  # bins with particles
     errors: tuple[FractionErrors, ...]  # of the completed ECD, classes with two particles and more
-    feret: tuple[SizeCalibration, ...]  # of the smallest, then the largest Feret diameter; none in older records
+    # of the smallest, then the largest Feret diameter
+    feret: tuple[SizeCalibration, ...] = field(default=(), kw_only=True, metadata={OLDER_FILES_LACK: True})
     fully_imaged: tuple[StepEffects, ...]  # from the true fully imaged particles to those reported
     completed: tuple[StepEffects, ...]  # from the true particles visible to 0.4 and more to those reported
     selection: tuple[DensityStep, ...]  # from the true powder to its fully imaged particles
@@ -145,8 +146,7 @@ def read_visibility_records(checkpoint: str | Path) -> tuple[VisibilityRecord, .
     try:
         if set(data) != {"records"} or not isinstance(data["records"], list):
             raise ValueError("it holds no list of records")
-        records = ({"feret": [], **record} if isinstance(record, dict) else record for record in data["records"])
-        return tuple(_checked(from_json(record, VisibilityRecord)) for record in records)
+        return tuple(_checked(from_json(record, VisibilityRecord)) for record in data["records"])
     except (TypeError, ValueError) as cause:
         again = "make it again with tools/validate.py --visibility"
         raise VisibilityRecordError(f"{path}: {cause}; {again}") from None
