@@ -24,8 +24,6 @@ from semsize.cli import PAIRS, one_line_errors
 if TYPE_CHECKING:
     from semsize.metrology import BiasRecord, ModelUse
     from semsize.metrology.bias import ComparedSet
-    from semsize.metrology.bias_record import ResidualClass
-    from semsize.metrology.occlusion import OcclusionClass
     from semsize.visibility.record import VisibilityRecord
 
 
@@ -57,6 +55,7 @@ def main() -> None:
     arguments = parse_arguments()
     import numpy as np
 
+    from semsize.measuring.record_tables import bias_tables, visibility_tables
     from semsize.metrology.bias import make_bias_record
     from semsize.metrology.bias_record import bias_path, find_bias_file, write_bias_records
     from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
@@ -126,39 +125,6 @@ def _visibility_record(
     return record
 
 
-def visibility_tables(record: "VisibilityRecord") -> str:
-    """What each step does to D10, D50, D90 and the mean, and errors by predicted fraction, as Markdown."""
-    from semsize.measuring.tables import markdown_table
-
-    groups = {"fully imaged": record.fully_imaged, "completed": record.completed}
-    named = [(f"{group}: {step.name}", step) for group, steps in groups.items() for step in steps]
-    named += [(f"selection, area fraction {d.low:g} to {d.high:g}", d.step) for d in record.selection]
-    rows = [
-        [
-            name,
-            *(
-                f"{100 * e.effect:+.1f} ± {100 * e.standard_error:.1f}; {100 * e.between_image_std:.1f}"
-                for e in step.effects
-            ),
-        ]
-        for name, step in named
-    ]
-    by_size = {"ECD": record.errors, **{calibrated.size: calibrated.errors for calibrated in record.feret}}
-    errors = [
-        [size, f"{e.low:g} to {e.high:g}", e.particles, e.error_percent, e.error_std_percent, e.covered_percent]
-        for size, of_size in by_size.items()
-        for e in of_size
-    ]
-    header = [
-        "step: effect ± standard error; between images, %",
-        *(effect.statistic for effect in record.fully_imaged[0].effects),
-    ]
-    of_errors = ["size", "visible fraction predicted", "particles", "error, %", "its sd, %", "in 95 % interval, %"]
-    right = f"states right: {record.states_right:.3f}, expected calibration error {record.calibration_error:.3f}"
-    tables = markdown_table(header, rows), markdown_table(of_errors, errors, decimals=1)
-    return "\n".join((*tables, f"{right}; {record.fitted_images} images fitted, {record.judged_images} judged"))
-
-
 def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | None":
     """The use of a model that made all predictions, by the metrics.json beside each; None without any and a checkpoint.
 
@@ -213,37 +179,6 @@ def _same_use(record: "BiasRecord", other: "BiasRecord") -> bool:
     if record.model is None or other.model is None:
         return record.model is other.model
     return not record.differences(other.model, other.min_score)
-
-
-def bias_tables(record: "BiasRecord") -> str:
-    """Residuals by size, effect of occlusion by density, and the ranges, as Markdown."""
-    from semsize.measuring.tables import markdown_table
-
-    def percents(group: "ResidualClass | OcclusionClass", name: str) -> list[float]:
-        return [100 * value for value in (getattr(group, name), group.standard_error, group.between_image_std)]
-
-    residuals = [
-        [
-            f"{group.low_px:g} to {'' if group.high_px is None else format(group.high_px, 'g')}".strip(),
-            *(group.particles, group.images, *percents(group, "residual")),
-        ]
-        for group in record.residuals
-    ]
-    occlusion = [
-        [
-            f"{group.low:g} to {group.high:g}",
-            *(group.images, group.detected, group.fully_imaged, *percents(group, "effect")),
-        ]
-        for group in record.occlusion
-    ]
-    ranges = [[name, *(ends or (None, None))] for name, ends in vars(record.ranges).items()]
-    spread = "standard error, %|between images, %"
-    tables = (
-        (f"ECD found, px|particles|images|mean residual, %|{spread}", residuals),
-        (f"area fraction|images|found|fully imaged|D50 found against fully imaged, %|{spread}", occlusion),
-        ("validated for|from|to", ranges),
-    )
-    return "\n".join(markdown_table(header.split("|"), rows, decimals=2) for header, rows in tables if rows)
 
 
 def _say_what_is_left_out(sets: "list[ComparedSet]", record: "BiasRecord") -> None:

@@ -33,6 +33,11 @@ class ComparedSet:
     images: Sequence[ImageComparison]
     contrast_levels: Sequence[float]  # of each image; NaN where it is not known
 
+    def as_source(self) -> RecordSource:
+        """What a record says of it."""
+        pairs = len(matched_sizes(self.images).true_px)
+        return RecordSource(self.annotations, self.predictions, self.kind, len(self.images), pairs)
+
 
 @dataclass(frozen=True, eq=False)
 class MatchedSizes:
@@ -66,7 +71,6 @@ def make_bias_record(
         min_dice: Dice coefficient from which they were matched.
         rng: of `occlusion_classes`.
     """
-    pairs = [len(matched_sizes(compared.images).true_px) for compared in sets]
     judged = [compared for compared in sets if compared.kind == "annotated"] or sets
     images = [image for compared in judged for image in compared.images]
     sizes = matched_sizes(images)
@@ -75,10 +79,7 @@ def make_bias_record(
         model=model,
         min_score=min_score,
         min_dice=min_dice,
-        sources=tuple(
-            RecordSource(compared.annotations, compared.predictions, compared.kind, len(compared.images), count)
-            for compared, count in zip(sets, pairs, strict=True)
-        ),
+        sources=tuple(compared.as_source() for compared in sets),
         residuals=residual_classes(sizes),
         occlusion=occlusion_classes([compared.images for compared in sets], rng),
         ranges=covered_ranges(images, [level for compared in judged for level in compared.contrast_levels], sizes),

@@ -1,0 +1,70 @@
+"""What the records of a detector and of a visibility model hold, as Markdown for the screen and for a model's card."""
+
+from __future__ import annotations
+
+from semsize.measuring.tables import markdown_table
+from semsize.metrology import BiasRecord
+from semsize.metrology.bias_record import ResidualClass
+from semsize.metrology.occlusion import OcclusionClass
+from semsize.visibility.record import VisibilityRecord
+
+
+def bias_tables(record: BiasRecord) -> str:
+    """Residuals by size, effect of occlusion by density, and the ranges, as Markdown."""
+
+    def percents(group: ResidualClass | OcclusionClass, name: str) -> list[float]:
+        return [100 * value for value in (getattr(group, name), group.standard_error, group.between_image_std)]
+
+    residuals = [
+        [
+            f"{group.low_px:g} to {'' if group.high_px is None else format(group.high_px, 'g')}".strip(),
+            *(group.particles, group.images, *percents(group, "residual")),
+        ]
+        for group in record.residuals
+    ]
+    occlusion = [
+        [
+            f"{group.low:g} to {group.high:g}",
+            *(group.images, group.detected, group.fully_imaged, *percents(group, "effect")),
+        ]
+        for group in record.occlusion
+    ]
+    ranges = [[name, *(ends or (None, None))] for name, ends in vars(record.ranges).items()]
+    spread = "standard error, %|between images, %"
+    tables = (
+        (f"ECD found, px|particles|images|mean residual, %|{spread}", residuals),
+        (f"area fraction|images|found|fully imaged|D50 found against fully imaged, %|{spread}", occlusion),
+        ("validated for|from|to", ranges),
+    )
+    return "\n".join(markdown_table(header.split("|"), rows, decimals=2) for header, rows in tables if rows)
+
+
+def visibility_tables(record: VisibilityRecord) -> str:
+    """What each step does to D10, D50, D90 and the mean, and errors by predicted fraction, as Markdown."""
+    groups = {"fully imaged": record.fully_imaged, "completed": record.completed}
+    named = [(f"{group}: {step.name}", step) for group, steps in groups.items() for step in steps]
+    named += [(f"selection, area fraction {d.low:g} to {d.high:g}", d.step) for d in record.selection]
+    rows = [
+        [
+            name,
+            *(
+                f"{100 * e.effect:+.1f} ± {100 * e.standard_error:.1f}; {100 * e.between_image_std:.1f}"
+                for e in step.effects
+            ),
+        ]
+        for name, step in named
+    ]
+    by_size = {"ECD": record.errors, **{calibrated.size: calibrated.errors for calibrated in record.feret}}
+    errors = [
+        [size, f"{e.low:g} to {e.high:g}", e.particles, e.error_percent, e.error_std_percent, e.covered_percent]
+        for size, of_size in by_size.items()
+        for e in of_size
+    ]
+    header = [
+        "step: effect ± standard error; between images, %",
+        *(effect.statistic for effect in record.fully_imaged[0].effects),
+    ]
+    of_errors = ["size", "visible fraction predicted", "particles", "error, %", "its sd, %", "in 95 % interval, %"]
+    right = f"states right: {record.states_right:.3f}, expected calibration error {record.calibration_error:.3f}"
+    tables = markdown_table(header, rows), markdown_table(of_errors, errors, decimals=1)
+    return "\n".join((*tables, f"{right}; {record.fitted_images} images fitted, {record.judged_images} judged"))
