@@ -44,6 +44,10 @@ def visibility_tables(record: VisibilityRecord) -> str:
     groups = {"fully imaged": record.fully_imaged, "completed": record.completed}
     named = [(f"{group}: {step.name}", step) for group, steps in groups.items() for step in steps]
     named += [(f"selection, area fraction {d.low:g} to {d.high:g}", d.step) for d in record.selection]
+    spreads = {}
+    if record.prior:
+        spreads["completion"] = record.prior.completion
+        spreads |= {f"selection, area fraction {d.low:g} to {d.high:g}": d.effects for d in record.prior.selection}
     rows = [
         [
             name,
@@ -53,6 +57,10 @@ def visibility_tables(record: VisibilityRecord) -> str:
             ),
         ]
         for name, step in named
+    ]
+    rows += [
+        [f"other renderer: {name}", *(f"within ± {100 * e.half_width:.1f}" for e in effects)]
+        for name, effects in spreads.items()
     ]
     by_size = {"ECD": record.errors, **{calibrated.size: calibrated.errors for calibrated in record.feret}}
     errors = [

@@ -42,7 +42,7 @@ from semsize.metrology import (
 )
 from semsize.structures.files import in_json
 from semsize.structures.states import FULLY_IMAGED_STATES
-from semsize.visibility.budgets import nested_effects, powder_budgets, state_budgets
+from semsize.visibility.budgets import nested_effects, powder_budgets, renderer_effects, state_budgets
 from semsize.visibility.population import (
     QUANTITY_COMPLETED,
     QUANTITY_POWDER,
@@ -205,9 +205,14 @@ def _further_budgets(
 ) -> dict[str, dict[str, Budget]]:
     """Budgets of the completed particles, and of the powder where the record says how images select."""
     full, completed, _ = populations
-    of_completed = replace(effects, nested=nested_effects(seen.completed) if seen else {})
+    nested = nested_effects(seen.completed) if seen else {}
+    prior = seen.prior if seen else None
+    if prior:
+        nested = renderer_effects(nested, "completion", prior.completion)
+    of_completed = replace(effects, nested=nested)
     budgets = {QUANTITY_COMPLETED: state_budgets(completed.number, of_completed, QUANTITY_COMPLETED)}
-    powder = powder_budgets(full.number, effects, seen.selection, density) if seen else {}
+    spread = prior.selection if prior else ()
+    powder = powder_budgets(full.number, effects, seen.selection, density, spread) if seen else {}
     return budgets | ({QUANTITY_POWDER: powder} if powder else {})
 
 

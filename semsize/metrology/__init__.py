@@ -15,7 +15,7 @@ from semsize.metrology.budget import (
     size_budgets,
 )
 from semsize.metrology.comparison import compare_split
-from semsize.metrology.effects import REFERENCE_STD_PX, NestedEffect, SystematicEffects
+from semsize.metrology.effects import REFERENCE_STD_PX, NestedEffect, RendererEffect, SystematicEffects
 from semsize.metrology.intervals import (
     NANO_LIMIT_NM,
     STATISTICS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,8 @@ ONE_SIDED = "one-sided, not corrected"
 class BudgetLine:
     """One source of uncertainty."""
 
-    source: str  # ``sampling``, ``calibration``, ``reference``, ``model``, ``occlusion``, or a step of `NestedEffect`
+    # ``sampling``, ``calibration``, ``reference``, ``model``, ``occlusion``, a step of `NestedEffect`, or ``renderer``
+    source: str
     evaluation: str  # ``A`` from statistics, ``B`` otherwise (GUM 4.2, 4.3)
     std: float | None  # standard uncertainty in the budget's unit; None where not known or no part of the sum
     dof: float  # degrees of freedom, infinite where taken for exact
@@ -49,6 +51,24 @@ class NestedEffect:
 
 
 @dataclass(frozen=True)
+class RendererEffect:
+    """How far a step's effect may lie off because its scenes are one renderer's: by what another one's scenes tell."""
+
+    step: str  # ``completion`` or ``selection``
+    half_width: float  # of ln(after / before), as likely anywhere between its limits
+
+    @property
+    def log_std(self) -> float:
+        """Standard uncertainty that it leaves in the logarithm of the result (GUM 4.3.7)."""
+        return self.half_width / math.sqrt(3)
+
+    def line(self, size: float) -> BudgetLine:
+        """Its line at a size."""
+        note = f"{self.step} in scenes of another renderer: up to {np.expm1(self.half_width):.1%} off"
+        return BudgetLine("renderer", "B", self.log_std * size, np.inf, note=note)
+
+
+@dataclass(frozen=True)
 class SystematicEffects:
     """What shifts all sizes together: pixel size, the truth's outlines, the model."""
 
@@ -59,7 +79,7 @@ class SystematicEffects:
     calibrated: bool = True  # False: only the reading of a scale bar is in calibration_relative_std
     # statistic to the steps beside the model's outlines, where a model says which particles are fully imaged; empty
     # where its errors are not known, None where no state is predicted
-    nested: Mapping[str, Sequence[NestedEffect]] | None = None
+    nested: Mapping[str, Sequence[NestedEffect | RendererEffect]] | None = None
     magnifications: tuple[np.ndarray, np.ndarray] | None = None  # sizes and pixel sizes of particles of unlike images
 
     @property

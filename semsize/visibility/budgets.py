@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from semsize.metrology.budget import Budget, size_budgets
-from semsize.metrology.effects import NestedEffect, SystematicEffects
+from semsize.metrology.effects import NestedEffect, RendererEffect, SystematicEffects
 from semsize.metrology.intervals import STATISTICS, SamplingInterval
-from semsize.visibility.nesting import DensityStep, StepEffects, at_density
+from semsize.visibility.nesting import DensitySpread, DensityStep, EffectSpread, StepEffects, at_density
 from semsize.visibility.population import QUANTITY_POWDER
 
 OUTLINE = "outline"
@@ -25,6 +25,17 @@ def nested_effects(steps: Sequence[StepEffects]) -> dict[str, tuple[NestedEffect
             if step.name != OUTLINE and (effect := step.of(statistic))
         )
         for statistic in STATISTICS
+    }
+
+
+def renderer_effects(
+    nested: Mapping[str, Sequence[NestedEffect]], step: str, spread: Sequence[EffectSpread]
+) -> dict[str, tuple[NestedEffect | RendererEffect, ...]]:
+    """Statistic to the lines of ``nested`` and, where it is known, how a step differs in another renderer's scenes."""
+    half_widths = {effect.statistic: effect.half_width for effect in spread}
+    return {
+        statistic: (*lines, *([RendererEffect(step, half_widths[statistic])] if half_widths else []))
+        for statistic, lines in nested.items()
     }
 
 
@@ -47,6 +58,7 @@ def powder_budgets(
     effects: SystematicEffects,
     selection: Sequence[DensityStep],
     area_fraction: float,
+    spread: Sequence[DensitySpread] = (),
 ) -> dict[str, Budget]:
     """Statistic to the powder's budget: what the fully imaged particles say, without that they are no fair sample.
 
@@ -55,6 +67,7 @@ def powder_budgets(
         effects: of these.
         selection: effect of taking them for the powder, by density.
         area_fraction: of the images.
+        spread: how the selection differs in another renderer's scenes, by density; empty: not known.
 
     Returns:
         Empty without a selection.
@@ -69,4 +82,6 @@ def powder_budgets(
         intervals[name] = replace(interval, **scaled)
         line = NestedEffect("selection", effect.effect, effect.corrected_std, effect.dof, corrected=True)
         nested[name] = (*effects.nested[name], line)
+    differing = at_density(spread, area_fraction)
+    nested = renderer_effects(nested, "selection", differing.effects if differing else ())
     return state_budgets(intervals, replace(effects, nested=nested), QUANTITY_POWDER)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -84,6 +85,26 @@ class DensityStep:
     step: StepEffects
 
 
+@dataclass(frozen=True)
+class EffectSpread:
+    """How far what a step does to one statistic may lie off, either way, where all that is known are its limits."""
+
+    statistic: str  # of `STATISTICS`
+    half_width: float  # of the logarithm of the ratio after / before
+
+
+@dataclass(frozen=True)
+class DensitySpread:
+    """The same in images of some density."""
+
+    low: float  # lower end of the class, as in `DensityStep`
+    high: float  # upper end
+    effects: tuple[EffectSpread, ...]
+
+
+OfDensity = TypeVar("OfDensity", DensityStep, DensitySpread)
+
+
 def step_effects(names: Sequence[str], images: Sequence[ImageSteps], seed: int = 0) -> tuple[StepEffects, ...]:
     """The effect of each step between two neighbouring populations; the logarithms add up to that of the total.
 
@@ -147,7 +168,7 @@ def steps_by_density(name: str, images: Sequence[ImageSteps], seed: int = 0) -> 
     return tuple(classes)
 
 
-def at_density(classes: Sequence[DensityStep], area_fraction: float) -> DensityStep | None:
+def at_density(classes: Sequence[OfDensity], area_fraction: float) -> OfDensity | None:
     """The class of an area fraction; the nearest one outside all, None without any."""
     distance = [max(density.low - area_fraction, area_fraction - density.high, 0.0) for density in classes]
     return classes[int(np.argmin(distance))] if classes else None

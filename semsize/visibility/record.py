@@ -16,7 +16,7 @@ from semsize.metrology.bias_record import ModelUse, RecordSource
 from semsize.structures.files import OLDER_FILES_LACK, from_json, in_json, read_json, write_json
 from semsize.visibility.calibration import ReliabilityBin
 from semsize.visibility.conformal import SizeIntervals
-from semsize.visibility.nesting import DensityStep, StepEffects
+from semsize.visibility.nesting import DensitySpread, DensityStep, EffectSpread, StepEffects
 from semsize.visibility.seeing import Calibration
 
 ENDING = ".record.json"
@@ -77,6 +77,15 @@ class SizeCalibration:
 
 
 @dataclass(frozen=True)
+class RendererPrior:
+    """How far effects may lie off those of the record in scenes that another renderer made."""
+
+    sources: tuple[RecordSource, ...]  # sets of such scenes
+    completion: tuple[EffectSpread, ...]  # of the step of `VisibilityRecord.completed`
+    selection: tuple[DensitySpread, ...]  # of the classes of `VisibilityRecord.selection` that such a set has too
+
+
+@dataclass(frozen=True)
 class VisibilityRecord:
     """Calibration and errors of a visibility model behind one use of a detector."""
 
@@ -101,6 +110,8 @@ class VisibilityRecord:
     fully_imaged: tuple[StepEffects, ...]  # from the true fully imaged particles to those reported
     completed: tuple[StepEffects, ...]  # from the true particles visible to 0.4 and more to those reported
     selection: tuple[DensityStep, ...]  # from the true powder to its fully imaged particles
+    # None: no set of another renderer was compared
+    prior: RendererPrior | None = field(default=None, kw_only=True, metadata={OLDER_FILES_LACK: True})
 
     def calibration(self) -> Calibration:
         """What turns the model's answers into calibrated ones."""

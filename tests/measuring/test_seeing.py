@@ -25,15 +25,22 @@ from semsize.measuring.screen import lines_of
 from semsize.measuring.seeing import SeenOutlines, find_visibility_model, seen_as_asked
 from semsize.measuring.summary import summarise
 from semsize.metrology import ModelUse
+from semsize.metrology.bias_record import RecordSource
 from semsize.metrology.size_distribution import weighted_quantiles
 from semsize.programs.measure import _states, parse_arguments
 from semsize.programs.schema import schema
 from semsize.visibility.calibration import ReliabilityBin
 from semsize.visibility.crops import CHANNELS
 from semsize.visibility.model import CropAnswers
-from semsize.visibility.nesting import DensityStep, StatisticEffect, StepEffects
+from semsize.visibility.nesting import DensitySpread, DensityStep, EffectSpread, StatisticEffect, StepEffects
 from semsize.visibility.population import QUANTITY_COMPLETED
-from semsize.visibility.record import FractionErrors, IntervalTable, VisibilityRecord, write_visibility_records
+from semsize.visibility.record import (
+    FractionErrors,
+    IntervalTable,
+    RendererPrior,
+    VisibilityRecord,
+    write_visibility_records,
+)
 from semsize.visibility.seeing import CalibratedModel
 from semsize.visibility.states import BINS, Thresholds
 
@@ -359,6 +366,41 @@ def test_a_record_that_holds_fills_the_budget_and_gives_the_powder(images, tmp_p
     record, table = read_measurement(tmp_path / "out")
     again = summarise(record, table).further_budgets
     assert list(again) == list(done.summary.further_budgets)
+
+
+def test_what_another_renderer_tells_is_a_line_of_completed_particles_and_powder(images, tmp_path):
+    spreads = [tuple(EffectSpread(name, half) for name in ("D10", "D50", "D90", "mean")) for half in (0.02, 0.05)]
+    others = RecordSource("other.json", "predictions.json", "rendered", 60, 900)
+    prior = RendererPrior((others,), spreads[0], (DensitySpread(0.0, 1.0, spreads[1]),))
+    source = SeenOutlines(Detected(), Model(records=(record_of(prior=prior),), first=(1.0, 0.6)), PREDICTED.score)
+    done = measure_images(images, tmp_path / "out", source, PREDICTED)
+    assert "renderer" not in [line.source for line in done.summary.budgets["D50"].lines]
+    for budgets, half in zip(done.summary.further_budgets.values(), (0.02, 0.05), strict=True):
+        for budget in budgets.values():
+            line = budget.lines[-1]
+            assert (line.source, line.evaluation, line.dof) == ("renderer", "B", np.inf)
+            assert line.std == pytest.approx(budget.value * half / np.sqrt(3))
+            assert budget.combined_std**2 == pytest.approx(sum(line.std**2 for line in budget.lines if line.std))
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert text.count("; renderer ") == 2
+    assert "differ in 60 scenes of another renderer" in text
+    record, table = read_measurement(tmp_path / "out")
+    assert summarise(record, table).further_budgets == done.summary.further_budgets
+
+
+def test_a_measurement_of_before_has_no_line_of_a_renderer(images, tmp_path):
+    source = SeenOutlines(Detected(), Model(records=(record_of(),), first=(1.0, 0.6)), PREDICTED.score)
+    done = measure_images(images, tmp_path / "out", source, PREDICTED)
+    assert "All of these are by one renderer" in (tmp_path / "out" / "report.html").read_text()
+    file = tmp_path / "out" / "record.json"
+    content = json.loads(file.read_text())
+    del content["seen_validation"]["prior"]
+    file.write_text(json.dumps(content))
+    record, table = read_measurement(tmp_path / "out")
+    assert record.seen_validation == record_of()
+    for budgets in summarise(record, table).further_budgets.values():
+        assert "renderer" not in [line.source for line in budgets["D50"].lines]
+    assert summarise(record, table).further_budgets == done.summary.further_budgets
 
 
 def test_a_reference_is_compared_with_every_d50_that_has_an_uncertainty(images, tmp_path):

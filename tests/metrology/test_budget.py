@@ -11,6 +11,7 @@ from semsize.metrology import (
     STATISTICS,
     NestedEffect,
     OcclusionEffect,
+    RendererEffect,
     SystematicEffects,
     particles_needed,
     size_budgets,
@@ -78,6 +79,7 @@ NESTED = {
         NestedEffect("overlooked", 0.006, 0.009, 20.0),
         NestedEffect("states", -0.012, 0.016, 20.0),
         NestedEffect("selection", 0.03, 0.011, 12.0, corrected=True),
+        RendererEffect("selection", 0.02),
     )
 }
 
@@ -87,8 +89,12 @@ def test_steps_of_predicted_states_are_lines_of_their_own():
     effects = SystematicEffects(7.344, 0.01, 0.5, RESIDUALS, nested=NESTED)
     found = size_budgets(d50, {"D50": 198.0}, effects, quantity=QUANTITY_FULLY_IMAGED, states_known=True)["D50"]
     stds = {line.source: line.std for line in found.lines}
-    assert list(stds)[4:] == ["overlooked", "states", "selection"]
+    assert list(stds)[4:] == ["overlooked", "states", "selection", "renderer"]
     assert stds["states"] == pytest.approx(200 * 0.016)
+    assert stds["renderer"] == pytest.approx(200 * 0.02 / np.sqrt(3))
+    renderer = found.lines[7]
+    assert (renderer.evaluation, renderer.dof) == ("B", np.inf)
+    assert renderer.note == "selection in scenes of another renderer: up to 2.0% off"
     assert found.combined_std**2 == pytest.approx(sum(std**2 for std in stds.values()))
     assert "-1.2%" in found.lines[5].note
     assert found.lines[6].note.endswith("; corrected")
@@ -105,7 +111,8 @@ def test_a_monte_carlo_propagation_gives_the_same_uncertainty():
     Of many degrees of freedom: of few, its t distributions are wider than the GUM's own uncertainty by intent.
     """
     residuals = [replace(size_class, images=60) for size_class in RESIDUALS]
-    nested = {"D50": tuple(replace(effect, dof=60.0) for effect in NESTED["D50"])}
+    *steps, renderer = NESTED["D50"]
+    nested = {"D50": (*(replace(effect, dof=60.0) for effect in steps), renderer)}
     effects = SystematicEffects(7.344, 0.008, 0.3, residuals, nested=nested)
     d50 = {"D50": interval(std=2.5, dof=60.0)}
     found = size_budgets(d50, {"D50": 198.0}, effects, quantity=QUANTITY_FULLY_IMAGED, states_known=True)["D50"]
@@ -118,6 +125,7 @@ def test_a_monte_carlo_propagation_gives_the_same_uncertainty():
 
     factors = [1 + influence("calibration") / found.value]
     factors += [np.exp(influence(source) / found.value) for source in ("model", "overlooked", "states", "selection")]
+    factors.append(np.exp(rng.uniform(-renderer.half_width, renderer.half_width, draws)))
     drawn = (found.value + influence("sampling") + influence("reference")) * np.prod(factors, axis=0)
     low, high = np.quantile(drawn, [0.025, 0.975])
     assert (high - low) / 2 == pytest.approx(found.expanded, rel=0.03)
