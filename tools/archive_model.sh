@@ -8,7 +8,8 @@
 # INT8=FOLDER: convolutions in 8-bit integers, calibrated on this folder's images (only if tools/benchmarks/engines.py passes it). The archives that
 # ship are made so, with six rendered scenes (docs/notebook/engines.md).
 # The record rests on the validation images of data/bam-tio2-sem and on 100 scenes rendered into data/rendered-record;
-# SETS="FOLDER:SPLIT …" names other data sets. CHECKPOINTS names another folder of the weights and of all that is written.
+# SETS="FOLDER:SPLIT …" names other data sets, OTHERS="FOLDER:SPLIT …" scenes of another renderer, for the visibility
+# model's record (docs/notebook/visibility.md says how to render them). CHECKPOINTS names another folder of the weights and of all that is written.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python} name=${1:?visibility_free, visibility_nc, free or nc?} folder=${CHECKPOINTS:-checkpoints}
@@ -41,10 +42,18 @@ seen=$folder/visibility_$name.semsize
     "$python" tools/render_dataset.py --num 100 --preset mixed --variety 1.6 --seed 2712 --fractions 0 0 1 --jobs "${JOBS:-2}" --out data/rendered-record
 mkdir -p "$run"
 "$python" tools/export_onnx.py "$config" "$weights" --out "$archive" --licence "$licence" ${INT8:+--int8 "$INT8"}
-for set in $sets; do
-    data=${set%:*} split=${set##*:}
+test_set() {  # FOLDER:SPLIT; leaves truth, predictions, images
+    local data=${1%:*} split=${1##*:}
     "$python" tools/test.py "$config" "$archive" --work-dir "$run" --data "$data" --split "$split"
-    pairs+=(--pair "$data/annotations/$split.json" "$run/$(basename "$data")-$split/predictions.json" --images "$data/images/$split")
+    truth=$data/annotations/$split.json predictions=$run/$(basename "$data")-$split/predictions.json images=$data/images/$split
+}
+for set in $sets; do
+    test_set "$set"
+    pairs+=(--pair "$truth" "$predictions" --images "$images")
+done
+for set in ${OTHERS:-}; do
+    test_set "$set"
+    pairs+=(--other "$truth" "$predictions" "$images")
 done
 "$python" tools/validate.py --checkpoint "$weights" "${pairs[@]}"
 "$python" tools/publish.py "$archive" "$folder/$stem.semsize"

@@ -12,7 +12,8 @@ model was trained or its thresholds chosen on. Writes <checkpoint>.bias.json.
 
 With --visibility CONFIG WEIGHTS, or an archive's file, the rendered sets also make the record of the visibility model
 behind this detector: every second image fits its temperatures and intervals, the others judge it. Writes
-<WEIGHTS>.record.json.
+<WEIGHTS>.record.json. Scenes of another renderer, --other, have no part in all this: how far the completion of hidden
+parts and the selection of fully imaged particles lie off in them is the line "renderer" of the budget.
 """
 
 import argparse
@@ -40,7 +41,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--visibility", nargs="+", type=Path, metavar="FILE", help="make its record too; needs --images"
     )
+    triple = {"nargs": 3, "type": Path, "metavar": ("ANNOTATIONS", "PREDICTIONS", "IMAGES"), "default": []}
+    other = "scenes of another renderer, found in the same way; repeatable, needs --visibility"
+    parser.add_argument("--other", action="append", **triple, help=other)
     arguments = parser.parse_args()
+    if arguments.other and not arguments.visibility:
+        parser.error("--other needs --visibility")
+    if {annotations for annotations, *_ in arguments.other} & {annotations for annotations, _ in arguments.pair}:
+        parser.error("--other takes scenes of another renderer, none that a --pair has")
     if arguments.visibility and not (arguments.images and arguments.checkpoint):
         parser.error("--visibility needs --images and --checkpoint")
     if arguments.images and len(arguments.images) != len(arguments.pair):
@@ -68,15 +76,17 @@ def main() -> None:
     score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
     folders = arguments.images or [None] * len(arguments.pair)
     with one_line_errors(AnnotationError, PredictionError, SEMReadError, ValueError, OSError):
-        model = _model_of([predictions for _, predictions in arguments.pair], arguments.checkpoint)
+        predictions = [predictions for _, predictions, *_ in (*arguments.pair, *arguments.other)]
+        model = _model_of(predictions, arguments.checkpoint)
         before = _records_before(file_before)
         sets = [_compared(*pair, folder, score) for pair, folder in zip(arguments.pair, folders, strict=True)]
+        others = [_other_renderer(*other, score) for other in arguments.other]
         name = arguments.checkpoint.name if arguments.checkpoint else None
         rng = np.random.default_rng(0)
         record = make_bias_record(sets, name, model, min_score=score, min_dice=MIN_DICE, rng=rng)
         records = [*(former for former in before if not _same_use(former, record)), record]
         write_bias_records(out, records)
-        seen = _visibility_record(arguments, sets, record) if arguments.visibility else None
+        seen = _visibility_record(arguments, sets, others, record) if arguments.visibility else None
     print(bias_tables(record))
     _say_what_is_left_out(sets, record)
     if model is not None:
@@ -89,15 +99,18 @@ def main() -> None:
 
 
 def _visibility_record(
-    arguments: argparse.Namespace, sets: "list[ComparedSet]", bias: "BiasRecord"
+    arguments: argparse.Namespace, sets: "list[ComparedSet]", others: "list[ComparedSet]", bias: "BiasRecord"
 ) -> "VisibilityRecord":
-    """The record of the visibility model from the rendered sets, written beside its weights.
+    """The record of the visibility model from the rendered sets and other renderers', written beside its weights.
 
     Raises:
         ValueError: no set is rendered, or too little is in them.
     """
+    from dataclasses import replace
+
     from semsize.measuring.inputs import VisibilityRequest
     from semsize.measuring.seeing import find_visibility_model, see_split
+    from semsize.visibility.prior import renderer_prior
     from semsize.visibility.record import write_visibility_records
     from semsize.visibility.seeing import Calibration
     from semsize.visibility.validation import make_visibility_record
@@ -116,6 +129,13 @@ def _visibility_record(
         min_score=bias.min_score,
         sources=[source for source in bias.sources if source.kind == "rendered"],
     )
+    if others:
+        scenes = [
+            see_split(compared.images, annotations, folder, model)
+            for compared, (annotations, _, folder) in zip(others, arguments.other, strict=True)
+        ]
+        sources = [compared.as_source() for compared in others]
+        record = replace(record, prior=renderer_prior(record, scenes, bias.residuals, sources))
 
     def same(other: "VisibilityRecord") -> bool:
         return not other.differences(record.sha256, record.engine, record.precision, record.detector, record.min_score)
@@ -207,6 +227,20 @@ def _compared(annotations: Path, predictions: Path, folder: Path | None, min_sco
         for i in images
     ]
     return ComparedSet(annotations.name, predictions.name, "rendered" if rendered else "annotated", images, contrast)
+
+
+def _other_renderer(annotations: Path, predictions: Path, folder: Path, min_score: float) -> "ComparedSet":
+    """A set of another renderer's scenes.
+
+    Raises:
+        ValueError: its truth is not rendered, or it holds fewer than two images.
+    """
+    compared = _compared(annotations, predictions, folder, min_score)
+    if compared.kind != "rendered":
+        raise ValueError(f"{annotations}: states no visible fraction of any particle; --other takes rendered scenes")
+    if len(compared.images) < 2:
+        raise ValueError(f"{annotations}: one image cannot tell how images differ; render more")
+    return compared
 
 
 if __name__ == "__main__":

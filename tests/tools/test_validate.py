@@ -198,14 +198,13 @@ class Seen:
         return {"sha256": "a" * 64, "engine": self.engine, "precision": "float32"}
 
 
-@pytest.mark.parametrize(("files", "engine"), [(["config.py", "seen.pth"], "torch"), (["seen.semsize"], "onnx")])
-def test_rendered_sets_make_the_record_of_a_visibility_model(folder, monkeypatch, capsys, files, engine):
-    """Four images of disks; of every other particle half is hidden, one outline an image is of none."""
+def write_rendered(folder, shares=(1.0, 0.5)):
+    """Four images of disks, seen to these shares by turns; one outline an image is of no particle."""
     truth, images, particles, found = disks((400, 400), CENTRES, np.full(64, 15.0)), [], [], []
     for number in (1, 2, 3, 4):
         images.append(image_record(id=number, file_name="1.png", height=400, width=400, pixel_size_nm=7.0))
         for place, rle in enumerate(truth.to_rles()[:-1]):
-            share = 0.5 if place % 2 else 1.0
+            share = shares[place % 2]
             nm = 7.0 * 2 * np.sqrt(truth.areas[place] / share / np.pi)
             sizes = dict.fromkeys(("ecd_nm", "feret_min_nm", "feret_max_nm"), nm)
             state = "masked" if place % 2 else "complete"
@@ -217,6 +216,11 @@ def test_rendered_sets_make_the_record_of_a_visibility_model(folder, monkeypatch
         ]
     write_annotations(folder / "truth.json", dataset(images, particles))
     write_predictions(folder / "found.json", found)
+
+
+@pytest.mark.parametrize(("files", "engine"), [(["config.py", "seen.pth"], "torch"), (["seen.semsize"], "onnx")])
+def test_rendered_sets_make_the_record_of_a_visibility_model(folder, monkeypatch, capsys, files, engine):
+    write_rendered(folder)
     write_metrics(folder)
     monkeypatch.setattr("semsize.measuring.seeing.find_visibility_model", Seen)
     words = ["--pair", folder / "truth.json", folder / "found.json", "--images", folder, "--checkpoint"]
@@ -230,3 +234,87 @@ def test_rendered_sets_make_the_record_of_a_visibility_model(folder, monkeypatch
     printed = capsys.readouterr().out
     assert "completed: completion" in printed
     assert "seen.record.json" in printed
+    assert record.prior is None
+
+
+@pytest.fixture
+def other(folder, monkeypatch):
+    """Words that also give another renderer's scenes, whose hidden parts are larger, and their folder."""
+    scenes = folder / "other"
+    scenes.mkdir()
+    for name in ("1.png", "model.pth"):
+        (scenes / name).write_bytes((folder / name).read_bytes())
+    write_rendered(folder)
+    write_metrics(folder)
+    write_rendered(scenes, shares=(1.0, 0.45))
+    write_metrics(scenes)
+    monkeypatch.setattr("semsize.measuring.seeing.find_visibility_model", Seen)
+    return scenes
+
+
+def words_of(folder, *others):
+    words = ["--pair", folder / "truth.json", folder / "found.json", "--images", folder]
+    words += ["--checkpoint", folder / "model.pth", "--visibility", folder / "seen.semsize"]
+    for scenes in others:
+        words += ["--other", scenes / "truth.json", scenes / "found.json", scenes]
+    return words
+
+
+def test_another_renderer_s_scenes_are_compared_and_have_no_part_in_the_rest(folder, other, monkeypatch, capsys):
+    run(monkeypatch, *words_of(folder))
+    [alone], biases = read_visibility_records(folder / "seen.pth"), read_bias_records(folder / "model.bias.json")
+    capsys.readouterr()
+    run(monkeypatch, *words_of(folder, other))
+    [record] = read_visibility_records(folder / "seen.pth")
+    assert dataclasses.replace(record, prior=None) == alone
+    assert read_bias_records(folder / "model.bias.json") == biases
+    assert [(source.kind, source.images) for source in record.prior.sources] == [("rendered", 4)]
+    expected = np.log(np.sqrt(0.5 / 0.45))  # the same outlines, completed alike, of larger particles
+    of_mean = {effect.statistic: effect.half_width for effect in record.prior.completion}
+    assert 0 < of_mean["mean"] < expected
+    assert of_mean["D90"] == pytest.approx(expected)
+    [selection], [spread] = record.selection, record.prior.selection
+    assert (spread.low, spread.high) == (selection.low, selection.high)
+    printed = capsys.readouterr().out
+    assert "other renderer: completion" in printed
+    assert "other renderer: selection, area fraction" in printed
+
+
+def refused(folder, monkeypatch, *words):
+    """The line that it ends with before anything is written."""
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, *words)
+    assert "\n" not in str(caught.value)
+    assert not (folder / "model.bias.json").exists()
+    assert not (folder / "seen.record.json").exists()
+    return str(caught.value)
+
+
+def test_another_renderer_s_scenes_must_have_been_found_in_the_same_way(folder, other, monkeypatch):
+    write_metrics(other, precision="bfloat16")
+    assert "precision is bfloat16, validated float32" in refused(folder, monkeypatch, *words_of(folder, other))
+    (other / "metrics.json").unlink()
+    assert "make it anew with tools/test.py" in refused(folder, monkeypatch, *words_of(folder, other))
+
+
+def test_what_is_no_rendered_set_of_several_images_is_refused_as_another_renderer_s(folder, other, monkeypatch):
+    truth = json.loads((other / "truth.json").read_text())
+    single = [particle for particle in truth["annotations"] if particle["image_id"] == 1]
+    found = [particle for particle in json.loads((other / "found.json").read_text()) if particle["image_id"] == 1]
+    write_annotations(other / "truth.json", {**truth, "images": truth["images"][:1], "annotations": single})
+    write_predictions(other / "found.json", found)
+    write_metrics(other)
+    assert "one image cannot tell" in refused(folder, monkeypatch, *words_of(folder, other))
+    for particle in truth["annotations"]:
+        del particle["visible_fraction"]
+    (other / "truth.json").write_text(json.dumps(truth))
+    assert "states no visible fraction" in refused(folder, monkeypatch, *words_of(folder, other))
+
+
+def test_another_renderer_needs_a_visibility_model_and_is_another(folder, other, monkeypatch, capsys):
+    words = words_of(folder, other)
+    place = words.index("--visibility")
+    refused(folder, monkeypatch, *words[:place], *words[place + 2 :])
+    assert "--other needs --visibility" in capsys.readouterr().err
+    refused(folder, monkeypatch, *words_of(folder, folder))
+    assert "none that a --pair has" in capsys.readouterr().err
