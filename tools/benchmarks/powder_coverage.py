@@ -44,7 +44,7 @@ from semsize.sem import SEMReadError
 from semsize.structures import AnnotationError, PredictionError, read_annotations, read_predictions
 from semsize.structures.files import read_json
 from semsize.visibility.budgets import nested_effects, powder_budgets, state_budgets
-from semsize.visibility.nesting import DensityStep, Population
+from semsize.visibility.nesting import DensitySpread, DensityStep, Population
 from semsize.visibility.population import QUANTITY_FULLY_IMAGED, QUANTITY_POWDER
 from semsize.visibility.record import VisibilityRecord
 from semsize.visibility.seeing import Calibration
@@ -108,6 +108,7 @@ class Simulation:
 
     effects: SystematicEffects  # in nm at 1 nm a pixel, with the steps of fully imaged particles
     selection: Sequence[DensityStep]
+    spread: Sequence[DensitySpread] = ()  # of the selection in another renderer's scenes
     images: tuple[int, int] = (6, 12)  # fewest and most
     resamples: int = 400  # of images, for a sampling interval
 
@@ -139,7 +140,7 @@ class Simulation:
             return None
         intervals = size_intervals(sample, rng, self.resamples)
         budgets = {QUANTITY_FULLY_IMAGED: state_budgets(intervals, self.effects, QUANTITY_FULLY_IMAGED)}
-        budgets[QUANTITY_POWDER] = powder_budgets(intervals, self.effects, self.selection, density)
+        budgets[QUANTITY_POWDER] = powder_budgets(intervals, self.effects, self.selection, density, self.spread)
         truth, found = self.truth(group, tilt), {}
         for quantity, by_statistic in budgets.items():
             value, half = np.array([[b.value, b.expanded] for b in map(by_statistic.get, STATISTICS)]).T
@@ -215,11 +216,12 @@ def resampled_images(
     bias = _holding([(b, b.differences(detectors[0], OPERATING_SCORE)) for b in biases], f"that of {checkpoint}")
     if not record.selection:
         raise ValueError(f"the record of {visibility[-1]} does not say how images select; make it from more images")
+    sources = *record.sources, *bias.sources, *(record.prior.sources if record.prior else ())
     for annotations, predictions in pairs:
         truth = read_annotations(annotations)
         compared = compare_split(truth, read_predictions(predictions), min_score=OPERATING_SCORE)
         count = len(compared), len(matched_sizes(compared).true_px)
-        if count in {(of.images, of.pairs) for of in (*record.sources, *bias.sources)}:
+        if count in {(of.images, of.pairs) for of in sources}:
             raise ValueError(f"{annotations}: a record rests on these images; render others")
         names = {
             image["id"]: f"{image['configuration'] or 'unknown'}, {image['pixel_size_nm']:g} nm/px"
@@ -230,7 +232,7 @@ def resampled_images(
             for seen in see_split(compared, annotations, None, model)
         ]
     effects = SystematicEffects(1.0, None, 0.0, bias.residuals, nested=nested_effects(record.fully_imaged))
-    return images, Simulation(effects, record.selection)
+    return images, Simulation(effects, record.selection, record.prior.selection if record.prior else ())
 
 
 def _holding(records: Sequence[tuple], name: str):
