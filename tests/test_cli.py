@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tio2.cli import quiet_imports
+from tio2.cli import quiet_imports, required_imports
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,6 +18,11 @@ def test_imports_are_quiet_but_for_what_somebody_should_know(capsys):
         print("not ended", end="")
     out, err = capsys.readouterr()
     assert (out, err) == ("", "something else\nnot ended")
+
+
+def test_a_module_of_this_project_that_is_missing_keeps_its_traceback():
+    with pytest.raises(ModuleNotFoundError, match="tio2"), required_imports():
+        import tio2.nowhere  # noqa: F401
 
 
 WITHOUT_POSIX = """

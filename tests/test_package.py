@@ -8,6 +8,8 @@ import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
@@ -87,23 +89,37 @@ def test_without_a_word_the_command_shows_examples(monkeypatch, capsys):
     assert "semsize measure scans" in capsys.readouterr().out
 
 
-def test_where_torch_is_missing_measuring_with_it_is_one_line(tmp_path):
-    code = f"""
-import sys
+WITHOUT_TORCH = """
+import runpy, sys
 class Missing:
     def find_spec(self, name, *_):
-        if name.partition(".")[0] in {{"torch", "mmengine", "mmcv", "mmdet"}}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        if name.partition(".")[0] in {"torch", "mmengine", "mmcv", "mmdet"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
-from semsize.programs.measure import main
-main([{str(tmp_path)!r}, "--out", {str(tmp_path / "out")!r}, "--engine", "torch"])
+sys.path.insert(0, "")
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
-    import cv2
-    import numpy as np
+"""Runs a program of tools/ as where only `pip install .` was done."""
 
-    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 50), np.uint8))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 1
+
+def error_without_torch(*words):
+    """The one line with which a program ends."""
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1, done.stderr
     assert done.stderr.startswith("error: ")
-    assert "tio2[train]" in done.stderr
     assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_where_torch_is_missing_measuring_with_it_is_one_line(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 50), np.uint8))
+    error = error_without_torch("tools/measure.py", tmp_path, "--out", tmp_path / "out", "--engine", "torch")
+    assert "tio2[train]" in error
+
+
+@pytest.mark.parametrize("name", ["train.py", "test.py"])
+def test_where_torch_is_missing_a_program_of_training_is_one_line(name):
+    error = error_without_torch(f"tools/{name}", "configs/demo/demo_stage1.py")
+    assert error == f"error: {name} needs PyTorch and MMDetection: pip install 'tio2[train]'\n"

@@ -4,10 +4,17 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 NOISE = ("Could not import OneDL", "creating index", "index created")
 """Lines of mmdet, about a data set service that nobody here uses, and of pycocotools."""
+
+OWN = ("semsize", "tio2")
+"""Packages of this project: one that lacks a module is broken, and its traceback is shown."""
+
+MMDETECTION = ("torch", "torchvision", "mmengine", "mmcv", "mmdet")
+"""Packages that people know as PyTorch and MMDetection."""
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +45,22 @@ def quiet_imports() -> Iterator[None]:
     with contextlib.redirect_stdout(stream):
         yield
     stream.end_line()
+
+
+@contextlib.contextmanager
+def required_imports() -> Iterator[None]:
+    """Import quietly what a program cannot do without; end it with one line and exit code 1 where that is missing."""
+    try:
+        with quiet_imports():
+            yield
+    except ModuleNotFoundError as cause:
+        from semsize.measuring.engines import INSTALL
+
+        package = (cause.name or "").partition(".")[0]
+        if package in OWN:
+            raise
+        needed = "PyTorch and MMDetection" if package in MMDETECTION else package
+        sys.exit(f"error: {Path(sys.argv[0]).name} needs {needed}: {INSTALL['torch']}")
 
 
 class _Filtered:

@@ -14,11 +14,11 @@ from pathlib import Path
 from semsize.cli import one_line_errors
 from semsize.detecting.archive import ENDING, write_archive
 from semsize.detecting.models import ShippedModel
-from semsize.measuring.engines import INSTALL, shipped_model
+from semsize.measuring.engines import shipped_model
 from semsize.measuring.record import versions
 from semsize.sem import SEMReadError
 from semsize.structures.files import file_sha256, in_json, read_json, write_json
-from tio2.cli import quiet_imports
+from tio2.cli import quiet_imports, required_imports
 from tio2.gain import Gain, judge
 
 PROGRAM = """Teach a shipped model from corrected images; some of them are kept back to judge what it learned.
@@ -67,15 +67,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line (default: the process's own), learn, judge, ask, write."""
     options = parse_arguments(arguments)
-    try:
-        with quiet_imports():
-            import onnx  # noqa: F401 - the archive is made with it
+    with required_imports():
+        import onnx  # noqa: F401 - the archive is made with it
 
-            import tio2.exporting  # noqa: F401 - --help is quick without
-    except ModuleNotFoundError as cause:
-        if (cause.name or "").partition(".")[0] in ("tio2", "semsize"):
-            raise
-        sys.exit(f"error: learning needs {cause.name}, which is not installed; {INSTALL['torch']}")
+        import tio2.exporting  # noqa: F401 - --help is quick without
     from semsize.correcting import CorrectionError
     from semsize.exchange import ExchangeError
     from semsize.exchange.writing import FolderExistsError

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from semsize.cli import one_line_errors
-from tio2.cli import quiet_imports
+from tio2.cli import quiet_imports, required_imports
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -28,7 +28,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Build the data set, draw its first samples."""
     options = parse_arguments(arguments)
-    with quiet_imports():
+    with required_imports():
         from mmdet.registry import DATASETS
         from mmdet.utils import register_all_modules
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from semsize.cli import one_line_errors
-from tio2.cli import quiet_imports
+from tio2.cli import required_imports
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -112,7 +112,7 @@ def checkpoint_name(weights: dict) -> str:
 def main() -> None:
     """Read, group, compare, write."""
     arguments = parse_arguments()
-    with quiet_imports():
+    with required_imports():
         from semsize.measuring.tables import write_csv
         from tio2.engine import ConfigError
         from tio2.reporting import comparison_page, results_tables, run_comparison

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from semsize.cli import one_line_errors
-from tio2.cli import add_config_arguments, quiet_imports
+from tio2.cli import add_config_arguments, required_imports
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -29,7 +29,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Divide, train and test each fold, pool, write."""
     arguments = parse_arguments()
-    with quiet_imports():
+    with required_imports():
         from semsize.measuring.tables import results_table
         from semsize.metrology import compare_split, particle_metrics
         from semsize.structures import read_annotations, write_predictions

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from semsize.cli import one_line_errors
-from tio2.cli import quiet_imports
+from tio2.cli import required_imports
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -31,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Read, name, draw, write."""
     arguments = parse_arguments()
-    with quiet_imports():
+    with required_imports():
         from mmengine.config import Config
 
         from semsize.measuring.overlays import write_png

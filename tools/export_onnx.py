@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from semsize.cli import one_line_errors
-from tio2.cli import quiet_imports
+from tio2.cli import quiet_imports, required_imports
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -31,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Load, export, quantise if asked to, write."""
     arguments = parse_arguments()
-    with quiet_imports():
+    with required_imports():
         from mmengine.config import Config
 
         from semsize.detecting.archive import ArchiveError, write_archive

@@ -16,7 +16,7 @@ from semsize.detecting.archive import ENDING, ArchiveError
 from semsize.measuring.archived_model import publish_archive
 from semsize.measuring.inputs import InputError
 from semsize.structures.files import file_sha256
-from tio2.cli import quiet_imports
+from tio2.cli import required_imports
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -44,7 +44,7 @@ def main() -> None:
 
 def publish_weights(source: Path, out: Path) -> Path:
     """Write the weights of a checkpoint, or of a run's newest; returns which."""
-    with quiet_imports():
+    with required_imports():
         from tio2.engine.checkpoints import CheckpointError, newest_checkpoint, publish_checkpoint
     with one_line_errors(CheckpointError, OSError):
         checkpoint = newest_checkpoint(source) if source.is_dir() else source

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from semsize.cli import one_line_errors
-from tio2.cli import add_run_arguments, quiet_imports
+from tio2.cli import add_run_arguments, required_imports
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -40,7 +40,7 @@ def main() -> None:
     """Read, build, test, write."""
     arguments = parse_arguments()
     os.environ.setdefault("LOCAL_RANK", str(arguments.local_rank))
-    with quiet_imports():
+    with required_imports():
         from mmengine.dist import is_main_process
 
         from semsize.detecting.archive import ENDING

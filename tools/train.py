@@ -11,7 +11,7 @@ import argparse
 import os
 
 from semsize.cli import one_line_errors
-from tio2.cli import add_run_arguments, quiet_imports
+from tio2.cli import add_run_arguments, required_imports
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -40,7 +40,7 @@ def main() -> None:
     """Read, build, train."""
     arguments = parse_arguments()
     os.environ.setdefault("LOCAL_RANK", str(arguments.local_rank))
-    with quiet_imports():
+    with required_imports():
         from tio2.engine import launch
     with one_line_errors(*launch.PEOPLE_ERRORS):
         config = launch.read_config(arguments)

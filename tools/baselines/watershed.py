@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from semsize.cli import one_line_errors
-from tio2.cli import quiet_imports
+from tio2.cli import required_imports
 
 FAMILIES = {
     "watershed": [
@@ -105,7 +105,7 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
 def main() -> None:
     """Search on train, apply to the split, write."""
     arguments = parse_arguments()
-    with quiet_imports():
+    with required_imports():
         from tqdm import tqdm
 
         from semsize.structures import AnnotationError

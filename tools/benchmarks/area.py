@@ -53,9 +53,9 @@ def measure(arguments: argparse.Namespace) -> dict:
     """Times of one size, in this process."""
     import resource  # not on Windows
 
-    from tio2.cli import quiet_imports
+    from tio2.cli import required_imports
 
-    with quiet_imports():
+    with required_imports():
         from semsize.detecting.looking import look
         from semsize.measuring.inputs import DetectorRequest
         from tio2.detector_source import open_detector

@@ -24,9 +24,9 @@ import numpy as np
 from semsize.measuring.tables import markdown_table
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.rle import polygons_to_rles
-from tio2.cli import quiet_imports
+from tio2.cli import required_imports
 
-with quiet_imports():
+with required_imports():
     import torch
     from mmcv.transforms import Compose
     from mmdet.models.roi_heads.mask_heads import FCNMaskHead

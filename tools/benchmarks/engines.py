@@ -37,9 +37,9 @@ from semsize.sem import SEMReadError, read_grey
 from semsize.structures import AnnotationError, PredictionError, read_annotations
 from semsize.structures.coco_files import prediction_record
 from semsize.structures.overlap import overlaps
-from tio2.cli import quiet_imports
+from tio2.cli import required_imports
 
-with quiet_imports():
+with required_imports():
     import torch
     from mmengine.config import Config
 

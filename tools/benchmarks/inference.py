@@ -23,9 +23,9 @@ from semsize.measuring.tables import markdown_table
 from semsize.sem import read_grey
 from semsize.structures.masks import CroppedMasks
 from semsize.synthesis.rendering import RenderSettings, render_image
-from tio2.cli import quiet_imports
+from tio2.cli import required_imports
 
-with quiet_imports():
+with required_imports():
     import torch
     from mmcv.transforms import Compose
     from mmdet.models.roi_heads.mask_heads import FCNMaskHead

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semsize.measuring.tables import markdown_table
-from tio2.cli import quiet_imports
+from tio2.cli import required_imports
 
 CONFIG = "configs/demo/demo_stage1.py"
 
@@ -125,7 +125,7 @@ def kill_once(training: Training, number: int, moments: random.Random) -> list[o
 
 def same_weights(one: Path, other: Path) -> bool:
     """Whether two checkpoints hold the same weights and momenta, bit for bit."""
-    with quiet_imports():
+    with required_imports():
         import torch
 
         from tio2.engine import load_checkpoint

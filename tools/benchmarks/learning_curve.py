@@ -38,7 +38,7 @@ from semsize.structures import AnnotationError, read_annotations, write_annotati
 from semsize.structures.files import in_json, read_json, write_json
 from semsize.structures.parts import usable_cores
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
-from tio2.cli import quiet_imports
+from tio2.cli import required_imports
 from tio2.gain import judge
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def area(points: Sequence[Point]) -> float:
 
 def measured(options: argparse.Namespace, data: Path, known: list[Point]) -> Iterator[Point]:
     """Train and judge what `known` lacks, one training after the other."""
-    with quiet_imports():
+    with required_imports():
         from mmengine.config import Config
 
         from tio2.engine.timed_training import rendered_scenes, train
@@ -212,7 +212,7 @@ def main() -> None:
         raise SystemExit("error: --counts are 0 or more and at most --pool")
     if min(options.seeds, options.judged) < 1:
         raise SystemExit("error: --seeds and --judged are 1 or more")
-    with quiet_imports():
+    with required_imports():
         from tio2.engine import launch
     with one_line_errors(AnnotationError, SEMReadError, OSError, *launch.PEOPLE_ERRORS):
         data = Path(options.set)

@@ -16,9 +16,9 @@ import numpy as np
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import equivalent_circular_diameter
 from semsize.structures.masks import CroppedMasks
-from tio2.cli import quiet_imports
+from tio2.cli import required_imports
 
-with quiet_imports():
+with required_imports():
     import torch
 
     from tio2.models.mask_head import paste_masks

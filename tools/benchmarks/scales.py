@@ -32,9 +32,9 @@ from semsize.structures import (
 )
 from semsize.structures.files import read_json
 from semsize.structures.overlap import overlaps
-from tio2.cli import quiet_imports
+from tio2.cli import required_imports
 
-with quiet_imports():
+with required_imports():
     from tio2.evaluation import average_precision
 
 COLUMNS = ("looked at", "joined by", "AP50", "mAP", "AP75", "AP90", "s / image")
