@@ -1,4 +1,4 @@
-"""A small config and one ablation of it, from training over testing to the table, by the programs a user types."""
+"""A small config and two ablations of it, from training over testing to the table, by the programs a user types."""
 
 import csv
 import json
@@ -45,7 +45,12 @@ CLIPPING = """
 _base_ = "./small_base.py"
 optim_wrapper = dict(clip_grad=dict(max_norm=1.0))
 """
-CONFIGS = ("small_base", "small_clipping")
+BOX_NMS = '''"""Box NMS at 0.3; else the base."""
+
+_base_ = "./small_base.py"
+model = dict(test_cfg=dict(rcnn=dict(nms=dict(iou_threshold=0.3))))
+'''
+CONFIGS = ("small_base", "small_clipping", "small_box_nms")
 DRIVER = """
 import collections, json, runpy, sys
 import faster_coco_eval
@@ -81,6 +86,7 @@ def compared(rendered_set, tmp_path_factory):
     base = tiny_network.write_config(folder / "small_base.py", BASE.format(data=rendered_set), train_cfg=few)
     base.write_text(BASE_DOCSTRING.format(folder=folder) + base.read_text(encoding="utf-8"), encoding="utf-8")
     (folder / "small_clipping.py").write_text(CLIPPING, encoding="utf-8")
+    (folder / "small_box_nms.py").write_text(BOX_NMS, encoding="utf-8")
     programs = []
     for name in CONFIGS:
         run = ["--work-dir", str(folder / "runs" / name)]
@@ -103,11 +109,13 @@ def test_a_row_a_config_with_its_label_and_what_it_changes_below_the_table(compa
     assert text in printed
     table, _, below = text.partition("\n\n")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-    assert [row[0] for row in rows[2:]] == ["Small base", "clipped"]
+    assert [row[0] for row in rows[2:]] == ["Small base", "clipped", "Box NMS at 0.3"]
     assert rows[0][:4] == ["run", "start", "images", "seeds"]
     assert {tuple(row[1:4]) for row in rows[2:]} == {("none", "1", "1")}
     assert "max_norm" not in table
+    assert "iou_threshold" not in table
     assert "\n- clipped: optim_wrapper.clip_grad.max_norm: 1.0 (5.0)\n" in below
+    assert "\n- Box NMS at 0.3: model.test_cfg.rcnn.nms.iou_threshold: 0.3 (0.5)\n" in below
     assert "Differences from Small base, paired over images" in below
     assert "(n = 1, too few)" in below
     assert (folder / "results.png").read_bytes().startswith(b"\x89PNG")
@@ -120,7 +128,7 @@ def test_the_csv_file_has_the_values_of_the_tests_unrounded(compared, rendered_s
     with (folder / "results.csv").open(encoding="utf-8") as stream:
         rows = {row["run"]: row for row in csv.DictReader(stream)}
     assert rows["clipped"]["changes"] == "optim_wrapper.clip_grad.max_norm: 1.0 (5.0)"
-    for name, run in zip(("Small base", "clipped"), CONFIGS, strict=True):
+    for name, run in zip(("Small base", "clipped", "Box NMS at 0.3"), CONFIGS, strict=True):
         record = json.loads((folder.parent / "runs" / run / "val" / "metrics.json").read_text())
         assert record["split"] == "val", "the default"
         assert record["checkpoint"]["path"].endswith(f"{run}/epoch_1.pth"), "the newest"
@@ -133,7 +141,7 @@ def test_the_csv_file_has_the_values_of_the_tests_unrounded(compared, rendered_s
 
 def test_a_test_compares_each_image_once_and_runs_coco_s_evaluation_four_times(compared):
     calls = [json.loads(line.split(" ", 2)[2]) for line in compared[1].splitlines() if "CALLS tools/test.py" in line]
-    assert calls == [{"compare_image": 1, "accumulate": 4}] * 2  # masks and boxes, at all scores and at Table 1's point
+    assert calls == [{"compare_image": 1, "accumulate": 4}] * 3  # masks and boxes, at all scores and at Table 1's point
 
 
 @pytest.fixture
