@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from semsize.measuring.corrected import Changes
 from semsize.measuring.inputs import ImageFile, Settings
 from semsize.measuring.outlines import Find, Frame, NoOutlinesError, Outlines
 from semsize.measuring.results_folder import ImageResult
-from semsize.structures.files import file_sha256
+from semsize.structures.files import file_sha256, files_sha256
 from semsize.structures.pixel_size import PixelSize
 
 _DECIDE = {  # settings that decide sizes, and their names for people
@@ -66,11 +65,9 @@ class CorrectedOutlines:
 
     def as_record(self) -> dict:
         """What it is; its SHA-256 is that of what was detected and of all corrections, its licence the detector's."""
-        digest = hashlib.sha256()
-        for image in self._results.images:
-            for path in self._results.files_of(image):
-                digest.update(f"{path.name} {file_sha256(path)}\n".encode())
-        record = {"kind": "corrections", "path": str(self._results.folder), "sha256": digest.hexdigest()}
+        files = [path for image in self._results.images for path in self._results.files_of(image)]
+        digest = files_sha256((path.name, path) for path in files)
+        record = {"kind": "corrections", "path": str(self._results.folder), "sha256": digest}
         licence = self._results.record.outlines.get("licence")
         return record if licence is None else {**record, "licence": licence}
 

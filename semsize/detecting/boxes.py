@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from semsize.structures.overlap import meeting_boxes
+from semsize.structures.overlap import box_ious, meeting_boxes
 
 LIKELY_OBJECTNESS = 0.5
 """Objectness from which a proposal that a limit cuts off may be a particle; background always fills the limit."""
@@ -65,10 +65,7 @@ def best_overlaps(first: np.ndarray, second: np.ndarray, least_iou: float) -> tu
     """
     pixels = [np.column_stack([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])]) for boxes in (first, second)]
     i, j = meeting_boxes(*pixels)
-    extent = np.maximum(np.minimum(first[i, 2:], second[j, 2:]) - np.maximum(first[i, :2], second[j, :2]), 0)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (first, second)]
-    shared = extent.prod(axis=1)
-    iou = shared / np.maximum(areas[0][i] + areas[1][j] - shared, 1e-6)
+    iou = box_ious(first[i], second[j])
     order = np.lexsort((j, -iou, i))
     order = order[iou[order] >= least_iou]
     chosen = order[np.unique(i[order], return_index=True)[1]]

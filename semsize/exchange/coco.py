@@ -14,6 +14,7 @@ from semsize.exchange.which_picture import ImageFolder, Match
 from semsize.structures import CONFIGURATIONS
 from semsize.structures.coco_files import BOX_TOLERANCE_PX, crowd_flag
 from semsize.structures.files import is_number, read_json
+from semsize.structures.overlap import box_ious
 from semsize.structures.polygons import ShapeError
 from semsize.structures.rle import decode_rles, rle_size
 
@@ -217,13 +218,10 @@ def _are_elsewhere(shapes: Sequence[Shape], stated: Sequence[float]) -> bool:
     own = np.concatenate([bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)])
     corner, extent = np.array(stated[:2]), np.array(stated[2:])
     boxes = [np.concatenate([corner, end]) for end in (corner + extent, extent) if (end > corner).all()]
-    return all(np.abs(own - box).max() > BOX_TOLERANCE_PX and _box_iou(own, box) < _LEAST_OVERLAP for box in boxes)
-
-
-def _box_iou(first: np.ndarray, second: np.ndarray) -> float:
-    """Intersection over union of two boxes (x1, y1, x2, y2)."""
-    common = np.prod(np.maximum(np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2]), 0))
-    return float(common / (np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2]) - common))
+    return all(
+        np.abs(own - box).max() > BOX_TOLERANCE_PX and box_ious(own[None], box[None])[0] < _LEAST_OVERLAP
+        for box in boxes
+    )
 
 
 def _label(annotation: Mapping[str, Any], key: str, categories: Mapping[Any, str]) -> str | None:

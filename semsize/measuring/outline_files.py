@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from semsize.exchange import (
 from semsize.measuring.inputs import ImageFile, InputError
 from semsize.measuring.outlines import Find, Frame, NoOutlinesError, Outlines, OutlineSource
 from semsize.structures import PredictionError, read_predictions
-from semsize.structures.files import file_sha256, read_json
+from semsize.structures.files import file_sha256, files_sha256, read_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
 
@@ -181,8 +180,7 @@ def _image_folder(files: Sequence[ImageFile]) -> ImageFolder:
 def _folder_record(kind: str, folder: Path) -> dict:
     """What a folder of outlines is; its SHA-256 is that of its files' names and SHA-256."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    listing = "".join(f"{path.relative_to(folder).as_posix()} {file_sha256(path)}\n" for path in files)
-    digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+    digest = files_sha256((path.relative_to(folder).as_posix(), path) for path in files)
     return {"kind": kind, "path": str(folder), "sha256": digest}
 
 

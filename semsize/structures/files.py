@@ -10,7 +10,7 @@ import types
 import typing
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,12 @@ def file_sha256(path: str | Path) -> str:
     """SHA-256 of a file, in hex; OSError where it cannot be read."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_sha256(named: Iterable[tuple[str, Path]]) -> str:
+    """SHA-256, in hex, of a listing of files: one line with name and SHA-256 for each, in the given order."""
+    listing = "".join(f"{name} {file_sha256(path)}\n" for name, path in named)
+    return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def whole_file(path: str | Path, write: Callable[[Path], object], *, durable: bool = False) -> None:

@@ -51,6 +51,18 @@ def meeting_boxes(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np
     return found[:, 0], found[:, 1]
 
 
+def box_ious(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union (K,) of K pairs of boxes, each (K, 4) xyxy; 0 for two boxes without area.
+
+    >>> box_ious(np.array([[0, 0, 4, 4], [0, 0, 1, 1]]), np.array([[0, 0, 4, 2], [5, 5, 6, 6]]))
+    array([0.5, 0. ])
+    """
+    extent = np.maximum(np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2]), 0)
+    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (first, second)]
+    shared = extent.prod(axis=1)
+    return shared / np.maximum(areas[0] + areas[1] - shared, 1e-6)
+
+
 def _levels(boxes: np.ndarray) -> np.ndarray:
     """(N,) smallest k for which 2^k is no less than the longer side; -1 without a pixel."""
     sides = boxes[:, 2:] - boxes[:, :2]

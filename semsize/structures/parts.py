@@ -142,8 +142,11 @@ class DatasetParts:
 
         Returns:
             The parts, and the numbers of images, particles and specks (`iscrowd` 1).
+
+        Raises:
+            DatasetFolderError: a part cannot be read.
         """
-        parts = [json.loads(self._path(number).read_text(encoding="utf-8")) for number in numbers]
+        parts = [read_json(self._path(number), DatasetFolderError) for number in numbers]
         particles = [particle for part in parts for particle in part["particles"]]
         for number, particle in enumerate(particles):
             particle["id"] = number + 1

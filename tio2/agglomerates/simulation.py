@@ -263,7 +263,10 @@ def join_parts(plan: SimulationPlan, parts: DatasetParts) -> dict[str, int]:
 
 
 def folder_hash(folder: str | Path) -> str:
-    """SHA-256 over the names and contents of a folder's files, hexadecimal."""
+    """SHA-256 over the names and contents of a folder's files, in hex.
+
+    It differs from `semsize.structures.files.files_sha256`: plans of data sets that were begun hold it.
+    """
     digest = hashlib.sha256()
     for path in sorted(path for path in Path(folder).iterdir() if path.is_file()):
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())

@@ -1,6 +1,5 @@
 """What watches a training: whether its losses are finite, its record (run.json), its progress."""
 
-import json
 import logging
 import math
 import sys
@@ -22,7 +21,7 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from semsize.measuring.record import versions
-from semsize.structures.files import file_sha256, write_json
+from semsize.structures.files import file_sha256, read_json, write_json
 from tio2.engine.checkpoints import MIB, find_checkpoint
 from tio2.engine.config import ConfigError
 from tio2.engine.processes import ProcessError, on_any_process, peak_resident_mib, same_on_all_processes
@@ -214,7 +213,8 @@ class RunRecordHook(Hook):
         """Begin to count, and find out which weights the run began with."""
         self._began = time.monotonic()
         self._path = Path(runner.work_dir) / "run.json"
-        before = json.loads(self._path.read_text()) if self._resumed is not None and self._path.is_file() else {}
+        is_known = self._resumed is not None and self._path.is_file()
+        before = read_json(self._path, ConfigError) if is_known else {}
         self._seconds_before = before.get("seconds", 0.0)
         self._peak_mib = 0.0
         if self._resumed is not None:  # checkpoints of older versions have no start_weights; {}: not known
