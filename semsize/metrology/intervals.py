@@ -17,6 +17,7 @@ from scipy import stats
 from semsize.metrology.size_distribution import (
     PROBABILITIES,
     SizeSample,
+    central_interval,
     effective_number,
     sorted_quantiles,
     weighted_quantiles,
@@ -235,7 +236,6 @@ def paired_difference(
     if images < FEWEST_FOR_BOOTSTRAP:
         single_images = np.arange(images)[:, None]
         return t_interval(np.array([np.mean(statistic(image)) - np.mean(baseline(image)) for image in single_images]))
-    everything = np.arange(images)
     draws = rng.integers(0, images, (PAIRED_RESAMPLES, images))
     values, base = (np.array([run(draw) for draw in draws]) for run in (statistic, baseline))  # (draws, S) each
     seeds = (values.shape[1], base.shape[1])
@@ -243,8 +243,8 @@ def paired_difference(
         of_seeds = [rng.integers(0, count, (PAIRED_RESAMPLES, count - 1)) for count in seeds]
         values, base = (np.take_along_axis(*run, axis=1) for run in zip((values, base), of_seeds, strict=True))
     drawn = values.mean(axis=1) - base.mean(axis=1)
-    low, high = np.nanpercentile(drawn, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]).tolist()
-    difference = float(np.mean(statistic(everything)) - np.mean(baseline(everything)))
+    difference = float(np.mean(statistic(np.arange(images))) - np.mean(baseline(np.arange(images))))
+    low, high = central_interval(drawn, CONFIDENCE)
     return PairedDifference(difference, low, high, images, "bootstrap", seeds if min(seeds) > 1 else None)
 
 

@@ -27,9 +27,8 @@ class SizeSample:
     images: np.ndarray  # (N,) int64, number of the image that each comes from; images without particles don't occur
 
     def __post_init__(self):
-        object.__setattr__(self, "sizes", np.asarray(self.sizes, np.float64))
-        object.__setattr__(self, "weights", np.asarray(self.weights, np.float64))
-        object.__setattr__(self, "images", np.asarray(self.images, np.int64))
+        for name, kind in (("sizes", np.float64), ("weights", np.float64), ("images", np.int64)):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), kind))
         if not self.sizes.shape == self.weights.shape == self.images.shape or self.sizes.ndim != 1:
             shapes = f"{self.sizes.shape}, {self.weights.shape}, {self.images.shape}"
             raise ValueError(f"sizes, weights and images of a sample must be (N,) each, not {shapes}")
@@ -234,6 +233,15 @@ def quantiles(sizes: np.ndarray, probabilities: Sequence[float] = PROBABILITIES)
     """
     sizes = _known(sizes)
     return weighted_quantiles(sizes, np.ones(len(sizes)), probabilities)
+
+
+def central_interval(values: np.ndarray, share: float) -> tuple[float, float]:
+    """Ends of the interval that holds the middle `share` of values, 0 to 1; NaN among them are left out.
+
+    >>> central_interval(np.arange(101), share=0.5)
+    (25.0, 75.0)
+    """
+    return tuple(np.nanpercentile(values, [50 * (1 - share), 50 * (1 + share)]).tolist())
 
 
 def kolmogorov_distance(first: np.ndarray, second: np.ndarray) -> float:

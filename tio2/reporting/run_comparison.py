@@ -16,13 +16,13 @@ import numpy as np
 
 from semsize.measuring.report import DASH, number
 from semsize.measuring.tables import markdown_table
-from semsize.metrology.intervals import PairedDifference, justified_decimals, paired_difference
+from semsize.metrology.intervals import CONFIDENCE, PairedDifference, justified_decimals, paired_difference
 from semsize.metrology.matching import (
     AVERAGE_PRECISIONS,
     OPERATING_SCORE,
     pooled_average_precision,
 )
-from semsize.metrology.size_distribution import mean_or_nan, std_or_nan
+from semsize.metrology.size_distribution import central_interval, mean_or_nan, std_or_nan
 from tio2.reporting.tested_run import ImageResult, RunError, TestedRun, require_same_truth
 
 COMPARED = ("mAP", "AP50", "Dice", "useful found, %", "ECD bias, %")
@@ -59,8 +59,9 @@ class Row:
         """Half of the 95 % interval over images of the value that is averaged over seeds; NaN for a single image."""
         images, rng = np.array(list(self.seeds[0])), np.random.default_rng(0)
         draws = rng.integers(0, len(images), (RESAMPLES, len(images)))
-        ends = np.nanpercentile([self.seed_values(metric, images[draw]).mean() for draw in draws], [2.5, 97.5])
-        return float(ends[1] - ends[0]) / 2 if len(images) > 1 else float("nan")
+        drawn = np.array([self.seed_values(metric, images[draw]).mean() for draw in draws])
+        low, high = central_interval(drawn, CONFIDENCE)
+        return (high - low) / 2 if len(images) > 1 else float("nan")
 
 
 METRICS: dict[str, Callable[[Sequence[ImageResult]], float]] = {
