@@ -1,4 +1,4 @@
-"""Write the figures of the tables in README.md and docs/results.md from the folders of tested runs.
+"""Write the numbers of the tables in README.md and docs/results.md from the folders of tested runs.
 
 python tools/results.py                                # runs in work_dirs
 python tools/results.py docs/results.md --runs DIR

@@ -60,7 +60,7 @@ NAMES = (*PRESETS, "mixed", *KINDS, "varied")
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class PlacedParticle:
     """A particle at rest: its patch stands with the centre in pixel (row, column), `height` px above the substrate."""
 
     particle: Particle
@@ -75,7 +75,7 @@ class Placed:
 class Scene:
     """Bodies at rest and what is seen of them. Body k, in order of arrival, has id k + 1 in `buffer.ids`."""
 
-    placed: tuple[Placed, ...]
+    placed: tuple[PlacedParticle, ...]
     is_matrix: np.ndarray  # (N,) bool: part of the unannotated matrix
     buffer: DepthBuffer
     pixel_size_nm: float
@@ -92,7 +92,7 @@ class Scene:
 
 
 @dataclass(eq=False)
-class Agglomerate:
+class ParticleGroup:
     """A growing group of touching particles."""
 
     number: int  # in the scene
@@ -191,32 +191,32 @@ def draw_numbers(
 
 def plan_groups(
     preset: Preset, count: int, shape: tuple[int, int], margin_px: float, rng: np.random.Generator
-) -> list[Agglomerate]:
+) -> list[ParticleGroup]:
     """The agglomerate that each of `count` bodies will join, agglomerate after agglomerate.
 
     An agglomerate begins within the frame (H, W) or up to `margin_px` beyond it.
     """
     weights = np.array(preset.kind_weights) / sum(preset.kind_weights)
-    plan: list[Agglomerate] = []
+    plan: list[ParticleGroup] = []
     number = 0
     while len(plan) < count:
         kind = list(CANDIDATES)[rng.choice(len(CANDIDATES), p=weights)]
         size = 1 if kind == "scattered" else round(_log_uniform(preset.members_range, rng))
         size = min(size, int(np.ceil(preset.largest_group * count)))
         seed = rng.uniform(-margin_px, np.array(shape[::-1]) + margin_px)
-        plan += [Agglomerate(number, kind, seed, rng.uniform(0, 2 * np.pi))] * min(size, count - len(plan))
+        plan += [ParticleGroup(number, kind, seed, rng.uniform(0, 2 * np.pi))] * min(size, count - len(plan))
         number += 1
     return plan
 
 
 def add_particle(
     particle: Particle,
-    group: Agglomerate,
+    group: ParticleGroup,
     identity: int,
     buffer: DepthBuffer,
     pixel_size_nm: float,
     rng: np.random.Generator,
-) -> Placed:
+) -> PlacedParticle:
     """Lets one particle down where, of some positions beside its agglomerate's members, it comes to rest lowest.
 
     The agglomerate grows by the particle, and the buffer receives it under its identity.
@@ -233,10 +233,10 @@ def add_particle(
     buffer.place(patch, row, column, height, identity)
     group.centres.append(candidates[best])
     group.radii.append(radius)
-    return Placed(particle, patch, row, column, height, group.number)
+    return PlacedParticle(particle, patch, row, column, height, group.number)
 
 
-def candidate_positions(group: Agglomerate, radius: float, rng: np.random.Generator) -> np.ndarray:
+def candidate_positions(group: ParticleGroup, radius: float, rng: np.random.Generator) -> np.ndarray:
     """Positions where a particle of this radius in px may join, (C, 2) as x, y.
 
     The first lies at the seed, later ones beside (in a bunch upon) the members.

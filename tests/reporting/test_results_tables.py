@@ -1,4 +1,4 @@
-"""Tables of the pages hold the figures of tested runs, and what a person wrote stays."""
+"""Tables of the pages hold the numbers of tested runs, and what a person wrote stays."""
 
 import json
 import shutil
@@ -10,8 +10,8 @@ from tested_runs import write_run
 from semsize.detecting.models import SHIPPED, VISIBILITY
 from semsize.structures.files import file_sha256
 from tio2.reporting.results_tables import (
+    COLUMNS,
     ELSEWHERE,
-    FIGURES,
     METRICS,
     ROWS,
     RowSource,
@@ -115,7 +115,7 @@ def test_images_of_one_configuration(tmp_path):
     part = read_tested(tmp_path, RowSource("run", "val", configuration="matrix"))
     assert len(part.images) == 2
     with pytest.raises(RunError, match="not known of a part"):
-        FIGURES["false"](part)
+        COLUMNS["false"](part)
     assert len(read_tested(tmp_path, RowSource("run", "val")).images) == 3
 
 
@@ -136,8 +136,8 @@ def test_sizes_of_fully_imaged_particles_are_of_the_same_outlines(tmp_path):
     assert read_tested(tmp_path, source) is None  # nothing judged them
     seen_run(tmp_path / "same", "run", "1" * 64)
     tested = read_tested(tmp_path / "same", source)
-    assert [FIGURES[f"{name}, error %"](tested) for name in ("D10", "D50", "D90")] == ["−1.2", "+0.5", "–"]
-    assert FIGURES["s an image"](tested) == "2.0"
+    assert [COLUMNS[f"{name}, error %"](tested) for name in ("D10", "D50", "D90")] == ["−1.2", "+0.5", "–"]
+    assert COLUMNS["s an image"](tested) == "2.0"
     seen_run(tmp_path / "others", "run", "2" * 64)
     with pytest.raises(RunError, match="is of other outlines than"):
         read_tested(tmp_path / "others", source)
@@ -146,7 +146,7 @@ def test_sizes_of_fully_imaged_particles_are_of_the_same_outlines(tmp_path):
 def test_the_share_of_the_ceiling_is_a_range(tmp_path):
     write_run(tmp_path / "run", missed=2)
     tested = read_tested(tmp_path, RowSource("run", "val"))
-    low, high = (float(end) for end in FIGURES["mAP of the ceiling's, %"](tested).split(" to "))
+    low, high = (float(end) for end in COLUMNS["mAP of the ceiling's, %"](tested).split(" to "))
     assert low == pytest.approx(100 * tested.precision("mAP") / 0.81, abs=0.5)
     assert high == pytest.approx(100 * tested.precision("mAP") / 0.61, abs=0.5)
 

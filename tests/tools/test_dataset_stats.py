@@ -18,7 +18,7 @@ from scenes import square_grid
 from semsize.structures import dataset, image_record, particle_record, write_annotations
 from tio2.reporting.dataset_statistics import (
     DetectorLimits,
-    best_overlaps,
+    best_anchor_ious,
     dataset_statistics,
     detector_warnings,
     good_anchors,
@@ -99,8 +99,10 @@ def test_figures_of_squares():
 
 def test_overlap_with_anchors_in_closed_form():
     squares = np.array([[(8, 8)], [(16, 16)]], np.float64)[:, 0]
-    np.testing.assert_allclose(best_overlaps(np.array([[8.0, 8.0], [4.0, 4.0], [8.0, 16.0]]), squares), [1, 0.25, 0.5])
-    assert best_overlaps(ANCHORS, ANCHORS) == pytest.approx(np.ones(15))
+    np.testing.assert_allclose(
+        best_anchor_ious(np.array([[8.0, 8.0], [4.0, 4.0], [8.0, 16.0]]), squares), [1, 0.25, 0.5]
+    )
+    assert best_anchor_ious(ANCHORS, ANCHORS) == pytest.approx(np.ones(15))
 
 
 @pytest.mark.parametrize(("scale", "box"), [(1.0, (8, 8)), (1.0, (30, 44)), (1.5, (28, 25)), (2.0, (3, 90))])

@@ -194,7 +194,7 @@ class VisibilityMetric(BaseMetric):
             self.results.append((image, (judged, sizes)))
 
     def compute_metrics(self, results: list[tuple[int, tuple]]) -> dict[str, float]:
-        """The figures over all images, each once: the last process may have repeated some to fill its batch."""
+        """The metrics over all images, each once: the last process may have repeated some to fill its batch."""
         judged, sizes = zip(*dict(results).values(), strict=True)
         self.judged = JudgedOutlines.cat(judged)
         self.sizes = None if None in sizes else FullyImaged.cat(sizes)

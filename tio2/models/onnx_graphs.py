@@ -249,8 +249,8 @@ class _RoIAlign(Function):
 
     @staticmethod
     def symbolic(g: Any, x: Any, rois: Any, size: int, scale: float) -> Any:
-        zero, one = (g.op("Constant", value_t=torch.tensor([value])) for value in (0, 1))
-        count = g.op("Slice", g.op("Shape", rois), zero, one)
+        begin, end = (g.op("Constant", value_t=torch.tensor([value])) for value in (0, 1))
+        count = g.op("Slice", g.op("Shape", rois), begin, end)
         images = g.op("ConstantOfShape", count, value_t=torch.tensor([0]))
         return g.op(
             "RoiAlign", x, rois, images, output_height_i=size, output_width_i=size, sampling_ratio_i=0,

@@ -166,7 +166,7 @@ def detector_warnings(name: str, boxes_px: np.ndarray, most: int, limits: Detect
     """
     lines = []
     boxes = boxes_px * limits.scale
-    missed = best_overlaps(boxes, limits.anchors_px) < limits.least_overlap
+    missed = best_anchor_ious(boxes, limits.anchors_px) < limits.least_overlap
     side = np.sqrt(boxes.prod(axis=1))
     middle = np.sqrt(limits.anchors_px.prod(axis=1))
     for kind, chosen in (
@@ -186,7 +186,7 @@ def detector_warnings(name: str, boxes_px: np.ndarray, most: int, limits: Detect
     return lines
 
 
-def best_overlaps(boxes_px: np.ndarray, anchors_px: np.ndarray) -> np.ndarray:
+def best_anchor_ious(boxes_px: np.ndarray, anchors_px: np.ndarray) -> np.ndarray:
     """Largest IoU (N,) of boxes (N, 2) with anchors (A, 2), widths and heights, each pair on one centre."""
     common = np.minimum(boxes_px[:, None], anchors_px).prod(axis=2)  # (N, A)
     joint = boxes_px.prod(axis=1)[:, None] + anchors_px.prod(axis=1) - common

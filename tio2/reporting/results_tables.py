@@ -1,7 +1,7 @@
-"""The figures of the tables of README.md and docs/results.md, written from the folders of tested runs.
+"""The numbers of the tables of README.md and docs/results.md, written from the folders of tested runs.
 
 A table stands between the lines ``<!-- tested -->`` and ``<!-- /tested -->``. The first cell of a row says, by `ROWS`,
-which test its figures are of. The columns of `FIGURES` are written, those of `TYPED` are typed. A row whose test is
+which test its numbers are of. The columns of `COLUMNS` are written, those of `TYPED` are typed. A row whose test is
 not there stays as it is.
 """
 
@@ -19,16 +19,16 @@ from semsize.measuring.tables import read_rows_by_image
 from semsize.metrology.matching import AVERAGE_PRECISIONS, OPERATING_SCORE
 from semsize.structures.files import file_sha256, read_json
 from tio2.reporting.run_comparison import METRICS
-from tio2.reporting.tested_run import ImageResult, RunError, read_run
+from tio2.reporting.tested_run import RunError, TestedImage, read_run
 
 MARKER = "tested"
 ELSEWHERE = None
-"""In `ROWS`: the figures are of no test here, such as a paper's."""
+"""In `ROWS`: the numbers are of no test here, such as a paper's."""
 
 
 @dataclass(frozen=True)
 class RowSource:
-    """Where the figures of a row come from."""
+    """Where the numbers of a row come from."""
 
     run: str  # folder below that of all runs
     split: str  # folder in it
@@ -43,7 +43,7 @@ class Tested:
     """What a test found."""
 
     metrics: dict  # contents of metrics.json
-    images: tuple[ImageResult, ...]  # those that count
+    images: tuple[TestedImage, ...]  # those that count
     source: RowSource
     seen: dict | None = None  # contents of the visibility network's metrics.json
 
@@ -89,7 +89,7 @@ def _shown(value: float | None, form: str) -> str:
 FOUND = ("found, %", "useful found, %")
 MAP_CEILING = (0.61, 0.81)
 """mAP of an ideal detector on the BAM images, by their annotations' errors (docs/notebook/errors.md, "The ceiling")."""
-FIGURES: Mapping[str, Callable[[Tested], str]] = {
+COLUMNS: Mapping[str, Callable[[Tested], str]] = {
     **{name: lambda tested, name=name: _shown(tested.precision(name), ".3f") for name in AVERAGE_PRECISIONS},
     **{name: lambda tested, name=name: _shown(METRICS[name](tested.images), ".1f") for name in FOUND},
     "false": lambda tested: str(tested.of_particles("false_positives")),
@@ -202,7 +202,7 @@ def fill_markers(path: Path, name: str, filled: Callable[[str], str]) -> None:
 
 
 def fill_tables(path: Path, runs: Path) -> list[str]:
-    """Write the figures of a Markdown file's tables; returns the rows that stay as they are, and why.
+    """Write the numbers of a Markdown file's tables; returns the rows that stay as they are, and why.
 
     Raises:
         RunError: the file has no such table, or a row that is not known; see `read_tested`.
@@ -212,8 +212,8 @@ def fill_tables(path: Path, runs: Path) -> list[str]:
     def filled(table: str) -> str:
         header, rule, *rows = table.splitlines()
         columns = _cells(header)
-        if unknown := [name for name in columns if name not in (*FIGURES, *TYPED)]:
-            raise RunError(f"{path}: the column {unknown[0]!r} is not known; take one of {', '.join(FIGURES)}")
+        if unknown := [name for name in columns if name not in (*COLUMNS, *TYPED)]:
+            raise RunError(f"{path}: the column {unknown[0]!r} is not known; take one of {', '.join(COLUMNS)}")
         return "\n".join([header, rule, *(filled_row(row, columns) for row in rows), ""])
 
     def filled_row(row: str, columns: list[str]) -> str:
@@ -226,7 +226,7 @@ def fill_tables(path: Path, runs: Path) -> list[str]:
         tested = None if source is ELSEWHERE else read_tested(runs, source)
         if tested is not None:
             cells = [
-                FIGURES[name](tested) if name in FIGURES else cell for name, cell in zip(columns, cells, strict=True)
+                COLUMNS[name](tested) if name in COLUMNS else cell for name, cell in zip(columns, cells, strict=True)
             ]
         elif source is not ELSEWHERE:
             untested = " or ".join(str(runs / run / source.split) for run in (source.run, source.seen) if run)

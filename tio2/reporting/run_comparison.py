@@ -23,7 +23,7 @@ from semsize.metrology.matching import (
     pooled_average_precision,
 )
 from semsize.metrology.size_distribution import central_interval, mean_or_nan, std_or_nan
-from tio2.reporting.tested_run import ImageResult, RunError, TestedRun, require_same_truth
+from tio2.reporting.tested_run import RunError, TestedImage, TestedRun, require_same_truth
 
 COMPARED = ("mAP", "AP50", "Dice", "useful found, %", "ECD bias, %")
 RESAMPLES = 100  # of the images, for the digits of a value
@@ -46,7 +46,7 @@ class Row:
 
     name: str
     recipe: Recipe
-    seeds: tuple[Mapping[str, ImageResult], ...]
+    seeds: tuple[Mapping[str, TestedImage], ...]
     runs: tuple[TestedRun, ...]
 
     def seed_values(self, metric: str, images: Sequence[str] | None = None) -> np.ndarray:
@@ -64,7 +64,7 @@ class Row:
         return (high - low) / 2 if len(images) > 1 else float("nan")
 
 
-METRICS: dict[str, Callable[[Sequence[ImageResult]], float]] = {
+METRICS: dict[str, Callable[[Sequence[TestedImage]], float]] = {
     **{
         name: lambda images, columns=columns: _average_precision(images, columns)
         for name, columns in AVERAGE_PRECISIONS.items()
@@ -178,7 +178,7 @@ def comparison_markdown(rows: Sequence[Row], baseline: Row | None) -> str:
     return text
 
 
-def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, ImageResult], ...]:
+def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, TestedImage], ...]:
     """Each seed's images, by ascending seed; runs of one seed are its folds, in whatever order they are named.
 
     Where no `run.json` tells the seed, runs that share no image are folds of one seed, runs of the same images seeds.
@@ -197,7 +197,7 @@ def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, ImageResult], ...]:
             numbers = list(range(len(runs)))
         else:
             raise RunError(f"{folders}: no run.json tells which folds are of one seed; name a fold each, or whole runs")
-    seeds: dict[int, dict[str, ImageResult]] = {}
+    seeds: dict[int, dict[str, TestedImage]] = {}
     tested: dict[tuple[int, str], Path] = {}
     for seed, run in sorted(zip(numbers, runs, strict=True), key=lambda pair: pair[0]):
         for image in run.images:
@@ -213,11 +213,11 @@ def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, ImageResult], ...]:
     return tuple(seeds.values())
 
 
-def _require_two_seeds(one: TestedRun, other: TestedRun) -> None:
+def _require_two_seeds(first: TestedRun, second: TestedRun) -> None:
     """Make sure that two runs of a row share no image, or are of other weights and judged by the same annotations."""
-    require_same_truth(one, other)
-    if one.images.keys() & other.images.keys() and one.weights and one.weights == other.weights:
-        raise RunError(f"{one.folder} and {other.folder} are tests of the same weights; name one of them only")
+    require_same_truth(first, second)
+    if first.images.keys() & second.images.keys() and first.weights and first.weights == second.weights:
+        raise RunError(f"{first.folder} and {second.folder} are tests of the same weights; name one of them only")
 
 
 def shown_cells(row: Row, cells: Mapping[str, object]) -> dict[str, object]:
@@ -245,14 +245,14 @@ def _start(row: Row, rows: Sequence[Row]) -> str | None:
     return recipe.start and " ".join([recipe.start, *(digest[:8] for digest in digests)])
 
 
-def _average_precision(images: Sequence[ImageResult], thresholds: slice) -> float:
+def _average_precision(images: Sequence[TestedImage], thresholds: slice) -> float:
     """Mean over some of the IoU thresholds."""
     particles = sum(image.particles for image in images)
     outcomes = [image.outcomes[:, thresholds] for image in images]
     return float(pooled_average_precision([image.scores for image in images], outcomes, particles).mean())
 
 
-def _ecd_residuals_percent(images: Sequence[ImageResult]) -> np.ndarray:
+def _ecd_residuals_percent(images: Sequence[TestedImage]) -> np.ndarray:
     return np.concatenate([image.ecd_residuals_percent for image in images])
 
 

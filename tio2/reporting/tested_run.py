@@ -20,7 +20,7 @@ class RunError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class ImageResult:
+class TestedImage:
     """What was found in an image: true particles from the operating score on, and all detections."""
 
     particles: int
@@ -43,7 +43,7 @@ class TestedRun:
     folder: Path
     metrics: dict
     run: dict
-    images: dict[str, ImageResult]
+    images: dict[str, TestedImage]
 
     @property
     def weights(self) -> tuple[str, ...] | None:
@@ -68,7 +68,7 @@ def read_run(folder: str | Path, split: str) -> TestedRun:
     files = [tested / f"{name}.csv" for name in ("images", "particles", "detections")]
     rows, particles, detections = (read_rows_by_image(file, RunError) for file in files)
     known = any(particle["state"] for of_image in particles.values() for particle in of_image)
-    images = {name: _image_result(row, particles[name], detections[name], known) for name, (row,) in rows.items()}
+    images = {name: _tested_image(row, particles[name], detections[name], known) for name, (row,) in rows.items()}
     return TestedRun(folder, metrics, record, images)
 
 
@@ -96,7 +96,7 @@ def _is_of_record(metrics: dict, record: Path) -> bool:
     return not (beside.name.startswith("epoch_") and beside.is_file()) or file_sha256(beside) == checkpoint["sha256"]
 
 
-def require_same_truth(one: TestedRun, other: TestedRun) -> None:
+def require_same_truth(first: TestedRun, second: TestedRun) -> None:
     """Make sure that images of the same name are the same images, judged by the same annotations.
 
     Tests of former versions do not state their annotation file: their images have the same numbers of particles.
@@ -104,24 +104,24 @@ def require_same_truth(one: TestedRun, other: TestedRun) -> None:
     Raises:
         RunError: they are not.
     """
-    common = sorted(one.images.keys() & other.images.keys())
-    files = [run.metrics.get("annotations_sha256") for run in (one, other)]
+    common = sorted(first.images.keys() & second.images.keys())
+    files = [run.metrics.get("annotations_sha256") for run in (first, second)]
     if None in files:
-        common = [name for name in common if _counts(one.images[name]) != _counts(other.images[name])]
+        common = [name for name in common if _counts(first.images[name]) != _counts(second.images[name])]
     elif files[0] == files[1]:
         return
     if common:
         raise RunError(
-            f"{one.folder} and {other.folder} were judged by different annotations, though both have an image "
+            f"{first.folder} and {second.folder} were judged by different annotations, though both have an image "
             f"{common[0]}; test both on the same annotation file"
         )
 
 
-def _counts(image: ImageResult) -> tuple[int, int]:
+def _counts(image: TestedImage) -> tuple[int, int]:
     return image.particles, image.useful
 
 
-def _image_result(row: dict, particles: list[dict], detections: list[dict], states_known: bool) -> ImageResult:
+def _tested_image(row: dict, particles: list[dict], detections: list[dict], states_known: bool) -> TestedImage:
     matched = [particle for particle in particles if particle["match"] == "matched"]
     useful = [particle for particle in matched if particle["state"] in USEFUL_STATES]
     judged = useful if states_known else matched
@@ -129,4 +129,4 @@ def _image_result(row: dict, particles: list[dict], detections: list[dict], stat
     scores = np.array([float(detection["score"]) for detection in detections])
     outcomes = np.array([[OUTCOME_OF[letter] for letter in each["outcomes"]] for each in detections], np.int8)
     counts = int(row["particles"]), int(row["useful"]), len(matched), len(useful)
-    return ImageResult(*counts, dice, residuals, scores, outcomes.reshape(-1, len(IOU_THRESHOLDS)))
+    return TestedImage(*counts, dice, residuals, scores, outcomes.reshape(-1, len(IOU_THRESHOLDS)))

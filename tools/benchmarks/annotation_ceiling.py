@@ -181,9 +181,9 @@ def offsets_table(people: dict[str, OffsetSpread], exact_ones: dict[str, OffsetS
     header = ["edges towards", "outlines", "mean, px", "within, px", "between, px", "correlated over, px"]
     rows = []
     for side, of_side in people.items():
-        for name, one in (("annotated", of_side), ("exact", exact_ones[side])):
-            within = float(np.sqrt(one.within_covariance[0]))
-            rows.append([f"{side}, {name}", one.outlines, one.mean_px, within, one.between_std_px, None])
+        for name, spread in (("annotated", of_side), ("exact", exact_ones[side])):
+            within = float(np.sqrt(spread.within_covariance[0]))
+            rows.append([f"{side}, {name}", spread.outlines, spread.mean_px, within, spread.between_std_px, None])
         covariance = of_side.within_covariance - exact_ones[side].within_covariance
         length = int((covariance < covariance[0] / np.e).argmax())
         rows.append([f"{side}, beyond", None, None, *excess(of_side, exact_ones[side]), length])

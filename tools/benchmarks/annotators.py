@@ -145,7 +145,7 @@ def annotation_of(truth: ImageTruth, numbers: np.ndarray) -> ImageTruth:
         truth,
         particle_ids=present,
         masks=CroppedMasks.from_label_image(numbers),
-        states=tuple(truth.states[one] for one in particle),
+        states=tuple(truth.states[number] for number in particle),
         truncated=truth.truncated[particle],
     )
 

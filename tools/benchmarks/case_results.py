@@ -212,8 +212,8 @@ def _pixel_size_cases() -> Iterator[Check]:
         yield Check("16", name, command, "all", nm=picture, refused=refused, tolerance=2.5e-3)
 
     for name in ("jem", "preview"):
-        one = f"{MEASURE} in/images/{name}.tif --from-labels in/labels {SIZE}"
-        yield Check("17", name, one, name, refused=f"{name}.tif.*(pages|stack)")
+        of_image = f"{MEASURE} in/images/{name}.tif --from-labels in/labels {SIZE}"
+        yield Check("17", name, of_image, name, refused=f"{name}.tif.*(pages|stack)")
 
     for name in ("utf16", "renamed", "utf16be", "bom8"):
         yield Check("22", name, command, "all", nm={f"images/{name}.tif": 7.344})

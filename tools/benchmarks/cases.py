@@ -161,8 +161,8 @@ def _read_converted(results: Path, outcome: Outcome, known: set[str]) -> None:
         data = read_json(file, ValueError)
         for image in data["images"]:
             path = originals[file_sha256(results / "images" / file.stem / image["file_name"])]
-            own = [one for one in data["annotations"] if one["image_id"] == image["id"] and not one["iscrowd"]]
-            kept = [one["segmentation"] for one in own]
+            own = [each for each in data["annotations"] if each["image_id"] == image["id"] and not each["iscrowd"]]
+            kept = [each["segmentation"] for each in own]
             outcome.found[path] = discs_of(CroppedMasks.from_rles(kept, (image["height"], image["width"])))
             outcome.nm[path] = image.get("pixel_size_nm")
 

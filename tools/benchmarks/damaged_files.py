@@ -113,9 +113,9 @@ def _found(path: Path) -> bool:
     picture = path.with_name("a.png")
     source = outlines_from_coco(path, [ImageFile(picture, "a.png")])
     for records in filter(None, source.images.values()):
-        sizes = {tuple(one["segmentation"]["size"]) for one in records}
+        sizes = {tuple(record["segmentation"]["size"]) for record in records}
         if len(sizes) == 1:  # an image with outlines of several sizes is left out when it is measured
-            CroppedMasks.from_rles([one["segmentation"] for one in records], sizes.pop())
+            CroppedMasks.from_rles([record["segmentation"] for record in records], sizes.pop())
     return bool(source.notes)
 
 

@@ -90,7 +90,7 @@ def simulate(material: Material, images: int, samples: int, resamples: int, rng:
             hits[method] = hits.get(method, 0) + ((low <= truth) & (truth <= high))
             widths[method] = widths.get(method, 0) + 50 * (high[1] - low[1]) / truth[1]
         found = [share_below(sample, limit) for limit in material.limits()]
-        shares += [one.low <= share <= one.high for one, share in zip(found, SHARES, strict=True)]
+        shares += [known.low <= share <= known.high for known, share in zip(found, SHARES, strict=True)]
     rows = [
         [images, method, *(100 * hit / samples).tolist(), float(widths[method] / samples), *(None for _ in SHARES)]
         for method, hit in hits.items()

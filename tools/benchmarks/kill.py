@@ -123,13 +123,13 @@ def kill_once(training: Training, number: int, moments: random.Random) -> list[o
     return [number, wanted, training.step(), caught, training.went_on_from(), time.monotonic() - began]
 
 
-def same_weights(one: Path, other: Path) -> bool:
+def same_weights(first: Path, second: Path) -> bool:
     """Whether two checkpoints hold the same weights and momenta, bit for bit."""
     with required_imports():
         import torch
 
         from tio2.engine import load_checkpoint
-    states = [load_checkpoint(path) for path in (one, other)]
+    states = [load_checkpoint(path) for path in (first, second)]
     weights = [state["state_dict"] for state in states]
     momenta = [state["optimizer"]["state"] for state in states]
     return all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0] | weights[1]) and all(

@@ -96,19 +96,19 @@ def valley_offsets(mask: np.ndarray, others: np.ndarray, grey: np.ndarray) -> Of
 
 def offset_spread(outlines: Sequence[Offsets], least_points: int = 20) -> OffsetSpread:
     """Spread over outlines of so many points at least; NaN where there is none."""
-    used = [one for one in outlines if len(one.points) >= least_points]
-    means = np.array([one.offsets_px.mean() for one in used])
+    used = [outline for outline in outlines if len(outline.points) >= least_points]
+    means = np.array([outline.offsets_px.mean() for outline in used])
     total, number = np.zeros((2, len(LAGS_PX)))
-    for one in used:
-        rest = one.offsets_px - one.offsets_px.mean()
-        apart = np.rint(np.hypot(*(one.points[:, None] - one.points[None]).transpose(2, 0, 1))).astype(int)
+    for outline in used:
+        rest = outline.offsets_px - outline.offsets_px.mean()
+        apart = np.rint(np.hypot(*(outline.points[:, None] - outline.points[None]).transpose(2, 0, 1))).astype(int)
         apart[np.diag_indices(len(rest))] = 0
         chosen = (apart < len(LAGS_PX)) & ((apart > 0) | np.eye(len(rest), dtype=bool))
         total += np.bincount(apart[chosen], np.outer(rest, rest)[chosen], len(LAGS_PX))
         number += np.bincount(apart[chosen], minlength=len(LAGS_PX))
     with np.errstate(invalid="ignore"):
         covariance = total / number
-    everything = np.concatenate([one.offsets_px for one in used]) if used else np.array([np.nan])
+    everything = np.concatenate([outline.offsets_px for outline in used]) if used else np.array([np.nan])
     between = float(means.std(ddof=1)) if len(means) > 1 else float("nan")
     return OffsetSpread(float(everything.mean()), between, covariance, len(used))
 

@@ -91,10 +91,10 @@ def main() -> None:
     gaps, edges = [], []
     with one_line_errors(AnnotationError, SEMReadError, OSError):
         for truth in image_truths(read_annotations(arguments.annotations)):
-            for one in neighbourhoods(truth, read_grey(arguments.images / truth.file_name)):
-                gaps.append(one.gap_counts())
-                if one.state in FULLY_IMAGED_STATES and one.mask.sum() > LEAST_AREA_PX:
-                    edges.append(one.edge())
+            for neighbourhood in neighbourhoods(truth, read_grey(arguments.images / truth.file_name)):
+                gaps.append(neighbourhood.gap_counts())
+                if neighbourhood.state in FULLY_IMAGED_STATES and neighbourhood.mask.sum() > LEAST_AREA_PX:
+                    edges.append(neighbourhood.edge())
     falls = np.array([edge for edge in edges if edge is not None])
     across, beside = np.sum(gaps, axis=0)
     width = np.median(falls[:, 2] - falls[:, 0])

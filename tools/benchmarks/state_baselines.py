@@ -95,9 +95,9 @@ def mask_features(grey: np.ndarray, outlines: CroppedMasks) -> np.ndarray:
     ecd, around = measured.ecd_px, Surroundings.of(outlines, grey)
     largest, touching = np.zeros(len(outlines)), np.zeros(len(outlines))
     for first, second in neighbour_pairs(outlines, RIM_PX).tolist():
-        for one, other in ((first, second), (second, first)):
-            largest[one] = max(largest[one], ecd[other])
-            touching[one] += 1
+        for own, other in ((first, second), (second, first)):
+            largest[own] = max(largest[own], ecd[other])
+            touching[own] += 1
     notches, rims, hidden = np.zeros((3, len(outlines)))
     for number, (crop, (row, column)) in enumerate(outlines):
         corner, shape = (row - RIM_PX, column - RIM_PX), tuple(side + 2 * RIM_PX for side in crop.shape)
