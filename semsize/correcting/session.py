@@ -10,8 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from semsize.correcting.answers import depths, outline_rows, scale_in_json
-from semsize.correcting.doubts import DOUBTFUL, Doubts
+from semsize.correcting.doubts import DOUBTFUL, Doubts, depths, outline_rows, scale_in_json
 from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.edits import BoxFiller, box_of, operation_of
 from semsize.correcting.log import CorrectionLog

@@ -121,7 +121,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from semsize.measuring.finding import ranks_of
     from semsize.measuring.inputs import find_images, without_label_images
     from semsize.measuring.measurement import measure
-    from semsize.measuring.screen import lines_of
+    from semsize.measuring.report import lines_of
     from semsize.measuring.seeing import seen_as_asked
 
     settings, options, tile = _settings(arguments)

@@ -13,7 +13,7 @@ from semsize.measuring import InputError, Settings, measure_images
 from semsize.measuring.inputs import find_images
 from semsize.measuring.measurement import read_measurement
 from semsize.measuring.outline_files import outlines_from_coco
-from semsize.measuring.screen import lines_of
+from semsize.measuring.report import lines_of
 from semsize.measuring.summary import summarise
 from semsize.measuring.warnings import warnings_of
 from semsize.metrology import ModelUse

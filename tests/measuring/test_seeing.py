@@ -21,7 +21,7 @@ from semsize.measuring.inputs import ReferenceValue, RunOptions, VisibilityReque
 from semsize.measuring.measurement import read_measurement
 from semsize.measuring.outline_files import outlines_from_rois
 from semsize.measuring.particle_table import PREDICTED_COLUMNS
-from semsize.measuring.screen import lines_of
+from semsize.measuring.report import lines_of
 from semsize.measuring.seeing import SeenOutlines, find_visibility_model, seen_as_asked
 from semsize.measuring.summary import summarise
 from semsize.metrology import ModelUse
