@@ -20,6 +20,14 @@ def test_the_examples_of_a_module(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-@pytest.mark.parametrize("function", [*filter(inspect.isfunction, vars(semsize.metrology).values())])
-def test_public_functions_of_metrology_have_an_example(function):
+EXPORTED = [value for room in (semsize.metrology, semsize.structures) for value in vars(room).values()]
+
+
+@pytest.mark.parametrize("function", [*filter(inspect.isfunction, EXPORTED)])
+def test_public_functions_of_metrology_and_structures_have_an_example(function):
     assert ">>>" in function.__doc__
+
+
+@pytest.mark.parametrize("name", ["CroppedMasks", "PixelSize"])
+def test_the_values_that_pass_between_rooms_have_an_example(name):
+    assert ">>>" in getattr(semsize.structures, name).__doc__

@@ -38,7 +38,16 @@ class PredictionError(ValueError):
 
 
 def write_annotations(path: str | Path, data: Mapping[str, Any]) -> None:
-    """Check `data`, see `validate`, then write it; the file appears whole or not at all."""
+    """Check `data`, see `validate`, then write it; the file appears whole or not at all.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from semsize.structures import dataset, image_record
+    >>> image = image_record(id=1, file_name="a.png", height=4, width=3)
+    >>> with TemporaryDirectory() as folder:
+    ...     write_annotations(f"{folder}/train.json", dataset([image], []))
+    ...     read_annotations(f"{folder}/train.json")["images"][0]["file_name"]
+    'a.png'
+    """
     validate(data, path)
     write_json(path, data)
 
@@ -53,6 +62,14 @@ def read_annotations(path: str | Path) -> dict[str, Any]:
     Raises:
         AnnotationError: the file is missing, not COCO, or breaks a rule of `validate`; an annotation has no mask, one
             in no known form or another box than its mask; or several categories occur of which none is `particle`.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> square = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 3, 1, 3, 3, 1, 3]]}
+    >>> image = {"id": 1, "file_name": "a.png", "height": 4, "width": 5}
+    >>> with TemporaryDirectory() as folder:
+    ...     write_json(f"{folder}/coco.json", {"images": [image], "annotations": [square]})
+    ...     read_annotations(f"{folder}/coco.json")["annotations"][0]["segmentation"]
+    {'size': [4, 5], 'counts': '52207'}
     """
     data, origin = read_json(path, AnnotationError), str(path)
     if isinstance(data, Mapping) and data.get("categories") is None:
@@ -130,6 +147,13 @@ def write_predictions(path: str | Path, records: Iterable[Mapping[str, Any]]) ->
 
     Raises:
         ValueError: a record holds NaN or infinity, which JSON has no word for.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> found = prediction_record(1, "a.png", (0, 1, 1, 3), 0.9, {"size": [4, 3], "counts": "129"})
+    >>> with TemporaryDirectory() as folder:
+    ...     write_predictions(f"{folder}/predictions.json", [found])
+    ...     read_predictions(f"{folder}/predictions.json") == [found]
+    True
     """
 
     def write(part: Path) -> None:
@@ -148,6 +172,12 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
 
     Raises:
         PredictionError: the file is missing, not JSON, or an entry lacks a key or holds what no prediction holds.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_json(f"{folder}/predictions.json", [])
+    ...     read_predictions(f"{folder}/predictions.json")
+    []
     """
     records = read_json(path, PredictionError)
     if not isinstance(records, list):

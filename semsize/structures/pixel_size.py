@@ -20,7 +20,12 @@ _TYPED_UNITS = ("pm", "nm", "um", "µm", "μm", "mm")
 
 @dataclass(frozen=True)
 class PixelSize:
-    """Edge of one square pixel."""
+    """Edge of one square pixel.
+
+    >>> size = PixelSize(2.0, std_nm=0.04)
+    >>> size.to_nm(10), size.area_to_nm2(10), size.relative_std
+    (20.0, 40.0, 0.02)
+    """
 
     value_nm: float  # nanometres a pixel, positive
     std_nm: float | None = None  # standard uncertainty; None where nobody stated one (which is not zero)
