@@ -27,23 +27,10 @@ PAPER_RATES = {  # learning rate in the epochs of a stage, counted from 1
 WINDOWS = ("RandomScaledCrop", "RandomTranspose", "RandomFlip")
 RECIPES = {  # steps between loading and FilterAnnotations, and the configs that claim them
     ("RandomCrop", "RandomFlip", "PhotoMetricDistortion"): {  # the paper's network on real images
-        *(
-            "mask_rcnn_stage1",
-            "mask_rcnn_stage2",
-            "mask_rcnn_stage2_table1",
-            "mask_rcnn_r101",
-            "mask_rcnn_printed_rate",
-        ),
+        *("mask_rcnn_stage1", "mask_rcnn_stage2", "mask_rcnn_stage2_table1"),
     },
     ("RandomRescale", "RandomCrop", "RandomFlip", "PhotoMetricDistortion"): {  # the light variant's two stages
-        *(
-            "light_stage1",
-            "light_stage2",
-            "demo_stage1",
-            "demo_stage2",
-            "light_scratch",
-            "light_single_stage",
-        ),
+        *("light_stage1", "light_stage2", "demo_stage1", "demo_stage2"),
     },
     (*WINDOWS, "OneOrMoreOf"): {  # rendered scenes, whatever the network, and EMPS beside them; a row of light_base
         *("light_rendered", "light_one_scale", "light_emps", "mask_rcnn_rendered", "mask_rcnn_short"),
@@ -54,8 +41,7 @@ RECIPES = {  # steps between loading and FilterAnnotations, and the configs that
         *("light_nc", "light_nc_flips", "light_base", "mask_rcnn_short_stage1", "mask_rcnn_short_stage2"),
         "mask_rcnn_short_pair",
         *("light_anchors_8", "light_box_nms_03", "light_frozen", "light_mask28", "own_data"),
-        *("light_no_clipping", "light_no_pretraining", "light_simulated"),
-        *("light_sampled_anchors_256", "light_sampled_anchors_1024"),
+        *("light_no_pretraining", "light_simulated"),
     },
     ("PasteOnBackground", "PasteAgglomerates", *WINDOWS, "PhotoMetricDistortion"): {"light_paste"},
     ("PasteOnBackground", "PasteAgglomerates", *WINDOWS, "OneOrMoreOf"): {

@@ -212,8 +212,8 @@ def changes_of(config, base):
 
 
 def test_a_value_is_named_with_the_base_s():
-    changes = changes_of(CONFIGS / "ablations" / "light_sampled_anchors_256.py", BASE)
-    assert changes == ["model.train_cfg.rpn.sampler.num: 256 (512)"]
+    changes = changes_of(CONFIGS / "ablations" / "light_box_nms_03.py", BASE)
+    assert changes == ["model.test_cfg.rcnn.nms.iou_threshold: 0.3 (0.5)"]
 
 
 def test_of_a_pipeline_the_steps_added_and_removed_are_named():
