@@ -126,7 +126,7 @@ def _log_parts(means: np.ndarray, stds: np.ndarray, shares: np.ndarray) -> np.nd
 
 @dataclass(frozen=True)
 class Parameters:
-    """What is searched for."""
+    """The parameters that the search varies."""
 
     blur_px: float  # standard deviation of the Gaussian that takes the noise away; 0 for none
     threshold: str  # a name of `GREY_THRESHOLDS`
@@ -228,7 +228,7 @@ def run_search(
 
 
 def read_search(path: Path) -> SearchResult:
-    """What `run_search` wrote.
+    """Read the file that `run_search` wrote.
 
     Raises:
         SearchError: the file is missing or no JSON.

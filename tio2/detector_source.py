@@ -102,7 +102,7 @@ class DetectorSource:
         return config
 
     def as_record(self) -> dict:
-        """See `model_record`; with the config's file, and in the precision of this device.
+        """What a measurement's record says of the model (`model_record`), with its config and the device's precision.
 
         Raises:
             InputError: one of the files is missing, or the device.

@@ -117,7 +117,7 @@ def _visibility_archive(config: Config, checkpoint: Path, licence: str) -> Model
 
 
 def quantised(archive: ModelArchive, images: Sequence[np.ndarray]) -> ModelArchive:
-    """The same detector with convolutions in int8.
+    """A detector's archive with its convolutions in int8.
 
     Args:
         archive: the detector in float32.

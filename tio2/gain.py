@@ -49,7 +49,7 @@ class Gain:
 
     @property
     def outlines(self) -> int:
-        """Outlines of the truth."""
+        """The number of outlines of the truth."""
         return sum(len(image.truth.masks) for image in self.after.images)
 
     @property
@@ -58,11 +58,11 @@ class Gain:
         return sum(len(image.truth.masks) > 0 for image in self.after.images)
 
     def average_precisions(self, name: str) -> tuple[float, float]:
-        """Before and after."""
+        """The average precision before and after."""
         return self.before.average_precision(name), self.after.average_precision(name)
 
     def difference(self, name: str) -> PairedDifference:
-        """Of the average precisions, paired over images, with its interval."""
+        """The difference of the average precisions, paired over images, with its interval."""
         values, base = (
             lambda images, judged=judged: np.array([judged.average_precision(name, images)])
             for judged in (self.after, self.before)

@@ -49,7 +49,7 @@ def check_arguments(
 
 
 def is_own(kind: type) -> bool:
-    """Whether a class is of this package."""
+    """Whether a class is defined in this package."""
     return kind.__module__.split(".")[0] == "tio2"
 
 

@@ -42,7 +42,7 @@ class VisibilityWeights:
 
     @cached_property
     def records(self) -> tuple[VisibilityRecord, ...]:
-        """Those beside the weights; see `visibility_records_beside`."""
+        """The visibility records beside the weights, see `visibility_records_beside`."""
         return visibility_records_beside(self.checkpoint)
 
     def open(self, processes: int, calibration: Calibration) -> CalibratedModel:
@@ -87,7 +87,7 @@ class VisibilityWeights:
         return net.eval()
 
     def read_config(self) -> Config:
-        """The config.
+        """The config of the network.
 
         Raises:
             InputError: there is none, or it is of another kind of model.
@@ -126,7 +126,7 @@ class VisibilityWeights:
 
 
 def is_visibility(config: Config) -> bool:
-    """Whether a config is of a visibility network."""
+    """Whether a config describes a visibility network."""
     return config.get("model", {}).get("type") == "VisibilityNet"
 
 

@@ -34,7 +34,7 @@ class Doubts:
     """
 
     def __init__(self, corrections: Corrections, result: ImageResult, least_score: float):
-        """Look at all outlines.
+        """Find the doubts of all outlines.
 
         Args:
             corrections: the outlines; after a change of them call `renew`.
@@ -75,7 +75,7 @@ class Doubts:
         return others - changed
 
     def of(self, numbers: Iterable[int]) -> dict[int, float]:
-        """Id to doubt of some outlines."""
+        """The doubts of some outlines, by id."""
         touched, accepted = self._corrections.touched(), self._corrections.accepted()
         doubts = {}
         for number in numbers:

@@ -35,7 +35,7 @@ class DrawnScale:
 
     @classmethod
     def drawn(cls, ends: Any, length: Any, reach_px: Any) -> Self:
-        """From what the page sends: two points, a length with its unit such as `200 nm`, and the reach of the ends.
+        """The scale bar that the page sends: two points, a length with its unit such as `200 nm`, and the ends' reach.
 
         Raises:
             CorrectionError: it is something else.
@@ -51,7 +51,7 @@ class DrawnScale:
 
     @property
     def length_px(self) -> float:
-        """Distance of the ends."""
+        """Distance between the ends of the scale bar, in pixels."""
         return math.dist(self.ends[:2], self.ends[2:])
 
     @property
@@ -79,7 +79,7 @@ def write_scale(path: Path, scale: DrawnScale) -> None:
 
 
 def read_scale_file(path: Path) -> DrawnScale | None:
-    """What `write_scale` kept; None where nothing was.
+    """The scale bar that `write_scale` kept; None where there is none.
 
     Raises:
         CorrectionError: the file is damaged.

@@ -24,7 +24,7 @@ MOST_IDS = 100_000
 """Outlines that one request may name."""
 
 LEAST_BOX_PX = 4.0
-"""Of a side of a box that a network is to fill."""
+"""Shortest side of a box that a network is to fill."""
 
 LEAST_FILLED = 0.1
 """Share of a box below which what a network draws in it is no particle; true ones fill a fifth and more."""
@@ -113,7 +113,7 @@ class BoxFiller:
     """Draws outlines in boxes; its methods may be called from several threads."""
 
     def __init__(self, find: Callable[[], OutlineSource]):
-        """Load nothing yet.
+        """Keep the source; the model is loaded when the first box is drawn.
 
         Args:
             find: finds the network that draws.

@@ -29,7 +29,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Of every answer."""
+"""Headers of every answer."""
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -71,7 +71,7 @@ class Guard:
     """An ASGI application around another one, which refuses what has no business here."""
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], hosts: Iterable[str], keys: Keys):
-        """Guard an application.
+        """Put the guard before an application.
 
         Args:
             app: answers what is let through.

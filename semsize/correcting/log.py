@@ -27,7 +27,7 @@ except ImportError:  # Windows
 
 LOG_FORMAT = 1
 MOST_LINE_BYTES = 2**26
-"""Of a line of the log, an operation on all outlines of a large image among them."""
+"""Longest line of the log; an operation on all outlines of a large image fits into it."""
 
 MOST_NAME_CHARACTERS = 1000
 
@@ -79,7 +79,7 @@ class CorrectionLog:
         self.close()
 
     def close(self) -> None:
-        """Let another process write the log."""
+        """Close the log, so that another process may write it."""
         if hasattr(self, "_stream"):
             self._stream.close()
         self._lock.close()
@@ -91,12 +91,12 @@ class CorrectionLog:
         self.corrections.apply(operation)
 
     def undo(self, person: str | None = None) -> Operation:
-        """See `Corrections.undo`."""
+        """Write the line of an undo, then take the last operation back as `Corrections.undo` does."""
         self._append("undo", self.corrections.last_done().inverse(), person)
         return self.corrections.undo()
 
     def redo(self, person: str | None = None) -> Operation:
-        """See `Corrections.redo`."""
+        """Write the line of a redo, then do the last undone operation again as `Corrections.redo` does."""
         self._append("redo", self.corrections.last_undone(), person)
         return self.corrections.redo()
 
@@ -230,7 +230,7 @@ def _check_header(record: Any, header: dict[str, Any]) -> None:
 
 
 def _do(corrections: Corrections, record: dict[str, Any]) -> None:
-    """Do what a line says."""
+    """Apply the operation of a line of the log."""
     kind = record["kind"]
     source = None if (source := record.get("source")) is None else _name(source, "source")
     change = Operation(kind, _from_json(record["before"]), _from_json(record["after"]), source)

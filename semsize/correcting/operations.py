@@ -48,7 +48,7 @@ class Operation:
     note: str | None = field(default=None, compare=False)  # for the person, when it is done
 
     def inverse(self) -> Operation:
-        """What takes it back."""
+        """The operation that takes this one back."""
         return Operation(self.kind, self.after, self.before, self.source)
 
 
@@ -78,7 +78,7 @@ class Corrections:
         return cls(masks.image_shape, outlines, len(outlines) + 1)
 
     def rle(self, number: int) -> Rle:
-        """COCO's RLE of an outline."""
+        """The outline as COCO's RLE."""
         return {"size": list(self.image_shape), "counts": self._outline(number).counts}
 
     def masks(self, numbers: Sequence[int] | None = None) -> CroppedMasks:
@@ -87,7 +87,7 @@ class Corrections:
         return CroppedMasks.from_rles([self.rle(number) for number in chosen], self.image_shape)
 
     def delete(self, numbers: Iterable[int]) -> Operation:
-        """Take outlines away."""
+        """Delete some outlines."""
         return Operation("delete", self._chosen(numbers), {})
 
     def add(self, mask: Placed, state: str | None = None, source: str | None = None) -> Operation:
@@ -142,7 +142,7 @@ class Corrections:
         return Operation("push", {number: outline}, {number: after}, note=note)
 
     def restate(self, numbers: Iterable[int], state: str | None) -> Operation:
-        """Give outlines a state, or None."""
+        """Give some outlines a state; None takes the state away."""
         before = self._chosen(numbers)
         return Operation("state", before, {key: replace(outline, state=state) for key, outline in before.items()})
 
@@ -200,13 +200,13 @@ class Corrections:
         return operation
 
     def last_done(self) -> Operation:
-        """What `undo` would take back."""
+        """The operation that `undo` would take back."""
         if not self.done:
             raise CorrectionError("nothing is left to undo")
         return self.done[-1]
 
     def last_undone(self) -> Operation:
-        """What `redo` would do."""
+        """The operation that `redo` would do again."""
         if not self.undone:
             raise CorrectionError("nothing is left to redo")
         return self.undone[-1]

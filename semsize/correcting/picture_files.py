@@ -16,7 +16,7 @@ MOST_SEARCHED = 20_000
 """Files and folders that are looked at in one search."""
 
 MOST_HASHED_BYTES = 2**30
-"""Of files that are read in one search; the next one reads on, since the SHA-256 of an unchanged file is kept."""
+"""Bytes that one search reads; the next one reads on, since the SHA-256 of an unchanged file is kept."""
 
 LISTING_KEPT_S = 10.0
 """How long a list of the files below the folders is used again."""
@@ -26,7 +26,7 @@ class PictureFiles:
     """The image files below some folders, the roots; links are not followed, hidden files do not count."""
 
     def __init__(self, results: Path, roots: Sequence[Path]):
-        """Read nothing yet.
+        """Keep the folders; no file is read before an image is asked for.
 
         Args:
             results: folder of the results, in which no image is searched for.
@@ -87,7 +87,7 @@ class PictureFiles:
         return self._digests[key], stat.st_size
 
     def _allowed(self, paths: Iterator[Path]) -> Iterator[Path]:
-        """Those that are plain files below a root, reached without a link from there on; absolute, each once."""
+        """The paths of plain files below a root, reached without a link from there on; absolute, each once."""
         seen = set()
         for path in paths:
             absolute = Path(os.path.abspath(path))

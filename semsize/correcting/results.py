@@ -40,7 +40,7 @@ class DetectedImage:
 
     @property
     def file(self) -> ImageFile:
-        """The image, as the measurement names it."""
+        """The image file as the measurement names it."""
         return ImageFile(Path(self.measured.path), self.measured.image)
 
     @property
@@ -53,7 +53,7 @@ class CorrectedResults:
     """A measurement's results with the corrections that stand beside them."""
 
     def __init__(self, folder: str | Path, roots: Sequence[str | Path] = ()):
-        """Read the record.
+        """Read the record of a measurement.
 
         Args:
             folder: of the results.
@@ -73,7 +73,7 @@ class CorrectedResults:
         self.images = [DetectedImage(number, entry) for number, entry in enumerate(self.record.images, 1)]
 
     def image(self, number: Any) -> DetectedImage:
-        """The image of a number.
+        """The image with a number of the page.
 
         Raises:
             CorrectionError: there is none.
@@ -95,7 +95,7 @@ class CorrectedResults:
         return result
 
     def log_path(self, image: DetectedImage) -> Path:
-        """Where the image's corrections are kept."""
+        """Path of the log that keeps the image's corrections."""
         return self.folder / FOLDER / f"{image.file.key}.jsonl"
 
     def files_of(self, image: DetectedImage) -> list[Path]:
@@ -123,7 +123,7 @@ class CorrectedResults:
         return None if image.measured.pixel_size_nm is not None else read_scale_file(self._scale_path(image))
 
     def keep_scale(self, image: DetectedImage, scale: DrawnScale) -> None:
-        """Keep a scale bar.
+        """Keep a scale bar that was drawn over an image.
 
         Raises:
             CorrectionError: the pixel size is known, or the disk is full.
@@ -156,7 +156,7 @@ class CorrectedResults:
         return np.rint(grey).astype(np.uint8)
 
     def picture_file(self, image: DetectedImage) -> Path:
-        """The image's file, by its SHA-256; see `PictureFiles.find`."""
+        """Find the file of an image by its SHA-256, see `PictureFiles.find`."""
         return self._pictures.find(image.file.path, image.file.name, image.measured.sha256)
 
     def write_annotations(self) -> Path:
@@ -221,7 +221,7 @@ def scores_now(corrections: Corrections, detected: np.ndarray) -> dict[int, floa
 
 
 def as_detected(result: ImageResult) -> Corrections:
-    """The outlines that were detected, ids from 1."""
+    """The outlines of an image as they were detected, with ids from 1."""
     return Corrections.from_masks(result.file_masks, result.states)
 
 

@@ -43,7 +43,7 @@ FILES = {
 
 
 class _Answers:
-    """What is answered on each path."""
+    """Answers the requests of the page: one function for each path."""
 
     def __init__(self, session: Session, keys: Keys):
         self.session, self.keys = session, keys
@@ -126,7 +126,7 @@ async def _content(request: Request) -> Mapping[str, Any]:
 
 
 async def _answered(ask: Callable[[], Any]) -> Response:
-    """What a session says, asked in another thread."""
+    """Ask the session in another thread, and make a response of what it returns or raises."""
     try:
         found = await run_in_threadpool(ask)
     except ReadOnlyError as cause:

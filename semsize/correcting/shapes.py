@@ -133,7 +133,7 @@ def without(mask: Placed, taken: Placed) -> Placed:
 
 
 def largest_pieces(whole: Placed, left: Placed) -> tuple[Placed, int]:
-    """Of each piece of a mask the largest piece that is left of it, and the pixels of the others.
+    """Keep the largest piece that is left of each piece of a mask, and count the pixels of the other pieces.
 
     `left` holds pixels of `whole` alone; pixels that meet at a corner belong to one piece.
 

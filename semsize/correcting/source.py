@@ -60,7 +60,7 @@ class CorrectedOutlines:
         return measured.top, measured.top + measured.frame_rows
 
     def open(self, processes: int) -> Find:  # noqa: ARG002 - a detector asks for it
-        """Nothing to make ready."""
+        """The function that finds the corrected outlines of an image; nothing has to be loaded."""
         return self._of
 
     def as_record(self) -> dict:

@@ -31,7 +31,7 @@ _TIME = (1980, 1, 1, 0, 0, 0)  # of each file in the zip, so that the same model
 
 Flip = Literal["horizontal", "vertical", "diagonal"]
 Precision = Literal["float32", "int8"]
-"""Of the products: with int8 the costliest convolutions are in 8-bit integers, everything else in float32."""
+"""Precision of the products: with int8 the costliest convolutions are in 8-bit integers, everything else in float32."""
 
 
 class ArchiveError(ValueError):
@@ -70,7 +70,7 @@ class ProposalSettings:
 
 @dataclass(frozen=True)
 class DetectionSettings:
-    """`test_cfg.rcnn`."""
+    """The settings `test_cfg.rcnn` of a detector."""
 
     score_thr: float
     iou_threshold: float
@@ -87,7 +87,7 @@ class DetectionSettings:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What stands in `model.json` of every model.
+    """The keys that `model.json` has in every archive.
 
     Attributes:
         licence: what the weights may be used for, in one line.
@@ -112,7 +112,7 @@ class ModelCard:
 
 @dataclass(frozen=True)
 class DetectorCard(ModelCard):
-    """What stands in `model.json` of a detector.
+    """The keys that `model.json` has in the archive of a detector.
 
     Attributes:
         settings: what decides detections, as a bias record is bound to (`semsize.metrology.ModelUse`).
@@ -138,7 +138,7 @@ class DetectorCard(ModelCard):
 
 @dataclass(frozen=True)
 class VisibilityCard(ModelCard):
-    """What stands in `model.json` of a visibility model.
+    """The keys that `model.json` has in the archive of a visibility model.
 
     Attributes:
         complete: visible fraction from which a particle is fully imaged, as `semsize.visibility.states.Thresholds`.

@@ -17,7 +17,7 @@ OWN_WEIGHTS = "licence not known: weights of your own"
 
 @dataclass(frozen=True)
 class ShippedModel:
-    """A model that ships.
+    """The files and the licence of a model that ships.
 
     Attributes:
         config: its config file, for torch.
@@ -31,7 +31,7 @@ class ShippedModel:
 
     @property
     def archive(self) -> Path:
-        """Its model archive, for ONNX Runtime."""
+        """The model's archive for ONNX Runtime."""
         return self.checkpoint.with_suffix(".semsize")
 
 

@@ -72,7 +72,7 @@ class _View:
 
 
 class OnnxGraphs:
-    """The graphs of an archive, loaded."""
+    """Loads the graphs of an archive, and runs them."""
 
     if_one_fails = "export it again"
     """What to do where a graph that was loaded cannot be computed."""
@@ -122,7 +122,7 @@ class OnnxAnswers(OnnxGraphs):
     """A visibility model of an archive: a function from crops (K, 4, 64, 64) float32 to the outputs of its graph."""
 
     def __call__(self, crops: np.ndarray) -> list[np.ndarray]:
-        """What `semsize.visibility.model.CropAnswers` holds, in its order."""
+        """Compute the fields of `semsize.visibility.model.CropAnswers`, in their order."""
         return self._run("answers", crops=crops)
 
 

@@ -137,7 +137,7 @@ def pixel_positions(
 
 
 def cell_positions(first: np.ndarray, extent: np.ndarray, sides: np.ndarray, pixels: int, cells: int) -> np.ndarray:
-    """Where pixel centres lie among a mask's cells along one direction, 0 being the first cell's centre.
+    """Positions of pixel centres among a mask's cells along one direction; 0 is the first cell's centre.
 
     Args:
         first: (B,) first pixel.

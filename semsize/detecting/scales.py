@@ -46,7 +46,7 @@ SURE_SCORE = 0.3
 
 @dataclass(frozen=True)
 class Looking:
-    """How images are looked at.
+    """The scales, mirror images and tiles with which images are looked at.
 
     Attributes:
         scales: enlargements, any order; None chooses them image by image.

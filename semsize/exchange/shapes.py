@@ -41,7 +41,7 @@ class Polygon:
 
     @property
     def bounds(self) -> Bounds:
-        """(x1, y1, x2, y2)."""
+        """The box (x1, y1, x2, y2) around the shape."""
         corners = np.concatenate(self.rings)
         return *corners.min(axis=0), *corners.max(axis=0)
 
@@ -67,7 +67,7 @@ class Ellipse:
 
     @property
     def bounds(self) -> Bounds:
-        """(x1, y1, x2, y2)."""
+        """The box (x1, y1, x2, y2) around the shape."""
         (x, y), (a, b) = self.centre, self.semi_axes
         half_width = math.hypot(a * math.cos(self.angle), b * math.sin(self.angle))
         half_height = math.hypot(a * math.sin(self.angle), b * math.cos(self.angle))

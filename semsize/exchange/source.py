@@ -28,7 +28,7 @@ class ExchangeError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class SourceParticle:
-    """One annotated particle."""
+    """A particle as a source annotates it."""
 
     name: str  # how to find it in the source, such as "region 3"
     shapes: tuple[Shape, ...]  # its parts, joined when they become pixels
@@ -133,7 +133,7 @@ def stated_size(height: Any, width: Any) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class Stated:
-    """What a source says of its picture."""
+    """The name that a source states of its picture, and what the name may mean."""
 
     text: str  # as the source writes it, for messages
     # absolute paths that it can mean, in parts, the likeliest first; and how many parts at the end of each the source
@@ -175,7 +175,7 @@ class Stated:
 
 
 def parts_of(path: Path) -> Parts:
-    """Parts of a file's absolute path."""
+    """The parts of a file's absolute path."""
     return Path(os.path.abspath(path)).parts
 
 

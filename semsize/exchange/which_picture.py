@@ -30,7 +30,7 @@ from semsize.exchange.source import (
 
 @dataclass(eq=False)
 class Match:
-    """The picture of a stated name."""
+    """The picture that belongs to a stated name, or why none does."""
 
     path: Path | None = None  # None where there is none, or it is not certain
     trouble: str | None = None  # why it is not certain, in a clause that names the candidates
@@ -41,7 +41,7 @@ class Match:
     by_root: bool = False  # the name is what the picture is called below the folder that was given
 
     def fail(self, trouble: str) -> None:
-        """Take the picture back."""
+        """Make the picture a mere candidate, and say why it is not certain."""
         if self.path is not None:
             self.candidates = (self.path, *self.candidates)
         self.path, self.trouble = None, trouble
@@ -255,7 +255,7 @@ class ImageFolder:
 
 
 def rivals(matches: Sequence[Match], names: Sequence[str]) -> list[str | None]:
-    """For each of several files why it cannot be used: another is of the same picture; None where there is no other."""
+    """Why each of several files cannot be used: another is of the same picture; None where there is no other."""
     of_path = defaultdict(list)
     for match, name in zip(matches, names, strict=True):
         of_path[match.path].append(name)
@@ -289,7 +289,7 @@ def _file_above(stated: Stated, match: Match) -> tuple[Path, Path] | None:
 
 
 def _same(path: Path, other: Path) -> bool:
-    """Whether two files are one, or copies."""
+    """Whether two paths are of the same file or of copies of it."""
     return os.path.samefile(path, other) or filecmp.cmp(path, other, shallow=False)
 
 

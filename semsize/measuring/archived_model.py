@@ -79,7 +79,7 @@ class ArchivedModel:
         return fill
 
     def as_record(self) -> dict:
-        """See `model_record`."""
+        """What a measurement's record says of the model, see `model_record`."""
         card, scales = self.card, "auto" if self.card.scales is None else list(self.card.scales)
         used = {
             "tile": None if self.tile is None else list(self.tile),

@@ -37,7 +37,7 @@ class ArchivedVisibility:
 
     @cached_property
     def records(self) -> tuple[VisibilityRecord, ...]:
-        """Those beside the file; see `visibility_records_beside`."""
+        """The visibility records beside the archive, see `visibility_records_beside`."""
         return visibility_records_beside(self.path)
 
     def open(self, processes: int, calibration: Calibration) -> CalibratedModel:

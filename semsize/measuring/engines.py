@@ -235,7 +235,7 @@ def model_record(weights: Path, sha256: str, config_sha256: str, licence: str, d
 
 
 def looking_at(frame: Frame, scales: Looking, diameter: str | None, tile: tuple[int, int] | None) -> Looking:
-    """How a frame is looked at.
+    """How the detector looks at a frame.
 
     Args:
         frame: it.

@@ -66,7 +66,7 @@ class _Finder:
 
     @cached_property
     def find(self) -> Find:
-        """The source, opened."""
+        """The function that finds the particles of an image, from the opened source."""
         return self.source.open(self.processes)
 
     def measure(self, file: ImageFile) -> int:
@@ -166,7 +166,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes what is written once."""
+        """Whether this process is the one that writes the files of the whole measurement."""
         return self.rank == 0
 
     def share(self, files: Sequence[ImageFile]) -> Sequence[ImageFile]:

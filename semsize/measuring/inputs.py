@@ -24,7 +24,7 @@ class MeasuringError(ValueError):
 
 
 class InputError(MeasuringError):
-    """What was asked for cannot be measured."""
+    """An input that cannot be measured; the message is one line."""
 
 
 class SettingsError(MeasuringError):
@@ -50,7 +50,7 @@ class ReferenceValue:
 
     @classmethod
     def parse(cls, text: str) -> ReferenceValue:
-        """From "203 nm ± 5 nm", +- or +/- for ±, nm or µm.
+        """Read a text such as "203 nm ± 5 nm"; +- or +/- may stand for ±, µm for nm.
 
         Raises:
             SettingsError: it is something else.
@@ -125,7 +125,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class DetectorRequest:
-    """Which detector is wanted."""
+    """The detector that a user asks for."""
 
     model: str | None = None  # name of a model that ships, or an archive's file; None takes the first that ships
     config: Path | None = None  # of a model of the user's own; None for one that ships
@@ -140,7 +140,7 @@ class DetectorRequest:
 
 @dataclass(frozen=True)
 class VisibilityRequest:
-    """Which visibility model is wanted."""
+    """The visibility model that a user asks for."""
 
     config: Path | None = None  # of a model of the user's own; None for an archive or the one that ships
     checkpoint: Path | None = None  # its weights
@@ -151,7 +151,7 @@ class VisibilityRequest:
 
     @classmethod
     def of(cls, files: Sequence[Path], engine: str = "auto", device: str = "cpu") -> VisibilityRequest:
-        """From the files behind `--visibility`: none, an archive, or a config and its weights.
+        """The request that the files after `--visibility` make: none, an archive, or a config and its weights.
 
         Raises:
             SettingsError: they are something else.

@@ -42,15 +42,15 @@ class _OutlineFiles:
     rows: Mapping[Path, tuple[int, int]] = field(default_factory=dict)  # image file to `rows_of` it, where known
 
     def rows_of(self, file: ImageFile) -> tuple[int, int] | None:
-        """See `FramedSource`."""
+        """The rows in which the outlines of an image were made, see `FramedSource`."""
         return self.rows.get(file.path)
 
     def open(self, processes: int) -> Find:  # noqa: ARG002 - a detector asks for it
-        """Nothing to make ready."""
+        """The function that looks up the outlines of an image; nothing has to be loaded."""
         return self._of
 
     def as_record(self) -> dict:
-        """What it is."""
+        """What the source is, with the SHA-256 of its files."""
         return self.record
 
     def _known(self, path: Path, unknown: str) -> Any:

@@ -68,7 +68,7 @@ class Outlines:
     whole: CroppedMasks | None = None  # N whole outlines in the frame, of a prediction
 
     def without_empty(self) -> Outlines:
-        """Those that have a pixel; a note counts the others."""
+        """The outlines that have a pixel; a note counts the others."""
         kept = np.flatnonzero(self.masks.areas)
         if len(kept) == len(self.masks):
             return self
@@ -91,13 +91,13 @@ FillBox = Callable[[np.ndarray, Sequence[float]], Placed]
 
 
 class OutlineSource(Protocol):
-    """Where outlines come from; other processes get a pickle of it and open it."""
+    """A source of outlines; other processes get a pickle of it and open it."""
 
     def open(self, processes: int) -> Find:
-        """Make ready whatever is costly; `processes`: how many share this machine."""
+        """Load what finding outlines needs; `processes`: how many share this machine."""
 
     def as_record(self) -> dict:
-        """What it is, in JSON's terms, with the SHA-256 of its files."""
+        """What the source is, in JSON's terms, with the SHA-256 of its files."""
 
 
 @runtime_checkable
@@ -113,4 +113,4 @@ class BoxSource(Protocol):
     """A source of outlines that can also draw the one in a box; other sources lack the method."""
 
     def open_boxes(self) -> FillBox:
-        """Make ready whatever is costly."""
+        """Load what drawing outlines in boxes needs."""

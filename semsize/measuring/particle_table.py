@@ -54,7 +54,7 @@ _WHOLE = ("id", "touches_border", "on_caption", "completed")
 
 @dataclass(frozen=True, eq=False)
 class ParticleTable:
-    """N particles.
+    """A table of N particles, by column.
 
     Columns hold str for image, state and excluded ("" where there is none), int for id and touches_border, else float
     with NaN where there is none.
@@ -72,7 +72,7 @@ class ParticleTable:
 
     @property
     def states(self) -> list[str | None]:
-        """N states, None where not known."""
+        """The N particles' states; None where a state is not known."""
         return [state or None for state in self.columns["state"].tolist()]
 
     @property
@@ -100,15 +100,15 @@ class ParticleTable:
         return (*MEASURED_COLUMNS, *(PREDICTED_COLUMNS if self.is_predicted else ()))
 
     def part(self, rows: slice | np.ndarray) -> ParticleTable:
-        """Some rows."""
+        """The table of some rows."""
         return replace(self, columns={name: values[rows] for name, values in self.columns.items()})
 
     def with_column(self, name: str, values: np.ndarray) -> ParticleTable:
-        """The same with one column replaced."""
+        """The table with one column replaced."""
         return replace(self, columns={**self.columns, name: values})
 
     def without_states(self) -> ParticleTable:
-        """The same without any state, given or predicted."""
+        """The table without any state, given or predicted."""
         kept = {name: values for name, values in self.columns.items() if name not in PREDICTED_COLUMNS}
         return replace(self, columns={**kept, "state": np.full(len(self), "", object)})
 

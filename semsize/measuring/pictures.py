@@ -57,19 +57,19 @@ class SizeColours:
 
     @classmethod
     def of(cls, sizes: np.ndarray, unit: str) -> SizeColours:
-        """From the 2 % to the 98 % quantile of the sizes of all images."""
+        """Colours for the sizes of all images, from their 2 % to their 98 % quantile."""
         low, high = quantiles(sizes, (0.02, 0.98)) if len(sizes) else (1.0, 2.0)
         return cls(float(low), float(max(high, low * 1.01)), unit)
 
     def colours(self, sizes: np.ndarray) -> list[Colour]:
-        """RGB of each size."""
+        """The colour (RGB) of each size."""
         fractions = np.log(np.asarray(sizes, np.float64) / self.low) / np.log(self.high / self.low)
         shades = np.interp(fractions, (0, 1), _MAP_RANGE)
         rgba = matplotlib.colormaps[_MAP](shades, bytes=True)
         return [tuple(int(level) for level in colour[:3]) for colour in np.atleast_2d(rgba)]
 
     def entries(self) -> list[Entry]:
-        """A legend of a few sizes."""
+        """The legend's entries for a few sizes."""
         sizes = np.geomspace(self.low, self.high, _STEPS)
         return [
             Entry(f"{size:.3g} {self.unit}", colour) for size, colour in zip(sizes, self.colours(sizes), strict=True)
@@ -193,7 +193,7 @@ def jpeg_thumbnail(picture: np.ndarray, longest_side: int, most_bytes: int) -> b
 
 
 def _write_number(canvas: np.ndarray, text: str, crop: np.ndarray, origin: np.ndarray, scale: int) -> None:
-    """Where a mask is widest, as large as it allows between two readable sizes; dark round the letters."""
+    """Write a number where a mask is widest, as large as that allows between two readable sizes, with a dark rim."""
     depth = cv2.distanceTransform(np.pad(crop, 1), cv2.DIST_L2, 3)
     row, column = np.unravel_index(depth.argmax(), depth.shape)
     y, x = (origin[0] + row - 0.5) * scale, (origin[1] + column - 0.5) * scale

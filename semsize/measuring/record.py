@@ -23,7 +23,7 @@ from semsize.visibility.record import VisibilityRecord
 
 @dataclass(frozen=True)
 class MeasuredImage:
-    """What the record says of an image."""
+    """The entry of an image in the record."""
 
     image: str  # its name in table and report
     path: str
@@ -46,7 +46,7 @@ class MeasuredImage:
 
     @property
     def pixel_size(self) -> PixelSize | None:
-        """Calibrated; None where not known."""
+        """The calibrated pixel size; None where it is not known."""
         return None if self.pixel_size_nm is None else PixelSize(self.pixel_size_nm, self.pixel_size_std_nm)
 
     @classmethod
@@ -100,7 +100,7 @@ class Record:
 
     @property
     def unit(self) -> str:
-        """Of sizes: ``nm`` if the pixel size of any image is known, with particles or without, else ``px``."""
+        """The unit of sizes: ``nm`` if the pixel size of any image is known, with particles or without, else ``px``."""
         return "px" if all(image.pixel_size_nm is None for image in self.images) else "nm"
 
     @property

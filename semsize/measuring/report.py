@@ -154,7 +154,7 @@ def write_report(
 
 
 def size_report(record: Mapping, figures: Mapping[str, bytes], pictures: Sequence[tuple[str, str, bytes]]) -> str:
-    """The HTML.
+    """The report as HTML.
 
     Args:
         record: contents of `record.json`, whose ``results`` are the numbers.
@@ -251,7 +251,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def percent(share: float | None, decimals: int = 1) -> str:
-    """A share in %."""
+    """A share as a text in %."""
     return DASH if share is None else f"{100 * share:.{decimals}f} %"
 
 

@@ -20,7 +20,7 @@ from semsize.structures.parts import first_differences
 from semsize.structures.pixel_size import PixelSize
 
 PART_FORMAT = 2
-"""Of the files in parts/. Format 1 held pixel sizes, contrasts and counts that settings had decided."""
+"""Format of the files in parts/. Format 1 held pixel sizes, contrasts and counts that settings had decided."""
 
 
 class PartError(ValueError):
@@ -66,7 +66,7 @@ class ImageResult:
         return self.file_masks.crop((0, top, self.file_shape[1], bottom))
 
     def counted(self, score: float) -> int:
-        """Particles of at least this score."""
+        """The result with the particles of at least this score."""
         return int((self.scores >= score).sum())
 
     def predictions(self, image_id: int) -> list[dict]:
@@ -86,7 +86,7 @@ class ImageResult:
 
     @classmethod
     def from_part(cls, file: ImageFile, data: Mapping[str, Any]) -> ImageResult:
-        """What `to_part` gave.
+        """The result from what `to_part` gave.
 
         Raises:
             PartError: it is something else.
@@ -119,7 +119,7 @@ class ImageResult:
 
 
 class ResultsFolder:
-    """Where a measurement's files go."""
+    """The folder of a measurement's results: the paths of its files, and its claim."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
@@ -188,12 +188,12 @@ class ResultsFolder:
         return self.parts / f"{file.key}.json"
 
     def roi_set(self, file: ImageFile) -> Path:
-        """Path of its ROI set; a name that is too long is shortened so that the image's name still finds the set."""
+        """Path of an image's ROI set; too long a name is shortened so that the image's name still finds the set."""
         *folders, last = PurePosixPath(file.name.lstrip("/")).parts
         return self.rois.joinpath(*folders, f"{short_name(last)}.zip")
 
     def overlay(self, file: ImageFile) -> Path:
-        """Path of its overlay."""
+        """Path of an image's overlay."""
         return self.overlays / f"{file.key}.png"
 
     def failure(self, file: ImageFile) -> Path:

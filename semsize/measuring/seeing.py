@@ -137,7 +137,7 @@ class SeenOutlines:
         return getattr(self.source, "notes", ())
 
     def rows_of(self, file: ImageFile) -> tuple[int, int] | None:
-        """As the source."""
+        """The rows of the file that the source knows; None where it knows none."""
         return self.source.rows_of(file) if isinstance(self.source, FramedSource) else None
 
     def nearest_record(self) -> VisibilityRecord | None:
@@ -166,7 +166,7 @@ class SeenOutlines:
         return record
 
     def open(self, processes: int) -> Find:
-        """Make both ready."""
+        """Open the source and the visibility model."""
         find, model = self.source.open(processes), self.model.open(processes, self._calibration() or Calibration())
         is_drawn = self.source.as_record()["kind"] not in FOUND_KINDS
 
@@ -220,7 +220,7 @@ def differences(record: VisibilityRecord, outlines: Mapping) -> tuple[str, ...]:
 
 
 def powder_warnings(record: VisibilityRecord, area_fraction: float) -> Iterator[str]:
-    """Where the powder of images of an area fraction is corrected as in images of another one."""
+    """Warn where the powder is corrected as in images of another area fraction."""
     taken = at_density(record.selection, area_fraction)
     if taken and not taken.low <= area_fraction <= taken.high:
         yield (

@@ -165,7 +165,7 @@ def particle_rows(image: ImageComparison) -> Iterator[dict[str, object]]:
 
 
 def found_rows(file_name: str, found: ImageFound, measurands: Measurands) -> Iterator[dict[str, object]]:
-    """The columns that need no truth."""
+    """A row for each found particle, with the columns that need no truth."""
     centres_px = centroids_px(found.masks)
     borders = touches_border(found.masks.boxes, found.masks.image_shape)
     columns = measurands.columns()

@@ -34,7 +34,7 @@ class ComparedSet:
     contrast_levels: Sequence[float]  # of each image; NaN where it is not known
 
     def as_source(self) -> RecordSource:
-        """What a record says of it."""
+        """The entry of these images in a bias record."""
         pairs = len(matched_sizes(self.images).true_px)
         return RecordSource(self.annotations, self.predictions, self.kind, len(self.images), pairs)
 
@@ -57,7 +57,7 @@ def make_bias_record(
     min_dice: float,
     rng: np.random.Generator,
 ) -> BiasRecord:
-    """The bias record of a model.
+    """Make the bias record of a model.
 
     Residuals and ranges come from annotated sets where there are any, since rendered images differ from real ones in
     ways that no renderer knows of; the effect of occlusion comes from all sets, since rendered ones reach densities
@@ -87,7 +87,7 @@ def make_bias_record(
 
 
 def matched_sizes(images: Sequence[ImageComparison]) -> MatchedSizes:
-    """The pairs of all images."""
+    """The sizes of the matched pairs of all images."""
     true, found, numbers = [], [], []
     for number, image in enumerate(images):
         frame, pairs = image.truth.masks.image_shape, image.matching

@@ -208,7 +208,7 @@ class ThresholdCurve:
 
     @property
     def operating_point(self) -> OperatingPoint:
-        """The suggested threshold and what it gives."""
+        """The suggested threshold and the metrics that it gives."""
         agreement = self.agreement
         best = int(np.flatnonzero(agreement == agreement.max())[-1])
         near = self.scores[agreement >= agreement[best] - PLATEAU]
@@ -226,7 +226,7 @@ class ThresholdCurve:
 
 
 def threshold_curve(truths: Sequence[ImageTruth], founds: Sequence[ImageFound]) -> ThresholdCurve:
-    """What each of `SCORES` gives as the threshold.
+    """The metrics that each of `SCORES` gives as the score threshold.
 
     Overlaps are computed once an image; at each threshold the best assignment is chosen among the particles left.
     """

@@ -11,7 +11,7 @@ import numpy as np
 from semsize.metrology.bias_record import ResidualClass, model_uncertainty
 
 REFERENCE_STD_PX = 0.6
-"""Of a diameter whose truth people outlined: one-pixel gaps and diffuse edges (docs/uncertainty.md)."""
+"""Standard uncertainty of a diameter that people outlined: one-pixel gaps and diffuse edges (docs/uncertainty.md)."""
 
 NEAR = 1.25  # ratio of sizes whose particles tell the pixel size of a quantile
 
@@ -44,7 +44,7 @@ class NestedEffect:
     corrected: bool = False  # else it is not corrected, and counts in `log_std` too
 
     def line(self, size: float) -> BudgetLine:
-        """Its line at a size."""
+        """The effect's line of the budget at a size."""
         how = "corrected" if self.corrected else "not corrected, so that it counts in full"
         note = f"{np.expm1(self.effect):+.1%} in scenes of known truth; {how}"
         return BudgetLine(self.source, "A", self.log_std * size, self.dof, note=note)
@@ -63,7 +63,7 @@ class RendererEffect:
         return self.half_width / math.sqrt(3)
 
     def line(self, size: float) -> BudgetLine:
-        """Its line at a size."""
+        """The effect's line of the budget at a size."""
         note = f"{self.step} in scenes of another renderer: up to {np.expm1(self.half_width):.1%} off"
         return BudgetLine("renderer", "B", self.log_std * size, np.inf, note=note)
 
@@ -84,7 +84,7 @@ class SystematicEffects:
 
     @property
     def unit(self) -> str:
-        """``nm`` or ``px``."""
+        """The unit of sizes, ``nm`` or ``px``."""
         return "px" if self.nm_per_px is None else "nm"
 
     def lines(self, size: float, statistic: str) -> tuple[BudgetLine, ...]:

@@ -142,7 +142,7 @@ def overlap_tables(truth: CroppedMasks, found: CroppedMasks) -> np.ndarray:
 
 
 def appearance(masks: CroppedMasks, others: CroppedMasks, grey: np.ndarray) -> Appearance:
-    """What each mask looks like in its image.
+    """How each mask appears in its image.
 
     Args:
         masks: N masks.
@@ -166,7 +166,7 @@ def appearance(masks: CroppedMasks, others: CroppedMasks, grey: np.ndarray) -> A
 def _appearance_of(
     crop: np.ndarray, origin: tuple[int, int], grey: np.ndarray, gradient: np.ndarray, taken: np.ndarray
 ) -> tuple[float, float, float, float]:
-    """Level, saturated, faint, surrounded."""
+    """The appearance of a mask: its level, and whether it is saturated, faint or surrounded."""
     if crop.size == 0:
         return (float("nan"),) * 4
     (row, column), (height, width) = origin, crop.shape

@@ -207,7 +207,7 @@ def _convert(options: argparse.Namespace, images: Iterable[SourceImage], account
 
 
 def _meanings(entries: list[str]) -> dict[str, str]:
-    """Label to meaning from NAME=MEANING."""
+    """The meanings of labels, from words NAME=MEANING."""
     meanings = {}
     for entry in entries:
         name, _, meaning = entry.rpartition("=")

@@ -190,7 +190,7 @@ def _settings(arguments: argparse.Namespace) -> tuple[Settings, RunOptions, tupl
 def _source(
     arguments: argparse.Namespace, files: Sequence[ImageFile], tile: tuple[int, int] | None, settings: Settings
 ) -> tuple[OutlineSource, Sequence[BiasRecord]]:
-    """Where outlines come from, and the bias records of the model, of which one is to hold from the score on."""
+    """The source of outlines, and the bias records of the model, of which one is to hold from the score on."""
     from semsize.measuring.engines import find_detector
     from semsize.measuring.finding import device_of
     from semsize.measuring.inputs import DetectorRequest, SettingsError, parse_scales

@@ -23,7 +23,7 @@ NAMES = ("record", "predictions", "corrections", "bias", "visibility", "archive"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print one."""
+    """Print the schema of a file."""
     parser = argparse.ArgumentParser(description=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", choices=NAMES)
     print(json.dumps(schema(parser.parse_args(arguments).file), indent=1))

@@ -206,7 +206,7 @@ class _Ink:
         return all((self.grey[row, left : left + width] <= limit).mean() >= _SHARP for row in rows)
 
     def _beside(self, bars: list[tuple[int, int, int, int]]) -> np.ndarray:
-        """Letters above and below bars."""
+        """Which pieces are letters near a scale bar, (N,) bool."""
         left, top, width, height, _ = self.pieces[1].T
         chosen = np.zeros(len(top), bool)
         for bar_left, bar_top, bar_width, bar_height in bars:

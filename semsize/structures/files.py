@@ -71,7 +71,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_whole(path: str | Path, content: bytes, *, durable: bool = False) -> None:
-    """Write bytes; see `whole_file`."""
+    """Write bytes into a file that appears whole or not at all, see `whole_file`."""
     whole_file(path, lambda part: part.write_bytes(content), durable=durable)
 
 

@@ -121,7 +121,7 @@ class CroppedMasks:
 
     @cached_property
     def areas(self) -> np.ndarray:
-        """(N,) int64, pixels of each mask."""
+        """The number of pixels of each mask, (N,) int64."""
         return np.array([np.count_nonzero(crop) for crop in self.crops], np.int64)
 
     @cached_property

@@ -124,7 +124,7 @@ def _flat(values: list[float]) -> np.ndarray:
 
 
 def _leaves(tree: list, depth: int) -> list[list[float]]:
-    """The innermost lists."""
+    """The innermost of lists in lists."""
     return tree if depth == 2 else [leaf for branch in tree for leaf in _leaves(branch, depth - 1)]
 
 

@@ -108,7 +108,7 @@ class Silhouette:
 
     @property
     def angles(self) -> np.ndarray:
-        """(N,) angles in radians."""
+        """The angles of the N radii, in radians."""
         return np.arange(len(self.radii)) * (2 * np.pi / len(self.radii))
 
     @property

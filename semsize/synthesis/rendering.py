@@ -24,7 +24,7 @@ BAR_SHARE = 1 / 11  # height of a data bar over that of the frame
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """What decides an image, besides its number."""
+    """The settings that decide an image, besides its number."""
 
     seed: int
     shape: tuple[int, int]  # (H, W) of the frame, without the data bar

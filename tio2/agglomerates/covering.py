@@ -25,7 +25,7 @@ COVERED = "particles laid over others in "
 
 @dataclass(frozen=True)
 class CoverSettings:
-    """How much is covered."""
+    """The settings that decide how much of a particle is covered."""
 
     share: float = 0.5  # of the fully imaged particles, 0 to 1; fewer where nothing fits
     fractions: tuple[float, float] = (0.3, 0.95)  # lowest and highest visible fraction, each as likely

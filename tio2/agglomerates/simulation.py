@@ -28,13 +28,13 @@ Box = tuple[int, int, int, int]  # (top, left, bottom, right) in pixels, half-op
 
 @dataclass(frozen=True, eq=False)
 class FreeSpace:
-    """What is left of a frame."""
+    """The part of a frame that nothing occupies."""
 
     subframes: np.ndarray  # (R, 4) int64, disjoint boxes
 
     @classmethod
     def of_frame(cls, shape: tuple[int, int]) -> "FreeSpace":
-        """An empty frame of (H, W)."""
+        """The free space of an empty frame of (H, W)."""
         return cls(np.array([[0, 0, *shape]], np.int64))
 
     def without(self, box: Box) -> "FreeSpace":
@@ -56,7 +56,7 @@ class FreeSpace:
 
 
 def eight_subframes(frame: Box, box: Box) -> np.ndarray:
-    """Those of the eight parts of a frame around a box that are not empty, (R <= 8, 4) int64, row by row."""
+    """The parts, up to eight, of a frame around a box that are not empty, (R <= 8, 4) int64, row by row."""
     y, x = _cuts(frame, box, 0), _cuts(frame, box, 1)
     return _filled([(y[i], x[j], y[i + 1], x[j + 1]) for i in range(3) for j in range(3) if (i, j) != (1, 1)])
 
@@ -85,7 +85,7 @@ def _filled(parts: list[Box]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PasteSettings:
-    """What decides a paste besides the random numbers."""
+    """The settings of a paste; random numbers decide the rest."""
 
     count_range: tuple[int, int] = (10, 160)  # agglomerates an image, any number as likely; fewer where none fits
     tries: int = 20  # failures in a row after which nothing is taken to fit any more
@@ -102,7 +102,7 @@ class PasteSettings:
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """An agglomerate in its place."""
+    """An agglomerate that was put into a frame."""
 
     number: int  # in the library
     angle: float  # degrees clockwise, after mirroring
@@ -134,7 +134,7 @@ class Pasted:
     failures: int  # agglomerates drawn for which there was no room
 
     def record(self) -> list[dict[str, Any]]:
-        """The placements for a manifest."""
+        """The placements as a manifest lists them."""
         return [{"agglomerate": p.number, "flip": p.flip, "angle": p.angle, "box": p.box} for p in self.placements]
 
 

@@ -49,17 +49,17 @@ class InstanceCroppedMasks(BaseInstanceMasks):
 
     @property
     def height(self) -> int:
-        """Rows of the image."""
+        """The number of rows of the image."""
         return self.cropped.image_shape[0]
 
     @property
     def width(self) -> int:
-        """Columns of the image."""
+        """The number of columns of the image."""
         return self.cropped.image_shape[1]
 
     @property
     def areas(self) -> np.ndarray:
-        """(N,) int64, pixels of each mask."""
+        """The number of pixels of each mask, (N,) int64."""
         return self.cropped.areas
 
     @classmethod
@@ -72,7 +72,7 @@ class InstanceCroppedMasks(BaseInstanceMasks):
         return cls(CroppedMasks.cat([part.cropped for part in masks]), fields)
 
     def flip(self, flip_direction: str = "horizontal") -> "InstanceCroppedMasks":
-        """Mirror ``horizontal``, ``vertical`` or ``diagonal``."""
+        """The masks mirrored ``horizontal``, ``vertical`` or ``diagonal``."""
         return self._with(self.cropped.flip(flip_direction))
 
     def transpose(self) -> "InstanceCroppedMasks":
@@ -80,7 +80,7 @@ class InstanceCroppedMasks(BaseInstanceMasks):
         return self._with(self.cropped.transpose())
 
     def crop(self, bbox: np.ndarray) -> "InstanceCroppedMasks":
-        """Cut to (x1, y1, x2, y2)."""
+        """The masks cut to the box (x1, y1, x2, y2)."""
         return self._with(self.cropped.crop(bbox))
 
     def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> "InstanceCroppedMasks":
@@ -166,11 +166,11 @@ class InstanceCroppedMasks(BaseInstanceMasks):
         return BitmapMasks(fractions >= 0.5 if binarize else fractions, *out_shape)
 
     def to_ndarray(self) -> np.ndarray:
-        """Full frames (N, H, W) uint8."""
+        """The masks as full frames (N, H, W) uint8."""
         return self.cropped.to_full()
 
     def to_tensor(self, dtype: torch.dtype, device: str | torch.device) -> torch.Tensor:
-        """Full frames (N, H, W)."""
+        """The masks as a tensor of full frames (N, H, W)."""
         return torch.as_tensor(self.to_ndarray(), dtype=dtype, device=device)
 
     def get_bboxes(self, dst_type: str | type = "hbox"):

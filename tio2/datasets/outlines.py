@@ -66,7 +66,7 @@ class LoadOutlines(BaseTransform):
     """Decodes ``outlines`` into CroppedMasks, empty ones left out, and matches them: ``truth``, an `OutlineTruth`."""
 
     def transform(self, results: dict) -> dict:
-        """Set ``outlines`` and ``truth``."""
+        """Set ``outlines`` and ``truth`` of a sample."""
         outlines = CroppedMasks.from_rles(results["outlines"], results["ori_shape"])
         results["outlines"] = outlines = outlines[outlines.areas > 0]
         results["truth"] = outline_truth(outlines, results["particles"], results.get("pixel_size_nm"))
@@ -137,7 +137,7 @@ class PackOutlineCrops(BaseTransform):
         self.with_image = with_image
 
     def transform(self, results: dict) -> dict:
-        """``inputs`` and ``data_samples``."""
+        """Pack a sample into ``inputs`` and ``data_samples``."""
         outlines, truth = results["outlines"], results["truth"]
         sample = DetDataSample(metainfo={name: results.get(name) for name in IMAGE_KEYS})
         sample.gt_instances = InstanceData(

@@ -35,7 +35,7 @@ class _Paste(BaseTransform):
         self._library: AgglomerateLibrary | None = None
 
     def transform(self, results: dict) -> dict:
-        """Paste.
+        """Paste agglomerates into a share `prob` of the samples.
 
         Raises:
             LibraryError: the library or the backgrounds cannot be read, or are too small.
@@ -49,7 +49,7 @@ class _Paste(BaseTransform):
 
     @abstractmethod
     def _paste(self, results: dict, library: AgglomerateLibrary, rng: np.random.Generator) -> dict:
-        """The sample with agglomerates."""
+        """Put agglomerates of the library into a sample."""
 
 
 @TRANSFORMS.register_module()

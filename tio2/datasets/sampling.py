@@ -34,7 +34,7 @@ class SeededDataset:
 
     @property
     def metainfo(self) -> dict:
-        """Classes and the like."""
+        """The metadata of the data set, such as its classes."""
         return self.dataset.metainfo
 
     def full_init(self) -> None:

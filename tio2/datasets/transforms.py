@@ -87,7 +87,7 @@ class RandomScaledCrop(BaseTransform):
 
 
 def _interpolation(factor: float) -> str:
-    """As `semsize.detecting.looking.enlarged` shows images in tests: interpolated, or averaged over areas below 1."""
+    """The interpolation of `semsize.detecting.looking.enlarged`, which tests use; areas are averaged below 1."""
     return "area" if factor < 1 else "bilinear"
 
 
@@ -113,7 +113,7 @@ class RandomTranspose(BaseTransform):
         return bool(np.random.uniform() < self.prob)
 
     def transform(self, results: dict) -> dict:
-        """Transpose, or hand on."""
+        """Transpose a share `prob` of the samples."""
         if not self.draw():
             return results
         results["img"] = np.ascontiguousarray(results["img"].swapaxes(0, 1))
@@ -138,7 +138,7 @@ class _SEMTransform(BaseTransform):
         self.value_range, self.prob = (low, high), prob
 
     def transform(self, results: dict) -> dict:
-        """Degrade ``img``."""
+        """Degrade ``img`` of a share `prob` of the samples, each with a strength of its own."""
         rng = sample_generator(results)
         if rng.random() < self.prob:
             value = float(rng.uniform(*self.value_range))
@@ -221,7 +221,7 @@ class OneOrMoreOf(BaseTransform):
         self.prob = prob
 
     def transform(self, results: dict) -> dict | None:
-        """Apply a random choice."""
+        """Apply a random choice of the transforms, in random order."""
         rng = sample_generator(results)
         if rng.random() < self.prob:
             count = int(rng.integers(1, len(self.transforms) + 1))

@@ -20,7 +20,7 @@ from tio2.engine.resumption import STOP_SIGNALS, TrainingStopped
 
 @dataclass(frozen=True)
 class Fold:
-    """One of the trainings."""
+    """One of the trainings of a cross-validation."""
 
     number: int  # from 0
     config: Path  # its config file, beside which its annotation files and the folder of its run stand
@@ -29,7 +29,7 @@ class Fold:
 
     @property
     def run(self) -> Path:
-        """Folder of the run."""
+        """Folder of the fold's run."""
         return self.config.parent / "run"
 
     @property

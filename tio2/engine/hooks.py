@@ -56,7 +56,7 @@ class LossScalingOptimWrapper(OptimWrapper):
 
     @property
     def scale(self) -> float:
-        """What the loss is multiplied by."""
+        """The factor by which the loss is multiplied."""
         return self.scaler.get_scale() if self.scales else 1.0
 
     @contextmanager
@@ -67,7 +67,7 @@ class LossScalingOptimWrapper(OptimWrapper):
             yield
 
     def backward(self, loss: Tensor, **options) -> None:
-        """Gradients of the scaled loss."""
+        """Compute the gradients of the scaled loss."""
         self.left_out = False
         super().backward(self.scaler.scale(loss) if self.scales else loss, **options)
 
@@ -93,7 +93,7 @@ class LossScalingOptimWrapper(OptimWrapper):
             )
 
     def state_dict(self) -> dict:
-        """The optimizer's, and the scale."""
+        """The state of the optimizer and of the loss scale."""
         scaling = {"loss_scaler": self.scaler.state_dict(), "steps_left_out": self.steps_left_out}
         return super().state_dict() | (scaling if self.scales else {})
 

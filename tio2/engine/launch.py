@@ -216,7 +216,7 @@ class TestRunner(QuietRunner):
     """Tests only: the config in the run's folder stays that of the training; a test leaves its own with its results."""
 
     def dump_config(self) -> None:
-        """Leave it."""
+        """Write no config: the run's folder keeps that of the training."""
 
 
 def _is_for_console(record: logging.LogRecord) -> bool:

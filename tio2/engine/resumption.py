@@ -197,7 +197,7 @@ class StopOnSignalHook(Hook):
         self._handlers_before = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Listen, and shield the loaders' workers."""
+        """Listen for signals, and shield the loaders' workers from them."""
         self._received = None
         self._handlers_before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
         loops = [runner.train_loop, runner.val_loop]
@@ -234,7 +234,7 @@ class StopOnSignalHook(Hook):
         raise TrainingStopped(message, self._received or signal.SIGTERM)
 
     def after_train(self, runner: Runner) -> None:  # noqa: ARG002
-        """Give the signals back."""
+        """Give the signals back to their former handlers."""
         for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
         self._handlers_before = {}

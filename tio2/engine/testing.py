@@ -26,7 +26,7 @@ from tio2.engine.config import (
 
 
 def split_folder(config: Config, split: str, data: str | None) -> Path:
-    """Where a test's results go: ``<run>/<split>``, of another data set ``<run>/<name of its folder>-<split>``."""
+    """The folder of a test's results: ``<run>/<split>``; of another data set ``<run>/<name of its folder>-<split>``."""
     return Path(config.work_dir) / (split if data is None else name_of_split(data, split))
 
 
@@ -107,7 +107,7 @@ class SecondsPerImageHook(Hook):
 
     @property
     def seconds_per_image(self) -> dict[str, float]:
-        """Median and mean."""
+        """Median and mean of the seconds that an image takes."""
         return {"median": statistics.median(self._seconds), "mean": statistics.fmean(self._seconds)}
 
 

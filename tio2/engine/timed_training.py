@@ -67,19 +67,19 @@ class TimedTrainingHook(Hook):
     priority = "LOWEST"
 
     def __init__(self, minutes: float | None = None, steps: int | None = None):
-        """One of the two; ValueError otherwise."""
+        """Take minutes or steps; ValueError unless exactly one of them is given, above 0."""
         if (minutes is None) == (steps is None) or not (minutes or steps or 0) > 0:
             raise ValueError("a training takes some minutes or some steps, one of them, above 0")
         self.minutes, self.steps = minutes, steps
 
     def before_train(self, runner: Runner) -> None:
-        """Begin to count."""
+        """Begin to count the time, and keep the learning rates."""
         self._began = time.monotonic()
         self._rates = [group["lr"] for group in runner.optim_wrapper.param_groups]
         self._bar = tqdm(total=100, desc="learning", unit="%", disable=None)
 
     def before_train_iter(self, runner: Runner, batch_idx, data_batch=None) -> None:  # noqa: ARG002
-        """Set the learning rate."""
+        """Set the learning rate of the step that begins."""
         factor = rate_factor(self._share(runner.iter))
         for group, rate in zip(runner.optim_wrapper.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
@@ -95,7 +95,7 @@ class TimedTrainingHook(Hook):
             runner.train_loop.stop_training = True
 
     def after_train(self, runner: Runner) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint of the ended training."""
         self._bar.close()
         meta = position_meta(runner, epoch=runner.epoch, iter=runner.iter)
         options = {"meta": meta, "save_param_scheduler": False, "backend_args": dict(WHOLE_FILES)}

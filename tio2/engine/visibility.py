@@ -34,7 +34,7 @@ class StateThresholdsHook(Hook):
         self._loader = None
 
     def before_train(self, runner: Runner) -> None:
-        """Fit before the first step."""
+        """Fit the thresholds before the first step of the training."""
         if runner.iter == 0:
             self._fit(runner)
 

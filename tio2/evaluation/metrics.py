@@ -164,7 +164,7 @@ class PredictionWriter(PredictionMetric):
         self.outfile = outfile
 
     def compute_metrics(self, results: list[ImagePredictions]) -> dict[str, int]:
-        """Writes the file."""
+        """Writes the predictions file."""
         image_ids, predictions = self.once_per_image(results)
         write_predictions(self.outfile, predictions)
         return {"images": len(image_ids), "particles": len(predictions)}

@@ -93,7 +93,7 @@ class PlainLite(nn.Module):
         self.stages = nn.ModuleList(nn.Sequential(*map(PlainBlock, stage)) for stage in backbone.stages)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The features that `EfficientNetLite` returns."""
+        """Compute the features that `EfficientNetLite` returns."""
         features, x = [], self.stem(images)
         for stage in self.stages:
             x = stage(x)
@@ -185,7 +185,7 @@ class MaskGraph(nn.Module):
         self.head, self.extractor = detector.roi_head.mask_head, detector.roi_head.mask_roi_extractor
 
     def forward(self, rois: Tensor, *maps: Tensor) -> Tensor:
-        """The mask head's output for each box."""
+        """Compute the mask head's output for each box."""
         features, back = roi_features(self.extractor, maps, rois)
         return self.head(features)[:, 0][back]
 

@@ -112,7 +112,7 @@ class VisibilityNet(BaseModel):
         return answers
 
     def _answers(self, crops: Tensor) -> dict[str, Tensor]:
-        """Raw answers, float32.
+        """Compute the raw answers, float32.
 
         Returns:
             Logits of the fraction's bins (K, BINS), of being a particle (K,) and of the whole outline's pixels
@@ -183,7 +183,7 @@ class AnswersGraph(nn.Module):
         self.net = net
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """In the order of the fields."""
+        """Compute the answers to crops, in the order of the fields of `CropAnswers`."""
         return tuple(probabilities(self.net._answers(crops)).values())
 
 

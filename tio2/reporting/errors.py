@@ -60,7 +60,7 @@ class Example:
 
     @property
     def mask(self) -> CroppedMasks:
-        """The mask that is missed or false."""
+        """The mask of the missed particle or of the false positive."""
         return (self.judged.image.truth if self.missed else self.judged.image.found).masks[self.number]
 
     @property

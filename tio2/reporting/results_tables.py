@@ -28,7 +28,7 @@ ELSEWHERE = None
 
 @dataclass(frozen=True)
 class RowSource:
-    """Where the numbers of a row come from."""
+    """The test that the numbers of a row come from."""
 
     run: str  # folder below that of all runs
     split: str  # folder in it
@@ -40,7 +40,7 @@ class RowSource:
 
 @dataclass(frozen=True, eq=False)
 class Tested:
-    """What a test found."""
+    """The results of a test, from which the cells of a row are written."""
 
     metrics: dict  # contents of metrics.json
     images: tuple[TestedImage, ...]  # those that count
@@ -48,7 +48,7 @@ class Tested:
     seen: dict | None = None  # contents of the visibility network's metrics.json
 
     def precision(self, name: str) -> float:
-        """Average precision of masks."""
+        """The average precision of masks."""
         point = self.source.point
         return self.metrics["metrics"][f"coco/segm_{name}{point}"] if point else METRICS[name](self.images)
 
@@ -59,7 +59,7 @@ class Tested:
         return self.metrics["metrics"][f"particles/{name}"]
 
     def size_error(self, name: str) -> float:
-        """Of a diameter of the fully imaged particles, found with predicted states, from the annotated, %."""
+        """The error in % of a diameter of the fully imaged particles: by predicted states, from the annotated ones."""
         return self.seen["metrics"][f"visibility/fully_imaged_{name}_error_percent"] if self.seen else float("nan")
 
     @property
@@ -70,13 +70,13 @@ class Tested:
 
     @property
     def ecd_residual(self) -> str:
-        """Mean ± standard deviation, %."""
+        """Mean ± standard deviation of the residuals of the ECD, %."""
         mean, std = METRICS["ECD bias, %"](self.images), METRICS["ECD spread, %"](self.images)
         return f"{_shown(mean, '+.1f')} ± {_shown(std, '.1f')}"
 
     @property
     def computed_by(self) -> str:
-        """Engine and precision of a network."""
+        """The engine and the precision with which the network was computed."""
         if model := self.metrics.get("model"):
             return f"{model['engine']}, {model['precision']}"
         return f"torch, {self.metrics['precision']}" if "precision" in self.metrics else DASH

@@ -178,7 +178,7 @@ class _RowSums(Function):
 
 
 def _transposed(batches: list[WeightedPixels], gradient: Tensor, rows: int) -> Tensor | None:
-    """For each of a table's rows the sum of the outputs' gradients (R, cells, C) by the weight that it had in them."""
+    """The sum of the outputs' gradients (R, cells, C) for each row of a table, by its weights in the outputs."""
     if not batches:
         return None
     cells = torch.arange(gradient.shape[1])
