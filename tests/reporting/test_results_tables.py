@@ -153,4 +153,5 @@ def test_the_share_of_the_ceiling_is_a_range(tmp_path):
 
 def test_rows_name_tests_of_models_that_ship_by_their_configs():
     for source in ROWS.values():
-        assert source is ELSEWHERE or source.model is None or (ROOT / "configs" / "tio2" / f"{source.run}.py").is_file()
+        if source is not ELSEWHERE and source.model is not None and not source.run.startswith("magnified/"):
+            assert (ROOT / "configs" / "tio2" / f"{source.run}.py").is_file()

@@ -118,6 +118,7 @@ _SETS = {
         for name in ("scattered", "agglomerated", "matrix")
     },
 }
+_PIXEL_SIZES = (1.836, 3.672, 7.344, 14.688, 29.376)  # nm, of tools/benchmarks/magnifications.py
 ROWS: Mapping[str, RowSource | None] = {
     **{f"`{model}`, as it ships": RowSource(f"light_{model}", _BAM, model) for model in SHIPPED},
     **{f"`{model}` at that point": RowSource(f"light_{model}", _BAM, model, point="_table1") for model in SHIPPED},
@@ -126,6 +127,7 @@ ROWS: Mapping[str, RowSource | None] = {
         for model in SHIPPED
         for name, where in _SETS.items()
     },
+    **{f"`free`: {nm:.3g} nm a pixel": RowSource(f"magnified/{nm}", f"{nm}-test", "free") for nm in _PIXEL_SIZES},
     "`nc`, three mirror images": RowSource("light_nc_flips", _BAM, "nc"),
     **{
         f"`{model}`: BAM {split}": RowSource(
