@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.operations import Corrections
 from semsize.correcting.results import scores_now
 from semsize.measuring.particle_table import likeliest_state
@@ -173,14 +172,3 @@ def _predicted(result: ImageResult, number: int) -> dict[str, Any] | None:
     seen = {name: float(values[number - 1]) for name, values in result.seen.items()}
     state = likeliest_state(seen)
     return None if state is None else {"state": state, "probability": round(seen[f"p_{state}"], 2)}
-
-
-def depths(corrections: Corrections) -> dict[str, int]:
-    """How many operations can be taken back, and done again."""
-    return {"done": len(corrections.done), "undone": len(corrections.undone)}
-
-
-def scale_in_json(scale: DrawnScale) -> dict[str, Any]:
-    """A scale bar that was drawn over, with the pixel size that it gives."""
-    size = scale.pixel_size
-    return {"ends": list(scale.ends), "length_nm": scale.length_nm, "nm_per_px": size.value_nm, "std_nm": size.std_nm}

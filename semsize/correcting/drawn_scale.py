@@ -65,6 +65,11 @@ class DrawnScale:
         std_nm = value_nm * math.sqrt(2 / 3) * self.reach_px / self.length_px
         return PixelSize(value_nm, std_nm, "a scale bar drawn over")
 
+    def for_page(self) -> dict[str, Any]:
+        """The scale bar with the pixel size that it gives, in JSON's terms."""
+        size = self.pixel_size
+        return {"ends": list(self.ends), "length_nm": self.length_nm, "nm_per_px": size.value_nm, "std_nm": size.std_nm}
+
 
 def _are_points(ends: Any) -> bool:
     return isinstance(ends, list) and len(ends) == 2 and all(isinstance(point, list) for point in ends)

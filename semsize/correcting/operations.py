@@ -211,6 +211,10 @@ class Corrections:
             raise CorrectionError("nothing is left to redo")
         return self.undone[-1]
 
+    def depths(self) -> dict[str, int]:
+        """How many operations can be taken back, and done again, as the page shows them."""
+        return {"done": len(self.done), "undone": len(self.undone)}
+
     def touched(self) -> set[int]:
         """Ids of outlines that an operation put in or changed, and that was not taken back."""
         done = (each for each in self.done if each.kind != "push" or each.before != each.after)

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from semsize.correcting.doubts import DOUBTFUL, Doubts, depths, outline_rows, scale_in_json
+from semsize.correcting.doubts import DOUBTFUL, Doubts, outline_rows
 from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.edits import BoxFiller, box_of, operation_of
 from semsize.correcting.log import CorrectionLog
@@ -137,7 +137,7 @@ class Session:
             scale = DrawnScale.drawn(request.get("ends"), request.get("length"), request.get("reach"))
             self.results.keep_scale(self.results.image(number), scale)
             self._is_changed = True
-            return {"scale": scale_in_json(scale)}
+            return {"scale": scale.for_page()}
 
     def picture(self, number: Any) -> bytes:
         """PNG of an image's grey levels, 8 bits."""
@@ -188,7 +188,7 @@ class Session:
         rows = self._rows(corrections, opened.result, opened.doubts, {*operation.after, *others})
         gone = sorted(operation.before.keys() - operation.after.keys())
         note = opened.doubts.note_on(operation.after) if operation.kind in ("add", "particle") else operation.note
-        return {"gone": gone, "outlines": rows, "note": note, **depths(corrections)}
+        return {"gone": gone, "outlines": rows, "note": note, **corrections.depths()}
 
     def _rows(
         self, corrections: Corrections, result: ImageResult, doubts: Doubts, numbers: Iterable[int]
@@ -212,10 +212,10 @@ class Session:
             "top": result.top,
             "bottom": result.frame[1],
             "nm_per_px": image.measured.pixel_size_nm,
-            "scale": None if scale is None else scale_in_json(scale),
+            "scale": None if scale is None else scale.for_page(),
             "read_only": read_only,
             "outlines": self._rows(corrections, result, doubts, corrections.outlines),
-            **depths(corrections),
+            **corrections.depths(),
         }
 
     def _listed(self, image: DetectedImage) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
-from seen_scenes import USE, make, seen_image
+from seen_scenes import USE, make
 
 from semsize.metrology import STATISTICS
 from semsize.metrology.bias_record import RecordSource
@@ -19,12 +19,6 @@ from semsize.visibility.seeing import ECD
 from semsize.visibility.validation import COMPLETED_STEPS, MASKED, reported_steps
 
 SOURCE = RecordSource("other.json", "predictions.json", "rendered", 4, 90)
-
-
-@pytest.fixture(scope="module")
-def images():
-    rng = np.random.default_rng(0)
-    return [seen_image(number, rng) for number in range(4)]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from seen_scenes import RATIO, USE, make, seen_image
+from seen_scenes import RATIO, USE, make
 
 from semsize.metrology import statistics
 from semsize.metrology.bias_record import ResidualClass
@@ -19,12 +19,6 @@ from semsize.visibility.record import (
 )
 from semsize.visibility.truth import SIZES
 from semsize.visibility.validation import fit_calibration, reported_steps
-
-
-@pytest.fixture(scope="module")
-def images():
-    rng = np.random.default_rng(0)
-    return [seen_image(number, rng) for number in range(4)]
 
 
 @pytest.fixture(scope="module")
