@@ -9,11 +9,8 @@ from dataclasses import replace
 from semsize.metrology.budget import Budget, size_budgets
 from semsize.metrology.effects import NestedEffect, RendererEffect, SystematicEffects
 from semsize.metrology.intervals import STATISTICS, SamplingInterval
-from semsize.visibility.nesting import DensitySpread, DensityStep, EffectSpread, StepEffects, at_density
+from semsize.visibility.nesting import OUTLINE, DensitySpread, DensityStep, EffectSpread, StepEffects, at_density
 from semsize.visibility.population import QUANTITY_POWDER
-
-OUTLINE = "outline"
-"""The step from true to found outlines, which a detector's bias record corrects."""
 
 
 def nested_effects(steps: Sequence[StepEffects]) -> dict[str, tuple[NestedEffect, ...]]:

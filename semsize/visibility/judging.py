@@ -6,6 +6,7 @@ frame.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -14,13 +15,21 @@ import numpy as np
 
 from semsize.metrology.border import border_weights, is_off_border
 from semsize.metrology.intervals import RESAMPLES, STATISTICS, resampled_statistics, statistics
-from semsize.metrology.size_distribution import SizeSample
+from semsize.metrology.size_distribution import SizeSample, area_fraction
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import VISIBILITY_CLASSES, visibility_class
 from semsize.visibility.calibration import ReliabilityBin, expected_calibration_error, reliability_table
 from semsize.visibility.completion import FRACTION_EDGES, CompletionScores, completion_scores, hull_completion, summary
 from semsize.visibility.crops import whole_outlines
 from semsize.visibility.model import CropAnswers
+from semsize.visibility.nesting import (
+    FULLY_IMAGED_STEPS,
+    ImageSteps,
+    MatchedOutlines,
+    StepEffects,
+    pooled,
+    step_effects,
+)
 from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
 from semsize.visibility.truth import OutlineTruth, class_number, sizes_px
 
@@ -121,26 +130,38 @@ class FullyImaged:
     Weights are against the border effect; those of found outlines also P(fully imaged) · P(particle).
     """
 
-    found: SizeSample
-    true: SizeSample
+    images: tuple[ImageSteps, ...]
+
+    @property
+    def found(self) -> SizeSample:
+        """What is reported; images are numbered from 0."""
+        return pooled([image.populations[-1] for image in self.images])
+
+    @property
+    def true(self) -> SizeSample:
+        """What ought to be."""
+        return pooled([image.populations[0] for image in self.images])
 
     @classmethod
     def cat(cls, parts: Sequence[FullyImaged]) -> FullyImaged:
         """The particles of several images, at least one."""
-        sides = [[part.found for part in parts], [part.true for part in parts]]
-        names = ("sizes", "weights", "images")
-        return cls(*(SizeSample(*(np.concatenate([getattr(s, n) for s in side]) for n in names)) for side in sides))
+        return cls(tuple(itertools.chain.from_iterable(part.images for part in parts)))
+
+    def steps(self) -> tuple[StepEffects, ...]:
+        """`FULLY_IMAGED_STEPS`; none of a single image, or where a population is empty."""
+        populations = zip(*(image.populations for image in self.images), strict=True)
+        if len(self.images) < 2 or not all(any(len(part.sizes) for part in parts) for parts in populations):
+            return ()
+        return step_effects(FULLY_IMAGED_STEPS, self.images)
 
     def ratios(self, confidence: float = 0.9, seed: int = 0) -> dict[str, tuple[float, float, float]]:
         """Each statistic found / true, and its interval over images drawn with repeats, the same for both."""
-        units = np.unique(np.concatenate([self.found.images, self.true.images]))
+        found, true = self.found, self.true
         drawn = [
-            resampled_statistics(
-                side, np.random.default_rng(seed), RESAMPLES, np.searchsorted(units, side.images), len(units)
-            )
-            for side in (self.found, self.true)
+            resampled_statistics(side, np.random.default_rng(seed), RESAMPLES, side.images, len(self.images))
+            for side in (found, true)
         ]
-        value = statistics(self.found) / statistics(self.true)
+        value = statistics(found) / statistics(true)
         low, high = np.nanquantile(drawn[0] / drawn[1], [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
         return {name: tuple(map(float, row)) for name, *row in zip(STATISTICS, value, low, high, strict=True)}
 
@@ -150,7 +171,6 @@ def fully_imaged(
     answers: CropAnswers,
     truth: OutlineTruth,
     particles: Sequence[Mapping[str, Any]],
-    image: int,
     pixel_size_nm: float | None = None,
     people: Thresholds | None = None,
 ) -> FullyImaged | None:
@@ -161,14 +181,14 @@ def fully_imaged(
         answers: of a model.
         truth: of the M outlines; those in regions to ignore do not count.
         particles: all annotations of the image.
-        image: its number.
         pixel_size_nm: sizes are in nm where it is known, else in px.
         people: thresholds by which people gave states, where the annotations have no visible fractions.
 
     Returns:
         None if the class of a particle off the border is not known.
     """
-    frame, known = outlines.image_shape, [particle for particle in particles if not particle["iscrowd"]]
+    frame, pixel_size = outlines.image_shape, pixel_size_nm or 1.0
+    known = [particle for particle in particles if not particle["iscrowd"]]
     masks = CroppedMasks.from_rles([particle["segmentation"] for particle in known], frame)
     classes = np.array([class_number(particle) for particle in known], np.int64)
     is_whole = is_off_border(masks, frame) & ~np.array([bool(p.get("truncated")) for p in known], bool)
@@ -176,19 +196,18 @@ def fully_imaged(
         return None
     by_rule = any(particle.get("visible_fraction") is not None for particle in known)
     probabilities = class_probabilities(answers.fractions, Thresholds() if by_rule else people or Thresholds())
-    counted = is_off_border(outlines, frame) & ~np.isnan(truth.is_particle)
-    sides = (
-        (outlines, np.where(counted, probabilities[:, 0] * answers.is_particle, 0.0)),
-        (masks, (is_whole & (classes == 0)).astype(float)),
+    matched = MatchedOutlines(
+        true_sizes=sizes_px(masks)[:, 0] * pixel_size,
+        true_weights=border_weights(masks.boxes, frame),
+        true_off_border=is_whole,
+        weights=border_weights(outlines.boxes, frame),
+        partner=truth.partner,
+        counted=is_off_border(outlines, frame) & ~np.isnan(truth.is_particle),
+        is_particle=answers.is_particle,
+        area_fraction=area_fraction(outlines, frame),
     )
-    return FullyImaged(*(_sample(side, chances, pixel_size_nm or 1.0, image) for side, chances in sides))
-
-
-def _sample(masks: CroppedMasks, chances: np.ndarray, pixel_size: float, image: int) -> SizeSample:
-    """The masks that have a chance above 0."""
-    masks, chances = masks[chances > 0], chances[chances > 0]
-    weights = chances * border_weights(masks.boxes, masks.image_shape)
-    return SizeSample(sizes_px(masks)[:, 0] * pixel_size, weights, np.full(len(masks), image))
+    sizes = sizes_px(outlines)[:, 0] * pixel_size
+    return FullyImaged((matched.steps(classes == 0, [(sizes, probabilities[:, 0])], sizes),))
 
 
 def confusion(judged: JudgedOutlines) -> np.ndarray:
@@ -233,7 +252,9 @@ def visibility_metrics(judged: JudgedOutlines, sizes: FullyImaged | None = None)
         key = name.split(",")[0].replace("'s", "").replace(" ", "_")
         metrics |= {f"masked_{key}_{column}": value for column, value in row.items() if column != "count"}
     ratios = sizes.ratios() if sizes else {}
-    return metrics | {f"fully_imaged_{name}_error_percent": 100 * (ratio - 1) for name, (ratio, *_) in ratios.items()}
+    metrics |= {f"fully_imaged_{name}_error_percent": 100 * (ratio - 1) for name, (ratio, *_) in ratios.items()}
+    steps = sizes.steps() if sizes else ()
+    return metrics | {f"{step.name}_D50_effect_percent": 100 * np.expm1(step.of("D50").effect) for step in steps}
 
 
 def masked_rows(judged: JudgedOutlines) -> list[list]:

@@ -21,6 +21,13 @@ from semsize.metrology.size_distribution import SizeSample
 
 IMAGE_RESAMPLES = 200  # of the particles of one image, for the variance of its effects
 POOLED_RESAMPLES = 500  # of images
+OUTLINE = "outline"
+"""The step from true to found outlines, which a detector's bias record corrects."""
+
+FULLY_IMAGED_STEPS = ("overlooked", OUTLINE, "states", "false")
+COMPLETED_STEPS = ("overlooked", OUTLINE, "completion", "states", "false")
+"""Steps of `MatchedOutlines.steps`, for fully imaged particles and with those that are completed."""
+
 FEWEST_PARTICLES = 5  # in both populations of a step, from which an image says how images differ
 
 
@@ -40,6 +47,60 @@ class ImageSteps:
     populations: tuple[Population, ...]
     units: int  # number of units
     area_fraction: float  # of what was found
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedOutlines:
+    """The N true particles and the M outlines found in an image, with what a measurement makes of each outline."""
+
+    true_sizes: np.ndarray  # (N,) positive; NaN not known
+    true_weights: np.ndarray  # (N,) of `semsize.metrology.border_weights`; NaN at the border
+    true_off_border: np.ndarray  # (N,) bool
+    weights: np.ndarray  # (M,) of the outlines, as of the true particles
+    partner: np.ndarray  # (M,) number of the true particle that an outline matches, -1 none
+    counted: np.ndarray  # (M,) bool, off the border and in no region to ignore
+    is_particle: np.ndarray  # (M,) probability
+    area_fraction: float  # of all outlines
+
+    def steps(
+        self, usable: np.ndarray, end: Sequence[tuple[np.ndarray, np.ndarray]], *between: np.ndarray
+    ) -> ImageSteps:
+        """The populations from the true particles to the reported ones.
+
+        They are: usable particles; those of them that are found, at their true sizes, then at the sizes between;
+        outlines that match any particle, by the probability that it is a usable one; all outlines, by this probability
+        times that of being a particle.
+
+        Args:
+            usable: (N,) bool, particles that ought to be reported.
+            end: sizes (M,) of the outlines and probabilities (M,) of being a usable particle of that size.
+            between: sizes (M,) of the outlines after each step between truth and report.
+        """
+        places, known = np.arange(len(self.partner)), usable & ~np.isnan(self.true_sizes) & self.true_off_border
+        matched = (self.partner >= 0) & self.counted
+        there = matched & np.append(known, False)[self.partner]
+        true_units = len(places) + np.arange(len(known))
+        true_units[self.partner[self.partner >= 0]] = places[self.partner >= 0]
+        kept = (np.append(self.true_sizes, np.nan)[self.partner], *between)
+        populations = (
+            population([(self.true_sizes, known)], self.true_weights, true_units),
+            *(population([(sizes, there)], self.weights, places) for sizes in kept),
+            population([(sizes, matched * chance) for sizes, chance in end], self.weights, places),
+            population(
+                [(sizes, self.counted * chance * self.is_particle) for sizes, chance in end], self.weights, places
+            ),
+        )
+        return ImageSteps(populations, len(places) + len(known), self.area_fraction)
+
+
+def population(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]], border_weights: np.ndarray, units: np.ndarray
+) -> Population:
+    """Sizes (K,) and probabilities (K,) of K particles or outlines, joined; those of probability 0 are left out."""
+    sizes, probabilities = (np.concatenate(values) for values in zip(*parts, strict=True))
+    kept = probabilities > 0
+    place = np.tile(np.arange(len(units)), len(parts))[kept]
+    return Population(sizes[kept], probabilities[kept] * border_weights[place], units[place])
 
 
 @dataclass(frozen=True)
@@ -124,14 +185,14 @@ def step_effects(names: Sequence[str], images: Sequence[ImageSteps], seed: int =
     """
     if len(images) < 2:
         raise ValueError(f"{len(images)} images cannot tell how images differ; give two or more")
-    pooled = [_pooled([image.populations[number] for image in images]) for number in range(len(names) + 1)]
-    if not all(map(len, pooled)):
-        raise ValueError(f"there is no particle in one of the {len(pooled)} populations to compare")
-    values = np.log([statistics(sample) for sample in pooled])
+    samples = [pooled([image.populations[number] for image in images]) for number in range(len(names) + 1)]
+    if not all(map(len, samples)):
+        raise ValueError(f"there is no particle in one of the {len(samples)} populations to compare")
+    values = np.log([statistics(sample) for sample in samples])
     drawn = np.log(
         [
             resampled_statistics(sample, np.random.default_rng(seed), POOLED_RESAMPLES, sample.images, len(images))
-            for sample in pooled
+            for sample in samples
         ]
     )
     errors = np.nanstd(np.diff(drawn, axis=0), axis=1) * np.sqrt(len(images) / (len(images) - 1))  # (S, 4)
@@ -174,8 +235,8 @@ def at_density(classes: Sequence[OfDensity], area_fraction: float) -> OfDensity 
     return classes[int(np.argmin(distance))] if classes else None
 
 
-def _pooled(parts: Sequence[Population]) -> SizeSample:
-    """Populations of all images; the sample's images are numbered in their order."""
+def pooled(parts: Sequence[Population]) -> SizeSample:
+    """One population of all images; the sample's images are numbered in their order."""
     images = np.repeat(np.arange(len(parts)), [len(part.sizes) for part in parts])
     return SizeSample(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("sizes", "weights")), images
@@ -190,7 +251,7 @@ def _single(image: ImageSteps, seed: int) -> tuple[np.ndarray, np.ndarray]:
     drawn = np.full((steps + 1, IMAGE_RESAMPLES, len(STATISTICS)), np.nan)
     for number in np.flatnonzero(enough).tolist():
         part = image.populations[number]
-        sample, rng = _pooled([part]), np.random.default_rng(seed)
+        sample, rng = pooled([part]), np.random.default_rng(seed)
         values[number] = statistics(sample)
         drawn[number] = resampled_statistics(sample, rng, IMAGE_RESAMPLES, part.units, image.units)
     with np.errstate(invalid="ignore"):

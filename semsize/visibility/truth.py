@@ -41,6 +41,7 @@ class OutlineTruth:
     sizes_px: np.ndarray  # (M, 3) float64, `SIZES` of the whole particle; NaN not known, or cut by the frame
     visible: CroppedMasks  # M true visible outlines; empty where none matches
     whole: CroppedMasks  # M true whole outlines within the frame; empty where not known
+    partner: np.ndarray  # (M,) int64, number of the particle without regions to ignore; -1 none
 
     def __len__(self) -> int:
         return len(self.is_particle)
@@ -89,6 +90,8 @@ def outline_truth(
     classes, truncated = np.full(count, -1), np.zeros(count, bool)
     is_particle[pairs.ignored] = np.nan
     is_particle[pairs.found] = 1
+    partner = np.full(count, -1)
+    partner[pairs.found] = pairs.truth
     of_outline = dict(zip(pairs.found.tolist(), pairs.truth.tolist(), strict=True))
     for outline, number in of_outline.items():
         particle = known[number]
@@ -110,6 +113,7 @@ def outline_truth(
             [outline for outline, rle in amodal.items() if rle],
             count,
         ),
+        partner=partner,
     )
 
 

@@ -19,20 +19,25 @@ from semsize.metrology.border import border_weights, is_off_border
 from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.occlusion import found_fraction
 from semsize.structures.states import MASKED_FRACTION, VISIBILITY_CLASSES, visibility_class
-from semsize.visibility.budgets import OUTLINE
 from semsize.visibility.calibration import expected_calibration_error, fit_temperature, reliability_table
 from semsize.visibility.completion import FRACTION_EDGES
 from semsize.visibility.conformal import fit_intervals
 from semsize.visibility.crops import particle_crops
 from semsize.visibility.model import CropAnswers
-from semsize.visibility.nesting import ImageSteps, Population, step_effects, steps_by_density
+from semsize.visibility.nesting import (
+    COMPLETED_STEPS,
+    FULLY_IMAGED_STEPS,
+    ImageSteps,
+    MatchedOutlines,
+    population,
+    step_effects,
+    steps_by_density,
+)
 from semsize.visibility.record import FractionErrors, IntervalTable, SizeCalibration, VisibilityRecord
 from semsize.visibility.seeing import ECD, MIDDLE, CalibratedModel, Calibration
 from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
 from semsize.visibility.truth import SIZES, OutlineTruth, outline_truth, sizes_px
 
-FULLY_IMAGED_STEPS = ("overlooked", OUTLINE, "states", "false")
-COMPLETED_STEPS = ("overlooked", OUTLINE, "completion", "states", "false")
 SIZE_EDGES_PX = (0.0, 16.0, 32.0, 64.0, 1000.0)  # of the completed size; the last class has no upper end
 FULL, MASKED = (VISIBILITY_CLASSES.index(name) for name in ("complete", "masked"))
 
@@ -213,66 +218,40 @@ def reported_steps(
     whole = np.where(image.fractions >= MASKED_FRACTION, whole, np.nan)
     classes, particle = calibration.classes(image.classes), calibration.particle(image.is_particle)
     true_off, found_off = _off_border(image)
-    counted = found_off.copy()
+    counted, partner = found_off.copy(), np.full(len(found_px), -1)
     counted[pairs.ignored] = False
-    matched = np.zeros(len(found_px), bool)
-    matched[pairs.found] = True
-    matched &= counted
-    partner = np.full(len(found_px), -1)
     partner[pairs.found] = pairs.truth
-    truth = _Side(image.true_sizes_px, border_weights(compared.truth.masks.boxes, _frame(image)), _true_units(image))
-    found = _Side(reported, border_weights(compared.found.masks.boxes, _frame(image)), np.arange(len(found_px)))
-    of_found = image.true_sizes_px[partner]  # of unmatched ones the last particle's: never chosen
-    visible = compared.true_measurands.ecd_px[partner]
-
-    def steps(
-        usable: Sequence[int], end: tuple[tuple[np.ndarray, np.ndarray], ...], *between: np.ndarray
-    ) -> ImageSteps:
-        known = np.isin(image.true_classes, usable) & ~np.isnan(image.true_sizes_px)
-        there = matched & known[partner] & true_off[partner]
-        kept = [found.population((sizes, there.astype(float))) for sizes in (of_found, *between)]
-        stated = found.population(*((sizes, np.where(matched, p, 0.0)) for sizes, p in end))
-        all_found = found.population(*((sizes, np.where(counted, p * particle, 0.0)) for sizes, p in end))
-        populations = truth.population((truth.sizes, (known & true_off).astype(float))), *kept, stated, all_found
-        return ImageSteps(populations, len(found_px) + len(true_off), found_fraction(compared))
-
-    is_full = image.true_classes[partner] == FULL
+    outlines = MatchedOutlines(
+        true_sizes=image.true_sizes_px,
+        true_weights=border_weights(compared.truth.masks.boxes, _frame(image)),
+        true_off_border=true_off,
+        weights=border_weights(compared.found.masks.boxes, _frame(image)),
+        partner=partner,
+        counted=counted,
+        is_particle=particle,
+        area_fraction=found_fraction(compared),
+    )
+    of_found = np.append(image.true_sizes_px, np.nan)[partner]
+    visible = np.append(compared.true_measurands.ecd_px, np.nan)[partner]
+    is_full = np.append(image.true_classes, -1)[partner] == FULL
     outlined = np.where(is_full, reported, of_found * reported / visible)
     completed = np.where(is_full, reported, np.where(np.isnan(whole), outlined, whole))
     of_whole = np.where(np.isnan(whole), 0.0, classes[:, MASKED])
     full = reported, classes[:, FULL]
-    return steps((FULL,), (full,), reported), steps((FULL, MASKED), (full, (whole, of_whole)), outlined, completed)
+    return (
+        outlines.steps(image.true_classes == FULL, [full], reported),
+        outlines.steps(np.isin(image.true_classes, (FULL, MASKED)), [full, (whole, of_whole)], outlined, completed),
+    )
 
 
 def selection_step(image: SeenImage) -> ImageSteps:
     """All true particles, then those that are fully imaged."""
     true_off, _ = _off_border(image)
     known = true_off & ~np.isnan(image.true_sizes_px)
-    truth = _Side(
-        image.true_sizes_px,
-        border_weights(image.comparison.truth.masks.boxes, _frame(image)),
-        np.arange(len(true_off)),
-    )
+    weights, units = border_weights(image.comparison.truth.masks.boxes, _frame(image)), np.arange(len(true_off))
     kinds = known, known & (image.true_classes == FULL)
-    populations = tuple(truth.population((truth.sizes, kind.astype(float))) for kind in kinds)
+    populations = tuple(population([(image.true_sizes_px, kind)], weights, units) for kind in kinds)
     return ImageSteps(populations, len(true_off), found_fraction(image.comparison))
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """The particles of one side, true or found."""
-
-    sizes: np.ndarray
-    border_weights: np.ndarray  # NaN at the border
-    units: np.ndarray
-
-    def population(self, *parts: tuple[np.ndarray, np.ndarray]) -> Population:
-        """Sizes and probabilities of all particles, joined; those of probability 0 are left out."""
-        sizes, probabilities = (np.concatenate(values) for values in zip(*parts, strict=True))
-        place = np.tile(np.arange(len(self.units)), len(parts))
-        kept = probabilities > 0
-        place = place[kept]
-        return Population(sizes[kept], probabilities[kept] * self.border_weights[place], self.units[place])
 
 
 def _frame(image: SeenImage) -> tuple[int, int]:
@@ -283,10 +262,3 @@ def _off_border(image: SeenImage) -> tuple[np.ndarray, np.ndarray]:
     """(N,) and (M,) bool."""
     truth, found = image.comparison.truth, image.comparison.found
     return is_off_border(truth.masks, _frame(image)) & ~truth.truncated, is_off_border(found.masks, _frame(image))
-
-
-def _true_units(image: SeenImage) -> np.ndarray:
-    """(N,) unit of each true particle: the outline that it matches, else one of its own behind these."""
-    units = len(image.comparison.found.masks) + np.arange(len(image.true_classes))
-    units[image.comparison.matching.truth] = image.comparison.matching.found
-    return units

@@ -45,7 +45,7 @@ def disks(rng):
     truth = OutlineTruth(
         np.array(particle), fractions, np.array(classes), np.zeros(len(masks), bool), sizes_px(whole),
         visible=CroppedMasks.from_crops([m if p else NOTHING for m, p in zip(masks, particle, strict=True)], shape),
-        whole=whole,
+        whole=whole, partner=np.where(np.array(particle) == 1, np.arange(len(masks)), -1),
     )  # fmt: skip
     grey = np.where(outlines.union() > 0, 180, 40).astype(np.uint8)
     return baselines.Judgeable(grey, outlines, truth)

@@ -36,6 +36,7 @@ def scene():
         sizes_px=sizes_px(whole),
         visible=visible,
         whole=whole,
+        partner=np.arange(len(visible)),
     )
     return visible, rendered.pixels, truth
 
@@ -112,8 +113,17 @@ def test_states_of_people_are_judged_by_their_thresholds(scene):
     visible, grey, truth = scene
     one = visible[:1]
     answers = CropAnswers(np.eye(BINS)[[47]], np.ones(1), np.zeros((1, 64, 64)), np.ones((1, 3, 3)))
-    given = OutlineTruth(np.ones(1), np.full(1, np.nan), np.zeros(1, int), np.zeros(1, bool), np.full((1, 3), np.nan),
-                         one, CroppedMasks.from_crops([(np.zeros((0, 0)), (0, 0))], visible.image_shape))  # fmt: skip
+    nothing = CroppedMasks.from_crops([(np.zeros((0, 0)), (0, 0))], visible.image_shape)
+    given = OutlineTruth(
+        is_particle=np.ones(1),
+        visible_fraction=np.full(1, np.nan),
+        visibility_class=np.zeros(1, int),
+        truncated=np.zeros(1, bool),
+        sizes_px=np.full((1, 3), np.nan),
+        visible=one,
+        whole=nothing,
+        partner=np.zeros(1, int),
+    )
     by_people = judge(one, answers, given, grey, Thresholds(complete=0.9))
     assert by_people.class_probabilities.argmax() == 0
     assert judge(one, answers, given, grey).class_probabilities.argmax() == 1
@@ -131,17 +141,24 @@ def test_sizes_of_fully_imaged_particles_are_weighted_with_their_probabilities()
     fractions = np.eye(BINS)[[BINS - 1, BINS - 1, BINS - 1, BINS - 1]]
     answers = CropAnswers(fractions, np.array([1, 0.5, 0.25, 1]), np.zeros((4, 64, 64)), np.ones((4, 3, 3)))
     truth = outline_truth(masks, particles)
-    sizes = fully_imaged(masks, answers, truth, particles, image=7, pixel_size_nm=2.0)
+    sizes = fully_imaged(masks, answers, truth, particles, pixel_size_nm=2.0)
     diameter = 2 * np.array([4, 6, 8]) * np.sqrt(4 / np.pi)
     border = 1e4 / (97 - np.array([4, 6, 8])) ** 2
     np.testing.assert_allclose(sizes.true.sizes, diameter[:2])
     np.testing.assert_allclose(sizes.true.weights, border[:2])
     np.testing.assert_allclose(sizes.found.sizes, diameter)
     np.testing.assert_allclose(sizes.found.weights, border * [1, 0.5, 0.25])
-    assert set(sizes.found.images.tolist()) == {7}
     mean, low, high = FullyImaged.cat([sizes, sizes]).ratios()["mean"]
     expected = np.average(diameter, weights=sizes.found.weights) / np.average(diameter[:2], weights=border[:2])
     np.testing.assert_allclose([mean, low, high], expected)  # of one image there is nothing to draw
 
+    steps = {step.name: step.of("mean").effect for step in FullyImaged.cat([sizes, sizes]).steps()}
+    third = np.average(diameter, weights=border) / np.average(diameter[:2], weights=border[:2])
+    assert steps["overlooked"] == pytest.approx(0)
+    assert steps["outline"] == pytest.approx(0)
+    assert np.exp(steps["states"]) == pytest.approx(third), "the masked one is taken for fully imaged"
+    assert np.exp(sum(steps.values())) == pytest.approx(expected)
+    assert sizes.steps() == (), "one image cannot tell how images differ"
+
     particles[2]["state"] = None
-    assert fully_imaged(masks, answers, truth, particles, image=7) is None, "the class of a particle is not known"
+    assert fully_imaged(masks, answers, truth, particles) is None, "the class of a particle is not known"

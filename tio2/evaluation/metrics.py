@@ -190,7 +190,7 @@ class VisibilityMetric(BaseMetric):
             outlines, people = sample["gt_instances"]["masks"].cropped, Thresholds(*sample["thresholds"])
             truth, image = sample["truth"], int(sample["img_id"])
             judged = judge(outlines, answers, truth, sample["grey"], people)
-            sizes = fully_imaged(outlines, answers, truth, sample["particles"], image, sample["pixel_size_nm"], people)
+            sizes = fully_imaged(outlines, answers, truth, sample["particles"], sample["pixel_size_nm"], people)
             self.results.append((image, (judged, sizes)))
 
     def compute_metrics(self, results: list[tuple[int, tuple]]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from semsize.visibility.judging import (
     particle_reliability,
     state_reliability,
 )
+from semsize.visibility.nesting import StatisticEffect
 
 
 def write_visibility_report(
@@ -91,7 +93,27 @@ def _sizes(sizes: FullyImaged | None) -> list[str]:
         f"{len(sizes.true):,} annotated particles, in nm (in px where no pixel size is known); "
         f"{sizes.true.image_count} images drawn with repeats.",
         markdown_table(["", "found", "annotated", "error, %", "90 % from", "to"], rows),
+        *_steps(sizes),
     ]
+
+
+def _steps(sizes: FullyImaged) -> list[str]:
+    """Where the error comes from; nothing of a single image."""
+    rows = [
+        [step.name, *(100 * value for name in STATISTICS for value in _of_step(step.of(name)))]
+        for step in sizes.steps()
+    ]
+    if not rows:
+        return []
+    return [
+        "The same errors in steps, each from the population before, ± the standard error over images: particles "
+        "overlooked, outlines of those found, other states taken for fully imaged, outlines that are no particle.",
+        markdown_table(["step", *(cell for name in STATISTICS for cell in (f"{name}, %", "±"))], rows),
+    ]
+
+
+def _of_step(effect: StatisticEffect) -> tuple[float, float]:
+    return math.expm1(effect.effect), effect.standard_error
 
 
 def _confusion_table(counts: np.ndarray) -> str:
