@@ -17,12 +17,14 @@ from semsize.metrology.border import border_weights, is_off_border
 from semsize.metrology.intervals import RESAMPLES, STATISTICS, resampled_statistics, statistics
 from semsize.metrology.size_distribution import SizeSample, area_fraction
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.states import VISIBILITY_CLASSES, visibility_class
+from semsize.structures.states import MASKED_FRACTION, VISIBILITY_CLASSES, visibility_class
 from semsize.visibility.calibration import ReliabilityBin, expected_calibration_error, reliability_table
 from semsize.visibility.completion import FRACTION_EDGES, CompletionScores, completion_scores, hull_completion, summary
 from semsize.visibility.crops import whole_outlines
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.nesting import (
+    COMPLETED_STEPS,
+    FULL,
     FULLY_IMAGED_STEPS,
     ImageSteps,
     MatchedOutlines,
@@ -35,6 +37,9 @@ from semsize.visibility.truth import OutlineTruth, class_number, sizes_px
 
 COMPLETIONS = ("visible outline", "convex hull, where a part may hide", "network's outline")
 """Completions that are compared; the first two need no network."""
+
+KINDS = {"fully_imaged": FULLY_IMAGED_STEPS, "completed": COMPLETED_STEPS}
+"""Kind of particles whose sizes are reported to the steps of its error; completed: fully imaged and partly hidden."""
 
 NUMBER = "network's number"
 """The ECD that a model states beside its outline."""
@@ -124,12 +129,13 @@ def judge(
 
 
 @dataclass(frozen=True, eq=False)
-class FullyImaged:
-    """Sizes (ECD of visible outlines) of the fully imaged particles of some images, off their border.
+class ReportedSizes:
+    """Sizes (ECD) that a model reports of one kind of particles off the border, and the true ones, image by image.
 
-    Weights are against the border effect; those of found outlines also P(fully imaged) · P(particle).
+    Weights are against the border effect; those of found outlines also the probability of being such a particle.
     """
 
+    kind: str  # of `KINDS`
     images: tuple[ImageSteps, ...]
 
     @property
@@ -142,17 +148,12 @@ class FullyImaged:
         """What ought to be."""
         return pooled([image.populations[0] for image in self.images])
 
-    @classmethod
-    def cat(cls, parts: Sequence[FullyImaged]) -> FullyImaged:
-        """The particles of several images, at least one."""
-        return cls(tuple(itertools.chain.from_iterable(part.images for part in parts)))
-
     def steps(self) -> tuple[StepEffects, ...]:
-        """`FULLY_IMAGED_STEPS`; none of a single image, or where a population is empty."""
+        """The steps of this kind; none of a single image, or where a population is empty."""
         populations = zip(*(image.populations for image in self.images), strict=True)
         if len(self.images) < 2 or not all(any(len(part.sizes) for part in parts) for parts in populations):
             return ()
-        return step_effects(FULLY_IMAGED_STEPS, self.images)
+        return step_effects(KINDS[self.kind], self.images)
 
     def ratios(self, confidence: float = 0.9, seed: int = 0) -> dict[str, tuple[float, float, float]]:
         """Each statistic found / true, and its interval over images drawn with repeats, the same for both."""
@@ -166,15 +167,30 @@ class FullyImaged:
         return {name: tuple(map(float, row)) for name, *row in zip(STATISTICS, value, low, high, strict=True)}
 
 
-def fully_imaged(
+def pooled_sizes(images: Sequence[Sequence[ReportedSizes]]) -> tuple[ReportedSizes, ...]:
+    """The kinds that are known in all images, each of all images; at least one image.
+
+    >>> full, completed = (ReportedSizes(kind, ()) for kind in KINDS)
+    >>> [sizes.kind for sizes in pooled_sizes([[full, completed], [full]])]
+    ['fully_imaged']
+    """
+    by_kind = [{sizes.kind: sizes.images for sizes in of_image} for of_image in images]
+    return tuple(
+        ReportedSizes(kind, tuple(itertools.chain.from_iterable(of_image[kind] for of_image in by_kind)))
+        for kind in KINDS
+        if all(kind in of_image for of_image in by_kind)
+    )
+
+
+def reported_sizes(
     outlines: CroppedMasks,
     answers: CropAnswers,
     truth: OutlineTruth,
     particles: Sequence[Mapping[str, Any]],
     pixel_size_nm: float | None = None,
     people: Thresholds | None = None,
-) -> FullyImaged | None:
-    """Sizes of the fully imaged particles of an image: of its M outlines by a model's answers, and of its annotations.
+) -> list[ReportedSizes]:
+    """What an image reports by a model's answers on its M outlines, beside its annotations, in the order of `KINDS`.
 
     Args:
         outlines: M masks, none empty.
@@ -185,7 +201,7 @@ def fully_imaged(
         people: thresholds by which people gave states, where the annotations have no visible fractions.
 
     Returns:
-        None if the class of a particle off the border is not known.
+        Nothing if the class of a particle off the border is not known; no completed ones without visible fractions.
     """
     frame, pixel_size = outlines.image_shape, pixel_size_nm or 1.0
     known = [particle for particle in particles if not particle["iscrowd"]]
@@ -193,21 +209,28 @@ def fully_imaged(
     classes = np.array([class_number(particle) for particle in known], np.int64)
     is_whole = is_off_border(masks, frame) & ~np.array([bool(p.get("truncated")) for p in known], bool)
     if (classes[is_whole] < 0).any():
-        return None
+        return []
     by_rule = any(particle.get("visible_fraction") is not None for particle in known)
-    probabilities = class_probabilities(answers.fractions, Thresholds() if by_rule else people or Thresholds())
+    visible, sizes = sizes_px(masks)[:, 0] * pixel_size, sizes_px(outlines)[:, 0] * pixel_size
+    whole = np.array([particle.get("ecd_nm", np.nan) for particle in known]) * (1 if pixel_size_nm else np.nan)
+    is_sized = mean_fraction(answers.fractions) >= MASKED_FRACTION
     matched = MatchedOutlines(
-        true_sizes=sizes_px(masks)[:, 0] * pixel_size,
+        true_sizes=np.where(classes == FULL, visible, whole),
+        true_visible_sizes=visible,
+        true_classes=classes,
         true_weights=border_weights(masks.boxes, frame),
         true_off_border=is_whole,
+        sizes=sizes,
+        whole_sizes=np.where(is_sized, sizes * answers.size_ratios[:, 0, 1], np.nan),
+        classes=class_probabilities(answers.fractions, Thresholds() if by_rule else people or Thresholds()),
+        is_particle=answers.is_particle,
         weights=border_weights(outlines.boxes, frame),
         partner=truth.partner,
         counted=is_off_border(outlines, frame) & ~np.isnan(truth.is_particle),
-        is_particle=answers.is_particle,
         area_fraction=area_fraction(outlines, frame),
     )
-    sizes = sizes_px(outlines)[:, 0] * pixel_size
-    return FullyImaged((matched.steps(classes == 0, [(sizes, probabilities[:, 0])], sizes),))
+    completed = [ReportedSizes("completed", (matched.completed(),))] if by_rule and pixel_size_nm else []
+    return [ReportedSizes("fully_imaged", (matched.fully_imaged(),)), *completed]
 
 
 def confusion(judged: JudgedOutlines) -> np.ndarray:
@@ -216,6 +239,18 @@ def confusion(judged: JudgedOutlines) -> np.ndarray:
     counts = np.zeros((len(VISIBILITY_CLASSES),) * 2, np.int64)
     np.add.at(counts, (judged.visibility_class[known], judged.class_probabilities[known].argmax(axis=1)), 1)
     return counts
+
+
+def selection_table(judged: JudgedOutlines) -> list[list]:
+    """Outlines chosen by P(fully imaged) · P(particle): threshold, number, precision, recall of fully imaged ones."""
+    known = (judged.visibility_class >= 0) | (judged.is_particle == 0)
+    is_full = judged.visibility_class[known] == FULL
+    chances = (judged.class_probabilities[:, FULL] * judged.particle_probability)[known]
+    rows = []
+    for threshold in np.linspace(0.1, 0.9, 9).tolist():
+        right, chosen = int((is_full & (chances >= threshold)).sum()), int((chances >= threshold).sum())
+        rows.append([threshold, chosen, *(right / of if of else float("nan") for of in (chosen, int(is_full.sum())))])
+    return rows
 
 
 def state_reliability(judged: JudgedOutlines) -> list[ReliabilityBin]:
@@ -232,10 +267,10 @@ def particle_reliability(judged: JudgedOutlines) -> list[ReliabilityBin]:
     return reliability_table(judged.particle_probability[known], judged.is_particle[known] == 1)
 
 
-def visibility_metrics(judged: JudgedOutlines, sizes: FullyImaged | None = None) -> dict[str, float]:
+def visibility_metrics(judged: JudgedOutlines, sizes: Sequence[ReportedSizes] = ()) -> dict[str, float]:
     """The figures of a test: shares 0 to 1, errors in %; NaN where nothing of the kind is known.
 
-    Completions and sizes are of the masked particles, 0.4 to 0.98 of them visible.
+    Completions are of the masked particles, 0.4 to 0.98 of them visible.
     """
     counts, masked = confusion(judged), judged.masked
     known = ~np.isnan(judged.is_particle)
@@ -251,10 +286,12 @@ def visibility_metrics(judged: JudgedOutlines, sizes: FullyImaged | None = None)
     for name, row in _completion_rows(judged, masked):
         key = name.split(",")[0].replace("'s", "").replace(" ", "_")
         metrics |= {f"masked_{key}_{column}": value for column, value in row.items() if column != "count"}
-    ratios = sizes.ratios() if sizes else {}
-    metrics |= {f"fully_imaged_{name}_error_percent": 100 * (ratio - 1) for name, (ratio, *_) in ratios.items()}
-    steps = sizes.steps() if sizes else ()
-    return metrics | {f"{step.name}_D50_effect_percent": 100 * np.expm1(step.of("D50").effect) for step in steps}
+    for of_kind in sizes:
+        for name, (ratio, *_) in of_kind.ratios().items():
+            metrics[f"{of_kind.kind}_{name}_error_percent"] = 100 * (ratio - 1)
+        for step in of_kind.steps():
+            metrics[f"{of_kind.kind}_{step.name}_D50_percent"] = 100 * float(np.expm1(step.of("D50").effect))
+    return metrics
 
 
 def masked_rows(judged: JudgedOutlines) -> list[list]:

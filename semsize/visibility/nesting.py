@@ -18,6 +18,7 @@ import numpy as np
 from semsize.metrology.intervals import STATISTICS, resampled_statistics, statistics
 from semsize.metrology.occlusion import FRACTION_EDGES, between_image_std
 from semsize.metrology.size_distribution import SizeSample
+from semsize.structures.states import VISIBILITY_CLASSES
 
 IMAGE_RESAMPLES = 200  # of the particles of one image, for the variance of its effects
 POOLED_RESAMPLES = 500  # of images
@@ -26,7 +27,9 @@ OUTLINE = "outline"
 
 FULLY_IMAGED_STEPS = ("overlooked", OUTLINE, "states", "false")
 COMPLETED_STEPS = ("overlooked", OUTLINE, "completion", "states", "false")
-"""Steps of `MatchedOutlines.steps`, for fully imaged particles and with those that are completed."""
+"""Steps from true to reported sizes: of the fully imaged particles, and with those partly hidden, completed."""
+
+FULL, MASKED = (VISIBILITY_CLASSES.index(name) for name in ("complete", "masked"))
 
 FEWEST_PARTICLES = 5  # in both populations of a step, from which an image says how images differ
 
@@ -53,17 +56,41 @@ class ImageSteps:
 class MatchedOutlines:
     """The N true particles and the M outlines found in an image, with what a measurement makes of each outline."""
 
-    true_sizes: np.ndarray  # (N,) positive; NaN not known
+    true_sizes: np.ndarray  # (N,) of the visible outline if fully imaged, else of the whole particle; NaN not known
+    true_visible_sizes: np.ndarray  # (N,) of the visible outlines
+    true_classes: np.ndarray  # (N,) place in VISIBILITY_CLASSES
     true_weights: np.ndarray  # (N,) of `semsize.metrology.border_weights`; NaN at the border
     true_off_border: np.ndarray  # (N,) bool
-    weights: np.ndarray  # (M,) of the outlines, as of the true particles
+    sizes: np.ndarray  # (M,) of the outlines, as reported
+    whole_sizes: np.ndarray  # (M,) of the whole particles, as reported; NaN where too little is seen
+    classes: np.ndarray  # (M, 3) probabilities of VISIBILITY_CLASSES
+    is_particle: np.ndarray  # (M,) probability
+    weights: np.ndarray  # (M,) against the border effect, as of the true particles
     partner: np.ndarray  # (M,) number of the true particle that an outline matches, -1 none
     counted: np.ndarray  # (M,) bool, off the border and in no region to ignore
-    is_particle: np.ndarray  # (M,) probability
     area_fraction: float  # of all outlines
 
-    def steps(
-        self, usable: np.ndarray, end: Sequence[tuple[np.ndarray, np.ndarray]], *between: np.ndarray
+    def fully_imaged(self) -> ImageSteps:
+        """The populations of `FULLY_IMAGED_STEPS`."""
+        return self._steps([FULL], [(self.sizes, self.classes[:, FULL])], self.sizes)
+
+    def completed(self) -> ImageSteps:
+        """The populations of `COMPLETED_STEPS`."""
+        of_whole = np.where(np.isnan(self.whole_sizes), 0.0, self.classes[:, MASKED])
+        outlined = self._of_partner(self.true_sizes) * self.sizes / self._of_partner(self.true_visible_sizes)
+        completed = np.where(np.isnan(self.whole_sizes), outlined, self.whole_sizes)
+        is_full = self._of_partner(self.true_classes) == FULL
+        between = (np.where(is_full, self.sizes, sizes) for sizes in (outlined, completed))
+        return self._steps(
+            [FULL, MASKED], [(self.sizes, self.classes[:, FULL]), (self.whole_sizes, of_whole)], *between
+        )
+
+    def _of_partner(self, values: np.ndarray) -> np.ndarray:
+        """(M,) of the particle that each outline matches; NaN without one."""
+        return np.append(values, np.nan)[self.partner]
+
+    def _steps(
+        self, usable: Sequence[int], end: Sequence[tuple[np.ndarray, np.ndarray]], *between: np.ndarray
     ) -> ImageSteps:
         """The populations from the true particles to the reported ones.
 
@@ -72,23 +99,22 @@ class MatchedOutlines:
         times that of being a particle.
 
         Args:
-            usable: (N,) bool, particles that ought to be reported.
+            usable: classes of the particles that ought to be reported.
             end: sizes (M,) of the outlines and probabilities (M,) of being a usable particle of that size.
             between: sizes (M,) of the outlines after each step between truth and report.
         """
-        places, known = np.arange(len(self.partner)), usable & ~np.isnan(self.true_sizes) & self.true_off_border
+        places = np.arange(len(self.partner))
+        known = np.isin(self.true_classes, usable) & ~np.isnan(self.true_sizes) & self.true_off_border
         matched = (self.partner >= 0) & self.counted
-        there = matched & np.append(known, False)[self.partner]
+        there = matched & (self._of_partner(known) == 1)
         true_units = len(places) + np.arange(len(known))
         true_units[self.partner[self.partner >= 0]] = places[self.partner >= 0]
-        kept = (np.append(self.true_sizes, np.nan)[self.partner], *between)
+        particle = self.counted * self.is_particle
         populations = (
             population([(self.true_sizes, known)], self.true_weights, true_units),
-            *(population([(sizes, there)], self.weights, places) for sizes in kept),
+            *(population([(s, there)], self.weights, places) for s in (self._of_partner(self.true_sizes), *between)),
             population([(sizes, matched * chance) for sizes, chance in end], self.weights, places),
-            population(
-                [(sizes, self.counted * chance * self.is_particle) for sizes, chance in end], self.weights, places
-            ),
+            population([(sizes, particle * chance) for sizes, chance in end], self.weights, places),
         )
         return ImageSteps(populations, len(places) + len(known), self.area_fraction)
 

@@ -26,6 +26,7 @@ from semsize.visibility.crops import particle_crops
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.nesting import (
     COMPLETED_STEPS,
+    FULL,
     FULLY_IMAGED_STEPS,
     ImageSteps,
     MatchedOutlines,
@@ -39,7 +40,6 @@ from semsize.visibility.states import Thresholds, class_probabilities, mean_frac
 from semsize.visibility.truth import SIZES, OutlineTruth, outline_truth, sizes_px
 
 SIZE_EDGES_PX = (0.0, 16.0, 32.0, 64.0, 1000.0)  # of the completed size; the last class has no upper end
-FULL, MASKED = (VISIBILITY_CLASSES.index(name) for name in ("complete", "masked"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,37 +211,26 @@ def reported_steps(
     image: SeenImage, residuals: Sequence[ResidualClass], calibration: Calibration
 ) -> tuple[ImageSteps, ImageSteps]:
     """The populations of `FULLY_IMAGED_STEPS` and of `COMPLETED_STEPS`."""
-    compared, pairs = image.comparison, image.comparison.matching
-    found_px = compared.found_measurands.ecd_px
+    compared, found_px = image.comparison, image.comparison.found_measurands.ecd_px
     reported = correct_sizes(residuals, found_px, found_px)
     whole = image.whole_sizes_px[:, ECD, MIDDLE] * reported / found_px
-    whole = np.where(image.fractions >= MASKED_FRACTION, whole, np.nan)
-    classes, particle = calibration.classes(image.classes), calibration.particle(image.is_particle)
     true_off, found_off = _off_border(image)
-    counted, partner = found_off.copy(), np.full(len(found_px), -1)
-    counted[pairs.ignored] = False
-    partner[pairs.found] = pairs.truth
     outlines = MatchedOutlines(
         true_sizes=image.true_sizes_px,
+        true_visible_sizes=compared.true_measurands.ecd_px,
+        true_classes=image.true_classes,
         true_weights=border_weights(compared.truth.masks.boxes, _frame(image)),
         true_off_border=true_off,
+        sizes=reported,
+        whole_sizes=np.where(image.fractions >= MASKED_FRACTION, whole, np.nan),
+        classes=calibration.classes(image.classes),
+        is_particle=calibration.particle(image.is_particle),
         weights=border_weights(compared.found.masks.boxes, _frame(image)),
-        partner=partner,
-        counted=counted,
-        is_particle=particle,
+        partner=image.truth.partner,
+        counted=found_off & ~np.isnan(image.truth.is_particle),
         area_fraction=found_fraction(compared),
     )
-    of_found = np.append(image.true_sizes_px, np.nan)[partner]
-    visible = np.append(compared.true_measurands.ecd_px, np.nan)[partner]
-    is_full = np.append(image.true_classes, -1)[partner] == FULL
-    outlined = np.where(is_full, reported, of_found * reported / visible)
-    completed = np.where(is_full, reported, np.where(np.isnan(whole), outlined, whole))
-    of_whole = np.where(np.isnan(whole), 0.0, classes[:, MASKED])
-    full = reported, classes[:, FULL]
-    return (
-        outlines.steps(image.true_classes == FULL, [full], reported),
-        outlines.steps(np.isin(image.true_classes, (FULL, MASKED)), [full, (whole, of_whole)], outlined, completed),
-    )
+    return outlines.fully_imaged(), outlines.completed()
 
 
 def selection_step(image: SeenImage) -> ImageSteps:

@@ -1,5 +1,7 @@
 """Judged answers: perfect ones on a rendered scene, and figures by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,13 +10,14 @@ from semsize.synthesis import RenderSettings, render_image
 from semsize.visibility.crops import mask_crops, windows
 from semsize.visibility.judging import (
     COMPLETION_COLUMNS,
-    FullyImaged,
     JudgedOutlines,
     completion_table,
     confusion,
-    fully_imaged,
     judge,
     masked_rows,
+    pooled_sizes,
+    reported_sizes,
+    selection_table,
     visibility_metrics,
 )
 from semsize.visibility.model import QUANTILES, CropAnswers
@@ -141,18 +144,18 @@ def test_sizes_of_fully_imaged_particles_are_weighted_with_their_probabilities()
     fractions = np.eye(BINS)[[BINS - 1, BINS - 1, BINS - 1, BINS - 1]]
     answers = CropAnswers(fractions, np.array([1, 0.5, 0.25, 1]), np.zeros((4, 64, 64)), np.ones((4, 3, 3)))
     truth = outline_truth(masks, particles)
-    sizes = fully_imaged(masks, answers, truth, particles, pixel_size_nm=2.0)
+    [sizes] = reported_sizes(masks, answers, truth, particles, pixel_size_nm=2.0)
     diameter = 2 * np.array([4, 6, 8]) * np.sqrt(4 / np.pi)
     border = 1e4 / (97 - np.array([4, 6, 8])) ** 2
     np.testing.assert_allclose(sizes.true.sizes, diameter[:2])
     np.testing.assert_allclose(sizes.true.weights, border[:2])
     np.testing.assert_allclose(sizes.found.sizes, diameter)
     np.testing.assert_allclose(sizes.found.weights, border * [1, 0.5, 0.25])
-    mean, low, high = FullyImaged.cat([sizes, sizes]).ratios()["mean"]
+    mean, low, high = pooled_sizes([[sizes], [sizes]])[0].ratios()["mean"]
     expected = np.average(diameter, weights=sizes.found.weights) / np.average(diameter[:2], weights=border[:2])
     np.testing.assert_allclose([mean, low, high], expected)  # of one image there is nothing to draw
 
-    steps = {step.name: step.of("mean").effect for step in FullyImaged.cat([sizes, sizes]).steps()}
+    steps = {step.name: step.of("mean").effect for step in pooled_sizes([[sizes], [sizes]])[0].steps()}
     third = np.average(diameter, weights=border) / np.average(diameter[:2], weights=border[:2])
     assert steps["overlooked"] == pytest.approx(0)
     assert steps["outline"] == pytest.approx(0)
@@ -161,4 +164,41 @@ def test_sizes_of_fully_imaged_particles_are_weighted_with_their_probabilities()
     assert sizes.steps() == (), "one image cannot tell how images differ"
 
     particles[2]["state"] = None
-    assert fully_imaged(masks, answers, truth, particles) is None, "the class of a particle is not known"
+    assert reported_sizes(masks, answers, truth, particles) == [], "the class of a particle is not known"
+
+
+def test_completed_particles_are_reported_with_their_whole_sizes():
+    masks = CroppedMasks.from_crops([(np.ones((4, 4)), (30, 30)), (np.ones((6, 6)), (60, 60))], (100, 100))
+    diameter, whole = 2 * np.array([4, 6]) * np.sqrt(4 / np.pi), 20.0
+    fractions = np.array([1.0, 0.7])
+    particles = [
+        {"segmentation": rle, "iscrowd": 0, "visible_fraction": fraction, "ecd_nm": ecd}
+        for rle, fraction, ecd in zip(masks.to_rles(), fractions, (diameter[0], whole), strict=True)
+    ]
+    ratios = np.array([1, 1.1 * whole / diameter[1]])  # a tenth too large
+    answers = CropAnswers(
+        np.eye(BINS)[fraction_bins(fractions)],
+        np.ones(2),
+        np.zeros((2, 64, 64)),
+        np.ones((2, 3, 3)) * ratios[:, None, None],
+    )
+    truth = outline_truth(masks, particles, 2.0)
+    _, completed = pooled_sizes([reported_sizes(masks, answers, truth, particles, 2.0)] * 2)
+    np.testing.assert_allclose(completed.true.sizes, [diameter[0], whole] * 2)
+    np.testing.assert_allclose(completed.found.sizes, [diameter[0], 1.1 * whole] * 2)
+    steps = {step.name: step.of("D90").effect for step in completed.steps()}
+    assert np.exp(steps["completion"]) == pytest.approx(1.1, rel=0.02)
+    assert sum(map(abs, steps.values())) == pytest.approx(steps["completion"]), "all else is exact"
+    assert len(reported_sizes(masks, answers, truth, particles)) == 1, "whole sizes are in nm, and these are in px"
+
+
+def test_a_threshold_that_chooses_all_has_the_precision_of_the_share(scene):
+    visible, grey, truth = scene
+    judged = judge(visible, perfect(visible, truth), truth, grey)
+    is_full = truth.visibility_class == 0
+    chosen = dataclasses.replace(judged, class_probabilities=np.full((len(visible), 3), 0.5))
+    rows = selection_table(chosen)
+    assert rows[0] == pytest.approx([0.1, len(visible), is_full.mean(), 1])
+    assert rows[-1][1] == 0
+    assert np.isnan(rows[-1][2])
+    assert selection_table(judged)[4] == pytest.approx([0.5, is_full.sum(), 1, 1])

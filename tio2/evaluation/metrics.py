@@ -20,7 +20,14 @@ from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
 from semsize.metrology.metrics import HEADLINES, particle_metrics
 from semsize.structures import prediction_record, read_annotations, write_predictions
 from semsize.structures.masks import CroppedMasks
-from semsize.visibility.judging import FullyImaged, JudgedOutlines, fully_imaged, judge, visibility_metrics
+from semsize.visibility.judging import (
+    JudgedOutlines,
+    ReportedSizes,
+    judge,
+    pooled_sizes,
+    reported_sizes,
+    visibility_metrics,
+)
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.states import Thresholds
 from tio2.evaluation.average_precision import coco_metrics, table1_metrics
@@ -174,13 +181,13 @@ class PredictionWriter(PredictionMetric):
 class VisibilityMetric(BaseMetric):
     """States, being a particle, completed outlines and sizes of the outlines of a data set beside their truth.
 
-    Afterwards ``judged`` holds the `JudgedOutlines` of all images, and ``sizes`` the `FullyImaged` of them (None where
-    the state of a particle is not known), from which the test program writes its tables.
+    Afterwards ``judged`` holds the `JudgedOutlines` of all images, and ``sizes`` the `ReportedSizes` of the kinds of
+    particles that are known in all of them, from which the test program writes its tables.
     """
 
     default_prefix = "visibility"
     judged: JudgedOutlines | None = None
-    sizes: FullyImaged | None = None
+    sizes: tuple[ReportedSizes, ...] = ()
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:  # noqa: ARG002 (mmengine's signature)
         """Judges the outlines of a batch."""
@@ -190,14 +197,14 @@ class VisibilityMetric(BaseMetric):
             outlines, people = sample["gt_instances"]["masks"].cropped, Thresholds(*sample["thresholds"])
             truth, image = sample["truth"], int(sample["img_id"])
             judged = judge(outlines, answers, truth, sample["grey"], people)
-            sizes = fully_imaged(outlines, answers, truth, sample["particles"], sample["pixel_size_nm"], people)
+            sizes = reported_sizes(outlines, answers, truth, sample["particles"], sample["pixel_size_nm"], people)
             self.results.append((image, (judged, sizes)))
 
     def compute_metrics(self, results: list[tuple[int, tuple]]) -> dict[str, float]:
         """The metrics over all images, each once: the last process may have repeated some to fill its batch."""
         judged, sizes = zip(*dict(results).values(), strict=True)
         self.judged = JudgedOutlines.cat(judged)
-        self.sizes = None if None in sizes else FullyImaged.cat(sizes)
+        self.sizes = pooled_sizes(sizes)
         return visibility_metrics(self.judged, self.sizes)
 
 

@@ -15,26 +15,40 @@ from semsize.structures.states import VISIBILITY_CLASSES
 from semsize.visibility.calibration import ReliabilityBin, expected_calibration_error
 from semsize.visibility.judging import (
     COMPLETION_COLUMNS,
-    FullyImaged,
     JudgedOutlines,
+    ReportedSizes,
     completion_table,
     confusion,
     masked_rows,
     particle_reliability,
+    selection_table,
     state_reliability,
 )
 from semsize.visibility.nesting import StatisticEffect
 
+OF_KIND = {
+    "fully_imaged": (
+        "Fully imaged particles",
+        "ECD of visible outlines, weighted with P(fully imaged) · P(particle)",
+    ),
+    "completed": (
+        "Fully imaged and partly hidden particles, these completed",
+        "ECD of visible outlines, weighted with P(fully imaged) · P(particle), and of whole ones, weighted with "
+        "P(partly hidden) · P(particle)",
+    ),
+}
+"""Kind of `ReportedSizes` to its title and to what is reported."""
+
 
 def write_visibility_report(
-    folder: str | Path, judged: JudgedOutlines, sizes: FullyImaged | None, record: Mapping
+    folder: str | Path, judged: JudgedOutlines, sizes: Sequence[ReportedSizes], record: Mapping
 ) -> Path:
     """Writes `visibility.md` and `metrics.json` into a split's folder.
 
     Args:
         folder: ``work_dirs/<config>/<split>``; made where it is missing.
         judged: the outlines of all images of the split.
-        sizes: of the fully imaged particles, where the states of all are known.
+        sizes: of the kinds of particles that are known in all images.
         record: contents of ``metrics.json``.
 
     Returns:
@@ -48,7 +62,7 @@ def write_visibility_report(
     return path
 
 
-def _report(judged: JudgedOutlines, sizes: FullyImaged | None, record: Mapping) -> str:
+def _report(judged: JudgedOutlines, sizes: Sequence[ReportedSizes], record: Mapping) -> str:
     counts = confusion(judged)
     known = ~np.isnan(judged.is_particle)
     no_particle = int((judged.is_particle[known] == 0).sum())
@@ -63,7 +77,10 @@ def _report(judged: JudgedOutlines, sizes: FullyImaged | None, record: Mapping) 
         "## Particle or not",
         f"{no_particle:,} of {known.sum():,} outlines match no particle.",
         _reliability("Probability of being a particle", particle_reliability(judged)),
-        *_sizes(sizes),
+        "## Fully imaged particles, chosen by a threshold",
+        "P(fully imaged) · P(particle) from the threshold on.",
+        markdown_table(["from", "outlines", "precision", "recall"], selection_table(judged)),
+        *(part for of_kind in sizes if len(of_kind.found) and len(of_kind.true) for part in _sizes(of_kind)),
         "## Masked particles, 0.4 to 0.98 visible by the truth",
         markdown_table(["completion", *COMPLETION_COLUMNS], masked_rows(judged)),
         "## By predicted visible fraction",
@@ -79,17 +96,16 @@ def _weights(checkpoints: Mapping | Sequence[Mapping]) -> str:
     )
 
 
-def _sizes(sizes: FullyImaged | None) -> list[str]:
-    if sizes is None or not (len(sizes.found) and len(sizes.true)):
-        return []
+def _sizes(sizes: ReportedSizes) -> list[str]:
+    title, which = OF_KIND[sizes.kind]
     found, true = (dict(zip(STATISTICS, statistics(side).tolist(), strict=True)) for side in (sizes.found, sizes.true))
     rows = [
         [name, found[name], true[name], *(100 * (value - 1) for value in ratio)]
         for name, ratio in sizes.ratios().items()
     ]
     return [
-        "## Fully imaged particles",
-        f"ECD of visible outlines off the border, weighted with P(fully imaged) · P(particle), beside that of "
+        f"## {title}",
+        f"{which}, off the border, beside that of "
         f"{len(sizes.true):,} annotated particles, in nm (in px where no pixel size is known); "
         f"{sizes.true.image_count} images drawn with repeats.",
         markdown_table(["", "found", "annotated", "error, %", "90 % from", "to"], rows),
@@ -97,7 +113,7 @@ def _sizes(sizes: FullyImaged | None) -> list[str]:
     ]
 
 
-def _steps(sizes: FullyImaged) -> list[str]:
+def _steps(sizes: ReportedSizes) -> list[str]:
     """Where the error comes from; nothing of a single image."""
     rows = [
         [step.name, *(100 * value for name in STATISTICS for value in _of_step(step.of(name)))]
@@ -107,7 +123,7 @@ def _steps(sizes: FullyImaged) -> list[str]:
         return []
     return [
         "The same errors in steps, each from the population before, ± the standard error over images: particles "
-        "overlooked, outlines of those found, other states taken for fully imaged, outlines that are no particle.",
+        "overlooked, outlines of those found, completion of hidden parts, states, outlines that are no particle.",
         markdown_table(["step", *(cell for name in STATISTICS for cell in (f"{name}, %", "±"))], rows),
     ]
 
