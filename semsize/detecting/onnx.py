@@ -151,8 +151,7 @@ class OnnxEngine(OnnxGraphs):
         _, _, maps = self._proposed(grey, 1, 1)
         factors = [after / before for after, before in zip(grey.shape[::-1], window.shape[::-1], strict=True)]
         logits = self._logits(maps, boxes * np.array(factors * 2, np.float32))
-        rles, _ = paste_masks(logits, boxes, window.shape, self.card.detections.mask_thr)
-        return CroppedMasks.from_rles(rles, window.shape)
+        return paste_masks(logits, boxes, window.shape, self.card.detections.mask_thr)[0]
 
     def _find(self, window: np.ndarray, scale: float, sizes: DrawnSizes) -> Found:
         settings, grey = self.card.detections, enlarged(window, scale)
@@ -188,8 +187,7 @@ class OnnxEngine(OnnxGraphs):
             for view in views
         ) / np.float32(len(views))
         boxes = boxes / np.array(factors * 2, np.float32)
-        rles, certainties = paste_masks(logits, boxes, window.shape, settings.mask_thr)
-        masks = CroppedMasks.from_rles(rles, window.shape)
+        masks, certainties = paste_masks(logits, boxes, window.shape, settings.mask_thr)
         if settings.mask_scores:
             scores = scores * certainties
             order = np.argsort(-scores, kind="stable")

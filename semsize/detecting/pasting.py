@@ -5,13 +5,13 @@ cells, each weighted by a hat function max(0, 1 - |position - k|). A mask's pixe
 `columns @ cells @ rows`. Masks of like size go into one batched product, since a batch is padded to its largest mask.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from semsize.structures.rle import Rle, encode_crops
+from semsize.structures.masks import CroppedMasks
 
 PIXELS_PER_BATCH = 2**18
 """Pixels that are resampled together: 1 MB of probabilities, so that a batch stays in the processor's cache."""
@@ -28,8 +28,8 @@ class PastedBatch(NamedTuple):
 
 def paste_masks(
     logits: np.ndarray, boxes: np.ndarray, image_shape: tuple[int, int], threshold: float
-) -> tuple[list[Rle], np.ndarray]:
-    """Resample masks inside their boxes and encode what reaches the threshold, as one piece without holes.
+) -> tuple[CroppedMasks, np.ndarray]:
+    """Resample masks inside their boxes and keep what reaches the threshold, as one piece without holes.
 
     Args:
         logits: (N, S, S) float32, the mask head's output for each box; a sigmoid makes them probabilities.
@@ -38,22 +38,25 @@ def paste_masks(
         threshold: least probability of a particle's pixel, above 0.
 
     Returns:
-        N COCO RLEs {'size': [H, W], 'counts': str}, empty masks included, and (N,) float32 the mean probability of each
-        mask's pixels, 0 for an empty mask.
+        N masks, empty ones included, and (N,) float32 the mean probability of each mask's pixels, 0 for an empty mask.
 
     Raises:
         ValueError: the threshold is not above 0.
     """
     check_threshold(threshold)
-    rles: list[Rle] = [{}] * len(boxes)
-    certainties = np.zeros(len(boxes), np.float32)
+    drawn, certainties = [], np.zeros(len(boxes), np.float32)
     for batch in paste_batches(logits, boxes, image_shape):
         inside = solid_masks(batch.probabilities >= threshold)
         pixels = np.maximum(np.count_nonzero(inside, axis=(1, 2)), 1)
         certainties[batch.indices] = np.einsum("bxy,bxy->b", batch.probabilities, inside, dtype=np.float32) / pixels
-        for index, rle in zip(batch.indices, encode_crops(inside, batch.origins, image_shape), strict=True):
-            rles[index] = rle
-    return rles, certainties
+        drawn.append((batch.indices, CroppedMasks.from_crops(zip(inside, batch.origins, strict=True), image_shape)))
+    return joined_batches(drawn, image_shape), certainties
+
+
+def joined_batches(drawn: Sequence[tuple[np.ndarray, CroppedMasks]], image_shape: tuple[int, int]) -> CroppedMasks:
+    """Masks that were drawn batch by batch, each batch with the numbers of its masks, in the order of the numbers."""
+    numbers = np.concatenate([np.zeros(0, np.int64), *(indices for indices, _ in drawn)])
+    return CroppedMasks.cat([CroppedMasks.empty(image_shape), *(masks for _, masks in drawn)])[np.argsort(numbers)]
 
 
 def solid_masks(masks: np.ndarray) -> np.ndarray:

@@ -54,7 +54,7 @@ class ImageResult:
         """First row of the file that was measured, and the row below the last one."""
         return self.top, self.top + self.frame_rows
 
-    @property
+    @cached_property
     def file_masks(self) -> CroppedMasks:
         """N masks at the size of the file."""
         return CroppedMasks.from_rles(self.rles, self.file_shape)

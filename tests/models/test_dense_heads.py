@@ -81,8 +81,8 @@ def test_scores_times_the_masks_own_probability():
     logits, results = detections(30)
     config = ConfigDict(mask_thr_binary=0.5, score_thr=0.0)
     (plain,) = dense.predict_by_feat((logits,), [copy.deepcopy(results)], [META], config, rescale=True)
-    rles, certainties = paste_masks(logits[:, 0], plain.bboxes, (150, 210), 0.5)
-    assert rles == plain.masks
+    masks, certainties = paste_masks(logits[:, 0], plain.bboxes, (150, 210), 0.5)
+    assert masks.to_rles() == plain.masks
     expected = (plain.scores.numpy() * certainties).tolist()
     order = sorted(range(30), key=lambda number: -expected[number])
     config = ConfigDict({**config, "mask_scores": True, "score_thr": 0.2})

@@ -58,7 +58,7 @@ def probability_crops(logits, boxes):
 
 
 def rles_of(logits, boxes, threshold=0.5):
-    return paste_masks(logits, boxes, IMAGE_SHAPE, threshold)[0]
+    return paste_masks(logits, boxes, IMAGE_SHAPE, threshold)[0].to_rles()
 
 
 def has_extent(boxes):
@@ -111,18 +111,19 @@ def test_rles_are_upstream_s_masks(threshold, cells):
 def test_torch_s_products_draw_the_same_masks():
     """A GPU's path, here on a CPU, against NumPy's: a pixel differs where its probability is the threshold, rounded."""
     logits, boxes = random_masks(80, seed=2)
-    rles, certainties = paste_masks(logits, boxes, IMAGE_SHAPE, 0.5)
+    masks, certainties = paste_masks(logits, boxes, IMAGE_SHAPE, 0.5)
     in_torch, certainties_in_torch = paste_masks_in_torch(logits, boxes, IMAGE_SHAPE, 0.5)
-    difference = np.abs(coco_mask.decode(rles).astype(int) - coco_mask.decode(in_torch)).sum(axis=(0, 1))
-    assert coco_mask.area(rles).sum() > 10_000
+    difference = np.abs(masks.to_full().astype(int) - in_torch.to_full()).sum(axis=(1, 2))
+    assert masks.areas.sum() > 10_000
     assert difference.max() <= 1
     np.testing.assert_allclose(certainties, certainties_in_torch, atol=1e-4)
 
 
 def test_rles_are_the_crops_at_the_threshold():
     logits, boxes = random_masks(50, seed=1)
-    rles, certainties = paste_masks(logits, boxes, IMAGE_SHAPE, 0.4)
-    for rle, certainty, (crop, (row, column)) in zip(rles, certainties, probability_crops(logits, boxes), strict=True):
+    masks, certainties = paste_masks(logits, boxes, IMAGE_SHAPE, 0.4)
+    crops = probability_crops(logits, boxes)
+    for rle, certainty, (crop, (row, column)) in zip(masks.to_rles(), certainties, crops, strict=True):
         body = solid(crop >= 0.4)
         inside = crop[body]
         assert certainty == pytest.approx(inside.mean() if inside.size else 0, rel=1e-5)
@@ -246,11 +247,11 @@ def size_errors(diameter, margin):
     boxes = np.concatenate([centres - axes - margin, centres + axes + margin], axis=1)
     pairs = zip(centres, boxes, strict=True)
     logits = np.stack([signed_distance_logits(centre, axes, box, cells) for centre, box in pairs])
-    rles, _ = paste_masks(torch.from_numpy(logits).float(), torch.from_numpy(boxes).float(), image_shape, 0.5)
+    masks, _ = paste_masks(torch.from_numpy(logits).float(), torch.from_numpy(boxes).float(), image_shape, 0.5)
     rows, columns = np.mgrid[: image_shape[0], : image_shape[1]] + 0.5
     offsets = [((columns - x) / axes[0]) ** 2 + ((rows - y) / axes[1]) ** 2 for x, y in centres]
     rasterised = np.array([(offset <= 1).sum() for offset in offsets])
-    return tuple(2 * np.sqrt(area / np.pi) / diameter - 1 for area in (coco_mask.area(rles), rasterised))
+    return tuple(2 * np.sqrt(area / np.pi) / diameter - 1 for area in (masks.areas, rasterised))
 
 
 @pytest.mark.parametrize("diameter", [30, 60, 120])

@@ -24,7 +24,7 @@ from semsize.detecting.engine import ALL_SIZES, DrawnSizes
 from semsize.detecting.looking import Found, Looking, enlarged, look
 from semsize.structures.masks import CroppedMasks
 from tio2.models.cpu.roi_align import DenseRoIExtractor
-from tio2.models.heads import DetectorTest, DetectorTraining, RoITest, settings_of
+from tio2.models.heads import DetectorTest, DetectorTraining, RoITest, settings_of, with_rles
 from tio2.models.mask_head import paste_masks
 from tio2.typed_settings import check_arguments
 
@@ -134,13 +134,13 @@ class DenseMaskRCNN(MaskRCNN):
         limits = "; ".join(filter(None, (self.rpn_head.limit_reached, self.roi_head.limit_reached)))
         return [
             Found(
-                CroppedMasks.from_rles(found.masks, window.shape),
+                found.masks,
                 found.scores.cpu().numpy(),
                 found.bboxes.cpu().numpy(),
                 limits,
                 *rest,
             )
-            for found, rest, window in zip(results, undrawn, windows, strict=True)
+            for found, rest in zip(results, undrawn, strict=True)
         ]
 
     def draw(self, window: np.ndarray, boxes: np.ndarray, scale: float) -> CroppedMasks:
@@ -152,8 +152,7 @@ class DenseMaskRCNN(MaskRCNN):
             boxes_in_input = drawn * drawn.new_tensor(sample.scale_factor * 2)
             logits = self.roi_head.mask_logits(self.extract_feat(inputs), [boxes_in_input])[:, 0]
         threshold = settings_of(RoITest, self.roi_head.test_cfg).mask_thr_binary
-        rles, _ = paste_masks(logits, drawn, window.shape, threshold)
-        return CroppedMasks.from_rles(rles, window.shape)
+        return paste_masks(logits, drawn, window.shape, threshold)[0]
 
     def _batch_of(self, windows: Sequence[np.ndarray], scale: float) -> dict:
         """The network's inputs, and samples that say how windows of one size were enlarged."""
@@ -168,7 +167,7 @@ class DenseMaskRCNN(MaskRCNN):
 
     def _predict_view(self, inputs: Tensor, samples: SampleList, rescale: bool = True) -> SampleList:
         """What `predict` returns, at the one scale of the inputs; with `test_cfg.flips` fused with mirror images."""
-        return self.add_pred_to_datasample(samples, predict_views(self, inputs, samples, rescale)[0])
+        return self.add_pred_to_datasample(samples, with_rles(predict_views(self, inputs, samples, rescale)[0]))
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """Feature maps (N, C, H/stride, W/stride), float32.
@@ -221,8 +220,8 @@ def predict_views(
     feature maps of all views are held until then.
 
     Arguments are those of `MaskRCNN.predict`: inputs (N, 3, H, W), normalised and padded, and N samples; and the sizes
-    for which masks are drawn. Returns per image what `DenseRoIHead.predict` returns, without the boxes of other sizes;
-    and these, (M, 4) in the original image, with their scores (M,).
+    for which masks are drawn. Returns what `predict_mask_in_views` does, without the boxes of other sizes; and of each
+    image these, (M, 4) in the original image, with their scores (M,).
     """
     head, metas = detector.roi_head, [sample.metainfo for sample in samples]
     shapes = [meta["img_shape"][:2] for meta in metas]

@@ -110,7 +110,7 @@ class DenseRoIHead(StandardRoIHead):
     ) -> InstanceList:
         """Add `masks`, a list of N RLE dicts, to each image's results, as upstream's; boxes are refined if asked."""
         self.note_limit(batch_img_metas, results_list)
-        return self.predict_mask_in_views([("none", x)], batch_img_metas, results_list, rescale)
+        return with_rles(self.predict_mask_in_views([("none", x)], batch_img_metas, results_list, rescale))
 
     def predict_mask_in_views(
         self,
@@ -119,10 +119,10 @@ class DenseRoIHead(StandardRoIHead):
         results_list: InstanceList,
         rescale: bool,
     ) -> InstanceList:
-        """What `predict_mask` returns, from a batch and its mirror images: flip and feature maps of each view.
+        """Add `masks`, `CroppedMasks`, to each image's results, from flip and feature maps of each view of the batch.
 
-        With `refine_boxes` each view corrects the boxes, and the mean over views is taken. The logits of the masks in
-        these boxes are mirrored back and averaged.
+        Views are the batch and its mirror images. With `refine_boxes` each view corrects the boxes, and the mean over
+        views is taken. The logits of the masks in these boxes are mirrored back and averaged.
         """
         shapes = [meta["img_shape"][:2] for meta in batch_img_metas]
 
@@ -139,7 +139,7 @@ class DenseRoIHead(StandardRoIHead):
             self.mask_logits(x, mirrored(boxes, flip)).flip(FLIPPED_DIMENSIONS[flip]) for flip, x in views
         ) / len(views)
         of_images = logits.split([len(results) for results in results_list])
-        return self.mask_head.predict_by_feat(of_images, results_list, batch_img_metas, self.test_cfg, rescale)
+        return self.mask_head.draw(of_images, results_list, batch_img_metas, self.test_cfg, rescale)
 
     def refined_boxes(
         self, x: tuple[Tensor, ...], boxes: Sequence[Tensor], frames: Sequence[tuple[int, int]]
@@ -171,6 +171,13 @@ class DenseRoIHead(StandardRoIHead):
         rois = bbox2roi(boxes)  # (total N, 5)
         batches = rois.split(MASK_ROIS_PER_CPU_BATCH if rois.device.type == "cpu" else MASK_ROIS_PER_GPU_BATCH)
         return torch.cat([self._mask_forward(x, batch)["mask_preds"] for batch in batches])
+
+
+def with_rles(results_list: InstanceList) -> InstanceList:
+    """The results with their `CroppedMasks` as lists of RLE dicts, in place: the form that MMDetection passes on."""
+    for results in results_list:
+        results.masks = results.masks.to_rles()
+    return results_list
 
 
 def by_area(limits: ConfigDict, image_meta: Mapping[str, Any]) -> ConfigDict:

@@ -1,8 +1,9 @@
-"""Mask heads whose results are RLE: each mask is resampled inside its box, and nothing has the size of N frames.
+"""Mask heads without full frames: each mask is resampled inside its box and kept as a crop.
 
 On a CPU `semsize.detecting.pasting` draws the masks; on a GPU the same products are computed here in torch.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from semsize.detecting import pasting
-from semsize.structures.rle import Rle, encode_crops
-from tio2.models.heads import RoITest, settings_of
+from semsize.structures.masks import CroppedMasks
+from tio2.models.heads import RoITest, settings_of, with_rles
 
 PIXELS_PER_GPU_BATCH = 2**22
 
@@ -42,11 +43,30 @@ class DenseFCNMaskHead(FCNMaskHead):
         rescale: bool = False,
         activate_map: bool = False,
     ) -> InstanceList:
-        """Add `masks`, N RLE dicts, to each image's results, in place; with `mask_scores` the list's items are new.
+        """What `draw` returns, with masks as RLE dicts; arguments are upstream's."""
+        return with_rles(
+            self.draw(mask_preds, results_list, batch_img_metas, rcnn_test_cfg, rescale, activate_map=activate_map)
+        )
 
-        Arguments are upstream's: per image `mask_preds` (N, classes, S, S), logits or, with `activate_map`,
-        probabilities; `results_list` with `bboxes` (N, 4) in pixels of the network's input. With `rescale` boxes and
-        masks are in the original image.
+    def draw(
+        self,
+        mask_preds: Sequence[Tensor],
+        results_list: InstanceList,
+        batch_img_metas: Sequence[dict[str, Any]],
+        rcnn_test_cfg: ConfigDict,
+        rescale: bool,
+        *,
+        activate_map: bool = False,
+    ) -> InstanceList:
+        """Add `masks`, `CroppedMasks`, to each image's results, in place; with `mask_scores` the items are new.
+
+        Args:
+            mask_preds: Per image (N, classes, S, S), logits or, with `activate_map`, probabilities.
+            results_list: Results with `bboxes` (N, 4) in pixels of the network's input.
+            batch_img_metas: Of the images.
+            rcnn_test_cfg: `test_cfg.rcnn`.
+            rescale: Boxes and masks are to be in the original image.
+            activate_map: See `mask_preds`.
         """
         settings = settings_of(RoITest, rcnn_test_cfg)
         for number, (predictions, image_meta) in enumerate(zip(mask_preds, batch_img_metas, strict=True)):
@@ -56,11 +76,13 @@ class DenseFCNMaskHead(FCNMaskHead):
             if activate_map:
                 logits = logits.logit()
             image_shape = _set_frame(results, image_meta, rescale)
-            results.masks, certainties = paste_masks(logits, results.bboxes, image_shape, settings.mask_thr_binary)
+            masks, certainties = paste_masks(logits, results.bboxes, image_shape, settings.mask_thr_binary)
             if settings.mask_scores:
                 results.scores = results.scores * torch.from_numpy(certainties).to(results.scores)
                 order = results.scores.argsort(descending=True, stable=True)
-                results_list[number] = results[order[results.scores[order] >= settings.score_thr]]
+                order = order[results.scores[order] >= settings.score_thr]
+                results_list[number], masks = results[order], masks[order.cpu().numpy()]
+            results_list[number].masks = masks
         return results_list
 
 
@@ -138,8 +160,8 @@ def _four_cells(cells: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
 
 def paste_masks(
     logits: Tensor, boxes: Tensor, image_shape: tuple[int, int], threshold: float
-) -> tuple[list[Rle], np.ndarray]:
-    """Resample masks inside their boxes and encode what reaches the threshold, as `semsize.detecting.pasting` does.
+) -> tuple[CroppedMasks, np.ndarray]:
+    """Resample masks inside their boxes and keep what reaches the threshold, as `semsize.detecting.pasting` does.
 
     Arguments and results are those of its `paste_masks`, with tensors: logits (N, S, S), boxes (N, 4).
     """
@@ -150,11 +172,10 @@ def paste_masks(
 
 def paste_masks_in_torch(
     logits: Tensor, boxes: Tensor, image_shape: tuple[int, int], threshold: float
-) -> tuple[list[Rle], np.ndarray]:
+) -> tuple[CroppedMasks, np.ndarray]:
     """What `paste_masks` returns, with the products on the device of the logits."""
     pasting.check_threshold(threshold)
-    rles: list[Rle] = [{}] * len(boxes)
-    certainties = np.zeros(len(boxes), np.float32)
+    drawn, certainties = [], np.zeros(len(boxes), np.float32)
     corners = boxes.float().cpu().numpy()
     origins, sizes = pasting.pixel_regions(corners, image_shape)
     for indices in pasting.batches_of_like_size(sizes, PIXELS_PER_GPU_BATCH):
@@ -167,10 +188,8 @@ def paste_masks_in_torch(
         inside = torch.from_numpy(crops).to(cells.device)
         pixels = inside.sum(dim=(1, 2)).clamp_(min=1)
         certainties[indices] = ((probabilities * inside).sum(dim=(1, 2)) / pixels).cpu().numpy()
-        crops = encode_crops(crops, origins[indices], image_shape)
-        for index, rle in zip(indices, crops, strict=True):
-            rles[index] = rle
-    return rles, certainties
+        drawn.append((indices, CroppedMasks.from_crops(zip(crops, origins[indices], strict=True), image_shape)))
+    return pasting.joined_batches(drawn, image_shape), certainties
 
 
 def _cell_weights(position: Tensor, cells: int) -> Tensor:

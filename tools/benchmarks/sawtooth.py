@@ -82,7 +82,7 @@ def nearest_binary(shapes: Ellipses) -> CroppedMasks:
 def pasted(shapes: Ellipses, cells: int) -> CroppedMasks:
     """Masks that the dense mask head makes of the logits; with 28 cells they are MMDetection's."""
     logits, boxes = torch.from_numpy(shapes.logits(cells)).float(), torch.from_numpy(shapes.boxes).float()
-    return CroppedMasks.from_rles(paste_masks(logits, boxes, FRAME, 0.5)[0])
+    return paste_masks(logits, boxes, FRAME, 0.5)[0]
 
 
 def all_masks(shapes: Ellipses) -> dict[str, CroppedMasks]:
