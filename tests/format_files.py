@@ -109,7 +109,7 @@ def write_formats(out: Path) -> None:
         record, table = read_measurement(MEASURED.out)
         found = read_predictions(JUDGED.out / "predictions.json")
         images = compare_split(read_annotations(JUDGED.truth), found)
-        bias = bias_of(images, ModelUse(**record.outlines["model"]), rng)
+        bias = bias_of(images, ModelUse.from_json(record.outlines["model"]), rng)
         seen = visibility_of(images, bias, rng)
         for path in (path for pattern in KEPT for path in MEASURED.out.glob(pattern)):
             (out / path).parent.mkdir(parents=True, exist_ok=True)

@@ -175,7 +175,7 @@ def test_a_model_that_ships_is_computed_by_its_archive_once_a_record_holds_for_t
     for engine in ("torch", "onnx"):
         source, _ = find_detector(DetectorRequest("small", engine=engine))
         assert isinstance(source, ArchivedModel) == (engine == "onnx")
-        use, none = ModelUse(**source.as_record()["model"]), CoveredRanges(None, None, None, None)
+        use, none = ModelUse.from_json(source.as_record()["model"]), CoveredRanges(None, None, None, None)
         records.append(BiasRecord("small.pth", use, OPERATING_SCORE, 0.5, (), (), (), none))
         write_bias_records(tmp_path / "small.bias.json", records)
         taken, found = find_detector(DetectorRequest("small"))

@@ -43,7 +43,7 @@ def test_every_model_is_here_with_card_checksum_and_licence(name):
         assert file_sha256(model.archive) == digest
         assert model.archive.stat().st_size <= MOST_SHIPPED_BYTES
         archived, records = archived_model.open_detector(DetectorRequest(name))
-        use = ModelUse(**archived.as_record()["model"])
+        use = archived.use
         assert nearest_record(records, use, OPERATING_SCORE).differences(use, OPERATING_SCORE) == ()
 
 
@@ -54,13 +54,13 @@ def test_the_records_of_a_shipped_model_hold_for_it_as_it_is_used(name, precisio
     assert records == bias_records_beside(source.checkpoint)
     here = source.as_record()["model"]
     assert here["precision"] in ("float32", "bfloat16")
-    use = ModelUse(**{**here, "precision": precision})
+    use = ModelUse.from_json({**here, "precision": precision})
     record = nearest_record(records, use, OPERATING_SCORE)
     assert record.differences(use, OPERATING_SCORE) == ()
     assert record.checkpoint == source.checkpoint.name
     assert all(one.standard_error > 0 for one in record.occlusion)
     tiled = dataclasses.replace(source, tile=(512, 128)).as_record()["model"]
-    assert record.differences(ModelUse(**{**tiled, "precision": precision}), OPERATING_SCORE) == (
+    assert record.differences(ModelUse.from_json({**tiled, "precision": precision}), OPERATING_SCORE) == (
         "tile is [512, 128], validated off",
     )
 
@@ -76,7 +76,7 @@ def test_every_visibility_model_is_here_with_records_that_hold_behind_its_detect
     model = find_visibility_model(VisibilityRequest(engine="torch"), behind)
     assert model == open_visibility(VisibilityRequest(shipped.config, shipped.checkpoint)), "the one that ships for it"
     assert model.as_record()["licence"] == shipped.licence
-    detector = ModelUse(**{**behind["model"], "precision": precision})
+    detector = ModelUse.from_json({**behind["model"], "precision": precision})
     use = stated, "torch", precision, detector, OPERATING_SCORE
     assert any(not record.differences(*use) for record in model.records)
 
@@ -93,7 +93,7 @@ def test_the_archive_of_a_visibility_model_is_of_its_weights_with_records_that_h
     assert use["sha256"] == file_sha256(shipped.checkpoint), "make it again: tools/archive_model.sh visibility_…"
     assert use["config_sha256"] == resolved_sha256(Config.fromfile(shipped.config)), "make it again"
     assert use["licence"] == shipped.licence
-    here = use["sha256"], use["engine"], use["precision"], ModelUse(**behind["model"]), OPERATING_SCORE
+    here = use["sha256"], use["engine"], use["precision"], ModelUse.from_json(behind["model"]), OPERATING_SCORE
     assert any(not record.differences(*here) for record in model.records)
 
 

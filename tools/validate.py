@@ -151,8 +151,7 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
     Raises:
         BiasRecordError: the files don't tell, are of other predictions, or tell of several uses or of other weights.
     """
-    from semsize.metrology import BiasRecordError
-    from semsize.metrology.bias_record import model_use_from_json
+    from semsize.metrology import BiasRecordError, ModelUse
     from semsize.structures.files import file_sha256, read_json
 
     uses = {}
@@ -162,7 +161,7 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
         if "model" in metrics:
             if metrics.get("predictions_sha256") != file_sha256(file):
                 raise BiasRecordError(f"{beside}: is of other predictions than {file.name}; run tools/test.py again")
-            uses[file] = model_use_from_json(metrics["model"], beside)
+            uses[file] = ModelUse.from_json(metrics["model"], beside)
         elif checkpoint is not None:
             raise BiasRecordError(
                 f"{file}: no metrics.json beside it says with which weights and settings it was made; "

@@ -78,8 +78,9 @@ class ArchivedModel:
 
         return fill
 
-    def as_record(self) -> dict:
-        """What a measurement's record says of the model, see `model_record`."""
+    @property
+    def use(self) -> ModelUse:
+        """The model and how it is used."""
         card, scales = self.card, "auto" if self.card.scales is None else list(self.card.scales)
         used = {
             "tile": None if self.tile is None else list(self.tile),
@@ -87,9 +88,11 @@ class ArchivedModel:
             "model.test_cfg.scales": scales,
             **outline_rules(scales),
         }
-        use = {"sha256": card.weights_sha256, "engine": ENGINE, "precision": card.precision}
-        use["settings"] = {**card.settings, **used}
-        return model_record(self.path, self.sha256, card.config_sha256, card.licence, "cpu", use)
+        return ModelUse(card.weights_sha256, ENGINE, card.precision, {**card.settings, **used})
+
+    def as_record(self) -> dict:
+        """What a measurement's record says of the model, see `model_record`."""
+        return model_record(self.path, self.sha256, self.card.config_sha256, self.card.licence, "cpu", self.use)
 
 
 def open_detector(request: DetectorRequest) -> tuple[ArchivedModel, Sequence[BiasRecord]]:
@@ -136,7 +139,7 @@ def publish_archive(source: Path, target: Path) -> BiasRecord:
     OnnxEngine(archive)
     if (size := source.stat().st_size) > MOST_SHIPPED_BYTES:
         raise ArchiveError(f"{source}: {size / 2**20:.1f} MiB, more than the {MOST_SHIPPED_BYTES // 2**20} that ship")
-    use = ModelUse(**ArchivedModel(source, file_sha256(source), archive.card).as_record()["model"])
+    use = ArchivedModel(source, file_sha256(source), archive.card).use
     records = bias_records_beside(target)
     record = nearest_record(records, use, OPERATING_SCORE)
     differences = ("there is none",) if record is None else record.differences(use, OPERATING_SCORE)

@@ -168,7 +168,7 @@ def find_detector(
         record = source.as_record()
         if "model" not in record:
             return Standing(None)
-        use = ModelUse(**record["model"])
+        use = ModelUse.from_json(record["model"])
         recorded = [(each.model.engine, each.model.precision) for each in records if each.model is not None]
         is_validated = any(not each.differences(use, score) for each in records)
         return Standing((use.engine, use.precision), is_validated, recorded)
@@ -214,23 +214,19 @@ def bias_records_beside(model: Path) -> tuple[BiasRecord, ...]:
         raise InputError(str(cause)) from None
 
 
-def model_record(weights: Path, sha256: str, config_sha256: str, licence: str, device: str, use: dict) -> dict:
-    """What a measurement records of a detector: its file with SHA-256, its licence and how it is used.
-
-    `use` is what a bias record is bound to (`semsize.metrology.ModelUse`), in JSON's terms.
-    """
-    settings = use["settings"]
+def model_record(weights: Path, sha256: str, config_sha256: str, licence: str, device: str, use: ModelUse) -> dict:
+    """What a measurement records of a detector: its file with SHA-256, its licence and how it is used."""
     return {
         "kind": "model",
         "path": str(weights),
         "sha256": sha256,
         "config_sha256": config_sha256,
         "licence": licence,
-        "scales": settings.get("model.test_cfg.scales"),
-        "diameter": settings["diameter"],
-        "tile": settings["tile"],
+        "scales": use.settings.get("model.test_cfg.scales"),
+        "diameter": use.settings["diameter"],
+        "tile": use.settings["tile"],
         "device": device,
-        "model": use,
+        "model": use.to_json(),
     }
 
 

@@ -121,7 +121,7 @@ def measure(
     sized = ((folder.read_result(file), images[file.name].pixel_size) for file in measured)
     effect, effect_notes = effect_of_corrections(source, sized, table, settings)
     drawn = write_pictures(measured, table, settings, folder, options)
-    use = ModelUse(**outlines["model"]) if "model" in outlines else None
+    use = ModelUse.from_json(outlines["model"]) if "model" in outlines else None
     record = Record(
         settings=settings,
         outlines=outlines,

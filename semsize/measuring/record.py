@@ -116,7 +116,7 @@ class Record:
             return None, ("which model found these outlines, and how it was used, is not known",)
         if self.validation is None:
             return None, ("this model has no bias record (tools/validate.py makes one)",)
-        reasons = self.validation.differences(ModelUse(**self.outlines["model"]), self.settings.score)
+        reasons = self.validation.differences(ModelUse.from_json(self.outlines["model"]), self.settings.score)
         return (None if reasons else self.validation), reasons
 
     def seen(self) -> tuple[VisibilityRecord | None, tuple[str, ...]]:

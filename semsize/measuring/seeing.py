@@ -215,7 +215,7 @@ def see_split(
 def differences(record: VisibilityRecord, outlines: Mapping) -> tuple[str, ...]:
     """Why a record does not hold for outlines whose states were predicted, by what `SeenOutlines.as_record` says."""
     model, detector = outlines["visibility"], outlines.get("model")
-    use = None if detector is None else ModelUse(**detector)
+    use = None if detector is None else ModelUse.from_json(detector)
     return record.differences(model["sha256"], model["engine"], model["precision"], use, model["min_score"])
 
 

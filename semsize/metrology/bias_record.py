@@ -41,6 +41,15 @@ class ModelUse:
     # views, anchors, tiles. One that is absent, None, False or an empty list is switched off
     settings: Mapping[str, Any]
 
+    @classmethod
+    def from_json(cls, data: Any, origin: str | Path = "the record of these outlines") -> ModelUse:
+        """What `to_json` made, of the file `origin`; `BiasRecordError` where it is something else."""
+        return _read(data, cls, "the model", origin)
+
+    def to_json(self) -> dict[str, Any]:
+        """It in JSON's terms."""
+        return in_json(self)
+
     def differences(self, validated: ModelUse) -> tuple[str, ...]:
         """What differs from the use that was validated, one phrase each."""
         lines = []
@@ -164,11 +173,6 @@ def bias_record_from_json(data: Any, origin: str | Path) -> BiasRecord:
         if ends is not None and ends[0] > ends[1]:
             raise _damaged(origin, f"{name} of ranges is reversed: {list(ends)}")
     return record
-
-
-def model_use_from_json(data: Any, origin: str | Path) -> ModelUse:
-    """A model's use out of a file; `BiasRecordError` where it is something else."""
-    return _read(data, ModelUse, "the model", origin)
 
 
 def _read(data: Any, kind: type, name: str, origin: str | Path) -> Any:

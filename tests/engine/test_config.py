@@ -8,7 +8,6 @@ import pytest
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
-from semsize.metrology import ModelUse
 from tio2.engine import ConfigError
 from tio2.engine.config import (
     check_options,
@@ -197,11 +196,11 @@ def test_what_decides_nothing_is_no_such_setting():
 def test_a_config_that_inherits_the_same_settings_under_another_name_is_the_same_use(tmp_path):
     (tmp_path / "mine.py").write_text(f'_base_ = "{CONFIGS / "light_nc.py"}"\n')
     one, other = (
-        ModelUse(**model_use(Config.fromfile(path), "ba7816bf", "float32"))
+        model_use(Config.fromfile(path), "ba7816bf", "float32")
         for path in (CONFIGS / "light_nc.py", tmp_path / "mine.py")
     )
     assert one == other
-    flips = ModelUse(**model_use(Config.fromfile(CONFIGS / "light_nc_flips.py"), "ba7816bf", "float32"))
+    flips = model_use(Config.fromfile(CONFIGS / "light_nc_flips.py"), "ba7816bf", "float32")
     assert flips.differences(one) == (
         "model.test_cfg.flips is ['horizontal', 'vertical', 'diagonal'], validated ['horizontal']",
     )

@@ -14,6 +14,7 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner
 
 from semsize.detecting.looking import outline_rules
+from semsize.metrology import ModelUse
 from semsize.structures import crowd_flag
 from semsize.structures.files import dotted, read_json
 from tio2.typed_settings import SettingError, check_arguments, is_own
@@ -273,7 +274,6 @@ def detection_settings(
 
 def model_use(
     config: Config, sha256: str, precision: str, tile: Sequence[int] | None = None, diameter: str | None = None
-) -> dict:
-    """What a bias record is bound to (`semsize.metrology.ModelUse`), in JSON's terms; `sha256` is the weights'."""
-    use = {"sha256": sha256, "engine": "torch", "precision": precision}
-    return use | {"settings": detection_settings(config, tile, diameter)}
+) -> ModelUse:
+    """What a bias record is bound to; `sha256` is the weights'."""
+    return ModelUse(sha256, "torch", precision, detection_settings(config, tile, diameter))

@@ -3,6 +3,7 @@
 import copy
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from mmdet.registry import HOOKS
@@ -111,7 +112,7 @@ class SecondsPerImageHook(Hook):
         return {"median": statistics.median(self._seconds), "mean": statistics.fmean(self._seconds)}
 
 
-def look_with_archive(runner: Runner, path: Path) -> dict:
+def look_with_archive(runner: Runner, path: Path) -> ModelUse:
     """Let the model of a test find particles with a model archive, on ONNX Runtime; returns what its use is.
 
     Raises:
@@ -119,8 +120,8 @@ def look_with_archive(runner: Runner, path: Path) -> dict:
         ConfigError: It is of another config, or onnxruntime is not installed.
     """
     card = (archive := read_archive(path)).card
-    use = {"sha256": card.weights_sha256, "engine": onnx.ENGINE, "precision": card.precision}
-    here, there = ModelUse(**use, settings=detection_settings(runner.cfg)), ModelUse(**use, settings=card.settings)
+    there = ModelUse(card.weights_sha256, onnx.ENGINE, card.precision, card.settings)
+    here = replace(there, settings=detection_settings(runner.cfg))
     if differences := here.differences(there):
         reasons = "; ".join(differences).replace("validated", "in the archive")
         raise ConfigError(f"{path} does not fit {runner.cfg.filename}: {reasons}; export it again")
@@ -128,11 +129,11 @@ def look_with_archive(runner: Runner, path: Path) -> dict:
         runner.model.find = onnx.OnnxEngine(archive)
     except ImportError as cause:
         raise ConfigError(f"{path}: {cause}; pip install onnxruntime") from None
-    return vars(here)
+    return here
 
 
 def tested_record(
-    runner: Runner, metrics: dict[str, float], checkpoint: Path, use: dict, split: str, predictions: Path | None
+    runner: Runner, metrics: dict[str, float], checkpoint: Path, use: ModelUse, split: str, predictions: Path | None
 ) -> dict:
     """The contents of `metrics.json` of a test.
 
@@ -140,7 +141,7 @@ def tested_record(
         runner: That tested.
         metrics: What it measured.
         checkpoint: The file of the weights, or the archive.
-        use: The model and how it was used (`semsize.metrology.ModelUse`), in JSON's terms.
+        use: The model and how it was used.
         split: The folder's name of what was tested.
         predictions: What a detector's test wrote, or the outlines that another model judged; None: annotated ones.
     """
@@ -150,13 +151,13 @@ def tested_record(
     return {
         "config": runner.cfg.filename,
         "checkpoint": {"path": str(checkpoint), "sha256": file_sha256(checkpoint)},
-        "model": use,
+        "model": use.to_json(),
         "run_sha256": file_sha256(own) if own and own.is_file() else None,  # of the training that made the weights
         "annotations_sha256": file_sha256(split_files(runner.cfg)[1]),
         "predictions_sha256": None if predictions is None else file_sha256(predictions),
         "split": split,
         "images": len(runner.test_dataloader.dataset),
-        "precision": use["precision"],
+        "precision": use.precision,
         "operating_point": operating_point(runner.cfg) if is_detector(runner.cfg) else None,
         "seconds_per_image": timing.seconds_per_image,
         "metrics": metrics,

@@ -30,14 +30,17 @@ from semsize.measuring import InputError
 from semsize.measuring.inputs import VisibilityRequest
 from semsize.measuring.seeing import find_visibility_model, see_split
 from semsize.measuring.tables import markdown_table
-from semsize.metrology import STATISTICS, BiasRecordError, SizeSample, SystematicEffects, compare_split, statistics
-from semsize.metrology.bias import matched_sizes
-from semsize.metrology.bias_record import (
-    ResidualClass,
-    find_bias_file,
-    model_use_from_json,
-    read_bias_records,
+from semsize.metrology import (
+    STATISTICS,
+    BiasRecordError,
+    ModelUse,
+    SizeSample,
+    SystematicEffects,
+    compare_split,
+    statistics,
 )
+from semsize.metrology.bias import matched_sizes
+from semsize.metrology.bias_record import ResidualClass, find_bias_file, read_bias_records
 from semsize.metrology.intervals import size_intervals
 from semsize.metrology.matching import OPERATING_SCORE
 from semsize.sem import SEMReadError
@@ -204,7 +207,7 @@ def resampled_images(
     file = find_bias_file(checkpoint)
     biases = read_bias_records(file) if file else ()
     detectors = [
-        model_use_from_json(read_json(found.with_name("metrics.json"), BiasRecordError)["model"], found)
+        ModelUse.from_json(read_json(found.with_name("metrics.json"), BiasRecordError)["model"], found)
         for _, found in pairs
     ]
     if lines := [line for other in detectors[1:] for line in other.differences(detectors[0])]:
