@@ -249,6 +249,7 @@ def _evaluate(
             try:
                 if result is None:
                     raise SEMReadError(folder.read_failure(file) or "not measured")
+                # the file's statements are read again, not its pixels: a part holds nothing that settings decide
                 size, odd = scale_of(file, result.pixel_size, settings, result.file_shape)
             except (SEMReadError, OSError) as cause:
                 skipped.append({"image": file.name, "error": str(cause).splitlines()[0]})
@@ -273,7 +274,7 @@ def _write_particles(
 
     def predictions() -> Iterator[dict]:
         for number, file in enumerate(files, start=1):
-            yield from folder.read_result(file).predictions(number)
+            yield from folder.read_result(file).predictions(number)  # read again: one image's masks in memory
 
     write_predictions(folder.path / "predictions.json", predictions())
 

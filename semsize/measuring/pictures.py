@@ -101,6 +101,7 @@ class _Drawing:
 
         ROIs carry the states that were given: who measures by them again would take predicted ones for given.
         """
+        # Read again: colours need the sizes in all images, whose pixels are too many to keep until these are known
         result, image = self.folder.read_result(file), self.settings.read(file.path)
         detected = is_detected(table)
         on_particles = result.masks[detected & (table["excluded"] != CAPTION)]
