@@ -16,7 +16,7 @@ from semsize.measuring.inputs import ImageFile, OutputError, RunOptions
 from semsize.structures import prediction_record
 from semsize.structures.files import file_sha256, from_json, in_json, read_json, write_json
 from semsize.structures.masks import CroppedMasks
-from semsize.structures.parts import first_differences
+from semsize.structures.parts import require_same_plan
 from semsize.structures.pixel_size import PixelSize
 
 PART_FORMAT = 2
@@ -139,11 +139,12 @@ class ResultsFolder:
         """
         settings = in_json({"format": PART_FORMAT, **settings})
         file = self.parts / "settings.json"
-        before = self.settings() if self._any_result() else None
-        before = settings if before is None else before
-        if differing := first_differences(before, settings):
-            other = f"was begun with other settings ({'; '.join(differing)}), and these decide what is found"
-            raise OutputError(f"{self.path}: {other}; give the former, or another --out")
+
+        def refusal(differing: str) -> OutputError:
+            other = f"was begun with other settings ({differing}), and these decide what is found"
+            return OutputError(f"{self.path}: {other}; give the former, or another --out")
+
+        require_same_plan(self.settings() if self._any_result() else None, settings, refusal)
         for unfinished in self.parts.glob(".*.part") if alone else ():
             unfinished.unlink(missing_ok=True)
         try:

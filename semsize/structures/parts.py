@@ -88,15 +88,24 @@ def _run_shared(function: Callable, *arguments: Any) -> Any:
     return function(_shared[0], *arguments)
 
 
-def first_differences(before: Mapping, now: Mapping) -> list[str]:
-    """The first settings that differ between a folder's plan and the present one, with both values.
+def require_same_plan(before: Any, now: Mapping, refusal: Callable[[str], Exception]) -> None:
+    """Let the work in a folder go on only with the plan that it was begun with.
 
-    >>> first_differences({"seed": 0, "size": {"rows": 9}}, {"seed": 0, "size": {"rows": 8}})
-    ['size.rows: 9, now 8']
+    Args:
+        before: the plan that the folder keeps, as read from JSON; None where it keeps none.
+        now: the present plan, in JSON's terms.
+        refusal: makes the error where they differ, from the first settings that do, with both values.
+
+    >>> require_same_plan({"seed": 0, "size": {"rows": 9}}, {"seed": 0, "size": {"rows": 8}}, DatasetFolderError)
+    Traceback (most recent call last):
+    semsize.structures.parts.DatasetFolderError: size.rows: 9, now 8
     """
-    old, new = dotted(before), dotted(now)
+    if before is None:
+        return
+    old, new = dotted(before if isinstance(before, Mapping) else {}), dotted(now)
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return [f"{name}: {old.get(name)}, now {new.get(name)}" for name in names[:3]]
+    if names:
+        raise refusal("; ".join(f"{name}: {old.get(name)}, now {new.get(name)}" for name in names[:3]))
 
 
 @dataclass(frozen=True)
@@ -113,10 +122,13 @@ class DatasetParts:
             DatasetFolderError: the folder was begun with another plan.
         """
         path, plan = self.folder / plan_file, in_json(plan)
-        before = read_json(path, DatasetFolderError) if path.exists() else plan
-        if differing := first_differences(before if isinstance(before, dict) else {}, plan):
-            begun = f"this folder was begun with other settings ({'; '.join(differing)})"
-            raise DatasetFolderError(f"{path}: {begun}; name another --out or remove it")
+        begun = f"{path}: this folder was begun with other settings"
+
+        def refusal(differing: str) -> DatasetFolderError:
+            return DatasetFolderError(f"{begun} ({differing}); name another --out or remove it")
+
+        before = (read_json(path, DatasetFolderError) or {}) if path.exists() else None
+        require_same_plan(before, plan, refusal)
         for name in ("parts", "annotations", *(f"images/{split}" for split in splits)):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         write_whole(path, (json.dumps(plan, indent=1) + "\n").encode())

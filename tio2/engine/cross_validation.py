@@ -16,6 +16,7 @@ from mmengine.config import Config, ConfigDict
 from semsize.exchange.writing import assign_folds
 from semsize.structures import read_annotations, read_predictions, write_annotations, write_predictions
 from semsize.structures.files import file_sha256, read_json, write_json
+from semsize.structures.parts import require_same_plan
 from tio2.agglomerates import AgglomerateLibrary
 from tio2.agglomerates.covering import COVERED
 from tio2.engine.config import (
@@ -80,14 +81,18 @@ def _files(config: Config, starts: Sequence[str | None]) -> dict[str, str]:
 
 def _claim(folder: Path, config: Config, division: dict, files: dict[str, str]) -> None:
     """Note in the folder which division, config and files it is for, or make sure that it is for the same."""
-    notes, settings = folder / "folds.json", folder / Path(config.filename).name
-    text, before = config.pretty_text, read_json(notes, ConfigError) if notes.is_file() else division
-    known = before.pop("files", {})  # former versions noted none
-    if before != division or (notes.is_file() and not (settings.is_file() and settings.read_text("utf-8") == text)):
-        raise ConfigError(
-            f"{folder} holds another cross-validation (other images, folds, seed or settings); "
-            "name another --work-dir, or remove it"
-        )
+    notes, settings, text = folder / "folds.json", folder / Path(config.filename).name, config.pretty_text
+    before, known = None, {}
+    if notes.is_file():
+        before = read_json(notes, ConfigError)
+        known = before.pop("files", {})  # former versions noted none
+        before["config"] = settings.read_text("utf-8") if settings.is_file() else None
+
+    def refusal(_: str) -> ConfigError:
+        other = "holds another cross-validation (other images, folds, seed or settings)"
+        return ConfigError(f"{folder} {other}; name another --work-dir, or remove it")
+
+    require_same_plan(before, {**division, "config": text}, refusal)
     if changed := [path for path, digest in files.items() if known.get(path, digest) != digest]:
         raise ConfigError(
             f"{folder} holds a cross-validation with another content of {changed[0]}; name another --work-dir, or "
