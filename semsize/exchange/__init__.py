@@ -1,6 +1,6 @@
 """Particle annotations of other tools, to and from this project's structures."""
 
-from semsize.exchange.bam_tio2 import Archive, BamArchiveError, list_archive, unpack
+from semsize.exchange.bam_archive import BamArchiveError
 from semsize.exchange.coco import read_coco
 from semsize.exchange.conversion import annotated_masks, meaning_of, misfit, size_trouble
 from semsize.exchange.imagej_rois import read_imagej, roi_zip

@@ -1,30 +1,32 @@
-"""BAM's annotated TiO₂ SEM images (Zenodo record 4563942): the archive, its split, and particles from its masks.
+"""BAM's annotated TiO₂ SEM images (Zenodo record 4563942) as a data set: particles from the masks of its archive.
 
 Colours in the four-class masks say what kind of particle each is. The archive does not name the classes; from looking
 at them we infer: green is fully imaged, blue partly hidden, red unusable.
 """
 
-import zipfile
+import tempfile
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from semsize.exchange.bam_archive import SPLITS, AnnotatedImage, BamArchiveError, list_archive, unpack
+from semsize.exchange.writing import count_images, counts_table, holds_dataset, new_folder
 from semsize.sem import read_grey, read_pixel_size
-from semsize.structures import SPECK_PX, CroppedMasks, assign_states, image_record, particle_record
-from semsize.structures.files import ZIP_ERRORS
+from semsize.structures import (
+    SPECK_PX,
+    CroppedMasks,
+    assign_states,
+    dataset,
+    image_record,
+    particle_record,
+    write_annotations,
+)
 
-SPLITS = {
-    "train": (
-        *("1908248", "1908250", "1908254", "1908258", "1908264", "1908266", "1908268", "1908274", "1908278", "1908280"),
-        *("1908284", "1908288", "1908292", "1908294", "1908298", "1908302", "1908306", "1908308", "1908312", "1908316"),
-        *("1908320", "1908322"),
-    ),
-    "val": ("1908260", "1908272", "1908286", "1908300", "1908314", "1908324"),
-}
 CLASS_OF_COLOUR = {"green": "complete", "blue": "masked", "red": "unusable"}
 INFO = {
     "description": "TiO2 particles in SEM images, converted from Zenodo record 4563942 by bam_tio2.py",
@@ -33,97 +35,57 @@ INFO = {
 }
 LICENSES = [{"id": 1, "name": "CC BY-NC-ND 4.0", "url": "https://creativecommons.org/licenses/by-nc-nd/4.0/"}]
 
-_IMAGES = PurePosixPath("Electron Microscopy Images/SEM")
-_MASKS = PurePosixPath("Electron Microscopy Image Masks/TiO2_Masks_Manual_4connected")
-_CLASSES = PurePosixPath("Electron Microscopy Image Masks/TiO2_Masks_Manual_4connected_4Classes")
 _FRAME_HEIGHT, _STORED_HEIGHT = 704, 768  # rows above the data bar, rows of the file
 _CHANNEL_OF_COLOUR = {"blue": 0, "green": 1, "red": 2}  # as OpenCV reads them
 
 
-class BamArchiveError(ValueError):
-    """The archive is not laid out, or a file of it not shaped, as record 4563942 is; the message names it."""
+def convert_archive(source: Path, out: Path, min_area_px: int = SPECK_PX) -> str:
+    """Write the archive as a data set, whole or not at all; returns what was written and what was left out, in words.
 
-
-@dataclass(frozen=True)
-class AnnotatedImage:
-    """One SEM image with its masks: paths to read, and the split that it belongs to."""
-
-    name: str  # without ending, e.g. 1908248
-    split: str  # train, val or test
-    image: Path
-    mask: Path
-    classes: Path | None
-
-
-@dataclass(frozen=True)
-class Archive:
-    """What an archive holds, sorted by name, and what of it cannot be used."""
-
-    images: tuple[AnnotatedImage, ...]
-    without_mask: tuple[str, ...]  # SEM images left out
-    without_image: tuple[str, ...]  # masks left out
-    absent: tuple[str, ...]  # of the fixed train and val images, not in the archive or without mask
-
-
-def unpack(source: Path, target: Path) -> Path:
-    """The folder to read: `source` itself, or `target` with the SEM images and masks of the zip `source`.
+    Args:
+        source: the archive's zip, or a folder that holds it.
+        out: gets images/<split>/*.png and annotations/<split>.json; one that an earlier conversion wrote is replaced.
+        min_area_px: smallest area of a particle, see `particle_records`.
 
     Raises:
-        BamArchiveError: `source` is neither a folder nor a readable zip, or lacks the images or masks.
+        BamArchiveError: it is another archive, or holds no particle.
+        FolderExistsError: `out` holds something else.
+        SEMReadError: an image cannot be read.
     """
-    if source.is_dir():
-        return source
-    try:
-        with zipfile.ZipFile(source) as archive:
-            for member in archive.infolist():
-                path = PurePosixPath(member.filename.replace("\\", "/"))
-                folder = next((known for known in (_IMAGES, _MASKS, _CLASSES) if _ends_with(path.parent, known)), None)
-                if folder is None or member.is_dir() or not _is_tiff(path):
-                    continue
-                unpacked = target / folder / path.name
-                if unpacked.exists():
-                    raise BamArchiveError(f"{source}: holds {folder / path.name} twice; give the folder that counts")
-                unpacked.parent.mkdir(parents=True, exist_ok=True)
-                unpacked.write_bytes(archive.read(member))
-    except BamArchiveError:
-        raise
-    except OSError as cause:
-        raise BamArchiveError(
-            f"{source}: cannot be read ({cause.strerror}); give the archive's folder or zip"
-        ) from None
-    except ZIP_ERRORS as cause:
-        raise BamArchiveError(f"{source}: no sound zip ({cause}); download it again") from None
-    for wanted in (_IMAGES, _MASKS):
-        if not (target / wanted).is_dir():
-            raise _lacks(source, wanted)
-    return target
+    written_before = partial(holds_dataset, info=INFO)
+    with new_folder(out, written_before) as folder, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        archive = list_archive(unpack(source, Path(scratch)))
+        of_split = {split: [each for each in archive.images if each.split == split] for split in (*SPLITS, "test")}
+        counts = {
+            split: _write_split(chosen, split, folder, min_area_px) for split, chosen in of_split.items() if chosen
+        }
+        if not any(count["particles"] for count in counts.values()):
+            raise BamArchiveError(f"{source}: not one particle is in its masks; take the archive's own files")
+    notes = {
+        "SEM images without a mask, left out": archive.without_mask,
+        "masks without an SEM image, left out": archive.without_image,
+        "images without a class mask, their states unknown": [e.name for e in archive.images if e.classes is None],
+        "images of the fixed split that SRC lacks": archive.absent,
+    }
+    lines = [f"{len(names)} {what}: {' '.join(names)}" for what, names in notes.items() if names]
+    return "\n".join([*counts_table(counts, "specks"), *lines, "most: particles in the fullest image"])
 
 
-def list_archive(folder: Path) -> Archive:
-    """Find the archive's folders at any depth below `folder` and pair images with masks.
-
-    Images outside the fixed train and val lists are `test` if they have a mask.
-
-    Raises:
-        BamArchiveError: the folder of images or of masks is missing or occurs twice, or no image has a mask.
-    """
-    found = [_find(folder, _IMAGES), _find(folder, _MASKS), _find(folder, _CLASSES)]
-    for wanted, path in zip((_IMAGES, _MASKS), found[:2], strict=True):
-        if path is None:
-            raise _lacks(folder, wanted)
-    images, masks, classes = (
-        {} if path is None else _tiffs(path, ending) for path, ending in zip(found, ("", "_m", "_cm"), strict=True)
-    )
-    split_of = {name: split for split, names in SPLITS.items() for name in names}
-    names = sorted(images.keys() & masks.keys())
-    if not names:
-        raise BamArchiveError(f"{folder}: no image of {_IMAGES} has a mask in {_MASKS}; give the whole archive")
-    return Archive(
-        tuple(AnnotatedImage(n, split_of.get(n, "test"), images[n], masks[n], classes.get(n)) for n in names),
-        without_mask=tuple(sorted(images.keys() - masks.keys())),
-        without_image=tuple(sorted(masks.keys() - images.keys())),
-        absent=tuple(sorted(split_of.keys() - set(names))),
-    )
+def _write_split(entries: Sequence[AnnotatedImage], split: str, folder: Path, min_area_px: int) -> Counter[str]:
+    """Write images and annotations of one split; returns how many of what."""
+    images, found = [], []
+    (folder / "images" / split).mkdir(parents=True)
+    for entry in entries:
+        first_id = sum(map(len, found)) + 1
+        grey, image, particles = convert_image(
+            entry, image_id=len(images) + 1, first_id=first_id, min_area_px=min_area_px
+        )
+        (folder / "images" / split / image["file_name"]).write_bytes(cv2.imencode(".png", grey)[1])
+        images.append(image)
+        found.append(particles)
+    data = dataset(images, [particle for particles in found for particle in particles], INFO, LICENSES)
+    write_annotations(folder / "annotations" / f"{split}.json", data)
+    return count_images(found)
 
 
 def convert_image(
@@ -219,37 +181,6 @@ def _frame_without_data_bar(entry: AnnotatedImage) -> tuple[np.ndarray, np.ndarr
         raise BamArchiveError(f"{entry.image}: not an 8-bit image; take the archive's own file")
     labels = cv2.connectedComponents(mask[:height], connectivity=4)[1]
     return grey, labels, None if colours is None else majority_colours(labels, colours)
-
-
-def _find(folder: Path, wanted: PurePosixPath) -> Path | None:
-    """The folder below `folder` whose path ends in `wanted`; what macOS adds to archives does not count."""
-    found = sorted(path for path in folder.rglob(wanted.name) if _ends_with(path, wanted) and path.is_dir())
-    if len(found) > 1:
-        raise BamArchiveError(f"{folder}: holds {wanted} twice ({found[0]}, {found[1]}); give the one that counts")
-    return found[0] if found else None
-
-
-def _lacks(source: Path, wanted: PurePosixPath) -> BamArchiveError:
-    return BamArchiveError(f"{source}: holds no files in {wanted}; give the archive of Zenodo record 4563942")
-
-
-def _ends_with(path: PurePosixPath | Path, end: PurePosixPath) -> bool:
-    return path.parts[-len(end.parts) :] == end.parts and "__MACOSX" not in path.parts
-
-
-def _is_tiff(path: PurePosixPath | Path) -> bool:
-    return path.suffix.lower() in (".tif", ".tiff") and not path.name.startswith(".")
-
-
-def _tiffs(folder: Path, ending: str) -> dict[str, Path]:
-    """TIFF files of a folder by their name without `ending`."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if _is_tiff(path) and path.stem.endswith(ending):
-            other = found.setdefault(path.stem.removesuffix(ending), path)
-            if other != path:
-                raise BamArchiveError(f"{folder}: holds {other.name} and {path.name} of one image; keep one of them")
-    return found
 
 
 def _read(path: Path, flag: int) -> np.ndarray:

@@ -4,8 +4,9 @@ import contextlib
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -174,19 +175,34 @@ def _new_name(image: ConvertedImage, stems: set[str]) -> str:
 
 def split_table(images: Sequence[ConvertedImage], split: Mapping[str, str]) -> str:
     """Numbers of images, particles and states, a row a split."""
-    columns = ("images", "particles", "most", "ignored", *STATES, "unknown")
-    lines = ["split  " + "  ".join(f"{name:>9}" for name in columns)]
-    for part in SPLITS:
-        counts, chosen = Counter(), [image for image in images if split[image.name] == part]
-        for image in chosen:
-            whole = image.particle_count
-            states = (particle["state"] for particle in image.particles if not particle["iscrowd"])
-            counts.update(state or "unknown" for state in states)
-            counts.update(images=1, particles=whole, ignored=len(image.particles) - whole)
-            counts["most"] = max(counts["most"], whole)
-        if chosen:
-            lines.append(f"{part:5}  " + "  ".join(f"{counts[name]:>{max(9, len(name))}}" for name in columns))
+    of_split = {part: [image.particles for image in images if split[image.name] == part] for part in SPLITS}
+    lines = counts_table({part: count_images(chosen) for part, chosen in of_split.items() if chosen}, "ignored")
     return "\n".join([*lines, "most: particles in the fullest image; ignored: specks, crowds, regions to ignore"])
+
+
+def count_images(images: Iterable[Sequence[Mapping[str, Any]]]) -> Counter[str]:
+    """Numbers of images, of particles in all and at most, of each state, and of what is ignored.
+
+    Of each image the particles are given, with the keys `state` and `iscrowd`.
+    """
+    counts = Counter()
+    for particles in images:
+        states = [particle["state"] or "unknown" for particle in particles if not particle["iscrowd"]]
+        counts.update(states)
+        counts.update(images=1, particles=len(states), ignored=len(particles) - len(states))
+        counts["most"] = max(counts["most"], len(states))
+    return counts
+
+
+def counts_table(counts: Mapping[str, Counter[str]], ignored: str) -> list[str]:
+    """Lines with the numbers of `count_images` in each split; `ignored` heads the column of what is ignored."""
+    columns = {name: name for name in ("images", "particles", "most", "ignored", *STATES, "unknown")}
+    columns["ignored"] = ignored
+    rows = [
+        f"{split:5}  " + "  ".join(f"{of_split[name]:>{max(9, len(title))}}" for name, title in columns.items())
+        for split, of_split in counts.items()
+    ]
+    return ["split  " + "  ".join(f"{title:>9}" for title in columns.values()), *rows]
 
 
 def empty_split_warnings(images: Sequence[ConvertedImage], split: Mapping[str, str]) -> Iterator[str]:

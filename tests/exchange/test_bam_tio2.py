@@ -1,7 +1,7 @@
 import numpy as np
 
 from semsize.exchange import bam_tio2
-from semsize.exchange.bam_tio2 import SPLITS
+from semsize.exchange.bam_archive import SPLITS
 
 
 def test_split_is_that_of_the_project():
