@@ -27,7 +27,7 @@ stage() {  # CONFIG BATCH STEPS WARM_UP: train to the end, or on from where it s
         "$python" tools/train.py "$config" --resume
         return
     fi
-    parts=$(($2 / 2))
+    parts=$(($2 / 2))  # param_scheduler.0 is the warm-up; tests/tools/test_scripts.py holds the numbers to the configs
     cpu=(--resume --cfg-options train_dataloader.batch_size=$images train_dataloader.sampler.batch_size=$images
         train_dataloader.sampler.num_batches=$(($3 * parts)) optim_wrapper.accumulative_counts=$parts param_scheduler.0.end=$(($4 * parts)))
     case $processes in

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 TOOLS = Path(__file__).parents[2] / "tools"
 WEIGHTS = "checkpoints/light_free.pth"
@@ -53,6 +54,23 @@ def test_outlines_that_former_weights_found_are_found_anew(run, tmp_path):
         found.touch()
         date(found, 2000 if number else 500)
     assert [line for line in run("train_models.sh", "visibility") if line.startswith("tools/test.py")] == tests[:1]
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="a GPU takes whole batches")
+@pytest.mark.parametrize("model", ["free", "nc"])
+def test_a_batch_in_parts_is_the_config_s_own_and_warms_up_over_as_many_images(run, model):
+    trainings = [line.split() for line in run("train_models.sh", model) if line.startswith("tools/train.py")]
+    assert len(trainings) == 2
+    for _, path, *_, batch, sampled, steps, counts, warm_up in trainings:
+        whole = Config.fromfile(TOOLS.parent / path)
+        options = dict(option.split("=") for option in (batch, sampled, steps, counts, warm_up))
+        in_parts = Config.fromfile(TOOLS.parent / path)
+        in_parts.merge_from_dict({key: int(value) for key, value in options.items()})
+        loader, parts = in_parts.train_dataloader, in_parts.optim_wrapper.accumulative_counts
+        assert loader.batch_size * parts == loader.sampler.batch_size * parts == whole.train_dataloader.batch_size
+        assert loader.sampler.num_batches == whole.train_dataloader.sampler.num_batches * parts
+        expected = [each if each.by_epoch else dict(each, end=each.end * parts) for each in whole.param_scheduler]
+        assert in_parts.param_scheduler == expected
 
 
 def test_weights_without_mask_head_are_those_of_the_present_checkpoint(run, tmp_path):
