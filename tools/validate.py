@@ -63,7 +63,7 @@ def main() -> None:
     arguments = parse_arguments()
     import numpy as np
 
-    from semsize.measuring.record_tables import bias_tables, visibility_tables
+    from semsize.measuring.record_tables import bias_tables
     from semsize.metrology.bias import make_bias_record
     from semsize.metrology.bias_record import bias_path, find_bias_file, write_bias_records
     from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
@@ -86,7 +86,7 @@ def main() -> None:
         record = make_bias_record(sets, name, model, min_score=score, min_dice=MIN_DICE, rng=rng)
         records = [*(former for former in before if not _same_use(former, record)), record]
         write_bias_records(out, records)
-        seen = _visibility_record(arguments, sets, others, record) if arguments.visibility else None
+        tables = _visibility_record(arguments, sets, others, record) if arguments.visibility else None
     print(bias_tables(record))
     _say_what_is_left_out(sets, record)
     if model is not None:
@@ -94,14 +94,17 @@ def main() -> None:
             f"holds for {model.engine}, {model.precision}, weights {model.sha256[:8]}…, particles from score {score:g}"
         )
     print(f"written: {out}, which holds {len(records)} bias records")
-    if seen is not None:
-        print(f"\n{visibility_tables(seen)}\nwritten: {record_path(arguments.visibility[-1])}")
+    if tables is not None:
+        print(f"\n{tables}\nwritten: {record_path(arguments.visibility[-1])}")
 
 
 def _visibility_record(
     arguments: argparse.Namespace, sets: "list[ComparedSet]", others: "list[ComparedSet]", bias: "BiasRecord"
-) -> "VisibilityRecord":
-    """The record of the visibility model from the rendered sets and other renderers', written beside its weights.
+) -> str:
+    """Write the record of the visibility model from the rendered sets and other renderers' beside its weights.
+
+    Returns:
+        Its tables.
 
     Raises:
         ValueError: no set is rendered, or too little is in them.
@@ -109,11 +112,12 @@ def _visibility_record(
     from dataclasses import replace
 
     from semsize.measuring.inputs import VisibilityRequest
+    from semsize.measuring.record_tables import visibility_tables
     from semsize.measuring.seeing import find_visibility_model, see_split
     from semsize.visibility.prior import renderer_prior
     from semsize.visibility.record import write_visibility_records
     from semsize.visibility.seeing import Calibration
-    from semsize.visibility.validation import make_visibility_record
+    from semsize.visibility.validation import JUDGED, make_visibility_record, size_errors
 
     source, weights = find_visibility_model(VisibilityRequest.of(arguments.visibility)), arguments.visibility[-1]
     use, model, seen = source.as_record(), source.open(1, Calibration()), []
@@ -142,7 +146,7 @@ def _visibility_record(
 
     others = [other for other in source.records if not same(other)]
     write_visibility_records(weights, [*others, record])
-    return record
+    return visibility_tables(record, size_errors(seen[JUDGED], record.calibration(), by_true=True))
 
 
 def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | None":

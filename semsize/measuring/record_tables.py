@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import BiasRecord
 from semsize.metrology.bias_record import ResidualClass
 from semsize.metrology.occlusion import OcclusionClass
+from semsize.visibility.completion import FractionErrors
 from semsize.visibility.record import VisibilityRecord
 
 
@@ -39,8 +42,36 @@ def bias_tables(record: BiasRecord) -> str:
     return "\n".join(markdown_table(header.split("|"), rows, decimals=2) for header, rows in tables if rows)
 
 
-def visibility_tables(record: VisibilityRecord) -> str:
-    """What each step does to D10, D50, D90 and the mean, and errors by predicted fraction, as Markdown."""
+def fraction_errors_table(by_size: Mapping[str, Sequence[FractionErrors]], fraction: str) -> str:
+    """Errors of completed sizes, and how often their intervals hold, by visible fraction, as Markdown.
+
+    Args:
+        by_size: each of `SIZES` to its errors.
+        fraction: heading of the classes: which visible fraction they are of.
+    """
+    rows = [
+        [
+            size.replace("ecd", "ECD"),
+            f"{e.low:g} to {e.high:g}",
+            e.particles,
+            e.error_percent,
+            e.error_std_percent,
+            e.covered_percent,
+        ]
+        for size, errors in by_size.items()
+        for e in errors
+    ]
+    header = ["size", fraction, "particles", "error, %", "its sd, %", "in 95 % interval, %"]
+    return markdown_table(header, rows, decimals=1)
+
+
+def visibility_tables(record: VisibilityRecord, by_true_fraction: Mapping[str, Sequence[FractionErrors]]) -> str:
+    """What each step does to D10, D50, D90 and the mean, and errors by predicted and by true fraction, as Markdown.
+
+    Args:
+        record: of a visibility model.
+        by_true_fraction: each of `SIZES` to its errors, in the images that the record's errors are of.
+    """
     groups = {"fully imaged": record.fully_imaged, "completed": record.completed}
     named = [(f"{group}: {step.name}", step) for group, steps in groups.items() for step in steps]
     named += [(f"selection, area fraction {d.low:g} to {d.high:g}", d.step) for d in record.selection]
@@ -62,17 +93,15 @@ def visibility_tables(record: VisibilityRecord) -> str:
         [f"other renderer: {name}", *(f"within ± {100 * e.half_width:.1f}" for e in effects)]
         for name, effects in spreads.items()
     ]
-    by_size = {"ECD": record.errors, **{calibrated.size: calibrated.errors for calibrated in record.feret}}
-    errors = [
-        [size, f"{e.low:g} to {e.high:g}", e.particles, e.error_percent, e.error_std_percent, e.covered_percent]
-        for size, of_size in by_size.items()
-        for e in of_size
-    ]
+    predicted = {"ecd": record.errors, **{calibrated.size: calibrated.errors for calibrated in record.feret}}
     header = [
         "step: effect ± standard error; between images, %",
         *(effect.statistic for effect in record.fully_imaged[0].effects),
     ]
-    of_errors = ["size", "visible fraction predicted", "particles", "error, %", "its sd, %", "in 95 % interval, %"]
     right = f"states right: {record.states_right:.3f}, expected calibration error {record.calibration_error:.3f}"
-    tables = markdown_table(header, rows), markdown_table(of_errors, errors, decimals=1)
+    tables = (
+        markdown_table(header, rows),
+        fraction_errors_table(predicted, "visible fraction predicted"),
+        fraction_errors_table(by_true_fraction, "true visible fraction"),
+    )
     return "\n".join((*tables, f"{right}; {record.fitted_images} images fitted, {record.judged_images} judged"))

@@ -5,6 +5,7 @@ The convex hull of the visible outline, cut to where a hidden part may lie, is t
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, fields
 
 import cv2
@@ -52,6 +53,42 @@ class CompletionSummary:
     hidden_iou: float  # mean where either outline has a hidden part
     ecd_error_percent: float  # mean
     ecd_error_std_percent: float  # standard deviation between particles
+
+
+@dataclass(frozen=True)
+class FractionErrors:
+    """Errors of a completed size in a class of visible fraction, (predicted - true) / true in %."""
+
+    low: float  # lower end of the class
+    high: float  # upper end
+    particles: int
+    error_percent: float  # mean
+    error_std_percent: float  # standard deviation between particles
+    covered_percent: float | None  # of those with an interval, the share whose true size lies in it; None: none has one
+
+
+def errors_by_fraction(
+    fractions: np.ndarray, errors_percent: np.ndarray, covered: np.ndarray
+) -> tuple[FractionErrors, ...]:
+    """Errors of N completed sizes by visible fraction, in the classes of `FRACTION_EDGES` with two particles and more.
+
+    Args:
+        fractions: (N,) visible fractions, 0 to 1, predicted or true.
+        errors_percent: (N,) (predicted - true) / true.
+        covered: (N,) 1 or 0, whether an interval holds the true size; NaN where there is no interval.
+
+    >>> errors_by_fraction(np.array([0.5, 0.5, 0.5]), np.array([-3.0, 0.0, 3.0]), np.array([1.0, 0.0, np.nan]))[0]
+    FractionErrors(low=0.4, high=0.6, particles=3, error_percent=0.0, error_std_percent=3.0, covered_percent=50.0)
+    """
+    place, rows = np.searchsorted(FRACTION_EDGES[1:], fractions, side="right"), []
+    for number, (low, high) in enumerate(itertools.pairwise((*FRACTION_EDGES, 1.0))):
+        errors, held = errors_percent[place == number], covered[place == number]
+        held = held[~np.isnan(held)]
+        if len(errors) > 1:
+            share = 100 * float(held.mean()) if len(held) else None
+            values = float(errors.mean()), float(errors.std(ddof=1)), share
+            rows.append(FractionErrors(low, high, len(errors), *values))
+    return tuple(rows)
 
 
 def hull_completion(masks: CroppedMasks, grey: np.ndarray) -> CroppedMasks:

@@ -19,7 +19,15 @@ from semsize.metrology.size_distribution import SizeSample, area_fraction
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import MASKED_FRACTION, VISIBILITY_CLASSES, visibility_class
 from semsize.visibility.calibration import ReliabilityBin, expected_calibration_error, reliability_table
-from semsize.visibility.completion import FRACTION_EDGES, CompletionScores, completion_scores, hull_completion, summary
+from semsize.visibility.completion import (
+    FRACTION_EDGES,
+    CompletionScores,
+    FractionErrors,
+    completion_scores,
+    errors_by_fraction,
+    hull_completion,
+    summary,
+)
 from semsize.visibility.crops import whole_outlines
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.nesting import (
@@ -33,7 +41,7 @@ from semsize.visibility.nesting import (
     step_effects,
 )
 from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
-from semsize.visibility.truth import OutlineTruth, class_number, sizes_px
+from semsize.visibility.truth import SIZES, OutlineTruth, class_number, sizes_px
 
 COMPLETIONS = ("visible outline", "convex hull, where a part may hide", "network's outline")
 """Completions that are compared; the first two need no network."""
@@ -69,7 +77,7 @@ class JudgedOutlines:
     scored: np.ndarray  # (M,) bool
     completions: tuple[CompletionScores, ...]  # of K outlines each, in the order of COMPLETIONS
     size_errors_percent: np.ndarray  # (K, 3) of `SIZES` of the whole particle, (stated - true) / true; NaN not known
-    covered: np.ndarray  # (K, 3) bool, the stated interval holds the true size
+    covered: np.ndarray  # (K, 3) 1 or 0, whether the stated interval holds the true size; NaN where there is none
 
     @classmethod
     def cat(cls, parts: Sequence[JudgedOutlines]) -> JudgedOutlines:
@@ -113,6 +121,7 @@ def judge(
     wholes = (outlines, hull_completion(outlines, grey), whole)
     true = truth.visible[scored], truth.whole[scored]
     quantiles = sizes_px(outlines[scored])[..., None] * answers.size_ratios[scored]
+    low, middle, high = np.moveaxis(quantiles, -1, 0)
     true_px = truth.sizes_px[scored]
     return JudgedOutlines(
         is_particle=truth.is_particle,
@@ -123,8 +132,8 @@ def judge(
         predicted_fraction=mean_fraction(answers.fractions),
         scored=scored,
         completions=tuple(completion_scores(outlines[scored], completed[scored], *true) for completed in wholes),
-        size_errors_percent=100 * (quantiles[..., 1] - true_px) / true_px,
-        covered=(quantiles[..., 0] <= true_px) & (true_px <= quantiles[..., 2]),
+        size_errors_percent=100 * (middle - true_px) / true_px,
+        covered=np.where(np.isnan(low), np.nan, (low <= true_px) & (true_px <= high)),
     )
 
 
@@ -314,6 +323,20 @@ def completion_table(judged: JudgedOutlines) -> list[list]:
     return rows
 
 
+def errors_by_true_fraction(judged: JudgedOutlines) -> dict[str, tuple[FractionErrors, ...]]:
+    """Each of `SIZES` to the errors of the stated whole sizes by true visible fraction.
+
+    Outlines of which the model predicts that less than 0.4 is visible get no whole size, and do not count.
+    """
+    fractions, errors = judged.true_fraction[judged.scored], judged.size_errors_percent
+    has_size = judged.predicted_fraction[judged.scored] >= MASKED_FRACTION
+    return {
+        name: errors_by_fraction(fractions[known], errors[known, number], judged.covered[known, number])
+        for number, name in enumerate(SIZES)
+        for known in [has_size & ~np.isnan(errors[:, number])]
+    }
+
+
 def _cells(row: Mapping[str, float]) -> list[float]:
     return [row.get(key, float("nan")) for key in COMPLETION_COLUMNS.values()]
 
@@ -325,10 +348,11 @@ def _completion_rows(judged: JudgedOutlines, chosen: np.ndarray) -> list[tuple[s
     known = ~np.isnan(errors)
     errors, count = errors[known], int(known.sum())
     covered = judged.covered[chosen, 0][known]
+    covered = covered[~np.isnan(covered)]
     of_number = {
         "count": count,
         "ecd_error_percent": float(errors.mean()) if count else float("nan"),
         "ecd_error_std_percent": float(errors.std(ddof=1)) if count > 1 else float("nan"),
-        "interval_holds_percent": 100 * float(covered.mean()) if count else float("nan"),
+        "interval_holds_percent": 100 * float(covered.mean()) if len(covered) else float("nan"),
     }
     return [*rows, (NUMBER, of_number)]

@@ -15,6 +15,7 @@ import numpy as np
 from semsize.metrology.bias_record import ModelUse, RecordSource
 from semsize.structures.files import OLDER_FILES_LACK, from_json, in_json, read_json, write_json
 from semsize.visibility.calibration import ReliabilityBin
+from semsize.visibility.completion import FractionErrors
 from semsize.visibility.conformal import SizeIntervals
 from semsize.visibility.nesting import DensitySpread, DensityStep, EffectSpread, StepEffects
 from semsize.visibility.seeing import Calibration
@@ -56,24 +57,12 @@ class IntervalTable:
 
 
 @dataclass(frozen=True)
-class FractionErrors:
-    """Errors of a completed size in a class of predicted visible fraction, (predicted - true) / true in %."""
-
-    low: float  # lower end of the class
-    high: float  # upper end
-    particles: int
-    error_percent: float  # mean
-    error_std_percent: float  # standard deviation between particles
-    covered_percent: float | None  # of those with an interval, the share whose true size lies in it; None: none has one
-
-
-@dataclass(frozen=True)
 class SizeCalibration:
     """Intervals and errors of one kind of completed size."""
 
     size: str  # of `semsize.visibility.truth.SIZES`
     intervals: IntervalTable
-    errors: tuple[FractionErrors, ...]  # classes with two particles and more
+    errors: tuple[FractionErrors, ...]  # by predicted visible fraction
 
 
 @dataclass(frozen=True)
@@ -104,7 +93,7 @@ class VisibilityRecord:
     states_right: float  # share of particles whose most probable class was right, 0 to 1
     calibration_error: float  # expected calibration error of that class, 0 to 1
     reliability: tuple[ReliabilityBin, ...]  # bins with particles
-    errors: tuple[FractionErrors, ...]  # of the completed ECD, classes with two particles and more
+    errors: tuple[FractionErrors, ...]  # of the completed ECD, by predicted visible fraction
     # of the smallest, then the largest Feret diameter
     feret: tuple[SizeCalibration, ...] = field(default=(), kw_only=True, metadata={OLDER_FILES_LACK: True})
     fully_imaged: tuple[StepEffects, ...]  # from the true fully imaged particles to those reported

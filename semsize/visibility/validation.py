@@ -7,7 +7,6 @@ Legend: M outlines found in an image, N true particles of it.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.occlusion import found_fraction
 from semsize.structures.states import MASKED_FRACTION, VISIBILITY_CLASSES, visibility_class
 from semsize.visibility.calibration import expected_calibration_error, fit_temperature, reliability_table
-from semsize.visibility.completion import FRACTION_EDGES
+from semsize.visibility.completion import FRACTION_EDGES, FractionErrors, errors_by_fraction
 from semsize.visibility.conformal import fit_intervals
 from semsize.visibility.crops import particle_crops
 from semsize.visibility.model import CropAnswers
@@ -34,12 +33,13 @@ from semsize.visibility.nesting import (
     step_effects,
     steps_by_density,
 )
-from semsize.visibility.record import FractionErrors, IntervalTable, SizeCalibration, VisibilityRecord
+from semsize.visibility.record import IntervalTable, SizeCalibration, VisibilityRecord
 from semsize.visibility.seeing import ECD, MIDDLE, CalibratedModel, Calibration
 from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
 from semsize.visibility.truth import SIZES, OutlineTruth, outline_truth, sizes_px
 
 SIZE_EDGES_PX = (0.0, 16.0, 32.0, 64.0, 1000.0)  # of the completed size; the last class has no upper end
+JUDGED = slice(1, None, 2)  # the images of a record that judge; the others fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +100,13 @@ def fit_calibration(images: Sequence[SeenImage]) -> Calibration:
     of_class = np.concatenate([image.truth.visibility_class for image in images])
     by_rule = np.concatenate([image.classes_by_rule for image in images])
     edges = {"fraction_edges": [*FRACTION_EDGES[1:], 1.0], "size_edges": SIZE_EDGES_PX}
+    completed = [_CompletedSizes.of(images, number) for number in range(len(SIZES))]
     return Calibration(
         class_temperature=fit_temperature(by_rule[of_class >= 0], of_class[of_class >= 0]),
         particle_temperature=fit_temperature(
             np.column_stack([1 - stated, stated])[known], is_particle[known].astype(int)
         ),
-        intervals=tuple(fit_intervals(*_completed_sizes(images, number), **edges) for number in range(len(SIZES))),
+        intervals=tuple(fit_intervals(c.predicted_fraction, c.predicted_px, c.true_px, **edges) for c in completed),
     )
 
 
@@ -139,13 +140,14 @@ def make_visibility_record(
     """
     if len(images) < 4:
         raise ValueError(f"{len(images)} rendered images are too few for a record: give four or more")
-    fitted, judged = images[::2], images[1::2]
+    fitted, judged = images[::2], images[JUDGED]
     calibration = fit_calibration(fitted)
     of_class = np.concatenate([image.truth.visibility_class for image in judged])
     classes = calibration.classes(np.concatenate([image.classes_by_rule for image in judged]))[of_class >= 0]
     right = classes.argmax(axis=1) == of_class[of_class >= 0]
     table = reliability_table(np.minimum(classes.max(axis=1, initial=0), 1), right)
     steps = [reported_steps(image, residuals, calibration) for image in judged]
+    errors = size_errors(judged, calibration)
     return VisibilityRecord(
         checkpoint=checkpoint,
         sha256=sha256,
@@ -162,13 +164,11 @@ def make_visibility_record(
         states_right=float(right.mean()),
         calibration_error=expected_calibration_error(table),
         reliability=tuple(row for row in table if row.count),
-        errors=_errors(judged, calibration, ECD),
+        errors=errors[SIZES[ECD]],
         feret=tuple(
-            SizeCalibration(
-                SIZES[number], IntervalTable.of(calibration.intervals[number]), _errors(judged, calibration, number)
-            )
-            for number in range(len(SIZES))
-            if number != ECD
+            SizeCalibration(name, IntervalTable.of(intervals), errors[name])
+            for name, intervals in zip(SIZES, calibration.intervals, strict=True)
+            if name != SIZES[ECD]
         ),
         fully_imaged=step_effects(FULLY_IMAGED_STEPS, [full for full, _ in steps]),
         completed=step_effects(COMPLETED_STEPS, [completed for _, completed in steps]),
@@ -176,35 +176,38 @@ def make_visibility_record(
     )
 
 
-def _completed_sizes(images: Sequence[SeenImage], size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Predicted fraction, predicted and true whole size in px of particles that get one and of which it is known.
+@dataclass(frozen=True, eq=False)
+class _CompletedSizes:
+    """One of `SIZES` of the K particles that get a whole size and of which it is known."""
 
-    Args:
-        images: of which.
-        size: place in `SIZES`.
-    """
-    rows = []
-    for image in images:
-        true = image.truth.sizes_px[:, size]
-        chosen = ~np.isnan(true) & (image.fractions >= MASKED_FRACTION)
-        rows.append((image.fractions[chosen], image.whole_sizes_px[chosen, size, MIDDLE], true[chosen]))
-    return tuple(np.concatenate(values) for values in zip(*rows, strict=True))
+    predicted_fraction: np.ndarray  # (K,)
+    true_fraction: np.ndarray  # (K,)
+    predicted_px: np.ndarray  # (K,)
+    true_px: np.ndarray  # (K,)
+
+    @classmethod
+    def of(cls, images: Sequence[SeenImage], size: int) -> _CompletedSizes:
+        rows = []
+        for image in images:
+            true = image.truth.sizes_px[:, size]
+            chosen = ~np.isnan(true) & (image.fractions >= MASKED_FRACTION)
+            predicted = image.whole_sizes_px[chosen, size, MIDDLE]
+            rows.append((image.fractions[chosen], image.truth.visible_fraction[chosen], predicted, true[chosen]))
+        return cls(*(np.concatenate(values) for values in zip(*rows, strict=True)))
 
 
-def _errors(images: Sequence[SeenImage], calibration: Calibration, size: int) -> tuple[FractionErrors, ...]:
-    fractions, predicted, true = _completed_sizes(images, size)
-    low, high = calibration.intervals[size].of(fractions, predicted).T
-    errors, covered, bounded = 100 * (predicted / true - 1), (low <= true) & (true <= high), np.isfinite(high)
-    ends, rows = [*FRACTION_EDGES[1:], 1.0], []
-    place = np.searchsorted(ends[1:-1], fractions, side="right")
-    for number, (first, last) in enumerate(itertools.pairwise(ends)):
-        of_class = errors[place == number]
-        if len(of_class) > 1:
-            inside = covered[(place == number) & bounded]
-            share = 100 * float(inside.mean()) if len(inside) else None
-            row = first, last, len(of_class), float(of_class.mean()), float(of_class.std(ddof=1)), share
-            rows.append(FractionErrors(*row))
-    return tuple(rows)
+def size_errors(
+    images: Sequence[SeenImage], calibration: Calibration, *, by_true: bool = False
+) -> dict[str, tuple[FractionErrors, ...]]:
+    """Each of `SIZES` to its errors by predicted visible fraction, or by the true one."""
+    errors = {}
+    for number, name in enumerate(SIZES):
+        sizes = _CompletedSizes.of(images, number)
+        low, high = calibration.intervals[number].of(sizes.predicted_fraction, sizes.predicted_px).T
+        covered = np.where(np.isfinite(high), (low <= sizes.true_px) & (sizes.true_px <= high), np.nan)
+        fractions = sizes.true_fraction if by_true else sizes.predicted_fraction
+        errors[name] = errors_by_fraction(fractions, 100 * (sizes.predicted_px / sizes.true_px - 1), covered)
+    return errors
 
 
 def reported_steps(

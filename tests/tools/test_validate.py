@@ -233,6 +233,12 @@ def test_rendered_sets_make_the_record_of_a_visibility_model(folder, monkeypatch
     assert [step.of("D50").effect for step in record.fully_imaged[:2]] == pytest.approx([0, 0], abs=1e-9)
     printed = capsys.readouterr().out
     assert "completed: completion" in printed
+    table = printed.partition("true visible fraction")[2]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| ECD")]
+    half = f"{100 * (np.sqrt(0.5) - 1):.1f}"  # the outline is taken for the whole particle, of which it is a half
+    assert rows[0] == ["ECD", "0.4 to 0.6", "62", half, "0.0", "100.0"]
+    assert rows[1][:3] == ["ECD", "0.98 to 1", "64"]
+    assert abs(float(rows[1][3])) == 0
     assert "seen.record.json" in printed
     assert record.prior is None
 

@@ -71,6 +71,7 @@ def test_it_is_trained_and_its_test_leaves_tables(run_tool, options, rendered_se
         "## Particle or not",
         "## Fully imaged particles",
         "## By predicted visible fraction",
+        "## Whole sizes and their intervals, by true visible fraction",
         "convex hull",
     ):
         assert heading in report

@@ -13,6 +13,7 @@ from semsize.visibility.judging import (
     JudgedOutlines,
     completion_table,
     confusion,
+    errors_by_true_fraction,
     judge,
     masked_rows,
     pooled_sizes,
@@ -22,7 +23,7 @@ from semsize.visibility.judging import (
 )
 from semsize.visibility.model import QUANTILES, CropAnswers
 from semsize.visibility.states import BINS, Thresholds, fraction_bins
-from semsize.visibility.truth import OutlineTruth, outline_truth, sizes_px
+from semsize.visibility.truth import SIZES, OutlineTruth, outline_truth, sizes_px
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,36 @@ def test_every_scored_outline_stands_in_one_class_of_predicted_fraction(scene):
     rows = completion_table(judged)
     assert all(len(row) == 2 + len(COMPLETION_COLUMNS) for row in rows)
     assert sum(row[2] for row in rows if row[0] == "visible outline") == judged.scored.sum()
+
+
+def test_sizes_by_true_fraction_are_those_of_the_classes_however_they_are_predicted(scene):
+    """A model that takes each outline for the whole is sqrt(v) - 1 off, and says the same of what is seen of each."""
+    visible, grey, truth = scene
+    distribution = np.zeros(BINS)
+    distribution[[25, 44]] = 0.5
+    ratios = np.ones((len(visible), 3, len(QUANTILES))) * [0.9, 1, 1.2]
+    answers = CropAnswers(
+        np.tile(distribution, (len(visible), 1)), np.ones(len(visible)), np.zeros((len(visible), 64, 64)), ratios
+    )
+    errors = errors_by_true_fraction(judge(visible, answers, truth, grey))["ecd"]
+    seen = visible.areas / truth.whole.areas
+    assert [(row.low, row.high) for row in errors][-2:] == [(0.9, 0.98), (0.98, 1.0)]
+    for row in errors:
+        chosen = (seen >= row.low) & ((seen < row.high) | (row.high == 1))
+        assert row.particles == chosen.sum()
+        assert row.error_percent == pytest.approx(100 * (np.sqrt(seen[chosen]).mean() - 1))
+        assert row.covered_percent == pytest.approx(100 * (1.2 * np.sqrt(seen[chosen]) >= 1).mean())
+    assert errors[0].covered_percent == 0
+    assert errors[-1].covered_percent == 100
+
+
+def test_outlines_seen_to_less_than_0_4_by_the_model_have_no_whole_size(scene):
+    visible, grey, truth = scene
+    answers = perfect(visible, truth)
+    hidden = CropAnswers(
+        np.eye(BINS)[np.full(len(visible), 9)], answers.is_particle, answers.whole, answers.size_ratios
+    )
+    assert errors_by_true_fraction(judge(visible, hidden, truth, grey)) == dict.fromkeys(SIZES, ())
 
 
 def test_two_images_are_judged_together_as_each_alone(scene):

@@ -1,4 +1,4 @@
-"""The report of a test of a visibility model: states, calibration, and completions by predicted visible fraction."""
+"""The report of a test of a visibility model: states, calibration, completions and whole sizes by visible fraction."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from semsize.measuring.record_tables import fraction_errors_table
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.intervals import STATISTICS, statistics
 from semsize.structures.files import in_json, write_json
@@ -19,6 +20,7 @@ from semsize.visibility.judging import (
     ReportedSizes,
     completion_table,
     confusion,
+    errors_by_true_fraction,
     masked_rows,
     particle_reliability,
     selection_table,
@@ -85,6 +87,9 @@ def _report(judged: JudgedOutlines, sizes: Sequence[ReportedSizes], record: Mapp
         markdown_table(["completion", *COMPLETION_COLUMNS], masked_rows(judged)),
         "## By predicted visible fraction",
         markdown_table(["completion", "predicted", *COMPLETION_COLUMNS], completion_table(judged)),
+        "## Whole sizes and their intervals, by true visible fraction",
+        "Of particles that get a whole size, predicted to be 0.4 and more visible.",
+        fraction_errors_table(errors_by_true_fraction(judged), "true visible fraction"),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
