@@ -16,12 +16,11 @@ from semsize.visibility.judging import (
     errors_by_true_fraction,
     judge,
     masked_rows,
-    pooled_sizes,
-    reported_sizes,
     selection_table,
     visibility_metrics,
 )
 from semsize.visibility.model import QUANTILES, CropAnswers
+from semsize.visibility.reported_sizes import pooled_sizes, reported_sizes
 from semsize.visibility.states import BINS, Thresholds, fraction_bins
 from semsize.visibility.truth import SIZES, OutlineTruth, outline_truth, sizes_px
 

@@ -20,15 +20,9 @@ from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
 from semsize.metrology.metrics import HEADLINES, particle_metrics
 from semsize.structures import prediction_record, read_annotations, write_predictions
 from semsize.structures.masks import CroppedMasks
-from semsize.visibility.judging import (
-    JudgedOutlines,
-    ReportedSizes,
-    judge,
-    pooled_sizes,
-    reported_sizes,
-    visibility_metrics,
-)
+from semsize.visibility.judging import JudgedOutlines, judge, visibility_metrics
 from semsize.visibility.model import CropAnswers
+from semsize.visibility.reported_sizes import ReportedSizes, pooled_sizes, reported_sizes
 from semsize.visibility.states import Thresholds
 from tio2.evaluation.average_precision import coco_metrics, table1_metrics
 

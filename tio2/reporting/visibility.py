@@ -17,7 +17,6 @@ from semsize.visibility.calibration import ReliabilityBin, expected_calibration_
 from semsize.visibility.judging import (
     COMPLETION_COLUMNS,
     JudgedOutlines,
-    ReportedSizes,
     completion_table,
     confusion,
     errors_by_true_fraction,
@@ -27,6 +26,7 @@ from semsize.visibility.judging import (
     state_reliability,
 )
 from semsize.visibility.nesting import StatisticEffect
+from semsize.visibility.reported_sizes import ReportedSizes
 
 OF_KIND = {
     "fully_imaged": (
