@@ -6,6 +6,7 @@ python tools/test.py configs/tio2/light_stage2.py
 python tools/test.py configs/tio2/light_stage2.py work_dirs/light_stage2/epoch_12.pth --split test
 python tools/test.py configs/tio2/light_nc.py checkpoints/light_nc.pth --data data/rendered --split test
 python tools/test.py configs/tio2/light_nc.py light_nc.semsize     # a model archive: on ONNX Runtime
+python tools/test.py configs/tio2/visibility_free.py checkpoints/visibility_free.pth --split test --calibrated
 """
 
 import argparse
@@ -29,6 +30,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--min-score", type=float, help="single particles are counted from it on (default: 0.5, the paper's)"
     )
+    calibrated = "of a visibility network: with the calibration of the record beside the weights, as in a measurement"
+    parser.add_argument("--calibrated", action="store_true", help=calibrated)
     parser.add_argument(
         "--out", metavar="FILE.pkl", help="also write the data samples as a pickle, as MMDetection does"
     )
@@ -49,12 +52,21 @@ def main() -> None:
         from semsize.structures.files import file_sha256
         from tio2.engine import find_checkpoint, launch, newest_checkpoint, precision_name
         from tio2.engine.config import is_detector, model_use
-        from tio2.engine.testing import look_with_archive, select_split, split_files, split_folder, tested_record
+        from tio2.engine.testing import (
+            look_with_archive,
+            record_calibration,
+            select_split,
+            split_files,
+            split_folder,
+            tested_record,
+        )
         from tio2.evaluation import ParticleMetric, VisibilityMetric, nms_ceiling
         from tio2.reporting import write_report, write_visibility_report
     with one_line_errors(*launch.PEOPLE_ERRORS):
         config = launch.read_config(arguments)
         folder = split_folder(config, arguments.split, arguments.data)
+        if arguments.calibrated:
+            folder = folder.with_name(f"{folder.name}-calibrated")
         min_score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
         select_split(config, arguments.split, folder, arguments.out, arguments.data, min_score)
         checkpoint = find_checkpoint(arguments.checkpoint or newest_checkpoint(config.work_dir))
@@ -67,6 +79,11 @@ def main() -> None:
             use = look_with_archive(runner, checkpoint)
         else:
             use = model_use(config, file_sha256(checkpoint), precision_name(runner.model))
+        if arguments.calibrated:
+            calibration = record_calibration(config, checkpoint, use)
+            for metric in runner.test_evaluator.metrics:
+                if isinstance(metric, VisibilityMetric):
+                    metric.calibration = calibration
         launch.say_what_begins("testing", config, data, runner)
         metrics = runner.test()
         if not is_main_process():
@@ -76,6 +93,7 @@ def main() -> None:
         if not is_detector(config):
             outlines = config.test_dataloader.dataset.predictions
             record = tested_record(runner, metrics, checkpoint, use, folder.name, outlines and Path(outlines))
+            record["calibrated"] = arguments.calibrated
             *_, metric = (each for each in runner.test_evaluator.metrics if isinstance(each, VisibilityMetric))
             report = write_visibility_report(folder, metric.judged, metric.sizes, record)
             print(f"{report.read_text(encoding='utf-8')}\nwritten: {report}, {folder}/metrics.json")

@@ -25,10 +25,9 @@ from semsize.visibility.completion import (
 )
 from semsize.visibility.crops import whole_outlines
 from semsize.visibility.model import CropAnswers
-from semsize.visibility.nesting import (
-    FULL,
-)
+from semsize.visibility.nesting import FULL
 from semsize.visibility.reported_sizes import ReportedSizes
+from semsize.visibility.seeing import Calibration
 from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
 from semsize.visibility.truth import SIZES, OutlineTruth, sizes_px
 
@@ -88,6 +87,7 @@ def judge(
     truth: OutlineTruth,
     grey: np.ndarray,
     people: Thresholds | None = None,
+    calibration: Calibration | None = None,
 ) -> JudgedOutlines:
     """Judge the answers on the M outlines of an image.
 
@@ -97,25 +97,30 @@ def judge(
         truth: of the M outlines.
         grey: (H, W) grey levels, 0 to 255, of the frame without a data bar.
         people: thresholds by which people gave states, where the truth is theirs; rendered truth has its rule's.
+        calibration: of the model's answers; None: they are taken as they are.
     """
     given = np.isnan(truth.visible_fraction)[:, None]
     classes = np.where(
         given, class_probabilities(answers.fractions, people), class_probabilities(answers.fractions, Thresholds())
     )
+    is_particle, fraction = answers.is_particle, mean_fraction(answers.fractions)
+    quantiles = sizes_px(outlines)[..., None] * answers.size_ratios
+    if calibration:
+        classes, is_particle = calibration.classes(classes), calibration.particle(is_particle)
+        quantiles = calibration.sizes(fraction, quantiles)
     scored = truth.whole_is_known & ~truth.truncated
     whole = whole_outlines(outlines, answers.whole, grey)
     wholes = (outlines, hull_completion(outlines, grey), whole)
     true = truth.visible[scored], truth.whole[scored]
-    quantiles = sizes_px(outlines[scored])[..., None] * answers.size_ratios[scored]
-    low, middle, high = np.moveaxis(quantiles, -1, 0)
+    low, middle, high = np.moveaxis(quantiles[scored], -1, 0)
     true_px = truth.sizes_px[scored]
     return JudgedOutlines(
         is_particle=truth.is_particle,
-        particle_probability=answers.is_particle,
+        particle_probability=is_particle,
         visibility_class=truth.visibility_class,
         class_probabilities=classes,
         true_fraction=truth.visible_fraction,
-        predicted_fraction=mean_fraction(answers.fractions),
+        predicted_fraction=fraction,
         scored=scored,
         completions=tuple(completion_scores(outlines[scored], completed[scored], *true) for completed in wholes),
         size_errors_percent=100 * (middle - true_px) / true_px,

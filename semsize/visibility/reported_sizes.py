@@ -28,6 +28,7 @@ from semsize.visibility.nesting import (
     pooled,
     step_effects,
 )
+from semsize.visibility.seeing import Calibration
 from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
 from semsize.visibility.truth import OutlineTruth, class_number, sizes_px
 
@@ -96,6 +97,7 @@ def reported_sizes(
     particles: Sequence[Mapping[str, Any]],
     pixel_size_nm: float | None = None,
     people: Thresholds | None = None,
+    calibration: Calibration | None = None,
 ) -> list[ReportedSizes]:
     """What an image reports by a model's answers on its M outlines, beside its annotations, in the order of `KINDS`.
 
@@ -106,6 +108,7 @@ def reported_sizes(
         particles: all annotations of the image.
         pixel_size_nm: sizes are in nm where it is known, else in px.
         people: thresholds by which people gave states, where the annotations have no visible fractions.
+        calibration: of the model's answers; None: they are taken as they are.
 
     Returns:
         Nothing if the class of a particle off the border is not known; no completed ones without visible fractions.
@@ -120,6 +123,10 @@ def reported_sizes(
     by_rule = any(particle.get("visible_fraction") is not None for particle in known)
     visible, sizes = sizes_px(masks)[:, 0] * pixel_size, sizes_px(outlines)[:, 0] * pixel_size
     whole = np.array([particle.get("ecd_nm", np.nan) for particle in known]) * (1 if pixel_size_nm else np.nan)
+    probabilities = class_probabilities(answers.fractions, Thresholds() if by_rule else people or Thresholds())
+    is_particle = answers.is_particle
+    if calibration:
+        probabilities, is_particle = calibration.classes(probabilities), calibration.particle(is_particle)
     is_sized = mean_fraction(answers.fractions) >= MASKED_FRACTION
     matched = MatchedOutlines(
         true_sizes=np.where(classes == FULL, visible, whole),
@@ -129,8 +136,8 @@ def reported_sizes(
         true_off_border=is_whole,
         sizes=sizes,
         whole_sizes=np.where(is_sized, sizes * answers.size_ratios[:, 0, 1], np.nan),
-        classes=class_probabilities(answers.fractions, Thresholds() if by_rule else people or Thresholds()),
-        is_particle=answers.is_particle,
+        classes=probabilities,
+        is_particle=is_particle,
         weights=border_weights(outlines.boxes, frame),
         partner=truth.partner,
         counted=is_off_border(outlines, frame) & ~np.isnan(truth.is_particle),

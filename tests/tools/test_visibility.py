@@ -1,13 +1,18 @@
 """The visibility network is trained and tested by the programs that train and test the detector."""
 
 import json
+from dataclasses import asdict, replace
 
 import pytest
 from mmengine.config import Config
 
+from semsize.metrology import ModelUse
 from semsize.structures import prediction_record, read_annotations, write_predictions
+from semsize.structures.files import file_sha256
+from semsize.visibility.record import read_visibility_records, write_visibility_records
 
 CONFIG = "configs/tio2/visibility_free.py"
+DETECTOR = ModelUse("d" * 64, "torch", "float32", {"scales": [1.0]})
 SPLITS = ("train", "val", "test")
 SMALL = [
     "train_cfg.max_epochs=1",
@@ -32,7 +37,10 @@ def found(rendered_set, tmp_path_factory):
             box, number = (x, y, x + width, y + height), particle["image_id"]
             records.append(prediction_record(number, names[number], box, 0.9, particle["segmentation"]))
         (folder / f"{rendered_set.name}-{split}").mkdir()
-        write_predictions(folder / f"{rendered_set.name}-{split}" / "predictions.json", records)
+        file = folder / f"{rendered_set.name}-{split}" / "predictions.json"
+        write_predictions(file, records)
+        tested = {"model": asdict(DETECTOR), "predictions_sha256": file_sha256(file)}
+        file.with_name("metrics.json").write_text(json.dumps(tested))
     return folder
 
 
@@ -76,6 +84,28 @@ def test_it_is_trained_and_its_test_leaves_tables(run_tool, options, rendered_se
     ):
         assert heading in report
     assert report in tested.stdout
+
+    words = [
+        "--work-dir",
+        tmp_path,
+        "--data",
+        rendered_set,
+        "--split",
+        "val",
+        "--calibrated",
+        "--cfg-options",
+        *options,
+    ]
+    refused = run_tool("test.py", CONFIG, *words)
+    assert refused.returncode == 1
+    assert "epoch_1.record.json is missing" in refused.stderr.splitlines()[-1]
+    [shipped, *_] = read_visibility_records("checkpoints/visibility_free.pth")
+    use = {name: metrics["model"][name] for name in ("sha256", "engine", "precision")}
+    write_visibility_records(tmp_path / "epoch_1.pth", [replace(shipped, **use, detector=DETECTOR)])
+    calibrated = run_tool("test.py", CONFIG, *words)
+    assert calibrated.returncode == 0, calibrated.stdout + calibrated.stderr
+    assert "Calibrated by the record" in (folder.with_name(f"{folder.name}-calibrated") / "visibility.md").read_text()
+    assert (folder / "visibility.md").read_text() == report
 
 
 def test_predictions_that_are_missing_are_named_in_one_line(run_tool, options, tmp_path):

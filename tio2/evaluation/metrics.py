@@ -23,6 +23,7 @@ from semsize.structures.masks import CroppedMasks
 from semsize.visibility.judging import JudgedOutlines, judge, visibility_metrics
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.reported_sizes import ReportedSizes, pooled_sizes, reported_sizes
+from semsize.visibility.seeing import Calibration
 from semsize.visibility.states import Thresholds
 from tio2.evaluation.average_precision import coco_metrics, table1_metrics
 
@@ -176,10 +177,12 @@ class VisibilityMetric(BaseMetric):
     """States, being a particle, completed outlines and sizes of the outlines of a data set beside their truth.
 
     Afterwards ``judged`` holds the `JudgedOutlines` of all images, and ``sizes`` the `ReportedSizes` of the kinds of
-    particles that are known in all of them, from which the test program writes its tables.
+    particles that are known in all of them, from which the test program writes its tables. Answers are taken as they are,
+    or with the ``calibration`` that the test program sets before.
     """
 
     default_prefix = "visibility"
+    calibration: Calibration | None = None
     judged: JudgedOutlines | None = None
     sizes: tuple[ReportedSizes, ...] = ()
 
@@ -190,8 +193,9 @@ class VisibilityMetric(BaseMetric):
             answers = CropAnswers(*(found[field.name].cpu().double().numpy() for field in fields(CropAnswers)))
             outlines, people = sample["gt_instances"]["masks"].cropped, Thresholds(*sample["thresholds"])
             truth, image = sample["truth"], int(sample["img_id"])
-            judged = judge(outlines, answers, truth, sample["grey"], people)
-            sizes = reported_sizes(outlines, answers, truth, sample["particles"], sample["pixel_size_nm"], people)
+            judged = judge(outlines, answers, truth, sample["grey"], people, self.calibration)
+            of_image = sample["particles"], sample["pixel_size_nm"]
+            sizes = reported_sizes(outlines, answers, truth, *of_image, people, self.calibration)
             self.results.append((image, (judged, sizes)))
 
     def compute_metrics(self, results: list[tuple[int, tuple]]) -> dict[str, float]:

@@ -72,6 +72,7 @@ def _report(judged: JudgedOutlines, sizes: Sequence[ReportedSizes], record: Mapp
         f"# Visibility: `{record['config']}` on {record['split']}",
         f"{record['images']:,} images, {len(judged.is_particle):,} outlines of known truth or not; "
         f"{record['precision']}; weights {_weights(record['checkpoint'])}.",
+        "Calibrated by the record beside the weights." if record.get("calibrated") else "Not calibrated.",
         "## States",
         f"Rows: the true class of {counts.sum():,} outlines; columns: the most probable one.",
         _confusion_table(counts),
