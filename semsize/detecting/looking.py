@@ -29,6 +29,7 @@ from semsize.detecting.scales import (
 )
 from semsize.structures.masks import CroppedMasks, Placed, tighten
 from semsize.structures.overlap import overlaps
+from semsize.structures.parts import process_number
 from semsize.structures.tiling import MergedTiles, merge_tiles, tile_grid
 
 TILE_PX, OVERLAP_PX = 3200, 320
@@ -178,7 +179,8 @@ def _look_at(
     """What the engine finds at one scale, tile by tile where the image is larger than one."""
     tiles, found = tile_grid(grey.shape, *tile), []
     silent = None if len(tiles) > batch_size else True
-    with tqdm(total=len(tiles), desc=f"×{scale:g}", unit="tile", leave=False, disable=silent) as bar:
+    line = process_number() or None  # below the bar of images, one for each process
+    with tqdm(total=len(tiles), desc=f"×{scale:g}", unit="tile", leave=False, disable=silent, position=line) as bar:
         for start in range(0, len(tiles), batch_size):
             batch = tiles[start : start + batch_size]
             found += engine([window.cut(grey) for window in batch], scale, sizes)

@@ -48,7 +48,10 @@ def processes_for(
         yield lambda function, tasks: starmap(partial(function, shared), tasks)
         return
     context = multiprocessing.get_context(START_METHOD)
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(shared,))
+    numbers = context.SimpleQueue()
+    for number in range(1, jobs + 1):
+        numbers.put(number)
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(shared, numbers))
 
     def run(function: Callable, tasks: Iterable[tuple]) -> Iterator:
         for future in as_completed([pool.submit(_run_shared, function, *task) for task in tasks]):
@@ -74,14 +77,21 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def process_number() -> int:
+    """Number, from 1, of this worker process among those of `processes_for`; 0 in a process that is none."""
+    return _numbers[0] if _numbers else 0
+
+
 _shared: list[Any] = []  # in a worker process: what `processes_for` gave to it
+_numbers: list[int] = []  # its number
 
 
-def _begin(shared: Any) -> None:
+def _begin(shared: Any, numbers: multiprocessing.SimpleQueue) -> None:
     """Prepare a worker process: one thread for OpenCV, and Ctrl-C left to the process that started it."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _shared.append(shared)
+    _numbers.append(numbers.get())
 
 
 def _run_shared(function: Callable, *arguments: Any) -> Any:

@@ -1,13 +1,20 @@
 """Every particle is found once, whole, and at the scale that suits it, whatever the tiles; finer looks are spared."""
 
+import io
+import re
+import sys
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import find_objects
+from tqdm import tqdm
 
 from scenes import disks
+from semsize.detecting import looking
 from semsize.detecting.engine import ALL_SIZES
 from semsize.detecting.joining import COMFORTABLE_PX
 from semsize.detecting.looking import Found, Look, Looking, look, outline_rules, planned_scales
@@ -92,6 +99,50 @@ def test_a_usual_frame_is_looked_at_whole_and_a_large_one_in_tiles():
     assert len(windows) > 1
     assert max(height * width * 1.5**2 for height, width in windows) <= 3200**2
     assert sum(height * width for height, width in windows) < 1.25 * 3072 * 4096, "tiles share what they must, no more"
+
+
+class Console(io.StringIO):
+    """Stands for stderr."""
+
+    def __init__(self, is_terminal):
+        super().__init__()
+        self.is_terminal = is_terminal
+
+    def isatty(self):
+        return self.is_terminal
+
+
+def shown_before_each_look(monkeypatch, console, tile):
+    """What stderr holds whenever the engine is given windows of an image of 4 x 1 tiles of 64 px, and at the end."""
+    shown = []
+
+    class Watched(Oracle):
+        def __call__(self, *given):
+            shown.append(console.getvalue())
+            return super().__call__(*given)
+
+    monkeypatch.setattr(sys, "stderr", console)
+    monkeypatch.setattr(looking, "tqdm", partial(tqdm, mininterval=0, ncols=60))
+    look(np.zeros((64, 200), np.float32), Watched(), Looking((1.0,), tile=tile))
+    return [*shown, console.getvalue()]
+
+
+def test_a_bar_moves_within_an_image(monkeypatch):
+    *shown, end = shown_before_each_look(monkeypatch, Console(True), (64, 10))
+    assert [re.findall(r"(\d)/4", text)[-1] for text in shown] == ["0", "1", "2", "3"]
+    assert end.split("\r")[-2].isspace(), "it leaves nothing behind"
+
+
+def test_each_process_has_a_bar_on_a_line_of_its_own(monkeypatch):
+    monkeypatch.setattr(looking, "process_number", lambda: 2)
+    *shown, end = shown_before_each_look(monkeypatch, Console(True), (64, 10))
+    assert all(text.endswith("\x1b[A" * 2) for text in (*shown, end)), "the cursor is back on the first line"
+    assert end.count("\n\n\r") == end.count("\r×1") + 1
+
+
+@pytest.mark.parametrize(("is_terminal", "tile"), [(False, (64, 10)), (True, (200, 10))], ids=["file", "one tile"])
+def test_no_bar_is_drawn_into_a_file_or_of_a_single_tile(monkeypatch, is_terminal, tile):
+    assert set(shown_before_each_look(monkeypatch, Console(is_terminal), tile)) == {""}
 
 
 def test_masks_that_only_tiles_edges_show_are_counted():
