@@ -8,12 +8,14 @@ python tools/benchmarks/scales.py data/emps/annotations/val.json 0.375=work_dirs
     0.75=work_dirs/x0.75/emps-val 1.5=work_dirs/x1.5/emps-val --beside mirror=work_dirs/mirror/emps-val
 
 Scales are joined by non-maximum suppression of masks, the reference, and by size (`semsize/detecting/joining.py`).
-Seconds are means over the tests' images, added up.
+Seconds are means over the tests' images, added up. The second table tells whether a score means the same at each
+scale: which share of the detections with a score in a range are particles (mask IoU 0.5, each particle once).
 """
 
 import argparse
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,8 @@ import numpy as np
 from semsize.cli import one_line_errors
 from semsize.detecting.joining import Joined, join_scales
 from semsize.measuring.tables import markdown_table
+from semsize.metrology.comparison import found_by_image, image_truths
+from semsize.metrology.matching import NOT_COUNTED, RIGHT, outcomes
 from semsize.structures import (
     AnnotationError,
     CroppedMasks,
@@ -38,6 +42,8 @@ with required_imports():
     from tio2.evaluation import average_precision
 
 COLUMNS = ("looked at", "joined by", "AP50", "mAP", "AP75", "AP90", "s / image")
+SCORES = (0.05, 0.3, 0.5, 0.7, 0.9, 1.0)
+"""Ends of the ranges of scores in the second table."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,44 @@ def joined_predictions(tests: Sequence[ScaleTest], join: Callable[..., Joined]) 
     return joined
 
 
+def precision_by_score(truth: Mapping, predictions: Sequence[dict]) -> list[tuple[int, float]]:
+    """Detections in each range of `SCORES`, and the share of them that are particles; NaN without any.
+
+    By descending score a detection takes the true particle of the largest mask IoU, 0.5 at least, that is not taken.
+    What lies in a region to ignore is not counted.
+    """
+    truths = image_truths(truth)
+    scores, results = [], []
+    for image, found in zip(truths, found_by_image(predictions, truths), strict=True):
+        scores.append(found.scores)
+        results.append(outcomes(image.masks, found.masks, found.scores, image.ignored)[:, 0])
+    score, result = np.concatenate(scores), np.concatenate(results)
+    place = np.searchsorted(SCORES[:-1], score, side="right") - 1
+    in_range = [result[(place == number) & (result != NOT_COUNTED)] for number in range(len(SCORES) - 1)]
+    return [(len(of), float((of == RIGHT).mean()) if len(of) else float("nan")) for of in in_range]
+
+
+def looks(
+    tests: Sequence[ScaleTest], beside: Sequence[tuple[str, ScaleTest]]
+) -> Iterator[tuple[str, str, list[dict], float]]:
+    """Name, how it was joined, predictions and seconds of each test, and of each row of neighbouring scales joined."""
+
+    def alone(test: ScaleTest) -> list[dict]:
+        return [each for found in test.by_image.values() for each in found]
+
+    for name, test in beside:
+        yield name, "–", alone(test), test.seconds
+    for first in range(len(tests)):
+        for stop in range(first + 1, len(tests) + 1):
+            chosen = tests[first:stop]
+            name, seconds = ", ".join(f"×{test.scale:g}" for test in chosen), sum(test.seconds for test in chosen)
+            if len(chosen) == 1:
+                yield name, "–", alone(chosen[0]), seconds
+            else:
+                yield name, "suppression", joined_predictions(chosen, suppress), seconds
+                yield name, "size", joined_predictions(chosen, join_scales), seconds
+
+
 def main() -> None:
     """Read, join, evaluate, print."""
     arguments = parse_arguments()
@@ -100,27 +144,20 @@ def main() -> None:
         truth = read_annotations(arguments.truth)
         named = [entry.rpartition("=") for entry in arguments.tests]
         tests = sorted((read_test(Path(folder), float(scale)) for scale, _, folder in named), key=lambda t: t.scale)
-        rows = []
-
-        def add_row(name: str, joining: str, predictions: list[dict], seconds: float) -> None:
+        named = [entry.rpartition("=") for entry in arguments.beside]
+        beside = [(name, read_test(Path(folder), 1.0)) for name, _, folder in named]
+        rows, score_rows = [], []
+        for name, joining, predictions, seconds in looks(tests, beside):
             precision = average_precision(truth, predictions, "segm").uncapped
             values = [precision[column] for column in ("AP50", "mAP", "AP75", "AP90")]
             rows.append([name, joining, *values, f"{seconds:.2f}"])
-
-        for name, _, folder in (entry.rpartition("=") for entry in arguments.beside):
-            test = read_test(Path(folder), 1.0)
-            add_row(name, "–", [each for found in test.by_image.values() for each in found], test.seconds)
-        for first in range(len(tests)):
-            for stop in range(first + 1, len(tests) + 1):
-                chosen = tests[first:stop]
-                name, seconds = ", ".join(f"×{test.scale:g}" for test in chosen), sum(test.seconds for test in chosen)
-                if len(chosen) == 1:
-                    found = [each for found in chosen[0].by_image.values() for each in found]
-                    add_row(name, "–", found, seconds)
-                else:
-                    add_row(name, "suppression", joined_predictions(chosen, suppress), seconds)
-                    add_row(name, "size", joined_predictions(chosen, join_scales), seconds)
-        print(markdown_table(COLUMNS, rows))
+            shares = precision_by_score(truth, predictions)
+            score_rows.append(
+                [name, joining, *(f"{share:.2f} of {count}" if count else "–" for count, share in shares)]
+            )
+    ranges = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(SCORES)]
+    print(markdown_table(COLUMNS, rows))
+    print(markdown_table([*COLUMNS[:2], *ranges], score_rows))
 
 
 if __name__ == "__main__":
