@@ -30,12 +30,12 @@ from semsize.metrology.size_distribution import weighted_quantiles
 from semsize.programs.measure import _states, parse_arguments
 from semsize.programs.schema import schema
 from semsize.visibility.calibration import ReliabilityBin
+from semsize.visibility.completion import FractionErrors
 from semsize.visibility.crops import CHANNELS
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.nesting import DensitySpread, DensityStep, EffectSpread, StatisticEffect, StepEffects
 from semsize.visibility.population import QUANTITY_COMPLETED
 from semsize.visibility.record import (
-    FractionErrors,
     IntervalTable,
     RendererPrior,
     VisibilityRecord,
