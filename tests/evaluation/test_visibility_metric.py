@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from scenes import square_grid, squares
+from semsize.metrology import ModelUse
 from semsize.structures.files import file_sha256
 from semsize.visibility.conformal import SizeIntervals
 from semsize.visibility.judging import errors_by_true_fraction
@@ -91,7 +92,7 @@ def test_a_calibration_turns_what_was_too_sure_into_what_was_observed():
     np.testing.assert_allclose(classes, [0.9, 0.1, 0], atol=1e-6)
     expected = 0.9 * 0.9  # of P(fully imaged) · P(particle), which weigh the sizes of what is fully imaged
     np.testing.assert_allclose(
-        metric.sizes.found.weights.sum() / judged()[0].sizes.found.weights.sum(), expected / 0.99**2
+        metric.sizes[0].found.weights.sum() / judged()[0].sizes[0].found.weights.sum(), expected / 0.99**2
     )
 
 
@@ -112,7 +113,7 @@ def tested(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     outlines = {"predictions": str(found)}
     config = Config({"model": {"type": "VisibilityNet"}, "test_dataloader": {"dataset": outlines}})
-    return config, {name: getattr(record, name) for name in ("sha256", "engine", "precision")}, record
+    return config, ModelUse(record.sha256, record.engine, record.precision, {}), record
 
 
 def test_the_record_that_holds_calibrates(tested):
@@ -130,7 +131,7 @@ def test_no_other_record_calibrates(tested, tmp_path):
 
     def refusal(**changes):
         with pytest.raises(ConfigError) as error:
-            record_calibration(config, WEIGHTS, use | changes)
+            record_calibration(config, WEIGHTS, dataclasses.replace(use, **changes))
         assert "\n" not in str(error.value)
         return str(error.value)
 

@@ -14,7 +14,6 @@ from mmengine.runner import Runner
 from semsize.detecting import onnx
 from semsize.detecting.archive import read_archive
 from semsize.metrology import BiasRecordError, ModelUse
-from semsize.metrology.bias_record import model_use_from_json
 from semsize.metrology.matching import OPERATING_SCORE
 from semsize.structures.files import file_sha256, read_json
 from semsize.visibility.record import VisibilityRecordError, read_visibility_records, record_path
@@ -135,13 +134,13 @@ def look_with_archive(runner: Runner, path: Path) -> ModelUse:
     return here
 
 
-def record_calibration(config: Config, checkpoint: Path, use: dict) -> Calibration:
+def record_calibration(config: Config, checkpoint: Path, use: ModelUse) -> Calibration:
     """The calibration that a measurement takes: of the record beside the weights, for this use of them.
 
     Args:
         config: Of the test of a visibility network, its split selected.
         checkpoint: The file of the weights.
-        use: The network and how it is used, as `model_use` says.
+        use: The network and how it is used.
 
     Raises:
         ConfigError: No record holds, or the config is of a detector.
@@ -155,11 +154,11 @@ def record_calibration(config: Config, checkpoint: Path, use: dict) -> Calibrati
             tested = read_json(beside, BiasRecordError)
             if tested.get("predictions_sha256") != file_sha256(outlines.predictions):
                 raise ConfigError(f"{beside}: is of other outlines than {outlines.predictions}; find them again")
-            detector = model_use_from_json(tested.get("model"), beside)
+            detector = ModelUse.from_json(tested.get("model"), beside)
         records = read_visibility_records(checkpoint)
     except (BiasRecordError, VisibilityRecordError) as cause:
         raise ConfigError(str(cause)) from None
-    here = use["sha256"], use["engine"], use["precision"], detector, outlines.get("min_score", OPERATING_SCORE)
+    here = use.sha256, use.engine, use.precision, detector, outlines.get("min_score", OPERATING_SCORE)
     nearest = min(records, key=lambda record: len(record.differences(*here)), default=None)
     if nearest is None:
         raise ConfigError(f"{record_path(checkpoint)} is missing; make it with tools/validate.py --visibility")

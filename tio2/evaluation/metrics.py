@@ -177,8 +177,8 @@ class VisibilityMetric(BaseMetric):
     """States, being a particle, completed outlines and sizes of the outlines of a data set beside their truth.
 
     Afterwards ``judged`` holds the `JudgedOutlines` of all images, and ``sizes`` the `ReportedSizes` of the kinds of
-    particles that are known in all of them, from which the test program writes its tables. Answers are taken as they are,
-    or with the ``calibration`` that the test program sets before.
+    particles that are known in all of them, from which the test program writes its tables. Answers are taken as
+    they are, or with the ``calibration`` that the test program sets before.
     """
 
     default_prefix = "visibility"
