@@ -134,9 +134,8 @@ def test_normalised_as_documented_a_cat_is_a_cat(package_weights):
     image = (
         torch.from_numpy(resize(data.chelsea()[:, 75:375], (224, 224), preserve_range=True)).float().permute(2, 0, 1)
     )
-    mean, std = (torch.tensor(value)[:, None, None] for value in (EfficientNetLite.mean, EfficientNetLite.std))
     with torch.no_grad():
-        coarsest = pretrained().eval()(((image - mean) / std)[None])[-1]
+        coarsest = pretrained().eval()(((image - 127) / 128)[None])[-1]
         pooled = classifier._swish(classifier._bn1(classifier._conv_head(coarsest))).mean(dim=(2, 3))
         probabilities = classifier._fc(pooled).softmax(dim=1)[0]
     assert 281 <= int(probabilities.argmax()) <= 285

@@ -144,8 +144,3 @@ def test_it_learns_eight_crops_by_heart():
     assert (found["fraction"].argmax(1) == truth[0].gt_instances.fraction_bin).all()
     assert ((found["particle"] > 0) == (truth[0].gt_instances.is_particle == 1)).all()
     assert found["fraction"].shape[1] == BINS
-
-
-def test_an_unknown_loss_is_refused():
-    with pytest.raises(ValueError, match="loss_weights names"):
-        VisibilityNet(loss_weights={"hole": 1.0})

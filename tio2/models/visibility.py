@@ -33,6 +33,14 @@ TRUTH_FIELDS = ("is_particle", "fraction_bin", "visibility_class", "whole", "who
 COARSE_STRIDE = 8
 """Pixels of a crop on a pixel of the coarsest maps."""
 
+MAPS = (24, 40, 64)
+"""Channels of the maps of 32, 16 and 8 px."""
+
+FEATURES = 64
+"""Numbers between the averaged maps and the answers."""
+
+LOSS_WEIGHTS = {"fraction": 1.0, "state": 1.0, "particle": 1.0, "whole": 4.0, "sizes": 10.0}
+
 LEAST_CONTRAST = 8.0
 """Grey levels that are added to a crop's standard deviation, so that a flat crop's noise is not blown up."""
 
@@ -45,28 +53,14 @@ class VisibilityNet(BaseModel):
     with the weights: rendered truth has its rule's.
 
     Args:
-        channels: Channels of the maps of 32, 16 and 8 px.
-        features: Numbers between the averaged maps and the answers.
-        loss_weights: Weights of the losses `fraction`, `state`, `particle`, `whole` and `sizes`.
         precision: See `tio2.models.detector.Precision`.
         data_preprocessor: MMEngine's; it brings crops to the device.
     """
 
-    def __init__(
-        self,
-        channels: Sequence[int] = (24, 40, 64),
-        features: int = 64,
-        loss_weights: dict[str, float] | None = None,
-        precision: Precision = "auto",
-        data_preprocessor: dict | None = None,
-    ):
+    def __init__(self, precision: Precision = "auto", data_preprocessor: dict | None = None):
         super().__init__(data_preprocessor=data_preprocessor)
         self.precision = precision
-        self.loss_weights = {"fraction": 1.0, "state": 1.0, "particle": 1.0, "whole": 4.0, "sizes": 10.0}
-        if unknown := (loss_weights or {}).keys() - self.loss_weights.keys():
-            raise ValueError(f"loss_weights names {sorted(unknown)}; there are {', '.join(self.loss_weights)}")
-        self.loss_weights |= loss_weights or {}
-        first, second, third = channels
+        first, second, third = MAPS
         self.stem = _block(len(CHANNELS), first, stride=2)
         self.fine = _block(first, first)
         self.middle = nn.Sequential(_block(first, second, stride=2), _block(second, second))
@@ -75,8 +69,8 @@ class VisibilityNet(BaseModel):
         self.from_middle, self.to_fine = nn.Conv2d(second, first, 1), _block(first, first)
         self.outline = nn.Sequential(nn.Conv2d(first, 4, 1), nn.PixelShuffle(2))
         self.own_weight = nn.Parameter(torch.tensor(3.0))  # logit of a pixel of the outline before anything is learnt
-        self.described = nn.Sequential(nn.Linear(2 * third + 1, features), nn.ReLU(inplace=True))
-        self.answers = nn.Linear(features, BINS + 1 + len(SIZES) * len(QUANTILES))
+        self.described = nn.Sequential(nn.Linear(2 * third + 1, FEATURES), nn.ReLU(inplace=True))
+        self.answers = nn.Linear(FEATURES, BINS + 1 + len(SIZES) * len(QUANTILES))
         rule = Thresholds()
         self.register_buffer("thresholds", torch.tensor([rule.complete, rule.masked], dtype=torch.float64))
         self.register_buffer("lapse_rate", torch.tensor(0.0, dtype=torch.float64))
@@ -152,7 +146,7 @@ class VisibilityNet(BaseModel):
             "whole": (of_pixels * inside).mean((1, 2)),
             "sizes": _pinball(answers["log_sizes"][sizes], truth.log_sizes[sizes]),
         }
-        return {f"loss_{name}": self.loss_weights[name] * _mean(values) for name, values in losses.items()}
+        return {f"loss_{name}": LOSS_WEIGHTS[name] * _mean(values) for name, values in losses.items()}
 
     def _state_loss(self, logits: Tensor, classes: Tensor) -> Tensor:
         """(k,) minus the logarithm of the probability that a person gave the class, by `set_thresholds`."""

@@ -45,9 +45,6 @@ class EfficientNetLite(BaseModule):
     (Apache-2.0).
     """
 
-    mean = (127.0, 127.0, 127.0)
-    std = (128.0, 128.0, 128.0)
-
     def __init__(self, pretrained: bool = False, frozen_stages: int = -1, norm_eval: bool = True):
         super().__init__()
         if not -1 <= frozen_stages <= 4:
