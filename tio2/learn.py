@@ -19,7 +19,7 @@ from semsize.measuring.record import versions
 from semsize.sem import SEMReadError
 from semsize.structures.files import file_sha256, in_json, read_json, write_json
 from tio2.cli import quiet_imports, required_imports
-from tio2.gain import Gain, judge
+from tio2.reporting.gain import Gain, judge
 
 PROGRAM = """Teach a shipped model from corrected images; some of them are kept back to judge what it learned.
 

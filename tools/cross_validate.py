@@ -39,7 +39,8 @@ def main() -> None:
         from tio2.engine.cross_validation import prepare_folds
         from tio2.engine.folds import judged_samples, pooled_predictions, pooled_record, test_fold, train_fold
         from tio2.evaluation import VisibilityMetric, coco_metrics, table1_metrics
-        from tio2.reporting import write_report, write_visibility_report
+        from tio2.reporting.report import write_report
+        from tio2.reporting.visibility import write_visibility_report
     with one_line_errors(*launch.PEOPLE_ERRORS, LibraryError):
         config = launch.read_config(arguments)
         config.load_from = arguments.load_from or config.load_from

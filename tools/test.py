@@ -61,7 +61,8 @@ def main() -> None:
             tested_record,
         )
         from tio2.evaluation import ParticleMetric, VisibilityMetric, nms_ceiling
-        from tio2.reporting import write_report, write_visibility_report
+        from tio2.reporting.report import write_report
+        from tio2.reporting.visibility import write_visibility_report
     with one_line_errors(*launch.PEOPLE_ERRORS):
         config = launch.read_config(arguments)
         folder = split_folder(config, arguments.split, arguments.data)

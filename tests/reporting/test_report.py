@@ -12,7 +12,7 @@ from tested_runs import scene
 from semsize.measuring.overlays import write_png
 from semsize.measuring.tables import PARTICLE_COLUMNS, TRUTH_COLUMNS
 from semsize.metrology import compare_split, particle_metrics
-from tio2.reporting import write_report
+from tio2.reporting.report import write_report
 
 RECORD = {"config": "x", "split": "val", "operating_point": {}, "metrics": {}}
 

@@ -26,9 +26,9 @@ from semsize.programs import measure as measuring
 from semsize.structures.masks import CroppedMasks
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2 import learn
-from tio2.gain import Gain, Judged, judge
 from tio2.inference import Detector
 from tio2.learn import main
+from tio2.reporting.gain import Gain, Judged, judge
 
 TEST = {
     "scales": [1.5],

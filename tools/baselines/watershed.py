@@ -71,7 +71,7 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
     from semsize.structures.files import file_sha256, write_json
     from tio2.baselines import contrast_scores, segment
     from tio2.evaluation import coco_metrics
-    from tio2.reporting import write_report
+    from tio2.reporting.report import write_report
 
     annotations = data / "annotations" / f"{split}.json"
     truth = read_annotations(annotations)

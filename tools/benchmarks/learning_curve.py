@@ -39,7 +39,7 @@ from semsize.structures.files import in_json, read_json, write_json
 from semsize.structures.parts import usable_cores
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2.cli import required_imports
-from tio2.gain import judge
+from tio2.reporting.gain import judge
 
 if TYPE_CHECKING:
     from semsize.measuring.outlines import Outlines
