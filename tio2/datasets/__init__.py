@@ -16,28 +16,3 @@ from tio2.datasets.transforms import (
     SEMInvert,
     SEMMultiply,
 )
-
-__all__ = [
-    "CropOutlines",
-    "FixedLengthSampler",
-    "InstanceCroppedMasks",
-    "LoadOutlines",
-    "LoadParticleAnnotations",
-    "LoadSEMImage",
-    "OneOrMoreOf",
-    "OutlineDataset",
-    "PackOutlineCrops",
-    "ParticleDataset",
-    "PasteAgglomerates",
-    "PasteOnBackground",
-    "RandomRescale",
-    "RandomScaledCrop",
-    "RandomTranspose",
-    "SEMContrast",
-    "SEMGaussianBlur",
-    "SEMGaussianNoise",
-    "SEMInvert",
-    "SEMMultiply",
-    "SeededDataset",
-    "TurnCrops",
-]

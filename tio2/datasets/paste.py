@@ -25,9 +25,15 @@ GAP_PX = 3  # kept clear around the particles of the image that is pasted onto: 
 
 
 class _Paste(BaseTransform):
-    """Pastes into a share `prob` of the images."""
+    """Pastes into a share `prob` of the images.
 
-    def __init__(self, library: str, prob: float, count_range: tuple[int, int]):
+    Args:
+        library: file that tools/build_library.py wrote.
+        prob: share of the images that are pasted to.
+        count_range: agglomerates an image, any number as likely; fewer where no more fit.
+    """
+
+    def __init__(self, library: str, prob: float = 0.5, count_range: tuple[int, int] = (1, 20)):
         if not 0 <= prob <= 1:
             raise ValueError(f"{type(self).__name__}: prob lies in 0 to 1, not {prob}")
         self.library_path, self.prob = Path(library), prob
@@ -54,16 +60,7 @@ class _Paste(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PasteAgglomerates(_Paste):
-    """Puts agglomerates into the free space of the image.
-
-    Args:
-        library: file that tools/build_library.py wrote.
-        prob: share of the images that are pasted to.
-        count_range: agglomerates an image, any number as likely; fewer where no more fit.
-    """
-
-    def __init__(self, library: str, prob: float = 0.5, count_range: tuple[int, int] = (1, 20)):
-        super().__init__(library, prob, count_range)
+    """Puts agglomerates into the free space of the image."""
 
     def _paste(self, results: dict, library: AgglomerateLibrary, rng: np.random.Generator) -> dict:
         boxes = results["gt_bboxes"].tensor.numpy()[:, [1, 0, 3, 2]]
@@ -78,11 +75,8 @@ class PasteAgglomerates(_Paste):
 class PasteOnBackground(_Paste):
     """Replaces the image by a background of the same size with agglomerates on it.
 
-    Args:
-        library: file that tools/build_library.py wrote.
-        backgrounds: folder of empty images, each as large as the images at least.
-        prob: share of the images that are replaced.
-        count_range: agglomerates an image, any number as likely; fewer where no more fit.
+    Arguments are those of `PasteAgglomerates`, and `backgrounds`: a folder of empty images, each as large as the images
+    at least.
     """
 
     def __init__(self, library: str, backgrounds: str, prob: float = 0.5, count_range: tuple[int, int] = (1, 20)):

@@ -8,16 +8,3 @@ from tio2.models.heads import DenseRoIHead, DenseRPNHead
 from tio2.models.mask_head import DenseFCNMaskHead, HighResFCNMaskHead
 from tio2.models.results import DenseDetVisualizer
 from tio2.models.visibility import VisibilityNet
-
-__all__ = [
-    "ChunkedMaxIoUAssigner",
-    "DenseDetVisualizer",
-    "DenseFCNMaskHead",
-    "DenseMaskRCNN",
-    "DenseRPNHead",
-    "DenseRoIExtractor",
-    "DenseRoIHead",
-    "EfficientNetLite",
-    "HighResFCNMaskHead",
-    "VisibilityNet",
-]
