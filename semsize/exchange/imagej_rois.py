@@ -9,7 +9,7 @@ import numpy as np
 import roifile
 
 from semsize.exchange.conversion import IGNORE
-from semsize.exchange.shapes import Ellipse, Polygon, Shape, mask_outlines, rectangle
+from semsize.exchange.shapes import Ellipse, Polygon, Shape, mask_polygons, rectangle
 from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, Stated, files_below
 from semsize.exchange.which_picture import ImageFolder
 from semsize.structures.files import ZIP_ERRORS
@@ -78,7 +78,7 @@ def roi_zip(path: Path, masks: CroppedMasks, states: Sequence[str | None]) -> No
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, ((crop, origin), state) in enumerate(zip(masks, states, strict=True), start=1):
-            outlines = mask_outlines(crop, origin)
+            outlines = mask_polygons(crop, origin)
             name = f"{state or 'particle'}-{number:04d}"
             if len(outlines) == 1:
                 roi = roifile.ImagejRoi.frompoints(outlines[0].astype(np.float32), name=name)

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from semsize.exchange.shapes import Bitmap, Ellipse, Polygon, Shape, rectangle, simple_outlines
+from semsize.exchange.shapes import Bitmap, Ellipse, Polygon, Shape, rectangle, simple_polygons
 from semsize.exchange.source import (
     Account,
     ExchangeError,
@@ -131,7 +131,7 @@ def labelme_file(record: Mapping[str, Any], masks: CroppedMasks, states: Sequenc
             "flags": {},
         }
         for number, ((crop, origin), state) in enumerate(zip(masks, states, strict=True), start=1)
-        for outline in simple_outlines(crop, origin)
+        for outline in simple_polygons(crop, origin)
     ]
     return {
         "version": "5.5.0",

@@ -224,7 +224,7 @@ def _any_cross(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> bo
     return bool(((side(a, b, c) * side(a, b, d) < 0) & (side(c, d, a) * side(c, d, b) < 0)).any())
 
 
-def mask_outlines(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarray]:
+def mask_polygons(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarray]:
     """Closed outlines of a mask along its pixels' edges: rasterised again they give the same mask, pixel for pixel.
 
     Pieces and holes each have their own; pieces that touch at a corner only are kept apart, such holes are one. Outer
@@ -251,12 +251,12 @@ def mask_outlines(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarray]
     return [ring + np.array(origin[::-1], np.float64) for ring in rings]
 
 
-def simple_outlines(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarray]:
+def simple_polygons(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarray]:
     """Outlines of a mask's pieces for formats that know no holes: each is cut open by a slit of no width.
 
     Rasterised again, each filled wherever it winds round and all joined, they give the same mask, holes included.
     """
-    rings = mask_outlines(crop, origin)
+    rings = mask_polygons(crop, origin)
     pieces = [ring for ring in rings if ring_area(ring) > 0]
     holes = [ring for ring in rings if ring_area(ring) < 0]
     for hole in sorted(holes, key=lambda ring: ring[:, 1].min()):

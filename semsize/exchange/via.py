@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from semsize.exchange.shapes import Ellipse, Polygon, Shape, rectangle, simple_outlines
+from semsize.exchange.shapes import Ellipse, Polygon, Shape, rectangle, simple_polygons
 from semsize.exchange.source import Account, ExchangeError, SourceImage, Stated, grouped_particles
 from semsize.exchange.which_picture import ImageFolder
 from semsize.structures.files import read_json
@@ -111,7 +111,7 @@ def via_project(images: Sequence[tuple[Mapping[str, Any], CroppedMasks, Sequence
         regions = [
             _region(outline, {"particle": str(number), STATE_ATTRIBUTE: state or ""})
             for number, ((crop, origin), state) in enumerate(zip(masks, states, strict=True), start=1)
-            for outline in simple_outlines(crop, origin)
+            for outline in simple_polygons(crop, origin)
         ]
         entry = {"filename": record["file_name"], "size": -1, "regions": regions, "file_attributes": {}}
         project[f"{record['file_name']}-1"] = entry

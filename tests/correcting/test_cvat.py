@@ -7,7 +7,7 @@ import pytest
 
 from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.shapes import ellipse_mask, stroke_mask
-from semsize.exchange.shapes import mask_outlines, ring_area
+from semsize.exchange.shapes import mask_polygons, ring_area
 from semsize.measuring import Settings, measure
 from semsize.measuring.inputs import find_images
 from semsize.measuring.outline_files import outlines_from_coco
@@ -46,7 +46,7 @@ def as_cvat_writes(data, first_id, *, as_masks):
     annotations = []
     for number, particle in enumerate(data["annotations"], first_id):
         (mask,) = CroppedMasks.from_rles([particle["segmentation"]])
-        rings = mask_outlines(*mask)
+        rings = mask_polygons(*mask)
         has_hole = any(ring_area(ring) < 0 for ring in rings)
         segmentation = (
             uncompressed(particle["segmentation"])

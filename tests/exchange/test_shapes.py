@@ -14,12 +14,12 @@ from semsize.exchange.shapes import (
     Polygon,
     crosses_itself,
     leaves,
-    mask_outlines,
+    mask_polygons,
     polygon_shapes,
     rasterise,
     rectangle,
     ring_area,
-    simple_outlines,
+    simple_polygons,
     union,
 )
 from semsize.structures.polygons import ShapeError, points, ring
@@ -156,14 +156,14 @@ def crosses_by_pairs(corners):
 @settings(deadline=None)
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 1)))
 def test_a_mask_and_its_outlines_are_the_same(mask):
-    rings = mask_outlines(mask, (3, 5))
+    rings = mask_polygons(mask, (3, 5))
     assert sum(map(ring_area, rings)) == mask.sum()
     assert not any(crosses_itself(outline) for outline in rings)
     if rings:
         expected = np.zeros(FRAME, np.uint8)
         expected[3 : 3 + mask.shape[0], 5 : 5 + mask.shape[1]] = mask
         np.testing.assert_array_equal(pixels(Polygon(tuple(rings), with_holes=True)), expected)
-        slit = simple_outlines(mask, (3, 5))
+        slit = simple_polygons(mask, (3, 5))
         np.testing.assert_array_equal(pixels(Polygon(tuple(slit))), expected)
         assert not any(map(crosses_itself, slit))
         assert len(slit) == sum(ring_area(outline) > 0 for outline in rings)
@@ -171,10 +171,10 @@ def test_a_mask_and_its_outlines_are_the_same(mask):
 
 def test_pieces_have_their_own_outlines_and_holes_run_backwards():
     mask = np.array([[1, 1, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0], [0, 0, 0, 1]])
-    rings = mask_outlines(mask, (0, 0))
+    rings = mask_polygons(mask, (0, 0))
     assert sorted(map(ring_area, rings)) == [-1, 1, 9]
     assert all(len(outline) == 4 for outline in rings)
-    assert sorted(map(ring_area, simple_outlines(mask, (0, 0)))) == [1, 8]
+    assert sorted(map(ring_area, simple_polygons(mask, (0, 0)))) == [1, 8]
 
 
 def test_what_leaves_the_image_is_cut():
