@@ -6,10 +6,10 @@ from semsize.structures.annotations import (
     SPECK_PX,
     SPLITS,
     AnnotationError,
+    check_annotations,
     dataset,
     image_record,
     particle_record,
-    validate,
 )
 from semsize.structures.coco_files import (
     PredictionError,

@@ -177,7 +177,7 @@ def dataset(
     }
 
 
-def validate(data: Mapping[str, Any], origin: str | Path) -> None:
+def check_annotations(data: Mapping[str, Any], origin: str | Path) -> None:
     """Check the form, the ids, and that areas, boxes and RLE agree: a fraction of a second for thousands of particles.
 
     Args:
@@ -187,7 +187,7 @@ def validate(data: Mapping[str, Any], origin: str | Path) -> None:
     Raises:
         AnnotationError: the first fault found, in one line with the origin and the record's id.
 
-    >>> validate(dataset([image_record(id=1, file_name="a.png", height=4, width=3)], []), "train.json")
+    >>> check_annotations(dataset([image_record(id=1, file_name="a.png", height=4, width=3)], []), "train.json")
     """
     check_sections(data, origin)
     if [(entry.get("id"), entry.get("name")) for entry in data["categories"]] != [(1, "particle")]:

@@ -17,12 +17,12 @@ from semsize.structures.annotations import (
     OWN_PARTICLE_KEYS,
     PARTICLE_KEYS,
     AnnotationError,
+    check_annotations,
     check_images,
     check_sections,
     image_of,
     is_box,
     rle_area,
-    validate,
 )
 from semsize.structures.files import is_number, read_json, whole_file, write_json
 from semsize.structures.polygons import FARTHEST_PX, ShapeError
@@ -38,7 +38,7 @@ class PredictionError(ValueError):
 
 
 def write_annotations(path: str | Path, data: Mapping[str, Any]) -> None:
-    """Check `data`, see `validate`, then write it; the file appears whole or not at all.
+    """Check `data`, see `check_annotations`, then write it; the file appears whole or not at all.
 
     >>> from tempfile import TemporaryDirectory
     >>> from semsize.structures import dataset, image_record
@@ -48,7 +48,7 @@ def write_annotations(path: str | Path, data: Mapping[str, Any]) -> None:
     ...     read_annotations(f"{folder}/train.json")["images"][0]["file_name"]
     'a.png'
     """
-    validate(data, path)
+    check_annotations(data, path)
     write_json(path, data)
 
 
@@ -60,8 +60,9 @@ def read_annotations(path: str | Path) -> dict[str, Any]:
     than `particle`, or than the only one, and masks without a pixel are left out, counted and logged.
 
     Raises:
-        AnnotationError: the file is missing, not COCO, or breaks a rule of `validate`; an annotation has no mask, one
-            in no known form or another box than its mask; or several categories occur of which none is `particle`.
+        AnnotationError: the file is missing, not COCO, or breaks a rule of `check_annotations`; an annotation has no
+            mask, one in no known form or another box than its mask; or several categories occur of which none is
+            `particle`.
 
     >>> from tempfile import TemporaryDirectory
     >>> square = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 3, 1, 3, 3, 1, 3]]}
@@ -95,7 +96,7 @@ def read_annotations(path: str | Path) -> dict[str, Any]:
         "annotations": particles,
         "categories": [dict(category) for category in CATEGORIES],
     }
-    validate(data, path)
+    check_annotations(data, path)
     return data
 
 

@@ -8,11 +8,11 @@ from pycocotools.coco import COCO
 from semsize.structures import (
     AnnotationError,
     CroppedMasks,
+    check_annotations,
     dataset,
     image_record,
     particle_record,
     read_annotations,
-    validate,
     write_annotations,
 )
 from semsize.structures.rle import parse_counts, polygons_to_rles
@@ -138,7 +138,7 @@ def test_each_fault_is_one_line_with_file_and_record(name):
     data = copy.deepcopy(two_particles())
     change(data)
     with pytest.raises(AnnotationError) as caught:
-        validate(data, "some/train.json")
+        check_annotations(data, "some/train.json")
     text = str(caught.value)
     assert text.startswith("some/train.json: ")
     assert message in text
@@ -164,7 +164,7 @@ def test_unreadable_files_are_named(tmp_path, content):
 
 
 def test_sets_without_particles_are_valid():
-    validate(dataset([], []), "empty")
+    check_annotations(dataset([], []), "empty")
 
 
 def test_five_thousand_particles_are_checked():
@@ -175,7 +175,7 @@ def test_five_thousand_particles_are_checked():
     image = image_record(id=1, file_name="a.png", height=704, width=1024)
     particles = [particle_record(id=i, image_id=1, rle=rle) for i, rle in enumerate(rles, 1)]
     data = json.loads(json.dumps(dataset([image], particles)))
-    validate(data, "many")
+    check_annotations(data, "many")
     assert len(particles) == 5000
 
 
