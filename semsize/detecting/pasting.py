@@ -43,7 +43,7 @@ def paste_masks(
     Raises:
         ValueError: the threshold is not above 0.
     """
-    check_threshold(threshold)
+    check_mask_threshold(threshold)
     drawn, certainties = [], np.zeros(len(boxes), np.float32)
     for batch in paste_batches(logits, boxes, image_shape):
         inside = solid_masks(batch.probabilities >= threshold)
@@ -85,7 +85,7 @@ def solid_masks(masks: np.ndarray) -> np.ndarray:
     return solid.view(bool).swapaxes(1, 2)
 
 
-def check_threshold(threshold: float) -> None:
+def check_mask_threshold(threshold: float) -> None:
     """Raise a ValueError if every pixel would reach the least probability of a particle's pixel."""
     if not threshold > 0:
         raise ValueError(f"mask threshold {threshold}: must be above 0; set test_cfg.rcnn.mask_thr_binary, usually 0.5")

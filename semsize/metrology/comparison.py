@@ -181,7 +181,7 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True, eq=False)
-class ThresholdCurve:
+class ScoreCurve:
     """Numbers of particles and sizes that each of T score thresholds gives."""
 
     scores: np.ndarray  # (T,) the thresholds
@@ -225,7 +225,7 @@ class ThresholdCurve:
         )
 
 
-def threshold_curve(truths: Sequence[ImageTruth], founds: Sequence[ImageFound]) -> ThresholdCurve:
+def score_curve(truths: Sequence[ImageTruth], founds: Sequence[ImageFound]) -> ScoreCurve:
     """The metrics that each of `SCORES` gives as the score threshold.
 
     Overlaps are computed once an image; at each threshold the best assignment is chosen among the particles left.
@@ -250,7 +250,7 @@ def threshold_curve(truths: Sequence[ImageTruth], founds: Sequence[ImageFound]) 
             counted[matched[truth.truncated[true]]] = False
             sizes[step].append(ecd[counted])
     true_ecds = [_ecd(truth.masks, truth, in_nm)[~truth.truncated] for truth in truths]
-    return ThresholdCurve(
+    return ScoreCurve(
         scores=SCORES,
         useful_found=useful_found,
         useful=sum(int(truth.members(group).sum()) for truth in truths),

@@ -11,7 +11,7 @@ from semsize.metrology.comparison import (
     compare_image,
     found_by_image,
     image_truths,
-    threshold_curve,
+    score_curve,
 )
 from semsize.metrology.metrics import diameter_differences, diameter_spread
 from semsize.metrology.size_distribution import distribution_errors, kolmogorov_distance, quantiles
@@ -133,7 +133,7 @@ def test_the_threshold_suggested_finds_all_useful_ones_and_nothing_false():
     truth = with_states(coco_truth([grid[:6]]), ["complete"] * 5 + ["unusable"])
     found = coco_found([grid], [[0.9, 0.8, 0.7, 0.7, 0.66, 0.3, 0.4, 0.4, 0.2, 0.6]])
     truths = image_truths(truth)
-    curve = threshold_curve(truths, found_by_image(found, truths))
+    curve = score_curve(truths, found_by_image(found, truths))
     assert curve.suggested == 0.65
     at = dict(zip(curve.scores.tolist(), zip(curve.useful_found, curve.false_positives, strict=True), strict=True))
     assert (at[0.65], at[0.6], at[0.4], at[0.75]) == ((5, 0), (5, 1), (5, 3), (2, 0))
@@ -152,7 +152,7 @@ def test_a_false_particle_and_a_lost_one_count_alike_and_of_equals_the_highest_s
     # at 0.7: 9 found, 0 false, F = 18/19; at 0.5: 10 found, 1 false, F = 20/21; at 0.3: 10 and 2, F = 20/22
     found = coco_found([grid], [[0.7] * 9 + [0.5, 0.5, 0.3]])
     truths = image_truths(truth)
-    point = threshold_curve(truths, found_by_image(found, truths)).operating_point
+    point = score_curve(truths, found_by_image(found, truths)).operating_point
     assert (point.score, point.agreement) == (0.5, pytest.approx(20 / 21))
     assert (point.plateau_from, point.plateau_to) == (0.35, 0.7)  # 18/19 is lower by 0.005
     assert point.false_per_useful_found == 0.1
@@ -166,7 +166,7 @@ def test_the_d50_error_beside_the_score_is_that_of_the_table():
     truth["annotations"][3]["truncated"] = truth["annotations"][4]["truncated"] = True
     predictions = coco_found([found], [[0.9] * 5])
     truths = image_truths(truth)
-    curve = threshold_curve(truths, found_by_image(predictions, truths))
+    curve = score_curve(truths, found_by_image(predictions, truths))
     errors = metrics.size_errors(compare_split(truth, predictions), "all")
     assert curve.d50_errors_percent[0] == errors.d50_percent == pytest.approx(0)
 

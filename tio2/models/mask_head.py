@@ -174,7 +174,7 @@ def paste_masks_in_torch(
     logits: Tensor, boxes: Tensor, image_shape: tuple[int, int], threshold: float
 ) -> tuple[CroppedMasks, np.ndarray]:
     """What `paste_masks` returns, with the products on the device of the logits."""
-    pasting.check_threshold(threshold)
+    pasting.check_mask_threshold(threshold)
     drawn, certainties = [], np.zeros(len(boxes), np.float32)
     corners = boxes.float().cpu().numpy()
     origins, sizes = pasting.pixel_regions(corners, image_shape)

@@ -13,7 +13,7 @@ from semsize.measuring import tables
 from semsize.measuring.overlays import draw_overlay, write_png
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import metrics
-from semsize.metrology.comparison import GROUPS, PLATEAU, STATE_GROUPS, ImageComparison, ThresholdCurve, threshold_curve
+from semsize.metrology.comparison import GROUPS, PLATEAU, STATE_GROUPS, ImageComparison, ScoreCurve, score_curve
 from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
 from semsize.metrology.metrics import RESIDUAL_MEASURANDS, size_measurand
 from semsize.metrology.size_distribution import quantiles
@@ -42,7 +42,7 @@ def write_report(
     *,
     min_score: float = OPERATING_SCORE,
     overlays: str | Path | None = None,
-) -> ThresholdCurve:
+) -> ScoreCurve:
     """Writes `metrics.json`, `particles.csv`, `detections.csv`, `images.csv`, `report.md`, figures and overlays.
 
     Args:
@@ -58,7 +58,7 @@ def write_report(
     """
     folder = Path(folder)
     (folder / "metrics.json").unlink(missing_ok=True)  # written after the tables: never beside those of another test
-    curve = threshold_curve([image.truth for image in images], [image.detections for image in images])
+    curve = score_curve([image.truth for image in images], [image.detections for image in images])
     write_csvs(folder, images)
     figures = {
         "sizes": _size_histograms(images),
@@ -102,7 +102,7 @@ def _draw_overlays(images: Sequence[ImageComparison], pictures: Path, folder: Pa
         write_png(folder / f"{Path(truth.file_name).stem}.png", picture)
 
 
-def _report(images: Sequence[ImageComparison], curve: ThresholdCurve, record: Mapping, min_score: float) -> str:
+def _report(images: Sequence[ImageComparison], curve: ScoreCurve, record: Mapping, min_score: float) -> str:
     counts, quality = metrics.detection_counts(images), metrics.instance_quality(images)
     found = [(group, metrics.found_counts(images, group)) for group in GROUPS]
     found_rows = [[group, count.reference, count.measured, count.percentage] for group, count in found]
@@ -191,7 +191,7 @@ def _by_configuration(images: Sequence[ImageComparison]) -> str:
     return "## By configuration\n\n" + markdown_table([*header, "ECD bias, %", "ECD spread, %"], rows, decimals=2)
 
 
-def _threshold_table(curve: ThresholdCurve) -> str:
+def _threshold_table(curve: ScoreCurve) -> str:
     found, false = curve.useful_found, curve.false_positives
     rate = np.divide(false, found, out=np.full(len(found), np.nan), where=found > 0)
     columns = (curve.scores, found, 100 * found / max(curve.useful, 1), false, rate, curve.agreement, curve.d50)
@@ -283,7 +283,7 @@ def _dice_histogram(images: Sequence[ImageComparison]) -> Figure:
     return figure
 
 
-def _threshold_figure(curve: ThresholdCurve) -> Figure:
+def _threshold_figure(curve: ScoreCurve) -> Figure:
     """Useful particles found, false positives and error of D50 against the score threshold; the suggestion dashed."""
     figure, point = Figure(figsize=(11, 4), **FIGURE), curve.operating_point
     left, right = figure.subplots(1, 2)
