@@ -13,13 +13,7 @@ from torch.utils.data import DataLoader
 from scenes import disks
 from tio2.agglomerates import LibraryError
 from tio2.agglomerates.library import encode_grey
-from tio2.datasets import (
-    FixedLengthSampler,
-    InstanceCroppedMasks,
-    PasteAgglomerates,
-    PasteOnBackground,
-    SeededDataset,
-)
+from tio2.datasets import FixedLengthSampler, InstanceCroppedMasks, PasteAgglomerates, PasteOnBackground, SeededDataset
 
 SHAPE = (160, 200)
 SCENE = disks(SHAPE, [(40, 50), (100, 150)], [10, 8])

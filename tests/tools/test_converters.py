@@ -16,7 +16,7 @@ import tifffile
 from pycocotools import mask as coco_mask
 from tool_modules import tool_module
 
-from semsize.exchange.shapes import simple_outlines
+from semsize.exchange.shapes import simple_polygons
 from semsize.structures import CroppedMasks, read_annotations
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 
@@ -134,7 +134,7 @@ def test_polygons_and_uncompressed_rle_of_other_tools(scenes, tmp_path):
         else:
             masks = CroppedMasks.from_rles([particle["segmentation"]])
             particle["segmentation"] = [
-                ring.ravel().tolist() for ring in simple_outlines(masks.crops[0], masks.origins[0])
+                ring.ravel().tolist() for ring in simple_polygons(masks.crops[0], masks.origins[0])
             ]
     other = write_json(tmp_path / "other.json", data)
     run("coco", other, "--images", images, "--val", 0, "--out", tmp_path / "out")

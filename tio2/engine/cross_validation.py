@@ -19,14 +19,7 @@ from semsize.structures.files import file_sha256, read_json, write_json
 from semsize.structures.parts import require_same_plan
 from tio2.agglomerates import AgglomerateLibrary
 from tio2.agglomerates.covering import COVERED
-from tio2.engine.config import (
-    FOLD_MARK,
-    ConfigError,
-    annotation_file,
-    data_sets,
-    dicts_in,
-    divided_set,
-)
+from tio2.engine.config import FOLD_MARK, ConfigError, annotation_file, data_sets, dicts_in, divided_set
 from tio2.engine.folds import Fold
 from tio2.engine.launch import recorded_config
 from tio2.engine.testing import name_of_split

@@ -29,7 +29,7 @@ BOX_ROIS_PER_CPU_BATCH = 512  # features of 10,000 boxes at once would take 0.7 
 MASK_ROIS_PER_CPU_BATCH = 32  # their 56 x 56 cells stay in the processor's cache
 MASK_ROIS_PER_GPU_BATCH = 128  # 3000 RoIs at once would take 9.6 GB in 256 channels
 
-Settings = TypeVar("Settings")
+Kind = TypeVar("Kind")
 
 
 @MODELS.register_module()
@@ -286,7 +286,7 @@ class DetectorTest:
     scales: Literal["auto"] | Sequence[float] | None = None
 
 
-def settings_of(kind: type[Settings], config: Mapping[str, Any]) -> Settings:
+def settings_of(kind: type[Kind], config: Mapping[str, Any]) -> Kind:
     """The settings that a config states, and the defaults of the others; SettingError if one is unknown."""
     names = {field.name for field in fields(kind)}
     if not names.issuperset(config):

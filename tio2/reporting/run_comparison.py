@@ -17,11 +17,7 @@ import numpy as np
 from semsize.measuring.report import DASH, number
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.intervals import CONFIDENCE, PairedDifference, justified_decimals, paired_difference
-from semsize.metrology.matching import (
-    AVERAGE_PRECISIONS,
-    OPERATING_SCORE,
-    pooled_average_precision,
-)
+from semsize.metrology.matching import AVERAGE_PRECISIONS, OPERATING_SCORE, pooled_average_precision
 from semsize.metrology.size_distribution import central_interval, mean_or_nan, std_or_nan
 from tio2.reporting.tested_run import RunError, TestedImage, TestedRun, require_same_truth
 
