@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from scenes import disks
-from semsize.structures import CroppedMasks, dataset, image_record, particle_record, write_annotations
+from semsize.structures import CroppedMasks, dataset, image_entry, particle_entry, write_annotations
 from tio2.agglomerates import Agglomerate, AgglomerateLibrary
 
 
@@ -43,11 +43,9 @@ def write_dataset(folder: Path, images: list[CroppedMasks], crowds: tuple[int, .
     for number, masks in enumerate(images, start=1):
         name, (height, width) = f"{number}.png", masks.image_shape
         cv2.imwrite(str(folder / "images" / "train" / name), drawn(masks, number).astype(np.uint8))
-        records.append(image_record(id=number, file_name=name, height=height, width=width, pixel_size_nm=7.0))
+        records.append(image_entry(id=number, file_name=name, height=height, width=width, pixel_size_nm=7.0))
         for rle in masks.to_rles():
             i = len(particles) + 1
-            particles.append(
-                particle_record(id=i, image_id=number, rle=rle, state="complete", iscrowd=int(i in crowds))
-            )
+            particles.append(particle_entry(id=i, image_id=number, rle=rle, state="complete", iscrowd=int(i in crowds)))
     write_annotations(folder / "annotations" / "train.json", dataset(records, particles))
     return folder / "annotations" / "train.json"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from semsize.structures import dataset, image_record, particle_record
+from semsize.structures import dataset, image_entry, particle_entry
 from semsize.structures.masks import CroppedMasks
 
 
@@ -52,12 +52,12 @@ def coco_truth(images: Sequence[CroppedMasks], crowds: Sequence[CroppedMasks] | 
     image_records, particles = [], []
     for image_id, masks in enumerate(images, start=1):
         height, width = masks.image_shape
-        image_records.append(image_record(id=image_id, file_name=f"{image_id}.png", height=height, width=width))
+        image_records.append(image_entry(id=image_id, file_name=f"{image_id}.png", height=height, width=width))
         crowd = crowds[image_id - 1] if crowds is not None else masks[:0]
         for iscrowd, group in ((0, masks), (1, crowd)):
             for rle in group.to_rles():
                 number = len(particles) + 1
-                particles.append(particle_record(id=number, image_id=image_id, rle=rle, iscrowd=iscrowd))
+                particles.append(particle_entry(id=number, image_id=image_id, rle=rle, iscrowd=iscrowd))
     return dataset(image_records, particles)
 
 

@@ -136,7 +136,7 @@ def _ask(gain: Gain | None) -> None:
         doubt = f"Only {gain.counted_images} kept back with particles: too few to tell models apart."
     elif gain.difference("mAP").high < 0:
         doubt = "The new model is worse."
-    elif 2 * gain.untouched > gain.outlines:
+    elif 2 * gain.untouched > gain.outline_count:
         doubt = "The comparison does not decide."
     else:
         return
@@ -192,7 +192,7 @@ def publish(learned: Learned, folder: Path) -> None:
             "ap50": learned.gain.average_precisions("AP50"),
             "map": learned.gain.average_precisions("mAP"),
             "untouched": learned.gain.untouched,
-            "outlines": learned.gain.outlines,
+            "outlines": learned.gain.outline_count,
         },
         "versions": versions(*PACKAGES),
     }

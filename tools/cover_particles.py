@@ -36,7 +36,7 @@ def main() -> None:
     from tqdm import tqdm
 
     from semsize.sem.image_sets import outlined_images
-    from semsize.structures import dataset, image_record, particle_record, read_annotations, write_annotations
+    from semsize.structures import dataset, image_entry, particle_entry, read_annotations, write_annotations
     from semsize.structures.files import write_whole
     from semsize.structures.pixel_size import PixelSize
     from tio2.agglomerates.covering import COVERED, cover_particles, covered_particles
@@ -56,7 +56,7 @@ def main() -> None:
                 name = f"{Path(record['file_name']).stem}-{number}.png"
                 pixels = encode_grey(np.rint(covered.image))
                 write_whole(arguments.out / "images" / arguments.split / name, pixels)
-                image = image_record(
+                image = image_entry(
                     id=len(images) + 1,
                     file_name=name,
                     height=record["height"],
@@ -66,7 +66,7 @@ def main() -> None:
                 )
                 images.append(image)
                 for known in covered_particles(covered, particles, pixel_size):
-                    records.append(particle_record(id=len(records) + 1, image_id=image["id"], **known))
+                    records.append(particle_entry(id=len(records) + 1, image_id=image["id"], **known))
         file = arguments.out / "annotations" / f"{arguments.split}.json"
         write_annotations(file, dataset(images, records, source["info"], source["licenses"]))
     covered = sum(record.get("visible_fraction", 1) < 1 for record in records)

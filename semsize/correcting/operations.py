@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from semsize.correcting.shapes import SMALLEST_PART_PX, CorrectionError, cut, largest_pieces, without
 from semsize.exchange.shapes import joined
-from semsize.structures.annotations import AnnotationError, particle_record, rle_area
+from semsize.structures.annotations import AnnotationError, particle_entry, rle_area
 from semsize.structures.masks import CroppedMasks, Placed
 from semsize.structures.rle import Rle, encode_crops
 from semsize.structures.states import STATES, neighbour_pairs
@@ -231,7 +231,7 @@ class Corrections:
     def particle_records(self, numbers: Iterable[int], *, image_id: int, first_id: int) -> list[dict[str, Any]]:
         """Records of some outlines for `corrections.json`, with ids from `first_id` on."""
         return [
-            particle_record(id=id, image_id=image_id, rle=self.rle(number), state=self.outlines[number].state)
+            particle_entry(id=id, image_id=image_id, rle=self.rle(number), state=self.outlines[number].state)
             for id, number in enumerate(numbers, first_id)
         ]
 

@@ -22,7 +22,7 @@ from semsize.measuring.inputs import ImageFile, MeasuringError
 from semsize.measuring.record import MeasuredImage, read_record
 from semsize.measuring.results_folder import ImageResult, ResultsFolder
 from semsize.sem import SEMReadError
-from semsize.structures import dataset, image_record, write_annotations
+from semsize.structures import dataset, image_entry, write_annotations
 from semsize.structures.files import file_sha256
 
 FOLDER = "corrections"
@@ -172,7 +172,7 @@ class CorrectedResults:
             counted = self.counted(corrections, result.scores)
             height, width = image.shape
             of_image = {"height": height, "width": width, "pixel_size_nm": self.stated_nm(image)}
-            records.append(image_record(id=image.number, file_name=image.file.name, **of_image))
+            records.append(image_entry(id=image.number, file_name=image.file.name, **of_image))
             particles += corrections.particle_records(counted, image_id=image.number, first_id=len(particles) + 1)
             operations += len(corrections.done)
             left_out += len(corrections.outlines) - len(counted)

@@ -22,8 +22,8 @@ from semsize.structures import (
     CroppedMasks,
     assign_states,
     dataset,
-    image_record,
-    particle_record,
+    image_entry,
+    particle_entry,
     write_annotations,
 )
 
@@ -99,7 +99,7 @@ def convert_image(
     """
     pixel_size = read_pixel_size(entry.image)
     grey, labels, colours = _frame_without_data_bar(entry)
-    image = image_record(
+    image = image_entry(
         id=image_id,
         file_name=f"{entry.name}.png",
         height=grey.shape[0],
@@ -128,7 +128,7 @@ def particle_records(
     classes = [CLASS_OF_COLOUR.get(colours[index]) for index in particles]
     states = dict(zip(particles.tolist(), assign_states(masks[particles], classes), strict=True))
     return [
-        particle_record(
+        particle_entry(
             id=first_id + index,
             image_id=image_id,
             rle=rle,

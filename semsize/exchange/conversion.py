@@ -178,7 +178,7 @@ class ConvertedImage:
     size: tuple[int, int]  # (H, W) of the file
     pixel_size_nm: float | None  # None where not known
     configuration: str | None  # None where not known
-    particles: tuple[dict[str, Any], ...]  # arguments of `particle_record` without the ids
+    particles: tuple[dict[str, Any], ...]  # arguments of `particle_entry` without the ids
 
     @property
     def particle_count(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from semsize.exchange.conversion import ConvertedImage
 from semsize.exchange.source import ExchangeError, fold, short_name
-from semsize.structures import SPLITS, AnnotationError, dataset, image_record, particle_record
+from semsize.structures import SPLITS, AnnotationError, dataset, image_entry, particle_entry
 from semsize.structures.coco_files import read_annotations, write_annotations
 from semsize.structures.states import STATES
 
@@ -146,7 +146,7 @@ def _copy(images: Sequence[ConvertedImage], folder: Path) -> tuple[list[dict], l
         file_name = _new_name(image, stems)
         shutil.copyfile(image.path, folder / file_name)
         records.append(
-            image_record(
+            image_entry(
                 id=number,
                 file_name=file_name,
                 height=image.size[0],
@@ -157,7 +157,7 @@ def _copy(images: Sequence[ConvertedImage], folder: Path) -> tuple[list[dict], l
             )
         )
         for particle in image.particles:
-            particles.append(particle_record(id=len(particles) + 1, image_id=number, **particle))
+            particles.append(particle_entry(id=len(particles) + 1, image_id=number, **particle))
     return records, particles
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from semsize.exchange import short_name
 from semsize.measuring.inputs import ImageFile, OutputError, RunOptions
-from semsize.structures import prediction_record
+from semsize.structures import prediction_entry
 from semsize.structures.files import file_sha256, from_json, in_json, read_json, write_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.parts import require_same_plan
@@ -72,7 +72,7 @@ class ImageResult:
     def predictions(self, image_id: int) -> list[dict]:
         """Records for `predictions.json`, at the size of the file."""
         return [
-            prediction_record(image_id, self.file.name, box, score, rle)
+            prediction_entry(image_id, self.file.name, box, score, rle)
             for box, score, rle in zip(self.boxes.tolist(), self.scores.tolist(), self.rles, strict=True)
         ]
 

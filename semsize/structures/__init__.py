@@ -8,14 +8,14 @@ from semsize.structures.annotations import (
     AnnotationError,
     check_annotations,
     dataset,
-    image_record,
-    particle_record,
+    image_entry,
+    particle_entry,
 )
 from semsize.structures.coco_files import (
     PredictionError,
     by_image,
     crowd_flag,
-    prediction_record,
+    prediction_entry,
     read_annotations,
     read_predictions,
     write_annotations,

@@ -65,7 +65,7 @@ class AnnotationError(ValueError):
     """An annotation file is missing or breaks a rule; the message names the file and the record."""
 
 
-def image_record(
+def image_entry(
     *,
     id: int,
     file_name: str,
@@ -86,7 +86,7 @@ def image_record(
         source: archive and original file, or renderer and preset.
         configuration: one of `CONFIGURATIONS`.
 
-    >>> image_record(id=1, file_name="a.png", height=4, width=3)["pixel_size_nm"] is None
+    >>> image_entry(id=1, file_name="a.png", height=4, width=3)["pixel_size_nm"] is None
     True
     """
     return {
@@ -100,7 +100,7 @@ def image_record(
     }
 
 
-def particle_record(
+def particle_entry(
     *,
     id: int,
     image_id: int,
@@ -131,7 +131,7 @@ def particle_record(
         feret_min_nm: smallest caliper width of the full outline.
         feret_max_nm: largest caliper width of the full outline.
 
-    >>> record = particle_record(id=1, image_id=1, rle={"size": [4, 3], "counts": "129"}, state="isolated")
+    >>> record = particle_entry(id=1, image_id=1, rle={"size": [4, 3], "counts": "129"}, state="isolated")
     >>> record["area"], record["bbox"]
     (2, [0.0, 1.0, 1.0, 2.0])
     """
@@ -187,7 +187,7 @@ def check_annotations(data: Mapping[str, Any], origin: str | Path) -> None:
     Raises:
         AnnotationError: the first fault found, in one line with the origin and the record's id.
 
-    >>> check_annotations(dataset([image_record(id=1, file_name="a.png", height=4, width=3)], []), "train.json")
+    >>> check_annotations(dataset([image_entry(id=1, file_name="a.png", height=4, width=3)], []), "train.json")
     """
     check_sections(data, origin)
     if [(entry.get("id"), entry.get("name")) for entry in data["categories"]] != [(1, "particle")]:

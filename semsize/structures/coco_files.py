@@ -41,8 +41,8 @@ def write_annotations(path: str | Path, data: Mapping[str, Any]) -> None:
     """Check `data`, see `check_annotations`, then write it; the file appears whole or not at all.
 
     >>> from tempfile import TemporaryDirectory
-    >>> from semsize.structures import dataset, image_record
-    >>> image = image_record(id=1, file_name="a.png", height=4, width=3)
+    >>> from semsize.structures import dataset, image_entry
+    >>> image = image_entry(id=1, file_name="a.png", height=4, width=3)
     >>> with TemporaryDirectory() as folder:
     ...     write_annotations(f"{folder}/train.json", dataset([image], []))
     ...     read_annotations(f"{folder}/train.json")["images"][0]["file_name"]
@@ -117,7 +117,7 @@ def crowd_flag(value: Any) -> bool:
     raise ValueError(f"iscrowd {value!r} is neither 0 nor 1")
 
 
-def prediction_record(
+def prediction_entry(
     image_id: int, file_name: str, box_xyxy: Sequence[float], score: float, rle: Mapping[str, Any]
 ) -> dict[str, Any]:
     """One found particle, in COCO's results form with the image's file name beside its id.
@@ -129,7 +129,7 @@ def prediction_record(
         score: 0 to 1.
         rle: COCO RLE at the size of that file.
 
-    >>> prediction_record(1, "a.png", (0, 1, 1, 3), 0.9, {"size": [4, 3], "counts": b"129"})["bbox"]
+    >>> prediction_entry(1, "a.png", (0, 1, 1, 3), 0.9, {"size": [4, 3], "counts": b"129"})["bbox"]
     [0.0, 1.0, 1.0, 2.0]
     """
     x1, y1, x2, y2 = (float(value) for value in box_xyxy)
@@ -144,13 +144,13 @@ def prediction_record(
 
 
 def write_predictions(path: str | Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write records made by `prediction_record`, each as it comes; the file appears whole or not at all.
+    """Write records made by `prediction_entry`, each as it comes; the file appears whole or not at all.
 
     Raises:
         ValueError: a record holds NaN or infinity, which JSON has no word for.
 
     >>> from tempfile import TemporaryDirectory
-    >>> found = prediction_record(1, "a.png", (0, 1, 1, 3), 0.9, {"size": [4, 3], "counts": "129"})
+    >>> found = prediction_entry(1, "a.png", (0, 1, 1, 3), 0.9, {"size": [4, 3], "counts": "129"})
     >>> with TemporaryDirectory() as folder:
     ...     write_predictions(f"{folder}/predictions.json", [found])
     ...     read_predictions(f"{folder}/predictions.json") == [found]

@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 from tqdm import tqdm
 
-from semsize.structures import SPECK_PX, SPLITS, image_record, particle_record
+from semsize.structures import SPECK_PX, SPLITS, image_entry, particle_entry
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.parts import DatasetParts
 from semsize.structures.states import assign_states, visibility_class
@@ -118,7 +118,7 @@ def particle_records(truth: Truth, image_id: int) -> list[dict]:
     """The truth as annotation records, ids from 1; visible parts under SPECK_PX pixels have iscrowd = 1."""
     rles, full_rles, areas, states = truth.visible.to_rles(), truth.full.to_rles(), truth.visible.areas, truth.states
     return [
-        particle_record(
+        particle_entry(
             id=n + 1,
             image_id=image_id,
             rle=rle,
@@ -229,7 +229,7 @@ def render_part(plan: DatasetPlan, parts: DatasetParts, number: int) -> int:
     rendered = render_image(plan.settings, number)
     name = f"{number:06d}{plan.suffix}"
     height, width = rendered.pixels.shape
-    image = image_record(
+    image = image_entry(
         id=number + 1,
         file_name=name,
         height=height,

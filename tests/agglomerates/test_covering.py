@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from semsize.structures import PixelSize, particle_record
+from semsize.structures import PixelSize, particle_entry
 from semsize.structures.masks import CroppedMasks
 from semsize.visibility.truth import outline_truth, sizes_px
 from tio2.agglomerates.covering import CoverSettings, cover_particles, covered_particles
@@ -83,7 +83,7 @@ def test_annotations_say_what_is_known(scene):
     _, _, particles = scene
     found = covered(scene)
     records = [
-        particle_record(id=n, image_id=1, **known)
+        particle_entry(id=n, image_id=1, **known)
         for n, known in enumerate(covered_particles(found, particles, PixelSize(5.0)), start=1)
     ]
     truth = outline_truth(found.visible, records, 5.0)

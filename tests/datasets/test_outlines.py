@@ -8,7 +8,7 @@ import torch
 from mmdet.registry import DATASETS
 from mmdet.utils import register_all_modules
 
-from semsize.structures import prediction_record, read_annotations, write_predictions
+from semsize.structures import prediction_entry, read_annotations, write_predictions
 from semsize.structures.masks import CroppedMasks
 from tio2.datasets import CropOutlines
 from tio2.datasets.outlines import WAYS, laid
@@ -30,7 +30,7 @@ def predictions(rendered_set, tmp_path_factory):
     moved = masks.translate((1, 0), masks.image_shape)[1:]
     rows = zip(moved.boxes.tolist(), [0.9] * (len(moved) - 1) + [0.1], moved.to_rles(), strict=True)
     path = tmp_path_factory.mktemp("found") / "predictions.json"
-    write_predictions(path, [prediction_record(image["id"], image["file_name"], *row) for row in rows])
+    write_predictions(path, [prediction_entry(image["id"], image["file_name"], *row) for row in rows])
     return path
 
 

@@ -9,8 +9,8 @@ from semsize.structures import (
     AnnotationError,
     CroppedMasks,
     dataset,
-    image_record,
-    particle_record,
+    image_entry,
+    particle_entry,
     write_annotations,
 )
 from semsize.structures.rle import polygons_to_rles
@@ -27,14 +27,14 @@ def rle_of(corner: int) -> dict:
 def scene() -> dict:
     """Two images; four particles in the first, none in the second."""
     images = [
-        image_record(id=1, file_name="a.png", height=40, width=50, pixel_size_nm=7.3, configuration="scattered"),
-        image_record(id=2, file_name="b.png", height=40, width=50),
+        image_entry(id=1, file_name="a.png", height=40, width=50, pixel_size_nm=7.3, configuration="scattered"),
+        image_entry(id=2, file_name="b.png", height=40, width=50),
     ]
     particles = [
-        particle_record(id=3, image_id=1, rle=rle_of(2), state="complete", source_state="green"),
-        particle_record(id=4, image_id=1, rle=rle_of(10), iscrowd=1),
-        particle_record(id=8, image_id=1, rle=rle_of(20), visible_fraction=0.5, truncated=False, ecd_nm=44.0),
-        particle_record(id=9, image_id=1, rle=rle_of(30)),
+        particle_entry(id=3, image_id=1, rle=rle_of(2), state="complete", source_state="green"),
+        particle_entry(id=4, image_id=1, rle=rle_of(10), iscrowd=1),
+        particle_entry(id=8, image_id=1, rle=rle_of(20), visible_fraction=0.5, truncated=False, ecd_nm=44.0),
+        particle_entry(id=9, image_id=1, rle=rle_of(30)),
     ]
     return dataset(images, particles)
 
@@ -84,7 +84,7 @@ def test_an_annotation_without_a_mask_is_refused_not_learned_as_background(tmp_p
 def test_particles_of_a_single_pixel_are_kept(tmp_path):
     data = scene()
     dot = CroppedMasks.from_crops([(np.ones((1, 1)), (1, 1))], SHAPE).to_rles()[0]
-    data["annotations"] = [particle_record(id=1, image_id=1, rle=dot)]
+    data["annotations"] = [particle_entry(id=1, image_id=1, rle=dot)]
     (instance,) = opened(tmp_path, data).get_data_info(0)["instances"]
     assert instance["bbox"] == [1, 1, 2, 2]
 

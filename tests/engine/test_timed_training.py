@@ -83,9 +83,9 @@ def test_own_images_are_two_of_three_samples_and_are_enlarged_as_they_want(rende
 
 
 def test_a_set_without_a_particle_is_named(tmp_path, rendered_set):
-    from semsize.structures import dataset, image_record, write_annotations
+    from semsize.structures import dataset, image_entry, write_annotations
 
-    image = image_record(id=1, file_name="1.png", height=40, width=60)
+    image = image_entry(id=1, file_name="1.png", height=40, width=60)
     write_annotations(tmp_path / "set" / "annotations" / "train.json", dataset([image], []))
     with pytest.raises(ConfigError, match="not one particle to train on"):
         timed_config(tmp_path / "set", rendered_set, tmp_path / "run", SHIPPED["free"], steps=4)

@@ -8,7 +8,7 @@ import pytest
 from semsize.measuring import Settings, measure_images
 from semsize.measuring.inputs import find_images
 from semsize.measuring.outline_files import outlines_from_coco
-from semsize.structures import dataset, particle_record, read_annotations, write_annotations
+from semsize.structures import dataset, particle_entry, read_annotations, write_annotations
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from semsize.synthesis.populations import Population
 
@@ -27,7 +27,7 @@ def scenes(tmp_path_factory):
     truth = read_annotations(folder / "annotations" / "val.json")
     whole = [one for one in truth["annotations"] if not one["iscrowd"]]
     full = [
-        particle_record(id=number, image_id=one["image_id"], rle=one["amodal_segmentation"], state="complete")
+        particle_entry(id=number, image_id=one["image_id"], rle=one["amodal_segmentation"], state="complete")
         for number, one in enumerate(whole, start=1)
     ]
     write_annotations(folder / "full.json", dataset(truth["images"], full))

@@ -8,9 +8,9 @@ from semsize.sem.image_sets import outlined_images
 from semsize.structures import (
     CroppedMasks,
     dataset,
-    image_record,
-    particle_record,
-    prediction_record,
+    image_entry,
+    particle_entry,
+    prediction_entry,
     write_annotations,
     write_predictions,
 )
@@ -27,10 +27,10 @@ def annotations(tmp_path):
     """Two images, one of them without particles; level 7 n in image n."""
     folder = tmp_path / "images" / "val"
     folder.mkdir(parents=True)
-    images = [image_record(id=n, file_name=f"{n}.png", height=SHAPE[0], width=SHAPE[1]) for n in (1, 2)]
+    images = [image_entry(id=n, file_name=f"{n}.png", height=SHAPE[0], width=SHAPE[1]) for n in (1, 2)]
     for image in images:
         cv2.imwrite(str(folder / image["file_name"]), np.full(SHAPE, 7 * image["id"], np.uint8))
-    particles = [particle_record(id=n, image_id=1, rle=rle(2 * n, 3), iscrowd=n - 1) for n in (1, 2)]
+    particles = [particle_entry(id=n, image_id=1, rle=rle(2 * n, 3), iscrowd=n - 1) for n in (1, 2)]
     file = tmp_path / "annotations" / "val.json"
     write_annotations(file, dataset(images, particles))
     return file
@@ -41,7 +41,7 @@ def found(tmp_path, name="1.png"):
     file = tmp_path / "predictions.json"
     rles = [rle(9, 9), rle(1, 1)]
     pairs = zip((0.9, 0.4), rles, strict=True)
-    write_predictions(file, [prediction_record(1, name, (0, 0, 1, 1), score, one) for score, one in pairs])
+    write_predictions(file, [prediction_entry(1, name, (0, 0, 1, 1), score, one) for score, one in pairs])
     return file
 
 

@@ -10,8 +10,8 @@ from semsize.structures import (
     CroppedMasks,
     check_annotations,
     dataset,
-    image_record,
-    particle_record,
+    image_entry,
+    particle_entry,
     read_annotations,
     write_annotations,
 )
@@ -28,12 +28,12 @@ def two_particles():
     full = np.zeros((1, *SHAPE), np.uint8)
     full[0, 15:25, 30:40] = 1
     first, second = CroppedMasks.from_label_image(labels).to_rles()
-    image = image_record(id=1, file_name="a.png", height=30, width=40, pixel_size_nm=7.344, source="here")
+    image = image_entry(id=1, file_name="a.png", height=30, width=40, pixel_size_nm=7.344, source="here")
     return dataset(
         [image],
         [
-            particle_record(id=1, image_id=1, rle=first, state="isolated", source_state="green"),
-            particle_record(
+            particle_entry(id=1, image_id=1, rle=first, state="isolated", source_state="green"),
+            particle_entry(
                 id=2,
                 image_id=1,
                 rle={"size": list(SHAPE), "counts": second["counts"].encode()},
@@ -172,8 +172,8 @@ def test_five_thousand_particles_are_checked():
     cells = labels[:700, :1000].reshape(50, 14, 100, 10)
     cells[:, :10, :, :8] = np.arange(1, 5001).reshape(50, 1, 100, 1)
     rles = CroppedMasks.from_label_image(labels).to_rles()
-    image = image_record(id=1, file_name="a.png", height=704, width=1024)
-    particles = [particle_record(id=i, image_id=1, rle=rle) for i, rle in enumerate(rles, 1)]
+    image = image_entry(id=1, file_name="a.png", height=704, width=1024)
+    particles = [particle_entry(id=i, image_id=1, rle=rle) for i, rle in enumerate(rles, 1)]
     data = json.loads(json.dumps(dataset([image], particles)))
     check_annotations(data, "many")
     assert len(particles) == 5000

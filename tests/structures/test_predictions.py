@@ -9,8 +9,8 @@ from semsize.structures import (
     CroppedMasks,
     PredictionError,
     dataset,
-    image_record,
-    prediction_record,
+    image_entry,
+    prediction_entry,
     read_predictions,
     write_predictions,
 )
@@ -20,7 +20,7 @@ MASK[4:9, 10:17] = 1
 
 
 def record():
-    return prediction_record(3, "a.png", np.array([10, 4, 17, 9], np.float32), np.float32(0.5), coco_rle())
+    return prediction_entry(3, "a.png", np.array([10, 4, 17, 9], np.float32), np.float32(0.5), coco_rle())
 
 
 def coco_rle():
@@ -46,7 +46,7 @@ def test_round_trip(tmp_path):
 
 def test_pycocotools_takes_them_as_results(tmp_path):
     truth = COCO()
-    truth.dataset = dataset([image_record(id=3, file_name="a.png", height=20, width=30)], [])
+    truth.dataset = dataset([image_entry(id=3, file_name="a.png", height=20, width=30)], [])
     truth.createIndex()
     path = tmp_path / "predictions.json"
     write_predictions(path, [record()])

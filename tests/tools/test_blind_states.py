@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from semsize.structures import CroppedMasks, dataset, image_record, particle_record, write_annotations
+from semsize.structures import CroppedMasks, dataset, image_entry, particle_entry, write_annotations
 
 SHAPE = (96, 320)
 STATES = ["isolated", "masked", "unusable", "touch_complete"]
@@ -20,9 +20,9 @@ def annotations(tmp_path):
     (tmp_path / "images" / "val").mkdir(parents=True)
     cv2.imwrite(str(tmp_path / "images" / "val" / "1.png"), np.where(disks.any(axis=0), 180, 40).astype(np.uint8))
     rles = CroppedMasks.from_full(disks).to_rles()
-    image = image_record(id=1, file_name="1.png", height=SHAPE[0], width=SHAPE[1])
+    image = image_entry(id=1, file_name="1.png", height=SHAPE[0], width=SHAPE[1])
     stated = enumerate(zip(rles, STATES, strict=True), start=1)
-    particles = [particle_record(id=n, image_id=1, rle=rle, state=state) for n, (rle, state) in stated]
+    particles = [particle_entry(id=n, image_id=1, rle=rle, state=state) for n, (rle, state) in stated]
     path = tmp_path / "annotations" / "val.json"
     path.parent.mkdir()
     write_annotations(path, dataset([image], particles))

@@ -15,7 +15,7 @@ from mmdet.structures.bbox import bbox_overlaps
 from tool_modules import tool_module
 
 from scenes import square_grid
-from semsize.structures import dataset, image_record, particle_record, write_annotations
+from semsize.structures import dataset, image_entry, particle_entry, write_annotations
 from tio2.reporting.dataset_statistics import (
     DetectorLimits,
     best_anchor_ious,
@@ -57,7 +57,7 @@ def annotations(*scenes, pixel_size_nm=2.0):
     for number, masks in enumerate(scenes, start=1):
         height, width = masks.image_shape
         images.append(
-            image_record(
+            image_entry(
                 id=number,
                 file_name=f"{number}.png",
                 height=height,
@@ -68,7 +68,7 @@ def annotations(*scenes, pixel_size_nm=2.0):
         )
         for index, rle in enumerate(masks.to_rles()):
             particles.append(
-                particle_record(
+                particle_entry(
                     id=len(particles) + 1,
                     image_id=number,
                     rle=rle,
@@ -216,7 +216,7 @@ def test_a_coco_file_of_another_program_is_counted(tmp_path, capsys):
 def test_a_set_without_a_particle_is_warned_of(tmp_path, capsys):
     (tmp_path / "images" / "train").mkdir(parents=True)
     cv2.imwrite(str(tmp_path / "images" / "train" / "1.png"), np.zeros((40, 60), np.uint8))
-    image = image_record(id=1, file_name="1.png", height=40, width=60)
+    image = image_entry(id=1, file_name="1.png", height=40, width=60)
     write_annotations(tmp_path / "annotations" / "train.json", dataset([image], []))
     words = [str(tmp_path / "annotations" / "train.json"), "--config", str(ROOT / "configs/tio2/own_data.py")]
     tool.main([*words, "--out", str(tmp_path / "stats.png")])

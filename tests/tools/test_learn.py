@@ -171,7 +171,9 @@ def test_a_truth_that_a_model_drew_favours_it_and_that_is_said_and_asked():
         (Gain(after, found_in([True] * 6, [4] * 6), untouched=9), "The new model is worse"),
         (Gain(before, found_in([True] * 5 + [False], [9] * 5 + [0]), untouched=9), "Only 5"),
     ):
-        caution = rf"{gain.untouched} of {gain.outlines} outlines of the images kept back are as a model found them"
+        caution = (
+            rf"{gain.untouched} of {gain.outline_count} outlines of the images kept back are as a model found them"
+        )
         with pytest.raises(learn.LearningError, match=rf"{doubt}.*\. {caution}: the comparison favours that model"):
             learn._ask(gain)
         assert gain.caution in gain.table()

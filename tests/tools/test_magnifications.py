@@ -10,9 +10,9 @@ from tool_modules import tool_module
 from scenes import coco_boxes, squares
 from semsize.structures import (
     dataset,
-    image_record,
-    particle_record,
-    prediction_record,
+    image_entry,
+    particle_entry,
+    prediction_entry,
     write_annotations,
     write_predictions,
 )
@@ -35,10 +35,10 @@ def write_scene(folder, nm, true, found, truncated=()):
     """
     masks = CroppedMasks.cat([squares(SHAPE, [corner], side) for corner, side in true])
     particles = [
-        particle_record(id=n + 1, image_id=1, rle=rle, truncated=n in truncated, visible_fraction=1.0)
+        particle_entry(id=n + 1, image_id=1, rle=rle, truncated=n in truncated, visible_fraction=1.0)
         for n, rle in enumerate(masks.to_rles())
     ]
-    images = [image_record(id=1, file_name="1.png", height=SHAPE[0], width=SHAPE[1], pixel_size_nm=nm)]
+    images = [image_entry(id=1, file_name="1.png", height=SHAPE[0], width=SHAPE[1], pixel_size_nm=nm)]
     for name in ("annotations", "images/test", "tested"):
         (folder / name).mkdir(parents=True)
     write_annotations(folder / "annotations" / "test.json", dataset(images, particles))
@@ -46,7 +46,7 @@ def write_scene(folder, nm, true, found, truncated=()):
     detections = CroppedMasks.cat([squares(SHAPE, [corner], side) for corner, side, _ in found])
     boxes = [[x, y, x + width, y + height] for x, y, width, height in coco_boxes(detections)]
     rows = zip(boxes, [score for *_, score in found], detections.to_rles(), strict=True)
-    write_predictions(folder / "tested" / "predictions.json", [prediction_record(1, "1.png", *row) for row in rows])
+    write_predictions(folder / "tested" / "predictions.json", [prediction_entry(1, "1.png", *row) for row in rows])
     return folder
 
 

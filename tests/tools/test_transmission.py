@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import transmission
 
-from semsize.structures import CroppedMasks, dataset, image_record, particle_record, write_annotations
+from semsize.structures import CroppedMasks, dataset, image_entry, particle_entry, write_annotations
 
 SHAPE = (120, 160)
 MOVE = (4, -5)  # of the picture against the image
@@ -38,8 +38,8 @@ def image_set(tmp_path):
     grey = np.where(VISIBLE[0] | VISIBLE[1], 180, 40).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "images" / "val" / "41.png"), np.where(BITE, 110, grey).astype(np.uint8))
     rles = CroppedMasks.from_full(np.array(VISIBLE)).to_rles()
-    image = image_record(id=1, file_name="41.png", height=SHAPE[0], width=SHAPE[1], pixel_size_nm=7.0, source="test")
-    particles = [particle_record(id=n, image_id=1, rle=rle) for n, rle in enumerate(rles, start=1)]
+    image = image_entry(id=1, file_name="41.png", height=SHAPE[0], width=SHAPE[1], pixel_size_nm=7.0, source="test")
+    particles = [particle_entry(id=n, image_id=1, rle=rle) for n, rle in enumerate(rles, start=1)]
     file = tmp_path / "annotations" / "val.json"
     file.parent.mkdir()
     write_annotations(file, dataset([image], particles))

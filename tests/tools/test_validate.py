@@ -13,9 +13,9 @@ from semsize.metrology import ModelUse
 from semsize.metrology.bias_record import read_bias_records
 from semsize.structures import (
     dataset,
-    image_record,
-    particle_record,
-    prediction_record,
+    image_entry,
+    particle_entry,
+    prediction_entry,
     write_annotations,
     write_predictions,
 )
@@ -38,13 +38,13 @@ def folder(tmp_path):
     for number in (1, 2):
         truth, larger = (disks((400, 400), CENTRES, np.full(64, radius)) for radius in (15.0, 15.0 + 0.1 * number))
         name = f"{number}.png"
-        images.append(image_record(id=number, file_name=name, height=400, width=400, pixel_size_nm=7.0))
+        images.append(image_entry(id=number, file_name=name, height=400, width=400, pixel_size_nm=7.0))
         for rle in truth.to_rles():
             state = "masked" if len(particles) % 2 else "complete"
-            particles.append(particle_record(id=len(particles) + 1, image_id=number, rle=rle, state=state))
+            particles.append(particle_entry(id=len(particles) + 1, image_id=number, rle=rle, state=state))
         boxes = [[x, y, x + w, y + h] for x, y, w, h in coco_boxes(larger)]
         found += [
-            prediction_record(number, name, box, 0.9, rle) for box, rle in zip(boxes, larger.to_rles(), strict=True)
+            prediction_entry(number, name, box, 0.9, rle) for box, rle in zip(boxes, larger.to_rles(), strict=True)
         ]
         grey = np.full((400, 400), 20, np.uint8)
         grey[larger.to_full().any(axis=0)] += LEVEL
@@ -202,17 +202,17 @@ def write_rendered(folder, shares=(1.0, 0.5)):
     """Four images of disks, seen to these shares by turns; one outline an image is of no particle."""
     truth, images, particles, found = disks((400, 400), CENTRES, np.full(64, 15.0)), [], [], []
     for number in (1, 2, 3, 4):
-        images.append(image_record(id=number, file_name="1.png", height=400, width=400, pixel_size_nm=7.0))
+        images.append(image_entry(id=number, file_name="1.png", height=400, width=400, pixel_size_nm=7.0))
         for place, rle in enumerate(truth.to_rles()[:-1]):
             share = shares[place % 2]
             nm = 7.0 * 2 * np.sqrt(truth.areas[place] / share / np.pi)
             sizes = dict.fromkeys(("ecd_nm", "feret_min_nm", "feret_max_nm"), nm)
             state = "masked" if place % 2 else "complete"
             known = {"amodal_rle": rle, "visible_fraction": share, "truncated": False, **sizes}
-            particles.append(particle_record(id=len(particles) + 1, image_id=number, rle=rle, state=state, **known))
+            particles.append(particle_entry(id=len(particles) + 1, image_id=number, rle=rle, state=state, **known))
         boxes = [[x, y, x + w, y + h] for x, y, w, h in coco_boxes(truth)]
         found += [
-            prediction_record(number, "1.png", box, 0.9, rle) for box, rle in zip(boxes, truth.to_rles(), strict=True)
+            prediction_entry(number, "1.png", box, 0.9, rle) for box, rle in zip(boxes, truth.to_rles(), strict=True)
         ]
     write_annotations(folder / "truth.json", dataset(images, particles))
     write_predictions(folder / "found.json", found)

@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from semsize.metrology import ModelUse
-from semsize.structures import prediction_record, read_annotations, write_predictions
+from semsize.structures import prediction_entry, read_annotations, write_predictions
 from semsize.structures.files import file_sha256
 from semsize.visibility.record import read_visibility_records, write_visibility_records
 
@@ -35,7 +35,7 @@ def found(rendered_set, tmp_path_factory):
         for particle in truth["annotations"]:
             x, y, width, height = particle["bbox"]
             box, number = (x, y, x + width, y + height), particle["image_id"]
-            records.append(prediction_record(number, names[number], box, 0.9, particle["segmentation"]))
+            records.append(prediction_entry(number, names[number], box, 0.9, particle["segmentation"]))
         (folder / f"{rendered_set.name}-{split}").mkdir()
         file = folder / f"{rendered_set.name}-{split}" / "predictions.json"
         write_predictions(file, records)

@@ -102,7 +102,7 @@ def cover_particles(
 def covered_particles(
     covered: Covered, particles: Sequence[Mapping[str, Any]], pixel_size: PixelSize | None
 ) -> list[dict[str, Any]]:
-    """Keywords of `semsize.structures.particle_record` for each of the N + K particles of which anything is seen.
+    """Keywords of `semsize.structures.particle_entry` for each of the N + K particles of which anything is seen.
 
     A particle of which it is not known how much a cut-out hides of it (it was hidden in part before) has no state.
     """

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from semsize.structures import image_record, particle_record
+from semsize.structures import image_entry, particle_entry
 from semsize.structures.files import write_whole
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.parts import DatasetParts
@@ -232,7 +232,7 @@ class Simulator:
         pasted = paste_agglomerates(background, self.library, rng, plan.settings)
         name = f"{number:06d}.png"
         sizes = {placement.agglomerate.pixel_size_nm for placement in pasted.placements}
-        image = image_record(
+        image = image_entry(
             id=number + 1,
             file_name=name,
             height=plan.shape[0],
@@ -242,7 +242,7 @@ class Simulator:
             configuration=kind,
         )
         pairs = enumerate(zip(pasted.masks.to_rles(), pasted.particles, strict=True), start=1)
-        particles = [particle_record(id=i, image_id=number + 1, rle=rle, **known) for i, (rle, known) in pairs]
+        particles = [particle_entry(id=i, image_id=number + 1, rle=rle, **known) for i, (rle, known) in pairs]
         made = {"file": name, "configuration": kind, "background": drawn}
         made |= {"without_room": pasted.failures, "placements": pasted.record()}
         part = {"image": image, "particles": particles, "made": made}

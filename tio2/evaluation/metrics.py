@@ -18,7 +18,7 @@ from mmengine.logging import print_log
 from semsize.metrology.comparison import ImageComparison, compare_split
 from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
 from semsize.metrology.metrics import HEADLINES, particle_metrics
-from semsize.structures import prediction_record, read_annotations, write_predictions
+from semsize.structures import prediction_entry, read_annotations, write_predictions
 from semsize.structures.masks import CroppedMasks
 from semsize.visibility.judging import JudgedOutlines, judge, visibility_metrics
 from semsize.visibility.model import CropAnswers
@@ -53,7 +53,7 @@ class ImagePredictions:
         masks = instances["masks"]
         rles = masks if isinstance(masks, list) else CroppedMasks.from_full(_array(masks)).to_rles()
         rows = zip(_array(instances["bboxes"]), _array(instances["scores"]), rles, strict=True)
-        return cls(image_id, tuple(prediction_record(image_id, file_name, *row) for row in rows))
+        return cls(image_id, tuple(prediction_entry(image_id, file_name, *row) for row in rows))
 
 
 class PredictionMetric(BaseMetric):

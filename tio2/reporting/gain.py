@@ -48,7 +48,7 @@ class Gain:
     untouched: int = 0  # outlines of the truth that are as a model found them
 
     @property
-    def outlines(self) -> int:
+    def outline_count(self) -> int:
         """The number of outlines of the truth."""
         return sum(len(image.truth.masks) for image in self.after.images)
 
@@ -79,7 +79,7 @@ class Gain:
     @property
     def caution(self) -> str:
         """Whom a truth favours of which not every outline was drawn, changed or accepted by somebody."""
-        found = f"{self.untouched} of {self.outlines} outlines of the images kept back are as a model found them"
+        found = f"{self.untouched} of {self.outline_count} outlines of the images kept back are as a model found them"
         return f"{found}: the comparison favours that model, as a rule the one before."
 
 

@@ -67,7 +67,7 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
     """
     from semsize.metrology import compare_split, particle_metrics
     from semsize.sem import read_grey
-    from semsize.structures import prediction_record, read_annotations, write_predictions
+    from semsize.structures import prediction_entry, read_annotations, write_predictions
     from semsize.structures.files import file_sha256, write_json
     from tio2.baselines import contrast_scores, segment
     from tio2.evaluation import coco_metrics
@@ -82,7 +82,7 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
         grey = read_grey(images / image["file_name"])
         masks = segment(grey, found.parameters)
         rows = zip(masks.boxes, contrast_scores(grey, masks), masks.to_rles(), strict=True)
-        predictions += [prediction_record(image["id"], image["file_name"], *row) for row in rows]
+        predictions += [prediction_entry(image["id"], image["file_name"], *row) for row in rows]
         seconds.append(time.perf_counter() - began)
     write_predictions(folder / split / "predictions.json", predictions)
     compared = compare_split(truth, predictions, min_score=0.0)

@@ -27,7 +27,7 @@ from semsize.exchange import (
 from semsize.exchange.labelme import labelme_file
 from semsize.measuring.inputs import ImageFile
 from semsize.measuring.results_folder import ImageResult
-from semsize.structures import CroppedMasks, dataset, image_record, particle_record, prediction_record
+from semsize.structures import CroppedMasks, dataset, image_entry, particle_entry, prediction_entry
 from semsize.structures.pixel_size import PixelSize
 
 SHAPE = (40, 52)
@@ -118,11 +118,11 @@ def coco() -> dict[str, Any]:
 def ours() -> dict[str, Any]:
     """An annotation file of this project, rendered truth included, with a particle of another program."""
     records = [
-        particle_record(id=n, image_id=1, rle=rle, state="complete", amodal_rle=rle, visible_fraction=1.0, ecd_nm=9.0)
+        particle_entry(id=n, image_id=1, rle=rle, state="complete", amodal_rle=rle, visible_fraction=1.0, ecd_nm=9.0)
         for n, rle in enumerate(MASKS.to_rles(), start=1)
     ]
     plain = {"id": 9, "image_id": 1, "category_id": 1, "segmentation": [[3, 2, 11, 2, 11, 8, 3, 8]]}
-    return {**dataset([image_record(**IMAGE, pixel_size_nm=7.3)], records), "annotations": [*records, plain]}
+    return {**dataset([image_entry(**IMAGE, pixel_size_nm=7.3)], records), "annotations": [*records, plain]}
 
 
 def labelme() -> dict[str, Any]:
@@ -153,7 +153,7 @@ def via() -> dict[str, Any]:
 def predictions() -> list[dict[str, Any]]:
     """Found particles."""
     boxes = MASKS.boxes.tolist()
-    return [prediction_record(1, "a.png", box, 0.9, rle) for box, rle in zip(boxes, MASKS.to_rles(), strict=True)]
+    return [prediction_entry(1, "a.png", box, 0.9, rle) for box, rle in zip(boxes, MASKS.to_rles(), strict=True)]
 
 
 def part() -> dict[str, Any]:

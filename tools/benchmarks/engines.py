@@ -35,7 +35,7 @@ from semsize.measuring.tables import markdown_table
 from semsize.metrology import measure
 from semsize.sem import SEMReadError, read_grey
 from semsize.structures import AnnotationError, PredictionError, read_annotations
-from semsize.structures.coco_files import prediction_record
+from semsize.structures.coco_files import prediction_entry
 from semsize.structures.overlap import overlaps
 from tio2.cli import required_imports
 
@@ -190,7 +190,7 @@ def predictions_of(found: Sequence[Outlines], images: Sequence[Mapping]) -> list
     for outlines, image in zip(found, images, strict=True):
         masks = outlines.masks.expand((image["height"], image["width"]), 0, 0)
         detections = zip(outlines.boxes.tolist(), outlines.scores.tolist(), masks.to_rles(), strict=True)
-        records += [prediction_record(image["id"], image["file_name"], *detection) for detection in detections]
+        records += [prediction_entry(image["id"], image["file_name"], *detection) for detection in detections]
     return records
 
 
