@@ -22,7 +22,14 @@ from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from semsize.detecting.boxes import FLIPPED_DIMENSIONS, LIKELY_OBJECTNESS, limit_by_area, limit_message, mirrored_boxes
+from semsize.detecting.boxes import (
+    FLIPPED_DIMENSIONS,
+    LIKELY_OBJECTNESS,
+    NATURAL_SCALE,
+    limit_by_area,
+    limit_message,
+    mirrored_boxes,
+)
 from tio2.typed_settings import check_arguments
 
 BOX_ROIS_PER_CPU_BATCH = 512  # features of 10,000 boxes at once would take 0.7 GiB
@@ -181,9 +188,11 @@ def with_rles(results_list: InstanceList) -> InstanceList:
 
 
 def by_area(limits: ConfigDict, image_meta: Mapping[str, Any]) -> ConfigDict:
-    """`test_cfg.rpn` with its limits as they are for an image: what is given, for each megapixel of it, or for one."""
-    shape = image_meta["img_shape"][:2]
-    return ConfigDict(limits, **{name: limit_by_area(limits[name], shape) for name in ("nms_pre", "max_per_img")})
+    """`test_cfg.rpn` with its limits as they are for an image: see `limit_by_area`."""
+    shape, scale = image_meta["img_shape"][:2], image_meta.get("look_scale", NATURAL_SCALE)
+    return ConfigDict(
+        limits, **{name: limit_by_area(limits[name], shape, scale) for name in ("nms_pre", "max_per_img")}
+    )
 
 
 def warn_if_reached(count: int, limit: int, setting: str, image_meta: Mapping[str, Any]) -> str:
