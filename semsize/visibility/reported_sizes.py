@@ -22,6 +22,7 @@ from semsize.visibility.nesting import (
     COMPLETED_STEPS,
     FULL,
     FULLY_IMAGED_STEPS,
+    MASKED,
     ImageSteps,
     MatchedOutlines,
     StepEffects,
@@ -64,8 +65,10 @@ class ReportedSizes:
         return step_effects(KINDS[self.kind], self.images)
 
     def ratios(self, confidence: float = 0.9, seed: int = 0) -> dict[str, tuple[float, float, float]]:
-        """Each statistic found / true, and its interval over images drawn with repeats, the same for both."""
+        """Each statistic found / true, and its interval over images drawn with repeats; NaN where either is empty."""
         found, true = self.found, self.true
+        if not (len(found) and len(true)):
+            return dict.fromkeys(STATISTICS, (float("nan"),) * 3)
         drawn = [
             resampled_statistics(side, np.random.default_rng(seed), RESAMPLES, side.images, len(self.images))
             for side in (found, true)
@@ -111,7 +114,8 @@ def reported_sizes(
         calibration: of the model's answers; None: they are taken as they are.
 
     Returns:
-        Nothing if the class of a particle off the border is not known; no completed ones without visible fractions.
+        Nothing if the class of a particle off the border is not known; no completed ones without a pixel size, or if
+        the whole size of a partly hidden one is not known.
     """
     frame, pixel_size = outlines.image_shape, pixel_size_nm or 1.0
     known = [particle for particle in particles if not particle["iscrowd"]]
@@ -127,9 +131,11 @@ def reported_sizes(
     is_particle = answers.is_particle
     if calibration:
         probabilities, is_particle = calibration.classes(probabilities), calibration.particle(is_particle)
+    true_sizes = np.where(classes == FULL, visible, whole)
+    are_known = not np.isnan(true_sizes[is_whole & np.isin(classes, (FULL, MASKED))]).any()
     is_sized = mean_fraction(answers.fractions) >= MASKED_FRACTION
     matched = MatchedOutlines(
-        true_sizes=np.where(classes == FULL, visible, whole),
+        true_sizes=true_sizes,
         true_visible_sizes=visible,
         true_classes=classes,
         true_weights=border_weights(masks.boxes, frame),
@@ -143,5 +149,5 @@ def reported_sizes(
         counted=is_off_border(outlines, frame) & ~np.isnan(truth.is_particle),
         area_fraction=area_fraction(outlines, frame),
     )
-    completed = [ReportedSizes("completed", (matched.completed(),))] if by_rule and pixel_size_nm else []
+    completed = [ReportedSizes("completed", (matched.completed(),))] if are_known and pixel_size_nm else []
     return [ReportedSizes("fully_imaged", (matched.fully_imaged(),)), *completed]

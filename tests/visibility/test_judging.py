@@ -221,6 +221,39 @@ def test_completed_particles_are_reported_with_their_whole_sizes():
     assert sum(map(abs, steps.values())) == pytest.approx(steps["completion"]), "all else is exact"
     assert len(reported_sizes(masks, answers, truth, particles)) == 1, "whole sizes are in nm, and these are in px"
 
+    nothing = outline_truth(masks, [], 2.0)
+    alone, with_empty = (
+        pooled_sizes([reported_sizes(masks, answers, of, known, 2.0) for of, known in images])
+        for images in ([(truth, particles)], [(truth, particles), (nothing, [])])
+    )
+    assert [sizes.kind for sizes in with_empty] == [sizes.kind for sizes in alone] == ["fully_imaged", "completed"]
+    np.testing.assert_array_equal(with_empty[1].true.sizes, alone[1].true.sizes)
+    assert len(with_empty[1].found) == 2 * len(alone[1].found), "what is found there is false"
+
+    del particles[1]["ecd_nm"]
+    assert len(reported_sizes(masks, answers, truth, particles, 2.0)) == 1, "one whole size is not known"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("is_empty", [(True, False), (False, True), (True, True)])
+def test_without_outlines_or_particles_errors_of_sizes_are_not_known(is_empty):
+    masks = CroppedMasks.from_crops([(np.ones((4, 4)), (30, 30)), (np.ones((6, 6)), (60, 60))], (100, 100))
+    particles = [{"segmentation": rle, "iscrowd": 0, "visible_fraction": 1.0} for rle in masks.to_rles()]
+    outlines, particles = (side[:0] if none else side for side, none in zip((masks, particles), is_empty, strict=True))
+    count = len(outlines)
+    answers = CropAnswers(
+        np.eye(BINS)[[BINS - 1] * count].reshape(count, BINS),
+        np.ones(count),
+        np.zeros((count, 64, 64)),
+        np.ones((count, 3, 3)),
+    )
+    truth = outline_truth(outlines, particles, 2.0)
+    kinds = pooled_sizes([reported_sizes(outlines, answers, truth, particles, 2.0)] * 2)
+    metrics = visibility_metrics(judge(outlines, answers, truth, np.zeros((100, 100), np.float32)), kinds)
+    assert len(kinds) == 2
+    assert np.isnan([metrics[f"{sizes.kind}_D50_error_percent"] for sizes in kinds]).all()
+    assert all(sizes.steps() == () for sizes in kinds)
+
 
 def test_a_threshold_that_chooses_all_has_the_precision_of_the_share(scene):
     visible, grey, truth = scene
