@@ -73,14 +73,17 @@ def errors_by_fraction(
     """Errors of N completed sizes by visible fraction, in the classes of `FRACTION_EDGES` with two particles and more.
 
     Args:
-        fractions: (N,) visible fractions, 0 to 1, predicted or true.
+        fractions: (N,) visible fractions, 0 to 1, predicted or true; NaN not known, of no class.
         errors_percent: (N,) (predicted - true) / true.
         covered: (N,) 1 or 0, whether an interval holds the true size; NaN where there is no interval.
 
     >>> errors_by_fraction(np.array([0.5, 0.5, 0.5]), np.array([-3.0, 0.0, 3.0]), np.array([1.0, 0.0, np.nan]))[0]
     FractionErrors(low=0.4, high=0.6, particles=3, error_percent=0.0, error_std_percent=3.0, covered_percent=50.0)
+    >>> errors_by_fraction(np.array([np.nan, np.nan]), np.array([-3.0, 3.0]), np.ones(2))
+    ()
     """
     place, rows = np.searchsorted(FRACTION_EDGES[1:], fractions, side="right"), []
+    place[np.isnan(fractions)] = -1  # NaN sorts behind all numbers
     for number, (low, high) in enumerate(itertools.pairwise((*FRACTION_EDGES, 1.0))):
         errors, held = errors_percent[place == number], covered[place == number]
         held = held[~np.isnan(held)]
