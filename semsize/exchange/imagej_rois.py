@@ -78,27 +78,27 @@ def roi_zip(path: Path, masks: CroppedMasks, states: Sequence[str | None]) -> No
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, ((crop, origin), state) in enumerate(zip(masks, states, strict=True), start=1):
-            outlines = mask_polygons(crop, origin)
+            polygons = mask_polygons(crop, origin)
             name = f"{state or 'particle'}-{number:04d}"
-            if len(outlines) == 1:
-                roi = roifile.ImagejRoi.frompoints(outlines[0].astype(np.float32), name=name)
-            elif outlines:
-                roi = _composite(outlines, name)
+            if len(polygons) == 1:
+                roi = roifile.ImagejRoi.frompoints(polygons[0].astype(np.float32), name=name)
+            elif polygons:
+                roi = _composite(polygons, name)
             else:
                 continue
             roi.group = GROUPS.index(state) + 1 if state in GROUPS else 0
             archive.writestr(f"{name}.roi", roi.tobytes())
 
 
-def _composite(outlines: Sequence[np.ndarray], name: str) -> roifile.ImagejRoi:
-    """Several outlines as ImageJ's ShapeRoi: move to (0), line to (1) …, close (4)."""
+def _composite(polygons: Sequence[np.ndarray], name: str) -> roifile.ImagejRoi:
+    """Several polygons as ImageJ's ShapeRoi: move to (0), line to (1) …, close (4)."""
     path = []
-    for outline in outlines:
-        path += [0.0, *outline[0]]
-        for corner in outline[1:]:
+    for polygon in polygons:
+        path += [0.0, *polygon[0]]
+        for corner in polygon[1:]:
             path += [1.0, *corner]
         path.append(4.0)
-    corners = np.concatenate(outlines).astype(int)
+    corners = np.concatenate(polygons).astype(int)
     (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
     return roifile.ImagejRoi(
         roitype=_TYPES.RECT,

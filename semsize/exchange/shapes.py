@@ -1,4 +1,4 @@
-"""Shapes and pixels: what annotation tools store as shapes becomes pixels here, and masks become outlines.
+"""Shapes and pixels: what annotation tools store as shapes becomes pixels here, and masks become polygons.
 
 Coordinates are (x, y) in pixels with (0, 0) at the image's upper left corner, so that pixel centres lie at integers +
 0.5; VIA, LabelMe, COCO and ImageJ's areas all count so. A pixel belongs to a shape if its centre does; a centre that
@@ -225,10 +225,10 @@ def _any_cross(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> bo
 
 
 def mask_polygons(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarray]:
-    """Closed outlines of a mask along its pixels' edges: rasterised again they give the same mask, pixel for pixel.
+    """Closed polygons of a mask along its pixels' edges: rasterised again they give the same mask, pixel for pixel.
 
     Pieces and holes each have their own; pieces that touch at a corner only are kept apart, such holes are one. Outer
-    outlines run clockwise on the screen, those of holes the other way; `ring_area` tells them apart.
+    ones run clockwise on the screen, those of holes the other way; `ring_area` tells them apart.
 
     Returns:
         (K, 2) float64 corners (x, y) at whole pixels, without the closing one and without corners on a straight line.
@@ -252,7 +252,7 @@ def mask_polygons(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarray]
 
 
 def simple_polygons(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarray]:
-    """Outlines of a mask's pieces for formats that know no holes: each is cut open by a slit of no width.
+    """Polygons of a mask's pieces for formats that know no holes: each is cut open by a slit of no width.
 
     Rasterised again, each filled wherever it winds round and all joined, they give the same mask, holes included.
     """

@@ -78,7 +78,7 @@ def usable_cores() -> int:
 
 
 def process_number() -> int:
-    """Number, from 1, of this worker process among those of `processes_for`; 0 in a process that is none."""
+    """Number, from 1, of this worker process among those of `processes_for`; 0 in any other process."""
     return _numbers[0] if _numbers else 0
 
 

@@ -56,7 +56,7 @@ class DenseRPNHead(RPNHead):
     def _predict_by_feat_single(
         self, *args: Any, img_meta: dict[str, Any], cfg: ConfigDict, **kwargs: Any
     ) -> InstanceData:
-        """Proposals of an image; in tests its limits go with the area of the network's input."""
+        """Proposals of an image; in tests its limits go with the area of the image."""
         cfg = self.test_cfg if cfg is None else cfg
         return super()._predict_by_feat_single(
             *args, img_meta=img_meta, cfg=cfg if self.training else by_area(cfg, img_meta), **kwargs
@@ -227,7 +227,7 @@ class Suppression:
 class Proposals:
     """`test_cfg.rpn` and `train_cfg.rpn_proposal`; `min_score` is this package's.
 
-    In tests `nms_pre` and `max_per_img` hold for each megapixel of the network's input, and for one at least.
+    In tests `nms_pre` and `max_per_img` go with the area of the image, see `semsize.detecting.boxes.limit_by_area`.
     """
 
     nms_pre: int = -1
