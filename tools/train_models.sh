@@ -5,7 +5,8 @@
 #   tools/train_models.sh free     # `free`: rendered scenes and EMPS' images (docs/own-data.md says how to fetch data/emps)
 #   tools/train_models.sh nc       # `nc`: rendered scenes, then the real images of data/bam-tio2-sem
 #   tools/train_models.sh visibility     # how much of each particle is seen: outlines that checkpoints/light_free.pth finds in rendered scenes, covered ones of EMPS
-#   tools/train_models.sh visibility_nc  # then with the states that people gave to the particles of data/bam-tio2-sem
+#   tools/train_models.sh visibility_nc  # from checkpoints/visibility_free.pth, with the states that people gave to the particles of data/bam-tio2-sem,
+#                                        # outlines of `nc` and of four folds of it (tools/ablations.sh base, 27 minutes of a core a fold)
 #   tools/train_models.sh resnet50 # the paper's network: rendered scenes in place of COCO, then its two stages; a GPU (on a CPU: tools/ablations.sh resnet50)
 #
 # On a GPU some 10 minutes each (resnet50: hours), on one CPU core 2 to 4 hours, by the times of their steps (docs/notebook/training-log.md). Without a GPU batches are taken in parts of 2,
@@ -42,9 +43,9 @@ cover() {  # SET OPTION...: its training particles laid over one another, once
         "$python" tools/cover_particles.py --ann "data/$1/annotations/train.json" --split train --out "$covered" "${@:2}"
 }
 
-find_outlines() {  # SET SPLIT: what the detector `free` finds there, once for its weights
-    local found=work_dirs/light_free/$1-$2/predictions.json weights=checkpoints/light_free.pth
-    [ "$found" -nt "$weights" ] || "$python" tools/test.py configs/tio2/light_free.py "$weights" --data "data/$1" --split "$2"
+find_outlines() {  # DETECTOR SET SPLIT: what it finds there, once for its weights
+    local found=work_dirs/light_$1/$2-$3/predictions.json weights=checkpoints/light_$1.pth
+    [ "$found" -nt "$weights" ] || "$python" tools/test.py "configs/tio2/light_$1.py" "$weights" --data "data/$2" --split "$3"
 }
 
 publish() {  # CONFIG NAME: its last weights as they are shipped
@@ -65,14 +66,18 @@ case $wanted in
         render --num 120 --preset mixed --variety 1.6 --seed 505 --fractions 1 0 0 --out data/outlines-mixed
         render --num 130 --preset varied --variety 1.6 --pixel-size 1.8 3.7 7.344 14.7 --seed 606 --fractions 0.93 0.07 0 --out data/outlines-varied
         render --num 16 --seed 1907 --fractions 0 0 1 --out data/rendered-validation
-        cover emps
-        for of in "outlines-mixed train" "outlines-varied train" "outlines-varied val" "rendered-validation test"; do find_outlines $of; done
-        "$python" tools/train.py configs/tio2/visibility_free.py --resume
+        find_outlines free outlines-varied train
         if [ "$wanted" = visibility_nc ]; then
             cover bam-tio2-sem --rounds 4
-            for split in train val; do find_outlines bam-tio2-sem $split; done
+            find_outlines nc outlines-mixed train
+            find_outlines nc bam-tio2-sem val
+            for row in base nc; do tools/ablations.sh $row; done
             "$python" tools/train.py configs/tio2/visibility_nc.py --resume
+            exit
         fi
+        cover emps
+        for of in "outlines-mixed train" "outlines-varied val" "rendered-validation test"; do find_outlines free $of; done
+        "$python" tools/train.py configs/tio2/visibility_free.py --resume
         exit ;;
 esac
 render --num 820 --preset agglomerated --seed 101 --out data/rendered

@@ -18,7 +18,7 @@ train_dataloader = dict(
     sampler=dict(num_batches=100),
     dataset=dict(
         dataset=dict(
-            datasets=[_base_.mixed, _base_.varied, _base_.varied, _base_.annotated, covered] + [_base_.real] * 16
+            datasets=[_base_.mixed, _base_.mixed, _base_.varied, _base_.annotated, covered] + [_base_.real] * 16
         )
     ),
 )

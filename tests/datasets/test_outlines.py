@@ -34,7 +34,7 @@ def predictions(rendered_set, tmp_path_factory):
     return path
 
 
-def dataset(folder, predictions=None, number=None, turn=False, **pack):
+def dataset(folder, predictions=None, number=None, turn=False, configurations=None, **pack):
     steps = [*STEPS, {"type": "CropOutlines", "number": number}, *([{"type": "TurnCrops"}] if turn else [])]
     return DATASETS.build(
         {
@@ -46,6 +46,7 @@ def dataset(folder, predictions=None, number=None, turn=False, **pack):
                 "ann_file": "annotations/train.json",
                 "data_prefix": {"img": "images/train/"},
                 "predictions": None if predictions is None else str(predictions),
+                "configurations": configurations,
                 "pipeline": [*steps, {"type": "PackOutlineCrops", **pack}],
             },
         }
@@ -65,6 +66,16 @@ def test_annotated_particles_are_their_own_outlines(rendered_set):
     own = sample["inputs"][:, 1]
     torch.testing.assert_close(truth.whole[unseen], own[unseen])
     assert (truth.whole.sum((1, 2)) >= own.sum((1, 2)) - 1e-3).all()
+
+
+def test_images_of_other_configurations_are_left_out(rendered_set):
+    images = json.loads((rendered_set / "annotations" / "train.json").read_text())["images"]
+    configuration = images[0]["configuration"]
+    expected = [image["id"] for image in images if image["configuration"] == configuration]
+    samples = dataset(rendered_set, configurations=[configuration])
+    assert [samples[k]["data_samples"].img_id for k in range(len(samples))] == expected
+    with pytest.raises(ValueError, match=r"train\.json: none of its images is rings or cubes$"):
+        dataset(rendered_set, configurations=["rings", "cubes"])
 
 
 def test_found_outlines_below_the_score_are_left_out_and_the_others_have_their_truth(rendered_set, predictions):

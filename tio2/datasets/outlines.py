@@ -5,6 +5,8 @@ levels, cuts crops (`CropOutlines`), may turn them (`TurnCrops`), and packs them
 written in `semsize.visibility`.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -37,20 +39,33 @@ class OutlineDataset(ParticleDataset):
         predictions: Predictions file (`tools/test.py` of the detector writes it); None takes the annotated particles
             themselves, without regions to ignore.
         min_score: Found particles below it are left out.
+        configurations: Images of other configurations, or of none, are left out; None takes all.
     """
 
-    def __init__(self, *args, predictions: str | None = None, min_score: float = OPERATING_SCORE, **kwargs):
-        self.predictions, self.min_score = predictions, min_score
+    def __init__(
+        self,
+        *args,
+        predictions: str | None = None,
+        min_score: float = OPERATING_SCORE,
+        configurations: Sequence[str] | None = None,
+        **kwargs,
+    ):
+        self.predictions, self.min_score, self.configurations = predictions, min_score, configurations
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """The images; a ValueError where the predictions are of other images."""
+        """The images; a ValueError where the predictions are of other images, or no image is of the configurations."""
         images = super().load_data_list()
         if self.predictions:
             names = {image["img_id"]: image["img_path"] for image in images}
             found = found_outlines(self.predictions, names, self.ann_file, self.min_score)
             for image in images:
                 image["outlines"] = found[image["img_id"]]
+        if self.configurations is None:
+            return images
+        images = [image for image in images if image["configuration"] in self.configurations]
+        if not images:
+            raise ValueError(f"{self.ann_file}: none of its images is {' or '.join(self.configurations)}")
         return images
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
