@@ -53,7 +53,7 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class ProposalSettings:
-    """`test_cfg.rpn`; the limits go with the area of the image, see `semsize.detecting.boxes.limit_by_area`."""
+    """`test_cfg.rpn`; the limits hold for each megapixel of the network's input, and for one at least."""
 
     nms_pre: int
     max_per_img: int

@@ -10,9 +10,6 @@ import numpy as np
 
 from semsize.structures.overlap import box_ious, meeting_boxes
 
-NATURAL_SCALE = 1.5
-"""Enlargement beyond which an image shows the network no more detail; only particles of a few pixels gain by more."""
-
 LIKELY_OBJECTNESS = 0.5
 """Objectness from which a proposal that a limit cuts off may be a particle; background always fills the limit."""
 
@@ -35,21 +32,9 @@ def box_sizes(boxes: np.ndarray) -> np.ndarray:
     return np.sqrt(np.pi / 4 * np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1))
 
 
-def limit_by_area(limit: int, image_shape: tuple[int, int], scale: float = NATURAL_SCALE) -> int:
-    """A limit that is given for each megapixel of the network's input, as it holds for an input; for one at least.
-
-    A coarser look shows as many particles on fewer pixels: it has the limit that the natural scale has for this image.
-
-    Args:
-        limit: for each megapixel.
-        image_shape: (H, W) of the input.
-        scale: by which the image was enlarged to it.
-
-    >>> limit_by_area(4000, (500, 500)), limit_by_area(4000, (1500, 2000)), limit_by_area(4000, (750, 1000), 0.75)
-    (4000, 12000, 12000)
-    """
-    megapixels = image_shape[0] * image_shape[1] / 1e6
-    return int(limit * max(1.0, megapixels * max(1.0, NATURAL_SCALE / scale) ** 2))
+def limit_by_area(limit: int, image_shape: tuple[int, int]) -> int:
+    """A limit that is given for each megapixel of the network's input, for an input of (H, W); for one at least."""
+    return int(limit * max(1.0, image_shape[0] * image_shape[1] / 1e6))
 
 
 def limit_message(count: int, limit: int, setting: str) -> str:

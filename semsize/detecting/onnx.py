@@ -158,7 +158,7 @@ class OnnxEngine(OnnxGraphs):
         frame = grey.shape
         views, limits = [], []
         for flip in ("none", *self.card.flips):
-            view, limit = self._view(grey, flip, scale)
+            view, limit = self._view(grey, flip)
             views.append(view)
             limits.append(limit)
         boxes, scores = views[0].boxes, views[0].scores
@@ -195,10 +195,10 @@ class OnnxEngine(OnnxGraphs):
             masks, scores, boxes = masks[order], scores[order], boxes[order]
         return Found(masks, scores, boxes, "; ".join(dict.fromkeys(filter(None, limits))), *undrawn)
 
-    def _view(self, grey: np.ndarray, flip: str, scale: float) -> tuple[_View, str]:
+    def _view(self, grey: np.ndarray, flip: str) -> tuple[_View, str]:
         """What the network sees of an image in one of its mirror images, and the limit that its proposals reach."""
         frame, settings = grey.shape, self.card.proposals
-        before, after = (limit_by_area(limit, frame, scale) for limit in (settings.nms_pre, settings.max_per_img))
+        before, after = (limit_by_area(limit, frame) for limit in (settings.nms_pre, settings.max_per_img))
         proposals, objectness, maps = self._proposed(np.flip(grey, FLIPPED_DIMENSIONS[flip]), before, after)
         limit = limit_message(int((objectness >= LIKELY_OBJECTNESS).sum()), after, "rpn.max_per_img")
         boxes, scores = self._boxes(maps, proposals, frame)

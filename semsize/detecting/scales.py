@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from semsize.detecting.boxes import NATURAL_SCALE, box_sizes
+from semsize.detecting.boxes import box_sizes
 from semsize.detecting.engine import ALL_SIZES, DrawnSizes, Engine, Found
 from semsize.detecting.joining import COMFORTABLE_PX
 from semsize.structures.masks import CroppedMasks
+
+NATURAL_SCALE = 1.5
+"""Enlargement beyond which an image shows the network no more detail; only particles of a few pixels gain by more."""
 
 COARSEST_SIDE_PX = 96
 """An image's shorter side in the network's input below which no coarser look is taken."""

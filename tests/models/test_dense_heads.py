@@ -258,14 +258,6 @@ def test_limits_go_with_the_area_of_the_network_s_input():
     assert by_area(limits, {"img_shape": (2000, 3000)}) == ConfigDict(nms_pre=600, max_per_img=240, min_score=0.05)
 
 
-def test_a_coarse_look_has_the_limits_of_the_natural_scale():
-    limits = ConfigDict(nms_pre=100, max_per_img=40, min_score=0.05)
-    natural = by_area(limits, {"img_shape": (3000, 4000), "look_scale": 1.5})
-    assert natural.max_per_img == 480
-    assert by_area(limits, {"img_shape": (750, 1000), "look_scale": 0.375}) == natural
-    assert by_area(limits, {"img_shape": (6000, 8000), "look_scale": 3.0}).max_per_img == 4 * 480
-
-
 def test_what_is_hardly_a_particle_is_not_proposed(build_model, batch):
     def proposed(min_score):
         def edit(config):

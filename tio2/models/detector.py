@@ -160,7 +160,7 @@ class DenseMaskRCNN(MaskRCNN):
         for window in windows:
             grey = enlarged(window, scale)
             factors = tuple(after / before for after, before in zip(grey.shape[::-1], window.shape[::-1], strict=True))
-            shapes = {"img_shape": grey.shape, "ori_shape": window.shape, "scale_factor": factors, "look_scale": scale}
+            shapes = {"img_shape": grey.shape, "ori_shape": window.shape, "scale_factor": factors}
             samples.append(DetDataSample(metainfo=shapes | {"img_path": f"a window of {window.shape} px"}))
             images.append(torch.from_numpy(np.ascontiguousarray(grey, np.float32)).expand(3, -1, -1))
         return self.data_preprocessor({"inputs": images, "data_samples": samples})

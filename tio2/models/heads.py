@@ -22,14 +22,7 @@ from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from semsize.detecting.boxes import (
-    FLIPPED_DIMENSIONS,
-    LIKELY_OBJECTNESS,
-    NATURAL_SCALE,
-    limit_by_area,
-    limit_message,
-    mirrored_boxes,
-)
+from semsize.detecting.boxes import FLIPPED_DIMENSIONS, LIKELY_OBJECTNESS, limit_by_area, limit_message, mirrored_boxes
 from tio2.typed_settings import check_arguments
 
 BOX_ROIS_PER_CPU_BATCH = 512  # features of 10,000 boxes at once would take 0.7 GiB
@@ -56,7 +49,7 @@ class DenseRPNHead(RPNHead):
     def _predict_by_feat_single(
         self, *args: Any, img_meta: dict[str, Any], cfg: ConfigDict, **kwargs: Any
     ) -> InstanceData:
-        """Proposals of an image; in tests its limits go with the area of the image."""
+        """Proposals of an image; in tests its limits go with the area of the network's input."""
         cfg = self.test_cfg if cfg is None else cfg
         return super()._predict_by_feat_single(
             *args, img_meta=img_meta, cfg=cfg if self.training else by_area(cfg, img_meta), **kwargs
@@ -188,11 +181,9 @@ def with_rles(results_list: InstanceList) -> InstanceList:
 
 
 def by_area(limits: ConfigDict, image_meta: Mapping[str, Any]) -> ConfigDict:
-    """`test_cfg.rpn` with its limits as they are for an image: see `limit_by_area`."""
-    shape, scale = image_meta["img_shape"][:2], image_meta.get("look_scale", NATURAL_SCALE)
-    return ConfigDict(
-        limits, **{name: limit_by_area(limits[name], shape, scale) for name in ("nms_pre", "max_per_img")}
-    )
+    """`test_cfg.rpn` with its limits as they are for an image: what is given, for each megapixel of it, or for one."""
+    shape = image_meta["img_shape"][:2]
+    return ConfigDict(limits, **{name: limit_by_area(limits[name], shape) for name in ("nms_pre", "max_per_img")})
 
 
 def warn_if_reached(count: int, limit: int, setting: str, image_meta: Mapping[str, Any]) -> str:
@@ -227,7 +218,7 @@ class Suppression:
 class Proposals:
     """`test_cfg.rpn` and `train_cfg.rpn_proposal`; `min_score` is this package's.
 
-    In tests `nms_pre` and `max_per_img` go with the area of the image, see `semsize.detecting.boxes.limit_by_area`.
+    In tests `nms_pre` and `max_per_img` hold for each megapixel of the network's input, and for one at least.
     """
 
     nms_pre: int = -1
