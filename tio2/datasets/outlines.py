@@ -16,6 +16,7 @@ from mmengine.structures import InstanceData
 
 from semsize.metrology.matching import OPERATING_SCORE
 from semsize.sem.image_sets import found_outlines
+from semsize.structures import AnnotationError
 from semsize.structures.masks import CroppedMasks
 from semsize.visibility.crops import CHANNELS, CROP_PX, mask_crops, particle_crops, windows
 from semsize.visibility.states import fraction_bins
@@ -54,7 +55,7 @@ class OutlineDataset(ParticleDataset):
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """The images; a ValueError where the predictions are of other images, or no image is of the configurations."""
+        """The images; a ValueError where the predictions are of other images, or none is of the configurations."""
         images = super().load_data_list()
         if self.predictions:
             names = {image["img_id"]: image["img_path"] for image in images}
@@ -65,7 +66,7 @@ class OutlineDataset(ParticleDataset):
             return images
         images = [image for image in images if image["configuration"] in self.configurations]
         if not images:
-            raise ValueError(f"{self.ann_file}: none of its images is {' or '.join(self.configurations)}")
+            raise AnnotationError(f"{self.ann_file}: none of its images is {' or '.join(self.configurations)}")
         return images
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
