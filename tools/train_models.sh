@@ -6,7 +6,7 @@
 #   tools/train_models.sh nc       # `nc`: rendered scenes, then the real images of data/bam-tio2-sem
 #   tools/train_models.sh visibility     # how much of each particle is seen: outlines that checkpoints/light_free.pth finds in rendered scenes, covered ones of EMPS
 #   tools/train_models.sh visibility_nc  # from checkpoints/visibility_free.pth, with the states that people gave to the particles of data/bam-tio2-sem,
-#                                        # outlines of `nc` and of four folds of it (tools/ablations.sh base, 27 minutes of a core a fold)
+#                                        # outlines of `nc` and of four folds of it (tools/ablations.sh base, half an hour of a core)
 #   tools/train_models.sh resnet50 # the paper's network: rendered scenes in place of COCO, then its two stages; a GPU (on a CPU: tools/ablations.sh resnet50)
 #
 # On a GPU some 10 minutes each (resnet50: hours), on one CPU core 2 to 4 hours, by the times of their steps (docs/notebook/training-log.md). Without a GPU batches are taken in parts of 2,
