@@ -156,16 +156,12 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
         BiasRecordError: the files don't tell, are of other predictions, or tell of several uses or of other weights.
     """
     from semsize.metrology import BiasRecordError, ModelUse
-    from semsize.structures.files import file_sha256, read_json
+    from semsize.structures.files import file_sha256
 
     uses = {}
     for file in predictions:
-        beside = file.with_name("metrics.json")
-        metrics = read_json(beside, BiasRecordError) if beside.is_file() else {}
-        if "model" in metrics:
-            if metrics.get("predictions_sha256") != file_sha256(file):
-                raise BiasRecordError(f"{beside}: is of other predictions than {file.name}; run tools/test.py again")
-            uses[file] = ModelUse.from_json(metrics["model"], beside)
+        if use := ModelUse.behind(file):
+            uses[file] = use
         elif checkpoint is not None:
             raise BiasRecordError(
                 f"{file}: no metrics.json beside it says with which weights and settings it was made; "

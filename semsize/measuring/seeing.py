@@ -24,7 +24,7 @@ from semsize.structures.files import in_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import MASKED_FRACTION, STATES
 from semsize.visibility.nesting import at_density
-from semsize.visibility.record import VisibilityRecord, VisibilityRecordError, read_visibility_records
+from semsize.visibility.record import VisibilityRecord, VisibilityRecordError, nearest_record, read_visibility_records
 from semsize.visibility.seeing import MIDDLE, CalibratedModel, Calibration, SeenParticles, see
 from semsize.visibility.truth import SIZES
 from semsize.visibility.validation import SeenImage, see_compared
@@ -142,8 +142,7 @@ class SeenOutlines:
 
     def nearest_record(self) -> VisibilityRecord | None:
         """The record that holds, else the one with the fewest differences; None without any."""
-        record = self._without_calibration()
-        return min(self.model.records, key=lambda other: len(differences(other, record)), default=None)
+        return nearest_record(self.model.records, *_use_in(self._without_calibration()))
 
     @property
     def knows_detector(self) -> bool:
@@ -214,9 +213,14 @@ def see_split(
 
 def differences(record: VisibilityRecord, outlines: Mapping) -> tuple[str, ...]:
     """Why a record does not hold for outlines whose states were predicted, by what `SeenOutlines.as_record` says."""
+    return record.differences(*_use_in(outlines))
+
+
+def _use_in(outlines: Mapping) -> tuple[str, str, str, ModelUse | None, float]:
+    """The arguments of `VisibilityRecord.differences` for what `SeenOutlines.as_record` says."""
     model, detector = outlines["visibility"], outlines.get("model")
     use = None if detector is None else ModelUse.from_json(detector)
-    return record.differences(model["sha256"], model["engine"], model["precision"], use, model["min_score"])
+    return model["sha256"], model["engine"], model["precision"], use, model["min_score"]
 
 
 def powder_warnings(record: VisibilityRecord, area_fraction: float) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from semsize.metrology.occlusion import OcclusionClass
-from semsize.structures.files import from_json, in_json, read_json, write_json
+from semsize.structures.files import file_sha256, from_json, in_json, read_json, write_json
 
 Range = tuple[float, float]
 
@@ -45,6 +45,23 @@ class ModelUse:
     def from_json(cls, data: Any, origin: str | Path = "the record of these outlines") -> ModelUse:
         """What `to_json` made, of the file `origin`; `BiasRecordError` where it is something else."""
         return _read(data, cls, "the model", origin)
+
+    @classmethod
+    def behind(cls, predictions: Path) -> ModelUse | None:
+        """The use that found a predictions file, by the metrics.json beside it; None where that tells of none.
+
+        Raises:
+            BiasRecordError: metrics.json is damaged, or of other predictions.
+        """
+        beside = predictions.with_name("metrics.json")
+        metrics = read_json(beside, BiasRecordError) if beside.is_file() else {}
+        if not isinstance(metrics, dict):
+            raise BiasRecordError(f"{beside}: holds no table of metrics; run tools/test.py again")
+        if "model" not in metrics:
+            return None
+        if metrics.get("predictions_sha256") != file_sha256(predictions):
+            raise BiasRecordError(f"{beside}: is of other predictions than {predictions.name}; run tools/test.py again")
+        return cls.from_json(metrics["model"], beside)
 
     def to_json(self) -> dict[str, Any]:
         """It in JSON's terms."""

@@ -128,6 +128,19 @@ class VisibilityRecord:
         return tuple(lines)
 
 
+def nearest_record(
+    records: Sequence[VisibilityRecord],
+    sha256: str,
+    engine: str,
+    precision: str,
+    detector: ModelUse | None,
+    min_score: float,
+) -> VisibilityRecord | None:
+    """The record that holds for a use, else the one with the fewest `differences`; None without any."""
+    use = sha256, engine, precision, detector, min_score
+    return min(records, key=lambda record: len(record.differences(*use)), default=None)
+
+
 def record_path(checkpoint: str | Path) -> Path:
     """``checkpoints/x.pth`` → ``checkpoints/x.record.json``."""
     return Path(checkpoint).with_suffix(ENDING)

@@ -137,7 +137,7 @@ def test_no_other_record_calibrates(tested, tmp_path):
 
     assert "the visibility weights are others" in refusal(sha256="0" * 64)
     (tmp_path / "predictions.json").write_text("[ ]")
-    assert "is of other outlines" in refusal()
+    assert "is of other predictions" in refusal()
     config.test_dataloader.dataset.predictions = None
     assert "no model whose use is known found these outlines" in refusal()
     with pytest.raises(ConfigError, match="is missing; make it with"):

@@ -15,8 +15,8 @@ from semsize.detecting import onnx
 from semsize.detecting.archive import read_archive
 from semsize.metrology import BiasRecordError, ModelUse
 from semsize.metrology.matching import OPERATING_SCORE
-from semsize.structures.files import file_sha256, read_json
-from semsize.visibility.record import VisibilityRecordError, read_visibility_records, record_path
+from semsize.structures.files import file_sha256
+from semsize.visibility.record import VisibilityRecordError, nearest_record, read_visibility_records, record_path
 from semsize.visibility.seeing import Calibration
 from tio2.engine.config import (
     ConfigError,
@@ -150,16 +150,12 @@ def record_calibration(config: Config, checkpoint: Path, use: ModelUse) -> Calib
     outlines, detector = config.test_dataloader.dataset, None
     try:
         if outlines.get("predictions"):
-            beside = Path(outlines.predictions).with_name("metrics.json")
-            tested = read_json(beside, BiasRecordError)
-            if tested.get("predictions_sha256") != file_sha256(outlines.predictions):
-                raise ConfigError(f"{beside}: is of other outlines than {outlines.predictions}; find them again")
-            detector = ModelUse.from_json(tested.get("model"), beside)
+            detector = ModelUse.behind(Path(outlines.predictions))
         records = read_visibility_records(checkpoint)
     except (BiasRecordError, VisibilityRecordError) as cause:
         raise ConfigError(str(cause)) from None
     here = use.sha256, use.engine, use.precision, detector, outlines.get("min_score", OPERATING_SCORE)
-    nearest = min(records, key=lambda record: len(record.differences(*here)), default=None)
+    nearest = nearest_record(records, *here)
     if nearest is None:
         raise ConfigError(f"{record_path(checkpoint)} is missing; make it with tools/validate.py --visibility")
     if differences := nearest.differences(*here):

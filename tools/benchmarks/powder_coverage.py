@@ -45,7 +45,6 @@ from semsize.metrology.intervals import size_intervals
 from semsize.metrology.matching import OPERATING_SCORE
 from semsize.sem import SEMReadError
 from semsize.structures import AnnotationError, PredictionError, read_annotations, read_predictions
-from semsize.structures.files import read_json
 from semsize.visibility.budgets import nested_effects, powder_budgets, state_budgets
 from semsize.visibility.nesting import DensitySpread, DensityStep, Population
 from semsize.visibility.population import QUANTITY_FULLY_IMAGED, QUANTITY_POWDER
@@ -206,10 +205,9 @@ def resampled_images(
     of_weights = tuple(use[name] for name in ("sha256", "engine", "precision"))
     file = find_bias_file(checkpoint)
     biases = read_bias_records(file) if file else ()
-    detectors = [
-        ModelUse.from_json(read_json(found.with_name("metrics.json"), BiasRecordError)["model"], found)
-        for _, found in pairs
-    ]
+    detectors = [ModelUse.behind(found) for _, found in pairs]
+    if None in detectors:
+        raise ValueError("no metrics.json beside the predictions says how they were made; make them with tools/test.py")
     if lines := [line for other in detectors[1:] for line in other.differences(detectors[0])]:
         raise ValueError(f"the predictions were made in several ways: {'; '.join(lines)}")
     record = _holding(
