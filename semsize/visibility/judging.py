@@ -26,9 +26,9 @@ from semsize.visibility.completion import (
 from semsize.visibility.crops import whole_outlines
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.nesting import FULL
-from semsize.visibility.reported_sizes import ReportedSizes
+from semsize.visibility.reported_sizes import ReportedSizes, stated_probabilities
 from semsize.visibility.seeing import Calibration
-from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
+from semsize.visibility.states import Thresholds, mean_fraction
 from semsize.visibility.truth import SIZES, OutlineTruth, sizes_px
 
 COMPLETIONS = ("visible outline", "convex hull, where a part may hide", "network's outline")
@@ -99,14 +99,10 @@ def judge(
         people: thresholds by which people gave states, where the truth is theirs; rendered truth has its rule's.
         calibration: of the model's answers; None: they are taken as they are.
     """
-    given = np.isnan(truth.visible_fraction)[:, None]
-    classes = np.where(
-        given, class_probabilities(answers.fractions, people), class_probabilities(answers.fractions, Thresholds())
-    )
-    is_particle, fraction = answers.is_particle, mean_fraction(answers.fractions)
+    classes, is_particle = stated_probabilities(answers, ~np.isnan(truth.visible_fraction), people, calibration)
+    fraction = mean_fraction(answers.fractions)
     quantiles = sizes_px(outlines)[..., None] * answers.size_ratios
     if calibration:
-        classes, is_particle = calibration.classes(classes), calibration.particle(is_particle)
         quantiles = calibration.sizes(fraction, quantiles)
     scored = truth.whole_is_known & ~truth.truncated
     whole = whole_outlines(outlines, answers.whole, grey)

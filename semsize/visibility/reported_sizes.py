@@ -93,6 +93,24 @@ def pooled_sizes(images: Sequence[Sequence[ReportedSizes]]) -> tuple[ReportedSiz
     )
 
 
+def stated_probabilities(
+    answers: CropAnswers, by_rule: bool | np.ndarray, people: Thresholds | None, calibration: Calibration | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(M, 3) of VISIBILITY_CLASSES, and (M,) of being a particle.
+
+    Args:
+        answers: of a model, M.
+        by_rule: whether the truth's classes are by the rule's thresholds, of all or (M,) of each outline.
+        people: thresholds of the others; None: the rule's too.
+        calibration: None: the answers are taken as they are.
+    """
+    rule, others = (class_probabilities(answers.fractions, thresholds) for thresholds in (Thresholds(), people))
+    classes = np.where(np.reshape(by_rule, (-1, 1)), rule, others)
+    if calibration is None:
+        return classes, answers.is_particle
+    return calibration.classes(classes), calibration.particle(answers.is_particle)
+
+
 def reported_sizes(
     outlines: CroppedMasks,
     answers: CropAnswers,
@@ -127,10 +145,7 @@ def reported_sizes(
     by_rule = any(particle.get("visible_fraction") is not None for particle in known)
     visible, sizes = sizes_px(masks)[:, 0] * pixel_size, sizes_px(outlines)[:, 0] * pixel_size
     whole = np.array([particle.get("ecd_nm", np.nan) for particle in known]) * (1 if pixel_size_nm else np.nan)
-    probabilities = class_probabilities(answers.fractions, Thresholds() if by_rule else people or Thresholds())
-    is_particle = answers.is_particle
-    if calibration:
-        probabilities, is_particle = calibration.classes(probabilities), calibration.particle(is_particle)
+    probabilities, is_particle = stated_probabilities(answers, by_rule, people, calibration)
     true_sizes = np.where(classes == FULL, visible, whole)
     are_known = not np.isnan(true_sizes[is_whole & np.isin(classes, (FULL, MASKED))]).any()
     is_sized = mean_fraction(answers.fractions) >= MASKED_FRACTION

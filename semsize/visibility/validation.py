@@ -17,7 +17,7 @@ from semsize.metrology.bias_record import ModelUse, RecordSource, ResidualClass,
 from semsize.metrology.border import border_weights, is_off_border
 from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.occlusion import found_fraction
-from semsize.structures.states import MASKED_FRACTION, VISIBILITY_CLASSES, visibility_class
+from semsize.structures.states import MASKED_FRACTION
 from semsize.visibility.calibration import expected_calibration_error, fit_temperature, reliability_table
 from semsize.visibility.completion import FRACTION_EDGES, FractionErrors, errors_by_fraction
 from semsize.visibility.conformal import fit_intervals
@@ -36,7 +36,7 @@ from semsize.visibility.nesting import (
 from semsize.visibility.record import IntervalTable, SizeCalibration, VisibilityRecord
 from semsize.visibility.seeing import ECD, MIDDLE, CalibratedModel, Calibration
 from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
-from semsize.visibility.truth import SIZES, OutlineTruth, outline_truth, sizes_px
+from semsize.visibility.truth import SIZES, OutlineTruth, class_number, outline_truth, sizes_px
 
 SIZE_EDGES_PX = (0.0, 16.0, 32.0, 64.0, 1000.0)  # of the completed size; the last class has no upper end
 JUDGED = slice(1, None, 2)  # the images of a record that judge; the others fit
@@ -72,8 +72,7 @@ def see_compared(
     answers = CropAnswers.cat([CropAnswers.empty(), *map(model.answers, particle_crops(grey, masks))])
     known = [particle for particle in particles if not particle["iscrowd"]]
     whole_px = np.array([particle["ecd_nm"] for particle in known], np.float64) / pixel_nm
-    names = [visibility_class(particle["visible_fraction"]) for particle in known]
-    true_classes = np.array([VISIBILITY_CLASSES.index(name) for name in names], np.int64)
+    true_classes = np.array([class_number(particle) for particle in known], np.int64)
     return SeenImage(
         comparison=comparison,
         truth=outline_truth(masks, particles, pixel_nm, comparison.matching),
