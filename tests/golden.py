@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from semsize.detecting.models import SHIPPED, VISIBILITY, ShippedModel
-from semsize.measuring import Settings, measure_images, report
+from semsize.measuring import MeasurementSettings, measure_images, report
 from semsize.measuring.engines import find_detector
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, VisibilityRequest
 from semsize.measuring.seeing import SeenOutlines, find_visibility_model
@@ -34,7 +34,10 @@ def figures(name: str, engine: str, folder: Path) -> dict[str, float]:
     """
     render_dataset(DatasetPlan(SCENE, num=1, fractions=(0, 0, 1)), folder / "set")
     measured = measure_images(
-        [folder / "set" / "images"], folder / "out", _source(name, engine, folder), Settings(states="predicted")
+        [folder / "set" / "images"],
+        folder / "out",
+        _source(name, engine, folder),
+        MeasurementSettings(states="predicted"),
     )
     truth = json.loads((folder / "set" / "annotations" / "test.json").read_text(encoding="utf-8"))
     precision = average_precision(truth, read_predictions(folder / "out" / "predictions.json"), "segm").uncapped

@@ -228,7 +228,7 @@ class Corrections:
             (accepted.update if is_word else accepted.difference_update)(operation.after)
         return accepted
 
-    def particle_records(self, numbers: Iterable[int], *, image_id: int, first_id: int) -> list[dict[str, Any]]:
+    def particle_entries(self, numbers: Iterable[int], *, image_id: int, first_id: int) -> list[dict[str, Any]]:
         """Records of some outlines for `corrections.json`, with ids from `first_id` on."""
         return [
             particle_entry(id=id, image_id=image_id, rle=self.rle(number), state=self.outlines[number].state)

@@ -173,7 +173,7 @@ class CorrectedResults:
             height, width = image.shape
             of_image = {"height": height, "width": width, "pixel_size_nm": self.stated_nm(image)}
             records.append(image_entry(id=image.number, file_name=image.file.name, **of_image))
-            particles += corrections.particle_records(counted, image_id=image.number, first_id=len(particles) + 1)
+            particles += corrections.particle_entries(counted, image_id=image.number, first_id=len(particles) + 1)
             operations += len(corrections.done)
             left_out += len(corrections.outlines) - len(counted)
         info = {"description": "corrected outlines", "operations": operations, "outlines_left_out": left_out}

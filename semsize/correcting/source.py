@@ -13,7 +13,7 @@ from semsize.correcting.operations import Corrections, Outline
 from semsize.correcting.results import FOLDER, CorrectedResults, DetectedImage, as_detected, scores_now
 from semsize.correcting.shapes import CorrectionError
 from semsize.measuring.corrected import Changes
-from semsize.measuring.inputs import ImageFile, Settings
+from semsize.measuring.inputs import ImageFile, MeasurementSettings
 from semsize.measuring.outlines import Find, Frame, NoOutlinesError, Outlines
 from semsize.measuring.results_folder import ImageResult
 from semsize.structures.files import file_sha256, files_sha256
@@ -32,7 +32,7 @@ _DECIDE = {  # settings that decide sizes, and their names for people
 }
 
 
-def settings_before(folder: str | Path) -> Settings:
+def settings_before(folder: str | Path) -> MeasurementSettings:
     """The settings of the measurement that was corrected; which states count is asked anew.
 
     Raises:
@@ -79,7 +79,7 @@ class CorrectedOutlines:
         names = ", ".join(path.name for path in strange[:4])
         return (f"{len(strange)} logs of corrections are of no image that was measured: {names}",) if strange else ()
 
-    def measured_otherwise(self, settings: Settings) -> list[str]:
+    def measured_otherwise(self, settings: MeasurementSettings) -> list[str]:
         """What is measured otherwise now than before the corrections, for people."""
         now, before = settings, self._results.record.settings
         differing = [

@@ -45,7 +45,7 @@ def convert_archive(source: Path, out: Path, min_area_px: int = SPECK_PX) -> str
     Args:
         source: the archive's zip, or a folder that holds it.
         out: gets images/<split>/*.png and annotations/<split>.json; one that an earlier conversion wrote is replaced.
-        min_area_px: smallest area of a particle, see `particle_records`.
+        min_area_px: smallest area of a particle, see `particle_entries`.
 
     Raises:
         BamArchiveError: it is another archive, or holds no particle.
@@ -107,10 +107,10 @@ def convert_image(
         pixel_size_nm=None if pixel_size is None else pixel_size.value_nm,
         source=f"Zenodo 4563942, {entry.image.name}",
     )
-    return grey, image, particle_records(labels, colours, image_id=image_id, first_id=first_id, min_area_px=min_area_px)
+    return grey, image, particle_entries(labels, colours, image_id=image_id, first_id=first_id, min_area_px=min_area_px)
 
 
-def particle_records(
+def particle_entries(
     labels: np.ndarray, colours: Sequence[str | None] | None, *, image_id: int, first_id: int, min_area_px: int
 ) -> list[dict[str, Any]]:
     """Annotations of one image; components below `min_area_px` are specks: `iscrowd` 1, no state, no neighbours.

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from semsize.measuring.inputs import ImageFile, Settings
+from semsize.measuring.inputs import ImageFile, MeasurementSettings
 from semsize.measuring.outlines import OutlineSource
 from semsize.measuring.particle_table import ParticleTable, is_detected, make_table, with_exclusions
 from semsize.measuring.results_folder import ImageResult
@@ -51,7 +51,7 @@ class CorrectedSource(Protocol):
         Outlines count from `least_score` on.
         """
 
-    def measured_otherwise(self, settings: Settings) -> list[str]:
+    def measured_otherwise(self, settings: MeasurementSettings) -> list[str]:
         """What is measured otherwise now than before the corrections, for people."""
 
 
@@ -84,7 +84,7 @@ def effect_of_corrections(
     source: OutlineSource,
     after: Iterable[tuple[ImageResult, PixelSize | None]],
     table: ParticleTable,
-    settings: Settings,
+    settings: MeasurementSettings,
 ) -> tuple[CorrectionEffect | None, list[str]]:
     """What counted before corrections beside what counts now, on the same images, frames and pixel sizes; and notes.
 

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from tqdm import tqdm
 
-from semsize.measuring.inputs import ImageFile, InputError, MeasuringError, Settings
+from semsize.measuring.inputs import ImageFile, InputError, MeasurementSettings, MeasuringError
 from semsize.measuring.outlines import Find, Frame, FramedSource, NoOutlinesError, Outlines, OutlineSource
 from semsize.measuring.results_folder import ImageResult, ResultsFolder
 from semsize.sem import SEMReadError, find_captions, read_scale
@@ -39,7 +39,7 @@ PATIENCE_S = 3600.0
 
 
 def find_all(
-    files: Sequence[ImageFile], source: OutlineSource, settings: Settings, folder: ResultsFolder, jobs: int
+    files: Sequence[ImageFile], source: OutlineSource, settings: MeasurementSettings, folder: ResultsFolder, jobs: int
 ) -> Iterator[int]:
     """Find the particles of all images in `jobs` processes, and keep each result in the folder.
 
@@ -60,7 +60,7 @@ class _Finder:
     """Finds the particles of images one by one; each process has its own."""
 
     source: OutlineSource
-    settings: Settings
+    settings: MeasurementSettings
     folder: ResultsFolder  # keeps the results
     processes: int  # that share this machine
 
@@ -96,7 +96,7 @@ class _Finder:
         return result.counted(self.settings.score)
 
 
-def _load(file: ImageFile, settings: Settings) -> tuple[Frame, str]:
+def _load(file: ImageFile, settings: MeasurementSettings) -> tuple[Frame, str]:
     """An image between its data bars, and the SHA-256 of its file.
 
     Raises:
@@ -109,7 +109,7 @@ def _load(file: ImageFile, settings: Settings) -> tuple[Frame, str]:
 
 
 def scale_of(
-    file: ImageFile, other: PixelSize | None, settings: Settings, shape: tuple[int, int]
+    file: ImageFile, other: PixelSize | None, settings: MeasurementSettings, shape: tuple[int, int]
 ) -> tuple[PixelSize | None, tuple[str, ...]]:
     """The pixel size that is declared, else the file's, else `other`: what the source of outlines states.
 

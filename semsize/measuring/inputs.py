@@ -27,7 +27,7 @@ class InputError(MeasuringError):
     """An input that cannot be measured; the message is one line."""
 
 
-class SettingsError(MeasuringError):
+class OptionError(MeasuringError):
     """A setting that makes no sense."""
 
 
@@ -53,22 +53,22 @@ class ReferenceValue:
         """Read a text such as "203 nm ± 5 nm"; +- or +/- may stand for ±, µm for nm.
 
         Raises:
-            SettingsError: it is something else.
+            OptionError: it is something else.
 
         >>> ReferenceValue.parse("0.2 um +/- 5nm")
         ReferenceValue(value_nm=200.0, expanded_nm=5.0)
         """
         parts = [_LENGTH.fullmatch(part) for part in re.split(r"±|\+/-|\+-", text)]
         if len(parts) != 2 or not all(parts):
-            raise SettingsError(f'{text!r}: give a D50 and its expanded uncertainty, such as "203 nm ± 5 nm"')
+            raise OptionError(f'{text!r}: give a D50 and its expanded uncertainty, such as "203 nm ± 5 nm"')
         value, expanded = (float(part[1]) * (1 if part[2] == "nm" else 1000) for part in parts)
         if value <= 0:
-            raise SettingsError(f"{text!r}: a D50 is above 0 nm")
+            raise OptionError(f"{text!r}: a D50 is above 0 nm")
         return cls(value, expanded)
 
 
 @dataclass(frozen=True)
-class Settings:
+class MeasurementSettings:
     """What decides the numbers of a measurement."""
 
     score: float = OPERATING_SCORE  # detections below it are left out; outlines drawn by hand have score 1
@@ -101,7 +101,7 @@ class Settings:
             (levels is None or levels[0] < levels[1], f"the intensity range runs from low to high, not {levels}"),
         ):
             if not holds:
-                raise SettingsError(message)
+                raise OptionError(message)
 
     def calibrated(self, size: PixelSize | None) -> PixelSize | None:
         """A pixel size as stated, with the calibration applied; None stays None."""
@@ -154,14 +154,14 @@ class VisibilityRequest:
         """The request that the files after `--visibility` make: none, an archive, or a config and its weights.
 
         Raises:
-            SettingsError: they are something else.
+            OptionError: they are something else.
         """
         is_archive = [file.suffix == ENDING for file in files]
         if is_archive == [True]:
             return cls(model=files[0], engine=engine, device=device)
         if is_archive not in ([], [False, False]):
             given = " ".join(map(str, files))
-            raise SettingsError(f"--visibility {given}: give one model archive, {ENDING}, or a config and its weights")
+            raise OptionError(f"--visibility {given}: give one model archive, {ENDING}, or a config and its weights")
         return cls(*files, engine=engine, device=device)
 
 
@@ -169,7 +169,7 @@ def parse_percent(text: str) -> float:
     """A share from "1.5 %" or "1.5%".
 
     Raises:
-        SettingsError: it is no number with the sign: 0.01 could be meant either way.
+        OptionError: it is no number with the sign: 0.01 could be meant either way.
     """
     number = text.strip().removesuffix("%")
     try:
@@ -177,22 +177,22 @@ def parse_percent(text: str) -> float:
             return float(number) / 100
     except ValueError:
         pass
-    raise SettingsError(f"{text!r}: give per cent with the sign, such as 1.5%")
+    raise OptionError(f"{text!r}: give per cent with the sign, such as 1.5%")
 
 
 def parse_scales(scales: str | None, diameter: str | None) -> tuple[float, ...] | str | None:
     """Scales from "0.75,1.5" as numbers, `auto`, or None.
 
     Raises:
-        SettingsError: they, or a diameter such as "40nm" beside them, cannot be meant.
+        OptionError: they, or a diameter such as "40nm" beside them, cannot be meant.
     """
     if diameter is not None:
         if scales not in (None, "auto"):
-            raise SettingsError("--scales and --diameter both say at which scales to look; give one of them")
+            raise OptionError("--scales and --diameter both say at which scales to look; give one of them")
         try:
             pixels_across(diameter, PixelSize(1.0))
         except ValueError as cause:
-            raise SettingsError(f"--diameter: {cause}") from None
+            raise OptionError(f"--diameter: {cause}") from None
     if scales in (None, "auto"):
         return scales
     try:
@@ -200,7 +200,7 @@ def parse_scales(scales: str | None, diameter: str | None) -> tuple[float, ...] 
     except ValueError:
         numbers = ()
     if not numbers or not all(0 < number <= 8 for number in numbers):
-        raise SettingsError(f"--scales {scales}: give numbers above 0 and up to 8, such as 0.75,1.5, or auto")
+        raise OptionError(f"--scales {scales}: give numbers above 0 and up to 8, such as 0.75,1.5, or auto")
     return numbers
 
 

@@ -18,8 +18,8 @@ from semsize.measuring.inputs import (
     DetectorRequest,
     ImageFile,
     InputError,
+    MeasurementSettings,
     RunOptions,
-    Settings,
     find_images,
 )
 from semsize.measuring.outlines import OutlineSource
@@ -73,7 +73,7 @@ def measure(
     files: Sequence[ImageFile],
     out: str | Path,
     source: OutlineSource,
-    settings: Settings,
+    settings: MeasurementSettings,
     *,
     bias_records: Sequence[BiasRecord] = (),
     options: RunOptions | None = None,
@@ -158,7 +158,7 @@ def measure_images(
     images: Sequence[str | Path],
     out: str | Path,
     source: OutlineSource | None = None,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     *,
     bias_records: Sequence[BiasRecord] = (),
     options: RunOptions | None = None,
@@ -177,7 +177,7 @@ def measure_images(
     Raises:
         MeasuringError: nothing can be measured, or not there; one line.
     """
-    settings = settings or Settings()
+    settings = settings or MeasurementSettings()
     if source is None:
         source, bias_records = find_detector(DetectorRequest(), settings.score)
     source = seen_as_asked(source, settings)
@@ -194,7 +194,7 @@ def _engine_packages(outlines: Mapping) -> list[str]:
 _LOCATIONS = ("path", "config", "licence", "device")  # of outlines: where they come from, not what they are
 
 
-def _decisive(settings: Settings, outlines: Mapping) -> dict:
+def _decisive(settings: MeasurementSettings, outlines: Mapping) -> dict:
     """What must be the same for two starts to find the same: the contents of files, not where they lie."""
     of_detection = {name: getattr(settings, name) for name in ("crop_rows", "crop_top", "intensity_range")}
     if not (outlines.get("diameter") or "px").endswith("px"):  # a length, so the pixel size decides how to look
@@ -212,7 +212,7 @@ def _without_locations(record: Mapping) -> dict:
 
 
 def _find(
-    files: Sequence[ImageFile], source: OutlineSource, settings: Settings, folder: ResultsFolder, jobs: int
+    files: Sequence[ImageFile], source: OutlineSource, settings: MeasurementSettings, folder: ResultsFolder, jobs: int
 ) -> None:
     """Find the particles of all images, with a bar, and print how fast it went."""
     began, particles = time.monotonic(), 0
@@ -232,7 +232,7 @@ def _find(
 def _evaluate(
     files: Sequence[ImageFile],
     folder: ResultsFolder,
-    settings: Settings,
+    settings: MeasurementSettings,
     states: Mapping[tuple[str, int], str],
     notes: Sequence[str],
 ) -> tuple[ParticleTable, dict[str, MeasuredImage], list[dict]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from semsize.exchange import meaning_of
-from semsize.measuring.inputs import InputError, Settings
+from semsize.measuring.inputs import InputError, MeasurementSettings
 from semsize.measuring.results_folder import ImageResult
 from semsize.measuring.tables import PARTICLE_COLUMNS, csv_rows, found_rows, write_csv
 from semsize.metrology import border_weights, measure, population
@@ -255,7 +255,7 @@ def unmatched_states(states: Mapping[tuple[str, int], str], table: ParticleTable
     return [f"{len(names)} rows of the states file are of no particle that was measured: {some}"] if names else []
 
 
-def with_exclusions(table: ParticleTable, settings: Settings) -> ParticleTable:
+def with_exclusions(table: ParticleTable, settings: MeasurementSettings) -> ParticleTable:
     """A table of `make_table` with its column `excluded` filled in."""
     alone = {  # reasons that need no other particle; states come after them
         SCORE: table["score"].astype(np.float32) < np.float32(settings.score),  # as `ImageResult.counted` compares

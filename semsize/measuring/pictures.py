@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from semsize.exchange import roi_zip
-from semsize.measuring.inputs import ImageFile, MeasuringError, RunOptions, Settings
+from semsize.measuring.inputs import ImageFile, MeasurementSettings, MeasuringError, RunOptions
 from semsize.measuring.overlays import (
     IGNORED,
     STATE_COLOURS,
@@ -89,7 +89,7 @@ class Drawn:
 class _Drawing:
     """What the pictures of all images share."""
 
-    settings: Settings
+    settings: MeasurementSettings
     folder: ResultsFolder
     unit: str
     colours: SizeColours | None  # None: states decide the colour
@@ -134,7 +134,11 @@ class _Drawing:
 
 
 def write_pictures(
-    files: Sequence[ImageFile], table: ParticleTable, settings: Settings, folder: ResultsFolder, options: RunOptions
+    files: Sequence[ImageFile],
+    table: ParticleTable,
+    settings: MeasurementSettings,
+    folder: ResultsFolder,
+    options: RunOptions,
 ) -> dict[str, Drawn]:
     """Write overlays/ and, if asked for, rois/ of measured images; returns what was drawn by the images' names."""
     kept, unit = table["excluded"] == "", table.unit

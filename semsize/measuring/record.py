@@ -11,7 +11,7 @@ from typing import Any
 
 from semsize import __version__
 from semsize.detecting.models import joint_licence
-from semsize.measuring.inputs import InputError, Settings
+from semsize.measuring.inputs import InputError, MeasurementSettings
 from semsize.measuring.outlines import FOUND_KINDS
 from semsize.measuring.results_folder import ImageResult
 from semsize.measuring.seeing import differences
@@ -50,7 +50,9 @@ class MeasuredImage:
         return None if self.pixel_size_nm is None else PixelSize(self.pixel_size_nm, self.pixel_size_std_nm)
 
     @classmethod
-    def of(cls, result: ImageResult, size: PixelSize | None, notes: Sequence[str], settings: Settings) -> MeasuredImage:
+    def of(
+        cls, result: ImageResult, size: PixelSize | None, notes: Sequence[str], settings: MeasurementSettings
+    ) -> MeasuredImage:
         """An image whose particles were found, its calibrated pixel size, and what is odd about its scale."""
         counted = result.masks[(result.scores >= settings.score) & ~result.on_caption]
         return cls(
@@ -79,7 +81,7 @@ class MeasuredImage:
 class Record:
     """What the numbers of a measurement come from besides the table; part of `record.json`."""
 
-    settings: Settings
+    settings: MeasurementSettings
     outlines: Mapping[str, Any]  # what their source is, in JSON's terms
     validation: BiasRecord | None  # bias record that holds for the model, or the one that nearly does
     images: tuple[MeasuredImage, ...]

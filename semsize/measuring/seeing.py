@@ -12,7 +12,7 @@ import numpy as np
 
 from semsize.detecting.models import visibility_behind
 from semsize.measuring.engines import NoEngineError, Standing, choose
-from semsize.measuring.inputs import OPERATING_SCORE, ImageFile, InputError, Settings, VisibilityRequest
+from semsize.measuring.inputs import OPERATING_SCORE, ImageFile, InputError, MeasurementSettings, VisibilityRequest
 from semsize.measuring.outlines import FOUND_KINDS, Find, Frame, FramedSource, Outlines, OutlineSource
 from semsize.measuring.particle_table import SEEN_COLUMNS
 from semsize.metrology import ModelUse
@@ -85,7 +85,9 @@ def visibility_records_beside(weights: Path) -> tuple[VisibilityRecord, ...]:
         raise InputError(str(cause)) from None
 
 
-def seen_as_asked(source: OutlineSource, settings: Settings, request: VisibilityRequest | None = None) -> OutlineSource:
+def seen_as_asked(
+    source: OutlineSource, settings: MeasurementSettings, request: VisibilityRequest | None = None
+) -> OutlineSource:
     """A source of outlines, behind a visibility model where `settings.states` asks for predicted states.
 
     `auto` asks for them where no file gives states and a detector finds the outlines, if the visibility model has a

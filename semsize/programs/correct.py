@@ -120,7 +120,7 @@ def _folder(options: argparse.Namespace) -> Path:
 
 def _measure_first(options: argparse.Namespace, kind: str, path: Path) -> None:
     """Measure images with outlines made elsewhere into the folder of results."""
-    from semsize.measuring import Settings
+    from semsize.measuring import MeasurementSettings
     from semsize.measuring.inputs import find_images, without_label_images
     from semsize.measuring.measurement import measure
     from semsize.measuring.outline_files import READERS
@@ -128,6 +128,6 @@ def _measure_first(options: argparse.Namespace, kind: str, path: Path) -> None:
     files = find_images(options.results, options.out)
     if kind == "labels":
         files = without_label_images(files, path, "")
-    measured = measure(files, options.out, READERS[kind](path, files), Settings())
+    measured = measure(files, options.out, READERS[kind](path, files), MeasurementSettings())
     for image, error in measured.skipped.items():
         print(f"LEFT OUT: {image}: {error}")

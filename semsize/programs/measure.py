@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from semsize.cli import one_line_errors
 
 if TYPE_CHECKING:
-    from semsize.measuring.inputs import ImageFile, RunOptions, Settings, VisibilityRequest
+    from semsize.measuring.inputs import ImageFile, MeasurementSettings, RunOptions, VisibilityRequest
     from semsize.measuring.outlines import OutlineSource
     from semsize.metrology import BiasRecord
 
@@ -141,21 +141,21 @@ def _run(arguments: argparse.Namespace) -> int:
     return SOME_LEFT_OUT if done.skipped or done.has_no_outline else 0
 
 
-def _settings(arguments: argparse.Namespace) -> tuple[Settings, RunOptions, tuple[int, int] | None]:
+def _settings(arguments: argparse.Namespace) -> tuple[MeasurementSettings, RunOptions, tuple[int, int] | None]:
     """What decides the numbers, how to run, and size and overlap of tiles, px (None: whole images)."""
     from semsize.correcting.source import settings_before
-    from semsize.measuring.inputs import ReferenceValue, RunOptions, Settings, SettingsError, parse_percent
+    from semsize.measuring.inputs import MeasurementSettings, OptionError, ReferenceValue, RunOptions, parse_percent
     from semsize.structures.pixel_size import PixelSize
     from semsize.structures.tiling import check_tiles
 
     size, std, reference = arguments.pixel_size, arguments.calibration_uncertainty, arguments.reference_uncertainty
     of_d50, target = arguments.reference_d50, arguments.target
     corrected = arguments.from_corrections
-    before = Settings() if corrected is None else settings_before(corrected)
+    before = MeasurementSettings() if corrected is None else settings_before(corrected)
     try:
         declared = None if size is None else PixelSize.parse(size, source="--pixel-size")
     except ValueError as cause:
-        raise SettingsError(f"--pixel-size: {cause}") from None
+        raise OptionError(f"--pixel-size: {cause}") from None
     given = {
         "score": arguments.score,
         "min_size_px": arguments.min_size,
@@ -172,28 +172,31 @@ def _settings(arguments: argparse.Namespace) -> tuple[Settings, RunOptions, tupl
     given = {name: value for name, value in given.items() if value is not None}
     settings = dataclasses.replace(before, **given, **_states(arguments))
     if arguments.jobs < 1 or arguments.batch_size < 1:
-        raise SettingsError("--jobs and --batch-size are 1 or more")
+        raise OptionError("--jobs and --batch-size are 1 or more")
     command = ("python", *(shlex.quote(word) for word in sys.argv))
     options = RunOptions(arguments.jobs, arguments.xlsx, arguments.rois, arguments.colour, command)
     if arguments.tile is None:
         if arguments.overlap is not None:
-            raise SettingsError("--overlap is of tiles; give --tile SIZE too")
+            raise OptionError("--overlap is of tiles; give --tile SIZE too")
         return settings, options, None
     overlap = arguments.tile // 4 if arguments.overlap is None else arguments.overlap
     try:
         check_tiles(arguments.tile, overlap)
     except ValueError as cause:
-        raise SettingsError(f"--tile, --overlap: {cause}") from None
+        raise OptionError(f"--tile, --overlap: {cause}") from None
     return settings, options, (arguments.tile, overlap)
 
 
 def _source(
-    arguments: argparse.Namespace, files: Sequence[ImageFile], tile: tuple[int, int] | None, settings: Settings
+    arguments: argparse.Namespace,
+    files: Sequence[ImageFile],
+    tile: tuple[int, int] | None,
+    settings: MeasurementSettings,
 ) -> tuple[OutlineSource, Sequence[BiasRecord]]:
     """The source of outlines, and the bias records of the model, of which one is to hold from the score on."""
     from semsize.measuring.engines import find_detector
     from semsize.measuring.finding import device_of
-    from semsize.measuring.inputs import DetectorRequest, SettingsError, parse_scales
+    from semsize.measuring.inputs import DetectorRequest, OptionError, parse_scales
     from semsize.measuring.outline_files import READERS
 
     def outlines_from_corrections(folder: Path, _: Sequence[ImageFile]) -> OutlineSource:
@@ -209,21 +212,21 @@ def _source(
     if "engine" in own and settings.states == "predicted":  # it computes the visibility model too
         own.remove("engine")
     if arguments.crowds_as_particles and given != ["--from-coco"]:
-        raise SettingsError("--crowds-as-particles is of COCO files; give --from-coco FILE too")
+        raise OptionError("--crowds-as-particles is of COCO files; give --from-coco FILE too")
     if len(given) > 1 or (given and own):
-        raise SettingsError(f"{given[0]}: outlines come from one place; leave out --{(given[1:] + own)[0].lstrip('-')}")
+        raise OptionError(f"{given[0]}: outlines come from one place; leave out --{(given[1:] + own)[0].lstrip('-')}")
     of_labels = {"suffix": arguments.suffix, "binary": arguments.binary}
     if any(of_labels.values()) and given != ["--from-labels"]:
-        raise SettingsError("--suffix and --binary are of label images; give --from-labels DIR")
+        raise OptionError("--suffix and --binary are of label images; give --from-labels DIR")
     if given:
         options = of_labels if given == ["--from-labels"] else {}
         if arguments.crowds_as_particles:
             options = {"crowds_as_particles": True}
         return readers[given[0].removeprefix("--from-")](paths[given[0]], files, **options), ()
     if (arguments.config is None) != (arguments.checkpoint is None):
-        raise SettingsError("--config and --checkpoint belong together; give both, or --model")
+        raise OptionError("--config and --checkpoint belong together; give both, or --model")
     if arguments.config is not None and arguments.model is not None:
-        raise SettingsError("give --model, or --config and --checkpoint, not both")
+        raise OptionError("give --model, or --config and --checkpoint, not both")
     device = device_of(arguments.device)
     return find_detector(
         DetectorRequest(
@@ -252,13 +255,13 @@ def _visibility(arguments: argparse.Namespace) -> VisibilityRequest:
 
 def _states(arguments: argparse.Namespace) -> dict:
     """`--states` as settings: a file, and which states count."""
-    from semsize.measuring.inputs import STATE_SOURCES, SettingsError
+    from semsize.measuring.inputs import STATE_SOURCES, OptionError
 
     files = [Path(word) for word in arguments.states if word not in STATE_SOURCES]
     words = [word for word in arguments.states if word in STATE_SOURCES]
     if len(files) > 1 or len(words) > 1 or (files and words == ["none"]):
-        raise SettingsError(f"--states {' '.join(arguments.states)}: give one file, one of {STATE_SOURCES}, or both")
+        raise OptionError(f"--states {' '.join(arguments.states)}: give one file, one of {STATE_SOURCES}, or both")
     if arguments.visibility is not None and words not in ([], ["predicted"]):
-        raise SettingsError(f"--visibility is a model that predicts states; leave out --states {words[0]}")
+        raise OptionError(f"--visibility is a model that predicts states; leave out --states {words[0]}")
     default = "auto" if arguments.visibility is None else "predicted"
     return {"states_file": files[0] if files else None, "states": words[0] if words else default}

@@ -114,7 +114,7 @@ def truth_of(scene: Scene) -> Truth:
     )
 
 
-def particle_records(truth: Truth, image_id: int) -> list[dict]:
+def particle_entries(truth: Truth, image_id: int) -> list[dict]:
     """The truth as annotation records, ids from 1; visible parts under SPECK_PX pixels have iscrowd = 1."""
     rles, full_rles, areas, states = truth.visible.to_rles(), truth.full.to_rles(), truth.visible.areas, truth.states
     return [
@@ -238,7 +238,7 @@ def render_part(plan: DatasetPlan, parts: DatasetParts, number: int) -> int:
         source="rendered",
         configuration=rendered.configuration,
     )
-    part = {"image": image, "particles": particle_records(rendered.truth, number + 1)}
+    part = {"image": image, "particles": particle_entries(rendered.truth, number + 1)}
     part["hidden_particles"] = rendered.truth.hidden_particles
     content = encode_image(rendered.pixels, plan.suffix, rendered.scene.pixel_size_nm)
     parts.write(number, f"images/{plan.split_of(number)}/{name}", content, part)

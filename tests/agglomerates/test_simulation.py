@@ -81,7 +81,7 @@ def test_the_generator_decides_everything():
         paste_agglomerates(background, LIBRARY, np.random.default_rng(s), PasteSettings((6, 6))) for s in (1, 1, 2)
     )
     np.testing.assert_array_equal(one.image, same.image)
-    assert one.record() == same.record() != other.record()
+    assert one.manifest_entries() == same.manifest_entries() != other.manifest_entries()
 
 
 @pytest.mark.parametrize("wrong", [{"count_range": (3, 2)}, {"count_range": (-1, 2)}, {"tries": 0}])

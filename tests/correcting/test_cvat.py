@@ -8,7 +8,7 @@ import pytest
 from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.shapes import ellipse_mask, stroke_mask
 from semsize.exchange.shapes import mask_polygons, ring_area
-from semsize.measuring import Settings, measure
+from semsize.measuring import MeasurementSettings, measure
 from semsize.measuring.inputs import find_images
 from semsize.measuring.outline_files import outlines_from_coco
 from semsize.structures import read_annotations
@@ -90,7 +90,7 @@ def test_outlines_and_states_come_back(results, measured_once, tmp_path, first_i
     file = tmp_path / "instances_default.json"
     file.write_text(json.dumps(cvat), encoding="utf-8")
     files = find_images([measured_once / "scans"], tmp_path / "back")
-    back = measure(files, tmp_path / "back", outlines_from_coco(file, files), Settings())
+    back = measure(files, tmp_path / "back", outlines_from_coco(file, files), MeasurementSettings())
     assert not back.skipped
     expected = [each["area"] for each in data["annotations"]]
     np.testing.assert_array_equal(back.table["area_px"], expected)
@@ -107,5 +107,7 @@ def test_outlines_that_cvat_marks_as_crowds_are_named_and_taken_when_asked_for(r
     files = find_images([measured_once / "scans"], tmp_path / "back")
     source = outlines_from_coco(file, files)
     assert any("ALL annotations marked as crowds" in note for note in source.notes)
-    taken = measure(files, tmp_path / "back", outlines_from_coco(file, files, crowds_as_particles=True), Settings())
+    taken = measure(
+        files, tmp_path / "back", outlines_from_coco(file, files, crowds_as_particles=True), MeasurementSettings()
+    )
     assert len(taken.table) == len(data["annotations"])

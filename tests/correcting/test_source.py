@@ -12,7 +12,7 @@ from measured_scenes import BrightSource, DoubtfulSource
 from semsize.correcting.drawn_scale import DrawnScale
 from semsize.correcting.shapes import ellipse_mask, stroke_mask
 from semsize.correcting.source import CorrectedOutlines
-from semsize.measuring import InputError, Settings, measure, measure_images
+from semsize.measuring import InputError, MeasurementSettings, measure, measure_images
 from semsize.measuring.corrected import Changes
 from semsize.measuring.inputs import find_images
 from semsize.programs import convert
@@ -43,7 +43,7 @@ def corrected(results):
 
 def measured_again(results, measured_once, tmp_path, **settings):
     files = find_images([measured_once / "scans"], tmp_path / "again")
-    return measure(files, tmp_path / "again", CorrectedOutlines(results.folder), Settings(**settings))
+    return measure(files, tmp_path / "again", CorrectedOutlines(results.folder), MeasurementSettings(**settings))
 
 
 def test_changed_and_new_outlines_count_and_untouched_ones_keep_their_score(results, measured_once, tmp_path):
@@ -97,7 +97,7 @@ def test_without_corrections_nothing_changes(results, measured_once, tmp_path):
 
 def test_the_frame_of_the_measurement_that_was_corrected_holds(measured_once, tmp_path):
     images = [measured_once / "scans"]
-    first = measure_images(images, tmp_path / "cropped", BrightSource(), Settings(crop_rows=30))
+    first = measure_images(images, tmp_path / "cropped", BrightSource(), MeasurementSettings(crop_rows=30))
     again = measure_images(images, tmp_path / "again", CorrectedOutlines(tmp_path / "cropped"))
     assert {image["frame_rows"] for image in again.record["images"]} == {98}
     assert again.summary.distribution.d50 == first.summary.distribution.d50
@@ -177,10 +177,12 @@ def test_an_image_is_known_by_its_contents_and_copies_by_their_names(tmp_path, m
     source = CorrectedOutlines(tmp_path / "out")
     shutil.copytree(tmp_path / "scans", tmp_path / "moved")
     files = find_images([tmp_path / "moved"], tmp_path / "again")
-    done = measure(files, tmp_path / "again", source, Settings())
+    done = measure(files, tmp_path / "again", source, MeasurementSettings())
     assert not done.skipped
     (tmp_path / "moved" / "y.tif").rename(tmp_path / "moved" / "z.tif")
-    done = measure(find_images([tmp_path / "moved"], tmp_path / "third"), tmp_path / "third", source, Settings())
+    done = measure(
+        find_images([tmp_path / "moved"], tmp_path / "third"), tmp_path / "third", source, MeasurementSettings()
+    )
     assert "several copies" in done.skipped["z.tif"]
     with pytest.raises(InputError, match="no image of these contents"):
         measure_images([measured_once / "scans" / "sub"], tmp_path / "none", CorrectedOutlines(tmp_path / "out"))
@@ -214,7 +216,7 @@ def test_the_command_line_measures_corrections_and_refuses_two_sources(
 def test_the_command_line_measures_corrections_as_the_measurement_was_made(
     measured_once, tmp_path, monkeypatch, capsys
 ):
-    settings = Settings(
+    settings = MeasurementSettings(
         score=0.05, min_size_px=6.0, calibration_factor=1.1, calibration_std=0.02, pixel_size=PixelSize(3.0)
     )
     measure_images([measured_once / "scans"], tmp_path / "out", DoubtfulSource(), settings)

@@ -12,7 +12,7 @@ from semsize.correcting import CorrectionError
 from semsize.correcting.results import CorrectedResults
 from semsize.correcting.shapes import ellipse_mask
 from semsize.correcting.training_set import corrected_images, write_training_set
-from semsize.measuring import Settings, measure_images
+from semsize.measuring import MeasurementSettings, measure_images
 from semsize.sem import read_grey
 from semsize.structures import read_annotations
 from semsize.structures.masks import CroppedMasks
@@ -53,7 +53,7 @@ def test_what_counts_after_corrections_is_what_is_learned_from(results, measured
 
 def data_of(folder, pictures, file, **settings):
     """The data set's annotations and grey levels of a file that was measured with some settings, and corrected."""
-    measure_images([file], folder / "out", BrightSource(), Settings(**settings))
+    measure_images([file], folder / "out", BrightSource(), MeasurementSettings(**settings))
     results = CorrectedResults(folder / "out", [folder])
     corrected(results)
     write_training_set(folder / "set", corrected_images([folder / "out"], [folder], pictures), seed=0)
@@ -77,7 +77,7 @@ def test_data_bars_are_not_learned_and_outlines_move_with_the_frame(tmp_path, pi
 
 def test_an_outline_in_a_data_bar_is_left_out_and_counted(tmp_path, pictures):
     file = write_zeiss(tmp_path / "a.tif", np.vstack([scene(0), np.zeros((30, 200), np.uint8)]))
-    measure_images([file], tmp_path / "out", BrightSource(), Settings(crop_rows=30))
+    measure_images([file], tmp_path / "out", BrightSource(), MeasurementSettings(crop_rows=30))
     results = CorrectedResults(tmp_path / "out", [tmp_path])
     image = results.image(1)
     with results.open_log(image, results.detected(image)) as log:

@@ -22,4 +22,4 @@ def test_majority_colour_and_none_where_there_is_none():
 def test_an_image_without_particles():
     labels = np.zeros((4, 5), np.int32)
     assert bam_tio2.majority_colours(labels, np.zeros((4, 5, 3), np.uint8)) == []
-    assert bam_tio2.particle_records(labels, [], image_id=1, first_id=1, min_area_px=12) == []
+    assert bam_tio2.particle_entries(labels, [], image_id=1, first_id=1, min_area_px=12) == []

@@ -14,7 +14,7 @@ import roifile
 import tifffile
 from measured_scenes import RADII, SHAPE, BrightSource, DoubtfulSource, scene, write_scenes, write_zeiss
 
-from semsize.measuring import InputError, OutputError, RunOptions, Settings, measure_images
+from semsize.measuring import InputError, MeasurementSettings, OutputError, RunOptions, measure_images
 from semsize.measuring.inputs import find_images
 from semsize.measuring.measurement import measure, read_measurement
 from semsize.measuring.outline_files import outlines_from_coco, outlines_from_labels, outlines_from_rois
@@ -39,7 +39,7 @@ def test_settings_may_change_until_an_image_has_been_measured(tmp_path):
     with pytest.raises(InputError, match="none of 1 images could be measured; the first: "):
         measure_images([image], tmp_path / "out", BrightSource())
     image.write_bytes(whole)
-    done = measure_images([image], tmp_path / "out", BrightSource(), Settings(score=0.6))
+    done = measure_images([image], tmp_path / "out", BrightSource(), MeasurementSettings(score=0.6))
     assert done.record["settings"]["score"] == 0.6
     assert not done.skipped
 
@@ -50,7 +50,9 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     images = write_scenes(folder / "in", 4)
     options = RunOptions(xlsx=True, rois=True, command=("python", "tools/measure.py"))
-    return measure_images(images, folder / "out", BrightSource(), Settings(calibration_std=0.01), options=options)
+    return measure_images(
+        images, folder / "out", BrightSource(), MeasurementSettings(calibration_std=0.01), options=options
+    )
 
 
 def test_the_disks_are_found_and_what_does_not_count_is_named(measured):
@@ -132,7 +134,7 @@ def test_rois_come_back_as_the_same_particles(measured, tmp_path):
 def test_predictions_come_back_with_their_scores(measured, tmp_path):
     files = find_images([measured.folder.parent / "in"], tmp_path)
     source = outlines_from_coco(measured.folder / "predictions.json", files)
-    again = measure_images([measured.folder.parent / "in"], tmp_path / "out", source, Settings(score=0.92))
+    again = measure_images([measured.folder.parent / "in"], tmp_path / "out", source, MeasurementSettings(score=0.92))
     np.testing.assert_array_equal(again.table["area_px"], measured.table["area_px"])
     np.testing.assert_array_equal(again.table["score"], measured.table["score"])
     assert ((again.table["excluded"] == "score") == (again.table["score"] < 0.92)).all()
@@ -170,7 +172,7 @@ def test_settings_that_change_what_is_found_are_refused_and_named(tmp_path, chan
     images = write_scenes(tmp_path / "in", 1)
     measure_images(images, tmp_path / "out", BrightSource())
     with pytest.raises(OutputError, match=rf"other settings \({named}\)"):
-        measure_images(images, tmp_path / "out", BrightSource(), Settings(**changes))
+        measure_images(images, tmp_path / "out", BrightSource(), MeasurementSettings(**changes))
 
 
 def without_times(record):
@@ -189,8 +191,10 @@ def test_settings_that_change_nothing_of_what_is_found_need_no_second_detection(
          "target_percent": 9.0, "states_file": tmp_path / "states.csv"},
         {},
     ):  # fmt: skip
-        again = measure_images(images, tmp_path / "out", source, Settings(**changes))
-        fresh = measure_images(images, tmp_path / f"fresh {len(changes)}", DoubtfulSource(), Settings(**changes))
+        again = measure_images(images, tmp_path / "out", source, MeasurementSettings(**changes))
+        fresh = measure_images(
+            images, tmp_path / f"fresh {len(changes)}", DoubtfulSource(), MeasurementSettings(**changes)
+        )
         assert without_times(again.record) == without_times(fresh.record)
         for name in ("particles.csv", "predictions.json"):
             assert (again.folder / name).read_bytes() == (fresh.folder / name).read_bytes()
@@ -204,9 +208,9 @@ def test_the_contrast_is_that_of_the_particles_counted(tmp_path):
     grey[20:40, 20:40], grey[60:90, 60:90] = 160, 240  # the second one has a score of 0.1
     image = write_zeiss(tmp_path / "a.tif", grey)
     contrasts = [
-        measure_images([image], tmp_path / "out", DoubtfulSource(), Settings(score=score)).record["images"][0][
-            "contrast"
-        ]
+        measure_images([image], tmp_path / "out", DoubtfulSource(), MeasurementSettings(score=score)).record["images"][
+            0
+        ]["contrast"]
         for score in (0.5, 0.05, 0.99)
     ]
     assert contrasts == [120, 200, None]
@@ -255,7 +259,7 @@ def test_results_are_held_one_at_a_time(tmp_path, monkeypatch):
 def test_files_of_an_earlier_start_that_are_not_made_anew_are_named(tmp_path):
     images = write_scenes(tmp_path / "in", 2)
     measure_images(images, tmp_path / "out", BrightSource(), options=RunOptions(rois=True, xlsx=True))
-    done = measure_images(images, tmp_path / "out", BrightSource(), Settings(score=0.93))
+    done = measure_images(images, tmp_path / "out", BrightSource(), MeasurementSettings(score=0.93))
     for name in ("rois", "particles.xlsx"):
         assert any(line.startswith(f"{name} was not written anew") for line in done.record["warnings"])
 
@@ -271,11 +275,13 @@ def test_what_lies_on_a_text_or_scale_bar_is_left_out_and_counted(tmp_path):
     cv2.rectangle(grey, (260, 270), (380, 275), 255, -1)
     image = write_zeiss(tmp_path / "written on" / "a.tif", grey)
     options = RunOptions(rois=True)
-    done = measure_images([image], tmp_path / "out 2", BrightSource(), Settings(min_size_px=0), options=options)
+    done = measure_images(
+        [image], tmp_path / "out 2", BrightSource(), MeasurementSettings(min_size_px=0), options=options
+    )
     on = done.table["excluded"] == "caption"
     assert on.sum() >= 12  # letters, the zeros' insides apart, and the bar
     assert (done.table["y_px"][on] > 250).all()
-    fresh = measure_images([tmp_path / "bare"], tmp_path / "out 3", BrightSource(), Settings(min_size_px=0))
+    fresh = measure_images([tmp_path / "bare"], tmp_path / "out 3", BrightSource(), MeasurementSettings(min_size_px=0))
     np.testing.assert_array_equal(done.table["area_px"][~on], fresh.table["area_px"])
     assert done.summary.kept == fresh.summary.kept
     assert done.record["images"][0]["contrast"] == pytest.approx(fresh.record["images"][0]["contrast"], abs=1)
@@ -300,7 +306,7 @@ def test_a_bar_on_top_shifts_nothing(tmp_path):
     again = measure_images([image], tmp_path / "out 3", back)
     predicted = outlines_from_coco(tmp_path / "out 2" / "predictions.json", find_images([image], tmp_path))
     third = measure_images([image], tmp_path / "out 4", predicted)
-    by_hand = measure_images([image], tmp_path / "out 5", BrightSource(), Settings(crop_top=24, crop_rows=0))
+    by_hand = measure_images([image], tmp_path / "out 5", BrightSource(), MeasurementSettings(crop_top=24, crop_rows=0))
     for done in (barred, again, third, by_hand):
         for name in ("area_px", "x_px", "weight", "touches_border", "excluded"):
             np.testing.assert_array_equal(done.table[name], bare.table[name])
@@ -312,7 +318,7 @@ def test_a_bar_on_top_shifts_nothing(tmp_path):
 
 def test_two_processes_measure_as_one(measured, tmp_path):
     both = measure_images(
-        [measured.folder.parent / "in"], tmp_path / "out", BrightSource(), Settings(calibration_std=0.01),
+        [measured.folder.parent / "in"], tmp_path / "out", BrightSource(), MeasurementSettings(calibration_std=0.01),
         options=RunOptions(jobs=2),
     )  # fmt: skip
     assert (tmp_path / "out" / "particles.csv").read_bytes() == (measured.folder / "particles.csv").read_bytes()
@@ -361,7 +367,7 @@ def test_candidates_below_the_score_are_nobody_s_particles_in_a_mixed_folder(tmp
 
 def test_the_user_s_pixel_size_goes_before_the_file_s(tmp_path):
     images = write_scenes(tmp_path / "in", 1)
-    settings = Settings(pixel_size=PixelSize(10.0, source="--pixel-size"), calibration_factor=1.1)
+    settings = MeasurementSettings(pixel_size=PixelSize(10.0, source="--pixel-size"), calibration_factor=1.1)
     done = measure_images(images, tmp_path / "out", BrightSource(), settings)
     np.testing.assert_allclose(done.table["ecd_nm"], 11 * done.table["ecd_px"], rtol=1e-8)
     assert done.record["images"][0]["pixel_size_source"].startswith("--pixel-size")
@@ -369,14 +375,14 @@ def test_the_user_s_pixel_size_goes_before_the_file_s(tmp_path):
 
 def test_rows_are_cropped_and_the_border_is_that_of_what_is_left(tmp_path):
     images = write_scenes(tmp_path / "in", 1)
-    done = measure_images(images, tmp_path / "out", BrightSource(), Settings(crop_rows=30))
+    done = measure_images(images, tmp_path / "out", BrightSource(), MeasurementSettings(crop_rows=30))
     assert done.record["images"][0]["frame_rows"] == 98
     lowest = done.table["y_px"].argmax()
     assert done.table["touches_border"][lowest] == 1  # centred at 95 of 98 rows
     sizes = {tuple(one["segmentation"]["size"]) for one in read_predictions(tmp_path / "out" / "predictions.json")}
     assert sizes == {SHAPE}
     with pytest.raises(InputError, match="has 128 rows, 128 are to be cropped"):
-        measure_images(images, tmp_path / "none", BrightSource(), Settings(crop_rows=128))
+        measure_images(images, tmp_path / "none", BrightSource(), MeasurementSettings(crop_rows=128))
 
 
 def test_outlines_of_an_image_without_its_lowest_rows_end_where_these_begin(measured, tmp_path):
@@ -397,22 +403,22 @@ def test_outlines_of_an_image_without_its_lowest_rows_end_where_these_begin(meas
 def test_what_the_frame_cut_off_stays_cut_off_when_its_outlines_are_measured_again(tmp_path, kind):
     images = write_scenes(tmp_path / "in", 2)
     first = measure_images(
-        images, tmp_path / "out", BrightSource(), Settings(crop_rows=30), options=RunOptions(rois=True)
+        images, tmp_path / "out", BrightSource(), MeasurementSettings(crop_rows=30), options=RunOptions(rois=True)
     )
     files = find_images([tmp_path / "in"], tmp_path / kind)
     read, where = {"predictions": (outlines_from_coco, "predictions.json"), "rois": (outlines_from_rois, "rois")}[kind]
     source = read(tmp_path / "out" / where, files)
-    again = measure(files, tmp_path / kind, source, Settings())
+    again = measure(files, tmp_path / kind, source, MeasurementSettings())
     assert {entry["frame_rows"] for entry in again.record["images"]} == {98}
     assert again.summary.kept == first.summary.kept < len(first.table)
     assert again.summary.distribution.d50 == pytest.approx(first.summary.distribution.d50)
     assert any("measured in rows 0 to 98 of the file alone" in warning for warning in again.record["warnings"])
-    declared = Settings(pixel_size=PixelSize(7.0), calibration_factor=1.1)
+    declared = MeasurementSettings(pixel_size=PixelSize(7.0), calibration_factor=1.1)
     measure_images(images, tmp_path / "declared", BrightSource(), declared, options=RunOptions(rois=True))
     notes = "\n".join(read(tmp_path / "declared" / where, files).notes)
     assert "give --pixel-size again: 7.0 nm" in notes
     assert "give --calibration-factor again: 1.1" in notes
-    smaller = measure(files, tmp_path / "smaller", source, Settings(crop_rows=60))
+    smaller = measure(files, tmp_path / "smaller", source, MeasurementSettings(crop_rows=60))
     assert {entry["frame_rows"] for entry in smaller.record["images"]} == {68}
 
 
@@ -426,7 +432,7 @@ def test_outlines_drawn_without_the_bar_at_the_top_lie_where_they_were_drawn(tmp
     (tmp_path / "labels").mkdir()
     drawn = np.vstack([labels, np.zeros((below, SHAPE[1]), labels.dtype)]) if below == 12 else labels
     tifffile.imwrite(tmp_path / "labels" / "a.tif", drawn.astype(np.uint16))
-    files, settings = find_images([path], tmp_path / "out"), Settings(crop_top=20, crop_rows=below)
+    files, settings = find_images([path], tmp_path / "out"), MeasurementSettings(crop_top=20, crop_rows=below)
     source = outlines_from_labels(tmp_path / "labels", files)
     if not is_told:
         with pytest.raises(InputError, match="which rows were annotated is not known"):
@@ -449,7 +455,7 @@ def test_a_length_to_look_for_makes_the_pixel_size_decide_what_is_found(tmp_path
     class InPixels(Looking):
         diameter = "25px"
 
-    images, other = write_scenes(tmp_path / "in", 1), Settings(pixel_size=PixelSize(7.0))
+    images, other = write_scenes(tmp_path / "in", 1), MeasurementSettings(pixel_size=PixelSize(7.0))
     measure_images(images, tmp_path / "nm", Looking())
     with pytest.raises(OutputError, match="pixel_size_nm"):
         measure_images(images, tmp_path / "nm", Looking(), other)
@@ -470,7 +476,9 @@ def test_the_unit_is_that_of_the_images_also_where_none_of_these_has_a_particle(
 def test_few_given_states_are_said_to_leave_out_all_others(tmp_path):
     images = write_scenes(tmp_path / "in", 1)
     (tmp_path / "states.csv").write_text("image,id,state\nscan 0.tif,2,complete", encoding="utf-8")
-    done = measure_images(images, tmp_path / "out", BrightSource(), Settings(states_file=tmp_path / "states.csv"))
+    done = measure_images(
+        images, tmp_path / "out", BrightSource(), MeasurementSettings(states_file=tmp_path / "states.csv")
+    )
     assert any("THE RESULT IS OF 1 PARTICLES ALONE" in warning for warning in done.record["warnings"])
 
 
@@ -481,7 +489,7 @@ def test_states_by_hand_decide_what_the_distribution_is_of(tmp_path):
     states = tmp_path / "states.csv"
     lines = ["image;id;state", f"scan 0.tif;{kept[0]};Isolated", f"scan 0.tif;{kept[1]};touch complete"]
     states.write_text("\n".join([*lines, f"scan 0.tif;{kept[2]};masked", "scan 0.tif;99;masked"]), encoding="utf-8")
-    done = measure_images(images, tmp_path / "out", BrightSource(), Settings(states_file=states))
+    done = measure_images(images, tmp_path / "out", BrightSource(), MeasurementSettings(states_file=states))
     assert done.summary.quantity == "fully imaged particles"
     assert done.summary.kept == 2
     assert done.summary.rest.count == 1
@@ -501,7 +509,9 @@ def test_attack_an_image_s_name_is_no_formula_in_a_table_and_still_names_its_ima
     record, table = read_measurement(done.folder)
     assert set(table["image"]) == {name} == {entry.image for entry in record.images}
     (tmp_path / "states.csv").write_text("image,id,state\n'=1+1;'=2.tif,1,isolated\n=1+1;=2.tif,2,masked\n")
-    again = measure_images([image], tmp_path / "again", BrightSource(), Settings(states_file=tmp_path / "states.csv"))
+    again = measure_images(
+        [image], tmp_path / "again", BrightSource(), MeasurementSettings(states_file=tmp_path / "states.csv")
+    )
     assert again.table["state"][:3].tolist() == ["isolated", "masked", ""]
 
 
@@ -519,7 +529,7 @@ def test_a_states_file_that_makes_no_sense_is_named_with_its_line(tmp_path, text
     with pytest.raises(InputError, match=message):
         measure_images(
             write_scenes(tmp_path, 1), tmp_path / "out", BrightSource(),
-            Settings(states_file=tmp_path / "states.csv"),
+            MeasurementSettings(states_file=tmp_path / "states.csv"),
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import pytest
 from measured_scenes import BrightSource
 
 from scenes import disks
-from semsize.measuring import InputError, Settings, finding, measure
+from semsize.measuring import InputError, MeasurementSettings, finding, measure
 from semsize.measuring.finding import Ranks, device_of, ranks_of
 from semsize.measuring.inputs import find_images
 from semsize.measuring.results_folder import ResultsFolder
@@ -36,11 +36,11 @@ def test_shares_are_all_images_each_once(scans, world):
 def test_a_reason_of_an_earlier_start_is_not_taken_for_this_one_s(scans, tmp_path):
     """The second process has measured, the first one finds its old reason: it looks for itself."""
     out = tmp_path / "out"
-    alone = measure(scans, tmp_path / "alone", BrightSource(), Settings(min_size_px=1))
-    assert measure(scans, out, BrightSource(), Settings(min_size_px=1), ranks=Ranks(0, 1)) is not None
+    alone = measure(scans, tmp_path / "alone", BrightSource(), MeasurementSettings(min_size_px=1))
+    assert measure(scans, out, BrightSource(), MeasurementSettings(min_size_px=1), ranks=Ranks(0, 1)) is not None
     folder = ResultsFolder(out)
     folder.write_failure(scans[1], "the disk was full")
-    joined = measure(scans, out, BrightSource(), Settings(min_size_px=1), ranks=Ranks(0, 2))
+    joined = measure(scans, out, BrightSource(), MeasurementSettings(min_size_px=1), ranks=Ranks(0, 2))
     assert not joined.skipped
     assert (out / "particles.csv").read_bytes() == (tmp_path / "alone" / "particles.csv").read_bytes()
     assert joined.summary.kept == alone.summary.kept > 0
@@ -49,9 +49,9 @@ def test_a_reason_of_an_earlier_start_is_not_taken_for_this_one_s(scans, tmp_pat
 def test_a_process_that_ended_is_not_waited_for_without_end(scans, tmp_path, monkeypatch):
     monkeypatch.setattr(finding, "PATIENCE_S", 0.3)
     with pytest.raises(InputError, match=r"1 images of other processes are missing, the first is 1\.png, .* again$"):
-        measure(scans, tmp_path / "out", BrightSource(), Settings(), ranks=Ranks(0, 2))
+        measure(scans, tmp_path / "out", BrightSource(), MeasurementSettings(), ranks=Ranks(0, 2))
     with pytest.raises(InputError, match=r"was not made by the first process .* again$"):
-        measure(scans, tmp_path / "new", BrightSource(), Settings(), ranks=Ranks(1, 2))
+        measure(scans, tmp_path / "new", BrightSource(), MeasurementSettings(), ranks=Ranks(1, 2))
     assert json.loads((tmp_path / "out" / "parts" / "settings.json").read_text())["settings"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from measured_scenes import BrightSource, scene, write_scenes, write_zeiss
 from vendor_files import hitachi_text, jeol_text
 
-from semsize.measuring import InputError, Settings, measure_images
+from semsize.measuring import InputError, MeasurementSettings, measure_images
 from semsize.measuring.inputs import find_images
 from semsize.measuring.measurement import read_measurement
 from semsize.measuring.outline_files import outlines_from_coco
@@ -61,7 +61,9 @@ class DarkModel(Model):
 def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     images = write_scenes(folder / "in", 7)
-    return measure_images(images, folder / "out", Model(), Settings(calibration_std=0.01), bias_records=[BIAS])
+    return measure_images(
+        images, folder / "out", Model(), MeasurementSettings(calibration_std=0.01), bias_records=[BIAS]
+    )
 
 
 def warned(measured, **changes):
@@ -156,7 +158,7 @@ def test_predictions_of_a_model_that_is_not_known_are_not_taken_for_drawn_ones(t
     images = [measured.folder.parent / "in"]
     files = find_images(images, tmp_path)
     source = outlines_from_coco(measured.folder / "predictions.json", files)
-    done = measure_images(images, tmp_path / "out", source, Settings(calibration_std=0.01))
+    done = measure_images(images, tmp_path / "out", source, MeasurementSettings(calibration_std=0.01))
     assert done.summary.budgets["D50"].label == "model excluded"
     assert any("which model found these outlines" in line for line in done.record["warnings"])
 
@@ -217,14 +219,14 @@ def test_particles_nearly_as_large_as_the_frame_are_said(tmp_path):
     grey[10:75, 10:75] = 200
     grey[85:92, 85:92] = 200
     image = write_zeiss(tmp_path / "large.tif", grey)
-    done = measure_images([image], tmp_path / "out", BrightSource(), Settings(crop_rows=0))
+    done = measure_images([image], tmp_path / "out", BrightSource(), MeasurementSettings(crop_rows=0))
     assert done.summary.large_weights == 1
     assert done.summary.largest_weight == pytest.approx(1 / 0.32**2)
     assert any("1 particles count for more than 3 each (up to 9.77)" in line for line in done.record["warnings"])
 
 
 def said(folder, images, **settings):
-    done = measure_images(images, folder, BrightSource(), Settings(**settings))
+    done = measure_images(images, folder, BrightSource(), MeasurementSettings(**settings))
     return done, "\n".join([*done.record["warnings"], *done.skipped.values()])
 
 

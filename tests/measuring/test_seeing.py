@@ -15,7 +15,7 @@ from measured_scenes import BrightSource, DoubtfulSource, write_scenes, write_ze
 
 from semsize.correcting.source import CorrectedOutlines
 from semsize.detecting.models import ShippedModel
-from semsize.measuring import InputError, Settings, SettingsError, archived_visibility, engines, measure_images
+from semsize.measuring import InputError, MeasurementSettings, OptionError, archived_visibility, engines, measure_images
 from semsize.measuring.engines import FASTEST_FIRST
 from semsize.measuring.inputs import ReferenceValue, RunOptions, VisibilityRequest, find_images
 from semsize.measuring.measurement import read_measurement
@@ -44,7 +44,7 @@ from semsize.visibility.record import (
 from semsize.visibility.seeing import CalibratedModel
 from semsize.visibility.states import BINS, Thresholds
 
-PREDICTED = Settings(states="predicted")
+PREDICTED = MeasurementSettings(states="predicted")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def states_file(folder, rows):
 def test_a_certain_model_measures_what_the_same_states_given_in_a_file_do(images, tmp_path):
     seen = measured(images, tmp_path / "seen")
     given = [*zip(seen.table["image"], seen.table["id"], seen.table["state"], strict=True)]
-    settings = Settings(states_file=states_file(tmp_path, given))
+    settings = MeasurementSettings(states_file=states_file(tmp_path, given))
     by_file = measured(images, tmp_path / "by-file", settings)
     assert seen.summary.quantity == by_file.summary.quantity == "fully imaged particles"
     for name in ("distribution", "kept", "expected_particles", "measurands", "intervals"):
@@ -153,7 +153,7 @@ def test_parts_of_before_feret_intervals_are_measured_without_them(images, tmp_p
 
 def test_a_state_given_by_hand_goes_first_and_is_certain(images, tmp_path):
     path = states_file(tmp_path, [(images[0].name, 2, "masked")])
-    seen = measured(images, tmp_path / "out", Settings(states="predicted", states_file=path), particle=0.5)
+    seen = measured(images, tmp_path / "out", MeasurementSettings(states="predicted", states_file=path), particle=0.5)
     row = np.flatnonzero((seen.table["image"] == images[0].name) & (seen.table["id"] == 2))[0]
     assert seen.table["state"][row] == "masked"
     assert (seen.table["p_masked"][row], seen.table["p_particle"][row]) == (1, 1)
@@ -161,7 +161,9 @@ def test_a_state_given_by_hand_goes_first_and_is_certain(images, tmp_path):
 
 
 def test_whoever_reads_predicted_outlines_again_takes_no_state_for_given(images, tmp_path):
-    settings = Settings(states="predicted", states_file=states_file(tmp_path, [(images[0].name, 2, "masked")]))
+    settings = MeasurementSettings(
+        states="predicted", states_file=states_file(tmp_path, [(images[0].name, 2, "masked")])
+    )
     source = SeenOutlines(BrightSource(), Model(first=(1.0, 0.6)), settings.score)
     seen = measure_images(images, tmp_path / "seen", source, settings, options=RunOptions(rois=True))
     assert set(seen.table["state"]) == {"isolated", "masked"}
@@ -170,26 +172,26 @@ def test_whoever_reads_predicted_outlines_again_takes_no_state_for_given(images,
     given = [*zip(again.table["image"], again.table["id"], again.table["state"], strict=True)]
     assert [row for row in given if row[2]] == [(images[0].name, 2, "masked")]
     source = CorrectedOutlines(tmp_path / "seen")
-    corrected = measure_images(images, tmp_path / "corrected", source, Settings(states="given"))
+    corrected = measure_images(images, tmp_path / "corrected", source, MeasurementSettings(states="given"))
     assert set(corrected.table["state"]) == {""}
 
 
 def test_corrected_outlines_are_measured_as_the_measurement_was(images, tmp_path):
     measured(images, tmp_path / "seen")
-    measured(images, tmp_path / "found", Settings())
+    measured(images, tmp_path / "found", MeasurementSettings())
     seen, found = CorrectedOutlines(tmp_path / "seen"), CorrectedOutlines(tmp_path / "found")
-    assert seen_as_asked(found, Settings()) is found
-    given = Settings(states_file=states_file(tmp_path, [(images[0].name, 2, "masked")]))
+    assert seen_as_asked(found, MeasurementSettings()) is found
+    given = MeasurementSettings(states_file=states_file(tmp_path, [(images[0].name, 2, "masked")]))
     assert seen_as_asked(seen, given) is seen
-    assert seen_as_asked(seen, Settings(states="given")) is seen
-    assert seen_as_asked(seen, Settings()).source is seen
+    assert seen_as_asked(seen, MeasurementSettings(states="given")) is seen
+    assert seen_as_asked(seen, MeasurementSettings()).source is seen
     done = measure_images(images, tmp_path / "corrected", SeenOutlines(seen, Model(), 0.5))
     assert done.record["settings"]["states"] == "predicted"
     assert "licence" not in found.as_record(), "BrightSource has none"
 
 
 def test_the_report_says_what_corrections_did_also_where_states_are_predicted(images, tmp_path):
-    measured(images, tmp_path / "found", Settings())
+    measured(images, tmp_path / "found", MeasurementSettings())
     source = CorrectedOutlines(tmp_path / "found")
     done = measure_images(images, tmp_path / "given", source)
     seen = measure_images(images, tmp_path / "seen", SeenOutlines(source, Model(first=(1.0, 0.6)), 0.5), PREDICTED)
@@ -482,7 +484,7 @@ def test_another_model_of_states_is_another_measurement(images, tmp_path):
 
 
 def test_states_can_be_left_aside(images, tmp_path):
-    done = measured(images, tmp_path / "out", Settings(states="none"))
+    done = measured(images, tmp_path / "out", MeasurementSettings(states="none"))
     assert not done.summary.states_known
     assert set(done.table["state"]) == {""}
 
@@ -511,7 +513,7 @@ def test_the_command_line_says_which_states_count(words, expected):
     ],
 )
 def test_what_cannot_be_meant_is_refused(words):
-    with pytest.raises(SettingsError, match="--states"):
+    with pytest.raises(OptionError, match="--states"):
         _states(parse_arguments(["a.tif", "--out", "x", *words]))
 
 
@@ -619,10 +621,10 @@ def test_a_visibility_model_that_cannot_be_used_is_not_silently_done_without(mon
     monkeypatch.setitem(archived_visibility.VISIBILITY, "free", ShippedModel(Path("x"), tmp_path / "seen.pth", "free"))
     installed(monkeypatch, onnx=archived_visibility.open_visibility)
     with pytest.raises(InputError, match=r"seen\.semsize") as error:
-        seen_as_asked(Detected(), Settings())
+        seen_as_asked(Detected(), MeasurementSettings())
     assert "\n" not in str(error.value)
     elsewhere = VisibilityRequest(engine="another")
-    assert seen_as_asked(Detected(), Settings(), elsewhere) == Detected()
+    assert seen_as_asked(Detected(), MeasurementSettings(), elsewhere) == Detected()
     with pytest.raises(InputError, match="no engine 'another' is installed"):
         seen_as_asked(Detected(), PREDICTED, elsewhere)
 
@@ -642,7 +644,7 @@ def test_a_visibility_model_that_cannot_be_used_is_not_silently_done_without(mon
 def test_a_visibility_model_is_an_archive_or_a_config_and_its_weights(files, expected):
     paths = [Path(file) for file in files]
     if expected is None:
-        with pytest.raises(SettingsError, match="give one model archive"):
+        with pytest.raises(OptionError, match="give one model archive"):
             VisibilityRequest.of(paths)
     else:
         assert VisibilityRequest.of(paths) == expected

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from semsize.measuring.inputs import ReferenceValue, Settings, SettingsError, parse_percent
+from semsize.measuring.inputs import MeasurementSettings, OptionError, ReferenceValue, parse_percent
 from semsize.structures.files import from_json, in_json
 from semsize.structures.pixel_size import PixelSize
 
@@ -24,23 +24,23 @@ from semsize.structures.pixel_size import PixelSize
     ],
 )
 def test_nonsense_is_refused(wrong):
-    with pytest.raises(SettingsError):
-        Settings(**wrong)
+    with pytest.raises(OptionError):
+        MeasurementSettings(**wrong)
 
 
 def test_a_record_gives_the_settings_back():
-    settings = Settings(
+    settings = MeasurementSettings(
         score=0.4,
         pixel_size=PixelSize(7.344, source="--pixel-size"),
         intensity_range=(10.0, 4000.0),
         states_file=Path("states.csv"),
         calibration_std=0.008,
     )
-    assert from_json(json.loads(json.dumps(in_json(settings))), Settings) == settings
+    assert from_json(json.loads(json.dumps(in_json(settings))), MeasurementSettings) == settings
 
 
 def test_the_calibration_acts_on_every_pixel_size():
-    settings = Settings(calibration_factor=1.02, calibration_std=0.01)
+    settings = MeasurementSettings(calibration_factor=1.02, calibration_std=0.01)
     size = settings.calibrated(PixelSize(5.0, source="tag"))
     assert size.value_nm == pytest.approx(5.1)
     assert size.relative_std == pytest.approx(0.01)
@@ -51,7 +51,7 @@ def test_the_calibration_acts_on_every_pixel_size():
 def test_per_cent_needs_its_sign():
     assert parse_percent("0.8%") == parse_percent(" 0.8 %") == pytest.approx(0.008)
     for text in ("0.8", "%", "x%"):
-        with pytest.raises(SettingsError, match="per cent with the sign"):
+        with pytest.raises(OptionError, match="per cent with the sign"):
             parse_percent(text)
 
 
@@ -66,5 +66,5 @@ def test_a_reference_is_a_length_and_its_uncertainty(text, value, expanded):
 
 @pytest.mark.parametrize("text", ["203 nm", "203 ± 5", "203 nm ± 5", "203 nm ± 2 %", "0 nm ± 5 nm", "-3 nm ± 5 nm", ""])
 def test_another_reference_is_refused(text):
-    with pytest.raises(SettingsError, match="D50"):
+    with pytest.raises(OptionError, match="D50"):
         ReferenceValue.parse(text)

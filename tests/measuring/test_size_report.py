@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from measured_scenes import BrightSource, scene, write_zeiss
 
-from semsize.measuring import RunOptions, Settings, measure_images
+from semsize.measuring import MeasurementSettings, RunOptions, measure_images
 from semsize.measuring.pictures import THUMBNAIL_SIDE_PX, THUMBNAILS_BYTES, SizeColours, jpeg_thumbnail
 from semsize.measuring.report import number, uncertain, uncertainty
 
@@ -58,7 +58,7 @@ def report(tmp_path_factory):
     images = [write_zeiss(folder / name, scene(n)) for n, name in enumerate(names)]
     (folder / "broken.tif").write_bytes(b"II*\0")
     done = measure_images(
-        [*images, folder / "broken.tif"], folder / "out", BrightSource(), Settings(), options=RunOptions()
+        [*images, folder / "broken.tif"], folder / "out", BrightSource(), MeasurementSettings(), options=RunOptions()
     )
     assert list(done.skipped) == ["broken.tif"]
     return folder / "out" / "report.html"

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from semsize.measuring import Settings, measure_images
+from semsize.measuring import MeasurementSettings, measure_images
 from semsize.measuring.inputs import find_images
 from semsize.measuring.outline_files import outlines_from_coco
 from semsize.structures import dataset, particle_entry, read_annotations, write_annotations
@@ -37,7 +37,7 @@ def scenes(tmp_path_factory):
 def test_sizes_are_those_that_were_rendered(scenes, tmp_path):
     folder, whole, settings = scenes
     source = outlines_from_coco(folder / "full.json", find_images([folder / "images"], tmp_path))
-    chosen = Settings(reference_std_px=0.0, calibration_std=0.0, min_size_px=0.0)
+    chosen = MeasurementSettings(reference_std_px=0.0, calibration_std=0.0, min_size_px=0.0)
     done = measure_images([folder / "images"], tmp_path / "out", source, chosen)
     table = done.table
     assert len(table) == len(whole)

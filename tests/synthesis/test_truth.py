@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from semsize.structures import check_annotations, dataset, image_entry
 from semsize.synthesis.populations import Population
-from semsize.synthesis.rendering import SPECK_PX, particle_records, truth_of
+from semsize.synthesis.rendering import SPECK_PX, particle_entries, truth_of
 from semsize.synthesis.scenes import PRESETS, build_scene
 
 
@@ -86,7 +86,7 @@ def test_sizes_agree_with_the_pixels_of_whole_particles(truth):
 
 
 def test_records_pass_the_schema_and_small_parts_are_specks(truth):
-    records = particle_records(truth, image_id=5)
+    records = particle_entries(truth, image_id=5)
     image = image_entry(id=5, file_name="a.png", height=220, width=300, pixel_size_nm=7.344)
     check_annotations(dataset([image], records), "rendered")
     assert [r["iscrowd"] for r in records] == (truth.visible.areas < SPECK_PX).astype(int).tolist()

@@ -8,7 +8,7 @@ import pytest
 from measured_scenes import scene, write_scenes
 
 from semsize.correcting import server
-from semsize.measuring import Settings, measure
+from semsize.measuring import MeasurementSettings, measure
 from semsize.measuring.inputs import find_images
 from semsize.measuring.outline_files import outlines_from_labels
 from semsize.programs.correct import main
@@ -61,7 +61,7 @@ def test_outlines_made_elsewhere_are_measured_and_served_with_their_images(scans
 
 def test_images_are_looked_for_here_and_beside_the_results_or_where_it_is_said(scans, sessions, monkeypatch):
     files = find_images([scans / "in"], scans / "out")
-    measure(files, scans / "out", outlines_from_labels(scans / "labels", files), Settings())
+    measure(files, scans / "out", outlines_from_labels(scans / "labels", files), MeasurementSettings())
     (scans / "elsewhere").mkdir()
     monkeypatch.chdir(scans / "elsewhere")
     main([str(scans / "out"), "--port", "0", "--no-browser"])
@@ -95,7 +95,7 @@ def test_what_cannot_be_corrected_is_one_line(scans, sessions, monkeypatch, word
 
 def test_another_address_and_a_busy_port_are_one_line_each(scans, sessions):
     files = find_images([scans / "in"], scans / "out")
-    measure(files, scans / "out", outlines_from_labels(scans / "labels", files), Settings())
+    measure(files, scans / "out", outlines_from_labels(scans / "labels", files), MeasurementSettings())
     assert "--allow-remote" in error_of(scans / "out", "--host", "192.0.2.1")
     with server.bound_socket("127.0.0.1", 0) as other, pytest.raises(SystemExit, match=r"^error: port \d+ is taken; "):
         main([str(scans / "out"), "--no-browser", "--port", str(other.getsockname()[1])])

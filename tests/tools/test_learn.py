@@ -17,7 +17,7 @@ from semsize import cli
 from semsize.correcting.results import CorrectedResults
 from semsize.detecting import models
 from semsize.detecting.models import ShippedModel
-from semsize.measuring import Settings, measure
+from semsize.measuring import MeasurementSettings, measure
 from semsize.measuring.inputs import find_images
 from semsize.measuring.outline_files import outlines_from_coco
 from semsize.metrology.comparison import ImageFound, compare_image, image_truths
@@ -59,7 +59,7 @@ def results(scenes):
     """A measurement of them, each corrected."""
     out = scenes.parent / "results"
     files = find_images([scenes / "images" / "train"], out)
-    measure(files, out, outlines_from_coco(scenes / "annotations" / "train.json", files), Settings())
+    measure(files, out, outlines_from_coco(scenes / "annotations" / "train.json", files), MeasurementSettings())
     opened = CorrectedResults(out, [scenes])
     for image in opened.images:
         with opened.open_log(image, opened.detected(image)) as log:

@@ -133,7 +133,7 @@ class Pasted:
     placements: tuple[Placement, ...]
     failures: int  # agglomerates drawn for which there was no room
 
-    def record(self) -> list[dict[str, Any]]:
+    def manifest_entries(self) -> list[dict[str, Any]]:
         """The placements as a manifest lists them."""
         return [{"agglomerate": p.number, "flip": p.flip, "angle": p.angle, "box": p.box} for p in self.placements]
 
@@ -244,7 +244,7 @@ class Simulator:
         pairs = enumerate(zip(pasted.masks.to_rles(), pasted.particles, strict=True), start=1)
         particles = [particle_entry(id=i, image_id=number + 1, rle=rle, **known) for i, (rle, known) in pairs]
         made = {"file": name, "configuration": kind, "background": drawn}
-        made |= {"without_room": pasted.failures, "placements": pasted.record()}
+        made |= {"without_room": pasted.failures, "placements": pasted.manifest_entries()}
         part = {"image": image, "particles": particles, "made": made}
         self.parts.write(number, f"images/train/{name}", encode_grey(np.rint(pasted.image)), part)
         return number

@@ -82,12 +82,14 @@ def draw_page(browser: "Browser", folder: Path, picture: Path) -> None:
     from page_browser import entered, served
     from semsize.correcting.results import CorrectedResults
     from semsize.correcting.session import Session
-    from semsize.measuring import Settings, measure
+    from semsize.measuring import MeasurementSettings, measure
     from semsize.measuring.inputs import find_images
     from semsize.measuring.outline_files import outlines_from_coco
 
     files = find_images([rendered_scene(folder) / "images"], folder / "out")
-    measure(files, folder / "out", outlines_from_coco(folder / "annotations" / "train.json", files), Settings())
+    measure(
+        files, folder / "out", outlines_from_coco(folder / "annotations" / "train.json", files), MeasurementSettings()
+    )
     with served(Session(CorrectedResults(folder / "out", [folder]))) as address:
         page = entered(browser, address)
         page.set_viewport_size({"width": 1000, "height": 640})
@@ -119,7 +121,7 @@ def main() -> None:
     from page_browser import entered, served, started_browser
     from semsize.correcting.results import CorrectedResults
     from semsize.correcting.session import Session
-    from semsize.measuring import Settings, measure
+    from semsize.measuring import MeasurementSettings, measure
     from semsize.measuring.inputs import find_images
     from semsize.measuring.outline_files import outlines_from_labels
 
@@ -130,7 +132,7 @@ def main() -> None:
             return
         folder = packed_disks(Path(made), options.outlines, tuple(options.size))
         files = find_images([folder / "scans"], folder / "out")
-        measure(files, folder / "out", outlines_from_labels(folder / "labels", files), Settings())
+        measure(files, folder / "out", outlines_from_labels(folder / "labels", files), MeasurementSettings())
         with served(Session(CorrectedResults(folder / "out", [folder / "scans"]))) as address:
             page = entered(browser, address)
             count = page.evaluate("correction.outlines.size")
