@@ -26,6 +26,12 @@ def parse_arguments() -> argparse.Namespace:
         help="scale the learning rate to the total batch, from the config's base",
     )
     parser.add_argument(
+        "--images-at-once",
+        type=int,
+        metavar="N",
+        help="compute a batch in parts of N images per process, whose gradients add up; needs less memory",
+    )
+    parser.add_argument(
         "--resume",
         nargs="?",
         const="auto",
@@ -42,6 +48,7 @@ def main() -> None:
     os.environ.setdefault("LOCAL_RANK", str(arguments.local_rank))
     with required_imports():
         from tio2.engine import launch
+        from tio2.engine.processes import limit_images_at_once
     with one_line_errors(*launch.PEOPLE_ERRORS):
         config = launch.read_config(arguments)
         data = [line for stage in ("train", "val") for line in launch.require_data(config, stage)]
@@ -51,6 +58,8 @@ def main() -> None:
             launch.enable_auto_scale_lr(config)
         if arguments.deterministic:
             launch.enable_deterministic(config)
+        if arguments.images_at_once is not None:
+            limit_images_at_once(config, arguments.images_at_once)
         launch.set_start(config, arguments.resume)
         runner = launch.build_runner(config)
         launch.say_what_begins("training", config, data, runner)

@@ -21,20 +21,16 @@ render() {  # OPTION...: scenes, all but a few for training
     "$python" tools/render_dataset.py --fractions 0.97 0.015 0.015 --jobs "${JOBS:-2}" "$@"
 }
 
-stage() {  # CONFIG BATCH STEPS WARM_UP: train to the end, or on from where it stopped
+stage() {  # CONFIG: train to the end, or on from where it stopped
     echo "train_models: $1"
-    local config=configs/tio2/$1.py parts images=$((2 / processes)) cpu
+    local config=configs/tio2/$1.py options=(--resume --images-at-once $((2 / processes)))
     if command -v nvidia-smi >/dev/null; then
         "$python" tools/train.py "$config" --resume
-        return
+    elif [ "$processes" = 1 ]; then
+        "$python" tools/train.py "$config" "${options[@]}"
+    else
+        BACKEND=gloo PYTHON="$python" tools/dist_train.sh "$config" 2 "${options[@]}"
     fi
-    parts=$(($2 / 2))  # param_scheduler.0 is the warm-up; tests/tools/test_scripts.py holds the numbers to the configs
-    cpu=(--resume --cfg-options train_dataloader.batch_size=$images train_dataloader.sampler.batch_size=$images
-        train_dataloader.sampler.num_batches=$(($3 * parts)) optim_wrapper.accumulative_counts=$parts param_scheduler.0.end=$(($4 * parts)))
-    case $processes in
-        1) "$python" tools/train.py "$config" "${cpu[@]}" ;;
-        2) BACKEND=gloo PYTHON="$python" tools/dist_train.sh "$config" 2 "${cpu[@]}" ;;
-    esac
 }
 
 cover() {  # SET OPTION...: its training particles laid over one another, once
@@ -86,9 +82,9 @@ case $wanted in
     free)
         render --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --out data/rendered-short
         render --num 360 --preset varied --variety 1.6 --pixel-size 1.8 3.7 7.344 14.7 --seed 404 --fractions 0.96 0.02 0.02 --out data/rendered-scales
-        stage light_one_scale 12 72 200; stage light_free 8 50 100; publish light_free free ;;
+        stage light_one_scale; stage light_free; publish light_free free ;;
     resnet50)
         export TIO2_COCO_WEIGHTS=work_dirs/mask_rcnn_rendered/epoch_10.pth
         for config in mask_rcnn_rendered mask_rcnn_stage1 mask_rcnn_stage2; do stage $config; done ;;
-    nc) stage light_rendered 12 72 200; stage light_nc 8 40 50; publish light_nc nc ;;
+    nc) stage light_rendered; stage light_nc; publish light_nc nc ;;
 esac

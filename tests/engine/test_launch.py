@@ -5,6 +5,7 @@ from mmengine.config import Config
 from toy_runs import RUNTIME, toy_config, toy_runner
 
 from tio2.engine import CheckpointError, launch
+from tio2.engine.processes import limit_images_at_once
 
 
 def arguments(config, **given):
@@ -99,6 +100,38 @@ def test_auto_scale_lr_needs_a_base(config_file):
     config.auto_scale_lr = dict(enable=False, base_batch_size=2)
     launch.enable_auto_scale_lr(config)
     assert config.auto_scale_lr.enable
+
+
+@pytest.mark.parametrize(("processes", "images", "parts"), [(1, 2, 4), (2, 1, 4), (2, 2, 2), (1, 8, 1)])
+def test_a_batch_in_parts_has_as_many_images_and_the_schedule_of_the_config(monkeypatch, processes, images, parts):
+    config = Config.fromfile(RUNTIME.parents[1] / "tio2" / "light_nc.py")
+    whole = config.to_dict()
+    config.launcher = "none" if processes == 1 else "pytorch"
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    limit_images_at_once(config, images)
+    loader, before = config.train_dataloader, whole["train_dataloader"]
+    assert loader.batch_size == loader.sampler.batch_size == images
+    assert images * parts * processes == before["batch_size"]
+    assert config.optim_wrapper.accumulative_counts == parts
+    assert loader.sampler.num_batches == before["sampler"]["num_batches"] * parts
+    by_step = [each for each in whole["param_scheduler"] if not each.get("by_epoch", True)]
+    assert by_step
+    for schedule in by_step:
+        schedule |= {name: schedule[name] * parts for name in ("begin", "end")}
+    assert [dict(each) for each in config.param_scheduler] == whole["param_scheduler"]
+
+
+def test_a_batch_that_cannot_be_divided_is_refused():
+    config = Config.fromfile(RUNTIME.parents[1] / "tio2" / "light_nc.py")
+    config.launcher = "none"
+    for images in (0, 3, 16):
+        with pytest.raises(launch.ConfigError, match=r"batch of 8 images .* is no multiple"):
+            limit_images_at_once(config, images)
+    config.train_cfg = dict(type="IterBasedTrainLoop", max_iters=9)
+    with pytest.raises(launch.ConfigError, match="max_epochs"):
+        limit_images_at_once(config, 2)
 
 
 def test_amp_is_the_model_s_own_precision_and_needs_a_gpu(monkeypatch):

@@ -11,9 +11,12 @@ from mmengine.dist import all_reduce, get_world_size, is_distributed
 from torch import nn
 
 from semsize.measuring.finding import LAUNCHERS
+from tio2.engine.config import ConfigError
 
 DEFAULT_PORT = "29500"
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
+STEP_COUNTS = ("begin", "end", "T_max", "step_size", "total_steps", "milestones")
+"""Settings of a learning-rate schedule that count steps, unless it counts epochs."""
 
 
 class ProcessError(RuntimeError):
@@ -68,6 +71,40 @@ def _first_node() -> str:
         return "127.0.0.1"
     listed = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)
     return listed.stdout.split()[0]
+
+
+def limit_images_at_once(config: Config, images: int) -> None:
+    """Compute each training batch in parts whose gradients add up, so that a large batch fits into memory.
+
+    The batch, the number of optimizer steps and the schedule stay those of the config; several processes share a batch.
+
+    Args:
+        config: changed in place.
+        images: how many images each process computes at once.
+
+    Raises:
+        ConfigError: the batch cannot be divided that way, or the training does not count epochs.
+        ProcessError: the launcher did not start this process.
+    """
+    processes = 1 if config.launcher == "none" else int(process_variables(config.launcher)["WORLD_SIZE"])
+    loader = config.train_dataloader
+    if images < 1 or loader.batch_size % (images * processes):
+        raise ConfigError(
+            f"--images-at-once {images}: the batch of {loader.batch_size} images in {config.filename} is no multiple "
+            f"of {images} images on each of {processes} processes"
+        )
+    if "max_epochs" not in config.train_cfg:
+        raise ConfigError(f"--images-at-once needs a training of train_cfg.max_epochs; {config.filename} has none")
+    parts = loader.batch_size // (images * processes)
+    loader.batch_size = images
+    if "num_batches" in loader.sampler:
+        loader.sampler.update(batch_size=images, num_batches=loader.sampler.num_batches * parts)
+    config.optim_wrapper.accumulative_counts = config.optim_wrapper.get("accumulative_counts", 1) * parts
+    for schedule in config.param_scheduler:
+        if not schedule.get("by_epoch", True):
+            for name in schedule.keys() & STEP_COUNTS:
+                counts = schedule[name]
+                schedule[name] = [each * parts for each in counts] if isinstance(counts, list) else counts * parts
 
 
 def on_any_process(flag: bool, model: nn.Module) -> bool:
