@@ -1,4 +1,4 @@
-"""What passes between the rooms: masks, states, annotations, predictions, pixel size."""
+"""The data that rooms exchange: masks, states, annotations, predictions and pixel sizes."""
 
 from semsize.structures.annotations import (
     CATEGORIES,

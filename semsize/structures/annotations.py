@@ -1,7 +1,7 @@
-"""Annotations: COCO's form with RLE masks and this project's own keys, made and checked here alone.
+"""Make and check annotation records, COCO JSON with RLE masks and this project's own keys; no other module does.
 
-Beyond COCO an image has `pixel_size_nm`, `source` and `configuration`, a particle `state` and `source_state`; a
-rendered particle also has the truth that only a renderer knows (`amodal_segmentation`, `visible_fraction`, `truncated`,
+Images have `pixel_size_nm`, `source` and `configuration` beyond COCO, particles `state` and `source_state`. Rendered
+particles also have the truth that only a renderer knows (`amodal_segmentation`, `visible_fraction`, `truncated`,
 `ecd_nm`, `feret_min_nm`, `feret_max_nm`). `iscrowd` 1 marks a speck or a region to ignore.
 """
 
@@ -19,13 +19,13 @@ from semsize.structures.states import STATES
 CATEGORIES = [{"id": 1, "name": "particle"}]
 CONFIGURATIONS = ("agglomerated", "scattered", "matrix")
 SPLITS = ("train", "val", "test")
-SPECK_PX = 12  # a visible part of fewer pixels is a speck: renderer and the converter of BAM's set mark it `iscrowd`
+SPECK_PX = 12  # the renderer and the converter of BAM's set mark particles with fewer visible pixels `iscrowd` (specks)
 
 _SECTIONS = ("images", "annotations", "categories")
 _BOX_TOLERANCE_PX = 1e-3
 CONVERT = "convert the file with tools/dataset_converters/coco.py"
 
-_Rules = dict[str, tuple[Callable[[Any], bool], str]]  # key: test of its value, and what the value must be
+_Rules = dict[str, tuple[Callable[[Any], bool], str]]  # key: test of its value, and the end of "key must …"
 
 
 def _is_positive(value: Any) -> bool:
@@ -57,7 +57,7 @@ _TRUTH_RULES: _Rules = {
 OWN_IMAGE_KEYS = ("pixel_size_nm", "source", "configuration")
 OWN_PARTICLE_KEYS = ("state", "source_state")
 TRUTH_KEYS = tuple(_TRUTH_RULES)
-"""What a renderer knows of a particle, besides its full mask."""
+"""Keys of a rendered particle's truth, without its full mask (`amodal_segmentation`)."""
 PARTICLE_KEYS = {"image_id", "segmentation", "area", "bbox", *OWN_PARTICLE_KEYS, *_PARTICLE_RULES}
 
 
@@ -75,14 +75,14 @@ def image_entry(
     source: str | None = None,
     configuration: str | None = None,
 ) -> dict[str, Any]:
-    """One image; None stands for what is not known.
+    """Return the record of an image; None marks an unknown value.
 
     Args:
         id: unique, from 1.
         file_name: relative to the image folder of its split.
         height: rows.
         width: columns.
-        pixel_size_nm: nanometres a pixel.
+        pixel_size_nm: nanometres per pixel.
         source: archive and original file, or renderer and preset.
         configuration: one of `CONFIGURATIONS`.
 
@@ -115,18 +115,18 @@ def particle_entry(
     feret_min_nm: float | None = None,
     feret_max_nm: float | None = None,
 ) -> dict[str, Any]:
-    """One particle; `area` (pixels) and `bbox` (x, y, width, height) are computed from its RLE.
+    """Return the record of a particle; `area` (pixels) and `bbox` (x, y, width, height) are computed from its RLE.
 
     Args:
         id: unique over the file, from 1.
         image_id: id of its image.
         rle: visible mask, COCO's compressed RLE.
-        state: one of `STATES`, None where not known.
-        source_state: what the source calls it.
+        state: one of `STATES`; None if unknown.
+        source_state: the state in the source's own words.
         iscrowd: 1 for a speck or a region to ignore.
-        amodal_rle: full mask, hidden part included, within the frame; it and what follows are written where given.
+        amodal_rle: full mask within the frame, hidden part included; this key and the next ones are written if given.
         visible_fraction: share of the full mask that is visible, 0 to 1.
-        truncated: cut by the frame.
+        truncated: whether the frame cuts the particle.
         ecd_nm: equivalent circular diameter of the full outline.
         feret_min_nm: smallest caliper width of the full outline.
         feret_max_nm: largest caliper width of the full outline.
@@ -163,7 +163,7 @@ def dataset(
     info: Mapping[str, Any] | None = None,
     licenses: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The whole annotation file, ready for `write_annotations`.
+    """Return the contents of an annotation file, ready for `write_annotations`.
 
     >>> sorted(dataset([], []))
     ['annotations', 'categories', 'images', 'info', 'licenses']
@@ -178,11 +178,11 @@ def dataset(
 
 
 def check_annotations(data: Mapping[str, Any], origin: str | Path) -> None:
-    """Check the form, the ids, and that areas, boxes and RLE agree: a fraction of a second for thousands of particles.
+    """Check keys, values and ids, and that areas and boxes fit the RLEs; thousands of particles take below a second.
 
     Args:
         data: an annotation file's contents.
-        origin: its name, for the message.
+        origin: the file's name, for error messages.
 
     Raises:
         AnnotationError: the first fault found, in one line with the origin and the record's id.
@@ -227,22 +227,22 @@ def check_sections(data: Any, origin: str | Path) -> None:
     for section in _SECTIONS:
         for position, record in enumerate(data[section]):
             if not isinstance(record, dict):
-                raise AnnotationError(f"{origin}: entry {position} of {section} is no record of keys and values")
+                raise AnnotationError(f"{origin}: entry {position} of {section} is not a JSON object")
 
 
 def check_images(images: Sequence[Mapping[str, Any]], origin: str | Path) -> None:
-    """Raise `AnnotationError` for the first rule that one of the image records breaks."""
+    """Raise `AnnotationError` for the first image record that breaks a rule."""
     _check_ids(images, f"{origin}: image")
     for image in images:
         where = f"{origin}: image {image['id']}"
         _check_keys(image, _IMAGE_RULES, where)
         _check_values(image, _IMAGE_RULES, where)
         if image["height"] * image["width"] > MOST_PIXELS:
-            raise AnnotationError(f"{where}: {image['height']} x {image['width']} is the size of no image")
+            raise AnnotationError(f"{where}: {image['height']} x {image['width']} is larger than images can be")
 
 
 def _check_ids(records: Sequence[Mapping[str, Any]], what: str) -> None:
-    cure, seen = "tools/dataset_converters/coco.py numbers the records anew", set()
+    cure, seen = "tools/dataset_converters/coco.py renumbers the records", set()
     for position, record in enumerate(records):
         number = record.get("id")
         if type(number) is not int or not 0 <= number < 2**63:
@@ -258,7 +258,7 @@ def _check_keys(record: Mapping[str, Any], keys: Iterable[str], where: str) -> N
     missing = sorted(key for key in keys if key not in record)
     if missing:
         raise AnnotationError(
-            f"{where}: lacks {', '.join(missing)}; write the file with its program anew, or {CONVERT}"
+            f"{where}: lacks {', '.join(missing)}; write the file again with its program, or {CONVERT}"
         )
 
 
@@ -269,7 +269,7 @@ def _check_values(record: Mapping[str, Any], rules: _Rules, where: str) -> None:
 
 
 def image_of(particle: Mapping[str, Any], images: Mapping[int, Mapping[str, Any]], where: str) -> Mapping[str, Any]:
-    """Record of the image that a particle belongs to."""
+    """Return the record of a particle's image; AnnotationError if the file lacks it."""
     number = particle.get("image_id")
     if type(number) is not int or number not in images:
         raise AnnotationError(f"{where}: image_id {number!r} is no image of this file")
@@ -277,7 +277,7 @@ def image_of(particle: Mapping[str, Any], images: Mapping[int, Mapping[str, Any]
 
 
 def rle_area(rle: Any, image: Mapping[str, Any], where: str) -> int:
-    """Pixels of a compressed RLE, after checking that its runs fill the image exactly."""
+    """Return the mask pixels of a compressed RLE; AnnotationError unless its runs fill the image exactly."""
     if not (isinstance(rle, dict) and isinstance(rle.get("counts"), str)):
         raise AnnotationError(f"{where}: must be an RLE with size and counts as text; convert polygons and lists first")
     size = [image["height"], image["width"]]
@@ -293,5 +293,5 @@ def rle_area(rle: Any, image: Mapping[str, Any], where: str) -> int:
 
 
 def is_box(value: Any) -> bool:
-    """Whether a JSON value is four finite numbers."""
+    """Return whether a JSON value is a list of four finite numbers."""
     return isinstance(value, list) and len(value) == 4 and all(map(is_number, value))

@@ -1,4 +1,4 @@
-"""COCO files on disk: annotations, of this project or of any other program, and predictions."""
+"""Read and write COCO files: annotations of this project and of other programs, and predictions."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ from semsize.structures.files import is_number, read_json, whole_file, write_jso
 from semsize.structures.polygons import FARTHEST_PX, ShapeError
 from semsize.structures.rle import decode_rles, encode_crops, first_damaged, plain_rle, polygons_to_rles, rle_size
 
-BOX_TOLERANCE_PX = 2.0  # programs count the last pixel in or not, and round
+BOX_TOLERANCE_PX = 2.0  # programs round boxes and may exclude the last pixel
 _PREDICTION_KEYS = {"image_id", "image", "category_id", "bbox", "score", "segmentation"}
 _logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class PredictionError(ValueError):
 
 
 def write_annotations(path: str | Path, data: Mapping[str, Any]) -> None:
-    """Check `data`, see `check_annotations`, then write it; the file appears whole or not at all.
+    """Check `data` with `check_annotations` and write it; the file appears whole or not at all.
 
     >>> from tempfile import TemporaryDirectory
     >>> from semsize.structures import dataset, image_entry
@@ -53,16 +53,16 @@ def write_annotations(path: str | Path, data: Mapping[str, Any]) -> None:
 
 
 def read_annotations(path: str | Path) -> dict[str, Any]:
-    """Contents of an annotation file of this project, or of another program's COCO file in this project's form.
+    """Read an annotation file of this project, or convert another program's COCO file to this project's form.
 
-    A key that another program lacks is not known (null); without `iscrowd` nothing is a crowd. Polygons (rasterised by
-    COCO's rule) and lists of counts become RLE; area and box are those of the mask. Annotations of another category
-    than `particle`, or than the only one, and masks without a pixel are left out, counted and logged.
+    Own keys that another program lacks become null, a missing `iscrowd` becomes 0. Polygons (rasterised by COCO's rule)
+    and lists of counts become RLE; area and box are computed from the mask. If a category is named `particle`, the
+    other categories are left out, as are masks without a pixel; a warning in the log counts what is left out.
 
     Raises:
         AnnotationError: the file is missing, not COCO, or breaks a rule of `check_annotations`; an annotation has no
-            mask, one in no known form or another box than its mask; or several categories occur of which none is
-            `particle`.
+            mask, a mask in an unknown form, or a box that does not fit its mask; or the annotations are of several
+            categories, none of them named `particle`.
 
     >>> from tempfile import TemporaryDirectory
     >>> square = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 3, 1, 3, 3, 1, 3]]}
@@ -101,10 +101,10 @@ def read_annotations(path: str | Path) -> dict[str, Any]:
 
 
 def crowd_flag(value: Any) -> bool:
-    """What `iscrowd` says: a number, a truth value, or one of them as text; None and an empty text say no.
+    """Return whether `iscrowd` is set: a number, a bool, or either as text; None and empty text mean False.
 
     Raises:
-        ValueError: it says neither yes nor no.
+        ValueError: the value means neither true nor false.
 
     >>> crowd_flag(1), crowd_flag("false"), crowd_flag(None)
     (True, False, False)
@@ -120,14 +120,14 @@ def crowd_flag(value: Any) -> bool:
 def prediction_entry(
     image_id: int, file_name: str, box_xyxy: Sequence[float], score: float, rle: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """One found particle, in COCO's results form with the image's file name beside its id.
+    """Return the record of a detected particle: COCO's results format plus the image's file name.
 
     Args:
-        image_id: id of the image in the annotation file, or a running number where there is none.
-        file_name: the image file, as the reader of the predictions should look it up.
-        box_xyxy: x1, y1, x2, y2 in pixels of that file; stored as x, y, width, height.
+        image_id: id of the image in the annotation file, or a running number if there is no such file.
+        file_name: the image file, as readers of the predictions look it up.
+        box_xyxy: x1, y1, x2, y2 in pixels of the image; stored as x, y, width, height.
         score: 0 to 1.
-        rle: COCO RLE at the size of that file.
+        rle: COCO RLE of the image's size.
 
     >>> prediction_entry(1, "a.png", (0, 1, 1, 3), 0.9, {"size": [4, 3], "counts": b"129"})["bbox"]
     [0.0, 1.0, 1.0, 2.0]
@@ -144,10 +144,10 @@ def prediction_entry(
 
 
 def write_predictions(path: str | Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write records made by `prediction_entry`, each as it comes; the file appears whole or not at all.
+    """Write records of `prediction_entry` one by one, as they come; the file appears whole or not at all.
 
     Raises:
-        ValueError: a record holds NaN or infinity, which JSON has no word for.
+        ValueError: a record holds NaN or infinity, which JSON cannot hold.
 
     >>> from tempfile import TemporaryDirectory
     >>> found = prediction_entry(1, "a.png", (0, 1, 1, 3), 0.9, {"size": [4, 3], "counts": "129"})
@@ -169,10 +169,10 @@ def write_predictions(path: str | Path, records: Iterable[Mapping[str, Any]]) ->
 
 
 def read_predictions(path: str | Path) -> list[dict[str, Any]]:
-    """Records of a predictions file, in its order.
+    """Read the records of a predictions file, in its order.
 
     Raises:
-        PredictionError: the file is missing, not JSON, or an entry lacks a key or holds what no prediction holds.
+        PredictionError: the file is missing or not JSON, or an entry lacks a key or has an invalid value.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -182,7 +182,7 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
     """
     records = read_json(path, PredictionError)
     if not isinstance(records, list):
-        raise PredictionError(f"{path}: holds no list of predictions; give a predictions.json of the test program")
+        raise PredictionError(f"{path}: is not a list of predictions; give a predictions.json of the test program")
     for position, record in enumerate(records):
         missing = _PREDICTION_KEYS - record.keys() if isinstance(record, dict) else _PREDICTION_KEYS
         if missing:
@@ -197,7 +197,7 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
 
 
 def by_image(records: Iterable[Mapping[str, Any]]) -> defaultdict[int, list[Mapping[str, Any]]]:
-    """Annotations or predictions by the id of their image; none where an image has none.
+    """Group annotations or predictions by image id; an image without any has an empty list.
 
     >>> by_image([{"image_id": 7, "score": 0.9}])[7]
     [{'image_id': 7, 'score': 0.9}]
@@ -209,7 +209,7 @@ def by_image(records: Iterable[Mapping[str, Any]]) -> defaultdict[int, list[Mapp
 
 
 def _fault(record: Mapping[str, Any]) -> str | None:
-    """What is wrong with the values of a record that has all keys, its RLE's runs apart."""
+    """Describe the first invalid value of a record that has all keys, None if there is none; ignores RLE runs."""
     if type(record["image_id"]) is not int:
         return f"image_id must be a whole number, got {record['image_id']!r}"
     if not (isinstance(record["image"], str) and record["image"]):
@@ -227,13 +227,13 @@ def _fault(record: Mapping[str, Any]) -> str | None:
 
 
 def _is_complete(annotation: Mapping[str, Any]) -> bool:
-    """Whether a record has every key that this project writes, its mask as compressed RLE."""
+    """Return whether a record has every key that this project writes, and its mask as compressed RLE."""
     rle = annotation.get("segmentation")
     return annotation.keys() >= PARTICLE_KEYS and isinstance(rle, dict) and isinstance(rle.get("counts"), str)
 
 
 def _of_particles(data: Mapping[str, Any], origin: str, left_out: Counter[str]) -> list[dict[str, Any]]:
-    """The annotations of particles, their category numbered as ours."""
+    """Return the annotations of particles with this project's category id; count the others in `left_out`."""
     categories, annotations = data["categories"], data["annotations"]
     names = {record["id"]: record.get("name") for record in categories if type(record.get("id")) in (int, str)}
     numbers = [annotation.get("category_id") for annotation in annotations]
@@ -241,7 +241,7 @@ def _of_particles(data: Mapping[str, Any], origin: str, left_out: Counter[str]) 
     wanted = {number for number in numbers if names.get(number) == CATEGORIES[0]["name"]} or set(numbers)
     if len(wanted) > 1:
         listed = ", ".join(sorted(str(names.get(number, number)) for number in wanted))
-        raise AnnotationError(f"{origin}: has annotations of several categories ({listed}); {CONVERT}, --label tells")
+        raise AnnotationError(f"{origin}: has annotations of several categories ({listed}); {CONVERT} with --label")
     kept = [annotation for annotation, number in zip(annotations, numbers, strict=True) if number in wanted]
     if len(kept) < len(numbers):
         left_out["of another category"] = len(numbers) - len(kept)
@@ -249,7 +249,7 @@ def _of_particles(data: Mapping[str, Any], origin: str, left_out: Counter[str]) 
 
 
 def _completed(annotation: Mapping[str, Any], images: Mapping[int, Mapping[str, Any]], where: str) -> dict[str, Any]:
-    """A particle of another program's file, as this project writes it."""
+    """Convert an annotation of another program's file to a record of this project."""
     image = image_of(annotation, images, where)
     rle = _as_rle(annotation.get("segmentation"), (image["height"], image["width"]), where)
     area = rle_area(rle, image, f"{where}: segmentation")
@@ -266,7 +266,7 @@ def _completed(annotation: Mapping[str, Any], images: Mapping[int, Mapping[str, 
 
 
 def _as_rle(segmentation: Any, image_shape: tuple[int, int], where: str) -> dict[str, Any]:
-    """Compressed RLE of a segmentation in any form."""
+    """Convert a segmentation in any known form to compressed RLE."""
     if segmentation in (None, [], {}, ""):
         raise AnnotationError(f"{where}: has no mask, so that nothing can be measured against it; {CONVERT}")
     try:
@@ -281,12 +281,12 @@ def _as_rle(segmentation: Any, image_shape: tuple[int, int], where: str) -> dict
 
 
 def _check_box(stated: Any, box: Sequence[float], image: Mapping[str, Any], where: str) -> None:
-    """Refuse a box that another program states and that is not that of its mask, within 2 px, cut at the image."""
+    """Raise AnnotationError if a stated box, cut at the image, differs from its mask's by more than 2 px."""
     if not is_box(stated):
         raise AnnotationError(f"{where}: bbox must be x, y, width and height, got {stated!r}")
     (x, y, width, height), (left, top, columns, rows) = map(float, stated), box
     edges = np.clip([x, y, x + width, y + height], 0, [image["width"], image["height"]] * 2)
     if np.abs(edges - [left, top, left + columns, top + rows]).max() > BOX_TOLERANCE_PX:
         raise AnnotationError(
-            f"{where}: its bbox {stated} is not that of its mask, {box}: correct what is wrong, or leave bbox out"
+            f"{where}: its bbox {stated} is not that of its mask, {box}: correct one of them, or leave bbox out"
         )

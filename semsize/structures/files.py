@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, JSON among them, and the SHA-256 that tells one file from another."""
+"""Write files that appear whole or not at all, read and write JSON, identify files by their SHA-256."""
 
 import hashlib
 import json
@@ -16,33 +16,33 @@ from pathlib import Path
 from typing import Any
 
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
-"""What Python's zipfile raises of damaged files: also of encrypted entries, unknown compression and odd dates."""
+"""Errors that Python's zipfile raises for damaged files, encrypted entries, unknown compression and odd dates."""
 
-_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")  # escape of a surrogate, which counts only in a pair
 
 
 def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file, in hex; OSError where it cannot be read."""
+    """Return the SHA-256 of a file in hex; OSError if it cannot be read."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def files_sha256(named: Iterable[tuple[str, Path]]) -> str:
-    """SHA-256, in hex, of a listing of files: one line with name and SHA-256 for each, in the given order."""
+    """Return the SHA-256, in hex, of a text with one line per file, its name and SHA-256, in the given order."""
     listing = "".join(f"{name} {file_sha256(path)}\n" for name, path in named)
     return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def whole_file(path: str | Path, write: Callable[[Path], object], *, durable: bool = False) -> None:
-    """Let `write` fill a file beside `path` under another name, then rename it: a reader sees the old or the new one.
+    """Let `write` fill a temporary file beside `path`, then rename it: a reader sees the old file or the new one.
 
     Args:
-        path: the file; its folder is made.
-        write: fills the file that it is given.
-        durable: the file is on disk when this returns, so that a power cut leaves the old one or the new one too.
+        path: the file; its folder is created.
+        write: fills the file whose path it is given.
+        durable: also force the file to disk, so that even a power cut leaves the old file or the new one.
 
     Raises:
-        OSError: it cannot be written; what was begun is removed.
+        OSError: the file cannot be written; the temporary file is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def whole_file(path: str | Path, write: Callable[[Path], object], *, durable: bo
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names of a folder's files on disk; Windows does so itself, and cannot open folders."""
+    """Force the names of a folder's files to disk; Windows cannot open folders and does so itself."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -71,17 +71,17 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_whole(path: str | Path, content: bytes, *, durable: bool = False) -> None:
-    """Write bytes into a file that appears whole or not at all, see `whole_file`."""
+    """Write bytes to a file that appears whole or not at all (see `whole_file`)."""
     whole_file(path, lambda part: part.write_bytes(content), durable=durable)
 
 
 def write_json(path: str | Path, data: Any, *, indent: int | None = None, durable: bool = False) -> None:
-    """Write what JSON can hold, as `whole_file` does.
+    """Write data as JSON to a file that appears whole or not at all (see `whole_file`).
 
     Args:
-        path: the file; its folder is made.
-        data: without NaN and infinity, see `in_json`.
-        indent: spaces a level, for files that people read; None writes one line without spaces.
+        path: the file; its folder is created.
+        data: JSON's types, without NaN and infinity; `in_json` converts others.
+        indent: spaces per level, for files that people read; None writes one line without spaces.
         durable: see `whole_file`.
 
     Raises:
@@ -97,7 +97,7 @@ def write_json(path: str | Path, data: Any, *, indent: int | None = None, durabl
 
 
 def dotted(record: Mapping, prefix: str = "") -> dict[str, Any]:
-    """Dotted key to value of everything in nested mappings.
+    """Flatten nested mappings into one dictionary with dotted keys.
 
     >>> dotted({"seed": 0, "size": {"rows": 9}})
     {'seed': 0, 'size.rows': 9}
@@ -109,9 +109,9 @@ def dotted(record: Mapping, prefix: str = "") -> dict[str, Any]:
 
 
 def in_json(value: Any) -> Any:
-    """Nested data with None for NaN and infinity, for which JSON has no word, and NumPy's numbers as Python's.
+    """Convert nested data to JSON's types: NaN and infinity to None, NumPy's floats to Python's, paths to text.
 
-    Dataclasses become objects, paths texts.
+    Dataclasses become dictionaries. NumPy's integers are not converted.
 
     >>> in_json({"d50_nm": float("nan"), "edges": (1, 2.5)})
     {'d50_nm': None, 'edges': [1, 2.5]}
@@ -128,37 +128,37 @@ def in_json(value: Any) -> Any:
 
 
 def read_json(path: str | Path, error: type[ValueError]) -> Any:
-    """Contents of a JSON file in any Unicode encoding, with or without its mark.
+    """Read a JSON file in any Unicode encoding, with or without a byte order mark.
 
     Raises:
-        error: it is missing or not JSON; in one line that names the file.
+        error: the file is missing or not JSON; one line that names it.
     """
     try:
         raw = Path(path).read_bytes()
         text = raw.decode(json.detect_encoding(raw))
         data = json.loads(text)
         if _HALF_CHARACTER.search(text):
-            json.dumps(data, ensure_ascii=False).encode()  # raises where a half stands alone, which nobody could print
+            json.dumps(data, ensure_ascii=False).encode()  # raises for a lone surrogate, which cannot be printed
         return data
     except OSError as cause:
         raise error(f"{path}: cannot be read ({cause.strerror}); check the path") from None
-    except (ValueError, RecursionError) as cause:  # not JSON, no text, or lists in lists without end
+    except (ValueError, RecursionError) as cause:  # not JSON, not text, or nested too deeply
         reason = str(cause).splitlines()[0]
         raise error(f"{path}: not a JSON file ({reason}); write it again") from None
 
 
 _EXPECTED = {Mapping: (dict, "names with values"), bool: (bool, "true or false")}
-"""Type hint to the kind of value that JSON has for it, and what to call that; others are texts."""
+"""Type hint to the Python type that JSON gives for it, and that type's name in messages; other hints are texts."""
 
 
 OLDER_FILES_LACK = "older files lack it"
-"""True in the metadata of a dataclass's field that `from_json` need not find: files without it mean its default."""
+"""Metadata key, True for dataclass fields that older files may lack: `from_json` then takes the default."""
 
 _SCHEMA_TYPES = {int: "integer", float: "number", bool: "boolean", Mapping: "object"}
 
 
 def is_number(value: Any) -> bool:
-    """Whether a JSON value is a finite number; true and false are none."""
+    """Return whether a JSON value is a finite number; true and false are not."""
     if type(value) not in (int, float):
         return False
     try:
@@ -168,10 +168,10 @@ def is_number(value: Any) -> bool:
 
 
 def from_json(value: Any, hint: Any, name: str = "") -> Any:
-    """What `in_json` made, held against its type hint: a dataclass, tuple, number, flag, text, or None beside another.
+    """Rebuild what `in_json` made from its type hint: dataclass, tuple, number, bool, mapping, text, path, `X | None`.
 
     Raises:
-        ValueError: a key is missing or unknown, or a value is of the wrong kind; a clause.
+        ValueError: a key is missing or unknown, or a value has the wrong type; the message is a clause.
     """
     kind, parts = typing.get_origin(hint) or hint, typing.get_args(hint)
     if kind is types.UnionType:
@@ -201,12 +201,12 @@ def from_json(value: Any, hint: Any, name: str = "") -> Any:
 
 
 def _required(kind: type) -> set[str]:
-    """Names of a dataclass's fields that every file has."""
+    """Return the names of the fields that every file must have."""
     return {field.name for field in fields(kind) if not field.metadata.get(OLDER_FILES_LACK)}
 
 
 def json_schema(hint: Any) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of what `from_json` reads as this type hint.
+    """Return the JSON Schema (draft 2020-12) of the values that `from_json` reads for a type hint.
 
     >>> json_schema(tuple[float, ...] | None)
     {'anyOf': [{'type': 'array', 'items': {'type': 'number'}}, {'type': 'null'}]}

@@ -1,4 +1,4 @@
-"""N particle masks of one image, each stored as its tight crop: memory and work go with the particles' pixels."""
+"""N particle masks of one image, each stored as its tight crop: memory and time grow with the particles' pixels."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ _EMPTY: Placed = (np.zeros((0, 0), np.uint8), (0, 0))
 
 @dataclass(frozen=True, eq=False)
 class CroppedMasks:
-    """The masks of one image; every method returns a new object, none changes one.
+    """The masks of one image; no method changes them, every method returns a new object.
 
-    The arrays are shared between objects where nothing changes in them: take them as read-only.
+    Objects share arrays that do not differ: treat the arrays as read-only.
 
     >>> masks = CroppedMasks.from_label_image(np.array([[0, 1, 1], [2, 0, 1]]))
     >>> masks.areas, masks.boxes.tolist()
@@ -45,17 +45,17 @@ class CroppedMasks:
 
     @classmethod
     def from_crops(cls, placed: Iterable[tuple[np.ndarray, tuple[int, int]]], image_shape: tuple[int, int]) -> Self:
-        """Masks from (crop, (row, column)) pairs, zero is background, clipped to the image and made tight."""
+        """Make masks from (crop, (row, column)) pairs, clip them to the image and tighten them; zero is background."""
         return cls._placed((clip(np.asarray(crop) != 0, at, image_shape) for crop, at in placed), image_shape)
 
     @classmethod
     def from_full(cls, masks: np.ndarray) -> Self:
-        """Masks from full frames (N, H, W), zero is background."""
+        """Make masks from full frames (N, H, W); zero is background."""
         return cls.from_crops(((mask, (0, 0)) for mask in masks), masks.shape[1:])
 
     @classmethod
     def from_label_image(cls, labels: np.ndarray) -> Self:
-        """Masks from labels (H, W) of integers: one particle per positive label, in ascending order."""
+        """Make masks from integer labels (H, W): one particle per positive label, in ascending order."""
         rows, columns = np.nonzero(labels > 0)
         ids, member = np.unique(labels[rows, columns], return_inverse=True)
         top, left = np.full((2, len(ids)), max(labels.shape))
@@ -70,10 +70,10 @@ class CroppedMasks:
 
     @classmethod
     def from_rles(cls, rles: Sequence[Mapping[str, Any]], image_shape: tuple[int, int] | None = None) -> Self:
-        """Masks from COCO RLEs, compressed (str or bytes) or not (list).
+        """Make masks from COCO RLEs, compressed (str or bytes) or not (list).
 
         Raises:
-            ValueError: an RLE's size is not `image_shape` (the first one's if None), or nothing gives a size.
+            ValueError: an RLE is damaged or not of `image_shape` (None: of the first RLE's size), or no size is given.
         """
         if image_shape is None and len(rles) == 0:
             raise ValueError("no RLE to take the image's size from: give image_shape")
@@ -86,7 +86,7 @@ class CroppedMasks:
 
     @classmethod
     def cat(cls, masks: Sequence["CroppedMasks"]) -> Self:
-        """Join masks of one image; ValueError where there are none, or their images differ in size."""
+        """Join sets of masks of one image; ValueError if there is no set or the images differ in size."""
         shapes = {m.image_shape for m in masks}
         if len(shapes) != 1:
             raise ValueError(f"masks to join must belong to images of one size, not {sorted(shapes)}")
@@ -94,7 +94,7 @@ class CroppedMasks:
 
     @classmethod
     def _placed(cls, placed: Iterable[Placed], image_shape: tuple[int, int]) -> Self:
-        """Masks from pairs that are tight and inside the image already."""
+        """Make masks from pairs that are already tight and inside the image."""
         placed = list(placed)
         origins = np.array([origin for _, origin in placed], np.int64).reshape(-1, 2)
         return cls(tuple(crop for crop, _ in placed), origins, (int(image_shape[0]), int(image_shape[1])))
@@ -103,7 +103,7 @@ class CroppedMasks:
         return len(self.crops)
 
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> Self:
-        """The masks at an integer (a set of one), a slice, or an array of integers or booleans."""
+        """Select masks by an integer (gives one mask), a slice, or an array of integers or booleans."""
         chosen = chosen_positions(len(self), index)
         return type(self)(tuple(self.crops[i] for i in chosen), self.origins[chosen], self.image_shape)
 
@@ -134,21 +134,21 @@ class CroppedMasks:
         return encode_crops(self.crops, self.origins, self.image_shape)
 
     def to_full(self) -> np.ndarray:
-        """Full frames (N, H, W) uint8: the memory that this class is there to save."""
+        """Full frames (N, H, W) uint8, which need the memory that this class saves."""
         full = np.zeros((len(self), *self.image_shape), np.uint8)
         for frame, (crop, (row, column)) in zip(full, self, strict=True):
             frame[row : row + crop.shape[0], column : column + crop.shape[1]] = crop
         return full
 
     def union(self) -> np.ndarray:
-        """(H, W) bool: pixels that one mask or more holds."""
+        """(H, W) bool: pixels that belong to any mask."""
         frame = np.zeros(self.image_shape, bool)
         for crop, (row, column) in self:
             frame[row : row + crop.shape[0], column : column + crop.shape[1]] |= crop > 0
         return frame
 
     def touched_by(self, region: np.ndarray) -> np.ndarray:
-        """(N,) bool: masks that share a pixel with a region (H or more, W) of bools."""
+        """(N,) bool: whether each mask shares a pixel with a region, bool (H or more, W)."""
         return np.array([shared_pixels((region, (0, 0)), mask) > 0 for mask in self], bool)
 
     def flip(self, direction: str) -> Self:
@@ -167,7 +167,7 @@ class CroppedMasks:
         return type(self)(crops, self.origins[:, ::-1], self.image_shape[::-1])
 
     def crop(self, box: Sequence[int]) -> Self:
-        """Cut the image to a box (x1, y1, x2, y2) of integers, clipped to it and one pixel wide and high at least."""
+        """Cut the image to a box of integers (x1, y1, x2, y2), clipped to the image and at least 1 px wide and high."""
         height, width = self.image_shape
         left, right = (min(max(int(x), 0), width) for x in (box[0], box[2]))
         top, bottom = (min(max(int(y), 0), height) for y in (box[1], box[3]))
@@ -182,7 +182,7 @@ class CroppedMasks:
         return type(self)(self.crops, origins, (int(image_shape[0]), int(image_shape[1])))
 
     def resize(self, image_shape: tuple[int, int]) -> Self:
-        """Resize the image to (H, W) by nearest neighbours, with the pixels that OpenCV takes."""
+        """Resize the image to (H, W) by nearest neighbours, the same ones that OpenCV takes."""
         sources = []
         for old, new in zip(self.image_shape, image_shape, strict=True):
             ramp = np.arange(old, dtype=np.float32)[None]
@@ -190,14 +190,14 @@ class CroppedMasks:
         return self._placed((_resampled(*mask, sources) for mask in self), image_shape)
 
     def rescale(self, scale: float | tuple[int, int]) -> Self:
-        """Resize the image by a factor, or to the largest size of its proportions within (longer, shorter side)."""
+        """Resize the image by a factor, or at its proportions to the largest size within (longer, shorter side)."""
         height, width = self.image_shape
         if not isinstance(scale, int | float):
             scale = min(max(scale) / max(height, width), min(scale) / min(height, width))
         return self.resize((int(height * scale + 0.5), int(width * scale + 0.5)))
 
     def affine(self, matrix: np.ndarray, image_shape: tuple[int, int], interpolation: str = "bilinear") -> Self:
-        """Move the masks by a (2, 3) map of pixel indices (x, y, 1) into an image of (H, W)."""
+        """Map the masks by a (2, 3) matrix for pixel indices (x, y, 1) into an image of (H, W)."""
         if interpolation not in INTERPOLATIONS:
             raise ValueError(f"interpolation of masks must be one of {list(INTERPOLATIONS)}, not {interpolation!r}")
         code, matrix = INTERPOLATIONS[interpolation], np.asarray(matrix, np.float64)
@@ -233,7 +233,7 @@ class CroppedMasks:
 
 
 def chosen_positions(length: int, index: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
-    """(K,) int64 positions that an index selects of `length` items: an integer selects one, an empty list none."""
+    """Return the positions, (K,) int64, that an index selects of `length` items; an empty list selects none."""
     if not isinstance(index, slice):
         index = np.asarray(index)
         index = index if index.dtype == bool else index.astype(np.int64)
@@ -241,7 +241,7 @@ def chosen_positions(length: int, index: int | slice | Sequence[int] | np.ndarra
 
 
 def shared_pixels(first: Placed, second: Placed) -> int:
-    """Pixels that two placed crops share.
+    """Count the pixels that two placed crops share.
 
     >>> shared_pixels((np.ones((3, 3), np.uint8), (0, 0)), (np.ones((2, 5), np.uint8), (2, 1)))
     2
@@ -257,7 +257,7 @@ def shared_pixels(first: Placed, second: Placed) -> int:
 
 
 def tighten(crop: np.ndarray, origin: tuple[int, int]) -> Placed:
-    """Cut away the rows and columns around the mask that hold none of it."""
+    """Cut off the empty rows and columns around the mask."""
     rows, columns = np.flatnonzero(crop.any(axis=1)), np.flatnonzero(crop.any(axis=0))
     if len(rows) == 0:
         return _EMPTY
@@ -267,7 +267,7 @@ def tighten(crop: np.ndarray, origin: tuple[int, int]) -> Placed:
 
 
 def clip(crop: np.ndarray, origin: tuple[int, int], image_shape: tuple[int, int]) -> Placed:
-    """Cut a crop to the image (H, W), then to the mask."""
+    """Cut a crop to the image (H, W), then tighten it."""
     row, column = origin
     top, left = max(-row, 0), max(-column, 0)
     bottom, right = max(image_shape[0] - row, 0), max(image_shape[1] - column, 0)
@@ -284,7 +284,7 @@ def _resampled(crop: np.ndarray, origin: tuple[int, int], sources: Sequence[np.n
 def _warped(
     crop: np.ndarray, origin: tuple[int, int], matrix: np.ndarray, image_shape: tuple[int, int], interpolation: int
 ) -> Placed:
-    """Move a mask as `CroppedMasks.affine` does, by an OpenCV code; a value of one half or more is mask."""
+    """Map a mask as `CroppedMasks.affine` does, with an OpenCV interpolation code; values from 0.5 on are mask."""
     if crop.size == 0:
         return _EMPTY
     start = np.array(origin[::-1], np.float64)  # x, y

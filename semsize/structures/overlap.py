@@ -1,4 +1,4 @@
-"""Finds which masks of an image share pixels, and how many; the work grows with the pairs that meet."""
+"""Find which masks of an image share pixels, and how many; the time grows with the pairs whose boxes meet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from semsize.structures.masks import CroppedMasks, shared_pixels
 
 @dataclass(frozen=True, eq=False)
 class Overlaps:
-    """The pairs of masks that share pixels, (K,) each."""
+    """The K pairs of masks that share pixels; every array is (K,)."""
 
     first: np.ndarray  # index into the first set
     second: np.ndarray  # index into the second set
@@ -21,14 +21,14 @@ class Overlaps:
 
 
 def meeting_boxes(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of boxes that share a pixel, ordered by the first, then by the second.
+    """Find the pairs of boxes that share a pixel, ordered by first, then by second index.
 
-    Each box is filed in the cells of a grid whose cells are as large as the box, one grid for each power of two, so
-    that a box lies in four cells at most; it is looked up in its own grid and in the coarser ones. A box thus meets
-    only what is near it, however different the sizes are.
+    There is a grid for each power of two. Each box is filed in the finest grid whose cells are no smaller than the box,
+    where it lies in at most four cells, and looked up in this grid and all coarser ones. So each box is compared only
+    with boxes near it, however different the sizes are.
 
     Args:
-        first: (N, 4) xyxy, half-open, whole numbers; boxes without a pixel meet nothing.
+        first: (N, 4) xyxy, half-open, whole numbers; boxes without a pixel are in no pair.
         second: (M, 4).
 
     Returns:
@@ -43,7 +43,7 @@ def meeting_boxes(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np
     for level in np.unique(np.concatenate(levels)):
         if level < 0:
             continue
-        # what is filed at this level meets all that is not coarser; equal levels are met once
+        # boxes filed at this level against boxes of the same or finer levels; only the first line pairs equal levels
         pairs.append(_met(first, second, (levels[0] >= 0) & (levels[0] <= level), levels[1] == level, level))
         pairs.append(_met(second, first, (levels[1] >= 0) & (levels[1] < level), levels[0] == level, level)[:, ::-1])
     found = np.concatenate(pairs)
@@ -52,7 +52,7 @@ def meeting_boxes(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np
 
 
 def box_ious(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union (K,) of K pairs of boxes, each (K, 4) xyxy; 0 for two boxes without area.
+    """Return the intersection over union (K,) of K pairs of boxes, each (K, 4) xyxy; 0 for two boxes without area.
 
     >>> box_ious(np.array([[0, 0, 4, 4], [0, 0, 1, 1]]), np.array([[0, 0, 4, 2], [5, 5, 6, 6]]))
     array([0.5, 0. ])
@@ -64,14 +64,14 @@ def box_ious(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _levels(boxes: np.ndarray) -> np.ndarray:
-    """(N,) smallest k for which 2^k is no less than the longer side; -1 without a pixel."""
+    """(N,) smallest k with 2^k no less than a box's longer side; -1 for a box without a pixel."""
     sides = boxes[:, 2:] - boxes[:, :2]
     longest = np.maximum(sides.max(axis=1, initial=0), 1)
     return np.where((sides > 0).all(axis=1), np.ceil(np.log2(longest)).astype(np.int64), -1)
 
 
 def _met(probes: np.ndarray, filed: np.ndarray, is_probe: np.ndarray, is_filed: np.ndarray, level: int) -> np.ndarray:
-    """(K, 2) pairs (probe, filed) that share a pixel, each once: in the cell of their intersection's first corner."""
+    """(K, 2) pairs (probe, filed) that share a pixel; a pair counts in one cell, that of its common first corner."""
     probing, filing = np.flatnonzero(is_probe), np.flatnonzero(is_filed)
     if not len(probing) or not len(filing):
         return np.zeros((0, 2), np.int64)
@@ -91,7 +91,7 @@ def _met(probes: np.ndarray, filed: np.ndarray, is_probe: np.ndarray, is_filed: 
 
 
 def _cells(boxes: np.ndarray, level: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keys of the cells of side 2^level that boxes of no longer side lie in, at most four each, and whose they are."""
+    """Return the keys of the cells of side 2^level that boxes up to this side lie in, and the box of each key."""
     low, high = boxes[:, :2] >> level, (boxes[:, 2:] - 1) >> level
     columns = np.column_stack([low[:, 0], high[:, 0], low[:, 0], high[:, 0]])
     rows = np.column_stack([low[:, 1], low[:, 1], high[:, 1], high[:, 1]])
@@ -101,13 +101,13 @@ def _cells(boxes: np.ndarray, level: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def overlaps(first: CroppedMasks, second: CroppedMasks, least_cover: float = 0.0) -> Overlaps:
-    """Intersections of two sets of masks of one image, counted on the crops of the pairs whose boxes meet.
+    """Count the pixels that two sets of masks of one image share, on the crops of the pairs whose boxes meet.
 
     Args:
         first: N masks.
         second: M masks.
-        least_cover: pairs that share less of the smaller mask are left out, most of them by their boxes alone, which
-            saves most of the work where neighbours touch. IoU t or more means a cover of 2t / (1 + t) or more.
+        least_cover: pairs that share less than this fraction of the smaller mask are left out, most by their boxes
+            alone, which saves time where neighbours touch. An IoU of t needs a cover of at least 2t / (1 + t).
 
     Raises:
         ValueError: the images have different widths, so that their pixels do not correspond; heights may differ by a

@@ -1,7 +1,7 @@
-"""Folders that any number of processes fill part by part; started again with the same plan, the work goes on.
+"""Fill a folder part by part in any number of processes; a restart with the same plan continues the work.
 
-A data set is made so: each image leaves its annotations in `parts/`, written after the image, so that an image that has
-its part is done. When all are done the parts are joined into one annotation file per split.
+For a data set, a part holds the annotations of one image. It is written to `parts/` after the image, so an image with a
+part is complete. When all images are complete, the parts are joined into one annotation file per split.
 """
 
 import contextlib
@@ -26,23 +26,23 @@ from semsize.structures.coco_files import write_annotations
 from semsize.structures.files import dotted, in_json, read_json, write_whole
 
 START_METHOD = "spawn"
-"""How worker processes begin: spawning works on all systems, and in a process with threads."""
+"""How worker processes start: spawning works on all systems, and in a process with threads."""
 
 
 class DatasetFolderError(ValueError):
-    """A folder in which another data set was begun, or that could not be filled; the message says which."""
+    """A folder that holds another data set, or that could not be filled; the message says which."""
 
 
 @contextlib.contextmanager
 def processes_for(
     jobs: int, error: type[Exception], shared: Any
 ) -> Iterator[Callable[[Callable, Iterable[tuple]], Iterator]]:
-    """A function that runs another on many arguments in `jobs` processes and yields what it returns, as it comes.
+    """Give a function `run(function, tasks)` that calls `function(shared, *task)` for each task in `jobs` processes.
 
-    The first argument is always `shared`, which each process gets once. Below two jobs all runs in this process.
+    `run` yields the results as they finish. Each process gets `shared` once. Below two jobs, this process runs all.
 
     Raises:
-        error: a process was killed.
+        error: a worker process died.
     """
     if jobs < 2:
         yield lambda function, tasks: starmap(partial(function, shared), tasks)
@@ -68,7 +68,7 @@ def processes_for(
 
 
 def usable_cores() -> int:
-    """Cores for the threads of this process: `OMP_NUM_THREADS` if that is set, else those that it may run on."""
+    """Return the cores for this process's threads: `OMP_NUM_THREADS` if set, else the cores it may run on."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked) > 0:
         return int(asked)
@@ -78,7 +78,7 @@ def usable_cores() -> int:
 
 
 def process_number() -> int:
-    """Number, from 1, of this worker process among those of `processes_for`; 0 in any other process."""
+    """Return this process's number, from 1, among the workers of `processes_for`; 0 in any other process."""
     return _numbers[0] if _numbers else 0
 
 
@@ -87,7 +87,7 @@ _numbers: list[int] = []  # its number
 
 
 def _begin(shared: Any, numbers: multiprocessing.SimpleQueue) -> None:
-    """Prepare a worker process: one thread for OpenCV, and Ctrl-C left to the process that started it."""
+    """Prepare a worker process: OpenCV uses one thread, and only the parent process reacts to Ctrl-C."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _shared.append(shared)
@@ -99,12 +99,12 @@ def _run_shared(function: Callable, *arguments: Any) -> Any:
 
 
 def require_same_plan(before: Any, now: Mapping, refusal: Callable[[str], Exception]) -> None:
-    """Let the work in a folder go on only with the plan that it was begun with.
+    """Raise an error if the work in a folder was begun with another plan.
 
     Args:
-        before: the plan that the folder keeps, as read from JSON; None where it keeps none.
-        now: the present plan, in JSON's terms.
-        refusal: makes the error where they differ, from the first settings that do, with both values.
+        before: the plan stored in the folder, as read from JSON; None if there is none.
+        now: the present plan, in JSON's types.
+        refusal: makes the error from a text that names up to three differing settings with both values.
 
     >>> require_same_plan({"seed": 0, "size": {"rows": 9}}, {"seed": 0, "size": {"rows": 8}}, DatasetFolderError)
     Traceback (most recent call last):
@@ -126,7 +126,7 @@ class DatasetParts:
     num: int
 
     def claim(self, plan_file: str, plan: Mapping[str, Any], splits: Sequence[str]) -> None:
-        """Make the folder and write the plan, which decides every byte of the data set, into `plan_file`.
+        """Create the folder and write the plan, which decides every byte of the data set, to `plan_file`.
 
         Raises:
             DatasetFolderError: the folder was begun with another plan.
@@ -144,23 +144,23 @@ class DatasetParts:
         write_whole(path, (json.dumps(plan, indent=1) + "\n").encode())
 
     def missing(self) -> list[int]:
-        """Numbers of the images that are yet to be made."""
+        """Return the numbers of the images that are not complete yet."""
         return [number for number in range(self.num) if not self._path(number).exists()]
 
     def make_missing(self, make: Callable[[int], int], jobs: int) -> Iterator[int]:
-        """Call `make` for every missing number, in `jobs` processes; yields each number when it is done."""
+        """Call `make` for every missing number in `jobs` processes; yield what it returns, as it finishes."""
         tasks = [(number,) for number in self.missing()]
         jobs = min(jobs, len(tasks))
         with processes_for(jobs, DatasetFolderError, make) as run:
             yield from run(operator.call, tasks)
 
     def write(self, number: int, image: str, content: bytes, part: Mapping[str, Any]) -> None:
-        """Write an image file, named relative to the folder, and then its part (keys `image`, `particles`, others)."""
+        """Write an image file, named relative to the folder, then its part (keys `image`, `particles`, others)."""
         write_whole(self.folder / image, content)
         write_whole(self._path(number), json.dumps(part).encode())
 
     def join(self, split: str, numbers: Iterable[int]) -> tuple[list[dict[str, Any]], dict[str, int]]:
-        """Write annotations/<split>.json from the parts of these images, particles numbered from 1.
+        """Write annotations/<split>.json from the parts of these images, with particles numbered from 1.
 
         Returns:
             The parts, and the numbers of images, particles and specks (`iscrowd` 1).

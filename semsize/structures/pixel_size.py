@@ -1,4 +1,4 @@
-"""Size of a pixel: pixels become nanometres here alone."""
+"""The size of a pixel; only this module converts pixels to nanometres."""
 
 import math
 import re
@@ -12,7 +12,7 @@ Lengths = TypeVar("Lengths", float, np.ndarray)
 
 NM_OF_UNIT = {"fm": 1e-6, "pm": 1e-3, "Å": 0.1, "A": 0.1, "nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3}
 NM_OF_UNIT |= {"mm": 1e6, "cm": 1e7, "m": 1e9}
-"""Nanometres in each unit of length that microscopes write; the µ of both code points, the ångström as A too."""
+"""Nanometres in each unit of length that microscopes write; µ in both code points, the ångström also as A."""
 
 _STATED = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S+)")
 _TYPED_UNITS = ("pm", "nm", "um", "µm", "μm", "mm")
@@ -27,8 +27,8 @@ class PixelSize:
     (20.0, 40.0, 0.02)
     """
 
-    value_nm: float  # nanometres a pixel, positive
-    std_nm: float | None = None  # standard uncertainty; None where nobody stated one (which is not zero)
+    value_nm: float  # nanometres per pixel, positive
+    std_nm: float | None = None  # standard uncertainty; None if unknown, which is not zero
     source: str = "declared"  # where the value came from, in words: a tag of the file, a command line, a scene
 
     def __post_init__(self):
@@ -39,10 +39,10 @@ class PixelSize:
 
     @classmethod
     def parse(cls, text: str, source: str = "declared") -> Self:
-        """Pixel size from a number and a unit, such as `7.344nm`, `0.0073 um` or `734 pm`.
+        """Read a pixel size from a number and a unit, such as `7.344nm`, `0.0073 um` or `734 pm`.
 
         Raises:
-            ValueError: there is no unit, an unknown one, or no positive number; one line.
+            ValueError: the unit is missing or unknown, or the number is not positive; one line.
 
         >>> PixelSize.parse("734 pm").value_nm
         0.734
@@ -51,16 +51,16 @@ class PixelSize:
 
     @property
     def relative_std(self) -> float | None:
-        """Standard uncertainty over value; None where nobody stated one."""
+        """Standard uncertainty divided by the value; None if unknown."""
         return None if self.std_nm is None else self.std_nm / self.value_nm
 
     def calibrated(self, factor: float = 1.0, relative_std: float | None = None) -> Self:
-        """The pixel size after a calibration against a reference of known length.
+        """Return the pixel size after a calibration against a reference of known length.
 
         Args:
-            factor: true length over the length that the microscope states, positive.
-            relative_std: standard uncertainty of the factor over the factor, 0 or more, joined in quadrature with this
-                pixel size's own; None where the calibration states none.
+            factor: true length divided by the length that the microscope states, positive.
+            relative_std: relative standard uncertainty of the factor, 0 or more, added in quadrature to this pixel
+                size's own; None if the calibration states none.
 
         Raises:
             ValueError: the factor is not positive.
@@ -72,19 +72,19 @@ class PixelSize:
         return PixelSize(value_nm, std_nm, source)
 
     def to_nm(self, length_px: Lengths) -> Lengths:
-        """Length or lengths in pixels, any shape, as nanometres."""
+        """Convert lengths in pixels, a number or an array, to nanometres."""
         return length_px * self.value_nm
 
     def area_to_nm2(self, area_px: Lengths) -> Lengths:
-        """Area or areas in pixels, any shape, as square nanometres."""
+        """Convert areas in pixels, a number or an array, to square nanometres."""
         return area_px * self.value_nm**2
 
 
 def pixels_across(text: str, pixel_size: PixelSize | None) -> float:
-    """A diameter such as `25px`, or `40nm` of an image whose pixel size is known, in pixels.
+    """Read a diameter such as `25px` or `40nm` and return it in pixels; nanometres need the pixel size.
 
     Raises:
-        ValueError: there is no unit, an unknown one, no positive number, or a length without a pixel size; one line.
+        ValueError: the unit is missing or unknown, the number not positive, or the pixel size missing; one line.
 
     >>> pixels_across("40 nm", PixelSize(2.0))
     20.0
@@ -98,7 +98,7 @@ def pixels_across(text: str, pixel_size: PixelSize | None) -> float:
 
 
 def _typed(text: str, units: Mapping[str, float], allowed: Sequence[str], what: str, example: str) -> float:
-    """A number with a unit, as a person types it, in the unit that counts 1."""
+    """Read a number with a unit that a person typed; return it in the unit whose factor is 1."""
     found = _STATED.fullmatch(text.strip())
     if found is None or found[2] not in allowed:
         raise ValueError(f"{what} {text!r} is no number with a unit ({', '.join(allowed)}); write it as {example}")

@@ -1,8 +1,8 @@
-"""Polygons as JSON files hold them, in any nesting: read as the outlines that they are, or refused with the reason.
+"""Read polygons from JSON in any nesting that programs write; refuse everything else with the reason.
 
 COCO writes a particle as a list of flat lists, [[x, y, x, y, …], …]. Other programs write pairs [x, y], points
-{"x": …, "y": …}, OpenCV's contours [[x, y]], an outline with its holes in a list of their own, or a list too many.
-Each form is recognised by its depth and by the lengths of its innermost lists, before anything is put into an array.
+{"x": …, "y": …}, OpenCV's contours [[x, y]], an outline and its holes as one list, or a superfluous outer list.
+The depth and the lengths of the innermost lists tell the forms apart, before anything is put into an array.
 """
 
 import math
@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 
-FARTHEST_PX = 1e7  # from the image's corner: what lies beyond is a slip or a damaged file
-_DEEPEST = 8  # lists within lists that are looked into
+FARTHEST_PX = 1e7  # largest coordinate; a larger one is a mistake or a damaged file
+_DEEPEST = 8  # most levels of nested lists that are read
 _LISTS_OF = {"x": "y", "all_points_x": "all_points_y"}
 
 
 class ShapeError(ValueError):
-    """A shape that cannot be drawn; the message goes on from "annotations left out, "."""
+    """A shape that cannot be drawn; the message continues the words "annotations left out, "."""
 
 
 def number(value: Any) -> float:
-    """A coordinate or a length from JSON: a number, or a number as text.
+    """Read a coordinate or a length from JSON: a number, or a number as text.
 
     Raises:
-        ShapeError: it is something else, not finite, or beyond FARTHEST_PX.
+        ShapeError: the value is not a number, not finite, or beyond FARTHEST_PX.
     """
     try:
         found = math.nan if isinstance(value, bool) or not isinstance(value, int | float | str) else float(value)
@@ -36,10 +36,10 @@ def number(value: Any) -> float:
 
 
 def ring(x: Any, y: Any) -> np.ndarray:
-    """Corners (K, 2) float64 from the lists of their coordinates.
+    """Read corners (K, 2) float64 from a list of x and a list of y.
 
     Raises:
-        ShapeError: they are not two equally long lists of numbers.
+        ShapeError: x and y are not two equally long lists of numbers.
     """
     if not (isinstance(x, list | tuple) and isinstance(y, list | tuple) and len(x) == len(y)):
         raise ShapeError("their coordinates are not two equally long lists of numbers")
@@ -49,10 +49,10 @@ def ring(x: Any, y: Any) -> np.ndarray:
 
 
 def points(value: Any) -> np.ndarray:
-    """Corners (K, 2) float64 of one open or closed line, K from 1: a list of pairs, flat, or a contour of OpenCV's.
+    """Read corners (K, 2) float64, K >= 1, of one open or closed line, in any form of `polygons`.
 
     Raises:
-        ShapeError: it is another list, or more lines than one.
+        ShapeError: the value has none of these forms, or holds more than one line.
     """
     found = _polygons(value)
     if len(found) != 1 or len(found[0]) != 1:
@@ -61,15 +61,15 @@ def points(value: Any) -> np.ndarray:
 
 
 def polygons(value: Any) -> list[list[np.ndarray]]:
-    """The polygons of a particle: each is a list of rings (K, 2) float64, an outline and what lies within it (holes).
+    """Read the polygons of a particle; each is a list of rings (K, 2) float64: its outline, then its holes.
 
     Args:
-        value: flat [x, y, …]; COCO's [flat, …]; pairs [[x, y], …]; OpenCV's contour [[[x, y]], …]; lists of pairs or of
-            contours, the first one the outline; lists of flat ones in a list of their own; the same with a list too
-            many around it; {"x": [...], "y": [...]}.
+        value: flat [x, y, …]; COCO's [flat, …]; pairs [[x, y], …]; OpenCV's contour [[[x, y]], …]; rings in any of
+            these forms as one list, the outline first, or a list of such lists; any of these in a superfluous list;
+            {"x": [...], "y": [...]}.
 
     Raises:
-        ShapeError: it has none of these forms, or could have two; the message says why.
+        ShapeError: the value has none of these forms, or mixes two; the message says why.
 
     >>> [[ring.tolist() for ring in rings] for rings in polygons([[0, 0, 4, 0, 4, 3]])]
     [[[[0.0, 0.0], [4.0, 0.0], [4.0, 3.0]]]]
@@ -81,7 +81,7 @@ def polygons(value: Any) -> list[list[np.ndarray]]:
 
 
 def _polygons(value: Any) -> list[list[np.ndarray]]:
-    """Rings of any number of corners; see `polygons`."""
+    """Read polygons as `polygons` does, but with any number of corners."""
     if isinstance(value, Mapping):
         for x, y in _LISTS_OF.items():
             if x in value and y in value:
@@ -105,7 +105,7 @@ def _polygons(value: Any) -> list[list[np.ndarray]]:
 
 
 def _of_pairs(tree: list, depth: int) -> list[list[np.ndarray]]:
-    """Polygons of innermost lists [x, y] at a depth of 2, 3 or 4."""
+    """Read polygons from pairs [x, y] that are nested 2, 3 or 4 deep."""
     if depth == 2:
         return [[np.array(tree, np.float64)]]
     if depth == 3 and all(len(point) == 1 for point in tree):
@@ -124,15 +124,15 @@ def _flat(values: list[float]) -> np.ndarray:
 
 
 def _leaves(tree: list, depth: int) -> list[list[float]]:
-    """The innermost of lists in lists."""
+    """Return the innermost lists of nested lists."""
     return tree if depth == 2 else [leaf for branch in tree for leaf in _leaves(branch, depth - 1)]
 
 
 def _tree(value: Any, level: int = 1) -> tuple[list, int]:
-    """Nested lists of floats, and how deep they are nested; points {"x": …, "y": …} become pairs.
+    """Return nested lists of floats, and how deep they are nested; points {"x": …, "y": …} become pairs.
 
     Raises:
-        ShapeError: a list is empty, deeper in one place than in another, or holds what is no number.
+        ShapeError: a list is empty, or deeper in one place than in another, or a value is not a number.
     """
     if not isinstance(value, list | tuple):
         raise ShapeError("their outline is no list")

@@ -1,8 +1,8 @@
-"""COCO run-length encodings (RLE) of many masks at once, to and from their crops; no full frame is made.
+"""Convert COCO run-length encodings (RLE) of many masks at once from and to crops, without making full frames.
 
-COCO numbers the pixel in row r and column c of an image of H rows c * H + r, and counts the pixels of a run of 0, of a
-run of 1, of 0 and so on. The compressed form is text: each count, from the fourth on less the count two before it, in
-groups of five bits from the lowest up (`rleToString` in pycocotools' `maskApi.c`).
+In an image of H rows, COCO gives the pixel in row r and column c the number c * H + r. The counts are the lengths of
+alternating runs of 0 and 1, a run of 0 first. The compressed form is text: each count, from the fourth on minus the
+count two before it, in groups of five bits, lowest bits first (`rleToString` in pycocotools' `maskApi.c`).
 """
 
 import math
@@ -35,11 +35,11 @@ class _Runs(NamedTuple):
 def encode_crops(
     crops: Sequence[np.ndarray] | np.ndarray, origins: np.ndarray, image_shape: tuple[int, int]
 ) -> list[Rle]:
-    """Encode N crops as the RLE of the frame that they lie in.
+    """Encode each of N crops as an RLE of the frame that it lies in.
 
     Args:
-        crops: N of (h, w), each of its own size or one array (N, h, w); zero is background; need not be tight, and may
-            reach beyond the frame with background.
+        crops: N of (h, w), each of its own size or one array (N, h, w); zero is background. A crop need not
+            be tight, and its background may reach beyond the frame.
         origins: (N, 2) int64, (row, column) of each crop's first pixel.
         image_shape: (H, W) of the frame.
 
@@ -55,20 +55,20 @@ def encode_crops(
     bounds = pairwise(np.searchsorted(runs.mask, np.arange(len(crops) + 1)).tolist())
     counts = [np.diff(ends[first:last].ravel(), prepend=0, append=height * width) for first, last in bounds]
     plain = [{"size": [height, width], "counts": lengths if lengths[-1] else lengths[:-1]} for lengths in counts]
-    # pycocotools reserves six characters a count; longer ones occur in frames beyond 2^29 pixels only, once a mask
+    # pycocotools reserves six characters per count; only counts from 2^29 pixels on need more, at most one per mask
     compressed = coco_mask.frPyObjects(plain, height, width) if plain else []
     return [{"size": [height, width], "counts": rle["counts"].decode("ascii")} for rle in compressed]
 
 
 def polygons_to_rles(particles: Sequence[Any], image_shape: tuple[int, int]) -> list[Rle]:
-    """RLE of each particle's polygons, joined, rasterised by COCO's rule.
+    """Rasterise each particle's polygons by COCO's rule and join them to one RLE per particle.
 
     Args:
-        particles: per particle its polygons in pixels, in any of the forms of `polygons` without holes.
+        particles: each particle's polygons in pixels, in any form that `polygons` reads, without holes.
         image_shape: (H, W).
 
     Raises:
-        ShapeError: a particle has no polygon, one that cannot be read, one with holes or far beyond its image.
+        ShapeError: a polygon is missing, cannot be read, has holes or reaches far beyond the image.
 
     >>> polygons_to_rles([[[0, 0, 1, 0, 1, 2, 0, 2]]], (4, 3))
     [{'size': [4, 3], 'counts': '02:'}]
@@ -78,7 +78,7 @@ def polygons_to_rles(particles: Sequence[Any], image_shape: tuple[int, int]) -> 
         raise ShapeError("an outline has holes; write it as RLE")
     height, width = int(image_shape[0]), int(image_shape[1])
     for corners in (rings[0] for particle in read for rings in particle):
-        if (np.abs(corners - (width / 2, height / 2)) > 1.5 * max(width, height)).any():  # COCO walks along each edge
+        if (np.abs(corners - (width / 2, height / 2)) > 1.5 * max(width, height)).any():  # COCO steps along every edge
             raise ShapeError("an outline reaches far beyond its image")
     flat = [rings[0].ravel().tolist() for particle in read for rings in particle]
     parts = iter(coco_mask.frPyObjects(flat, height, width) if flat else [])
@@ -87,7 +87,7 @@ def polygons_to_rles(particles: Sequence[Any], image_shape: tuple[int, int]) -> 
 
 
 def plain_rle(rle: Mapping[str, Any]) -> Rle:
-    """A compressed RLE as JSON holds it: plain integers, `counts` as str."""
+    """Convert a compressed RLE to JSON's types: plain integers, `counts` as str."""
     counts = rle["counts"]
     return {
         "size": [int(side) for side in rle["size"]],
@@ -96,10 +96,10 @@ def plain_rle(rle: Mapping[str, Any]) -> Rle:
 
 
 def rle_size(rle: Any) -> tuple[int, int]:
-    """(H, W) of an RLE from a file, after checking that it holds what an RLE holds.
+    """Return (H, W) of an RLE from a file after checking its size and counts.
 
     Raises:
-        ShapeError: it lacks size or counts, its size is that of no image, or its counts are neither text nor whole
+        ShapeError: size or counts are missing, the size is not an image's, or the counts are neither text nor whole
             numbers that add up to the size.
     """
     if not (isinstance(rle, Mapping) and {"size", "counts"} <= rle.keys()):
@@ -108,7 +108,7 @@ def rle_size(rle: Any) -> tuple[int, int]:
     if not (isinstance(size, list | tuple) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)):
         raise ShapeError("their RLE's size is not two whole numbers above 0")
     if size[0] * size[1] > MOST_PIXELS:
-        raise ShapeError("their RLE's size is that of no image")
+        raise ShapeError("their RLE's size is larger than images can be")
     if isinstance(counts, list | tuple):
         if not all(type(run) in (int, float) and 0 <= run < math.inf and run == int(run) for run in counts):
             raise ShapeError("their RLE's counts are not whole numbers from 0")
@@ -120,14 +120,14 @@ def rle_size(rle: Any) -> tuple[int, int]:
 
 
 def first_damaged(rles: Sequence[Mapping[str, Any]]) -> int | None:
-    """Position of the first of N RLEs whose run lengths do not fill its frame exactly; None where there is none.
+    """Return the position of the first RLE whose runs do not fill its frame exactly; None if all do.
 
     Args:
-        rles: of frames of any sizes, each checked by `rle_size`.
+        rles: N RLEs of frames of any sizes, each checked by `rle_size`.
     """
     try:
         counts, counts_per_mask = parse_counts([rle["counts"] for rle in rles])
-    except ValueError:
+    except ValueError:  # it does not say which RLE is damaged: search the halves
         if len(rles) == 1:
             return 0
         middle = len(rles) // 2
@@ -138,16 +138,16 @@ def first_damaged(rles: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def decode_rles(rles: Sequence[Mapping[str, Any]]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Decode N RLEs of frames of one size, 30 to 250 times faster than pycocotools, which makes every full frame.
+    """Decode N RLEs of one frame size to crops, 30 to 250 times faster than pycocotools, which makes full frames.
 
     Args:
-        rles: `{'size': [H, W], 'counts': str | bytes | list of run lengths}` each.
+        rles: N of `{'size': [H, W], 'counts': str | bytes | list of run lengths}`.
 
     Returns:
         N crops (h, w) of uint8 0/1, tight, (0, 0) for an empty mask; and their origins (N, 2) int64, (row, column).
 
     Raises:
-        ValueError: the run lengths of one do not fill its frame exactly, or are not in COCO's form.
+        ValueError: an RLE's runs do not fill its frame exactly, or are not in COCO's form.
 
     >>> crops, origins = decode_rles([{"size": [4, 3], "counts": [5, 2, 5]}])
     >>> crops[0].tolist(), origins.tolist()
@@ -158,7 +158,7 @@ def decode_rles(rles: Sequence[Mapping[str, Any]]) -> tuple[list[np.ndarray], np
     height, width = (int(side) for side in rles[0]["size"])
     runs = _runs_of_counts(*parse_counts([rle["counts"] for rle in rles]), (height, width))
     origins, sizes = _extents(runs, len(rles), height)
-    # All crops lie in one buffer, column by column: +1 where a run begins, -1 behind its end, then sums along it
+    # All crops lie in one buffer, column by column: mark +1 where a run begins and -1 behind its end, then sum up
     ends = np.cumsum(sizes.prod(axis=1))
     starts = ends - sizes.prod(axis=1)
     corner = starts - origins[:, 1] * sizes[:, 0] - origins[:, 0]
@@ -173,10 +173,10 @@ def decode_rles(rles: Sequence[Mapping[str, Any]]) -> tuple[list[np.ndarray], np
 
 
 def parse_counts(counts: Sequence[str | bytes | Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Run lengths of N masks, compressed or not.
+    """Read the run lengths of N masks, compressed or not.
 
     Returns:
-        The run lengths of all masks one after the other, int64, and how many each mask has, (N,) int64.
+        The run lengths of all masks one after the other, int64; and the number of runs of each mask, (N,) int64.
 
     Raises:
         ValueError: text is not in COCO's compressed form.
@@ -193,11 +193,11 @@ def parse_counts(counts: Sequence[str | bytes | Sequence[int]]) -> tuple[np.ndar
 def _runs_of_crops(
     crops: Sequence[np.ndarray] | np.ndarray, origins: np.ndarray, image_shape: tuple[int, int]
 ) -> _Runs:
-    """The runs of foreground pixels of N crops; arguments as for `encode_crops`."""
+    """Return the foreground runs of N crops; the arguments are those of `encode_crops`."""
     height, width = image_shape
     heights = np.array([crop.shape[0] for crop in crops], np.int64)
     widths = np.array([crop.shape[1] for crop in crops], np.int64)
-    ends = np.cumsum((heights + 1) * widths)  # one background pixel ahead of each column: no run goes on into the next
+    ends = np.cumsum((heights + 1) * widths)  # a background pixel before each column ends the previous column's run
     starts = ends - (heights + 1) * widths
     pixels = np.zeros(int(ends[-1]) + 1 if len(ends) else 1, np.bool_)
     for crop, start, end in zip(crops, starts.tolist(), ends.tolist(), strict=True):
@@ -211,14 +211,14 @@ def _runs_of_crops(
     if outside.any():
         raise ValueError(f"mask {mask[outside][0]} has pixels outside its {width} x {height} frame")
     start, end = column * height + start_row, column * height + end_row
-    goes_on = (start[1:] == end[:-1]) & (mask[1:] == mask[:-1])  # from the last row into the next column's first
+    goes_on = (start[1:] == end[:-1]) & (mask[1:] == mask[:-1])  # one run, from a column's foot into the next column
     first, last = np.ones(len(start), np.bool_), np.ones(len(start), np.bool_)
     first[1:], last[:-1] = ~goes_on, ~goes_on
     return _Runs(mask[first], start[first], end[last])
 
 
 def _runs_of_counts(counts: np.ndarray, counts_per_mask: np.ndarray, image_shape: tuple[int, int]) -> _Runs:
-    """The runs of foreground pixels of the masks whose counts these are (as `parse_counts` returns them)."""
+    """Return the foreground runs of masks from their counts, as `parse_counts` returns them."""
     height, width = image_shape
     mask = np.repeat(np.arange(len(counts_per_mask)), counts_per_mask)
     damaged = _is_damaged(counts, counts_per_mask, np.full(len(counts_per_mask), height * width))
@@ -232,7 +232,7 @@ def _runs_of_counts(counts: np.ndarray, counts_per_mask: np.ndarray, image_shape
 
 
 def _is_damaged(counts: np.ndarray, counts_per_mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """(N,) bool: masks whose counts do not fill their frames of so many pixels (N,) exactly."""
+    """(N,) bool: whether a mask's counts do not exactly fill its frame, which has so many pixels (N,)."""
     mask = np.repeat(np.arange(len(pixels)), counts_per_mask)
     damaged = np.zeros(len(pixels), bool)
     damaged[mask[(counts < 0) | (counts > pixels[mask])]] = True
@@ -240,7 +240,7 @@ def _is_damaged(counts: np.ndarray, counts_per_mask: np.ndarray, pixels: np.ndar
 
 
 def _extents(runs: _Runs, masks: int, image_height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Origins (N, 2) and sizes (N, 2) of the tight boxes of N masks, zeros for an empty one."""
+    """Origins (N, 2) and sizes (N, 2) of the tight boxes of N masks, zeros for an empty mask."""
     origins, sizes = np.zeros((2, masks, 2), np.int64)
     if len(runs.mask):
         first = np.flatnonzero(np.diff(runs.mask, prepend=-1))
@@ -248,7 +248,7 @@ def _extents(runs: _Runs, masks: int, image_height: int) -> tuple[np.ndarray, np
         filled = runs.mask[first]
         start_column, start_row = np.divmod(runs.start, image_height)
         end_column, end_row = np.divmod(runs.end - 1, image_height)
-        wraps = np.maximum.reduceat(end_column > start_column, first)  # such a run has the last row and the first
+        wraps = np.maximum.reduceat(end_column > start_column, first)  # such a run covers the last row and the first
         top = np.where(wraps, 0, np.minimum.reduceat(start_row, first))
         bottom = np.where(wraps, image_height, np.maximum.reduceat(end_row, first) + 1)
         origins[filled] = np.stack([top, start_column[first]], axis=1)
@@ -257,7 +257,7 @@ def _extents(runs: _Runs, masks: int, image_height: int) -> tuple[np.ndarray, np
 
 
 def _decompressed(counts: Sequence[str | bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Run lengths of compressed counts; returns as `parse_counts`.
+    """Read the run lengths of compressed counts; the result is that of `parse_counts`.
 
     Bit 5 of a character says that more groups follow, bit 4 of the last group is the sign.
     """
@@ -279,7 +279,7 @@ def _decompressed(counts: Sequence[str | bytes]) -> tuple[np.ndarray, np.ndarray
 
 
 def _undo_differences(lengths: np.ndarray, counts_per_mask: np.ndarray) -> np.ndarray:
-    """Run lengths from what is stored: sums over every other place, from the second and from the third on."""
+    """Turn stored differences into run lengths: sum up every other count, from the second and from the third on."""
     begins = np.cumsum(counts_per_mask) - counts_per_mask
     mask = np.repeat(np.arange(len(counts_per_mask)), counts_per_mask)
     place = np.arange(len(lengths)) - begins[mask]

@@ -1,8 +1,8 @@
-"""How visible a particle is: the paper's states, and the one rule that converters and renderer assign them by.
+"""How visible a particle is: the paper's states, and the rule by which converters and renderer assign them.
 
 The visibility class says how much of a particle is seen: *complete* (fully imaged), *masked* (partly hidden) or
-*unusable*. The neighbours then divide the fully imaged ones: `isolated` has no other particle nearby, `touch_complete`
-shares a border with a particle that it covers noticeably or that covers a sliver of it, `complete` is every other one.
+*unusable*. Its neighbours then divide *complete* into states: `isolated` has no other particle nearby, `touch_complete`
+shares a border with a particle that it covers noticeably or that covers a sliver of it, `complete` are all others.
 """
 
 import math
@@ -21,14 +21,14 @@ VISIBILITY_CLASSES = ("complete", "masked", "unusable")
 
 FULLY_IMAGED_FRACTION = 0.98
 MASKED_FRACTION = 0.4
-HIDDEN_FRACTION = 0.02
+HIDDEN_FRACTION = 0.02  # of a full outline: hidden noticeably from here on, a sliver up to here
 ALONE_DISTANCE_PX = 3
 
 _BORDER_DISTANCE_PX = 1
 
 
 def visibility_class(visible_fraction: float) -> str:
-    """Class of a particle of which other bodies leave this fraction visible (0 to 1, within the frame).
+    """Return the class of a particle from the fraction, 0 to 1, of its part within the frame that nothing hides.
 
     Returns:
         `complete` from 0.98, `masked` from 0.4 (both limits included), else `unusable`.
@@ -47,7 +47,7 @@ def visibility_class(visible_fraction: float) -> str:
 
 
 def disc(radius_px: float) -> np.ndarray:
-    """Structuring element (2 R + 1, 2 R + 1) uint8 of all pixels no further from the middle one than the radius.
+    """Return a structuring element (2 R + 1, 2 R + 1) uint8, R the radius rounded down: 1 within the radius.
 
     >>> disc(1.5).tolist()
     [[1, 1, 1], [1, 1, 1], [1, 1, 1]]
@@ -57,7 +57,7 @@ def disc(radius_px: float) -> np.ndarray:
 
 
 def class_of_state(state: str | None) -> str | None:
-    """Visibility class of a particle of one of `STATES`; None where the state is not known.
+    """Return the visibility class of a particle from its state; None if the state is unknown (None).
 
     >>> class_of_state("isolated"), class_of_state("masked")
     ('complete', 'masked')
@@ -66,9 +66,9 @@ def class_of_state(state: str | None) -> str | None:
 
 
 def neighbour_pairs(masks: CroppedMasks, distance_px: float) -> np.ndarray:
-    """Pairs of particles of which some two pixels are no further apart than `distance_px`.
+    """Find the pairs of particles whose nearest pixels are at most `distance_px` apart.
 
-    Distances run between pixel centres: particles that share a border are 1 px apart, those with one empty pixel
+    Distances are between pixel centres: particles that share a border are 1 px apart, particles with one empty pixel
     between them 2 px.
 
     Returns:
@@ -93,7 +93,7 @@ def neighbour_pairs(masks: CroppedMasks, distance_px: float) -> np.ndarray:
 
 
 def has_neighbour_within(masks: CroppedMasks, distance_px: float) -> np.ndarray:
-    """Whether another particle is no further away than `distance_px`, (N,) bool; see `neighbour_pairs`.
+    """(N,) bool: whether another particle is at most `distance_px` away, measured as in `neighbour_pairs`.
 
     >>> has_neighbour_within(CroppedMasks.from_label_image(np.array([[1, 0, 2, 2, 3]])), 1)
     array([False,  True,  True])
@@ -106,17 +106,17 @@ def has_neighbour_within(masks: CroppedMasks, distance_px: float) -> np.ndarray:
 def assign_states(
     masks: CroppedMasks, classes: Sequence[str | None], hides: Mapping[tuple[int, int], float] | None = None
 ) -> list[str | None]:
-    """State of each particle from its visibility class and its neighbours (paper §4.1).
+    """Return the state of each particle from its visibility class and its neighbours (paper §4.1).
 
     A particle of class `complete` becomes `isolated` if no other particle lies within 3 px; `touch_complete` if it
-    shares a mask border with one of which it hides at least 2 %, or which hides more than nothing and at most 2 % of
-    it; else it stays `complete`. Other classes are states already; None (not known) stays None, though such a
-    particle counts as a neighbour.
+    shares a mask border with a particle of which it hides at least 2 %, or that hides some, but at most 2 %, of
+    it; else it stays `complete`. Other classes are states already. None (unknown) stays None, but the particle
+    counts as a neighbour.
 
     Args:
         masks: the N visible masks of one image.
         classes: N entries, each of `VISIBILITY_CLASSES` or None.
-        hides: (i, j) to the fraction, 0 to 1, of particle j's full outline that particle i hides; absent: nothing.
+        hides: (i, j) to the fraction, 0 to 1, of particle j's full outline that particle i hides; 0 if missing.
 
     Returns:
         N entries, each of `STATES` or None.
@@ -144,7 +144,7 @@ def assign_states(
 
 
 def _touch_by_hiding(masks: CroppedMasks, hides: Mapping[tuple[int, int], float]) -> np.ndarray:
-    """(N,) bool: shares a border with a particle that it hides noticeably, or that hides a sliver of it."""
+    """(N,) bool: whether a particle borders on another that it hides noticeably, or that hides a sliver of it."""
     bordering = set(map(tuple, neighbour_pairs(masks, _BORDER_DISTANCE_PX).tolist()))
     touching = np.zeros(len(masks), bool)
     for (front, behind), fraction in hides.items():

@@ -1,9 +1,9 @@
-"""Images of any size in overlapping tiles: where the tiles lie, and what was found in them merged, each particle once.
+"""Divide images of any size into overlapping tiles, and merge the masks found in them, each particle once.
 
 Neighbouring tiles share more than the largest particle, so that each particle is whole, and free of the tile's edges,
-in at least one tile. What touches an edge that is not the image's is cut there and left out, and so is a piece of a
-particle that another tile shows to reach beyond. What several tiles found whole is recognised by its pixels, and taken
-from the tile that has it deepest inside.
+in at least one tile. A mask that touches an inner edge (one that is not the image's) is cut there and left out. So is a
+piece of a particle that, as another tile shows, reaches the edge. Masks of several tiles that share enough pixels are
+one particle; the mask that lies deepest inside its tile is kept.
 """
 
 import itertools
@@ -18,10 +18,10 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.overlap import overlaps
 
 FREE_PX = 1
-"""A whole particle leaves this much between itself and a tile's inner edge."""
+"""Least distance between a whole particle and the inner edges of its tile."""
 
 SAME_FRACTION = 0.5
-"""From this fraction of the smaller mask that lies in the other on, masks of two tiles are one particle."""
+"""Masks of two tiles are one particle if they share at least this fraction of the smaller mask."""
 
 
 @dataclass(frozen=True)
@@ -43,25 +43,25 @@ class MergedTiles:
     """The K particles of an image that was searched in tiles."""
 
     masks: CroppedMasks  # in the whole image
-    tile: np.ndarray  # (K,) which tile each was taken from
-    index: np.ndarray  # (K,) its number among those found in that tile
-    # masks cut by a tile's edge that no other tile shows whole: particles larger than the overlap, or ones that only
-    # one of two tiles found
+    tile: np.ndarray  # (K,) number of the tile that shows it
+    index: np.ndarray  # (K,) its number among the masks of that tile
+    # masks cut by a tile's edge whose particle no tile shows whole: it is larger than the overlap, or only one of two
+    # tiles found it
     left_out: CroppedMasks
 
     @classmethod
     def of_whole(cls, masks: CroppedMasks) -> Self:
-        """What was found in an image that is one tile."""
+        """Wrap the masks of an image that is a single tile."""
         return cls(masks, np.zeros(len(masks), np.int64), np.arange(len(masks)), CroppedMasks.empty(masks.image_shape))
 
 
 def tile_grid(image_shape: tuple[int, int], size: int, overlap: int) -> list[Tile]:
-    """Tiles of one shape that cover an image, row by row: as few as `size` allows, and no larger than these need to be.
+    """Return tiles of one shape that cover an image, row by row: as few as `size` allows, then as small as possible.
 
     Args:
         image_shape: (H, W).
-        size: longest side of a tile in pixels; an image side that is no longer takes one tile.
-        overlap: largest extent of a particle in pixels; neighbours share this and a free pixel on both sides at least.
+        size: longest side of a tile in pixels; an image side up to this length takes one tile.
+        overlap: largest extent of a particle in pixels; neighbours share at least this and a free pixel on both sides.
 
     Raises:
         ValueError: the overlap is negative, or more than half of a tile is shared.
@@ -76,10 +76,10 @@ def tile_grid(image_shape: tuple[int, int], size: int, overlap: int) -> list[Til
 
 
 def check_tiles(size: int, overlap: int) -> None:
-    """Make sure that tiles can have an overlap: no more than half of a tile is shared, free pixels included.
+    """Check that tiles can have an overlap: at most half of a tile is shared, free pixels included.
 
     Raises:
-        ValueError: they cannot; one line that says which can.
+        ValueError: they cannot; one line that says which sizes are possible.
     """
     shared = overlap + 2 * FREE_PX
     if overlap < 0 or size < 2 * shared:
@@ -87,13 +87,13 @@ def check_tiles(size: int, overlap: int) -> None:
         cure = f"take an overlap of 0 to {largest} px" if largest >= 0 else "take larger tiles"
         more = f", or tiles of {2 * shared} px or more" if overlap >= 0 and largest >= 0 else ""
         raise ValueError(
-            f"tiles of {size} px cannot share {overlap} px: the overlap is not negative, and a tile at least twice as "
-            f"large as the overlap and {2 * FREE_PX} px; {cure}{more}"
+            f"tiles of {size} px cannot share {overlap} px: the overlap must not be negative, and a tile at least "
+            f"twice the sum of overlap and {2 * FREE_PX} px; {cure}{more}"
         )
 
 
 def merge_tiles(tiles: Sequence[Tile], found: Sequence[CroppedMasks], image_shape: tuple[int, int]) -> MergedTiles:
-    """Put what was found in tiles together, each particle once and whole.
+    """Merge the masks found in tiles, each particle once and whole.
 
     Args:
         tiles: T windows of one image.
@@ -112,8 +112,8 @@ def merge_tiles(tiles: Sequence[Tile], found: Sequence[CroppedMasks], image_shap
     meeting = overlaps(placed, placed, least_cover=SAME_FRACTION)
     is_pair = tile[meeting.first] < tile[meeting.second]
     pairs = list(zip(meeting.first[is_pair].tolist(), meeting.second[is_pair].tolist(), strict=True))
-    # What hides a particle's middle may leave a piece that lies inside its tile while the particle, as another tile
-    # shows it whole, is not free of that tile's edges
+    # If something hides a particle's middle, one piece of it may lie inside a tile whose edge cuts the particle: the
+    # piece is not whole if another tile shows the particle reaching that edge
     both = np.array([*pairs, *(pair[::-1] for pair in pairs)], np.int64).reshape(-1, 2)
     piece, particle = both[whole[both[:, 1]]].T
     particle_depth = _depths(placed[particle], [tiles[number] for number in tile[piece]], image_shape)
@@ -132,7 +132,7 @@ def merge_tiles(tiles: Sequence[Tile], found: Sequence[CroppedMasks], image_shap
 
 
 def _spans(length: int, size: int, shared: int) -> list[tuple[int, int]]:
-    """Ends of evenly spaced tiles along a side."""
+    """(start, end) of evenly spaced tiles along one side of an image."""
     if length <= size:
         return [(0, length)]
     count = math.ceil((length - shared) / (size - shared))
@@ -142,7 +142,7 @@ def _spans(length: int, size: int, shared: int) -> list[tuple[int, int]]:
 
 
 def _depths(masks: CroppedMasks, tiles: Sequence[Tile], image_shape: tuple[int, int]) -> np.ndarray:
-    """Pixels between each mask and the nearest edge of its tile that is not the image's, (N,); infinite without any."""
+    """(N,) pixels between each mask and the nearest inner edge of its tile; infinite if the tile has none."""
     edges = np.array([(t.top, t.left, t.bottom, t.right) for t in tiles], np.float64).reshape(-1, 4)
     edges[:, :2][edges[:, :2] == 0] = -np.inf
     edges[:, 2:][edges[:, 2:] == image_shape] = np.inf

@@ -59,7 +59,7 @@ def test_pycocotools_takes_them_as_results(tmp_path):
     [
         (None, "cannot be read"),
         ("{", "not a JSON file"),
-        ("{}", "no list of predictions"),
+        ("{}", "not a list of predictions"),
         (json.dumps([{"image_id": 1}]), "prediction 0 lacks bbox, category_id"),
         ("[3]", "prediction 0 lacks"),
     ],

@@ -115,7 +115,7 @@ RLES = {
     "a side of 0": ({"size": [2, 0], "counts": []}, "two whole numbers above 0"),
     "a side as text": ({"size": [2, "3"], "counts": [6]}, "two whole numbers above 0"),
     "a side of true": ({"size": [6, True], "counts": [6]}, "two whole numbers above 0"),
-    "sides of 4e9": ({"size": [4_000_000_000, 4_000_000_000], "counts": [16 * 10**18]}, "that of no image"),
+    "sides of 4e9": ({"size": [4_000_000_000, 4_000_000_000], "counts": [16 * 10**18]}, "larger than images can be"),
     "counts too few": ({"size": [2, 3], "counts": [2, 3]}, "do not add up"),
     "counts below 0": ({"size": [2, 3], "counts": [8, -2]}, "whole numbers from 0"),
     "counts in parts": ({"size": [2, 3], "counts": [2.5, 3.5]}, "whole numbers from 0"),
