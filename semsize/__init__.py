@@ -1,10 +1,10 @@
-"""Particle sizes from SEM images, with their uncertainty; needs neither torch nor MMDetection."""
+"""Measure particle sizes in SEM images, with their uncertainty; needs neither torch nor MMDetection."""
 
 __version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> object:
-    """`semsize.measure`, imported when it is asked for: importing the package stays light."""
+    """Import `semsize.measure` on first use, so that importing the package stays fast."""
     if name == "measure":
         from semsize.measuring import measure_images
 

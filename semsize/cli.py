@@ -1,4 +1,4 @@
-"""The command `semsize`, and what all programs share: errors for people are one line."""
+"""The command `semsize`, and the one-line errors of all programs."""
 
 import contextlib
 import importlib
@@ -12,18 +12,18 @@ from pathlib import Path
 USAGE = """semsize: particle sizes from SEM images, with their uncertainty
 
 semsize measure scans/*.tif --out results         measure images: table, size distribution, overlays, report
-semsize correct results                           correct outlines in the browser, to measure them again
-semsize learn results --out models/mine           a better model from corrected images (pip install 'tio2[train]')
-semsize convert coco instances.json --out data    annotations of another tool to this project's; also label_images,
-                                                  labelme, via, imagej_rois
-semsize export train.json --format via --out via  this project's annotations to a tool's: via, labelme, imagej,
-                                                  label_images
-semsize render --num 10 --out data/rendered       scenes with exact truth
-semsize schema record                             the JSON Schema of a file that is written
+semsize correct results                           correct outlines in the browser, then measure again
+semsize learn results --out models/mine           train a better model on corrected images (pip install 'tio2[train]')
+semsize convert coco instances.json --out data    convert another tool's annotations to this project's; also
+                                                  label_images, labelme, via, imagej_rois
+semsize export train.json --format via --out via  write this project's annotations for a tool: via, labelme,
+                                                  imagej, label_images
+semsize render --num 10 --out data/rendered       render scenes with exact truth
+semsize schema record                             print the JSON Schema of a file that semsize writes
 
 semsize measure --help (and so on) lists the options."""
 
-PROGRAMS = {  # words of the command line to module and function
+PROGRAMS = {  # words of the command line: module and function
     "measure": "semsize.programs.measure:main",
     "correct": "semsize.programs.correct:main",
     "render": "semsize.programs.render:main",
@@ -37,22 +37,22 @@ PROGRAMS = {  # words of the command line to module and function
 }
 
 PAIRS = {"nargs": 2, "type": Path, "action": "append", "required": True, "metavar": ("ANNOTATIONS", "PREDICTIONS")}
-"""How an argument is read that names truth and what a test found in the same images; it may be given several times."""
+"""Settings of a repeatable argument that takes the annotations and the predictions of the same images."""
 
 GROUP = "semsize.programs"
-"""Entry points of programs of other packages, by the word of the command line: functions without arguments."""
+"""Entry-point group of other packages' programs: word of the command line to a function without arguments."""
 
 ELSEWHERE = {"learn": "install the package anew: pip install 'tio2[train]', or make setup"}
-"""Programs that others bring, and where they come from."""
+"""Programs of other packages, and how to install them."""
 
 
 def main() -> None:
-    """Run the program that the first words of the command line name; quiet where the reader of a pipe has left."""
+    """Run the program that the command line names; end without a message if the reader of a pipe has closed it."""
     try:
         _run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it at the end is quiet too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at the end
         sys.exit(1)
 
 
@@ -64,7 +64,7 @@ def _run(words: list[str]) -> None:
         name = " ".join(words[:count])
         if name in PROGRAMS:
             module, _, function = PROGRAMS[name].partition(":")
-            sys.argv = [f"semsize {name}", *words[count:]]  # argparse and the record of a measurement name the program
+            sys.argv = [f"semsize {name}", *words[count:]]  # argparse and records of measurements show this name
             getattr(importlib.import_module(module), function)()
             return
     for point in entry_points(group=GROUP, name=words[0]):
@@ -81,10 +81,10 @@ def _run(words: list[str]) -> None:
 
 @contextlib.contextmanager
 def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
-    r"""End the program with one line and exit code 1 on errors meant for people; others keep their traceback.
+    r"""End the program with one line and exit code 1 on errors of these kinds; other errors keep their traceback.
 
-    An error with an `exit_code` of its own is a stop that was asked for: a signal's is 128 + its number. Letters that
-    the console cannot show, such as one of eight bits on Windows, are printed as \x….
+    An error with an attribute `exit_code` is a requested stop and ends with that code; for a signal it is 128 + the
+    signal's number. Characters that the console's encoding lacks are printed as \x….
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

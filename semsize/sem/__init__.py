@@ -1,4 +1,4 @@
-"""An SEM file read to grey levels and pixel size, its data bar, and what a microscope does to a picture."""
+"""Read SEM files: grey levels, pixel size, data bar and captions; and degrade pictures as a microscope does."""
 
 from semsize.sem.captions import find_captions
 from semsize.sem.files import SEMReadError, read_values

@@ -1,4 +1,4 @@
-"""Texts and scale bars that are drawn into a picture, over the specimen."""
+"""Find texts and scale bars that are drawn into a picture, over the specimen."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ import numpy as np
 TOLERANCES = (0, 20, 80)
 """Grey levels by which a drawn level may vary: as drawn; after lossy compression; in smoothed strokes of one pixel."""
 
-MARGIN_PX = 2  # how far the smoothed edge of a letter reaches beyond its level
+MARGIN_PX = 2  # width of the smoothed edge around a letter's pixels
 _GLYPH_PX = (6, 80)  # height of letters
 _GLYPH_WIDTH = 1.6  # widest letter, in heights
 _GLYPH_FILL = (0.12, 0.9)  # share of its box that a letter covers
 _STROKE = 0.36  # thickest stroke, in heights (bold letters have 0.2 to 0.25)
-_STEP_LEVELS = 45  # least contrast two pixels beside a letter
-_SHARP = 0.85  # share of what lies two pixels beside a letter that has this contrast
-_LETTERS = 3  # of one height on one line, that make a text
+_STEP_LEVELS = 45  # least contrast of a letter to the pixels at a distance of two
+_SHARP = 0.85  # least share of the pixels at a distance of two that have this contrast
+_LETTERS = 3  # fewest letters of one height on one line that make a text
 _GAP = 2.0  # largest gap within a line, in heights
-_LETTERS_ON_FOOT, _FOOT_GAP = 4, 1.0  # the same two of letters of several heights that stand on one foot
+_LETTERS_ON_FOOT, _FOOT_GAP = 4, 1.0  # `_LETTERS` and `_GAP` for letters of several heights on one baseline (foot)
 _FOOT_HEIGHTS = 1.8  # largest ratio of their heights
-_DIFFERENCE = 0.1  # least spread of the share of their boxes that a line's letters cover
-_TICKS = 4  # equal rectangles on one line, that make a row of ticks
+_DIFFERENCE = 0.1  # least spread, within a line, of the share of its box that a letter covers
+_TICKS = 4  # fewest equal rectangles on one line that make a row of ticks
 _BAR_LENGTH_PX, _BAR_PROPORTION = 20, 4  # least length of a scale bar, and its length over its thickness
-_MOST_INK = 0.5  # share of an image of which more is no drawing
-_FULL = 0.97  # share of its box that a drawn rectangle covers
-_BOX_SHARE = (0.0005, 0.25)  # of the image, that a box of texts may take
+_MOST_INK = 0.5  # largest share of an image that can be drawing
+_FULL = 0.97  # least share of its box that a drawn rectangle covers
+_BOX_SHARE = (0.0005, 0.25)  # share of the image that a box of texts takes
 _BOX_INK = (0.01, 0.6)  # share of a box that its texts take
-_ALONE_SHARE, _ALONE_LEVELS = 0.02, 12  # a level is drawn if so few pixels have one of so many levels next to it
-_ALONE_THIN, _THICKEST_PX = 0.8, 15  # least share of the level that thin pieces have, and what is thin
-_ALONE_PX = (30, 0.15)  # pixels that have such a level: least number, largest share of the image
+_ALONE_SHARE, _ALONE_LEVELS = 0.02, 12  # the levels this close to a drawn level have at most this share of its pixels
+_ALONE_THIN, _THICKEST_PX = 0.8, 15  # least share of a drawn level's pixels in thin pieces, and their thickness
+_ALONE_PX = (30, 0.15)  # pixels of a drawn level: least number, largest share of the image
 
 
 def find_captions(grey: np.ndarray) -> np.ndarray:
-    """Pixels of texts, ticks and scale bars drawn into a picture in its brightest or darkest level, and of their boxes.
+    """Find the pixels of texts, ticks, scale bars and their boxes, drawn in a picture's brightest or darkest level.
 
-    Drawn are: rectangles longer than thick with sharp edges (scale bars), and what stands above and below them; letters
-    of one height on one line, with what continues the line; rows of equal rectangles (ticks); rectangles of one level
-    with texts in them; and thin strokes of a level that nothing else in the picture has. Saturated particles are none
-    of these: their edges are neither straight nor sharp, and saturated rims stand on no line.
+    It finds long rectangles with sharp edges (scale bars) and letters near them; letters of one height on one line or
+    of several heights on one baseline, with what continues the line; rows of equal rectangles (ticks); rectangles of
+    one level with texts in them (boxes); and thin strokes of a level that nothing else in the picture has. Saturated
+    particles differ: their edges are neither straight nor sharp, and their rims do not stand on one line.
 
     Args:
-        grey: (H, W) of 0-255, data bars cut off.
+        grey: (H, W), 0-255, without data bars.
 
     Returns:
         (H, W) bool, with a margin of `MARGIN_PX`.
@@ -60,10 +60,10 @@ def find_captions(grey: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Ink:
-    """What has the brightest level of an image (H, W), in N connected pieces."""
+    """The pixels of an image (H, W) in its brightest level, as N connected pieces."""
 
     grey: np.ndarray  # the image
-    tolerance: int  # levels
+    tolerance: int  # levels below the brightest that still count as it
 
     @cached_property
     def on(self) -> np.ndarray:
@@ -71,13 +71,13 @@ class _Ink:
 
     @cached_property
     def pieces(self) -> tuple[np.ndarray, np.ndarray]:
-        """Number of each pixel's piece, 0 where there is none; and (N + 1, 5) left, top, width, height, pixels."""
+        """(H, W) number of each pixel's piece, 0 for none; and (N + 1, 5) left, top, width, height, pixels."""
         _, labels, stats, _ = cv2.connectedComponentsWithStats(self.on, connectivity=8)
         return labels, stats
 
     @cached_property
     def thickness(self) -> np.ndarray:
-        """(N + 1,) px, of the thickest stroke of each piece."""
+        """(N + 1,) thickness, px, of each piece's thickest stroke."""
         depth = cv2.distanceTransform(self.on, cv2.DIST_C, 3)
         inner = depth > 1
         deepest = np.ones(len(self.pieces[1]))
@@ -86,7 +86,7 @@ class _Ink:
 
     @cached_property
     def sharpness(self) -> np.ndarray:
-        """(N + 1,) share of the pixels two beside each piece that are darker by a step."""
+        """(N + 1,) share of the pixels at a distance of two from each piece that are darker by `_STEP_LEVELS`."""
         near, far = (cv2.dilate(self.on, np.ones((side, side), np.uint8)) for side in (3, 5))
         owner = cv2.dilate(self.pieces[0].astype(np.float32), np.ones((5, 5), np.uint8)).astype(np.int64)
         ring = (far > 0) & (near == 0)
@@ -110,7 +110,7 @@ class _Ink:
 
     @cached_property
     def letters(self) -> np.ndarray:
-        """(N + 1,) bool: pieces that may be letters, wherever they stand: thin strokes with sharp edges."""
+        """(N + 1,) bool: pieces of thin strokes with sharp edges, which may be letters wherever they stand."""
         _, _, width, height, pixels = self.pieces[1].T
         fill = pixels / (width * height)
         fits = (height >= _GLYPH_PX[0]) & (height <= _GLYPH_PX[1]) & (width <= _GLYPH_WIDTH * height)
@@ -121,7 +121,7 @@ class _Ink:
         return fits
 
     def _lines(self) -> set[tuple[int, int, int, int]]:
-        """Left, top, width, height of lines of text: letters of one height on one line, or more of them on one foot."""
+        """Find lines of text (left, top, width, height): letters of one height on one line, or more on one baseline."""
         left, top, width, height, _ = self.pieces[1].T
         of_line, of_foot = defaultdict(list), defaultdict(list)
         for piece in np.flatnonzero(self.letters).tolist():
@@ -142,15 +142,15 @@ class _Ink:
         return {self._continued(line) for line in lines if self._differ(line)}
 
     def _differ(self, line: list[int]) -> bool:
-        """Whether letters differ in width or in what they cover, as rims of equal spheres in a row don't."""
+        """Return whether letters differ in width or in fill of their boxes; rims of equal spheres do not."""
         _, _, width, height, pixels = self.pieces[1][line].T
         fill = pixels / (width * height)
         return bool(np.ptp(fill) >= _DIFFERENCE or np.ptp(width) >= _DIFFERENCE * 2 * height.max())
 
     def _continued(self, line: list[int]) -> tuple[int, int, int, int]:
-        """The box of a line's letters, of those that go on to both sides, and of what thin stands between and beside.
+        """Return the box of a line's letters, letters that continue it, and thin pieces between and beside them.
 
-        What lies between letters is hidden in part, and letters that melt into a bright particle are within the box.
+        The box covers the gaps between letters, and thus letters that merge with a bright particle.
         """
         left, top, width, height, _ = self.pieces[1].T
         right, foot, tall = left + width, top + height, int(height[line].max())
@@ -164,7 +164,7 @@ class _Ink:
         return int(ends[0]), int(ends[1]), int(ends[2] - ends[0]), int(ends[3] - ends[1])
 
     def _ticks(self) -> np.ndarray:
-        """Equal rectangles whose upper and lower ends lie on two lines."""
+        """(N + 1,) bool: equal upright rectangles whose upper and lower ends lie on two lines."""
         _, top, width, height, pixels = self.pieces[1].T
         upright = (pixels == width * height) & (height >= 5) & (width >= 2) & (height > width)
         upright[0] = False
@@ -178,7 +178,7 @@ class _Ink:
         return chosen
 
     def _alone(self) -> np.ndarray:
-        """Thin pieces, where the level is one that nothing but drawing gives: the levels next to it are empty."""
+        """(N + 1,) bool: thin pieces, if the level must be drawn because the levels next to it are almost empty."""
         _, _, width, height, pixels = self.pieces[1].T
         every = int(self.on.sum())
         beside = np.count_nonzero((self.grey >= self.grey.max() - _ALONE_LEVELS) & (self.on == 0))
@@ -191,7 +191,7 @@ class _Ink:
         return thin & (pixels[thin].sum() >= _ALONE_THIN * every)
 
     def _bars(self) -> list[tuple[int, int, int, int]]:
-        """Left, top, width, height of horizontal rectangles with sharp upper and lower edges, two rows or thicker."""
+        """Find bars (left, top, width, height): rectangles, two rows or thicker, with sharp upper and lower edges."""
         long = cv2.morphologyEx(self.on, cv2.MORPH_OPEN, np.ones((1, _BAR_LENGTH_PX), np.uint8))
         _, _, stats, _ = cv2.connectedComponentsWithStats(long, connectivity=4)
         _, _, width, height, pixels = stats.T
@@ -206,7 +206,7 @@ class _Ink:
         return all((self.grey[row, left : left + width] <= limit).mean() >= _SHARP for row in rows)
 
     def _beside(self, bars: list[tuple[int, int, int, int]]) -> np.ndarray:
-        """Which pieces are letters near a scale bar, (N,) bool."""
+        """(N + 1,) bool: letters near a scale bar."""
         left, top, width, height, _ = self.pieces[1].T
         chosen = np.zeros(len(top), bool)
         for bar_left, bar_top, bar_width, bar_height in bars:
@@ -217,7 +217,7 @@ class _Ink:
         return chosen
 
     def _boxes(self) -> list[tuple[int, int, int, int]]:
-        """Left, top, width, height of rectangles of one level in which something of another level stands."""
+        """Find rectangles (left, top, width, height) of one level that contain something of another level."""
         solid = cv2.morphologyEx(self.on, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         _, labels, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=4)
         _, _, width, height, pixels = stats.T
@@ -240,7 +240,7 @@ class _Ink:
 
 
 def _runs(pieces: list[int], left: np.ndarray, width: np.ndarray, gap: float) -> list[list[int]]:
-    """Pieces from left to right, parted where the gap to what came before is larger."""
+    """Group pieces from left to right; a gap larger than `gap` begins a new group."""
     runs: list[list[int]] = []
     end = -np.inf
     for piece in sorted(pieces, key=left.__getitem__):

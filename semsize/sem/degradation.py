@@ -1,7 +1,7 @@
-"""What an electron microscope does to a picture, as plain functions; augmentation and renderer both use them.
+"""Pure functions that degrade a picture as an electron microscope does; augmentation and renderer use them.
 
-Every function takes float32 of (H, W) or (H, W, 3), leaves its input as it is, keeps fractions of levels and returns
-float32 within 0-255. Where the three channels are equal they stay equal.
+Every function takes float32 (H, W) or (H, W, 3), does not change its input, keeps fractions of levels and returns
+float32 within 0-255; `in_grey_levels` adapts other types. Equal channels stay equal.
 """
 
 from collections.abc import Callable
@@ -11,36 +11,36 @@ import numpy as np
 
 
 def gaussian_blur(image: np.ndarray, sigma_px: float) -> np.ndarray:
-    """Convolution with a Gaussian probe of standard deviation `sigma_px`; 0 leaves the image as it is."""
+    """Convolve with a Gaussian probe of standard deviation `sigma_px`; 0 leaves the image as it is."""
     return cv2.GaussianBlur(image, (0, 0), sigma_px) if sigma_px > 0 else image.copy()
 
 
 def adjust_contrast(image: np.ndarray, gain: float = 1.0, offset: float = 0.0, gamma: float = 1.0) -> np.ndarray:
-    """Detector response 255 ((gain v + offset) / 255) ** gamma, clipped to 0-255; `offset` in grey levels."""
+    """Apply the detector response 255 ((gain v + offset) / 255) ** gamma, clipped to 0-255; `offset` in grey levels."""
     linear = np.clip(image * np.float32(gain / 255) + np.float32(offset / 255), 0, 1)
     return (linear if gamma == 1 else linear ** np.float32(gamma)) * np.float32(255)
 
 
 def change_contrast(image: np.ndarray, factor: float) -> np.ndarray:
-    """Draws grey levels apart (factor > 1) or together about the image's mean, clipped to 0-255."""
+    """Move grey levels away from the image's mean (factor > 1) or towards it; clipped to 0-255."""
     return adjust_contrast(image, factor, (1 - factor) * float(image.mean()))
 
 
 def multiply(image: np.ndarray, factor: float) -> np.ndarray:
-    """All grey levels times one factor, as a stronger beam gives them; clipped to 255."""
+    """Multiply all grey levels by a factor, as a stronger beam does; clipped to 255."""
     return adjust_contrast(image, factor)
 
 
 def invert(image: np.ndarray) -> np.ndarray:
-    """Grey levels 255 - v: dark particles on bright ground, as a transmission detector or an inverted picture shows."""
+    """Return 255 - v: dark particles on bright ground, as a transmission detector or an inverted picture shows."""
     return np.float32(255) - image
 
 
 def in_grey_levels(image: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Calls a function of float32 0-255 on an image of 8 bits, 16 bits or float, and gives back the image's own type.
+    """Apply a function of float32 0-255 to a uint8, uint16 or float32 image; return the image's own type.
 
     Raises:
-        TypeError: the image is of another type.
+        TypeError: the image has another type.
     """
     if image.dtype == np.float32:
         return function(image)
@@ -51,7 +51,7 @@ def in_grey_levels(image: np.ndarray, function: Callable[[np.ndarray], np.ndarra
 
 
 def add_gaussian_noise(image: np.ndarray, std: float, rng: np.random.Generator) -> np.ndarray:
-    """Adds white noise of standard deviation `std` in grey levels, the same in all channels; clipped to 0-255."""
+    """Add white noise of standard deviation `std` in grey levels, the same in all channels; clipped to 0-255."""
     return np.clip(image + np.float32(std) * _white_noise(image, rng), 0, 255)
 
 
@@ -62,17 +62,17 @@ def add_poisson_gaussian_noise(
     rng: np.random.Generator,
     correlation_px: float = 0.0,
 ) -> np.ndarray:
-    """Adds counting noise of variance v / electrons_per_level and read-out noise of variance std ** 2; clips to 0-255.
+    """Add counting noise of variance v / electrons_per_level and read-out noise of variance std ** 2; clip to 0-255.
 
-    The counts are taken as normal, close to Poisson from some ten electrons a pixel on (Foi et al., IEEE Trans. Image
-    Process. 17, 1737, 2008, doi:10.1109/TIP.2008.2001399).
+    Counts are drawn as normal, which is close to Poisson from about ten electrons per pixel on (Foi et al., IEEE Trans.
+    Image Process. 17, 1737, 2008, doi:10.1109/TIP.2008.2001399).
 
     Args:
         image: grey levels 0-255.
         electrons_per_level: detected electrons per grey level, > 0; fewer means more noise.
-        std: of the read-out noise, grey levels.
+        std: standard deviation of the read-out noise, grey levels.
         rng: draws one number per pixel.
-        correlation_px: standard deviation of the Gaussian by which the amplifier's bandwidth smooths the noise.
+        correlation_px: standard deviation of the Gaussian that smooths the noise, as the amplifier's bandwidth does.
     """
     noise = _white_noise(image, rng)
     if correlation_px > 0:
@@ -83,7 +83,7 @@ def add_poisson_gaussian_noise(
 
 
 def jitter_lines(image: np.ndarray, std_px: float, rng: np.random.Generator) -> np.ndarray:
-    """Shifts each scan line sideways by its own normal draw, as mains pick-up and vibration do; edges are repeated."""
+    """Shift each scan line sideways by its own normal draw, as mains pick-up and vibration do; edge pixels repeat."""
     shifts = rng.normal(0, std_px, (image.shape[0], 1)).astype(np.float32)
     columns = np.arange(image.shape[1], dtype=np.float32)[None] + shifts
     rows = np.broadcast_to(np.arange(image.shape[0], dtype=np.float32)[:, None], columns.shape)
@@ -91,5 +91,5 @@ def jitter_lines(image: np.ndarray, std_px: float, rng: np.random.Generator) -> 
 
 
 def _white_noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Standard normal float32 of the image's size, one channel wide where it has channels."""
+    """Standard normal noise, float32, (H, W) or (H, W, 1), as the image has channels."""
     return rng.standard_normal(image.shape[:2] + (1,) * (image.ndim - 2), dtype=np.float32)

@@ -1,7 +1,7 @@
-"""Image files: their bytes, and the values that a TIFF, PNG, JPEG or BMP stores, with errors that name the file.
+"""Read the values that a TIFF, PNG, JPEG or BMP file stores; errors name the file.
 
-OpenCV fills up a truncated image, applies every palette and turns CMYK into colours without a word; this module makes
-the checks that OpenCV leaves out.
+OpenCV silently fills up a truncated image, applies every palette and turns CMYK into colours; this module makes the
+checks that OpenCV leaves out.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _FOREIGN = (
     ("Nikon ND2", (".nd2",), (b"\xda\xce\xbe\n",)),
 )
 FOREIGN_ENDINGS = tuple(ending for _, endings, _ in _FOREIGN for ending in endings)
-"""Endings of microscopes' own formats that are recognised but not read."""
+"""File name endings of microscopes' own formats that are recognised but not read."""
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MAGIC = b"\xff\xd8\xff"
@@ -46,7 +46,7 @@ _READ_KINDS = [_PHOTOMETRIC[name] for name in ("MINISBLACK", "MINISWHITE", "RGB"
 _COMPRESSION = tifffile.COMPRESSION
 _DECODED_BY_TIFFFILE = [_COMPRESSION[name] for name in ("NONE", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "LZMA")]
 _MOST_PAGES = 32  # previews included; a damaged chain of pages may have no end
-_MOST_DENSE = 10_000  # times that any of these compressions makes data smaller
+_MOST_DENSE = 10_000  # largest factor by which a compression shrinks data
 
 
 class SEMReadError(ValueError):
@@ -55,23 +55,23 @@ class SEMReadError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class StoredValues:
-    """An image's values as its file has them, before palette, range and orientation are applied."""
+    """An image's values as its file stores them, before palette, range and orientation are applied."""
 
-    values: np.ndarray  # (H, W), or (H, W, C) with colours in the order R, G, B, alpha; indices where it has a palette
+    values: np.ndarray  # (H, W), or (H, W, C) with colours in the order R, G, B, alpha; or palette indices
     palette: np.ndarray | None = None  # (K, 3), 0-255, fractions allowed
-    white_is_zero: bool = False  # the file counts from white to black
+    white_is_zero: bool = False  # 0 means white, larger values are darker
 
 
 def read_values(path: str | Path, *, labels: bool = False) -> StoredValues:
-    """Values of an image file; the kind of file is told by its contents, not by its name.
+    """Read the stored values of an image file; its contents tell the format, not its name.
 
     Args:
         path: the file.
-        labels: the values are labels. A JPEG, which does not keep values, is refused, a TIFF of few bits is read, and
-            the indices of a BMP are given as they are; else its palette is applied.
+        labels: the values are labels: a JPEG, which does not keep values, is refused; a TIFF of fewer than 8 bits is
+            read; a BMP gives its palette indices, not its colours.
 
     Raises:
-        SEMReadError: the file is missing, empty, damaged, of another kind, CMYK, 1-bit, or holds several pages.
+        SEMReadError: the file is missing, empty, damaged, CMYK, of another kind, or has several pages or too few bits.
     """
     start = read_bytes(path, 4)
     if is_tiff(start):
@@ -101,15 +101,15 @@ def read_values(path: str | Path, *, labels: bool = False) -> StoredValues:
 
 
 def is_tiff(start: bytes) -> bool:
-    """Whether a file that begins with these bytes (four suffice) is a TIFF or BigTIFF."""
+    """Return whether a file that begins with these bytes (four suffice) is a TIFF or BigTIFF."""
     return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def read_bytes(path: str | Path, limit: int = -1) -> bytes:
-    """Contents of a file, or its first `limit` bytes.
+    """Read a file, or its first `limit` bytes.
 
     Raises:
-        SEMReadError: it is missing, a folder, empty or not readable.
+        SEMReadError: the file is missing, a folder, empty or not readable.
     """
     try:
         with Path(path).open("rb") as stream:
@@ -123,9 +123,9 @@ def read_bytes(path: str | Path, limit: int = -1) -> bytes:
 
 @contextlib.contextmanager
 def open_tiff(path: str | Path) -> Iterator[tifffile.TiffFile]:
-    """Open a TIFF; whatever goes wrong in it or in the body becomes one `SEMReadError`.
+    """Open a TIFF; every error in it or in the `with` block becomes a one-line `SEMReadError`.
 
-    tifffile reports flaws it can live with to its log, tracebacks included: each reaches our log as one line.
+    tifffile logs tolerable flaws, with tracebacks: our log gets one line for each.
     """
     log = logging.getLogger("tifffile")
     relay = _OneLineRelay(path)
@@ -170,10 +170,10 @@ def _tiff_values(path: str | Path, labels: bool) -> StoredValues:
 
 
 def _only_page(tiff: tifffile.TiffFile, path: str | Path) -> tifffile.TiffPage:
-    """The one full-size page, its data complete and of a kind that is read; previews (reduced pages) do not count."""
+    """Return the only full-size page, checked to be complete and readable; previews (reduced pages) do not count."""
     first_pages = list(itertools.islice(tiff.pages, _MOST_PAGES + 1))
     if len(first_pages) > _MOST_PAGES:
-        raise SEMReadError(f"{path}: holds more than {_MOST_PAGES} pages, or leads in a circle; save one image a file")
+        raise SEMReadError(f"{path}: holds more than {_MOST_PAGES} pages, or an endless list; save one image a file")
     pages = [page for page in first_pages if not page.is_reduced]
     stacked = sum(int(np.prod(series.shape)) for series in tiff.series if not series.keyframe.is_reduced)
     if not pages:
@@ -194,11 +194,11 @@ def _only_page(tiff: tifffile.TiffFile, path: str | Path) -> tifffile.TiffPage:
 
 
 def _page_values(tiff: tifffile.TiffFile, page: tifffile.TiffPage, path: str | Path) -> np.ndarray:
-    """Values (H, W) or (H, W, C) of a page.
+    """Read the values (H, W) or (H, W, C) of a page.
 
-    tifffile leaves LZW, JPEG and pixels of 2 and 4 bits to a further package, so that OpenCV and Pillow decode these.
-    They would apply palettes and orientation, and OpenCV reads integers of 32 bits with a sign only: they get a copy
-    that says plain grey, upright and signed.
+    tifffile needs a further package for LZW, JPEG and pixels of 2 and 4 bits, so OpenCV decodes LZW and JPEG, and
+    Pillow the small pixels. Both would apply the orientation; OpenCV would also apply palettes, and reads only signed
+    32-bit integers. So both get a copy whose tags say plain grey, upright and signed.
     """
     is_packed = page.bitspersample in (2, 4)
     if page.compression in _DECODED_BY_TIFFFILE and not is_packed:
@@ -240,12 +240,12 @@ def _png_values(data: bytes, path: str | Path) -> StoredValues:
     colours = chunks.get(b"PLTE", b"")
     if header[8] > 8 or not 3 <= len(colours) <= 3 << header[8] or len(colours) % 3:
         raise _broken(path, "PNG")
-    indices = _by_pillow(PngImageFile, data, "PNG", path)  # Image.open would refuse large ones
+    indices = _by_pillow(PngImageFile, data, "PNG", path)  # Image.open would refuse large images
     return StoredValues(indices, np.frombuffer(colours, np.uint8).reshape(-1, 3))
 
 
 def _png_chunks(data: bytes, path: str | Path) -> Iterator[tuple[bytes, bytes]]:
-    """Name and contents of each chunk up to IEND, every checksum verified."""
+    """Yield name and contents of each chunk up to IEND, with its checksum verified."""
     position, name = len(_PNG_MAGIC), b""
     while name != b"IEND":
         length, name = struct.unpack_from(">I4s", data, position) if position + 8 <= len(data) else (0, b"")
@@ -257,7 +257,7 @@ def _png_chunks(data: bytes, path: str | Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _check_jpeg(data: bytes, path: str | Path) -> None:
-    """Walk the segments up to the first scan: the frame must not be CMYK, and an end must follow."""
+    """Check a JPEG's segments up to the first scan: the frame must not be CMYK, and an end marker must follow."""
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
@@ -280,16 +280,16 @@ def _by_opencv(data: bytes, kind: str, path: str | Path) -> np.ndarray:
 
 
 def _by_pillow(reader: Callable[[io.BytesIO], Image.Image], data: bytes, kind: str, path: str | Path) -> np.ndarray:
-    """Values by one of Pillow's readers; indices where the image has a palette."""
+    """Decode with one of Pillow's readers; an image with a palette gives its indices."""
     try:
         with reader(io.BytesIO(data)) as image:
             return np.asarray(image)
-    except Exception:  # Pillow lets many kinds through
+    except Exception:  # Pillow raises many kinds of errors
         raise _broken(path, kind) from None
 
 
 def _opencv_values(data: bytes | bytearray) -> np.ndarray | None:
-    """Values (H, W), or (H, W, 3 or 4) in the order R, G, B, alpha; None where OpenCV cannot read them."""
+    """Values (H, W), or (H, W, 3 or 4) in the order R, G, B, alpha; None if OpenCV cannot read them."""
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is not None and values.ndim == 3:
         values[..., :3] = values[..., 2::-1].copy()

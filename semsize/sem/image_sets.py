@@ -1,4 +1,4 @@
-"""The images of an annotation file with grey levels, outlines and what is known of them."""
+"""Read the images of an annotation file with their grey levels, outlines and annotations."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -15,14 +15,14 @@ from semsize.structures.masks import CroppedMasks
 class OutlinedImage(NamedTuple):
     """One image of an annotation file."""
 
-    record: Mapping[str, Any]  # of the image
+    record: Mapping[str, Any]  # of the image in the annotation file
     grey: np.ndarray  # (H, W) grey levels, 0 to 255
-    outlines: CroppedMasks  # M found in it, or those of `particles`, in their order
-    particles: list[dict[str, Any]]  # N annotations, specks and regions to ignore among them
+    outlines: CroppedMasks  # M predicted ones, or those of `particles`, in their order
+    particles: list[dict[str, Any]]  # N annotations, including specks and regions to ignore
 
 
 def default_image_folder(annotations: str | Path) -> Path:
-    """`images/<split>` beside `annotations/<split>.json`, as the converters write them."""
+    """Return `images/<split>` beside `annotations/<split>.json`, as the converters write them."""
     annotations = Path(annotations)
     return annotations.parent.parent / "images" / annotations.stem
 
@@ -33,20 +33,20 @@ def outlined_images(
     predictions: str | Path | None = None,
     min_score: float = 0.0,
 ) -> Iterator[OutlinedImage]:
-    """The images of an annotation file, in its order.
+    """Yield the images of an annotation file, in its order.
 
     Args:
-        annotations: file.
-        folder: of its images; None takes `default_image_folder`.
-        predictions: file of what was found in these images; None takes the annotated particles as outlines. Empty
-            masks are left out.
-        min_score: outlines found with a lower score are left out.
+        annotations: the annotation file.
+        folder: where the images are; None takes `default_image_folder`.
+        predictions: predictions file of these images, whose outlines are used except empty masks; None uses the
+            annotated particles.
+        min_score: predictions with a lower score are left out.
 
     Raises:
         AnnotationError: the annotation file is missing or breaks a rule.
-        PredictionError: the predictions are.
+        PredictionError: the predictions file is missing or breaks a rule.
         SEMReadError: an image is missing or cannot be read.
-        ValueError: an image has not the size that its annotations name, or the predictions are of other images.
+        ValueError: an image is not of the size in the annotation file, or the predictions are of other images.
     """
     data, folder = read_annotations(annotations), Path(folder or default_image_folder(annotations))
     particles = by_image(data["annotations"])
@@ -66,17 +66,17 @@ def outlined_images(
 def found_outlines(
     predictions: str | Path, names: Mapping[int, str], annotations: str | Path, min_score: float
 ) -> defaultdict[int, list[dict[str, Any]]]:
-    """Number of an image to the RLEs found in it with a score or more.
+    """Return the predicted RLEs of each image id.
 
     Args:
-        predictions: file.
-        names: number of each image to its file's name or path.
-        annotations: file of the images, for errors.
-        min_score: least score.
+        predictions: the predictions file.
+        names: image id to file name or path.
+        annotations: the annotation file, for error messages.
+        min_score: predictions with a lower score are left out.
 
     Raises:
         PredictionError: the file is missing or breaks a rule.
-        ValueError: it is of other images.
+        ValueError: the predictions are of other images.
     """
     names, found = {number: Path(name).name for number, name in names.items()}, defaultdict(list)
     for record in read_predictions(predictions):

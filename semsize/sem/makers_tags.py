@@ -1,7 +1,7 @@
-"""Pixel sizes in a TIFF's tags: which tag is whose, and the readers of tags that hold no plain text.
+"""Read pixel sizes from a TIFF's tags: which tag belongs to which maker, and readers of tags that are not plain text.
 
-Every reader raises SEMReadError where a tag is cut off, a statement cannot be understood, or the picture has been
-resized since.
+Every reader raises SEMReadError if a tag is cut off, a statement cannot be understood, or the picture has been resized
+since.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _PRINTED = ("inch", "inches", "in", "cm", "centimeter", "centimeters", "centimet
 
 
 def tag_statements(tiff: tifffile.TiffFile, stated: Statements) -> None:
-    """All that the tags of makers state, then ImageJ's description and OME's."""
+    """Read all statements of the makers' tags, then those of ImageJ's and OME's descriptions."""
     for code in _ZEISS_TAGS:
         zeiss_text(_tag_text(tiff, code), f"Zeiss tag {code}", stated)
-    stated.sizes.sort(key=lambda size: zeiss_rank(size.source))
+    stated.sizes.sort(key=lambda size: zeiss_rank(size.source))  # the most trusted of both tags first
     for code, name in _FEI_TAGS.items():
         raw = _tag_bytes(tiff, code)
         if raw.lstrip().startswith(b"<"):
@@ -61,14 +61,14 @@ def tag_statements(tiff: tifffile.TiffFile, stated: Statements) -> None:
 
 
 def phenom_statements(data: bytes, stated: Statements) -> None:
-    """The pixel size in the XML that Phenoms write into their JPEGs, where there is one."""
+    """Read the pixel size from the XML that Phenoms write into their JPEGs, if there is any."""
     found = _PHENOM_XML.search(data)
     if found is not None:
         _fei_xml(found[0], "Phenom's XML", stated)
 
 
 def _fei_xml(raw: bytes, source: str, stated: Statements) -> None:
-    """ThermoFisher's XML: `PixelSize/X` and `Y`, or a Phenom's `pixelWidth` and `pixelHeight`, each with its unit."""
+    """Read ThermoFisher's XML: `PixelSize/X` and `Y`, or a Phenom's `pixelWidth` and `pixelHeight`, and their units."""
     tree = _xml(raw, source, stated)
     alpha = number_or_none(tree.findtext(".//{*}StagePosition/{*}Tilt/{*}Alpha", ""))
     if alpha is not None:
@@ -84,7 +84,7 @@ def _fei_xml(raw: bytes, source: str, stated: Statements) -> None:
 
 
 def _tescan_chunks(raw: bytes) -> str:
-    """The text chunks of TESCAN's tag: length, type, contents; the length counts the type."""
+    """Join the text chunks of TESCAN's tag, each of length, type, contents; the length includes the type."""
     texts, position = [], 0
     while position + 6 <= len(raw):
         length, kind = struct.unpack_from("<IH", raw, position)
@@ -97,7 +97,7 @@ def _tescan_chunks(raw: bytes) -> str:
 
 
 def _jeol_maker_note(tiff: tifffile.TiffFile, stated: Statements) -> None:
-    """The MakerNote of newer JEOLs, in the EXIF directory: `UNICODE`, then UTF-16."""
+    """Read the MakerNote of newer JEOLs in the EXIF directory: `UNICODE`, then UTF-16 text."""
     tag = tiff.pages.first.tags.get(_EXIF_TAG)
     exif = tag.value if tag is not None and isinstance(tag.value, dict) else {}
     note = exif.get("MakerNote", b"")
@@ -106,7 +106,7 @@ def _jeol_maker_note(tiff: tifffile.TiffFile, stated: Statements) -> None:
 
 
 def _fibics(tiff: tifffile.TiffFile, stated: Statements) -> None:
-    """Fibics Atlas: the vectors of a step to the right and of a step down, in micrometres, else the field of view."""
+    """Read Fibics Atlas: the vectors of one pixel to the right and one down in micrometres, else the field of view."""
     raw = _tag_bytes(tiff, _FIBICS_TAG)
     if not raw:
         return
@@ -126,7 +126,7 @@ def _fibics(tiff: tifffile.TiffFile, stated: Statements) -> None:
 
 
 def _olympus(tiff: tifffile.TiffFile, stated: Statements) -> None:
-    """Olympus' (SIS', analySIS') structure, on one of the first pages, in metres."""
+    """Read the sizes, in metres, in the structure of Olympus (SIS, analySIS) on one of the first pages."""
     for page in itertools.islice(tiff.pages, _SIS_PAGES):
         value = page.tags.valueof(_SIS_TAG)
         if isinstance(value, dict):
@@ -136,7 +136,7 @@ def _olympus(tiff: tifffile.TiffFile, stated: Statements) -> None:
 
 
 def _unread(tiff: tifffile.TiffFile, stated: Statements) -> None:
-    """Note a size in a form that is recognised and not read."""
+    """Note pixel sizes in forms that are recognised but not read."""
     page = tiff.pages.first
     if _TVIPS_TAG in page.tags:
         stated.unread.append(f"TVIPS (EM-MENU) wrote its pixel size into tag {_TVIPS_TAG}, which is not read")
@@ -147,10 +147,10 @@ def _unread(tiff: tifffile.TiffFile, stated: Statements) -> None:
 
 
 def _imagej(page: tifffile.TiffPage, stated: Statements) -> None:
-    """ImageJ's pixel size: `unit` of the description, pixels per unit in XResolution and YResolution.
+    """Read ImageJ's pixel size: `unit` of the description, pixels per unit in XResolution and YResolution.
 
-    The resolution of a TIFF without ImageJ's description, and ImageJ's own units of printing (inch, cm), count for
-    nothing: they are some program's dots per inch.
+    Without ImageJ's description, or with its units of printing (inch, cm), the resolution is ignored, since it is only
+    some program's dots per inch.
     """
     if not page.description.startswith("ImageJ="):
         return
@@ -171,7 +171,7 @@ def _imagej(page: tifffile.TiffPage, stated: Statements) -> None:
 
 
 def _ome(tiff: tifffile.TiffFile, stated: Statements) -> None:
-    """PhysicalSizeX and PhysicalSizeY of the first image of an OME-XML description, µm where it names no unit."""
+    """Read PhysicalSizeX and PhysicalSizeY of the first image of an OME-XML description, in µm if it names no unit."""
     if tiff.ome_metadata is None:
         return
     try:
@@ -205,7 +205,7 @@ def _tag_text(tiff: tifffile.TiffFile, code: int) -> str:
 
 
 def _tag_bytes(tiff: tifffile.TiffFile, code: int) -> bytes:
-    """A tag's value as stored, empty where there is none; tifffile would take Zeiss' UTF-16 one for ASCII."""
+    """Return a tag's stored bytes, empty if there is no tag; tifffile would read Zeiss' UTF-16 tag as ASCII."""
     tag = tiff.pages.first.tags.get(code)
     if tag is None:
         return b""

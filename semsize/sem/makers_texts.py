@@ -1,7 +1,7 @@
-"""Pixel sizes in the texts of makers, which stand in tags of an image file or in a file beside it.
+"""Read pixel sizes from makers' texts, which stand in tags of an image file or in a file beside it.
 
-Each reader raises SEMReadError where a size cannot be understood or the picture has been resized since. Those of texts
-that may stand beside an image tell whether the text is their maker's.
+Each reader raises SEMReadError if a size cannot be understood or the picture has been resized since. Readers of texts
+that may stand beside an image return whether the text is from their maker.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from semsize.sem.statements import (
 )
 
 _IMAGE, _DISPLAY, _BLOCK = "Image Pixel Size", "Pixel Size", "numeric block"
-_BLOCK_INDEX = 3  # of the pixel size, in metres, in the unnamed numbers that begin Zeiss' text
-_BLOCK_LENGTH = 8  # at least
-_DISPLAY_WIDTH = 1024
+_BLOCK_INDEX = 3  # position of the pixel size, in metres, in the unnamed numbers at the start of Zeiss' text
+_BLOCK_LENGTH = 8  # fewest unnamed numbers in this block
+_DISPLAY_WIDTH = 1024  # px, of the picture that all Zeiss' sizes but the first hold for
 _STORE_WIDTHS = (512, 1024, *range(2048, 40 * 1024, 1024))
 
 _HITACHI_MAGIC = "[SemImageFile]"
-_HITACHI_PHOTO_NM = 127e6  # width of the picture that Hitachi's magnification is of
+_HITACHI_PHOTO_NM = 127e6  # width of the picture that Hitachi's magnification refers to
 _HITACHI_MAG = re.compile(r"\bMag(?:nification)?\s*=\s*[x×]?\s*([\d.,]+)\s*(k?)", re.IGNORECASE)
-_HITACHI_WIDTH = 1280  # of a picture whose text names neither its width nor the magnification
+_HITACHI_WIDTH = 1280  # px, of a picture if its text states neither width nor magnification
 
 _JEOL_ENTRY = re.compile(r"\${1,2}([A-Z]\w*)[ \t=]*([^\n$]*)")
 _JEOL_TEXT = re.compile(r"^\s*\$CM_\w+", re.MULTILINE)
-_JEOL_FIELDS_NM = (120e6, 128e6)  # widths of the picture that JEOL's magnifications are of, older and newer ones
+_JEOL_FIELDS_NM = (120e6, 128e6)  # picture widths that older and newer JEOLs' magnifications refer to
 _JEOL_TWO_LENGTHS = re.compile(r"([\d.,]+)\s*(\D*?)\s+[\d.,]+\s*(\D+)")
 
 
 def zeiss_text(text: str, source: str, stated: Statements) -> None:
-    """Zeiss' (LEO's) lines "name = value".
+    """Read Zeiss' (LEO's) lines "name = value".
 
-    `Image Pixel Size` is that of the stored image. `Pixel Size` and the fourth number of the unnamed block hold for a
-    picture 1024 px wide; for images of another store resolution they are scaled to it. A statement of zero is none.
+    `Image Pixel Size` holds for the stored image. `Pixel Size` and the fourth number of the unnamed block hold for a
+    picture 1024 px wide; they are scaled to images of another store resolution. A size of zero counts as not stated.
     """
     found = entries(text, "=:")
     stated.tilt(number_or_none(found.get("Stage at T", "")), found.get("Tilt Corrn."))
@@ -67,12 +67,12 @@ def zeiss_text(text: str, source: str, stated: Statements) -> None:
 
 
 def zeiss_rank(source: str) -> int:
-    """Place of a statement of Zeiss' among those of both of its tags, the most trusted first."""
+    """Return the rank of a statement of Zeiss' two tags, 0 for the most trusted kind."""
     return (_IMAGE, _DISPLAY, _BLOCK).index(source.rpartition(", ")[2])
 
 
 def _block_number(text: str) -> str:
-    """The pixel size among the unnamed numbers that begin the text, "" where there are not enough."""
+    """Return the pixel size from the unnamed numbers at the start of the text, "" if there are too few."""
     numbers = []
     for line in text.split("\n"):
         try:
@@ -84,11 +84,11 @@ def _block_number(text: str) -> str:
 
 
 def fei_text(text: str, source: str, stated: Statements) -> None:
-    """ThermoFisher's (FEI's) sections: `PixelWidth` and `PixelHeight` of `[Scan]`, in metres; angles in radians."""
+    """Read ThermoFisher's (FEI's) sections: `PixelWidth` and `PixelHeight` of `[Scan]`, in metres, tilts in radians."""
     found = sections(text)
     scan, image = found.get("Scan", {}), found.get("Image", {})
     beam = found.get("Beam", {}).get("Beam", "EBeam")
-    if beam == "EBeam":  # an ion beam looks at a tilted stage from above
+    if beam == "EBeam":  # stages are tilted to face the ion beam
         column = found.get(beam, {})
         radians = number_or_none(found.get("Stage", {}).get("StageT", column.get("StageTa", "")))
         stated.tilt(None if radians is None else math.degrees(radians), column.get("TiltCorrectionIsOn"))
@@ -105,9 +105,9 @@ def fei_text(text: str, source: str, stated: Statements) -> None:
 
 
 def hitachi_text(text: str, source: str, stated: Statements) -> bool:
-    """Hitachi's entries: `PixelSize` in nanometres, for the picture of the size that `DataSize` names.
+    """Read Hitachi's entries: `PixelSize` in nanometres, for a picture of the size `DataSize`.
 
-    Where no `DataSize` stands (tag 40092), the magnification says how wide the picture was: 127 mm over it.
+    Without `DataSize` (tag 40092), the picture was 127 mm divided by the magnification wide.
     """
     found = entries(text)
     if not text.lstrip().startswith(_HITACHI_MAGIC) and not {"PixelSize", "SerialNumber"} <= found.keys():
@@ -129,7 +129,7 @@ def hitachi_text(text: str, source: str, stated: Statements) -> bool:
 
 
 def tescan_text(text: str, source: str, stated: Statements) -> bool:
-    """TESCAN's sections: `PixelSizeX` and `PixelSizeY` of `[MAIN]`, in metres; it names no width of the picture."""
+    """Read TESCAN's sections: `PixelSizeX` and `PixelSizeY` of `[MAIN]`, in metres; they state no picture width."""
     found = sections(text)
     if "MAIN" not in found:
         return False
@@ -145,7 +145,7 @@ def tescan_text(text: str, source: str, stated: Statements) -> bool:
 
 
 def jeol_text(text: str, source: str, stated: Statements) -> bool:
-    """JEOL's entries $NAME: the pixel size or the field of view, else the scale bar and how many pixels it takes."""
+    """Read JEOL's entries $NAME: the pixel size or the field of view, else the scale bar and its length in pixels."""
     if not _JEOL_TEXT.search(text) and "$SM_MICRON_BAR" not in text:
         return False
     found: dict[str, str] = {}
@@ -176,11 +176,11 @@ def jeol_text(text: str, source: str, stated: Statements) -> bool:
 
 
 def _jeol_bar(found: dict[str, str], width: int | None, source: str, stated: Statements) -> None:
-    """A pixel size from the scale bar's length over its pixels.
+    """Read the pixel size as the scale bar's length divided by its pixels.
 
-    JEOL cuts the bar's length off to whole pixels, by up to one pixel. Where the magnification gives a bar that is cut
-    off to the stated one, the pixel size is that of the magnification. Else half a pixel is added, which leaves a
-    standard uncertainty of 1/√12 px.
+    JEOL cuts the bar's length off to whole pixels, by up to one pixel. If the magnification gives a bar of the stated
+    pixels or less than two more, the pixel size is that of the magnification. Else half a pixel is added to the bar,
+    which leaves a standard uncertainty of 1/√12 px.
     """
     bar, marker = found["SM_MICRON_BAR"], with_micro(found.get("SM_MICRON_MARKER", ""))
     pixels, length = number_or_none(bar), stated.length(marker, f"{source}: $$SM_MICRON_MARKER")
@@ -206,7 +206,7 @@ def _jeol_bar(found: dict[str, str], width: int | None, source: str, stated: Sta
 
 
 def _jeol_tilt(found: dict[str, str]) -> float | None:
-    """Degrees from "X=37.1, Y=44.9, R=354.9, Z=16.90, T=0.00", or the fifth of older files' six numbers."""
+    """Read the tilt, in degrees, from "X=37.1, …, Z=16.90, T=0.00", or as the fifth of older files' six numbers."""
     named = re.search(r"\bT\s*=\s*(-?[\d.]+)", found.get("CM_STAGE_POSITION", ""))
     numbers = found.get("CM_STAGE_POS", "").split()
     text = named[1] if named else numbers[4] if len(numbers) >= 5 else ""

@@ -1,4 +1,4 @@
-"""Pixel size of a microscope's image file, from wherever its maker writes it (see docs/pixel-sizes.md)."""
+"""Read the pixel size of an image file from wherever the microscope's maker writes it (docs/pixel-sizes.md)."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from semsize.sem.reading import read_grey
 from semsize.sem.statements import AGREEMENT, Statements, decoded
 from semsize.structures.pixel_size import PixelSize
 
-_LARGEST_BYTES = 1 << 20  # of a text beside an image
-_SETTLED_NS = 5_000_000_000  # since a folder changed last, after which its listing is kept
+_LARGEST_BYTES = 1 << 20  # read of a text beside an image
+_SETTLED_NS = 5_000_000_000  # after a folder's last change its listing is kept in memory
 
 
 def read_pixel_size(path: str | Path) -> PixelSize | None:
-    """Pixel size stated in an image file or in the text file of its name beside it.
+    """Return the pixel size stated in an image file or in the text file of its name beside it.
 
-    Read are the tags of Zeiss, ThermoFisher (FEI, Phenom), TESCAN, JEOL, Hitachi, Fibics and Olympus, ImageJ's and
-    OME's descriptions, and the side-cars of Hitachi, JEOL and TESCAN; the first that states one is taken, in that
-    order. A TIFF's resolution in dots per inch counts for nothing, and a statement of zero for none. `std_nm` is None
-    unless the file states a size to whole pixels only (JEOL's scale bar).
+    The first stated size is taken from: the tags of Zeiss, ThermoFisher (FEI, Phenom), TESCAN, JEOL, Hitachi, Fibics
+    and Olympus, ImageJ's and OME's descriptions, and the side-car files of Hitachi, JEOL and TESCAN. A TIFF's dots per
+    inch are ignored, and a size of zero counts as not stated. `std_nm` is None unless the size comes from a scale bar
+    in whole pixels (JEOL).
 
     Returns:
-        The pixel size, its `source` naming tag and entry; None where nothing is stated.
+        The pixel size, its `source` naming tag and entry; None if nothing is stated.
 
     Raises:
         SEMReadError: the file cannot be read, a statement cannot be understood, two differ by more than 0.5 %, or the
-            picture has another size than the statement was made for; one line. A pixel size declared by the user
-            settles it.
+            picture has another size than the statement was made for; one line. `read_scale` raises none of these
+            if a pixel size is declared.
     """
     return read_scale(path)[0]
 
@@ -42,15 +42,15 @@ def read_pixel_size(path: str | Path) -> PixelSize | None:
 def read_scale(
     path: str | Path, declared: PixelSize | None = None, shape: tuple[int, int] | None = None
 ) -> tuple[PixelSize | None, tuple[str, ...]]:
-    """Pixel size of an image, and what must be said of its scale: a tilted stage, pixels that are not square.
+    """Return the pixel size of an image, and notes on its scale: a tilted stage, pixels that are not square.
 
     Args:
         path: the image file.
-        declared: goes before whatever the file states; where both differ by more than 0.5 %, a note says so.
-        shape: (H, W) of the image, by callers that have read it; without it a PNG, JPEG or BMP may be decoded for it.
+        declared: overrides what the file states; a note says if both differ by more than 0.5 %.
+        shape: (H, W) of the image, if the caller has read it; else a PNG, JPEG or BMP may have to be decoded.
 
     Raises:
-        SEMReadError: nothing is declared, and `read_pixel_size` raises it.
+        SEMReadError: as `read_pixel_size`, but only if nothing is declared.
     """
     stated = Statements(Path(path), functools.cache(lambda: shape or read_grey(path, intensity_range=(0, 1)).shape))
     try:
@@ -70,10 +70,7 @@ def read_scale(
 
 
 def _collect(stated: Statements) -> None:
-    """All that the file states, then what the texts of Hitachi, JEOL and TESCAN beside it state.
-
-    Any other text file counts for nothing.
-    """
+    """Read what the file states, then what texts of Hitachi, JEOL and TESCAN beside it state; ignore other texts."""
     path = stated.path
     if is_tiff(read_bytes(path, 4)):
         with open_tiff(path) as tiff:
@@ -89,9 +86,9 @@ def _collect(stated: Statements) -> None:
 
 
 def _side_cars(path: Path) -> Iterable[Path]:
-    """Text files that may belong to an image: NAME.txt (Hitachi, JEOL) and NAME-tif.hdr (TESCAN) in any case.
+    """Find text files that may belong to an image: NAME.txt or NAME.tif.txt, NAME-tif.hdr or NAME.hdr, in any case.
 
-    Those whose name has another case than the image's count only where no other image has just that name.
+    A text whose name has another case than the image's counts only if no other image has exactly that name.
     """
     ending = path.suffix[1:]
     wanted = {_folded(f"{path.stem}{end}") for end in (".txt", f"{path.suffix}.txt", f"-{ending}.hdr", ".hdr")}
@@ -112,7 +109,7 @@ def _names(folder: Path) -> dict[str, list[str]]:
 
 @functools.lru_cache(maxsize=2)
 def _listed(folder: Path, _changed: int) -> dict[str, list[str]]:
-    """Files of a folder by their names without case, so that many images cost one listing."""
+    """List a folder's files by case-folded name; the cache makes one listing serve many images."""
     names: dict[str, list[str]] = {}
     for name in os.listdir(folder):
         names.setdefault(_folded(name), []).append(name)

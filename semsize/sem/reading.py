@@ -1,4 +1,4 @@
-"""An SEM image file read to grey levels 0-255, and which of its rows show the specimen: those between data bars."""
+"""Read an SEM image file to grey levels 0-255, and find the rows that show the specimen, between data bars."""
 
 import contextlib
 import warnings
@@ -16,14 +16,14 @@ from semsize.structures.masks import CroppedMasks
 LOWER_PERCENTILE = 0.1
 UPPER_PERCENTILE = 99.9
 
-TALLEST_SHARE = 0.25  # of the image, that a bar may take
-_LOWEST_PX = 8
-_FOOT_SHARE = 0.01  # of the image, that may show the specimen again below a bar
-_EMPTY = 0.95  # share of one grey level in a row without text
+TALLEST_SHARE = 0.25  # largest share of the image that a bar takes
+_LOWEST_PX = 8  # least height of a bar
+_FOOT_SHARE = 0.01  # largest share of the image that shows the specimen again below a bar
+_EMPTY = 0.95  # least share of one grey level in a row without text
 _STEP = 0.25  # least share of the pixels that change at the bar's upper edge
 _GROUND = 0.6  # least share of one grey level in the whole bar
 _INK_LEVELS = 60  # least contrast of texts and lines
-_INK = (0.001, 0.4)  # their share of the bar
+_INK = (0.001, 0.4)  # share of the bar that these take
 _TOLERANCES = (0, 8)  # grey levels: as drawn; after lossy compression
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
@@ -31,7 +31,7 @@ _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 @dataclass(frozen=True, eq=False)
 class SEMImage:
-    """An image file as it was read."""
+    """The grey levels of an image file, and which rows show the specimen."""
 
     grey: np.ndarray  # (H, W) float32 within 0-255, data bars included
     top: int  # first row of the specimen
@@ -39,7 +39,7 @@ class SEMImage:
 
     @property
     def specimen(self) -> np.ndarray:
-        """(bottom - top, W) the rows without data bars (a view)."""
+        """(bottom - top, W) rows between the data bars (a view)."""
         return self.grey[self.top : self.bottom]
 
 
@@ -50,24 +50,24 @@ def read_image(
     crop_top: int | None = None,
     crop_rows: int | None = None,
 ) -> SEMImage:
-    """Grey levels of a TIFF, PNG, JPEG or BMP image, and the rows between its data bars.
+    """Read the grey levels of a TIFF, PNG, JPEG or BMP image, and find the rows between its data bars.
 
-    8-bit values come as they are. Palette indices of TIFF and PNG are the grey levels where the palette is a grey ramp
-    with annotation colours painted over some entries; any other palette is applied. Colours become luma, equal
-    channels pass unchanged, alpha is left out. 16-bit and float values are stretched to 0-255 without rounding: between
-    the 0.1 and 99.9 % percentiles of the specimen, or over the declared range. Orientation tags are not applied: pixels
-    stay where the microscope wrote them. The kind of file is told by its contents, not by its name.
+    8-bit values stay as they are. Palette indices of TIFF and PNG are taken as grey levels if the palette is a grey
+    ramp with some entries repainted for annotations; any other palette is applied. Colours become luma, equal channels
+    pass unchanged, alpha is ignored. All other values are stretched to 0-255 without rounding, from the 0.1 and 99.9 %
+    percentiles of the specimen or from the declared range. Levels are inverted if the file says that 0 is white.
+    Orientation tags are not applied: pixels stay where the microscope wrote them. The contents tell the format.
 
     Args:
         path: the file.
-        intensity_range: stored values that mean black and white, low < high, for 16-bit and float images; 8-bit images
-            are in range already and stay as they are.
-        crop_top: rows of data bar at the upper edge; None finds them.
-        crop_rows: rows of data bar at the lower edge; None finds them.
+        intensity_range: stored values that become 0 and 255, low < high; 8-bit images, which are in range already,
+            ignore it.
+        crop_top: rows of data bar at the upper edge; None detects them.
+        crop_rows: rows of data bar at the lower edge; None detects them.
 
     Raises:
-        SEMReadError: the file is missing, empty, damaged, of another kind, CMYK, 1-bit, holds several pages or values
-            that are no numbers, or no row is left; one line that names it and says what to do.
+        SEMReadError: as `read_values`; or the values are not finite or have no range to stretch, or no row is left; one
+            line that names the file and says what to do.
         ValueError: `intensity_range` is not ascending.
     """
     levels = _read_levels(path, intensity_range)
@@ -82,7 +82,7 @@ def read_image(
 
 
 def read_grey(path: str | Path, *, intensity_range: tuple[float, float] | None = None) -> np.ndarray:
-    """Grey levels (H, W) of an image file, data bars included; see `read_image`."""
+    """Read the grey levels (H, W) of an image file, data bars included, as `read_image` does."""
     levels = _read_levels(path, intensity_range)
     is_stretched = not levels.in_range and intensity_range is None
     specimen = slice(*_specimen_rows(levels)) if is_stretched else slice(None)
@@ -91,23 +91,23 @@ def read_grey(path: str | Path, *, intensity_range: tuple[float, float] | None =
 
 
 def orientation_tag(path: str | Path) -> int:
-    """How an image asks viewers to turn it (EXIF and TIFF tag 274): 1 as stored, up to 8; 1 where it does not say."""
+    """Return the orientation in which viewers show an image (EXIF and TIFF tag 274): 1 (as stored, or no tag) to 8."""
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter("ignore")
             value = image.getexif().get(Base.Orientation, 1)
-    except Exception:  # Pillow lets many kinds through; read_grey says what is wrong with the file
+    except Exception:  # Pillow raises many kinds of errors; read_grey names the file's fault
         return 1
     return value if value in range(1, 9) else 1
 
 
 def particle_contrast(grey: np.ndarray, masks: CroppedMasks) -> float:
-    """Median grey level (0-255) on particles less the median off them; NaN without one of the two.
+    """Return the median grey level (0-255) on particles minus that off them; NaN if either has no pixels.
 
-    Rows of `grey` (H, W) below the masks' frame, a data bar, are left out.
+    Rows of `grey` (H, W) below the masks' frame (a data bar) are ignored.
 
     Raises:
-        ValueError: the masks are of a larger or wider image.
+        ValueError: the masks are of an image of another width or of more rows.
     """
     height, width = masks.image_shape
     if grey.shape[1] != width or grey.shape[0] < height:
@@ -121,14 +121,14 @@ class _Levels:
     """An image's values before they become grey levels."""
 
     values: np.ndarray  # (H, W), finite
-    in_range: bool  # they are grey levels of 0-255 already; others have to be stretched
-    white_is_zero: bool  # the file counts from white to black
+    in_range: bool  # the values are grey levels of 0-255 already; others must be stretched
+    white_is_zero: bool  # 0 means white, larger values are darker
 
     def to_grey(self, intensity_range: tuple[float, float] | None, specimen: slice) -> np.ndarray:
         """Grey levels (H, W) float32, 0-255; values that are not in range are stretched.
 
-        Without a declared range that is done by the rows of the specimen alone: the texts of data bars may be brighter
-        than anything in it. ValueError where the specimen has no range.
+        Without a declared range, only the rows of the specimen set the range, because texts of data bars may be
+        brighter than the specimen. ValueError if that range is empty.
         """
         if self.in_range:
             grey = self.values.astype(np.float32)
@@ -159,7 +159,7 @@ def _read_levels(path: str | Path, intensity_range: tuple[float, float] | None) 
 
 @contextlib.contextmanager
 def _named(path: str | Path) -> Iterator[None]:
-    """Name the file in the errors of the body."""
+    """Turn a ValueError of the `with` block into an SEMReadError that names the file."""
     try:
         yield
     except ValueError as cause:
@@ -167,10 +167,10 @@ def _named(path: str | Path) -> Iterator[None]:
 
 
 def _indices_to_grey(indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Grey levels (H, W) of palette indices: the indices for a painted grey ramp, else the palette's colours as grey.
+    """Return grey levels (H, W): the palette indices for a repainted grey ramp, else the palette's colours as grey.
 
     Electron microscopes store grey levels as palette indices and repaint the entries that their annotations use
-    (in the Zeiss files of Zenodo record 4563942, 27 of 256). Most entries then equal their own index as grey.
+    (in the Zeiss files of Zenodo record 4563942, 27 of 256). Most palette entries then equal their own index as grey.
     """
     count = len(palette)
     if indices.ndim != 2 or indices.dtype.kind != "u" or indices.max(initial=0) >= count:
@@ -182,7 +182,7 @@ def _indices_to_grey(indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
 
 
 def _colour_to_grey(rgb: np.ndarray) -> np.ndarray:
-    """Luma (BT.601) of colours (..., 3), unrounded float32; where the channels are equal, exactly their value."""
+    """Return the luma (BT.601) of colours (..., 3), float32, not rounded; equal channels give exactly their value."""
     equal = (rgb[..., 0] == rgb[..., 1]) & (rgb[..., 0] == rgb[..., 2])
     if equal.all():
         return rgb[..., 0].astype(np.float32)
@@ -190,7 +190,7 @@ def _colour_to_grey(rgb: np.ndarray) -> np.ndarray:
 
 
 def _percentile_range(values: np.ndarray) -> tuple[float, float]:
-    """The percentiles between which an image is stretched without a declared range; ValueError where they are equal."""
+    """Return the percentiles that span the range without a declared one; ValueError if they are equal."""
     low, high = np.percentile(values, [LOWER_PERCENTILE, UPPER_PERCENTILE])
     if low == high:
         share = UPPER_PERCENTILE - LOWER_PERCENTILE
@@ -199,14 +199,14 @@ def _percentile_range(values: np.ndarray) -> tuple[float, float]:
 
 
 def _scaled(values: np.ndarray, intensity_range: tuple[float, float]) -> np.ndarray:
-    """Finite values mapped linearly so that the range becomes 0-255, clipped beyond; fractions are kept."""
+    """Map finite values linearly from the range to 0-255, clip them and keep fractions."""
     low, high = intensity_range
     scaled = (values.astype(np.float64) - low) * (255 / (high - low))
     return np.clip(scaled, 0, 255).astype(np.float32)
 
 
 def _specimen_rows(levels: _Levels) -> tuple[int, int]:
-    """First row of the specimen and the row after its last one: what lies between data bars, all rows without any."""
+    """Return the first row of the specimen and the row after its last one, between data bars if there are any."""
     height, scaled = len(levels.values), list(_eight_bits(levels))
     bottoms = (find_data_bar(grey) for grey in scaled)
     bottom = next((row for row in bottoms if row is not None), height)
@@ -215,11 +215,11 @@ def _specimen_rows(levels: _Levels) -> tuple[int, int]:
 
 
 def _eight_bits(levels: _Levels) -> Iterator[np.ndarray]:
-    """The levels, (H, W) 0-255, as a data bar is looked for in them.
+    """Yield the levels, (H, W) 0-255, in which to look for a data bar.
 
     Levels that must be stretched come twice: over the range of the middle half of the rows, which no bar reaches, so
-    that the specimen is not flattened by a bar's white; and over all values, so that a bar's ground and texts stay
-    apart which are both brighter than the specimen.
+    that a bar's white does not flatten the specimen; and over all values, so that a bar's ground and texts stay
+    apart even if both are brighter than the specimen.
     """
     values = levels.values
     if levels.in_range:
@@ -234,17 +234,17 @@ def _eight_bits(levels: _Levels) -> Iterator[np.ndarray]:
 
 
 def find_data_bar(grey: np.ndarray) -> int | None:
-    """First row of the data bar; the specimen is `grey[:row]`.
+    """Find the first row of the data bar at an image's foot; the specimen is `grey[:row]`.
 
-    A bar begins with an empty row, of one grey level, where a good part of the two rows above shows something else; it
-    ends with one at the image's foot, or nearly; is mostly of one level; takes up to a quarter of the image; and
-    carries texts or lines of high contrast. Unscanned rows, dark substrates and saturated areas lack one of these.
+    A bar begins with an empty row (of one grey level) from which many pixels of both rows above differ. It ends with an
+    empty row at the image's foot or close to it, is mostly of one level, takes up to a quarter of the image, and has
+    texts or lines of high contrast. Unscanned rows, dark substrates and saturated areas lack one of these features.
 
     Args:
         grey: (H, W), 0-255.
 
     Returns:
-        The row, or None where the image has no such bar.
+        The row, or None if the image has no data bar.
     """
     levels = grey if grey.dtype == np.uint8 else np.rint(grey).astype(np.uint8)  # NumPy rounds bytes as float16, slowly
     rows = (_first_row(levels, tolerance) for tolerance in _TOLERANCES)
@@ -269,7 +269,7 @@ def _first_row(levels: np.ndarray, tolerance: int) -> int | None:
 
 
 def _prevailing_levels(rows: np.ndarray, tolerance: int) -> tuple[np.ndarray, np.ndarray]:
-    """The most frequent grey level of each row, (R,), and the share (R,) of its pixels within the tolerance of it."""
+    """Return each row's most frequent grey level, (R,), and the share (R,) of its pixels within the tolerance of it."""
     count, width = rows.shape
     cells = rows + 256 * np.arange(count)[:, None]
     histograms = np.bincount(cells.ravel(), minlength=256 * count).reshape(count, 256)
@@ -279,7 +279,7 @@ def _prevailing_levels(rows: np.ndarray, tolerance: int) -> tuple[np.ndarray, np
 
 
 def _is_written_on(bar: np.ndarray, tolerance: int) -> bool:
-    """Whether a band has one ground, and texts or lines on it."""
+    """Return whether rows have a ground of one level, and texts or lines on it."""
     (ground,), (share,) = _prevailing_levels(bar.reshape(1, -1), tolerance)
     ink = (abs(bar.astype(np.int16) - ground) >= _INK_LEVELS).mean()
     return bool(share >= _GROUND and _INK[0] <= ink <= _INK[1])

@@ -1,4 +1,4 @@
-"""What a file states about its pixels: how texts, numbers and units are understood, and what must agree."""
+"""Read what a file states about its pixel size (texts, numbers, units), and check that the statements agree."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from semsize.sem.files import SEMReadError
 from semsize.sem.reading import TALLEST_SHARE
 from semsize.structures.pixel_size import NM_OF_UNIT, PixelSize
 
-AGREEMENT = 0.005  # relative difference up to which two statements count as equal
-_IMPLIED_AGREEMENT = 0.01  # of the file's width with one computed from printed, rounded lengths
-_MOST_UNEQUAL = 2  # how much longer one side of a pixel may be
+AGREEMENT = 0.005  # largest relative difference of two equal statements
+_IMPLIED_AGREEMENT = 0.01  # largest relative difference of the width and one computed from rounded lengths
+_MOST_UNEQUAL = 2  # largest ratio of a pixel's sides
 
 _NOTHING = ("", "-", "--", "n/a", "none", "null", "unknown", "pixel", "pixels", "px", "reference frame")
 _OFF = ("", "off", "no", "false", "none")
 _QUANTITY = re.compile(r"([+-]?(?:\d[\d.,]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*(.*)")
-_MICRO = ("Âµ", "Î¼", "ƒÊ", "¦Ì", "¥ì", "£g", "æ")  # µ in UTF-8, Shift-JIS, GBK, EUC-KR, Big5, DOS, taken for cp1252
+_MICRO = ("Âµ", "Î¼", "ƒÊ", "¦Ì", "¥ì", "£g", "æ")  # µ in UTF-8, Shift-JIS, GBK, EUC-KR, Big5, DOS, read as cp1252
 _ESCAPED_MICRO = re.compile(r"\\u0*(?:b5|3bc)", re.IGNORECASE)
 _A_PIXEL = re.compile(r"\s*/\s*(?:pixels?|pix|px)$", re.IGNORECASE)
 _BEGINNINGS = {
@@ -32,20 +32,20 @@ _BEGINNINGS = {
 
 @dataclass
 class Statements:
-    """What one file and the texts beside it state, filled by the readers."""
+    """What one file and the texts beside it state; the makers' readers add to it."""
 
     path: Path  # the image file
     shape: Callable[[], tuple[int, int]]  # gives its (H, W)
-    sizes: list[PixelSize] = field(default_factory=list)  # the preferred first
+    sizes: list[PixelSize] = field(default_factory=list)  # the most trusted first
     notes: list[str] = field(default_factory=list)  # for users: a tilted stage, pixels that are not square
     missing: list[str] = field(default_factory=list)  # makers' texts that belong to the picture and state no size
-    unread: list[str] = field(default_factory=list)  # where a size stands that is recognised and not read
+    unread: list[str] = field(default_factory=list)  # where the file states sizes that are recognised but not read
 
     def length(self, text: str, where: str, unit: str = "") -> float:
-        """Nanometres of a length that the file states, 0 where nothing is stated; see `length_or_none`.
+        """Return a stated length in nanometres, 0 if nothing is stated (see `length_or_none`).
 
         Raises:
-            SEMReadError: it cannot be understood, or is negative or infinite; names the file and `where` in it.
+            SEMReadError: the text cannot be understood, or is negative or infinite; names the file and `where`.
         """
         value_nm = length_or_none(text, unit)
         if value_nm is None:
@@ -55,17 +55,17 @@ class Statements:
         return value_nm
 
     def error(self, text: str) -> SEMReadError:
-        """An error that names the file."""
+        """Make an error that names the file."""
         return SEMReadError(f"{self.path}: {text}")
 
     def add(self, width_nm: float, height_nm: float, source: str, std_nm: float | None = None) -> None:
-        """A pixel's width and height; none where the width is 0, a height of 0 counts as not stated.
+        """Add a pixel's stated width and height; a width of 0 adds nothing, a height of 0 counts as not stated.
 
-        Pixels that differ by more than 0.5 % count with the edge of the square of the same area, so that equivalent
-        circular diameters are right, and with a note.
+        If they differ by more than 0.5 %, the pixel size is the edge of the square of the same area, so that equivalent
+        circular diameters are right, and a note says so.
 
         Raises:
-            SEMReadError: one side is more than twice the other, which two units would explain and no scan.
+            SEMReadError: one side is more than twice the other, which no scan gives, but a mistaken unit does.
         """
         if width_nm == 0:
             return
@@ -79,17 +79,17 @@ class Statements:
         square, across = PixelSize(math.sqrt(width_nm) * math.sqrt(height_nm), std_nm, source), height_nm / width_nm
         self.sizes.append(square)
         self._note(
-            f"its pixels are not square, {said}: with {square.value_nm:.6g} nm a pixel, and no other value, areas and "
-            "equivalent diameters hold, and lengths along x and y are off by "
+            f"its pixels are not square, {said}: only with {square.value_nm:.6g} nm a pixel are areas and equivalent "
+            "diameters right, and lengths along x and y are off by "
             f"{math.sqrt(across) - 1:+.1%} and {math.sqrt(1 / across) - 1:+.1%}"
         )
 
     def tilt(self, degrees: float | None, correction: str | None) -> None:
-        """A note of a stage that was tilted so far that lengths along y are more than 0.5 % too short.
+        """Note a stage tilt that makes lengths along y more than 0.5 % too short, unless it is corrected.
 
         Args:
-            degrees: of the stage; None where not stated.
-            correction: what the file says of a tilt correction, such as "On", "no" or its angle; None: nothing.
+            degrees: tilt of the stage; None if not stated.
+            correction: the stated tilt correction, such as "On", "no" or its angle; None if not stated.
         """
         if degrees is None or not 1 - abs(math.cos(math.radians(degrees))) > AGREEMENT:
             return
@@ -104,10 +104,10 @@ class Statements:
         )
 
     def require_shape(self, source: str, width: int | None, height: int | None = None) -> None:
-        """Refuse a picture that has another size than the one a statement was made for.
+        """Raise an error if the picture has another size than the one a statement was made for.
 
-        The width tells a picture that was resized. Rows may be missing, cut off with the data bar or without it, which
-        leaves the scale; and a data bar may have added some, so that only still taller pictures are refused.
+        Another width shows that the picture was resized or cropped. Missing rows do not change the scale, and a data
+        bar may have added rows, so that only pictures taller than that are refused.
 
         Raises:
             SEMReadError: the picture has been resized or cropped since.
@@ -119,7 +119,7 @@ class Statements:
             self._refuse(source, f"{height} px high", rows)
 
     def require_extent(self, source: str, extent_nm: float | None, pixel_nm: float) -> None:
-        """Refuse a picture whose width does not go with the length that it is said to show.
+        """Raise an error if the picture's width in pixels does not fit the stated width in nanometres.
 
         Raises:
             SEMReadError: the picture has been resized or cropped since.
@@ -131,11 +131,11 @@ class Statements:
             self._refuse(source, f"{extent_nm / pixel_nm:.0f} px wide", columns)
 
     def agreed(self) -> PixelSize | None:
-        """The first of the pixel sizes, None where there is none.
+        """Return the most trusted pixel size, None if none is stated.
 
         Raises:
-            SEMReadError: another one differs from it by more than 0.5 % and what their uncertainties allow, or a size
-                is stated only where it is not read.
+            SEMReadError: another pixel size differs from it by more than 0.5 % plus √3 times both relative standard
+                uncertainties, or the only one is stated in a form that is not read.
         """
         for other in self.sizes[1:]:
             chosen = self.sizes[0]
@@ -161,9 +161,9 @@ class Statements:
 
 
 def decoded(raw: bytes) -> str:
-    """A maker's text: UTF-16 and UTF-8 with or without a mark, else Windows-1252; ends at NULs, lines at a line feed.
+    """Decode a maker's text: UTF-16 or UTF-8, with or without a byte order mark, else Windows-1252.
 
-    Text of another code page has its µ in a spelling that `nm_of_unit` knows.
+    Lines end at line feeds, NULs at the end are cut off. The µ of other code pages becomes a spelling in `_MICRO`.
     """
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = raw.decode("utf-16", errors="replace")
@@ -178,7 +178,7 @@ def decoded(raw: bytes) -> str:
 
 
 def entries(text: str, separators: str = "=") -> dict[str, str]:
-    """Key to value of the lines "key = value", the first of each key; empty where nothing follows the separator."""
+    """Read lines "key = value" to a dictionary; the first of equal keys counts, and a value may be empty."""
     found: dict[str, str] = {}
     for line in text.split("\n"):
         key, *value = re.split(f"[{separators}]", line, maxsplit=1)
@@ -188,7 +188,7 @@ def entries(text: str, separators: str = "=") -> dict[str, str]:
 
 
 def sections(text: str) -> dict[str, dict[str, str]]:
-    """Section to its entries, of lines "[section]" and "key=value"; "" holds those before the first section."""
+    """Read lines "[section]" and "key=value" to entries by section; "" holds entries before the first section."""
     parts = re.split(r"^\s*\[([^\]\n]*)\]\s*$", text, flags=re.MULTILINE)
     found = {"": entries(parts[0])}
     for name, body in zip(parts[1::2], parts[2::2], strict=True):
@@ -197,9 +197,9 @@ def sections(text: str) -> dict[str, dict[str, str]]:
 
 
 def nm_of_unit(unit: str) -> float | None:
-    """Nanometres of a unit of length in the spellings that microscopes and ImageJ's users write; None: not understood.
+    """Return the nanometres in a unit of length as microscopes and ImageJ's users spell it; None if unknown.
 
-    As ImageJ does, words are told by their beginning in any case. Short forms are told exactly, or in capitals.
+    As in ImageJ, the beginning of a word suffices. Short forms must be exact or in capitals; words, nm and µm need not.
     """
     plain = with_micro(_A_PIXEL.sub("", unit.strip().strip('"')))
     plain = unicodedata.normalize("NFKC", plain)  # one µ, one Å
@@ -211,22 +211,22 @@ def nm_of_unit(unit: str) -> float | None:
 
 
 def with_micro(text: str) -> str:
-    """The text with every other spelling of µ made one: escaped, or of a code page taken for another."""
+    """Replace every other spelling of µ: escaped, or in a wrong code page."""
     for spelling in _MICRO:
         text = text.replace(spelling, "µ")
     return _ESCAPED_MICRO.sub("µ", text)
 
 
 def says_nothing(text: str) -> bool:
-    """Whether an entry is empty, or a word for nothing or for pixels."""
+    """Return whether an entry is empty, or a word for nothing or for pixels."""
     return text.strip().lower() in _NOTHING
 
 
 def length_or_none(text: str, unit: str = "") -> float | None:
-    """Nanometres of a number, with a decimal point or comma, and its unit, or `unit` where it has none.
+    """Return the nanometres of a number, with a decimal point or comma, and its unit, or `unit` if it has none.
 
     Returns:
-        0 where nothing is stated; None where it cannot be understood, is negative or infinite.
+        0 if nothing is stated; None if the text cannot be understood, or is negative or infinite.
     """
     if says_nothing(text) or says_nothing(unit or "nm"):
         return 0.0
@@ -240,25 +240,25 @@ def length_or_none(text: str, unit: str = "") -> float | None:
 
 
 def number_or_none(text: str) -> float | None:
-    """A finite number, with a decimal point or comma, whatever follows it; None where the text begins with none."""
+    """Return the finite number, with a decimal point or comma, that a text begins with; None if there is none."""
     found = _QUANTITY.fullmatch(text.strip())
     value = math.nan if found is None else _number(found[1])
     return value if math.isfinite(value) else None
 
 
 def two_integers(text: str) -> tuple[int | None, int | None]:
-    """Width and height from "1280 960", "1024 * 768" or "1280x960"; None, None where it is nothing like it."""
+    """Return width and height from "1280 960", "1024 * 768" or "1280x960"; None, None from other texts."""
     found = re.match(r"\s*(\d{1,7})\s*[*xX×, ]\s*(\d{1,7})\b", text)
     return (int(found[1]), int(found[2])) if found else (None, None)
 
 
 def integer_or_none(text: str | None) -> int | None:
-    """A whole number of up to seven digits, else None."""
+    """Return a whole number of up to seven digits, else None."""
     return int(text) if text is not None and re.fullmatch(r"\d{1,7}", text.strip()) else None
 
 
 def _number(text: str) -> float:
-    """A number with a decimal point or comma; NaN for anything else."""
+    """Return a number with a decimal point or comma; NaN for any other text."""
     try:
         return float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
     except ValueError:

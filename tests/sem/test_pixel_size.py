@@ -135,7 +135,7 @@ def test_pixels_that_are_not_square_keep_the_area_and_are_said(stated, data):
     assert size.value_nm**2 == pytest.approx(2 * 2.1)
     (note,) = stated.notes
     assert "its pixels are not square, 2 nm wide and 2.1 nm high" in note
-    assert "with 2.04939 nm a pixel, and no other value, areas" in note  # another one may be declared
+    assert "only with 2.04939 nm a pixel are areas" in note  # another one may be declared
     assert "lengths along x and y are off by +2.5% and -2.4%" in note
 
 
