@@ -1,4 +1,4 @@
-"""Measurands, comparison of truth with found, size distributions and their uncertainty: numbers in, results out."""
+"""Measurands, comparison of found particles with true ones, size distributions, their uncertainty, and bias records."""
 
 from semsize.metrology.bias_record import (
     BiasRecord,

@@ -1,6 +1,6 @@
-"""The bias record of a model from images of known truth: residuals by size, occlusion, and the ranges covered.
+"""Makes the bias record of a model from images of known truth: residuals by size, occlusion, and the ranges covered.
 
-Legend: images are `ImageComparison`s; K pairs of true and found particles of which neither touches the border.
+Legend: K is the number of pairs of a true and a found particle, neither of which touches the border.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from semsize.metrology.size_distribution import quantiles
 SIZE_EDGES_PX = (0, 8, 11, 16, 23, 32, 45, 64, 91, 128)
 """Lower ends of the size classes, a factor √2 apart; a class with too few particles is joined to its neighbour."""
 
-FEWEST_PARTICLES = 30
-FEWEST_IMAGES = 2
+FEWEST_PARTICLES = 30  # of a size class
+FEWEST_IMAGES = 2  # of a size class
 
 
 @dataclass(frozen=True, eq=False)
 class ComparedSet:
-    """Images of one annotation file against what was found in them."""
+    """The images of one annotation file, each compared with the particles found in it."""
 
-    annotations: str  # file name of the truth
-    predictions: str  # file name of what was found
+    annotations: str  # name of the annotation file
+    predictions: str  # name of the predictions file
     kind: str  # ``annotated`` by people or ``rendered``
     images: Sequence[ImageComparison]
-    contrast_levels: Sequence[float]  # of each image; NaN where it is not known
+    contrast_levels: Sequence[float]  # one per image; NaN where not known
 
     def as_source(self) -> RecordSource:
-        """The entry of these images in a bias record."""
+        """Return the entry about these images in a bias record."""
         pairs = len(matched_sizes(self.images).true_px)
         return RecordSource(self.annotations, self.predictions, self.kind, len(self.images), pairs)
 
@@ -43,9 +43,9 @@ class ComparedSet:
 class MatchedSizes:
     """ECDs of K matched particles that don't touch the border."""
 
-    true_px: np.ndarray  # (K,) of the truth
-    found_px: np.ndarray  # (K,) as found
-    images: np.ndarray  # (K,) number of the image
+    true_px: np.ndarray  # (K,) of the true masks
+    found_px: np.ndarray  # (K,) of the found masks
+    images: np.ndarray  # (K,) number of each pair's image
 
 
 def make_bias_record(
@@ -59,17 +59,17 @@ def make_bias_record(
 ) -> BiasRecord:
     """Make the bias record of a model.
 
-    Residuals and ranges come from annotated sets where there are any, since rendered images differ from real ones in
-    ways that no renderer knows of; the effect of occlusion comes from all sets, since rendered ones reach densities
-    that people don't annotate.
+    Residuals and ranges come from annotated sets if there are any, because rendered images differ from real ones in
+    unknown ways. The effect of occlusion comes from all sets, because rendered images reach densities that people don't
+    annotate.
 
     Args:
         sets: images that the model was neither trained nor tuned on.
         checkpoint: file name of the model.
-        model: the use of it that found the sets' particles; None for a method that is no network.
-        min_score: score from which the sets' particles were taken.
-        min_dice: Dice coefficient from which they were matched.
-        rng: of `occlusion_classes`.
+        model: weights, engine and settings that found the sets' particles; None for a method without a network.
+        min_score: least score of the found particles in the sets.
+        min_dice: least Dice coefficient of their matches.
+        rng: for `occlusion_classes`.
     """
     judged = [compared for compared in sets if compared.kind == "annotated"] or sets
     images = [image for compared in judged for image in compared.images]
@@ -87,7 +87,7 @@ def make_bias_record(
 
 
 def matched_sizes(images: Sequence[ImageComparison]) -> MatchedSizes:
-    """The sizes of the matched pairs of all images."""
+    """Return the ECDs of all matched pairs off the border, without truncated truths."""
     true, found, numbers = [], [], []
     for number, image in enumerate(images):
         frame, pairs = image.truth.masks.image_shape, image.matching
@@ -100,9 +100,9 @@ def matched_sizes(images: Sequence[ImageComparison]) -> MatchedSizes:
 
 
 def residual_classes(sizes: MatchedSizes) -> tuple[ResidualClass, ...]:
-    """Mean residual by size as found, which is what a correction knows; empty where particles are too few.
+    """Return the mean residual by found size, since a correction knows no true size; () if particles are too few.
 
-    The classes adjoin, from 0 to no upper end; each has at least 30 particles in at least two images.
+    The classes adjoin from 0 to no upper end; each has at least `FEWEST_PARTICLES` in at least `FEWEST_IMAGES`.
 
     >>> found_px = np.arange(10.0, 70.0)
     >>> (size_class,) = residual_classes(MatchedSizes(found_px / 1.05, found_px, images=np.arange(60) % 2))
@@ -123,7 +123,7 @@ def residual_classes(sizes: MatchedSizes) -> tuple[ResidualClass, ...]:
 def covered_ranges(
     images: Sequence[ImageComparison], contrast_levels: Sequence[float], sizes: MatchedSizes
 ) -> CoveredRanges:
-    """Smallest and largest values of the images, of their contrasts (NaN where not known), and of their pairs."""
+    """Return the ranges of pixel size, contrast (NaN: not known) and area fraction, and true ECDs from 1 to 99 %."""
     pixel_sizes = [image.truth.pixel_size.value_nm for image in images if image.truth.pixel_size is not None]
     known = [level for level in contrast_levels if not np.isnan(level)]
     return CoveredRanges(
@@ -156,7 +156,7 @@ def _residual_class(sizes: MatchedSizes, low: float, high: float) -> ResidualCla
         high_px=None if np.isinf(high) else high,
         mean_ecd_px=float(found.mean()),
         residual=float(residuals.mean()),
-        standard_error=float(np.sqrt(m / (m - 1) * (sums**2).sum()) / len(residuals)),
+        standard_error=float(np.sqrt(m / (m - 1) * (sums**2).sum()) / len(residuals)),  # images are the clusters
         between_image_std=_between_std(residuals, images, counts),
         particles=len(residuals),
         images=m,
@@ -164,7 +164,7 @@ def _residual_class(sizes: MatchedSizes, low: float, high: float) -> ResidualCla
 
 
 def _between_std(values: np.ndarray, groups: np.ndarray, counts: np.ndarray) -> float:
-    """Standard deviation of the groups' means by one-way analysis of variance, numbers unequal; at least 0."""
+    """Standard deviation of the true means of groups of unequal size, by one-way analysis of variance; at least 0."""
     means = np.bincount(groups, values) / counts
     between = (counts * (means - values.mean()) ** 2).sum() / (len(counts) - 1)
     within = ((values - means[groups]) ** 2).sum() / max(len(values) - len(counts), 1)

@@ -1,7 +1,7 @@
-"""The bias record of a model: what scenes of known truth tell of its measurements, and how that is applied.
+"""The bias record of a model: its errors in scenes of known truth, its file beside the weights, and its use.
 
-`semsize.metrology.bias` makes the record; here are its parts, its file beside the weights, the correction of sizes, its
-uncertainty, and warnings.
+`semsize.metrology.bias` makes the record. This module reads and writes it, corrects sizes with it, states the
+correction's uncertainty, and warns of images unlike those of the record.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from semsize.structures.files import file_sha256, from_json, in_json, read_json,
 Range = tuple[float, float]
 
 TOLERANCE = 0.1
-"""Share of a range's end by which an image may lie beyond it without a warning: few images seldom hold extremes."""
+"""Relative distance beyond a range's end that causes no warning, because few images seldom hold the extremes."""
 
 
 ENDINGS = (".bias.json", ".validation.json")
-"""Endings of the files of bias records; the second one is that of former versions."""
+"""Endings of files of bias records: the present one, then that of former versions."""
 
 
 class BiasRecordError(ValueError):
-    """A bias record is missing or not one; the message is one line that names the file."""
+    """A bias record is missing, damaged or too old; the message is one line that names the file."""
 
 
 @dataclass(frozen=True)
 class ModelUse:
-    """A model and how it is used: what must be the same for a bias record to hold."""
+    """A model's weights, engine and settings, which must all be the same for a bias record to hold."""
 
-    sha256: str  # of the file of its weights
-    engine: str  # what computes it, such as ``torch``
+    sha256: str  # of the weights' file
+    engine: str  # what computes the network, such as ``torch``
     precision: str  # of its products: ``float32``, ``bfloat16``, ``float16``
-    # dotted name to value, in JSON's terms, of what else decides detections: test pipeline (scales), thresholds, caps,
-    # views, anchors, tiles. One that is absent, None, False or an empty list is switched off
+    # dotted name to JSON value of all else that decides detections: test pipeline (scales), thresholds, limits, views,
+    # anchors, tiles. A setting that is absent, None, False or an empty list is switched off
     settings: Mapping[str, Any]
 
     @classmethod
     def from_json(cls, data: Any, origin: str | Path = "the record of these outlines") -> ModelUse:
-        """What `to_json` made, of the file `origin`; `BiasRecordError` where it is something else."""
+        """Read what `to_json` wrote in the file `origin`; raise `BiasRecordError` if it is something else."""
         return _read(data, cls, "the model", origin)
 
     @classmethod
     def behind(cls, predictions: Path) -> ModelUse | None:
-        """The use that found a predictions file, by the metrics.json beside it; None where that tells of none.
+        """Return the use behind a predictions file, from metrics.json beside it; None if there is no entry.
 
         Raises:
-            BiasRecordError: metrics.json is damaged, or of other predictions.
+            BiasRecordError: metrics.json is damaged, or belongs to other predictions.
         """
         beside = predictions.with_name("metrics.json")
         metrics = read_json(beside, BiasRecordError) if beside.is_file() else {}
@@ -64,11 +64,11 @@ class ModelUse:
         return cls.from_json(metrics["model"], beside)
 
     def to_json(self) -> dict[str, Any]:
-        """It in JSON's terms."""
+        """Return the use as JSON values."""
         return in_json(self)
 
     def differences(self, validated: ModelUse) -> tuple[str, ...]:
-        """What differs from the use that was validated, one phrase each."""
+        """Return one phrase for each difference from the use that was validated."""
         lines = []
         if self.sha256 != validated.sha256:
             lines.append(f"the weights are others (SHA-256 {self.sha256[:8]}…, validated {validated.sha256[:8]}…)")
@@ -85,12 +85,12 @@ class ModelUse:
 
 @dataclass(frozen=True)
 class RecordSource:
-    """A set of images that the record rests on."""
+    """A set of images that a bias record is made from."""
 
-    annotations: str  # file name of the truth
-    predictions: str  # file name of what was found
+    annotations: str  # name of the annotation file
+    predictions: str  # name of the predictions file
     kind: str  # ``annotated`` by people or ``rendered``
-    images: int  # number of images
+    images: int
     pairs: int  # matched true and found particles that do not touch the border
 
 
@@ -101,20 +101,20 @@ class ResidualClass:
     low_px: float  # smallest ECD as found, included
     high_px: float | None  # largest, excluded; None for the class without an upper end
     mean_ecd_px: float  # mean of the ECDs found
-    residual: float  # mean residual: Σ found/Σ true - 1 weighs by size, this by number
-    standard_error: float  # of the mean, from the deviations of images
-    between_image_std: float  # standard deviation of the images' own means, sampling of particles taken off
-    particles: int  # number of particles
-    images: int  # number of images with such particles, at least two
+    residual: float  # mean over particles; Σ found/Σ true - 1 would give large ones more weight
+    standard_error: float  # of the mean, with images as sampling units
+    between_image_std: float  # standard deviation of the images' means, beyond what particle sampling explains
+    particles: int
+    images: int  # with particles of the class, at least two
 
 
 @dataclass(frozen=True)
 class CoveredRanges:
-    """Smallest and largest value in the scenes of the record; None where it was not known in any."""
+    """Smallest and largest value in the scenes of the record; None if not known in any scene."""
 
     nm_per_px: Range | None  # pixel size
     ecd_px: Range | None  # 1 % and 99 % quantiles of the matched true particles' ECD
-    contrast_levels: Range | None  # median grey level of particles above that of the other pixels, of 0-255
+    contrast_levels: Range | None  # median grey level of particles minus that of the other pixels, 0-255
     area_fraction: Range | None  # of an image's found masks, 0 to 1
 
 
@@ -123,16 +123,16 @@ class BiasRecord:
     """The bias of a model under one use."""
 
     checkpoint: str | None  # file name of the model, for people; None for a method without one
-    model: ModelUse | None  # the use that it holds for; None for a method that is no network: it holds for no model
-    min_score: float  # score from which particles were taken
-    min_dice: float  # Dice coefficient from which they were matched
-    sources: tuple[RecordSource, ...]  # sets of images that it rests on
+    model: ModelUse | None  # the use that the record holds for; None for a method without a network
+    min_score: float  # least score of the found particles
+    min_dice: float  # least Dice coefficient of the matches
+    sources: tuple[RecordSource, ...]  # sets of images that the record is made from
     residuals: tuple[ResidualClass, ...]  # adjoining size classes, ascending
-    occlusion: tuple[OcclusionClass, ...]  # density classes, ascending; empty where no truth tells states
+    occlusion: tuple[OcclusionClass, ...]  # density classes, ascending; empty if states or spread are not known
     ranges: CoveredRanges  # what the scenes covered
 
     def differences(self, use: ModelUse, min_score: float) -> tuple[str, ...]:
-        """Why the record does not hold for a model's use and a score from which particles count; empty if it does."""
+        """Return why the record does not hold for a model's use and a least score of particles; () if it holds."""
         if self.model is None:
             return ("the record is of no model",)
         score = f"particles count from score {min_score:g}, validated from {self.min_score:g}"
@@ -140,27 +140,26 @@ class BiasRecord:
 
 
 def bias_path(checkpoint: str | Path) -> Path:
-    """``checkpoints/x.pth`` → ``checkpoints/x.bias.json``."""
+    """Return the file of bias records of weights: ``checkpoints/x.pth`` → ``checkpoints/x.bias.json``."""
     return Path(checkpoint).with_suffix(ENDINGS[0])
 
 
 def find_bias_file(checkpoint: str | Path) -> Path | None:
-    """The file of bias records beside weights, under the present name or else the former one; None without one."""
+    """Return the file of bias records beside weights, by its present or its former name; None if neither exists."""
     return next(filter(Path.is_file, map(Path(checkpoint).with_suffix, ENDINGS)), None)
 
 
 def read_bias_records(path: str | Path) -> tuple[BiasRecord, ...]:
-    """The bias records of a file.
+    """Read the bias records of a file.
 
     Raises:
-        BiasRecordError: the file is missing, damaged, or of before records were bound to weights and settings; one
-            line.
+        BiasRecordError: the file is missing, damaged, or so old that it does not name weights and settings.
     """
     return bias_records_from_json(read_json(path, BiasRecordError), path)
 
 
 def bias_records_from_json(data: Any, origin: str | Path) -> tuple[BiasRecord, ...]:
-    """The bias records out of a file's contents; raises as `read_bias_records`."""
+    """Return the bias records in a file's contents; raise the errors of `read_bias_records`."""
     if isinstance(data, dict) and "records" not in data and "residuals" in data:
         raise BiasRecordError(
             f"{origin}: an old record that does not say which weights, settings and precision it holds for; make it "
@@ -172,15 +171,15 @@ def bias_records_from_json(data: Any, origin: str | Path) -> tuple[BiasRecord, .
 
 
 def write_bias_records(path: str | Path, records: Sequence[BiasRecord]) -> None:
-    """Write the file, whole or not at all."""
+    """Write a file of bias records, whole or not at all."""
     write_json(path, {"records": in_json(records)}, indent=1)
 
 
 def bias_record_from_json(data: Any, origin: str | Path) -> BiasRecord:
-    """A bias record out of a file.
+    """Return the bias record that JSON values hold.
 
     Raises:
-        BiasRecordError: a key is missing or unknown, a value of the wrong kind, classes overlap or a range is reversed.
+        BiasRecordError: a key is missing or unknown, a type is wrong, classes do not adjoin, or a range is reversed.
     """
     record = _read(data, BiasRecord, "", origin)
     ends = [residual.high_px for residual in record.residuals[:-1]]
@@ -204,7 +203,7 @@ def _damaged(origin: str | Path, what: str) -> BiasRecordError:
 
 
 def nearest_record(records: Sequence[BiasRecord], use: ModelUse, min_score: float) -> BiasRecord | None:
-    """The record that holds for a use of a model, else the one with the fewest differences; None without any.
+    """Return the record that holds for a use of a model, else that with the fewest differences; None without records.
 
     >>> nearest_record([], ModelUse("5f0c", "torch", "float32", {}), min_score=0.5) is None
     True
@@ -213,7 +212,7 @@ def nearest_record(records: Sequence[BiasRecord], use: ModelUse, min_score: floa
 
 
 def correct_sizes(residuals: Sequence[ResidualClass], sizes: np.ndarray, ecd_px: np.ndarray) -> np.ndarray:
-    """(N,) sizes / (1 + mean residual) in their own unit, unchanged without classes; ``ecd_px`` decides the residual.
+    """Return (N,) sizes / (1 + mean residual at ``ecd_px``), in the unit of ``sizes``; unchanged without classes.
 
     >>> large = ResidualClass(0, None, 40.0, 0.25, standard_error=0.0, between_image_std=0.0, particles=90, images=2)
     >>> correct_sizes([large], sizes=np.array([100.0]), ecd_px=np.array([50.0]))
@@ -223,7 +222,7 @@ def correct_sizes(residuals: Sequence[ResidualClass], sizes: np.ndarray, ecd_px:
 
 
 def mean_residual(residuals: Sequence[ResidualClass], ecd_px: np.ndarray) -> np.ndarray:
-    """(N,) relative residual at ECDs as found: linear over log size between the classes' means, constant beyond.
+    """Return (N,) relative residuals at found ECDs: linear in log size between the classes' means, constant beyond.
 
     >>> classes = [ResidualClass(0, None, size, size / 1000, 0.003, 0.004, 90, 6) for size in (10.0, 40.0)]
     >>> mean_residual(classes, np.array([1.0, 20.0, 99.0])).round(3)
@@ -234,10 +233,10 @@ def mean_residual(residuals: Sequence[ResidualClass], ecd_px: np.ndarray) -> np.
 
 
 def model_uncertainty(residuals: Sequence[ResidualClass], ecd_px: float) -> tuple[float, float]:
-    """Relative standard uncertainty of the mean residual at a size, and its degrees of freedom.
+    """Return the relative standard uncertainty of the mean residual at a size, and its degrees of freedom.
 
     It is √(standard error² + between-image spread²) of the class whose mean size is nearest by ratio. The spread counts
-    in full, since images of another material and day may all be off alike.
+    in full, because images of another material or day may all share one error.
     """
     nearest = min(residuals, key=lambda size_class: abs(np.log(size_class.mean_ecd_px / ecd_px)))
     return float(np.hypot(nearest.standard_error, nearest.between_image_std)), nearest.images - 1.0
@@ -252,14 +251,14 @@ def range_warnings(
     contrast_levels: Sequence[float | None],
     area_fraction: Sequence[float],
 ) -> tuple[str, ...]:
-    """One line for each quantity that lies outside what the model was validated in, or that it was not validated for.
+    """Return one line for each quantity that is outside the validated range, or has no validated range.
 
     Args:
         ranges: of the bias record.
-        image_names: of M images.
-        nm_per_px: (M,) pixel sizes; None, where not known, is not judged.
-        ecd_px: (N,) sizes of all particles measured.
-        contrast_levels: (M,) of `semsize.sem.particle_contrast`; None or NaN where there are no particles.
+        image_names: (M,) names for the warnings.
+        nm_per_px: (M,) pixel sizes; None (not known) is not judged.
+        ecd_px: (N,) ECDs of all measured particles.
+        contrast_levels: (M,) from `semsize.sem.particle_contrast`; None or NaN for images without particles.
         area_fraction: (M,) covered share of each image.
 
     >>> ranges, known = CoveredRanges((2.0, 5.0), None, None, None), {"ecd_px": (), "contrast_levels": [None]}
@@ -298,7 +297,7 @@ def _size_warning(ecd_px: np.ndarray, valid: Range | None) -> str:
     if valid is None:
         return "particle size: the model was not validated for it"
     small, large = int((ecd_px < valid[0]).sum()), int((ecd_px > valid[1]).sum())
-    if small + large <= 0.02 * len(ecd_px):  # as many lie outside the 1 % and 99 % quantiles in validation
+    if small + large <= 0.02 * len(ecd_px):  # also true of the validation: the ends are its 1 % and 99 % quantiles
         return ""
     return f"particle size: of {len(ecd_px)} particles {small} are below and {large} above {_span(valid, 'px')}"
 

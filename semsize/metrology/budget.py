@@ -13,7 +13,7 @@ from semsize.metrology.effects import NOT_GIVEN, ONE_SIDED, BudgetLine, Systemat
 from semsize.metrology.intervals import CONFIDENCE, WITHIN_IMAGE, SamplingInterval
 from semsize.metrology.occlusion import OcclusionEffect
 
-_MOST = 2**20  # times as many images, from which on more are no help
+_MOST = 2**20  # a target that needs more than this many times the images is out of reach
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,16 @@ class Budget:
 
     statistic: str  # ``D10``, ``D50``, ``D90`` or ``mean``
     unit: str  # ``nm`` or ``px``
-    quantity: str  # of which particles
+    quantity: str  # whose size: `PopulationSplit.quantity`
     value: float  # the result, corrected where the model has a bias record
-    uncorrected: float  # the same without the correction
+    uncorrected: float  # the result without the correction
     lines: tuple[BudgetLine, ...]  # sampling, `SystematicEffects.lines`, and occlusion where no states are known
-    combined_std: float  # u, root of the sum of squares
+    combined_std: float  # u, root of the sum of the squared lines
     dof: float  # effective degrees of freedom (Welch and Satterthwaite)
-    label: str  # what U leaves out, for example ``calibration excluded``; empty where nothing
-    population_low: float | None  # lower end of the fully imaged particles' 95 % interval; None where withheld
+    label: str  # what limits U: ``calibration excluded``, ``within one image only``; empty if nothing
+    population_low: float | None  # lower end of the fully imaged particles' 95 % interval; None if withheld
     population_high: float | None  # upper end
-    withheld: str  # why there is no such interval; empty where there is
+    withheld: str  # why that interval is not stated; empty if it is
 
     @property
     def coverage_factor(self) -> float:
@@ -49,7 +49,7 @@ class Budget:
         return self.expanded / self.value
 
     def en_number(self, reference: float, reference_expanded: float) -> float:
-        """E_n (ISO 13528): difference from a reference over its expanded uncertainty; both agree from -1 to 1."""
+        """Return E_n (ISO 13528): difference from a reference / its expanded uncertainty; -1 to 1 means agreement."""
         return float((self.value - reference) / np.hypot(self.expanded, reference_expanded))
 
 
@@ -62,15 +62,15 @@ def size_budgets(
     states_known: bool,
     occlusion: OcclusionEffect | None = None,
 ) -> dict[str, Budget]:
-    """Statistic to its budget.
+    """Return the budget of each statistic.
 
     Args:
         intervals: `size_intervals` of the sizes reported, in the unit of ``effects``.
         uncorrected: statistic to its value without the model's correction.
         effects: what shifts all sizes together.
-        quantity: of `PopulationSplit`.
+        quantity: `PopulationSplit.quantity` of the sizes.
         states_known: whether the sizes are those of fully imaged particles.
-        occlusion: effect on D50 of detecting what is partly hidden too; None where not known.
+        occlusion: effect of partly hidden and overlooked particles on D50; None if not known.
 
     >>> d50 = SamplingInterval(50.0, 48.1, 52.0, std=0.8, dof=9, images=10, particles=400, scope="between images")
     >>> effects = SystematicEffects(2.0, calibration_relative_std=0.01, residuals=None)
@@ -105,7 +105,7 @@ def size_budgets(
 
 
 def coverage_factor(dof: float) -> float:
-    """Student's t for a 95 % interval; 1.96 for infinitely many degrees of freedom.
+    """Return Student's t for a 95 % interval; 1.96 for infinitely many degrees of freedom.
 
     >>> round(coverage_factor(9), 3)
     2.262
@@ -114,7 +114,7 @@ def coverage_factor(dof: float) -> float:
 
 
 def effective_dof(stds: Sequence[float], dofs: Sequence[float]) -> float:
-    """Welch and Satterthwaite's formula (GUM G.4.1); infinite where no line with finite degrees of freedom counts.
+    """Return Welch and Satterthwaite's degrees of freedom (GUM G.4.1); infinite if no line above 0 has finite ones.
 
     >>> effective_dof([1.0, 1.0], [10, np.inf])
     40.0
@@ -126,7 +126,7 @@ def effective_dof(stds: Sequence[float], dofs: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class ParticlesNeeded:
-    """Numbers that a target takes, at the present number of particles an image."""
+    """Numbers of particles and images that reach a target, at the present number of particles per image."""
 
     target_relative: float  # U / value aimed at
     particles: int | None  # None where no number is enough
@@ -135,15 +135,15 @@ class ParticlesNeeded:
 
 
 def particles_needed(budget: Budget, target_relative: float, particles: int, images: int) -> ParticlesNeeded:
-    """Particles and images from which the expanded uncertainty of a statistic meets a target.
+    """Return how many particles and images bring the expanded uncertainty of a statistic down to a target.
 
-    The variance of sampling falls, and its degrees of freedom rise, with the number of images; all other lines stay.
+    More images lower the variance of sampling and raise its degrees of freedom; all other lines stay the same.
 
     Args:
         budget: of the present measurement.
         target_relative: U / value aimed at, > 0.
         particles: present number.
-        images: present number; with a single one more of the same image are meant.
+        images: present number; if it is 1, each further image stands for as many particles of the same image.
 
     >>> lines = (BudgetLine("sampling", "A", 2.0, dof=9), BudgetLine("reference", "B", 0.5, dof=math.inf))
     >>> budget = Budget("D50", "nm", "", 50.0, 50.0, lines, 2.06, 10.0, "", None, None, "")
@@ -168,7 +168,7 @@ def particles_needed(budget: Budget, target_relative: float, particles: int, ima
         if high > images * _MOST:
             largest, *next_one = sorted(others, key=lambda line: -line.std)[:2]
             named = [line.source for line in (largest, *next_one) if line.std > largest.std / 2]
-            reason = f"what no number of particles lessens exceeds the target, most of it {' and '.join(named)}"
+            reason = f"uncertainty other than sampling exceeds the target, most of it {' and '.join(named)}"
             return ParticlesNeeded(target_relative, None, None, reason)
     while high - low > 1:
         middle = (low + high) // 2
@@ -197,10 +197,10 @@ def _occlusion_line(name: str, occlusion: OcclusionEffect | None) -> BudgetLine:
 def _population(
     name: str, value: float, std: float, dof: float, states_known: bool, occlusion: OcclusionEffect | None
 ) -> tuple[float | None, float | None, str]:
-    """Low and high end of the fully imaged particles' value, or why there is none.
+    """Low and high end of the fully imaged particles' interval, or why there is none.
 
-    An effect that is not corrected widens the interval on one side: it goes from the lower to the higher end of two,
-    that of the value, and that of the value freed of the effect, where the effect's own uncertainty counts.
+    An uncorrected effect widens the interval on one side: it spans the interval of the value and the interval of the
+    value without the effect, which includes the effect's own uncertainty.
     """
     half = coverage_factor(dof) * std
     if states_known:

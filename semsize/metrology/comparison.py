@@ -1,9 +1,9 @@
-"""Truth and found of a split compared, image by image; and the score threshold that its images suggest.
+"""Compares found particles with the truth of a split, image by image, and suggests a score threshold.
 
-The threshold is chosen as in the paper, to find almost all useful particles without false positives: the score at which
-F = 2·useful found / (useful + useful found + false positives) is largest, of equals the highest. A lost particle and a
-false one count alike, since in a size distribution each is one wrong member. A fixed bound on false positives would be
-out of reach for a weak model, and would make a strong one lose particles; the rate at the chosen score is reported.
+As in the paper, the threshold should find almost all useful particles without false positives: it is the highest score
+with the largest F = 2·useful found / (useful + useful found + false positives). A lost and a false particle count the
+same, because each is one wrong member of a size distribution. A fixed bound on false positives would be out of reach
+for a weak model and would make a strong one lose particles; the rate at the suggested threshold is reported.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from semsize.structures.pixel_size import PixelSize
 from semsize.structures.states import USEFUL_STATES
 
 STATE_GROUPS = ("complete", "touch_complete", "masked", "unusable")
-"""States that the paper's tables tell apart; ``complete`` includes ``isolated`` there."""
+"""States that the paper's tables distinguish; ``complete`` includes ``isolated`` there."""
 
 GROUPS = ("all", "useful", *STATE_GROUPS)
 
 SCORES = np.round(np.arange(0.05, 1.0, 0.05), 2)
 
 PLATEAU = 0.01
-"""Thresholds whose F is lower than the best by no more than this are equally good, as far as some images can tell."""
+"""Thresholds whose F is at most this much below the best count as equally good: few images can't tell them apart."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageTruth:
-    """What is known of an image with N particles."""
+    """The truth of an image with N particles."""
 
     image_id: int  # its id in the annotation file
     file_name: str
@@ -45,11 +45,11 @@ class ImageTruth:
     particle_ids: np.ndarray  # (N,) ids of the annotations
     masks: CroppedMasks  # N true particles
     states: tuple[str | None, ...]  # N states, None where not known
-    truncated: np.ndarray  # (N,) bool, cut by the frame as far as the truth says so: left out of size distributions
+    truncated: np.ndarray  # (N,) bool, marked in the truth as cut by the frame: left out of size distributions
     ignored: CroppedMasks  # specks and regions to ignore
 
     def members(self, group: str) -> np.ndarray:
-        """(N,) bool: which particles belong to one of `GROUPS`."""
+        """Return (N,) bool: which particles belong to a group of `GROUPS`."""
         if group == "all":
             return np.ones(len(self.masks), bool)
         wanted = {"useful": USEFUL_STATES, "complete": ("isolated", "complete")}.get(group, (group,))
@@ -66,11 +66,11 @@ class ImageFound:
 
 @dataclass(frozen=True, eq=False)
 class ImageComparison:
-    """Truth and found of one image: N true particles, M found from the operating score on, K pairs."""
+    """The N true particles of an image, the M found ones with at least the operating score, and their K matches."""
 
     truth: ImageTruth
     found: ImageFound
-    detections: ImageFound  # what was found, of every score
+    detections: ImageFound  # the particles found with any score
     overlaps: Overlaps  # of the true particles with the found ones
     matching: Matching
     true_measurands: Measurands  # of the N true masks
@@ -91,32 +91,32 @@ class ImageComparison:
         return best
 
     def matched_from(self, min_dice: float) -> Matching:
-        """The matching from another Dice coefficient on."""
+        """Return the matching with another least Dice coefficient."""
         masks, ignored = (self.truth.masks, self.found.masks), self.truth.ignored
         return match(*masks, min_dice=min_dice, ignored_regions=ignored, pairs=self.overlaps)
 
     def matched_members(self, group: str) -> np.ndarray:
-        """(K,) bool: which pairs are of true particles of one of `GROUPS`."""
+        """Return (K,) bool: which pairs have a true particle of a group of `GROUPS`."""
         return self.truth.members(group)[self.matching.truth]
 
     def residuals_percent(self, measurand: str) -> np.ndarray:
-        """(K,) 100 · (found - true) / true of each pair."""
+        """Return (K,) residuals 100 · (found - true) / true of a measurand."""
         true = getattr(self.true_measurands, measurand)[self.matching.truth]
         found = getattr(self.found_measurands, measurand)[self.matching.found]
         return 100 * (found - true) / true
 
 
 def image_truths(truth: Mapping) -> list[ImageTruth]:
-    """The images of an annotation file's contents, in its order."""
+    """Return the images of an annotation file's contents, in the file's order."""
     annotations = by_image(truth["annotations"])
     return [_image_truth(image, annotations[image["id"]]) for image in truth["images"]]
 
 
 def found_by_image(predictions: Sequence[Mapping], truths: Sequence[ImageTruth]) -> list[ImageFound]:
-    """What was found in each of the images, in their order.
+    """Return the particles found in each image, in the order of ``truths``.
 
     Raises:
-        PredictionError: a prediction belongs to none of them, or names another file than the image of its number.
+        PredictionError: a prediction has the id of no image, or another file name than the image with its id.
     """
     found = by_image(predictions)
     unknown = sorted(set(found) - {truth.image_id for truth in truths})
@@ -137,7 +137,7 @@ def found_by_image(predictions: Sequence[Mapping], truths: Sequence[ImageTruth])
 def compare_split(
     truth: Mapping, predictions: Sequence[Mapping], *, min_score: float = OPERATING_SCORE, min_dice: float = MIN_DICE
 ) -> list[ImageComparison]:
-    """All images of an annotation file's contents against the contents of a predictions file.
+    """Compare the contents of a predictions file with those of an annotation file, image by image.
 
     >>> image = {"id": 7, "file_name": "a.png", "height": 20, "width": 20}
     >>> [i.truth.file_name for i in compare_split({"images": [image], "annotations": []}, predictions=[])]
@@ -151,7 +151,7 @@ def compare_split(
 def compare_image(
     truth: ImageTruth, found: ImageFound, *, min_score: float = OPERATING_SCORE, min_dice: float = MIN_DICE
 ) -> ImageComparison:
-    """Matches and measures one image; found particles below ``min_score`` are left out."""
+    """Match and measure the particles of one image; found ones below ``min_score`` are left out."""
     counted = found.scores >= min_score
     detections, found = found, ImageFound(found.masks[counted], found.scores[counted])
     pairs = overlaps(truth.masks, found.masks)
@@ -168,32 +168,32 @@ def compare_image(
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A score threshold and what it gives on the images that it was chosen on."""
+    """A score threshold and its results on the images that it was chosen on."""
 
     score: float  # the threshold
     plateau_from: float  # the lowest threshold whose F is within `PLATEAU` of the best
-    plateau_to: float  # the highest
+    plateau_to: float  # the highest such threshold
     agreement: float  # F at the threshold
     useful_found_percent: float  # of the useful particles; NaN where there are none
     false_positives: int
     false_per_useful_found: float  # false positives for each useful particle found; NaN where none was
-    d50_error_percent: float  # of the median ECD by number of all that is found
+    d50_error_percent: float  # of the median ECD by number of all found particles
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreCurve:
-    """Numbers of particles and sizes that each of T score thresholds gives."""
+    """Numbers of particles and median sizes at each of T score thresholds."""
 
     scores: np.ndarray  # (T,) the thresholds
     useful_found: np.ndarray  # (T,) useful particles found
-    useful: int  # useful particles that are there; all particles where no state is known
+    useful: int  # true useful particles; all true particles if no state is known
     false_positives: np.ndarray  # (T,)
-    d50: np.ndarray  # (T,) median ECD of all found but matches of truncated truths; nm if every pixel size is known
+    d50: np.ndarray  # (T,) median found ECD, without specks and truncated truths; nm if all pixel sizes are known
     true_d50: float  # of all true particles that are not truncated
 
     @property
     def agreement(self) -> np.ndarray:
-        """(T,) F, 0 to 1: 1 for all useful ones and nothing false."""
+        """(T,) F, 0 to 1; 1 if all useful particles and nothing false were found."""
         return np.nan_to_num(f1_score(self.useful_found, self.useful, self.useful_found + self.false_positives))
 
     @property
@@ -203,12 +203,12 @@ class ScoreCurve:
 
     @property
     def suggested(self) -> float:
-        """The highest threshold of the largest F."""
+        """The highest threshold with the largest F."""
         return self.operating_point.score
 
     @property
     def operating_point(self) -> OperatingPoint:
-        """The suggested threshold and the metrics that it gives."""
+        """The suggested threshold and its results."""
         agreement = self.agreement
         best = int(np.flatnonzero(agreement == agreement.max())[-1])
         near = self.scores[agreement >= agreement[best] - PLATEAU]
@@ -226,9 +226,9 @@ class ScoreCurve:
 
 
 def score_curve(truths: Sequence[ImageTruth], founds: Sequence[ImageFound]) -> ScoreCurve:
-    """The metrics that each of `SCORES` gives as the score threshold.
+    """Return the results of each of `SCORES` as the score threshold, with matches from `MIN_DICE` on.
 
-    Overlaps are computed once an image; at each threshold the best assignment is chosen among the particles left.
+    Overlaps are computed once per image; each threshold has its own best assignment of the particles that remain.
     """
     known = any(state for truth in truths for state in truth.states)
     group = "useful" if known else "all"

@@ -1,4 +1,4 @@
-"""What shifts all sizes of a measurement together, as lines of its uncertainty budget (docs/uncertainty.md)."""
+"""Effects that shift all sizes of a measurement together, as lines of its uncertainty budget (docs/uncertainty.md)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from semsize.metrology.bias_record import ResidualClass, model_uncertainty
 REFERENCE_STD_PX = 0.6
 """Standard uncertainty of a diameter that people outlined: one-pixel gaps and diffuse edges (docs/uncertainty.md)."""
 
-NEAR = 1.25  # ratio of sizes whose particles tell the pixel size of a quantile
+NEAR = 1.25  # particles within this factor of a quantile decide its pixel size
 
 NOT_GIVEN = "not given"
 NOT_APPLICABLE = "not applicable"
@@ -27,21 +27,21 @@ class BudgetLine:
     # ``sampling``, ``calibration``, ``reference``, ``model``, ``occlusion``, a step of `NestedEffect`, or ``renderer``
     source: str
     evaluation: str  # ``A`` from statistics, ``B`` otherwise (GUM 4.2, 4.3)
-    std: float | None  # standard uncertainty in the budget's unit; None where not known or no part of the sum
-    dof: float  # degrees of freedom, infinite where taken for exact
+    std: float | None  # standard uncertainty in the budget's unit; None if not known or not summed
+    dof: float  # degrees of freedom; infinite if std is taken as exact
     status: str = ""  # empty, `NOT_GIVEN`, `NOT_APPLICABLE` or `ONE_SIDED`
     note: str = ""  # in words
 
 
 @dataclass(frozen=True)
 class NestedEffect:
-    """What a step from the truth to the result does to a statistic, in scenes of known truth."""
+    """The effect on a statistic of one step from the truth to the result, measured in scenes of known truth."""
 
     source: str  # the step: ``overlooked``, ``completion``, ``states``, ``false`` or ``selection``
     effect: float  # ln(after / before)
-    log_std: float  # standard uncertainty that it leaves in the logarithm of the result
+    log_std: float  # standard uncertainty of ln(result) due to the step
     dof: float
-    corrected: bool = False  # else it is not corrected, and counts in `log_std` too
+    corrected: bool = False  # whether the result is corrected for it; if not, `log_std` includes the effect
 
     def line(self, size: float) -> BudgetLine:
         """The effect's line of the budget at a size."""
@@ -52,14 +52,14 @@ class NestedEffect:
 
 @dataclass(frozen=True)
 class RendererEffect:
-    """How far a step's effect may lie off because its scenes are one renderer's: by what another one's scenes tell."""
+    """How far a step's effect may be off because one renderer made its scenes, judged by another renderer's scenes."""
 
     step: str  # ``completion`` or ``selection``
-    half_width: float  # of ln(after / before), as likely anywhere between its limits
+    half_width: float  # of ln(after / before), uniform between its limits
 
     @property
     def log_std(self) -> float:
-        """Standard uncertainty that it leaves in the logarithm of the result (GUM 4.3.7)."""
+        """Standard uncertainty of ln(result) due to the renderer (GUM 4.3.7)."""
         return self.half_width / math.sqrt(3)
 
     def line(self, size: float) -> BudgetLine:
@@ -70,17 +70,17 @@ class RendererEffect:
 
 @dataclass(frozen=True)
 class SystematicEffects:
-    """What shifts all sizes together: pixel size, the truth's outlines, the model."""
+    """What shifts all sizes together (pixel size, the truth's outlines, the model), and effects of predicted states."""
 
-    nm_per_px: float | None  # pixel size, of images with several their mean; None: sizes are in px
-    calibration_relative_std: float | None = None  # of the pixel size, one error in all images; None: not stated
-    reference_std_px: float = REFERENCE_STD_PX  # of a diameter, from where the truth's outlines lie; 0 if rendered
-    residuals: Sequence[ResidualClass] | None = ()  # of the bias record; () without one, None where no model was used
-    calibrated: bool = True  # False: only the reading of a scale bar is in calibration_relative_std
-    # statistic to the steps beside the model's outlines, where a model says which particles are fully imaged; empty
-    # where its errors are not known, None where no state is predicted
+    nm_per_px: float | None  # pixel size, the mean if images differ; None: sizes are in px
+    calibration_relative_std: float | None = None  # of the pixel size, the same error in all images; None: not stated
+    reference_std_px: float = REFERENCE_STD_PX  # of a diameter, by the position of the truth's outlines; 0 if rendered
+    residuals: Sequence[ResidualClass] | None = ()  # of the bias record; () without one, None if no model was used
+    calibrated: bool = True  # False: calibration_relative_std covers only the reading of a scale bar
+    # statistic to its effects other than the outlines, if a model predicts states; empty if they are not known, None if
+    # no states are predicted
     nested: Mapping[str, Sequence[NestedEffect | RendererEffect]] | None = None
-    magnifications: tuple[np.ndarray, np.ndarray] | None = None  # sizes and pixel sizes of particles of unlike images
+    magnifications: tuple[np.ndarray, np.ndarray] | None = None  # sizes and pixel sizes of particles, if images differ
 
     @property
     def unit(self) -> str:
@@ -88,7 +88,7 @@ class SystematicEffects:
         return "px" if self.nm_per_px is None else "nm"
 
     def lines(self, size: float, statistic: str) -> tuple[BudgetLine, ...]:
-        """Calibration, reference and model at a size in `unit`, and what predicted states do to a statistic."""
+        """Return a statistic's lines at a size in `unit`: calibration, reference, model and predicted states."""
         lines = self._calibration(size), self._reference(size), self._model(size)
         if self.nested is None:
             return lines
@@ -98,9 +98,9 @@ class SystematicEffects:
         return (*lines, *(effect.line(size) for effect in self.nested[statistic]))
 
     def std(self, size: float) -> float:
-        """Standard uncertainty that all particles of a size share, in `unit`: calibration, reference and model.
+        """Return the standard uncertainty in `unit` that particles of a size share: calibration, reference, model.
 
-        Lines not given count as nothing. What predicted states do to a population is no error of a particle's size.
+        Lines that are not given count as 0. Predicted states change which particles count, not the size of one.
         """
         shared = self._calibration(size), self._reference(size), self._model(size)
         return float(np.sqrt(sum((line.std or 0.0) ** 2 for line in shared)))
@@ -118,7 +118,7 @@ class SystematicEffects:
         return BudgetLine("calibration", "B", self.calibration_relative_std * size, np.inf, status, note)
 
     def _pixel(self, size: float) -> float:
-        """Pixel size in `unit`; of images with several the mean over particles within a fourth of a size."""
+        """Pixel size in `unit`; if images differ, the mean over particles within a factor `NEAR` of a size."""
         if self.magnifications is not None:
             sizes, pixels = self.magnifications
             near = np.abs(np.log(sizes / size)) < np.log(NEAR)
@@ -127,14 +127,14 @@ class SystematicEffects:
         return self.nm_per_px or 1.0
 
     def _reference(self, size: float) -> BudgetLine:
-        note = f"where the truth's outlines lie: {self.reference_std_px:.2g} px of a diameter"
+        note = f"position of the truth's outlines: {self.reference_std_px:.2g} px of a diameter"
         return BudgetLine("reference", "B", self.reference_std_px * self._pixel(size), np.inf, note=note)
 
     def _model(self, size: float) -> BudgetLine:
         if self.residuals is None:
             return BudgetLine("model", "A", None, np.inf, NOT_APPLICABLE, "no model drew these outlines")
         if not self.residuals:
-            return BudgetLine("model", "A", None, np.inf, NOT_GIVEN, "not validated: no record of the model holds")
+            return BudgetLine("model", "A", None, np.inf, NOT_GIVEN, "not validated: no bias record holds")
         relative_std, dof = model_uncertainty(self.residuals, size / self._pixel(size))
         note = f"mean ECD residual at this size: standard error and spread between images, {relative_std:.2%}"
         return BudgetLine("model", "A", relative_std * size, dof, note=note)

@@ -20,14 +20,14 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.overlap import overlaps
 
 LEAST_DICE = 0.5  # Dice from which a detection means a particle, though its outline may be too bad for a match
-MOST = 0.5  # ``cover`` or ``inside`` from which a mask holds most of another, or lies in it
-NOTABLE = 0.15  # share of a mask from which another one counts in it
-ANNOTATED = 0.25  # share of a detection below which it lies on nothing that is annotated
+MOST = 0.5  # ``cover`` or ``inside`` from which a mask holds most of another, or lies mostly in it
+NOTABLE = 0.15  # share of a mask that another one must hold to count as part of it
+ANNOTATED = 0.25  # a detection with a smaller share on particles and specks lies on background
 
 AS_BRIGHT = 0.4
 """Level above the substrate, as a share of the median particle's, from which something is as bright as a particle."""
 
-BETWEEN = 0.3  # share of its surroundings in annotated particles from which a detection lies between them
+BETWEEN = 0.3  # a detection lies between particles if they hold this share of its surroundings
 
 SATURATED_LEVEL = 250.0
 EDGE_SCALE_PX = 1.0  # standard deviation of the Gaussian whose derivative is the gradient
@@ -49,7 +49,7 @@ MISS_CAUSES = {
     "weak and poor": "a detection of lower score means it, with Dice below 0.75",
     "overlooked": "no detection means it (Dice 0.5)",
 }
-"""Cause of a miss to its rule, in the order in which they are asked."""
+"""Cause of a miss to its rule; the first rule that holds decides."""
 
 FALSE_CAUSES = {
     "annotation fault suspected": "nothing is annotated there, and it is nearly as bright as the annotated particles",
@@ -62,11 +62,11 @@ FALSE_CAUSES = {
     "part of a missed one": "most of it lies in a particle that was missed; its Dice is below 0.5",
     "astride": "it lies on several particles and means none of them",
 }
-"""Cause of a false positive to its rule, in the order in which they are asked."""
+"""Cause of a false positive to its rule; the first rule that holds decides."""
 
 CIRCUMSTANCES = {
     "mostly hidden": "its state is unusable",
-    "cut by the frame": "a pixel lies on the image's border",
+    "cut by the frame": "a pixel lies on the image's border or next to it",
     "small": f"less than {SMALL_PX} px",
     "saturated": f"{SATURATED_SHARE:.0%} or more of its pixels have a level of {SATURATED_LEVEL:g} or more",
     "faint outline": f"{FAINT_SHARE:.0%} or more of its outline changes by less than {FAINT_GRADIENT:g} levels a pixel",
@@ -74,24 +74,24 @@ CIRCUMSTANCES = {
     "large": f"{LARGE_PX} px or more",
     "plain": "none of these",
 }
-"""What makes a particle hard to find, to its rule, in the order in which they are asked."""
+"""What makes a particle hard to find, to its rule; the first rule that holds decides."""
 
 _SQUARE = np.ones((3, 3), bool)
 
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """The pixels in and around each of N masks; an empty one has NaN for shares and level."""
+    """How each of N masks looks in its image; an empty mask has NaN for shares and level."""
 
     area_px: np.ndarray  # (N,)
-    at_frame: np.ndarray  # (N,) bool: a pixel lies on the image's border
+    at_frame: np.ndarray  # (N,) bool: whether it touches the border (`touches_border`)
     level: np.ndarray  # (N,) median grey level
-    saturated: np.ndarray  # (N,) share of its pixels of `SATURATED_LEVEL` or more
+    saturated: np.ndarray  # (N,) share of its pixels with `SATURATED_LEVEL` or more
     faint: np.ndarray  # (N,) share of its outline, a pixel on either side, with a gradient below `FAINT_GRADIENT`
-    surrounded: np.ndarray  # (N,) share of what lies up to `NEAR_PX` around it that others hold
+    surrounded: np.ndarray  # (N,) share of the pixels up to `NEAR_PX` around it that other masks hold
 
     def circumstances(self, states: Sequence[str | None]) -> list[str]:
-        """The first of `CIRCUMSTANCES` that holds for each of N particles, given their states."""
+        """Return the first of `CIRCUMSTANCES` that holds for each of N particles, given their states."""
         rules = {
             "mostly hidden": np.array([state == "unusable" for state in states], bool),
             "cut by the frame": self.at_frame,
@@ -115,7 +115,7 @@ class ImageErrors:
 
 
 def image_errors(image: ImageComparison, grey: np.ndarray) -> ImageErrors:
-    """Names the cause of each error of an image, given its grey levels (H, W), 0 to 255, data bar or not."""
+    """Name the cause of each error of an image, given its grey levels (H, W), 0 to 255, with or without data bar."""
     particles = appearance(image.truth.masks, image.truth.masks, grey)
     _, _, dice = overlap_tables(image.truth.masks, image.found.masks[image.matching.false_positives])
     nearest = np.where(dice.any(axis=0), dice.argmax(axis=0), -1) if len(dice) else np.full(dice.shape[1], -1)
@@ -128,7 +128,7 @@ def image_errors(image: ImageComparison, grey: np.ndarray) -> ImageErrors:
 
 
 def overlap_tables(truth: CroppedMasks, found: CroppedMasks) -> np.ndarray:
-    """``cover``, ``inside`` and Dice, (3, N, M), of each pair of two sets of masks of one image; 0 without overlap.
+    """Return ``cover``, ``inside`` and Dice of each pair of true and found masks, (3, N, M); 0 without overlap.
 
     >>> small, large = (CroppedMasks.from_crops([(np.ones((2, side)), (0, 0))], (9, 9)) for side in (3, 6))
     >>> overlap_tables(small, large)[:2].ravel()
@@ -142,11 +142,11 @@ def overlap_tables(truth: CroppedMasks, found: CroppedMasks) -> np.ndarray:
 
 
 def appearance(masks: CroppedMasks, others: CroppedMasks, grey: np.ndarray) -> Appearance:
-    """How each mask appears in its image.
+    """Measure how each mask looks in its image.
 
     Args:
         masks: N masks.
-        others: particles that may surround them; may hold the masks themselves.
+        others: particles that may surround the masks; the masks may be among them.
         grey: (H, W) grey levels, 0 to 255; may be taller than the masks' image by a data bar.
 
     >>> masks = CroppedMasks.from_crops([(np.ones((4, 4)), (0, 3))], (20, 20))
@@ -166,7 +166,7 @@ def appearance(masks: CroppedMasks, others: CroppedMasks, grey: np.ndarray) -> A
 def _appearance_of(
     crop: np.ndarray, origin: tuple[int, int], grey: np.ndarray, gradient: np.ndarray, taken: np.ndarray
 ) -> tuple[float, float, float, float]:
-    """The appearance of a mask: its level, and whether it is saturated, faint or surrounded."""
+    """A mask's `Appearance.level`, and its shares ``saturated``, ``faint`` and ``surrounded``."""
     if crop.size == 0:
         return (float("nan"),) * 4
     (row, column), (height, width) = origin, crop.shape
@@ -241,5 +241,5 @@ def _on_background(
 
 
 def _first_rules(rules: Mapping[str, np.ndarray], numbers: Iterable[int], otherwise: str) -> list[str]:
-    """The first of some rules, (N,) bool each, that holds for each of some of N masks."""
+    """For each number, the name of the first rule, (N,) bool, that holds for the mask of that number."""
     return [next((name for name, holds in rules.items() if holds[number]), otherwise) for number in numbers]

@@ -1,7 +1,7 @@
-"""Convex hulls of many masks at once, and what is read off them: Feret diameters and the pixels of the hull.
+"""Convex hulls of many masks at once, their Feret diameters and numbers of pixels.
 
 Crops lie side by side in one array, an atlas, so that most of the work is array operations on many masks together.
-Hulls are those of the pixel centres; the rows' outermost pixels suffice for them.
+A hull encloses the pixels' centres; the outermost pixels of each row suffice to compute it.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ LARGEST_ATLAS_PX = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
-    """M of the masks of a set, each a strip of columns."""
+    """M masks of a set side by side, each in a strip of columns."""
 
     pixels: np.ndarray  # (H, W) bool
-    index: np.ndarray  # (M,) which mask of the set each strip is
+    index: np.ndarray  # (M,) number in the set of each strip's mask
     starts: np.ndarray  # (M,) first column of each strip, ascending; crop column c stands at ``starts + MARGIN_PX + c``
 
     def sums(self, columns: np.ndarray) -> np.ndarray:
-        """Sums over each strip of values that belong to the columns, (W,) to (M,)."""
+        """Sum the values (W,) of the columns over each strip, giving (M,)."""
         return np.add.reduceat(columns, self.starts)
 
 
 def atlases(masks: CroppedMasks) -> Iterator[Atlas]:
-    """All masks, those of like height together; an atlas of several has at most `LARGEST_ATLAS_PX` pixels."""
+    """Yield atlases of all masks, tall masks first; an atlas of several masks has at most `LARGEST_ATLAS_PX` pixels."""
     sizes = masks.sizes + 2 * MARGIN_PX  # (N, 2) height, width
     order = np.argsort(-sizes[:, 0], kind="stable")
     first = 0
@@ -55,26 +55,26 @@ FURTHEST_PX = 0.71  # largest distance of the outline's corner from the hull's: 
 
 CUT_EDGE_PX, CUT_SIDE_PX, CUT_REACH_PX = 2.3, 2.5, 1.25
 CUT_TURN = np.radians(75)
-"""A corner that fell between pixels: an edge up to 2.3 px long between sides of 2.5 px at least, which turn by 75° or
-more and meet within 1.25 px of the edge's middle. Found by measured error (docs/notebook/measurands.md)."""
+"""An edge cuts off a corner that fell between pixels if it is up to 2.3 px long and its neighbours are at least 2.5 px
+long, turn by 75° or more and meet within 1.25 px of its middle. Fitted to errors (docs/notebook/measurands.md)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Hulls:
     """Hulls of M masks, strictly convex."""
 
-    vertices: np.ndarray  # (M, V, 2) int64 (row, column) in the strip, around the hull, padded with the last one
+    vertices: np.ndarray  # (M, V, 2) int64 (row, column) in the strip, around the hull, padded with the last vertex
     counts: np.ndarray  # (M,) vertices of each hull, 0 where the mask is empty
 
     def around(self, values: np.ndarray, steps: int) -> np.ndarray:
-        """Values (M, V, …) of vertices, taken ``steps`` vertices further around; padding has the last one's."""
+        """Return the values (M, V, …) of the vertices ``steps`` further around; padding repeats the last vertex's."""
         counts = np.maximum(self.counts, 1)[:, None]
         place = (np.minimum(np.arange(self.vertices.shape[1]), counts - 1) + steps) % counts
         return np.take_along_axis(values, place.reshape(*place.shape, *[1] * (values.ndim - 2)), axis=1)
 
 
 def convex_hulls(atlas: Atlas) -> Hulls:
-    """Hull of each mask of an atlas: 0.6 s for 25,000 ellipses of 15 to 60 px on a core."""
+    """Return the hull of each mask of an atlas; 25,000 ellipses of 15 to 60 px take 0.6 s on one core."""
     left, right, occupied = _row_extremes(atlas)  # (M, H) each
     rows = np.broadcast_to(np.arange(left.shape[1]), left.shape)
     ends = np.stack([np.concatenate([rows, rows], axis=1), np.concatenate([left, right], axis=1)], axis=2)
@@ -89,13 +89,13 @@ def convex_hulls(atlas: Atlas) -> Hulls:
 
 
 def feret_diameters(hulls: Hulls) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest caliper width, (M,) float64 px each; NaN where the mask is empty.
+    """Return the smallest and largest caliper width, (M,) float64 px each; NaN where the mask is empty.
 
-    An edge of the hull lies on a lattice line, and the outline somewhere between it and the next lattice line outwards,
-    which is 1/√(a² + b²) px away for an edge along (a, b): 1 px along rows and columns, next to nothing along oblique
-    edges. Half of that is added on either side of the smallest width, which stands on an edge. For the largest, which
-    runs between two corners, each edge is moved out by that half; the corners are where neighbours then meet, and
-    where a corner fell between pixels and a short edge cuts it off (see CUT_TURN), where the sides beside that meet.
+    An edge of the hull lies on a lattice line, and the outline between that line and the next one outwards, a gap of
+    1/√(a² + b²) px for an edge along (a, b) in lowest terms: 1 px along rows and columns, almost 0 along oblique edges.
+    The smallest width stands on an edge and gains half the gap on either side. The largest runs between two corners:
+    each edge moves out by half its gap, and corners are where neighbouring edges then meet. Where a short edge cuts off
+    a corner that fell between pixels (`CUT_TURN`), the corner is where the neighbours of that edge meet.
     """
     vertices = hulls.vertices.astype(np.float64)  # (M, V, 2)
     edges = hulls.around(vertices, 1) - vertices
@@ -110,14 +110,14 @@ def feret_diameters(hulls: Hulls) -> tuple[np.ndarray, np.ndarray]:
     squares = (corners**2).sum(axis=2)  # (M, V)
     squared_distances = squares[:, :, None] + squares[:, None] - 2 * corners @ corners.transpose(0, 2, 1)
     largest = np.sqrt(squared_distances.max(axis=(1, 2)))
-    largest = np.where(hulls.counts == 2, largest + 1, np.maximum(largest, smallest))  # 2: a line of pixels
+    largest = np.where(hulls.counts == 2, largest + 1, np.maximum(largest, smallest))  # 2: a straight line of pixels
     results = np.where(hulls.counts == 1, 1.0, (smallest, largest))  # a single pixel
     smallest, largest = np.where(hulls.counts == 0, np.nan, results)
     return smallest, largest
 
 
 def hull_pixels(hulls: Hulls) -> np.ndarray:
-    """Pixels whose centres lie in the hull or on it, (M,) int64, 0 where the mask is empty.
+    """Count the pixels whose centres lie in the hull or on it, (M,) int64; 0 where the mask is empty.
 
     By Pick's theorem: area + lattice points on the border / 2 + 1.
     """
@@ -139,7 +139,7 @@ def _outward(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _meeting_points(n1: np.ndarray, out1: np.ndarray, n2: np.ndarray, out2: np.ndarray) -> np.ndarray:
-    """(M, V, 2) where lines of normals n1 and n2 meet, seen from a point out1 and out2 px within; parallels: 0."""
+    """(M, V, 2) from a point to where two lines meet that lie out1 and out2 px off it along n1 and n2; parallels: 0."""
     determinant = n1[..., 0] * n2[..., 1] - n1[..., 1] * n2[..., 0]
     determinant = np.where(abs(determinant) > 1e-9, determinant, np.inf)
     rows = (out1 * n2[..., 1] - out2 * n1[..., 1]) / determinant
@@ -150,7 +150,7 @@ def _meeting_points(n1: np.ndarray, out1: np.ndarray, n2: np.ndarray, out2: np.n
 def _with_cut_corners(
     hulls: Hulls, edges: np.ndarray, normals: np.ndarray, gaps: np.ndarray, corners: np.ndarray
 ) -> np.ndarray:
-    """The corners (M, V, 2), where an edge cuts one off, its first end moved to where its neighbours meet."""
+    """The corners (M, V, 2); if an edge cuts one off, the edge's first end is moved to where its neighbours meet."""
     lengths = np.hypot(edges[..., 0], edges[..., 1])
     before, after = (hulls.around(normals, steps) for steps in (-1, 1))
     from_middle = [
@@ -162,7 +162,7 @@ def _with_cut_corners(
         (lengths <= CUT_EDGE_PX)
         & (np.minimum(hulls.around(lengths, -1), hulls.around(lengths, 1)) >= CUT_SIDE_PX)
         & ((before * after).sum(axis=2) <= np.cos(CUT_TURN))
-        & ((to_corner * normals).sum(axis=2) > 0)  # sides that do not meet have none
+        & ((to_corner * normals).sum(axis=2) > 0)  # the sides meet outside the edge
         & (np.hypot(to_corner[..., 0], to_corner[..., 1]) <= CUT_REACH_PX)
         & (hulls.counts >= 3)[:, None]
     )
@@ -170,7 +170,7 @@ def _with_cut_corners(
 
 
 def _row_extremes(atlas: Atlas) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """First and last column (within the strip) of the mask in each row, and whether there is one: (M, H) each."""
+    """First and last column (within the strip) of the mask in each row, and whether the row has any: (M, H) each."""
     width = atlas.pixels.shape[1]
     strip = np.searchsorted(atlas.starts, np.arange(width), side="right") - 1
     column = (np.arange(width) - atlas.starts[strip] + 1).astype(np.int32)  # from 1: 0 is no pixel

@@ -1,9 +1,9 @@
 """95 % intervals: of D10, D50, D90 and the mean, of the share of small particles, and of the difference of two runs.
 
-Sampling of sizes: whole images are drawn with repeats, since the particles of one image resemble one another. The
-standard deviation of the logarithm over the draws, enlarged by √(M/(M - 1)) for M images, is the standard uncertainty,
-with M - 1 degrees of freedom; the interval is Student's on the logarithm. Percentile and BCa intervals cover too rarely
-where images are few (docs/uncertainty.md has the table).
+For sizes, whole images are drawn with replacement, because particles of one image resemble one another. The standard
+deviation of the logarithm over the draws, enlarged by √(M/(M - 1)) for M images, is the relative standard uncertainty,
+with M - 1 degrees of freedom; the interval is Student's on the logarithm. With few images, percentile and BCa intervals
+cover the true value too rarely (table in docs/uncertainty.md).
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ class SamplingInterval:
     """A statistic of a sample and its 95 % interval, in the unit of the sizes."""
 
     value: float  # of the sample itself
-    low: float  # lower end; below two particles it is NaN, as are high, std and dof
+    low: float  # lower end; below two particles low, high, std and dof are NaN
     high: float  # upper end
     std: float  # standard uncertainty of sampling
     dof: float  # its degrees of freedom
     images: int  # M, images with particles
     particles: int  # N
-    scope: str  # `BETWEEN_IMAGES`; `WITHIN_IMAGE` for a single one, which says nothing about other images
+    scope: str  # `BETWEEN_IMAGES`; `WITHIN_IMAGE` for a single image, which says nothing about others
 
 
 @dataclass(frozen=True)
 class ShareBelow:
-    """Share by number of the particles up to a size, 0 to 1, with its 95 % interval; NaN without particles."""
+    """Share by number of particles up to a size, NaN without particles, with its 95 % interval, 0 to 1 below two."""
 
     share: float  # weighted share
     low: float  # lower end
     high: float  # upper end
-    limit: float  # the size, in the unit of the sample's
+    limit: float  # the size, in the unit of the sample
     decision: str  # ``below`` or ``above`` `NANO_SHARE` if the whole interval is, else ``not decided``
     images: int  # images with particles
     particles: int
@@ -69,18 +69,18 @@ class ShareBelow:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """A difference of two runs over the same images."""
+    """The difference of a value between two runs over the same images."""
 
     difference: float  # of the pooled values (bootstrap), or the mean over images (t)
-    low: float  # lower end of the 95 % interval; NaN where there are too few images for one
+    low: float  # lower end of the 95 % interval; NaN below two images
     high: float  # upper end
     images: int
     method: str  # ``bootstrap`` or ``t``
-    seeds: tuple[int, int] | None = None  # training seeds of each run where the interval holds their spread too
+    seeds: tuple[int, int] | None = None  # numbers of the runs' training seeds if the interval includes their spread
 
     @property
     def is_shown(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
@@ -95,7 +95,7 @@ class PairedDifference:
 
 
 def justified_decimals(half_width: float) -> int:
-    """Digits after the point that a 95 % interval of this half width justifies; 2 where there is no interval.
+    """Return the digits after the point that a 95 % interval of this half width justifies; 2 without an interval.
 
     The half width keeps two significant digits where it begins with 1 or 2, else one (GUM 7.2.6: at most two).
 
@@ -109,13 +109,13 @@ def justified_decimals(half_width: float) -> int:
 
 
 Statistic = Callable[[np.ndarray], np.ndarray]
-"""From the indices of images, repeats allowed, to a value pooled over them, (S,) for the run's S training seeds."""
+"""Maps indices of images, repeats allowed, to a value pooled over them, (S,) for a run's S training seeds."""
 
 
 def size_intervals(
     sample: SizeSample, rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> dict[str, SamplingInterval]:
-    """Statistic (of `STATISTICS`) to its interval. Of a single image, particles are drawn instead of images.
+    """Return the interval of each of `STATISTICS`; in a single image, particles are drawn instead of images.
 
     >>> sample = SizeSample([10, 20, 30, 40], np.ones(4), images=[0, 0, 1, 1])
     >>> interval = size_intervals(sample, np.random.default_rng(0))["D50"]
@@ -129,9 +129,9 @@ def size_intervals(
 def student_intervals(
     sample: SizeSample, drawn: np.ndarray | None, particles: int | None = None, units: int | None = None
 ) -> dict[str, SamplingInterval]:
-    """Intervals from (B, 4) `resampled_statistics`, None below two units.
+    """Return the interval of each of `STATISTICS` from (B, 4) `resampled_statistics`; NaN if ``drawn`` is None.
 
-    `particles` are those that the sizes come from, `units` those that were drawn; by default as there.
+    ``particles`` is the number of particles behind the sizes, ``units`` that of units drawn; by default the sample's.
     """
     values, images = statistics(sample), sample.image_count
     units = (int(_clusters(sample).max(initial=0)) + 1) if units is None else units
@@ -150,7 +150,7 @@ def student_intervals(
 
 
 def statistics(sample: SizeSample) -> np.ndarray:
-    """(4,) the `STATISTICS` of a sample; NaN without particles.
+    """Return the `STATISTICS` of a sample, (4,); NaN without particles.
 
     >>> statistics(SizeSample([10, 20, 30], [1, 1, 2], images=[0, 0, 1]))
     array([10. , 25. , 30. , 22.5])
@@ -162,14 +162,14 @@ def statistics(sample: SizeSample) -> np.ndarray:
 def resampled_statistics(
     sample: SizeSample, rng: np.random.Generator, resamples: int, units: np.ndarray | None = None, count: int = 0
 ) -> np.ndarray:
-    """(resamples, 4) `STATISTICS` of samples made of as many units, drawn with repeats; NaN where none has a particle.
+    """Return (resamples, 4) `STATISTICS` of units drawn with replacement; NaN if no drawn unit has a particle.
 
     Args:
         sample: N particles.
-        rng: draws; of equal generators and counts, several samples get the same units, and their statistics are paired.
-        resamples: number.
-        units: (N,) numbers from 0 of what is drawn; None: images, or the particles of a single image.
-        count: of the units; some may have no particle of this sample.
+        rng: draws the units; samples with equal generators and counts get the same draws, so that they are paired.
+        resamples: number of draws, each of ``count`` units.
+        units: (N,) number of each particle's unit, from 0; None: units are images, or the particles of a single image.
+        count: number of units; some may have no particle of this sample.
     """
     if units is None:
         units = _clusters(sample)
@@ -192,11 +192,12 @@ def resampled_statistics(
 
 
 def share_below(sample: SizeSample, limit: float, *, size_std: float = 0.0) -> ShareBelow:
-    """Share of the particles of at most ``limit``.
+    """Return the share of the particles of at most ``limit``.
 
-    The interval is Clopper and Pearson's for an effective number of particles p(1 - p)/u², at most Kish's, reduced by
-    (t(N - 1)/t(M - 1))² for M images (Korn and Graubard 1998). u² is the variance of the share between images, by
-    linearisation, and that from ``size_std``. Where all or none are below, Kish's number is reduced.
+    The interval is Clopper and Pearson's for an effective number of particles, p(1 - p)/u² but at most Kish's, reduced
+    by (t(N - 1)/t(M - 1))² for M images (Korn and Graubard 1998). u² is the variance of the share between images, by
+    linearisation, plus that from ``size_std``; p is the mean share at the limit and one ``size_std`` to either side.
+    If u is 0, as all or none are below, Kish's number is used.
 
     Args:
         sample: smallest Feret diameters (the EU definition's) or equivalent circular diameters.
@@ -218,15 +219,14 @@ def share_below(sample: SizeSample, limit: float, *, size_std: float = 0.0) -> S
 def paired_difference(
     statistic: Statistic, baseline: Statistic, images: int, rng: np.random.Generator
 ) -> PairedDifference:
-    """Difference of a value of two runs, averaged over their seeds, over the same ``images`` images.
+    """Return the difference of a value between two runs over the same ``images`` images, averaged over their seeds.
 
-    From 20 images on, images are drawn with repeats and both runs' values are pooled anew for each of 1000 draws
-    (percentile interval). Where both runs have several seeds, each draw of images also draws seeds, of each run on its
-    own: S - 1 of its S with repeats. Their mean varies by s²/S, as the mean over seeds does; that of S drawn ones would
-    vary by (S - 1)/S of it (Rao and Wu, J. Am. Stat. Assoc. 83, 1988). What varies with image and seed together is in
-    both draws, which makes the interval rather too wide (Owen, Ann. Appl. Stat. 1, 2007).
-
-    Below 20 images the interval is Student's over the differences of single images, and says nothing of seeds.
+    From 20 images on, each of 1000 draws picks images with replacement and pools both runs' values (percentile
+    interval). If both runs have several seeds, a draw also picks S - 1 of each run's S seeds with replacement: their
+    mean has the variance s²/S of the mean over seeds; a mean of S would have (S - 1)/S of it (Rao and Wu, J. Am. Stat.
+    Assoc. 83, 1988). Variation by image and seed together enters both draws, so the interval is rather too wide (Owen,
+    Ann. Appl. Stat. 1, 2007). Below 20 images the interval is Student's over the differences of single images and does
+    not include the spread of seeds.
 
     >>> before, after = np.array([[0.8, 0.9, 0.7]]), np.array([[0.85, 0.96, 0.74]])  # of one seed and three images
     >>> runs = (lambda images: after[:, images].mean(axis=1)), (lambda images: before[:, images].mean(axis=1))
@@ -249,7 +249,7 @@ def paired_difference(
 
 
 def t_interval(differences: np.ndarray) -> PairedDifference:
-    """Student's interval of the mean of (n,) differences; images where one is not defined (NaN) are left out.
+    """Return Student's interval of the mean of (n,) differences, one per image; NaN differences are left out.
 
     >>> print(t_interval(np.array([0.1, 0.2, 0.3])))
     +0.20 [-0.05, +0.45] (t, n = 3): no difference shown
@@ -264,7 +264,7 @@ def t_interval(differences: np.ndarray) -> PairedDifference:
 
 
 def _clusters(sample: SizeSample) -> np.ndarray:
-    """(N,) numbers from 0 without gaps of what is drawn: images, or the particles of a single image."""
+    """(N,) number, from 0 without gaps, of each particle's image; of the particle itself if there is one image."""
     images = np.unique(sample.images, return_inverse=True)[1]
     return images if images.max(initial=0) > 0 else np.arange(len(sample))
 
@@ -274,7 +274,7 @@ def _share(sample: SizeSample, limit: float) -> float:
 
 
 def _share_sampling_std(sample: SizeSample, limit: float) -> float:
-    """Standard error of the share as a ratio of two totals over images; over particles where there is one image."""
+    """Standard error of the share as a ratio of two totals over images; over particles if there is one image."""
     if len(sample) < 2:
         return 0.0
     clusters = _clusters(sample)
@@ -285,14 +285,14 @@ def _share_sampling_std(sample: SizeSample, limit: float) -> float:
 
 
 def _share_interval(sample: SizeSample, share: float, std: float, spread_of: float) -> tuple[float, float]:
-    """Clopper and Pearson's interval at Korn and Graubard's number p(1 - p)/std²; 0 to 1 where nothing can be said."""
+    """Clopper and Pearson's interval at Korn and Graubard's number p(1 - p)/std²; 0 to 1 below two particles."""
     if len(sample) < 2:
         return 0.0, 1.0
     tail = (1 + CONFIDENCE) / 2
     dof = sample.image_count - 1 if sample.image_count > 1 else len(sample) - 1
     number = effective_number(sample.weights)
     if std > 0:
-        number = min(number, spread_of * (1 - spread_of) / std**2)  # of a share of 0 or 1 itself it would be 0
+        number = min(number, spread_of * (1 - spread_of) / std**2)  # not ``share``, which may be 0 or 1
     number *= float(stats.t.ppf(tail, len(sample) - 1) / stats.t.ppf(tail, dof)) ** 2
     below = number * share
     low = stats.beta.ppf(1 - tail, below, number - below + 1) if below > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Matches found particles with true ones: overlaps of masks, the best one-to-one assignment, average precision.
+"""Matching of found particles with true ones by the best one-to-one assignment, and average precision.
 
 Legend: N true particles, M found, K pairs.
 """
@@ -17,18 +17,18 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.overlap import Overlaps, overlaps
 
 OPERATING_SCORE = 0.5
-"""Found particles below it are left out wherever single particles are counted or measured (Table 1 of the paper)."""
+"""Least score of found particles wherever single particles are counted or measured (Table 1 of the paper)."""
 
 MIN_DICE = 0.75
 """Dice coefficient from which two masks are taken for one particle: the smallest in Table 4 of the paper (IoU 0.6)."""
 
 DICE_AT_IOU_50 = 2 / 3
 
-MIN_IGNORED_SHARE = 0.5  # share of a found mask in ignored regions from which it is neither right nor wrong
+MIN_IGNORED_SHARE = 0.5  # an unmatched found mask with this share in an ignored region is no error
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AVERAGE_PRECISIONS = {"mAP": slice(None), "AP50": slice(0, 1), "AP75": slice(5, 6), "AP90": slice(8, 9)}
-"""Name to the `IOU_THRESHOLDS`, and columns of `outcomes`, over which an average precision is the mean."""
+"""Name of an average precision to the `IOU_THRESHOLDS` (columns of `outcomes`) that it is the mean over."""
 
 RECALLS = np.linspace(0, 1, 101)
 RIGHT, WRONG, NOT_COUNTED = 1, 0, -1
@@ -36,15 +36,15 @@ RIGHT, WRONG, NOT_COUNTED = 1, 0, -1
 
 @dataclass(frozen=True, eq=False)
 class Matching:
-    """True particles and the found ones that match them, and those of either that match none."""
+    """Pairs of true and found particles that match, and the particles of both sets without a partner."""
 
     truth: np.ndarray  # (K,) index of each matched true particle, ascending
-    found: np.ndarray  # (K,) index of the found particle that it matches
+    found: np.ndarray  # (K,) index of its partner among the found particles
     dice: np.ndarray  # (K,) their Dice coefficient
     iou: np.ndarray  # (K,) their intersection over union
     missed: np.ndarray  # (N - K,) indices of the true particles without a partner
-    false_positives: np.ndarray  # indices of the found ones without a partner
-    ignored: np.ndarray  # indices of the found ones without a partner that lie in ignored regions
+    false_positives: np.ndarray  # indices of found particles without a partner, outside ignored regions
+    ignored: np.ndarray  # indices of found particles without a partner, in ignored regions
 
 
 def match(
@@ -55,15 +55,15 @@ def match(
     ignored_regions: CroppedMasks | None = None,
     pairs: Overlaps | None = None,
 ) -> Matching:
-    """The one-to-one assignment with the most pairs of at least ``min_dice``, and among those the largest sum of Dice.
+    """Return the one-to-one assignment with the most pairs from ``min_dice`` on, and of those the largest sum of Dice.
 
     Args:
         truth: N masks.
         found: M masks of the same image; masks of one set may overlap.
-        min_dice: pairs below it are no match, in (0, 1].
-        ignored_regions: regions (specks, ``iscrowd`` = 1) that excuse an unmatched found mask of which
-            `MIN_IGNORED_SHARE` lies in one.
-        pairs: `overlaps` of the two where they are known already.
+        min_dice: least Dice coefficient of a match, in (0, 1].
+        ignored_regions: specks (``iscrowd`` = 1); an unmatched found mask with `MIN_IGNORED_SHARE` of its pixels in one
+            of them is no false positive.
+        pairs: `overlaps` of the two, if already known.
 
     Raises:
         ValueError: the masks do not belong to one image, or ``min_dice`` is out of range.
@@ -90,7 +90,7 @@ def match(
 
 
 def lie_in(regions: CroppedMasks, found: CroppedMasks) -> np.ndarray:
-    """(M,) bool: at least `MIN_IGNORED_SHARE` of a found mask lies in one of some regions."""
+    """Return (M,) bool: whether at least `MIN_IGNORED_SHARE` of a found mask lies in one of the regions."""
     pairs = overlaps(found, regions)
     share = pairs.intersection_px / found.areas[pairs.first]
     inside = np.zeros(len(found), bool)
@@ -99,10 +99,10 @@ def lie_in(regions: CroppedMasks, found: CroppedMasks) -> np.ndarray:
 
 
 def outcomes(truth: CroppedMasks, found: CroppedMasks, scores: np.ndarray, ignored: CroppedMasks) -> np.ndarray:
-    """(M, 10) int8, `RIGHT`, `WRONG` or `NOT_COUNTED` for each of the M detections of an image at each IoU threshold.
+    """Judge the M detections of an image at each IoU threshold: (M, 10) int8, `RIGHT`, `WRONG` or `NOT_COUNTED`.
 
-    As in COCO: by descending score a detection takes the true particle of the largest IoU that is not taken; one that
-    takes none is not counted if at least the threshold's share of it lies in an ignored region.
+    As in COCO, detections by descending score take the free true particle of largest IoU. A detection that takes none
+    is not counted if at least the threshold's share of it lies in an ignored region.
 
     >>> truth, found = (CroppedMasks.from_crops([(np.ones((4, 4)), origin)], (9, 9)) for origin in [(0, 0), (0, 1)])
     >>> outcomes(truth, found, scores=np.array([0.9]), ignored=CroppedMasks.empty((9, 9)))  # its IoU is 0.6
@@ -133,11 +133,11 @@ def outcomes(truth: CroppedMasks, found: CroppedMasks, scores: np.ndarray, ignor
 def pooled_average_precision(
     scores: Sequence[np.ndarray], image_outcomes: Sequence[np.ndarray], particles: int
 ) -> np.ndarray:
-    """(T,) average precision at each threshold over all detections of some images; NaN without true particles.
+    """Return (T,) average precisions over all detections of some images; NaN without true particles.
 
     Args:
         scores: (M,) of each image.
-        image_outcomes: (M, T) of each image, the wanted columns of `outcomes`.
+        image_outcomes: (M, T) of each image, T columns of `outcomes`.
         particles: number of true particles in these images.
 
     >>> pooled_average_precision([np.array([0.9, 0.8])], [np.array([[RIGHT], [WRONG]])], particles=1)
@@ -152,14 +152,14 @@ def pooled_average_precision(
     ranked = np.concatenate(image_outcomes)[order]  # (M, T)
     right, wrong = np.cumsum(ranked == RIGHT, axis=0), np.cumsum(ranked == WRONG, axis=0)
     precision = right / np.maximum(right + wrong, 1)
-    precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]  # COCO: the best at this recall or above
     precision = np.append(precision, np.zeros((1, thresholds)), axis=0)  # at recalls that are not reached
     reached = [np.searchsorted(recall, RECALLS) for recall in right.T / particles]
     return np.array([precision[rows, t].mean() for t, rows in enumerate(reached)])
 
 
 def f1_score(right: np.ndarray | int, true: np.ndarray | int, found: np.ndarray | int) -> np.ndarray:
-    """2·right / (true + found) of numbers of particles, any shape; NaN where there are neither true nor found ones.
+    """Return 2·right / (true + found) of numbers of particles, any shape; NaN if there are no particles.
 
     >>> f1_score(right=np.array([3, 0]), true=np.array([4, 0]), found=np.array([4, 0]))
     array([0.75,  nan])
@@ -169,11 +169,11 @@ def f1_score(right: np.ndarray | int, true: np.ndarray | int, found: np.ndarray 
 
 
 def best_pairs(pairs: Overlaps, min_dice: float = MIN_DICE, among: np.ndarray | None = None) -> np.ndarray:
-    """Indices of the pairs that `match` keeps, by ascending first: solved for each group of masks that pairs connect.
+    """Return the indices, ascending, of the pairs that `match` keeps; each group of connected masks is solved alone.
 
     Args:
         pairs: K pairs.
-        min_dice: pairs below it are no match.
+        min_dice: least Dice coefficient of a match.
         among: (K,) bool, the pairs to choose from; None: all.
     """
     candidates = np.nonzero((pairs.dice >= min_dice) & (True if among is None else among))[0]
@@ -190,7 +190,7 @@ def best_pairs(pairs: Overlaps, min_dice: float = MIN_DICE, among: np.ndarray | 
 
 
 def _best_of_group(pairs: Overlaps, members: np.ndarray) -> np.ndarray:
-    """The members of the group's best assignment; a pair more always weighs more than any sum of Dice."""
+    """The members in the group's best assignment; one more pair always outweighs any sum of Dice."""
     if members.size == 1:
         return members
     rows, i = np.unique(pairs.first[members], return_inverse=True)

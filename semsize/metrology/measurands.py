@@ -12,16 +12,16 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
 
 STEPS = ((0, 1), (1, 2), (1, 1), (2, 1), (1, 0), (2, -1), (1, -1), (1, -2))
-"""Steps (rows, columns) along lattice lines of the perimeter's eight directions: on straight edges they are off by up
-to 2 %, four by 5 % (docs/notebook/measurands.md)."""
+"""Steps (rows, columns) in the perimeter's eight directions: straight edges come out up to 2 % wrong, with four
+directions 5 % (docs/notebook/measurands.md)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Measurands:
     """Size and shape of each of N particles, (N,) float64 each, unrounded.
 
-    NaN where the mask is empty (its area and perimeter are 0); lengths in nanometres are NaN where the pixel size is
-    not known. A mask in several pieces is measured as one particle, and the outlines of holes count to the perimeter.
+    An empty mask has area and perimeter 0, all else NaN; values in nanometres are NaN if the pixel size is not known.
+    A mask in several pieces is measured as one particle, and the perimeter includes the outlines of holes.
     """
 
     area_px: np.ndarray  # pixels of the mask
@@ -41,7 +41,7 @@ class Measurands:
     solidity: np.ndarray  # area / pixels of the convex hull, in (0, 1]; 1 for every convex shape
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Name to (N,) values, in the order above."""
+        """Return the (N,) values of each of `MEASURANDS`, by name."""
         return {name: getattr(self, name) for name in MEASURANDS}
 
 
@@ -49,7 +49,7 @@ MEASURANDS = tuple(field.name for field in fields(Measurands))  # names of all m
 
 
 def equivalent_circular_diameter(areas: np.ndarray) -> np.ndarray:
-    """Diameter of the circle of the same area (ISO 9276-6), in the unit whose square the areas are in.
+    """Return the diameter of the circle of the same area (ISO 9276-6), in the unit whose square the areas are in.
 
     Args:
         areas: any shape, not negative.
@@ -65,7 +65,7 @@ def equivalent_circular_diameter(areas: np.ndarray) -> np.ndarray:
 
 
 def measure(masks: CroppedMasks, pixel_size: PixelSize | None = None) -> Measurands:
-    """All measurands of N masks, in pixels and through `pixel_size` in nanometres.
+    """Measure N masks, in pixels and, if `pixel_size` is given, in nanometres.
 
     >>> bar = CroppedMasks.from_crops([(np.ones((3, 4)), (5, 7))], image_shape=(20, 20))
     >>> found = measure(bar, PixelSize(2.0))
@@ -96,7 +96,7 @@ def measure(masks: CroppedMasks, pixel_size: PixelSize | None = None) -> Measura
 
 
 def centroids_px(masks: CroppedMasks) -> np.ndarray:
-    """(N, 2) mean (row, column) of the pixels of each mask, px, pixel centres at integers + 0.5; NaN where it is empty.
+    """Return (N, 2) mean (row, column) of each mask's pixels, px, centres at integers + 0.5; NaN for an empty mask.
 
     >>> centroids_px(CroppedMasks.from_crops([(np.ones((3, 4)), (5, 7))], image_shape=(20, 20)))
     array([[6.5, 9. ]])
@@ -109,10 +109,10 @@ def centroids_px(masks: CroppedMasks) -> np.ndarray:
 
 
 def _perimeters(atlas: Atlas) -> np.ndarray:
-    """Length of the outlines, those of holes included, of the M masks of an atlas, (M,) float64 px; 0 for an empty one.
+    """Length of the outlines, with those of holes, of the M masks of an atlas, (M,) float64 px; 0 for an empty mask.
 
     Perimeter = half the integral over all directions of the number of crossings with parallel lines a unit apart.
-    Directions are weighted by the angle nearer to them than to any other.
+    A direction's weight is the range of angles that are nearer to it than to any other direction.
 
     Source: Legland, Kiêu, Devaux, Image Analysis & Stereology 26 (2007) 83, doi:10.5566/ias.v26.p83-92.
     """
@@ -123,7 +123,7 @@ def _perimeters(atlas: Atlas) -> np.ndarray:
 
 
 def _changes(pixels: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """(W,) pixels of each column that differ from the one a step further; the strips' margins hold every step."""
+    """(W,) pixels of each column that differ from the pixel a step further; margins keep steps within a strip."""
     height, width = pixels.shape
     first = pixels[: height - rows, max(0, -columns) : width - max(0, columns)]
     second = pixels[rows:, max(0, columns) : width - max(0, -columns)]
@@ -133,7 +133,7 @@ def _changes(pixels: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 
 def _angular_shares(angles: np.ndarray) -> np.ndarray:
-    """(D,) radians, π in all: the half circle divided among the directions, each taking what is nearest."""
+    """(D,) radians, π in all: the half circle divided among the directions, each taking the angles nearest to it."""
     order = np.argsort(angles)
     gaps = np.diff(angles[order], append=angles[order][0] + np.pi)
     shares = np.empty_like(angles)

@@ -1,11 +1,11 @@
-"""The metrics of a test: the paper's tables from the comparisons of images, and all of them under flat names.
+"""The metrics of a test, from the comparisons of its images: the paper's tables, and all metrics under flat names.
 
-The names of `particle_metrics`, which `metrics.json` holds: ``<group>_reference``, ``_found``, ``_found_percent``
+`particle_metrics` and `metrics.json` name them: ``images``; ``<group>_reference``, ``_found``, ``_found_percent``
 (Table 2); ``<group>_dice_<mean, median, std, min, max>`` (Table 4); ``<group>_<measurand>_residual_<mean, std,
 within_1, within_5>`` in %; ``<group>_D10_error_percent``, ``_D50_…``, ``_D90_…``, ``<group>_kolmogorov``; ``found``,
 ``false_positives``, ``precision``; ``f1``, ``panoptic_quality``, ``iou_over_predictions``, ``iou_over_truths``,
-``foreground_iou``, ``foreground_dice``; and those of each configuration after ``<configuration>/``. A metric is NaN
-where there is nothing to judge.
+``foreground_iou``, ``foreground_dice``; and the same after ``<configuration>/`` for each configuration that occurs. A
+metric is NaN where there is nothing to judge.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from semsize.metrology.size_distribution import DistributionErrors, distribution
 from semsize.structures import CONFIGURATIONS
 
 RESIDUAL_MEASURANDS = tuple(name for name in MEASURANDS if "_nm" not in name)
-"""Residuals are relative: those in nm are the same, as one pixel size applies to both sides."""
+"""Measurands with residuals: relative residuals in nm equal those in px, as truth and found share the pixel size."""
 
 HEADLINES = (
     *("found", "false_positives", "precision"),
@@ -36,27 +36,27 @@ HEADLINES = (
 
 @dataclass(frozen=True)
 class FoundCounts:
-    """Table 2: true particles, and those that were found."""
+    """Table 2 of the paper: numbers of true particles, and of those that were found."""
 
     reference: int
     measured: int
 
     @property
     def percentage(self) -> float:
-        """100 · measured / reference; NaN where there are none."""
+        """100 · measured / reference; NaN without true particles."""
         return 100 * self.measured / self.reference if self.reference else float("nan")
 
 
 @dataclass(frozen=True)
 class DetectionCounts:
-    """Numbers of detections from the operating score on."""
+    """Numbers of detections with at least the operating score."""
 
-    found: int  # particles found, without those on specks
-    false_positives: int  # found ones that match no true particle
+    found: int  # detections, without those on specks
+    false_positives: int  # those that match no true particle
 
     @property
     def precision(self) -> float:
-        """Share of the found ones that are true particles; NaN where nothing was found."""
+        """Share of the detections that match a true particle; NaN without detections."""
         return 1 - self.false_positives / self.found if self.found else float("nan")
 
 
@@ -93,7 +93,7 @@ class DiameterSpread:
 
 @dataclass(frozen=True)
 class InstanceQuality:
-    """Metrics that others publish, to be compared with theirs, 0 to 1."""
+    """Metrics, 0 to 1, that other publications report, for comparison with them."""
 
     f1: float  # 2·right / (true + found) at IoU 0.5
     panoptic_quality: float  # sum of the matched IoU / (right + half the wrong + half the missed) at IoU 0.5
@@ -104,7 +104,7 @@ class InstanceQuality:
 
 
 def particle_metrics(images: Sequence[ImageComparison]) -> dict[str, float]:
-    """Metrics of all images, then of those of each configuration that occurs.
+    """Return the metrics of all images, then of the images of each configuration that occurs.
 
     >>> metrics = particle_metrics([])
     >>> metrics["found"], metrics["f1"]
@@ -116,20 +116,20 @@ def particle_metrics(images: Sequence[ImageComparison]) -> dict[str, float]:
 
 
 def found_counts(images: Sequence[ImageComparison], group: str) -> FoundCounts:
-    """Table 2's row of a group of `semsize.metrology.comparison.GROUPS`."""
+    """Return Table 2's row of a group of `semsize.metrology.comparison.GROUPS`."""
     reference = sum(int(image.truth.members(group).sum()) for image in images)
     measured = sum(int(image.matched_members(group).sum()) for image in images)
     return FoundCounts(reference, measured)
 
 
 def detection_counts(images: Sequence[ImageComparison]) -> DetectionCounts:
-    """Number of all that was found, and of what is false."""
+    """Count the detections and the false positives."""
     found = sum(len(image.found.masks) - len(image.matching.ignored) for image in images)
     return DetectionCounts(found, sum(len(image.matching.false_positives) for image in images))
 
 
 def dice_spread(images: Sequence[ImageComparison], group: str) -> Spread:
-    """Table 4's row of a group: Dice coefficients of the matched particles."""
+    """Return Table 4's row of a group: Dice coefficients of the matched particles."""
     dice = _joined([image.matching.dice[image.matched_members(group)] for image in images])
     if dice.size == 0:
         return Spread(*[float("nan")] * 5)
@@ -170,19 +170,19 @@ def diameter_spread(differences_px: np.ndarray) -> DiameterSpread:
 
 
 def true_sizes(images: Sequence[ImageComparison], group: str) -> np.ndarray:
-    """ECDs of all true particles of a group, truncated ones left out; nm if every image's pixel size is known."""
+    """Return the ECDs of a group's true particles, without truncated ones; nm if every image's pixel size is known."""
     name = size_measurand(images)
     return _joined([getattr(i.true_measurands, name)[i.truth.members(group) & ~i.truth.truncated] for i in images])
 
 
 def measured_sizes(images: Sequence[ImageComparison], group: str) -> np.ndarray:
-    """ECDs of what was found: for ``all`` everything, false positives too; for a state's group what was matched."""
+    """Return the ECDs of found particles: for ``all`` every one, also false ones; for other groups the matched ones."""
     name = size_measurand(images)
     return _joined([getattr(i.found_measurands, name)[_found_of(i, group)] for i in images])
 
 
 def size_errors(images: Sequence[ImageComparison], group: str) -> DistributionErrors:
-    """Error of the size distribution of a group, by number of particles and ECD."""
+    """Return the errors of a group's size distribution, by number and ECD."""
     return distribution_errors(true_sizes(images, group), measured_sizes(images, group))
 
 
@@ -192,7 +192,7 @@ def size_measurand(images: Sequence[ImageComparison]) -> str:
 
 
 def instance_quality(images: Sequence[ImageComparison]) -> InstanceQuality:
-    """F1, PQ, instance IoU both ways and foreground IoU."""
+    """Compute F1, PQ, instance IoU both ways, and foreground IoU and Dice."""
     matchings = [image.matched_from(DICE_AT_IOU_50) for image in images]
     right = sum(len(matching.truth) for matching in matchings)
     iou_sum = sum(float(matching.iou.sum()) for matching in matchings)
@@ -225,7 +225,7 @@ def _metrics_of_group(images: Sequence[ImageComparison], group: str) -> dict[str
     metrics |= {f"dice_{name}": value for name, value in asdict(dice_spread(images, group)).items()}
     for measurand in RESIDUAL_MEASURANDS:
         result = asdict(residuals(images, group, measurand))
-        del result["count"]  # the number found
+        del result["count"]  # the same as ``found``
         metrics |= {f"{measurand.removesuffix('_px')}_residual_{name}": value for name, value in result.items()}
     errors = size_errors(images, group)
     return metrics | {
@@ -246,7 +246,7 @@ def _found_of(image: ImageComparison, group: str) -> np.ndarray:
 
 
 def _foreground_iou(image: ImageComparison) -> float:
-    """IoU of the pixels of all particles, specks left out of both; NaN where neither has any."""
+    """IoU of all particles' pixels together, without pixels that only specks hold in the truth; NaN without pixels."""
     true, found, ignored = (masks.union() for masks in (image.truth.masks, image.found.masks, image.truth.ignored))
     counted = ~(ignored & ~true)
     either = ((true | found) & counted).sum()

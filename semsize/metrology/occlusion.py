@@ -1,7 +1,7 @@
-"""Hidden parts: which particles a size distribution is of, and how overlooked and hidden particles change D50.
+"""Occlusion: which particles a size distribution counts, and how overlooked and partly hidden particles change D50.
 
-Legend: an effect is ln(D50 of all that is found / D50 of the fully imaged truths); U units of an image: found
-particles, each with the truth that it matches, and fully imaged truths that nothing matches.
+Legend: an image's effect is ln(D50 of all found particles / D50 of the fully imaged truths). U is the number of units
+of an image: each found particle with the truth that it matches, and each fully imaged truth without a match.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ QUANTITY_FULLY_IMAGED = "fully imaged particles"
 QUANTITY_VISIBLE = "visible outlines of all detected particles"
 
 FRACTION_EDGES = (0, 0.05, 0.1, 0.2, 0.3, 0.45, 1)  # ends of the classes of an image's area fraction
-FEWEST_PARTICLES = 5  # number of found particles, and of fully imaged ones, from which an image counts
+FEWEST_PARTICLES = 5  # an image counts with as many found and as many fully imaged particles
 
 RESAMPLES = 400
-SMALLEST_VARIANCE = 1e-10  # of an image's effect, from which it weighs no more: it is 0 where nothing changes
+SMALLEST_VARIANCE = 1e-10  # of an image's effect: smaller variances, 0 if nothing changes, give no more weight
 
 
 @dataclass(frozen=True, eq=False)
 class PopulationSplit:
-    """Which of N particles are left out of the headline distribution; where no state is known, none is."""
+    """Which of N particles the headline distribution leaves out; none if no state is known."""
 
     quantity: str  # what is measured, in words: `QUANTITY_FULLY_IMAGED` or `QUANTITY_VISIBLE`
     states_known: bool  # whether any particle has a state
-    not_fully_imaged: np.ndarray  # (N,) bool, by their state: to be shown beside the others, never mixed in
-    unknown: np.ndarray  # (N,) bool: without a state where others have one, and in neither distribution
+    not_fully_imaged: np.ndarray  # (N,) bool, by state: shown as a distribution of their own, never mixed in
+    unknown: np.ndarray  # (N,) bool: without a state while others have one; in neither distribution
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class Exclusion:
     reason: str  # in words
     count: int  # particles
     d50: float  # median by number of all that was kept
-    d50_with: float  # median with these put back
+    d50_with: float  # median with the particles put back
 
     @property
     def effect_percent(self) -> float:
-        """What leaving them out changed D50 by, in % of D50 with them; NaN where nothing was kept."""
+        """Change of D50 by leaving the particles out, in % of D50 with them; NaN if none was kept."""
         return 100 * (self.d50 - self.d50_with) / self.d50_with
 
 
 def population(states: Sequence[str | None]) -> PopulationSplit:
-    """Splits N particles, those at the border and below the thresholds already left out, by their states.
+    """Split N particles, none of them at the border or below the thresholds, by their states.
 
     >>> population(["complete", "masked", None]).not_fully_imaged
     array([False,  True, False])
@@ -70,12 +70,12 @@ def population(states: Sequence[str | None]) -> PopulationSplit:
 def exclusion_effects(
     sizes: np.ndarray, weights: np.ndarray, reasons: Mapping[str, np.ndarray]
 ) -> tuple[Exclusion, ...]:
-    """By how much each reason for leaving particles out changes D50, in order, also where it applies to none.
+    """Return how each reason for leaving particles out changes D50, in order, even if it applies to none.
 
     Args:
         sizes: (N,) of all particles, positive.
-        weights: (N,) at least 0, those of kept ones positive.
-        reasons: reason to (N,) bool. A particle with several counts under the first; one without any is kept.
+        weights: (N,) at least 0; positive for kept particles.
+        reasons: reason to (N,) bool. A particle with several counts under the first; a particle without any is kept.
 
     >>> sizes = np.array([10.0, 20.0, 30.0])
     >>> exclusion_effects(sizes, np.ones(3), {"border": np.array([True, False, False])})
@@ -99,27 +99,27 @@ def _median(sizes: np.ndarray, weights: np.ndarray, chosen: np.ndarray) -> float
 
 @dataclass(frozen=True)
 class OcclusionClass:
-    """What hidden parts and overlooked particles do to D50 in images of some density."""
+    """The effect of partly hidden and overlooked particles on D50 in images of one class of density."""
 
     low: float  # lower end of the class: an image's area fraction of found masks, 0 to 1, included
     high: float  # upper end, excluded
-    images: int  # number of images
-    detected: int  # particles found, those at the border left out, weighted for D50
-    fully_imaged: int  # true particles of the same images that are fully imaged
+    images: int
+    detected: int  # particles found off the border; for D50 they have border weights
+    fully_imaged: int  # fully imaged true particles off the border of the same images
     effect: float  # D50 of all detections / D50 of the fully imaged truths - 1
-    standard_error: float  # of ln(1 + effect): from the particles of its images, and from how images differ
+    standard_error: float  # of ln(1 + effect), from sampling of particles and from differences of images
     between_image_std: float  # of ln(1 + effect) between images of one density, from all classes together
     dof: int  # degrees of freedom of the two
 
 
 @dataclass(frozen=True)
 class OcclusionEffect:
-    """By how much D50 of all detections is off D50 of the fully imaged particles; one-sided, not corrected."""
+    """How far D50 of all detections is off D50 of the fully imaged particles; one-sided, not corrected."""
 
     effect: float  # relative, in scenes of known truth; negative where hidden parts make particles look small
-    low: float  # lower end of the class of area fractions that those scenes are in
+    low: float  # lower end of the scenes' class of area fractions
     high: float  # upper end
-    inside: bool  # whether the measurement's area fraction lies between; else it is the nearest class's effect
+    inside: bool  # whether the measurement's area fraction lies in the class; if not, it is the nearest class
     log_std: float  # standard uncertainty of ln(1 + effect) for other images: √(standard error² + spread²)
     dof: float  # its degrees of freedom
 
@@ -129,8 +129,8 @@ class _Sizes:
     """K particles of an image off its border."""
 
     ecd: np.ndarray  # (K,) px, ascending
-    weights: np.ndarray  # (K,) against the border effect
-    units: np.ndarray  # (K,) number of each one's unit
+    weights: np.ndarray  # (K,) border weights
+    units: np.ndarray  # (K,) number of each particle's unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,23 +139,23 @@ class _ImageEffect:
 
     found: _Sizes  # all that was found
     full: _Sizes  # the fully imaged truths
-    effect: float
+    effect: float  # logarithm: see the legend
     variance: float  # of the effect
 
 
 def occlusion_classes(
     sets: Sequence[Sequence[ImageComparison]], rng: np.random.Generator
 ) -> tuple[OcclusionClass, ...]:
-    """D50 of all that is found against D50 of the fully imaged truths, by density, in images whose states are known.
+    """Compare D50 of all found particles with D50 of the fully imaged truths, by density, in images with known states.
 
-    The effects of several sets, whose particles differ in size, are averaged by their images. An image counts if
-    `FEWEST_PARTICLES` of it are found and as many truths fully imaged. How images of one density differ is estimated
-    from all classes together, so that a class of one image has a standard error too; where no class has two images,
-    it cannot be estimated, and there are no classes.
+    Sets differ in particle size, so each has its own effect; their mean is weighted by images. An image counts with
+    `FEWEST_PARTICLES` found and as many fully imaged true particles. The spread between images of one density comes
+    from all classes together, so that a class of one image has a standard error too; if no class has two images, the
+    spread is not known and the result is empty.
 
     Args:
-        sets: images of each set, compared.
-        rng: draws particles anew, for the variance of an image's effect.
+        sets: the compared images of each set.
+        rng: resamples the particles of an image for the variance of its effect.
     """
     members: dict[int, list[list[_ImageEffect]]] = defaultdict(list)  # class to its images, set by set
     for images in sets:
@@ -179,7 +179,7 @@ def occlusion_classes(
 
 
 def occlusion_effect(classes: Sequence[OcclusionClass], area_fraction: float) -> OcclusionEffect | None:
-    """Effect at an area fraction of found masks; that of the nearest class outside all, None without any.
+    """Return the effect at an area fraction of found masks, from its class or the nearest one; None without classes.
 
     >>> dense = OcclusionClass(0.2, 0.3, 5, 200, 150, effect=-0.04, standard_error=0.03, between_image_std=0.04, dof=9)
     >>> effect = occlusion_effect([dense], area_fraction=0.35)
@@ -195,12 +195,12 @@ def occlusion_effect(classes: Sequence[OcclusionClass], area_fraction: float) ->
 
 
 def between_image_std(effects: Sequence[Sequence[float]], variances: Sequence[Sequence[float]]) -> float:
-    """Standard deviation of images' true effects about their class's, pooled over C classes; at least 0.
+    """Return the standard deviation of images' true effects about their class's mean, pooled over C classes; ≥ 0.
 
-    What the effects differ by more than their own variances explain, by the method of moments with a mean for each
-    class (DerSimonian and Kacker, Contemp. Clin. Trials 28, 2007). Images weigh by these variances, then all alike, and
-    the larger estimate counts: with weights, images in which nothing changes, whose effect and variance are 0, stand
-    for all; without, images of few particles hide how the others differ. A class of one image tells nothing.
+    It is the spread that the effects' own variances do not explain, by the method of moments with a mean for each class
+    (DerSimonian and Kacker, Contemp. Clin. Trials 28, 2007). It is estimated with weights 1/variance and with equal
+    weights, and the larger value counts: by variance, images without change (effect and variance 0) outweigh all
+    others; with equal weights, images of few particles hide the spread. A class of one image adds nothing.
 
     Args:
         effects: (m,) effects of the images of each class.
@@ -226,7 +226,7 @@ def _excess_std(
 
 
 def found_fraction(image: ImageComparison) -> float:
-    """Area fraction of what was found in an image."""
+    """Return the area fraction of an image's found masks."""
     return area_fraction(image.found.masks, image.truth.masks.image_shape)
 
 
@@ -252,7 +252,7 @@ def _d50(parts: Sequence[_Sizes]) -> float:
 
 
 def _image_effect(image: ImageComparison, rng: np.random.Generator) -> _ImageEffect | None:
-    """None where states are not known or particles too few."""
+    """The effect in an image; None if its states are not known or its particles too few."""
     if all(state is None for state in image.truth.states):
         return None
     number = np.arange(len(image.found.masks))
@@ -260,7 +260,7 @@ def _image_effect(image: ImageComparison, rng: np.random.Generator) -> _ImageEff
     found = _sizes(image, image.found.masks, image.found_measurands, counted, number)
     fully_imaged = np.array([state in FULLY_IMAGED_STATES for state in image.truth.states], bool)
     fully_imaged &= ~image.truth.truncated
-    partner = len(number) + np.arange(len(image.truth.masks))
+    partner = len(number) + np.arange(len(image.truth.masks))  # a truth without a match is a unit of its own
     partner[image.matching.truth] = image.matching.found
     full = _sizes(image, image.truth.masks, image.true_measurands, fully_imaged, partner)
     if min(len(found.ecd), len(full.ecd)) < FEWEST_PARTICLES:
@@ -280,7 +280,7 @@ def _image_effect(image: ImageComparison, rng: np.random.Generator) -> _ImageEff
 def _sizes(
     image: ImageComparison, masks: CroppedMasks, measurands: Measurands, chosen: np.ndarray, units: np.ndarray
 ) -> _Sizes:
-    """Sizes of the chosen particles off the border; ``units`` are those of all masks."""
+    """Sizes of the chosen particles off the border; ``units`` has the unit of every mask."""
     frame, ecd_px = image.truth.masks.image_shape, measurands.ecd_px
     kept = np.flatnonzero(chosen & is_off_border(masks, frame))
     kept = kept[np.argsort(ecd_px[kept], kind="stable")]

@@ -15,7 +15,7 @@ from scipy.stats import ks_2samp
 from semsize.structures.masks import CroppedMasks
 
 PROBABILITIES = (0.1, 0.5, 0.9)  # of D10, D50 and D90
-_SAME = 1e-12  # relative rounding of a cumulated weight: as near as this to a probability, it is equal to it
+_SAME = 1e-12  # a cumulated weight this close, relatively, to a probability counts as equal: rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class SizeSample:
         for name in ("sizes", "weights"):
             values = getattr(self, name)
             if not (np.isfinite(values) & (values > 0)).all():
-                raise ValueError(f"{name} of a sample must be positive and finite; leave empty masks out before")
+                raise ValueError(f"{name} of a sample must be positive and finite; leave out empty masks first")
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -57,7 +57,7 @@ class SizeSample:
 
 @dataclass(frozen=True)
 class LogNormalFit:
-    """The log-normal distribution by number of greatest likelihood (weighted)."""
+    """The log-normal distribution by number with the greatest weighted likelihood."""
 
     median: float  # in the unit of the sizes; also the geometric mean
     geometric_std: float  # geometric standard deviation, ≥ 1
@@ -80,10 +80,10 @@ class LogNormalFit:
 
 @dataclass(frozen=True)
 class SizeDistribution:
-    """A sample in a few numbers, in the unit of its sizes; NaN without particles."""
+    """Summary of a sample, in the unit of its sizes; NaN without particles."""
 
     count: int  # particles measured
-    effective_number: float  # Kish's, of their weights
+    effective_number: float  # Kish's, from the weights
     d10: float  # 10 % quantile by number (x10,0 in ISO 9276-2)
     d50: float  # median by number
     d90: float  # 90 % quantile by number
@@ -94,7 +94,7 @@ class SizeDistribution:
     std: float  # standard deviation of the sizes; NaN below two particles
     geometric_mean: float  # of the sizes
     geometric_std: float  # geometric standard deviation; NaN below two particles
-    fit: LogNormalFit | None  # None below three particles or where all are equal
+    fit: LogNormalFit | None  # None below three particles or if all sizes are equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class Cumulative:
 
 @dataclass(frozen=True)
 class DistributionErrors:
-    """Errors of a measured size distribution; NaN where either has no particles."""
+    """Errors of a measured size distribution; NaN if the true or the measured one has no particles."""
 
     d10_percent: float  # (measured - true) / true of the 10 % quantile by number, in %
     d50_percent: float  # of the median
@@ -117,7 +117,7 @@ class DistributionErrors:
 
 
 def size_distribution(sample: SizeSample) -> SizeDistribution:
-    """All numbers of a sample; volumes are those of spheres, so give equivalent circular diameters.
+    """Summarise a sample; volumes are those of spheres, so give equivalent circular diameters.
 
     >>> sizes = size_distribution(SizeSample([10, 20, 30], [1, 1, 2], images=[0, 0, 1]))
     >>> sizes.d50, sizes.mean
@@ -140,7 +140,7 @@ def size_distribution(sample: SizeSample) -> SizeDistribution:
 
 
 def fit_log_normal(sample: SizeSample) -> LogNormalFit | None:
-    """Fit of greatest weighted likelihood; None below three particles or where all are equal.
+    """Fit by weighted maximum likelihood; None below three particles or if all sizes are equal.
 
     >>> round(fit_log_normal(SizeSample([10, 20, 40], [1, 1, 1], images=[0, 0, 0])).median, 6)
     20.0
@@ -159,7 +159,7 @@ def fit_log_normal(sample: SizeSample) -> LogNormalFit | None:
 
 
 def cumulative(sample: SizeSample) -> Cumulative:
-    """Q0 and Q3 at each distinct size.
+    """Return Q0 and Q3 at each distinct size.
 
     >>> cumulative(SizeSample([10, 10, 20], [1, 1, 2], images=[0, 0, 0])).number
     array([0.5, 1. ])
@@ -171,9 +171,9 @@ def cumulative(sample: SizeSample) -> Cumulative:
 
 
 def quantile_points(sample: SizeSample, fit: LogNormalFit) -> tuple[np.ndarray, np.ndarray]:
-    """Points of a Q-Q plot: the sizes (N,) that the fit expects, and those measured (N,), ascending.
+    """Return the points of a Q-Q plot: the sizes (N,) that the fit expects, and the measured sizes (N,), ascending.
 
-    A size stands beside the fit's at the middle of its step of Q0 (Hazen's plotting position, weighted).
+    The fit expects its quantile at the middle of a size's step of Q0 (Hazen's plotting position, weighted).
 
     >>> sample = SizeSample([20, 10, 40], [1, 1, 1], images=[0, 0, 0])
     >>> expected, measured = quantile_points(sample, fit_log_normal(sample))
@@ -187,7 +187,7 @@ def quantile_points(sample: SizeSample, fit: LogNormalFit) -> tuple[np.ndarray, 
 
 
 def effective_number(weights: np.ndarray) -> float:
-    """Kish's effective number (Σw)²/Σw²: that of equal weights with the same variance of a mean; 0 without any.
+    """Return Kish's effective number (Σw)²/Σw²: as many equal weights give a mean the same variance; 0 if none.
 
     >>> effective_number([1, 1, 2])
     2.6666666666666665
@@ -197,11 +197,11 @@ def effective_number(weights: np.ndarray) -> float:
 
 
 def weighted_quantiles(values: np.ndarray, weights: np.ndarray, probabilities: Sequence[float]) -> np.ndarray:
-    """(P,) quantiles of N values with positive weights, of which only ratios count; NaN without values.
+    """Return (P,) quantiles of N values with positive weights, of which only the ratios matter; NaN without values.
 
-    The p-quantile, 0 < p < 1, is the value at which the cumulated share of the weight reaches p; where it equals p, the
-    mean of that value and the next. With whole weights that is ``np.quantile(np.repeat(values, weights), p,
-    method="averaged_inverted_cdf")``, and the median is the usual one.
+    The p-quantile, 0 < p < 1, is the value at which the cumulated share of the weight reaches p; if it equals p there,
+    the mean of that value and the next. For integer weights this is ``np.quantile(np.repeat(values, weights), p,
+    method="averaged_inverted_cdf")``, with the usual median.
 
     >>> weighted_quantiles([10, 20, 30], weights=[1, 1, 2], probabilities=(0.25, 0.5))
     array([15., 25.])
@@ -226,7 +226,7 @@ def sorted_quantiles(values: np.ndarray, weights: np.ndarray, probabilities: Seq
 
 
 def quantiles(sizes: np.ndarray, probabilities: Sequence[float] = PROBABILITIES) -> np.ndarray:
-    """(P,) quantiles by number (ISO 9276-2: D10,0 …) of unweighted sizes; NaN sizes are left out.
+    """Return (P,) quantiles by number (ISO 9276-2: D10,0 …) of unweighted sizes; NaN sizes are left out.
 
     >>> quantiles([30, 10, float("nan"), 20])
     array([10., 20., 30.])
@@ -236,7 +236,7 @@ def quantiles(sizes: np.ndarray, probabilities: Sequence[float] = PROBABILITIES)
 
 
 def central_interval(values: np.ndarray, share: float) -> tuple[float, float]:
-    """Ends of the interval that holds the middle `share` of values, 0 to 1; NaN among them are left out.
+    """Return the ends of the interval that holds the middle `share`, 0 to 1, of values; NaN values are left out.
 
     >>> central_interval(np.arange(101), share=0.5)
     (25.0, 75.0)
@@ -245,7 +245,7 @@ def central_interval(values: np.ndarray, share: float) -> tuple[float, float]:
 
 
 def kolmogorov_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Largest difference of the empirical cumulative distributions of two samples; NaN where one is empty.
+    """Return the largest difference of two samples' empirical cumulative distributions; NaN if either is empty.
 
     >>> kolmogorov_distance([10, 20], [20, 30])
     0.5
@@ -255,7 +255,7 @@ def kolmogorov_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def distribution_errors(true_sizes: np.ndarray, measured_sizes: np.ndarray) -> DistributionErrors:
-    """Quantile errors and distance of the measured distribution; both in one unit.
+    """Return the errors of the measured distribution; both samples are in the same unit.
 
     >>> distribution_errors([10, 20, 30], [11, 22, 33]).d50_percent
     10.0
@@ -266,7 +266,7 @@ def distribution_errors(true_sizes: np.ndarray, measured_sizes: np.ndarray) -> D
 
 
 def area_fraction(masks: CroppedMasks, frame_shape: tuple[int, int]) -> float:
-    """Share of a frame (H, W) without its data bar that particles cover; pixels that two masks share count twice.
+    """Return the share of a frame (H, W) without data bar that particles cover; pixels of two masks count twice.
 
     >>> area_fraction(CroppedMasks.from_crops([(np.ones((3, 4)), (5, 7))], (20, 30)), frame_shape=(20, 30))
     0.02
@@ -275,17 +275,17 @@ def area_fraction(masks: CroppedMasks, frame_shape: tuple[int, int]) -> float:
 
 
 def mean_or_nan(values: np.ndarray) -> float:
-    """Mean of (N,) values; NaN without any."""
+    """Return the mean of (N,) values; NaN without values."""
     return float(values.mean()) if values.size else float("nan")
 
 
 def std_or_nan(values: np.ndarray) -> float:
-    """Standard deviation (n - 1) of (N,) values; NaN for fewer than two."""
+    """Return the standard deviation (n - 1) of (N,) values; NaN for fewer than two."""
     return float(values.std(ddof=1)) if values.size > 1 else float("nan")
 
 
 def _mean_and_std(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Weighted mean and standard deviation, n_eff - 1 in the place of n - 1; NaN where there are too few."""
+    """Weighted mean and standard deviation, with n_eff - 1 in place of n - 1; NaN if values are too few."""
     if values.size == 0:
         return float("nan"), float("nan")
     mean = np.average(values, weights=weights)

@@ -231,7 +231,7 @@ def test_what_all_particles_share_sets_a_limit():
     assert plan_budget(0.0, reference_px=0.6).relative_expanded > 0.04
     none = particles_needed(plan_budget(reference_px=0.6), 0.04, 600, 6)
     assert (none.particles, none.images) == (None, None)
-    assert none.reason == "what no number of particles lessens exceeds the target, most of it reference"
+    assert none.reason == "uncertainty other than sampling exceeds the target, most of it reference"
     assert particles_needed(plan_budget(reference_px=0.6), 0.05, 600, 6).images > 6
 
 
