@@ -1,8 +1,8 @@
-"""A model as one file, `.semsize`: a zip of ONNX graphs and `model.json`, which says how they are used.
+"""A model as one file, `.semsize`: a zip of ONNX graphs and `model.json`, which says how to use them.
 
-Detectors and visibility models have such files; the graphs in them, and `model.json`, tell one kind from the other. The
-file may come from anybody: only known names are read, sizes are bounded before anything is unpacked, graphs may not
-refer to other files, and each field of `model.json` is checked.
+Detectors and visibility models have archives; the names of the graphs tell one kind from the other. An archive may come
+from anybody, so only known names are read, sizes are bounded before anything is unpacked, graphs must not refer to
+other files, and each field of `model.json` is checked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from semsize.structures.files import ZIP_ERRORS, from_json, in_json, write_whole
 FORMAT = 1
 ENDING = ".semsize"
 MOST_BYTES = 256 * 2**20
-"""Size of the largest graph, and of all files of an archive, unpacked."""
+"""Largest size of all files of an archive together, unpacked."""
 MOST_BOXES = 10**6
 """The largest limit of boxes that a model may state."""
 
@@ -31,7 +31,7 @@ _TIME = (1980, 1, 1, 0, 0, 0)  # of each file in the zip, so that the same model
 
 Flip = Literal["horizontal", "vertical", "diagonal"]
 Precision = Literal["float32", "int8"]
-"""Precision of the products: with int8 the costliest convolutions are in 8-bit integers, everything else in float32."""
+"""Precision of products; int8 computes the costliest convolutions in 8-bit integers, everything else in float32."""
 
 
 class ArchiveError(ValueError):
@@ -40,11 +40,11 @@ class ArchiveError(ValueError):
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Grey levels of 0-255 to the network's input: (level - mean) / std, padded at the right and below with 0."""
+    """How grey levels of 0-255 become the network's input: (level - mean) / std, padded right and below with 0."""
 
     mean: float
     std: float
-    pad_to: int  # sides are multiples of it
+    pad_to: int  # the padded sides are multiples of it
 
     def __post_init__(self):
         _require(1e-3 <= self.std <= 1e6 and abs(self.mean) <= 1e6, "normalisation: std from 0.001, levels up to 1e6")
@@ -53,7 +53,7 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class ProposalSettings:
-    """`test_cfg.rpn`; the limits hold for each megapixel of the network's input, and for one at least."""
+    """The settings `test_cfg.rpn`; limits hold per megapixel of the network's input, counted as one at least."""
 
     nms_pre: int
     max_per_img: int
@@ -63,9 +63,9 @@ class ProposalSettings:
 
     def __post_init__(self):
         are_limits = all(0 < limit <= MOST_BOXES for limit in (self.nms_pre, self.max_per_img))
-        _require(are_limits, f"proposals: limits above 0 and up to {MOST_BOXES}")
-        _require(0 <= self.iou_threshold <= 1 and 0 <= self.min_score <= 1, "proposals: IoU and score from 0 to 1")
-        _require(abs(self.min_size) <= 1e6, "proposals: a size up to 1e6 px")
+        _require(are_limits, f"proposals: limits must be 1 to {MOST_BOXES}")
+        _require(0 <= self.iou_threshold <= 1 and 0 <= self.min_score <= 1, "proposals: IoU and score must be 0 to 1")
+        _require(abs(self.min_size) <= 1e6, "proposals: min_size must be -1e6 to 1e6 px")
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,15 @@ class DetectionSettings:
 
     score_thr: float
     iou_threshold: float
-    max_per_img: int  # none if below 1
+    max_per_img: int  # no limit if below 1
     mask_thr: float
     refine_boxes: bool
     mask_scores: bool
 
     def __post_init__(self):
-        _require(0 < self.mask_thr < 1, "detections: mask_thr between 0 and 1")
-        _require(0 <= self.iou_threshold <= 1 and 0 <= self.score_thr <= 1, "detections: IoU and score from 0 to 1")
-        _require(self.max_per_img <= MOST_BOXES, f"detections: a limit up to {MOST_BOXES}")
+        _require(0 < self.mask_thr < 1, "detections: mask_thr must be between 0 and 1")
+        _require(0 <= self.iou_threshold <= 1 and 0 <= self.score_thr <= 1, "detections: IoU and score must be 0 to 1")
+        _require(self.max_per_img <= MOST_BOXES, f"detections: max_per_img must be at most {MOST_BOXES}")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class ModelCard:
             _require(
                 len(digest) == 64 and set(digest) <= set("0123456789abcdef"), "a SHA-256 has 64 hexadecimal digits"
             )
-        _require(self.precision in get_args(Precision), f"precision: of {', '.join(get_args(Precision))}")
+        _require(self.precision in get_args(Precision), f"precision must be one of {', '.join(get_args(Precision))}")
         _require(self.licence.isprintable() and len(self.licence) <= 500, "a licence of one line, up to 500 characters")
 
 
@@ -115,8 +115,8 @@ class DetectorCard(ModelCard):
     """The keys that `model.json` has in the archive of a detector.
 
     Attributes:
-        settings: what decides detections, as a bias record is bound to (`semsize.metrology.ModelUse`).
-        bias_records: the checkpoint's bias file; its records hold for the engine and settings that they name.
+        settings: all that decides detections, to which bias records are bound (`semsize.metrology.ModelUse`).
+        bias_records: contents of the checkpoint's bias file; a record holds for the engine and settings that it names.
         scales: enlargements at which images are looked at; None chooses them image by image.
         flips: mirror images that are searched too.
     """
@@ -132,8 +132,8 @@ class DetectorCard(ModelCard):
     def __post_init__(self):
         super().__post_init__()
         are_scales = self.scales is None or (self.scales and all(0 < scale <= 8 for scale in self.scales))
-        _require(bool(are_scales), "scales: none at all, or numbers above 0 and up to 8")
-        _require(all(flip in get_args(Flip) for flip in self.flips), f"flips: of {', '.join(get_args(Flip))}")
+        _require(bool(are_scales), "scales must be null, or numbers above 0 and up to 8")
+        _require(all(flip in get_args(Flip) for flip in self.flips), f"flips must be among {', '.join(get_args(Flip))}")
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ class VisibilityCard(ModelCard):
     """The keys that `model.json` has in the archive of a visibility model.
 
     Attributes:
-        complete: visible fraction from which a particle is fully imaged, as `semsize.visibility.states.Thresholds`.
-        masked: visible fraction from which it is masked, else unusable.
+        complete: visible fraction from which a particle is fully imaged, as in `semsize.visibility.states.Thresholds`.
+        masked: visible fraction from which a particle is masked; below, it is unusable.
     """
 
     complete: float
@@ -150,7 +150,7 @@ class VisibilityCard(ModelCard):
 
     def __post_init__(self):
         super().__post_init__()
-        _require(0 <= self.masked <= self.complete <= 1, "thresholds: 0 <= masked <= complete <= 1")
+        _require(0 <= self.masked <= self.complete <= 1, "thresholds must be 0 <= masked <= complete <= 1")
 
 
 Card = TypeVar("Card", bound=ModelCard)
@@ -159,7 +159,7 @@ GRAPHS: Mapping[type[ModelCard], tuple[str, ...]] = {
     DetectorCard: ("proposals", "boxes", "masks", "suppression"),
     VisibilityCard: ("answers",),
 }
-"""Names of a model's graphs, by its kind."""
+"""Names of the graphs of each kind of model."""
 
 _KINDS = {DetectorCard: "a detector (--model)", VisibilityCard: "a visibility model (--visibility)"}
 
@@ -187,16 +187,16 @@ def write_archive(path: Path, archive: ModelArchive) -> None:
 
 
 def read_archive(path: Path, kind: type[Card] = DetectorCard) -> ModelArchive[Card]:
-    """Read the file of a model of a kind.
+    """Read the archive of a model of the given kind.
 
     Raises:
-        ArchiveError: it is none, it is damaged, something in it is not what it should be, or it is of another kind.
+        ArchiveError: the file is no archive, is damaged, has a wrong graph or field, or is of another kind.
     """
     try:
         contents = _contents(path, kind)
         found = next(each for each, names in GRAPHS.items() if names[0] + _GRAPH in contents)
         model = json.loads(contents.pop(_MODEL_FILE))
-        _require(isinstance(model, dict), f"{_MODEL_FILE} is no object")
+        _require(isinstance(model, dict), f"{_MODEL_FILE} is no JSON object")
         version = model.pop("format", None)
         _require(version == FORMAT, f"it has format {version!r}, and this version reads {FORMAT}; update semsize")
         digests = model.pop("graphs", None)
@@ -215,15 +215,15 @@ def read_archive(path: Path, kind: type[Card] = DetectorCard) -> ModelArchive[Ca
 
 
 def _contents(path: Path, kind: type[ModelCard]) -> dict[str, bytes]:
-    """The files of an archive by name, whose names and sizes are checked before they are unpacked.
+    """Unpack the files of an archive, by name, after checking their names and sizes.
 
-    An archive of another kind is read too; what is neither is refused as one of this kind.
+    An archive of another kind is read too; the error about any other zip names the files of this kind.
     """
     expected = {each: sorted([_MODEL_FILE, *(name + _GRAPH for name in names)]) for each, names in GRAPHS.items()}
     with zipfile.ZipFile(path) as file:
         entries = file.infolist()
         names = sorted(entry.filename for entry in entries)
-        _require(names in expected.values(), f"it does not hold just {', '.join(expected[kind])}")
+        _require(names in expected.values(), f"its files are not exactly {', '.join(expected[kind])}")
         size = sum(entry.file_size for entry in entries)
         _require(size <= MOST_BYTES, f"its files take {size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
         return {entry.filename: file.read(entry) for entry in entries}

@@ -1,4 +1,4 @@
-"""Boxes of particles: sizes, limits of their number, mirror images, and the fusing of views.
+"""Boxes of particles: sizes, limits of their number, mirror images, overlaps, and the fusing of views.
 
 Legend: V views (the image and its mirror images), M boxes of a view, K fused boxes.
 """
@@ -11,20 +11,20 @@ import numpy as np
 from semsize.structures.overlap import box_ious, meeting_boxes
 
 LIKELY_OBJECTNESS = 0.5
-"""Objectness from which a proposal that a limit cuts off may be a particle; background always fills the limit."""
+"""Least objectness of proposals that count against a limit; less likely ones are background and always fill it."""
 
 FLIPPED_DIMENSIONS = {"none": (), "horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
-"""Flip, as MMDetection names them, to the dimensions of (…, H, W) that are reversed."""
+"""MMDetection's name of a flip to the dimensions of (…, H, W) that it reverses."""
 
 Boxes = TypeVar("Boxes")
 """An array of NumPy or of torch, (M, 4) xyxy."""
 
 Suppression = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
-"""Non-maximum suppression: (M, 4) boxes, (M,) scores and an IoU to the positions of the boxes that stay, best first."""
+"""Non-maximum suppression: takes (M, 4) boxes, (M,) scores and an IoU, returns positions of those kept, best first."""
 
 
 def box_sizes(boxes: np.ndarray) -> np.ndarray:
-    """(M,) square roots of the areas of the ellipses in boxes (M, 4): about those of the masks that they hold.
+    """Return (M,) square roots of the areas of ellipses that fill boxes (M, 4), close to those of the boxes' masks.
 
     >>> box_sizes(np.array([[0, 0, 10, 10]])).round(2)
     array([8.86])
@@ -33,19 +33,19 @@ def box_sizes(boxes: np.ndarray) -> np.ndarray:
 
 
 def limit_by_area(limit: int, image_shape: tuple[int, int]) -> int:
-    """A limit that is given for each megapixel of the network's input, for an input of (H, W); for one at least."""
+    """Scale a limit per megapixel to a network's input of (H, W), which counts as one megapixel at least."""
     return int(limit * max(1.0, image_shape[0] * image_shape[1] / 1e6))
 
 
 def limit_message(count: int, limit: int, setting: str) -> str:
-    """What to say of `count` boxes that reach a limit (none if below 1); nothing where they do not."""
+    """Return a warning if `count` boxes reach a limit (no limit if below 1), else an empty string."""
     if not 0 < limit <= count:
         return ""
     return f"{count} boxes reach the limit model.test_cfg.{setting}; others may be lost, raise it"
 
 
 def mirrored_boxes(boxes: Boxes, flip: str, image_shape: tuple[int, int]) -> Boxes:
-    """(M, 4) boxes xyxy in the mirror image of an image of (H, W) pixels; mirrored twice they are the boxes again."""
+    """Mirror boxes (M, 4) xyxy with their image of (H, W) pixels; mirroring twice gives the boxes back."""
     (height, width), mirrored = image_shape, boxes + 0
     if -1 in FLIPPED_DIMENSIONS[flip]:
         mirrored[:, 0], mirrored[:, 2] = width - boxes[:, 2], width - boxes[:, 0]
@@ -55,10 +55,10 @@ def mirrored_boxes(boxes: Boxes, flip: str, image_shape: tuple[int, int]) -> Box
 
 
 def best_overlaps(first: np.ndarray, second: np.ndarray, least_iou: float) -> tuple[np.ndarray, np.ndarray]:
-    """Which boxes (M, 4) have an IoU of at least `least_iou`, above 0, with one of boxes (K, 4), and with which most.
+    """Find, for each box of `first` (M, 4), the box of `second` (K, 4) with the largest IoU, if ≥ `least_iou` > 0.
 
     Returns:
-        Positions (P,) in the first, each once, and in the second; the first of several that overlap equally.
+        Positions (P,) in `first`, each once, and in `second`; of equal overlaps the first in `second`.
 
     >>> best_overlaps(np.array([[0, 0, 4, 4], [9, 9, 10, 10]]), np.array([[0, 0, 2, 2], [1, 0, 4, 4]]), 0.5)
     (array([0]), array([1]))
@@ -75,17 +75,17 @@ def best_overlaps(first: np.ndarray, second: np.ndarray, least_iou: float) -> tu
 def fuse_views(
     boxes: Sequence[np.ndarray], scores: Sequence[np.ndarray], iou_threshold: float, suppression: Suppression
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fuse what V views of an image show (weighted box fusion: Solovyev et al., 2021, arXiv 1910.13302).
+    """Fuse the boxes of V views of an image (weighted box fusion: Solovyev et al., 2021, arXiv 1910.13302).
 
-    Non-maximum suppression over all views' boxes leaves one box a particle; every box belongs to the particle with
+    Non-maximum suppression over all views' boxes leaves one box per particle; every box belongs to the particle with
     which it has the largest IoU, if that reaches the threshold. A particle's box is the mean of its boxes weighted by
-    their scores; its score is the mean over views of the best score there, 0 where a view shows nothing.
+    their scores; its score is the mean over views of its best score in a view, 0 if the view does not show it.
 
     Args:
-        boxes: of each view (M, 4) float32 xyxy, in one frame.
-        scores: of each view (M,), 0 to 1.
-        iou_threshold: from which two boxes are one particle's.
-        suppression: finds the particles.
+        boxes: (M, 4) float32 xyxy of each view, in the frame of the unmirrored image.
+        scores: (M,) of each view, 0 to 1.
+        iou_threshold: IoU from which two boxes show the same particle.
+        suppression: finds one box per particle.
 
     Returns:
         (K, 4) boxes and (K,) scores, in the order of the best single score.

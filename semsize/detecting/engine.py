@@ -13,7 +13,7 @@ from semsize.structures.masks import CroppedMasks
 
 @dataclass(frozen=True)
 class DrawnSizes:
-    """Sizes (`box_sizes`) in a network's input, px, for which masks are drawn; other boxes stay boxes."""
+    """Sizes (`box_sizes`), px in a network's input, of particles whose masks are drawn; others remain boxes."""
 
     from_px: float = 0.0
     to_px: float = np.inf
@@ -21,12 +21,12 @@ class DrawnSizes:
     def split(
         self, boxes: np.ndarray, scores: np.ndarray, factors: Sequence[float]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(N,) whether N boxes in the network's input have such a size; and boxes (M, 4) and scores (M,) of the others.
+        """Return (N,) whether each box in the network's input is drawn, and boxes (M, 4) and scores (M,) of the others.
 
         Args:
             boxes: (N, 4) xyxy.
             scores: (N,).
-            factors: enlargement of x and of y, by which the others are brought back to the window's pixels.
+            factors: enlargements of x and y; the other boxes are divided by them, back to the window's pixels.
         """
         sizes_px = box_sizes(boxes)
         is_drawn = (sizes_px >= self.from_px) & (sizes_px <= self.to_px)
@@ -44,8 +44,8 @@ class Found:
         masks: N masks.
         scores: (N,) 0 to 1.
         boxes: (N, 4) xyxy.
-        limit: the engine's limit that was reached, so that others may be lost; empty where none was.
-        undrawn_boxes: (M, 4) particles of sizes for which no mask was asked.
+        limit: warning of a limit that was reached, so that particles may be lost; else empty.
+        undrawn_boxes: (M, 4) xyxy of particles outside the sizes to draw.
         undrawn_scores: (M,).
     """
 
@@ -58,6 +58,6 @@ class Found:
 
 
 Engine = Callable[[Sequence[np.ndarray], float, DrawnSizes], list[Found]]
-"""Finds the particles of some windows of one size, (H, W) float32 grey levels of 0-255, enlarged by a factor.
+"""Finds the particles of windows of one size, (H, W) float32 grey levels of 0-255, enlarged by a factor.
 
-Particles of other sizes than the given ones may be left without a mask, which a look at another scale draws."""
+Particles outside the given sizes may be left without a mask; a look at another scale draws it."""

@@ -1,4 +1,4 @@
-"""Joins what was found at several scales: each particle once, drawn at the scale that suits its size."""
+"""Joins the particles found at several scales: each is taken once, from the scale that suits its size."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ COMFORTABLE_PX = 60.0
 """Square root of a particle's area in the network's input at which its outline is drawn best."""
 
 SAME_IOU = 0.5
-"""IoU from which two masks are one particle."""
+"""IoU from which two masks show the same particle."""
 
 SAME_BOX_IOU = 0.6
-"""IoU from which a box without a mask is the particle that a mask's box holds."""
+"""IoU from which a box without a mask shows the same particle as a mask's box."""
 
 RELIABLE_SHARE = 0.5
-"""A mask is taken for the particle if its score reaches this share of the best score that the particle has."""
+"""A mask can represent its particle if its score reaches this share of the particle's best score."""
 
 MASK_OCTAVES, SCORE_OCTAVES = 1.0, 3.0
-"""Standard deviations of the weight that falls with the distance from the comfortable size, in factors of two."""
+"""Standard deviations, in factors of two, of the weights (of masks, of scores) around the comfortable size."""
 
 
 @dataclass(frozen=True, eq=False)
 class Undrawn:
-    """M boxes found at some scales without a mask: they tell where a particle is seen, not what it covers.
+    """M boxes found at some scales without a mask: they show where a particle is, not which pixels it covers.
 
     Attributes:
         boxes: (M, 4) xyxy, pixels of the image.
         scores: (M,) 0 to 1.
-        scale_index: (M,) at which of the scales each was found.
+        scale_index: (M,) number of the scale at which each was found.
     """
 
     boxes: np.ndarray
@@ -44,10 +44,10 @@ class Undrawn:
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """The K particles that several scales show together.
+    """The K particles found at several scales, each once.
 
     Attributes:
-        index: (K,) which of the masks each particle's is.
+        index: (K,) number of the mask that represents each particle.
         scores: (K,) 0 to 1.
     """
 
@@ -63,21 +63,21 @@ def join_scales(
     boxes: np.ndarray | None = None,
     undrawn: Undrawn | None = None,
 ) -> Joined:
-    """Take each particle once, from the scale at which it is nearest to the comfortable size.
+    """Take each particle once: of its masks with a reliable score, the one nearest to the comfortable size.
 
-    A particle's score is the geometric mean of the best score that it has at any scale, and of the mean over all scales
-    of the best score that it has there, 0 where it is not seen, weighted by how comfortable the particle is at that
-    scale. So a scale at which particles of this size are hard to see has little say, one at which they are easy to see
-    and this one is not found counts against it, and a score of 0.5 means about the same for one scale and for several.
+    A particle's score is the geometric mean of its best score at any scale and of the weighted mean, over all scales,
+    of its best score at that scale, 0 where it is not found. The weight falls with the distance of the particle's size
+    from the comfortable one. So a scale that hardly shows particles of this size matters little, a scale that should
+    show the particle and does not counts against it, and a score of 0.5 means about the same for one scale and several.
 
     Args:
         masks: N masks found at all scales, in pixels of the image.
         scores: (N,) 0 to 1.
-        scale_index: (N,) at which of the scales each was found.
+        scale_index: (N,) number of the scale at which each was found.
         scales: S enlargements of the image before the network sees it.
         boxes: (N, 4) the network's box of each mask; needed with `undrawn`.
-        undrawn: what was found without a mask. It counts as seen where it meets the box of a particle well; a box that
-            meets none is no particle.
+        undrawn: boxes found without a mask. A box that overlaps the box of a particle well counts, with its score,
+            as a sighting of that particle; other boxes are dropped.
 
     Example:
         >>> one = CroppedMasks.from_crops([(np.ones((30, 30)), (5, 5))], (100, 100))
@@ -93,7 +93,7 @@ def join_scales(
     seen = np.zeros((particle.max() + 1, len(scales)))  # (K, S) best score of each particle at each scale
     np.maximum.at(seen, (particle, scale_index), scores)
     is_reliable = scores >= RELIABLE_SHARE * seen.max(axis=1)[particle]
-    order = np.lexsort((-scores, -comfort, ~is_reliable, particle))
+    order = np.lexsort((-scores, -comfort, ~is_reliable, particle))  # sorts by the last key first
     index = order[np.unique(particle[order], return_index=True)[1]]
     if undrawn is not None and len(undrawn.boxes):
         same, met = best_overlaps(undrawn.boxes, boxes[index], SAME_BOX_IOU)
@@ -104,13 +104,13 @@ def join_scales(
 
 
 def _comfort(size_px: np.ndarray, octaves: float) -> np.ndarray:
-    """1 at the comfortable size in the network's input, falling with the factor between; never 0."""
+    """Weight of a size in the network's input: 1 at the comfortable size, falling with the ratio to it; never 0."""
     distance = np.log2(np.maximum(size_px, 1) / COMFORTABLE_PX) / octaves
     return np.maximum(np.exp(-0.5 * distance**2), 1e-9)
 
 
 def _particles(masks: CroppedMasks, order: np.ndarray) -> np.ndarray:
-    """(N,) number of the particle that each mask shows: in this order each takes what is left and meets it well."""
+    """(N,) number of the particle that each mask shows: in this order, free masks claim the free masks they match."""
     pairs = overlaps(masks, masks, least_cover=2 * SAME_IOU / (1 + SAME_IOU))
     is_same = (pairs.iou >= SAME_IOU) & (pairs.first != pairs.second)
     first, second = pairs.first[is_same], pairs.second[is_same].tolist()

@@ -1,8 +1,8 @@
-"""An image looked at by any engine, at several scales and in tiles: each particle once, at the scale that suits it.
+"""Finds the particles of an image with any engine, at several scales and in tiles, each at the scale that suits it.
 
-An engine finds the particles of a window of grey levels, enlarged by a factor before its network sees it. It knows
-particles of some 15 to 200 px in its network's input, so an image is looked at from a scale at which nearly all of it
-fits there up to one at which its smallest particles have that size. The coarse looks come first and cost least.
+An engine enlarges a window of grey levels by a factor, the scale, and finds its particles. It knows particles of about
+15 to 200 px in its network's input. An image is searched from a scale at which nearly image-sized particles have that
+size to one at which its smallest do. A *look* is the search at one scale; coarse looks come first and cost least.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from semsize.structures.parts import process_number
 from semsize.structures.tiling import MergedTiles, merge_tiles, tile_grid
 
 TILE_PX, OVERLAP_PX = 3200, 320
-"""Side of the tiles of a large image, and what they share at least, in the network's input; 2048 x 1536 px are one."""
+"""Side and least overlap of tiles, px in the network's input; an image of 2048 x 1536 px is one tile."""
 
 CONTEXT = 1.0
-"""What the network sees around a box, in lengths of its longer side."""
+"""Margin around a box that the network sees too, in lengths of the box's longer side."""
 
 MOST_ENLARGED = 4.0
 MOST_INPUT_PX = 2048.0
-"""Side of a window in the network's input; the box of a long particle is enlarged less."""
+"""Longest side of a box's window in the network's input; the box of a long particle is enlarged less."""
 
 FINER_FOLLOWS = " (small ones are looked for at finer scales too)"
 
 MaskBranch = Callable[[np.ndarray, np.ndarray, float], CroppedMasks]
-"""Draws masks in N boxes of a window of grey levels that is enlarged by a factor.
+"""Draws masks in N boxes of a window of grey levels, which it enlarges by a factor.
 
-Takes the window, (H, W) float32 of 0-255, the boxes, (N, 4) float32 xyxy in its pixels, and the factor; gives N masks
+Takes the window, (H, W) float32 of 0-255, the boxes, (N, 4) float32 xyxy in its pixels, and the factor; returns N masks
 of the window, empty where the network sees no particle.
 """
 
@@ -61,8 +61,8 @@ class Look:
         scores: (N,) 0 to 1.
         boxes: (N, 4) xyxy.
         scale: (N,) at which scale each mask was drawn.
-        scales: all scales at which was looked, from coarse to fine.
-        notes: what a reader of the results must know.
+        scales: all scales that were searched, from coarse to fine.
+        notes: warnings for the reader of the results.
     """
 
     masks: CroppedMasks
@@ -79,11 +79,11 @@ def look(grey: np.ndarray, engine: Engine, looking: Looking | None = None, batch
     Args:
         grey: (H, W) float32 grey levels of 0-255.
         engine: finds the particles of windows.
-        looking: at which scales, in which tiles; by default both are chosen for the image.
+        looking: scales and tiles; by default both are chosen for the image.
         batch_size: tiles that are given to the engine together.
 
     Raises:
-        ValueError: tiles of this size cannot share so much.
+        ValueError: the overlap of the tiles is too large for their size.
     """
     looking = looking or Looking()
     scales, views, cut, notes = [], [], [], []
@@ -116,11 +116,11 @@ def look(grey: np.ndarray, engine: Engine, looking: Looking | None = None, batch
 
 
 def outline_in_box(grey: np.ndarray, box: Sequence[float], draw: MaskBranch) -> Placed:
-    """The mask of the particle in a box, in the frame of the image; an empty crop where the network sees none.
+    """Draw the mask of the particle in a box, in the frame of the image; an empty crop if the network sees none.
 
     Args:
         grey: (H, W) float32 grey levels of 0-255.
-        box: x1, y1, x2, y2 in px; part of it lies in the image, what reaches beyond is cut off.
+        box: x1, y1, x2, y2 in px; it must overlap the image and is clipped to it.
         draw: the mask branch of an engine.
     """
     height, width = grey.shape
@@ -139,10 +139,10 @@ def outline_in_box(grey: np.ndarray, box: Sequence[float], draw: MaskBranch) -> 
 
 
 def outline_rules(scales: str | Sequence[float] | None) -> dict[str, float | str]:
-    """Dotted name to value of how masks become outlines, for a bias record: which pieces, and how scales are joined.
+    """Return the rules that turn masks into outlines, by dotted name for a bias record: pieces, joining of scales.
 
     Args:
-        scales: enlargements, `auto`, or None where the engine has its own.
+        scales: enlargements, `auto`, or None if the engine has its own.
     """
     pieces = {"looking.pieces": "the largest, without holes"}  # see `pasting.solid_masks`
     if scales is None or (scales != "auto" and len(set(scales)) < 2):
@@ -159,13 +159,13 @@ def outline_rules(scales: str | Sequence[float] | None) -> dict[str, float | str
 
 
 def enlarged(window: np.ndarray, scale: float) -> np.ndarray:
-    """A window of grey levels as a network is to see it at a scale: interpolated, or averaged over areas below 1."""
+    """Resize a window of grey levels by a scale: linear interpolation, or averages over areas if it is below 1."""
     size = [max(1, round(side * scale)) for side in window.shape[::-1]]
     return cv2.resize(window, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
 def _tile_at(scale: float, looking: Looking) -> tuple[int, int]:
-    """Size and overlap of tiles at a scale, px of the image."""
+    """Size and overlap of tiles at a scale, in px of the image."""
     if looking.tile is None:
         return int(TILE_PX / scale), int(OVERLAP_PX / scale)
     finest = NATURAL_SCALE if looking.scales is None else max(looking.scales)
@@ -176,7 +176,7 @@ def _tile_at(scale: float, looking: Looking) -> tuple[int, int]:
 def _look_at(
     grey: np.ndarray, engine: Engine, scale: float, tile: tuple[int, int], batch_size: int, sizes: DrawnSizes
 ) -> tuple[MergedTiles, Found]:
-    """What the engine finds at one scale, tile by tile where the image is larger than one."""
+    """Search an image at one scale, tile by tile if it is larger than a tile."""
     tiles, found = tile_grid(grey.shape, *tile), []
     silent = None if len(tiles) > batch_size else True
     line = process_number() or None  # below the bar of images, one for each process
@@ -202,7 +202,7 @@ def _look_at(
 def _notes(
     grey: np.ndarray, masks: CroppedMasks, scores: np.ndarray, cut: CroppedMasks, scales: Sequence[float]
 ) -> list[str]:
-    """What a reader must know of particles that were cut, and of a picture unlike those that the network knows."""
+    """Warn of particles that tiles cut, and of an image unlike those that the network knows."""
     notes = []
     meeting = overlaps(cut, masks, least_cover=0.5)
     is_found = np.zeros(len(cut), bool)

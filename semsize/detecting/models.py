@@ -61,12 +61,12 @@ VISIBILITY = {
 
 
 def visibility_behind(licence: str | None) -> str:
-    """Name of the visibility model for outlines of a source with such a licence: `nc` behind `nc`, else `free`."""
+    """Return the name of the visibility model for a detector with a licence: `nc` for that of `nc`, else `free`."""
     return "nc" if licence == SHIPPED["nc"].licence else "free"
 
 
 def joint_licence(licences: Iterable[str]) -> str:
-    """The terms of a result of several models: the strictest, which is all that say more than those of `free`.
+    """Return the licence of a result of several models: all their licences but that of `free`, if there are others.
 
     >>> joint_licence([SHIPPED["free"].licence, OWN_WEIGHTS, SHIPPED["free"].licence])
     'licence not known: weights of your own'
@@ -76,6 +76,6 @@ def joint_licence(licences: Iterable[str]) -> str:
 
 
 def licence_of(checkpoint: Path) -> str:
-    """What a shipped model's weights may be used for; of others nothing is known."""
+    """Return the licence of a checkpoint; `OWN_WEIGHTS` if the checkpoint does not ship."""
     known = {model.checkpoint.resolve(): model.licence for model in (*SHIPPED.values(), *VISIBILITY.values())}
     return known.get(checkpoint.resolve(), OWN_WEIGHTS)

@@ -1,9 +1,9 @@
 """The engine on ONNX Runtime: computes the graphs of a model archive without torch.
 
-Graphs of a detector and what they take and give: `proposals`, an image to boxes of what may be particles, and feature
-maps; `boxes`, these boxes to corrected ones and their scores; `masks`, boxes to logits of masks; `suppression`, boxes
-to those kept. What a detector of `tio2` does between them is done here in the same order, in NumPy. A visibility model
-has one graph: `answers`, crops of particles to what it says of each.
+A detector has four graphs: `proposals` finds boxes of possible particles and feature maps in an image, `boxes` corrects
+boxes and scores them, `masks` computes the logits of masks in boxes, and `suppression` chooses the boxes to keep. The
+steps between them are those of a detector of `tio2`, in NumPy. A visibility model has one graph: `answers` computes the
+fields of `semsize.visibility.model.CropAnswers` from crops of particles.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from semsize.detecting.pasting import paste_masks
 from semsize.structures.masks import CroppedMasks
 
 ENGINE = "onnx"
-"""What a bias record calls it."""
+"""Name of this engine in bias records."""
 
 ROIS_PER_RUN = 2048
-"""Boxes whose features are computed together: 50 MB in 128 channels."""
+"""Boxes whose features are computed together: 50 MB with 128 channels."""
 
 MASKS_PER_RUN = 32
 """Masks that are drawn together, so that their cells stay in the processor's cache."""
@@ -44,7 +44,7 @@ TAKES = {
     "suppression": {"boxes", "scores", "min_score", "iou"},
     "answers": {"crops"},
 }
-"""Inputs of the graphs; those of boxes and masks are the feature maps too."""
+"""Inputs of the graphs; `boxes` and `masks` also take the feature maps."""
 
 GIVES = {
     "proposals": ["boxes", "scores"],
@@ -53,7 +53,7 @@ GIVES = {
     "suppression": ["kept"],
     "answers": ["fractions", "is_particle", "whole", "size_ratios"],
 }
-"""Outputs of the graphs, in this order; behind those of proposals come the feature maps."""
+"""Outputs of the graphs, in this order; `proposals` gives the feature maps after them."""
 
 
 def require_runtime() -> None:
@@ -63,19 +63,19 @@ def require_runtime() -> None:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """An image or its mirror image, and what the network sees of it."""
+    """What the network sees in an image or a mirror image of it."""
 
     flip: str
     maps: dict[str, np.ndarray]  # feature maps by name
-    boxes: np.ndarray  # (M, 4) in the image that is not mirrored
+    boxes: np.ndarray  # (M, 4) in the unmirrored image
     scores: np.ndarray  # (M,)
 
 
 class OnnxGraphs:
-    """Loads the graphs of an archive, and runs them."""
+    """The graphs of an archive, ready to run."""
 
     if_one_fails = "export it again"
-    """What to do where a graph that was loaded cannot be computed."""
+    """Advice in the error message if a loaded graph fails."""
 
     def __init__(self, archive: ModelArchive, threads: int = 0):
         """Load the graphs.
@@ -86,21 +86,21 @@ class OnnxGraphs:
 
         Raises:
             ImportError: onnxruntime is not installed.
-            ArchiveError: the runtime does not take the graphs.
+            ArchiveError: the runtime cannot load the graphs, or they have other inputs or outputs.
         """
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # errors: it warns of weights that it could fold
+        options.log_severity_level = 3  # errors only: the runtime warns of weights that it could fold
         try:
             self._sessions = {
                 name: onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
                 for name, graph in archive.graphs.items()
             }
-        except Exception as cause:  # the runtime's own kinds have no common base but this
+        except Exception as cause:  # the runtime's exceptions have no closer common base
             reason = str(cause).splitlines()[0]
-            raise ArchiveError(f"ONNX Runtime does not take the model's graphs ({reason}); export it again") from None
+            raise ArchiveError(f"ONNX Runtime cannot load the model's graphs ({reason}); export it again") from None
         first = self._sessions.get("proposals")
         self._maps = [] if first is None else [output.name for output in first.get_outputs()[2:]]
         for name, session in self._sessions.items():
@@ -108,12 +108,12 @@ class OnnxGraphs:
             maps = set(self._maps) if name in ("boxes", "masks") else set()
             more = self._maps if name == "proposals" else []
             if set(takes) != TAKES[name] | maps or gives != [*GIVES[name], *more]:
-                raise ArchiveError(f"the model's graph {name} takes or gives something else; export it again")
+                raise ArchiveError(f"the model's graph {name} has other inputs or outputs; export it again")
 
     def _run(self, graph: str, **inputs: np.ndarray) -> list[Any]:
         try:
             return self._sessions[graph].run(None, inputs)
-        except Exception as cause:  # the runtime's own kinds have no common base but this
+        except Exception as cause:  # the runtime's exceptions have no closer common base
             reason = str(cause).splitlines()[0]
             raise ArchiveError(f"the model's graph {graph} failed ({reason}); {self.if_one_fails}") from None
 
@@ -127,7 +127,7 @@ class OnnxAnswers(OnnxGraphs):
 
 
 class OnnxEngine(OnnxGraphs):
-    """A detector of an archive, ready to find particles (`semsize.detecting.looking.Engine`)."""
+    """A detector of an archive, ready to find particles (`semsize.detecting.engine.Engine`)."""
 
     if_one_fails = "take smaller tiles (--tile)"
 
@@ -138,7 +138,7 @@ class OnnxEngine(OnnxGraphs):
 
     @property
     def looking(self) -> Looking:
-        """How the model asks to look at images."""
+        """The scales that the model asks for."""
         return Looking(self.card.scales)
 
     def __call__(self, windows: Sequence[np.ndarray], scale: float, sizes: DrawnSizes = ALL_SIZES) -> list[Found]:
@@ -146,9 +146,9 @@ class OnnxEngine(OnnxGraphs):
         return [self._find(window, scale, sizes) for window in windows]
 
     def draw(self, window: np.ndarray, boxes: np.ndarray, scale: float) -> CroppedMasks:
-        """Masks in boxes of a window, whoever drew them (`semsize.detecting.looking.MaskBranch`)."""
+        """Draw masks in boxes of a window, from any source (`semsize.detecting.looking.MaskBranch`)."""
         grey = enlarged(window, scale)
-        _, _, maps = self._proposed(grey, 1, 1)
+        _, _, maps = self._proposed(grey, 1, 1)  # only the feature maps are needed
         factors = [after / before for after, before in zip(grey.shape[::-1], window.shape[::-1], strict=True)]
         logits = self._logits(maps, boxes * np.array(factors * 2, np.float32))
         return paste_masks(logits, boxes, window.shape, self.card.detections.mask_thr)[0]
@@ -196,7 +196,7 @@ class OnnxEngine(OnnxGraphs):
         return Found(masks, scores, boxes, "; ".join(dict.fromkeys(filter(None, limits))), *undrawn)
 
     def _view(self, grey: np.ndarray, flip: str) -> tuple[_View, str]:
-        """What the network sees of an image in one of its mirror images, and the limit that its proposals reach."""
+        """What the network sees in a mirror image of an image, and the warning if its proposals reach a limit."""
         frame, settings = grey.shape, self.card.proposals
         before, after = (limit_by_area(limit, frame) for limit in (settings.nms_pre, settings.max_per_img))
         proposals, objectness, maps = self._proposed(np.flip(grey, FLIPPED_DIMENSIONS[flip]), before, after)
@@ -210,7 +210,7 @@ class OnnxEngine(OnnxGraphs):
     def _proposed(
         self, grey: np.ndarray, before: int, after: int
     ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-        """Proposals, at most so many before and after their suppression, their objectness, and the feature maps."""
+        """Proposals, at most ``before`` and ``after`` their suppression, their objectness, and the feature maps."""
         settings = self.card.proposals
         boxes, objectness, *maps = self._run(
             "proposals",
@@ -225,7 +225,7 @@ class OnnxEngine(OnnxGraphs):
         return boxes, objectness, dict(zip(self._maps, maps, strict=True))
 
     def _normalised(self, grey: np.ndarray) -> np.ndarray:
-        """(1, 3, H, W) the network's input, whose sides are multiples of what the model asks for."""
+        """The network's input (1, 3, H, W), normalised and padded as the model's card says."""
         given = self.card.normalisation
         height, width = (-(-side // given.pad_to) * given.pad_to for side in grey.shape)
         image = np.zeros((1, 3, height, width), np.float32)
@@ -254,7 +254,7 @@ class OnnxEngine(OnnxGraphs):
     def _suppressed(
         self, boxes: np.ndarray, scores: np.ndarray, iou_threshold: float, min_score: float = -1.0
     ) -> np.ndarray:
-        """Positions, best first, of boxes with scores above a least one that non-maximum suppression keeps."""
+        """Positions, best first, of the boxes with scores above a minimum that non-maximum suppression keeps."""
         if not len(boxes):
             return np.zeros(0, np.int64)
         limits = {"min_score": np.array([min_score], np.float32), "iou": np.array([iou_threshold], np.float32)}

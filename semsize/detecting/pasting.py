@@ -18,9 +18,9 @@ PIXELS_PER_BATCH = 2**18
 
 
 class PastedBatch(NamedTuple):
-    """Probabilities of B masks on the pixels of the image, each in a corner of an array as large as the largest."""
+    """Probabilities of B masks on the image's pixels, each at the top left of an array as large as the largest."""
 
-    indices: np.ndarray  # (B,) int64, which masks
+    indices: np.ndarray  # (B,) int64, numbers of the masks
     origins: np.ndarray  # (B, 2) int64, (row, column) of each mask's first pixel
     sizes: np.ndarray  # (B, 2) int64, (h, w) of each mask's region
     probabilities: np.ndarray  # (B, largest h, largest w), 0-1; 0 beyond the mask's own region
@@ -54,7 +54,7 @@ def paste_masks(
 
 
 def joined_batches(drawn: Sequence[tuple[np.ndarray, CroppedMasks]], image_shape: tuple[int, int]) -> CroppedMasks:
-    """Masks that were drawn batch by batch, each batch with the numbers of its masks, in the order of the numbers."""
+    """Join masks that were drawn in batches; each batch has the numbers of its masks, which give the order."""
     numbers = np.concatenate([np.zeros(0, np.int64), *(indices for indices, _ in drawn)])
     return CroppedMasks.cat([CroppedMasks.empty(image_shape), *(masks for _, masks in drawn)])[np.argsort(numbers)]
 
@@ -86,7 +86,7 @@ def solid_masks(masks: np.ndarray) -> np.ndarray:
 
 
 def check_mask_threshold(threshold: float) -> None:
-    """Raise a ValueError if every pixel would reach the least probability of a particle's pixel."""
+    """Raise a ValueError if the threshold is not above 0, which every pixel would reach."""
     if not threshold > 0:
         raise ValueError(f"mask threshold {threshold}: must be above 0; set test_cfg.rcnn.mask_thr_binary, usually 0.5")
 
@@ -106,7 +106,7 @@ def paste_batches(logits: np.ndarray, boxes: np.ndarray, image_shape: tuple[int,
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Probabilities of logits, float32."""
-    with np.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 that is meant
+    with np.errstate(over="ignore"):  # exp overflows to inf, and 1 / (1 + inf) is rightly 0
         return 1 / (1 + np.exp(-logits.astype(np.float32, copy=False)))
 
 
@@ -144,9 +144,9 @@ def cell_positions(first: np.ndarray, extent: np.ndarray, sides: np.ndarray, pix
 
     Args:
         first: (B,) first pixel.
-        extent: (B,) number of pixels; those beyond lie far from any cell.
+        extent: (B,) number of pixels; pixels beyond it get a position far from any cell.
         sides: (B, 2) where the first cell begins and the last one ends, in pixels.
-        pixels: most pixels of the batch.
+        pixels: largest number of pixels in the batch.
         cells: cells per mask.
 
     Returns:
@@ -192,7 +192,7 @@ def pixel_regions(boxes: np.ndarray, image_shape: tuple[int, int]) -> tuple[np.n
 def batches_of_like_size(sizes: np.ndarray, pixels_per_batch: int) -> Iterator[np.ndarray]:
     """Divide masks of sizes (N, 2), (h, w), into batches, largest first, and yield their (B,) int64 indices.
 
-    A batch holds at most `pixels_per_batch`, counted as squares of its longest side, and one mask at least.
+    A batch holds at least one mask, and at most `pixels_per_batch` if each is a square of the batch's longest side.
     """
     longest = sizes.max(axis=1, initial=1)
     order = np.argsort(-longest, kind="stable")

@@ -1,4 +1,4 @@
-"""Scales at which an image is looked at: chosen for it, the coarse ones first, finer ones where they show more."""
+"""Chooses the scales at which an image is searched: coarse ones first, finer ones if they may show more."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from semsize.detecting.joining import COMFORTABLE_PX
 from semsize.structures.masks import CroppedMasks
 
 NATURAL_SCALE = 1.5
-"""Enlargement beyond which an image shows the network no more detail; only particles of a few pixels gain by more."""
+"""Enlargement beyond which an image shows the network no more detail; only particles of a few pixels gain from more."""
 
 COARSEST_SIDE_PX = 96
-"""An image's shorter side in the network's input below which no coarser look is taken."""
+"""Least length of an image's shorter side in the network's input, which bounds the coarsest look."""
 
 SMALL_PX = 24.0
-"""Size of a particle's box in the network's input below which it is better seen at the next finer scale."""
+"""Size of a particle's box in the network's input below which the next finer scale shows it better."""
 
 LEFT_TO_FINER_PX = COMFORTABLE_PX / 2
-"""Size below which a particle is not drawn where a finer look follows: it is twice as large there, or more."""
+"""Size below which a look leaves drawing to a following finer look, where the particle is at least twice as large."""
 
 SMALL_SHARE, FINEST_SHARE = 0.15, 0.5
-"""Share of small particles from which the next finer look is worth its time, and that beyond the natural scale."""
+"""Share of small particles from which a finer look is worth its time: up to the natural scale, and beyond it."""
 
 QUIET_LOOKS = 2
-"""Looks one after another that show particles, and few small ones, after which a finer look may be left out."""
+"""Number of consecutive looks with particles but few small ones after which a finer look may be left out."""
 
 PROBE_PX = 384
-"""Side of the part of an image that is looked at instead; an image of less than four such parts is looked at whole."""
+"""Side of the part of an image that probes whether a finer look is needed; images smaller than four are not probed."""
 
 DIAMETER_OCTAVES = 1.6
-"""Factors of two between a given diameter and the comfortable size within which a scale is looked at."""
+"""A scale is used if it brings a given diameter within this many factors of two of the comfortable size."""
 
 NO_SIZE = DrawnSizes(np.inf)
-"""What a look asks that only counts."""
+"""Asks for no masks: for a look that only counts particles."""
 
 SURE_SCORE = 0.3
-"""Score from which a particle counts for that decision."""
+"""Score from which a particle counts when scales are chosen."""
 
 
 @dataclass(frozen=True)
 class Looking:
-    """The scales, mirror images and tiles with which images are looked at.
+    """The scales and tiles with which images are searched.
 
     Attributes:
         scales: enlargements, any order; None chooses them image by image.
-        diameter_px: what most particles measure across, to choose scales for; None: not known.
+        diameter_px: diameter of most particles, to choose scales for; None: not known.
         tile: size and overlap of tiles in pixels of the image at the finest scale (`NATURAL_SCALE` if scales are
-            chosen); tiles have the same size in the network's input at all scales. None: large images only.
+            chosen); tiles have the same size in the network's input at all scales. None: only large images are tiled.
     """
 
     scales: tuple[float, ...] | None = None
@@ -67,12 +67,12 @@ class Looking:
 
 
 def planned_scales(image_shape: tuple[int, int], looking: Looking) -> tuple[float, ...]:
-    """Scales from coarse to fine at which an image of (H, W) is to be looked at; the finest may prove needless.
+    """Return the scales, coarse to fine, at which to search an image of (H, W); `is_worth_it` may leave out the last.
 
     >>> planned_scales((704, 1024), Looking())
     (0.1875, 0.375, 0.75, 1.5, 3.0)
     >>> planned_scales((704, 1024), Looking(diameter_px=120))
-    (0.375, 0.75, 1.5)
+    (0.1875, 0.375, 0.75, 1.5)
     """
     if looking.scales is not None:
         return tuple(sorted(set(looking.scales)))
@@ -95,11 +95,11 @@ def planned_scales(image_shape: tuple[int, int], looking: Looking) -> tuple[floa
 def is_worth_it(
     scale: float, views: Sequence[Found], scales: Sequence[float], grey: np.ndarray, engine: Engine
 ) -> bool:
-    """Whether the next finer look can show what those before did not.
+    """Return whether the next finer look can show particles that the looks before did not.
 
-    Up to the natural scale it is left out only after some looks that show particles and few small ones, and where the
-    part of the image with most detail beside these shows none at the natural scale: particles of a few pixels among
-    large ones are in no coarse look. Beyond it, it is taken only where the look before shows small ones.
+    Up to the natural scale a look is left out only after `QUIET_LOOKS` looks with particles but few small ones, and if
+    a probe at the natural scale, the part with most detail outside all masks, shows few or none too: coarse looks miss
+    particles of a few pixels among large ones. Beyond it, the look before must show many small particles.
     """
     if scale > NATURAL_SCALE:
         share = _small_share(views[-1], scales[-1]) if views else None
@@ -113,20 +113,20 @@ def is_worth_it(
 
 
 def is_followed(scale: float, views: Sequence[Found], scales: Sequence[float]) -> bool:
-    """Whether a finer look is sure to follow that at a scale, whatever it shows, after what the looks before showed."""
+    """Return whether a finer look is sure to follow the one at ``scale``, whatever that shows, given those before."""
     return scale < NATURAL_SCALE and not _are_quiet(views, scales, QUIET_LOOKS - 1)
 
 
 def _are_quiet(views: Sequence[Found], scales: Sequence[float], count: int) -> bool:
-    """Whether each of the last looks, so many, shows particles and few small ones."""
+    """Whether each of the last ``count`` looks shows particles but few small ones."""
     shares = [_small_share(view, at) for view, at in zip(views[-count:], scales[-count:], strict=True)]
     return len(shares) == count and not any(share is None or share >= SMALL_SHARE for share in shares)
 
 
 def drawn_sizes(scale: float, coarser: float | None, is_followed: bool) -> DrawnSizes:
-    """Sizes in the network's input for which a look draws masks: what the looks beside it draw better is left to them.
+    """Return the sizes in the network's input for which a look draws masks; it leaves others to its neighbours.
 
-    Looks at two scales one after the other both draw what is within a factor of two, so that none is lost between them.
+    Two consecutive looks both draw sizes in a range of a factor of two, so that no particle is lost between them.
     """
     from_px = LEFT_TO_FINER_PX if is_followed else ALL_SIZES.from_px
     return DrawnSizes(from_px, ALL_SIZES.to_px if coarser is None else 2 * LEFT_TO_FINER_PX * scale / coarser)
@@ -143,7 +143,7 @@ def _most_detailed(grey: np.ndarray, found: CroppedMasks) -> np.ndarray:
 
 
 def _small_share(view: Found, scale: float) -> float | None:
-    """Share of the particles found that are small in the network's input at a scale; None where none was found."""
+    """Share of found particles that are small in the network's input at a scale; None if none was found."""
     boxes = np.concatenate([view.boxes, view.undrawn_boxes])
     sizes_px = box_sizes(boxes[np.concatenate([view.scores, view.undrawn_scores]) >= SURE_SCORE]) * scale
     return float((sizes_px < SMALL_PX).mean()) if len(sizes_px) else None

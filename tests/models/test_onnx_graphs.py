@@ -105,9 +105,9 @@ def test_an_image_without_any_box_has_no_particle(graphs):
 @pytest.mark.parametrize(
     ("strange", "message"),
     [
-        (lambda graphs: {"masks": graphs["boxes"]}, "graph masks takes or gives something else"),
-        (lambda graphs: {"boxes": graphs["boxes"][:-9]}, "does not take the model's graphs"),
-        (lambda _: {"masks": b"no graph"}, "does not take the model's graphs"),
+        (lambda graphs: {"masks": graphs["boxes"]}, "graph masks has other inputs or outputs"),
+        (lambda graphs: {"boxes": graphs["boxes"][:-9]}, "cannot load the model's graphs"),
+        (lambda _: {"masks": b"no graph"}, "cannot load the model's graphs"),
     ],
 )
 def test_graphs_of_another_kind_are_refused(graphs, strange, message):
