@@ -138,7 +138,7 @@ def test_particles_of_images_kept_back_that_cover_others_are_refused(data, tmp_p
         type="ConcatDataset", datasets=[real, dict(real, data_root=f"{tmp_path}/covered/")]
     )
     with pytest.raises(
-        ConfigError, match=r"train\.json holds particles of .*, which fold 0 keeps back; make one of each"
+        ConfigError, match=r"train\.json holds particles of .*, which fold 0 keeps back; make one for each"
     ):
         prepare_folds(config, 2, 0)
 
@@ -275,9 +275,7 @@ def test_folds_of_replaced_files_are_not_pooled_with_former_ones(data, tmp_path,
         (tmp_path / replaced).write_text("new")
     else:
         write_annotations(tmp_path / replaced, truth)
-    with pytest.raises(
-        ConfigError, match=rf"own/cv holds a cross-validation with another content of .*{replaced}; name"
-    ):
+    with pytest.raises(ConfigError, match=rf"own/cv holds a cross-validation of another version of .*{replaced}; name"):
         prepare_folds(config, 2, 0)
     del former["files"]
     notes.write_text(json.dumps(former))

@@ -64,7 +64,7 @@ def test_a_step_that_overflows_is_left_out_said_and_counted(tmp_path, caplog):
     assert [step for step, same in enumerate(stayed) if same] == [3, 5] or sum(stayed) == len(said) > 2
     assert all(stayed[step] for step in (3, 5))
     assert len(said) == record["steps_left_out"] == runner.optim_wrapper.steps_left_out
-    assert "from now on it is multiplied by" in said[0]
+    assert "the scale is now" in said[0]
     assert record["precision"] == "float16"
     assert torch.isfinite(weights_of(runner)).all()
 

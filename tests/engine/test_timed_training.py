@@ -42,7 +42,7 @@ def test_the_median_particle_is_shown_in_sizes_that_the_network_knows(sizes):
 
 @pytest.mark.parametrize("arguments", [{}, {"minutes": 1.0, "steps": 1}, {"minutes": 0.0}, {"steps": -1}])
 def test_a_training_has_one_limit(arguments):
-    with pytest.raises(ValueError, match="some minutes or some steps"):
+    with pytest.raises(ValueError, match="either minutes or steps"):
         TimedTrainingHook(**arguments)
 
 

@@ -1,4 +1,4 @@
-"""Running: launch, checkpoints, resumption, processes, the record of a run. Importing registers all of it."""
+"""Launch, checkpoints, resumption, processes and record of a run; importing this registers their hooks and loop."""
 
 from tio2.engine.checkpoints import CheckpointError, find_checkpoint, load_checkpoint, load_weights, newest_checkpoint
 from tio2.engine.config import ConfigError

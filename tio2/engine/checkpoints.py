@@ -1,4 +1,4 @@
-"""Checkpoints: loaded as plain data, held against the model, written whole, the newest found by one rule, published."""
+"""Load checkpoints as plain data, compare them with the model, write them whole, find the newest, publish weights."""
 
 import io
 import os
@@ -26,18 +26,18 @@ CONFIG_FOLDER = Path("configs")
 MIB = 2**20
 NAME = re.compile(r"epoch_(\d+)(?:_step_(\d+))?\.pth")
 
-MISSING = "missing"  # the model has it, the checkpoint does not: keeps its initial value
-UNEXPECTED = "unexpected"  # the checkpoint has it, the model does not: unused
-MISMATCHED = "of another shape"  # both have it, in another shape: keeps its initial value
-EQUAL = "not different as expected"
+MISSING = "missing"  # only the model has the tensor, which keeps its initial value
+UNEXPECTED = "unexpected"  # only the checkpoint has the tensor, which is not used
+MISMATCHED = "of another shape"  # the shapes differ; the model's tensor keeps its initial value
+EQUAL = "not different as expected"  # a tensor of `COCO_DIFFERENCES` fits the model
 COCO_DIFFERENCES = {f"roi_head.mask_head.upsample2.{name}": MISSING for name in ("bias", "weight")} | {
     f"roi_head.{layer}.{name}": MISMATCHED
     for layer in ("bbox_head.fc_cls", "bbox_head.fc_reg", "mask_head.conv_logits")
     for name in ("bias", "weight")
 }
-"""COCO's 80-class Mask R-CNN into one class and a 56 x 56 mask: the class-dependent layers and the added one."""
+"""How COCO's 80-class Mask R-CNN differs from ours (one class, 56 x 56 masks): class-dependent layers, an added one."""
 
-NAMES_SHOWN = 3  # of tensors, in a message
+NAMES_SHOWN = 3  # names of tensors of each kind in an error message
 
 
 class CheckpointError(RuntimeError):
@@ -45,7 +45,7 @@ class CheckpointError(RuntimeError):
 
 
 def load_checkpoint(path: str | Path, map_location: str | torch.device | None = "cpu") -> dict:
-    """Load a checkpoint, a file or an http(s) address, under mmengine's allow-list of types.
+    """Load a checkpoint from a file or an http(s) address; only types on MMEngine's allow-list are unpickled.
 
     Raises:
         CheckpointError: The file is missing, cannot be downloaded, is damaged, or holds something besides plain data.
@@ -68,10 +68,10 @@ def load_checkpoint(path: str | Path, map_location: str | torch.device | None = 
 
 
 def load_weights(model: nn.Module, path: str | Path, config: str) -> None:
-    """Load the weights of a checkpoint into the model of a config, which is named by its file.
+    """Load the weights of a checkpoint into a model; `config`, the file of the model's config, is for the error.
 
     Raises:
-        CheckpointError: The weights cannot be loaded, or are of another model.
+        CheckpointError: The checkpoint cannot be loaded, or its weights belong to another model.
     """
     weights = load_checkpoint(path)
     try:
@@ -86,20 +86,20 @@ def _load_for_mmengine(filename: str, map_location: str | torch.device | None = 
     return load_checkpoint(os.fspath(filename), map_location)
 
 
-# mmengine's own loaders fall back to unpickling code
+# MMEngine's own loaders fall back to unpickling, which can run code
 CheckpointLoader.register_scheme(prefixes=["", "http://", "https://"], loader=_load_for_mmengine, force=True)
 
 
 @HOOKS.register_module()
 class TransferCheckHook(Hook):
-    """Stops a run whose checkpoint fits neither the whole model nor all but the layers that must differ from COCO's.
+    """Stops a run unless its checkpoint fits the whole model, or all of it but `COCO_DIFFERENCES`.
 
-    MMEngine only warns, and copies what fits: a wrong name would train from scratch unseen. A checkpoint whose meta
-    names modules in `left_out` has no weights of them on purpose; they begin anew.
+    MMEngine only warns and copies what fits, so that a misspelt module would silently train from scratch. Modules that
+    the checkpoint's meta lists in `left_out` are missing on purpose; they start from their initial values.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare names and shapes before they are copied."""
+        """Compare the names and shapes of tensors before MMEngine copies them."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         left_out = tuple(f"{module}." for module in (checkpoint.get("meta") or {}).get("left_out", ()))
         expected = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(left_out)}
@@ -109,7 +109,7 @@ class TransferCheckHook(Hook):
 def compare_state_dicts(
     model_state: Mapping[str, torch.Tensor], checkpoint_state: Mapping[str, torch.Tensor]
 ) -> dict[str, str]:
-    """Name of each tensor that differs to how it differs."""
+    """Map the name of each tensor that differs to `MISSING`, `UNEXPECTED` or `MISMATCHED`."""
     common = model_state.keys() & checkpoint_state.keys()
     return (
         dict.fromkeys(model_state.keys() - common, MISSING)
@@ -121,10 +121,10 @@ def compare_state_dicts(
 def check_transfer(
     model_state: Mapping[str, torch.Tensor], checkpoint_state: Mapping[str, torch.Tensor], origin: str
 ) -> None:
-    """Make sure that a checkpoint, a path or an address, fits a model: whole, or but for `COCO_DIFFERENCES`.
+    """Make sure that a checkpoint (`origin`: path or address) fits a model, or differs by exactly `COCO_DIFFERENCES`.
 
     Raises:
-        CheckpointError: Other differences; the message names three of each kind beyond the nearest of the two.
+        CheckpointError: It differs otherwise; the message compares it with the nearer of the two cases.
     """
     found = compare_state_dicts(model_state, checkpoint_state)
     beyond = [
@@ -145,10 +145,10 @@ def check_transfer(
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """The file of a checkpoint that is named by path or address; an address is downloaded once.
+    """Return the file of a checkpoint that is given by its path or address; an address is downloaded only once.
 
     Raises:
-        CheckpointError: It is missing or cannot be downloaded; the message names the command that makes it.
+        CheckpointError: The file is missing or cannot be downloaded; the message names the command that makes it.
     """
     file = _download(str(path)) if str(path).startswith(("http://", "https://")) else Path(path).expanduser()
     if not file.is_file():
@@ -157,14 +157,14 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def _download(url: str) -> Path:
-    """Download a checkpoint, once, into torch's hub folder and return its path."""
+    """Download a checkpoint into torch's hub folder, unless it is there, and return its path."""
     name = Path(urlparse(url).path).name
     target = Path(torch.hub.get_dir()) / "checkpoints" / name
     if target.is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    digest = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)  # names of the model zoo end in the start of the SHA-256
-    try:  # torch writes to a temporary name, checks and renames
+    digest = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)  # model zoo names end in the first digits of the SHA-256
+    try:  # torch downloads to a temporary file, checks its hash and renames it
         torch.hub.download_url_to_file(url, str(target), hash_prefix=digest.group(1) if digest else None)
     except (URLError, OSError, RuntimeError) as error:
         raise CheckpointError(
@@ -175,7 +175,7 @@ def _download(url: str) -> Path:
 
 
 def _how_to_make(file: Path) -> str:
-    """The command that makes work_dirs/<config>/epoch_N.pth, if there is such a config."""
+    """Text with the command that trains work_dirs/<config>/epoch_N.pth; empty if there is no such config."""
     configs = sorted(CONFIG_FOLDER.rglob(f"{file.parent.name}.py")) if file.stem.startswith("epoch_") else []
     return f"; make it with: python tools/train.py {configs[0]}" if configs else ""
 
@@ -186,25 +186,25 @@ def checkpoint_name(epoch: int, step: int | None = None) -> str:
 
 
 def checkpoint_position(path: Path) -> tuple[int, int]:
-    """Epochs, and steps within the next epoch (0 at an epoch's end), that a checkpoint's name states."""
+    """Epochs, and steps of the run (0 if saved at an epoch's end), that a checkpoint's name states."""
     epoch, step = NAME.fullmatch(path.name).groups()
     return int(epoch), int(step or 0)
 
 
 def checkpoints_of(folder: str | Path) -> list[Path]:
-    """Checkpoints of a run's folder (epoch_3.pth, epoch_3_step_350.pth), whole or not, the last written first.
+    """List a run's checkpoints (epoch_3.pth, epoch_3_step_350.pth), also damaged ones, the last written first.
 
-    Checkpoints that were written in the same moment are ordered by their position.
+    Checkpoints with the same time of writing are ordered by their position.
     """
     found = [path for path in Path(folder).glob("epoch_*.pth") if NAME.fullmatch(path.name)]
     return sorted(found, key=lambda path: (path.stat().st_mtime_ns, checkpoint_position(path)), reverse=True)
 
 
 def newest_checkpoint(folder: str | Path) -> Path:
-    """The checkpoint that `resume_point` takes, for programs that need one.
+    """Return the checkpoint that `resume_point` finds, for programs that cannot do without.
 
     Raises:
-        CheckpointError: There is none, or none is whole.
+        CheckpointError: The folder holds no checkpoint, or none is whole.
     """
     newest = resume_point(folder)
     if newest is None:
@@ -213,14 +213,14 @@ def newest_checkpoint(folder: str | Path) -> Path:
 
 
 def resume_point(folder: str | Path) -> Path | None:
-    """The whole checkpoint that was written last, None if the folder holds no checkpoint at all.
+    """Return the whole checkpoint that was written last; None if the folder holds no checkpoint at all.
 
-    Those that are not whole are named on stderr and passed over. The time of writing decides, not the name: an earlier
-    run in the same folder may have left later epochs. MMEngine's `last_checkpoint` file is not used, since it holds an
+    Damaged checkpoints are named on stderr and passed over. The time of writing decides, not the name: an earlier run
+    in the same folder may have left later epochs. MMEngine's `last_checkpoint` file is not used, since it holds an
     absolute path, which is wrong once the folder has moved.
 
     Raises:
-        CheckpointError: There are some, and none is whole.
+        CheckpointError: The folder holds checkpoints, but none is whole.
     """
     candidates = checkpoints_of(folder)
     for path in candidates:
@@ -251,10 +251,10 @@ def _require_whole(path: Path) -> None:
 
 
 def write_checkpoint(path: str | Path, data: bytes) -> None:
-    """Write the bytes of a checkpoint; `path` is the old file or the whole new one, also after a power cut.
+    """Write the bytes of a checkpoint; even after a power cut `path` is either the old file or the whole new one.
 
     Raises:
-        CheckpointError: The disk is full, or refuses; the message says which checkpoint is left to go on from.
+        CheckpointError: The disk is full or cannot be written; the message names the checkpoint to go on from.
     """
     path = Path(path)
     try:
@@ -269,12 +269,12 @@ def write_checkpoint(path: str | Path, data: bytes) -> None:
 
 
 def free_mib(folder: Path) -> float:
-    """Room on the disk of `folder`, in MiB."""
+    """Free space on the disk of `folder`, in MiB."""
     return shutil.disk_usage(folder).free / MIB
 
 
 def publish_checkpoint(source: str | Path, target: str | Path) -> None:
-    """Write the weights of `source` to `target`: float32 ones in half precision, others as they are, epoch, step.
+    """Write the weights of `source` with its epoch and step to `target`; float32 weights in half precision.
 
     Raises:
         CheckpointError: `source` cannot be loaded, holds no weights, or has a weight that half precision cannot hold.
@@ -290,7 +290,7 @@ def publish_checkpoint(source: str | Path, target: str | Path) -> None:
 
 
 def _halved(tensor: torch.Tensor, name: str) -> torch.Tensor:
-    if tensor.dtype != torch.float32:  # such as counts, or thresholds that must stay what they are
+    if tensor.dtype != torch.float32:  # such as counts, or float64 thresholds, which must not be rounded
         return tensor.clone()
     half = tensor.half()
     if not torch.isfinite(half).all():

@@ -1,4 +1,4 @@
-"""What a config says: settings that nothing takes, data sets, what decides a training, what decides detections."""
+"""Check the settings of a config, find its data sets, and list what decides a training and what decides detections."""
 
 import difflib
 import inspect
@@ -19,7 +19,7 @@ from semsize.structures import crowd_flag
 from semsize.structures.files import dotted, read_json
 from tio2.typed_settings import SettingError, check_arguments, is_own
 
-TAKEN_BEFORE = {  # by MMEngine, before it builds the class
+TAKEN_BEFORE = {  # settings that MMEngine removes before it builds the class
     registry.HOOKS: {"priority": int | str},
     registry.OPTIM_WRAPPERS: {"paramwise_cfg": dict | None, "constructor": str},
 }
@@ -28,10 +28,10 @@ RUNNER_READS = {  # keys of a config besides the Runner's arguments
     *("compile", "custom_imports"),
 }
 FOLD_MARK = "{fold}"
-"""Stands for a fold's number in a setting."""
+"""Placeholder of a fold's number in a setting."""
 
 TRAINING_KEYS = ("model", "train_dataloader", "val_dataloader", "optim_wrapper", "param_scheduler", "train_cfg")
-"""Keys that decide what is trained and how; the others name folders, machines or seeds, or are pieces of these."""
+"""Keys that decide what is trained and how; other keys set folders, machines or seeds, or are variables of a config."""
 
 DETECTION_KEYS = (
     "test_cfg",
@@ -50,9 +50,9 @@ class ConfigError(ValueError):
 
 
 def check_settings(config: Config) -> None:
-    """Compare the settings of this package's classes with what these take, before anything is built.
+    """Compare the settings of this package's classes with their constructors, before anything is built.
 
-    A class may have a static method `check_settings(settings, place)` for those that its constructor hands on.
+    A class may check settings that its constructor passes on in a static method `check_settings(settings, place)`.
 
     Raises:
         ConfigError: A setting is unknown or has a wrong type.
@@ -80,13 +80,13 @@ def _check_scales(config: Config) -> None:
         for dataset in data_sets(config.get(name)):
             if steps := [step["type"] for step in dataset.get("pipeline", ()) if "Resize" in step["type"]]:
                 raise ConfigError(
-                    f"{config.filename}: {steps[0]} in the pipeline of {name}, beside model.test_cfg.scales; leave it "
-                    "out, or set scales to None"
+                    f"{config.filename}: {steps[0]} in the pipeline of {name} and model.test_cfg.scales both resize "
+                    "images; remove the step, or set scales to None"
                 )
 
 
 def dicts_in(node: Any, place: str = "") -> Iterator[tuple[str, Mapping]]:
-    """Every dict of a config, from the outermost inwards, and its place, such as `train_dataloader.sampler`."""
+    """Yield every dict of a config after its place, such as `train_dataloader.sampler`, from the outermost inwards."""
     if isinstance(node, Mapping):
         yield place, node
         children = node.items()
@@ -97,10 +97,10 @@ def dicts_in(node: Any, place: str = "") -> Iterator[tuple[str, Mapping]]:
 
 
 def check_options(config: Config, options: Mapping[str, Any]) -> None:
-    """Make sure that options set something: each begins with a key of the config, or one that a Runner reads.
+    """Make sure that every option begins with a key of the config, or with a key that MMEngine's Runner reads.
 
     Raises:
-        ConfigError: One does not.
+        ConfigError: An option begins with another key.
     """
     known = {*config, *inspect.signature(Runner.__init__).parameters, *RUNNER_READS} - {"self", "cfg"}
     for option in options:
@@ -112,7 +112,7 @@ def check_options(config: Config, options: Mapping[str, Any]) -> None:
 
 
 def data_sets(node: Any) -> Iterator[ConfigDict]:
-    """The settings of every data set that a loader reads, within whatever wraps or joins them."""
+    """Yield the settings of every data set that a loader reads, also of wrapped and joined ones."""
     return (settings for _, settings in dicts_in(node) if "ann_file" in settings)
 
 
@@ -122,12 +122,12 @@ def annotation_file(dataset: ConfigDict) -> Path:
 
 
 def divided_set(config: Config) -> ConfigDict:
-    """The settings of the one training set in the val set's folder; others hold, for example, simulated images.
+    """Return the settings of the training set in the val set's folder; others hold, for example, simulated images.
 
-    Of data sets that read the same annotation file the first stands for all.
+    If several data sets read the same annotation file, the first of them is returned.
 
     Raises:
-        ConfigError: There is none, or several.
+        ConfigError: The val set's folder holds no training set, or training sets with different annotation files.
     """
     root = Path(config.val_dataloader.dataset.data_root).resolve()
     found = [each for each in data_sets(config.train_dataloader) if Path(each.data_root).resolve() == root]
@@ -141,15 +141,15 @@ def divided_set(config: Config) -> ConfigDict:
 
 
 def is_detector(config: Config) -> bool:
-    """Whether the model finds particles; another one judges outlines that were found."""
+    """Whether the model finds particles; a visibility model judges outlines that were found."""
     return "roi_head" in (config.get("model") or {})
 
 
 def count_particles(file: Path) -> tuple[int, int] | None:
-    """Images and particles, without regions to ignore, of an annotation file.
+    """Count the images of an annotation file, and its particles without regions to ignore.
 
     Returns:
-        None if it is no annotation file: the data set that reads it says what is wrong.
+        None if it is no annotation file; the data set that reads it raises the error.
     """
     data = read_json(file, ConfigError)
     try:
@@ -160,9 +160,9 @@ def count_particles(file: Path) -> tuple[int, int] | None:
 
 
 def config_changes(config: Config, base: Config, processes: tuple[int, int] = (1, 1)) -> list[str]:
-    """``key: value (base value)`` for every value that decides a training and differs.
+    """List ``key: value (base value)`` for every setting of a training that differs from the base config's.
 
-    Of a list of steps those added and removed are named, of data sets joined their folders.
+    A list of steps is given by the steps added and removed, joined data sets by their folders.
     """
     here, there = (effective_settings(*each) for each in zip((config, base), processes, strict=True))
     keys = sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key))
@@ -188,7 +188,7 @@ def _change(key: str, new: Any, old: Any) -> str:
 
 
 def _step_names(value: Any) -> list[str]:
-    """Types of a list of steps; empty if it is none."""
+    """Types of the steps in a list; empty if the value is no list of steps."""
     is_steps = isinstance(value, list) and all(isinstance(step, Mapping) and "type" in step for step in value)
     return [step["type"] for step in value] if is_steps else []
 
@@ -201,10 +201,10 @@ def as_tested(trained: Config, tested: Config) -> Config:
 
 
 def effective_settings(config: Config, processes: int = 1) -> dict[str, Any]:
-    """Dotted key to value of all that decides what is trained and how, but for the seed.
+    """Return dotted key to value of all settings that decide what is trained and how, except the seed.
 
-    Files of a fold are named as they are in every fold and wherever its folder was then: ``train.json`` its own images,
-    and ``{fold}`` its number in the names of others.
+    The folds of a cross-validation have equal settings: paths in a fold's folder are relative to it (``train.json``),
+    and ``{fold}`` replaces the fold's number in other paths.
     """
     whole = _without_fold(config.to_dict(), Path(config.get("work_dir") or ""))
     effective = {key: whole[key] for key in TRAINING_KEYS if key in whole}
@@ -216,7 +216,7 @@ def effective_settings(config: Config, processes: int = 1) -> dict[str, Any]:
 
 
 def _without_fold(value: Any, run: Path) -> Any:
-    """Settings without what tells the folds of a cross-validation from one another."""
+    """Replace what differs between the folds of a cross-validation; other settings are returned as they are."""
     fold = re.fullmatch(r"fold_(\d+)", run.parent.name) if run.parent.parent.name == "cv" else None
     if fold is None:
         return value
@@ -251,11 +251,11 @@ def operating_point(config: Config) -> dict[str, float]:
 def detection_settings(
     config: Config, tile: Sequence[int] | None = None, diameter: str | None = None
 ) -> dict[str, Any]:
-    """Dotted key to value, in JSON's terms, of what besides weights and precision decides detections.
+    """Return what besides weights and precision decides detections, as dotted key to JSON value.
 
-    These are the test pipeline between loading and packing, `DETECTION_KEYS` of the model (scales, thresholds, limits,
+    That is the test pipeline between loading and packing, `DETECTION_KEYS` of the model (scales, thresholds, limits,
     views, anchors), how masks become outlines, size and overlap of tiles in px (None: large images only), and the
-    diameter that chooses scales. Names of files, folders and the network's classes are not among them.
+    diameter that chooses scales. Names of files, folders and the network's classes are not included.
     """
     pipeline = config.test_dataloader.dataset.pipeline
     settings = {
@@ -275,5 +275,5 @@ def detection_settings(
 def model_use(
     config: Config, sha256: str, precision: str, tile: Sequence[int] | None = None, diameter: str | None = None
 ) -> ModelUse:
-    """What a bias record is bound to; `sha256` is the weights'."""
+    """Return the use of a model to which a bias record is bound; `sha256` is the hash of the weights."""
     return ModelUse(sha256, "torch", precision, detection_settings(config, tile, diameter))

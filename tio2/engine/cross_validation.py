@@ -1,8 +1,8 @@
 """Cross-validation of a config: its training images in folds, each image tested with weights that never saw it.
 
 A cross-validation's folder, ``work_dirs/<config>/cv``, holds `folds.json`, the config, and for each fold a folder with
-the fold's config, its `train.json` and `val.json`, and the run; images are not copied. What a fold trains on, or starts
-from, must not have seen the images that the fold keeps back.
+the fold's config, its `train.json` and `val.json`, and the run; images are not copied. Neither the start weights of a
+fold nor its other training data may come from the images that the fold keeps back.
 """
 
 import copy
@@ -28,19 +28,19 @@ from tio2.engine.testing import name_of_split
 def prepare_folds(config: Config, folds: int, seed: int) -> list[Fold]:
     """Divide the training images and write each fold's annotation files and config.
 
-    The training set in the folder of the val set is divided, wherever the config names it, and with it what a detector
-    found in its images; other sets, of simulated images for example, are trained on whole. ``{fold}`` in a setting
-    becomes the fold's number: what is made from the training images must be made from each fold's. Nothing is validated
-    while a fold trains.
+    The training set in the val set's folder is divided, wherever the config names it, together with the predictions
+    for its images; other sets, for example of simulated images, are used whole. ``{fold}`` in a setting becomes the
+    fold's number: data made from the training images must be made for each fold from its own. A fold is not validated
+    while it trains.
 
     Args:
         config: As `launch.read_config` returns it; the folds go to ``<work_dir>/cv``.
-        folds: How many.
-        seed: Of the division.
+        folds: Number of folds.
+        seed: Seed of the division.
 
     Raises:
-        ConfigError: There are too few images, no set to divide or several, another cross-validation stands in the
-            folder, or start weights, agglomerates or covered particles come from images that are kept back.
+        ConfigError: There are too few images, not exactly one set to divide, another cross-validation in the folder,
+            or start weights, agglomerates or covered particles that come from images that are kept back.
         AnnotationError: The annotation file cannot be read.
         LibraryError: A library of agglomerates cannot be read.
     """
@@ -64,7 +64,7 @@ def prepare_folds(config: Config, folds: int, seed: int) -> list[Fold]:
 
 
 def _files(config: Config, starts: Sequence[str | None]) -> dict[str, str]:
-    """SHA-256 of what the folds are made from, as far as it is there: images' annotations, outlines, start weights."""
+    """SHA-256 of the existing files that folds are made from: annotations, libraries, predictions, start weights."""
     libraries = [settings.get("library") for _, settings in dicts_in(config.train_dataloader)]
     found = [each.get("predictions") for each in data_sets(config.train_dataloader)]
     named = {str(annotation_file(divided_set(config))), *libraries, *found, *starts} - {None}
@@ -73,12 +73,12 @@ def _files(config: Config, starts: Sequence[str | None]) -> dict[str, str]:
 
 
 def _claim(folder: Path, config: Config, division: dict, files: dict[str, str]) -> None:
-    """Note in the folder which division, config and files it is for, or make sure that it is for the same."""
+    """Write the division, config and hashes of files to the folder; ConfigError if it already holds other ones."""
     notes, settings, text = folder / "folds.json", folder / Path(config.filename).name, config.pretty_text
     before, known = None, {}
     if notes.is_file():
         before = read_json(notes, ConfigError)
-        known = before.pop("files", {})  # former versions noted none
+        known = before.pop("files", {})  # older versions wrote no hashes
         before["config"] = settings.read_text("utf-8") if settings.is_file() else None
 
     def refusal(_: str) -> ConfigError:
@@ -88,7 +88,7 @@ def _claim(folder: Path, config: Config, division: dict, files: dict[str, str]) 
     require_same_plan(before, {**division, "config": text}, refusal)
     if changed := [path for path, digest in files.items() if known.get(path, digest) != digest]:
         raise ConfigError(
-            f"{folder} holds a cross-validation with another content of {changed[0]}; name another --work-dir, or "
+            f"{folder} holds a cross-validation of another version of {changed[0]}; name another --work-dir, or "
             "remove it"
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,17 +129,17 @@ def _write_fold(
 
 
 def _images_of(truth: dict, is_wanted: Callable[[str], bool]) -> dict:
-    """An annotation file's contents, of some images only; ids stay."""
+    """The part of an annotation file's contents that belongs to the wanted images; ids stay."""
     images = [image for image in truth["images"] if is_wanted(image["file_name"])]
     ids = {image["id"] for image in images}
     return truth | {"images": images, "annotations": [a for a in truth["annotations"] if a["image_id"] in ids]}
 
 
 def starts_of_folds(config: Config, kept_back: Sequence[Sequence[str]]) -> list[str | None]:
-    """Weights that each fold starts from; if the run that made them saw what is kept back, that run's same fold.
+    """Return each fold's start weights: the config's or, if their run saw images kept back, that run's same fold's.
 
     Raises:
-        ConfigError: That run was not cross-validated with the same folds, or one that it started from saw the images.
+        ConfigError: That run was not cross-validated with the same folds, or weights that it started from saw them.
     """
     start = config.load_from
     if not start:
@@ -147,7 +147,7 @@ def starts_of_folds(config: Config, kept_back: Sequence[Sequence[str]]) -> list[
     divided, seen_by = divided_set(config), {}
 
     def seen(weights: str) -> set[str]:
-        """Names of the divided set's images that the training saw which left some weights."""
+        """Names of the divided set's images that were seen by the training that made the weights."""
         if weights not in seen_by:
             made_by = _training_of(weights)
             seen_by[weights] = set() if made_by is None else _seen_images(made_by, divided)
@@ -169,7 +169,7 @@ def starts_of_folds(config: Config, kept_back: Sequence[Sequence[str]]) -> list[
 
 
 def _same_fold(start: Path, number: int, kept_back: Sequence[str]) -> Path:
-    """The weights of a run's own fold in place of the run's, if its cross-validation had the same folds."""
+    """Return the weights of a run's fold of this number; ConfigError if that fold kept other images back."""
     notes = start.parent / "cv" / "folds.json"
     others = read_json(notes, ConfigError)["kept_back"] if notes.is_file() else []
     if number >= len(others) or others[number] != list(kept_back):
@@ -181,7 +181,7 @@ def _same_fold(start: Path, number: int, kept_back: Sequence[str]) -> Path:
 
 
 def _config_file(weights: Path) -> Path | None:
-    """The config that lies with weights; None where they were brought here alone."""
+    """The config beside weights, or in the folder `cv` beside them; None if there is none."""
     places = weights.parent, weights.parent / "cv"
     return next((file for each in places if (file := recorded_config([each], each / "run.json"))), None)
 
@@ -192,7 +192,7 @@ def _training_of(weights: str) -> Config | None:
 
 
 def _ancestry(weights: str | None) -> Iterator[str]:
-    """Weights, those that their training started from, and so on, as far as the trainings' folders lie here."""
+    """Yield weights, the weights that their training started from, and so on, as long as the run's folder is here."""
     met = set()
     while weights and weights not in met:
         met.add(weights)
@@ -210,9 +210,9 @@ def _seen_images(other: Config, divided: ConfigDict) -> set[str]:
 
 
 def _shown(dataset: Mapping, divided: Mapping) -> set[str]:
-    """Names of the divided set's images that a data set shows too.
+    """Names of the divided set's images that a data set contains too.
 
-    In another folder they are told by their content; where a file is not there, by their name.
+    Images of one folder are compared by name, images of two folders by content, or by name if a file is missing.
     """
     file = annotation_file(dataset)
     if not file.is_file():
@@ -223,7 +223,7 @@ def _shown(dataset: Mapping, divided: Mapping) -> set[str]:
         return names & own
     (there, here) = ({name: _picture(each, name) for name in of} for each, of in ((dataset, names), (divided, own)))
     shown = {name for name in names & own if not (there[name].is_file() and here[name].is_file())}
-    sizes = {path.stat().st_size for path in there.values() if path.is_file()}
+    sizes = {path.stat().st_size for path in there.values() if path.is_file()}  # hash only files of equal size
     alike = {name: path for name, path in here.items() if path.is_file() and path.stat().st_size in sizes}
     sizes = {path.stat().st_size for path in alike.values()}
     digests = {file_sha256(path) for path in there.values() if path.is_file() and path.stat().st_size in sizes}
@@ -237,11 +237,10 @@ def _picture(dataset: Mapping, name: str) -> Path:
 def require_unseen_images(config: Config, kept_back: Sequence[Sequence[str]]) -> None:
     """Make sure that no library of agglomerates and no other training set holds images that a fold keeps back.
 
-    If each fold has one of its own (``{fold}`` in its path), one that does not exist yet is not an error here: the
-    fold's training opens it.
+    A file that each fold has of its own (``{fold}`` in its path) may be missing here; the fold's training then fails.
 
     Raises:
-        ConfigError: One does.
+        ConfigError: A library or training set holds particles of an image that is kept back.
     """
     divided, everything = divided_set(config), [name for names in kept_back for name in names]
     libraries = {settings["library"] for _, settings in dicts_in(config.train_dataloader) if "library" in settings}
@@ -260,8 +259,8 @@ def require_unseen_images(config: Config, kept_back: Sequence[Sequence[str]]) ->
             if seen := sources & set(names):
                 fold, name = min((fold, name) for fold, of in enumerate(kept_back) for name in seen.intersection(of))
                 raise ConfigError(
-                    f"{path} holds particles of {name}, which fold {fold} keeps back; make one of each fold's "
-                    "training images and name them with {fold} in the path (docs/training.md)"
+                    f"{path} holds particles of {name}, which fold {fold} keeps back; make one for each fold from its "
+                    "training images, with {fold} in the path (docs/training.md)"
                 )
 
 

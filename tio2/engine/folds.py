@@ -1,4 +1,4 @@
-"""The folds of a cross-validation: their trainings, their tests, and what all of them found together."""
+"""Train and test the folds of a cross-validation, and pool their predictions, samples and records."""
 
 import pickle
 import signal
@@ -20,12 +20,12 @@ from tio2.engine.resumption import STOP_SIGNALS, TrainingStopped
 
 @dataclass(frozen=True)
 class Fold:
-    """One of the trainings of a cross-validation."""
+    """A training of a cross-validation."""
 
     number: int  # from 0
-    config: Path  # its config file, beside which its annotation files and the folder of its run stand
-    epochs: int  # that the training takes
-    kept_back: tuple[str, ...]  # names of the images that it is tested on
+    config: Path  # the config file; the annotation files and the run's folder lie beside it
+    epochs: int  # of the whole training
+    kept_back: tuple[str, ...]  # names of the images that the fold is tested on
 
     @property
     def run(self) -> Path:
@@ -40,18 +40,18 @@ class Fold:
 
     @property
     def tested(self) -> dict:
-        """Contents of `metrics.json` of the images kept back; empty before the test."""
+        """Contents of `metrics.json` from the test on the images kept back; empty before the test."""
         file = self.run / "val" / "metrics.json"
         return read_json(file, ConfigError) if file.is_file() else {}
 
     @property
     def is_trained(self) -> bool:
-        """Whether the run has all its epochs."""
+        """Whether the run has finished all its epochs."""
         return self.record.get("epochs", 0) >= self.epochs
 
     @property
     def is_tested(self) -> bool:
-        """Whether the images kept back were tested, and with the run's newest checkpoint if one is left."""
+        """Whether the images kept back were tested, with the run's newest checkpoint if the run still has any."""
         if not self.tested:
             return False
         newest = resume_point(self.run)
@@ -59,7 +59,7 @@ class Fold:
 
 
 def train_fold(fold: Fold, programs: Path) -> None:
-    """Train a fold, or go on with it, in a process of its own, unless that is done.
+    """Start or resume a fold's training in a process of its own, unless the fold is trained.
 
     Args:
         fold: From `prepare_folds`.
@@ -67,7 +67,7 @@ def train_fold(fold: Fold, programs: Path) -> None:
 
     Raises:
         ConfigError: The process failed.
-        TrainingStopped: A signal ended it; the training's state is saved.
+        TrainingStopped: A signal stopped the training, whose state is saved.
     """
     if not fold.is_trained:
         _run([sys.executable, str(programs / "train.py"), str(fold.config), "--resume"], fold)
@@ -79,22 +79,22 @@ def train_fold(fold: Fold, programs: Path) -> None:
 
 
 def test_fold(fold: Fold, programs: Path) -> None:
-    """Test a detector's fold in a process of its own, unless that is done.
+    """Test a detector's fold in a process of its own, unless the fold is tested.
 
     Args:
-        fold: That was trained.
+        fold: A trained fold.
         programs: Folder of test.py.
 
     Raises:
         ConfigError: The process failed.
-        TrainingStopped: A signal ended it.
+        TrainingStopped: A signal stopped the test.
     """
     if not fold.is_tested:
         _run([sys.executable, str(programs / "test.py"), str(fold.config)], fold)
 
 
 def _run(words: list[str], fold: Fold) -> None:
-    """Run a program to its end; signals that ask to stop are handed on to it."""
+    """Run a program to its end, and pass `STOP_SIGNALS` on to it."""
     program = subprocess.Popen(words)
     before = {number: signal.signal(number, lambda got, _: program.send_signal(got)) for number in STOP_SIGNALS}
     try:
@@ -111,14 +111,14 @@ def _run(words: list[str], fold: Fold) -> None:
 
 
 def pooled_predictions(folds: list[Fold]) -> list[dict]:
-    """The predictions of all folds, each fold's in the images that it kept back."""
+    """The predictions of all folds, of each fold for the images that it kept back."""
     return [found for fold in folds for found in read_predictions(fold.run / "val" / "predictions.json")]
 
 
 def judged_samples(folds: list[Fold], programs: Path, outlines: str) -> Iterator[list[dict]]:
-    """Test each fold of a visibility model on `found` or on `annotated` outlines kept back; gives its data samples.
+    """Test each fold of a visibility model on `found` or `annotated` outlines kept back, and yield its data samples.
 
-    The test on found outlines is the fold's own: it leaves what `Fold.tested` reads.
+    Only the test on found outlines writes the `metrics.json` that `Fold.tested` reads.
 
     Raises:
         ConfigError: A test failed.
@@ -138,15 +138,15 @@ def judged_samples(folds: list[Fold], programs: Path, outlines: str) -> Iterator
 
 
 def pooled_record(config: Config, folds: list[Fold], metrics: dict[str, float]) -> dict:
-    """What `metrics.json` of the whole holds; `run.json` is written.
+    """Return the contents of `metrics.json` of the whole cross-validation, and write its `run.json`.
 
-    The seconds of a training are the mean over folds and the peak memory the largest; the seconds an image are the
+    The seconds of the training are the mean over folds, the peak memory is the largest. The seconds per image are the
     mean over all images, and the median of the folds' medians.
 
     Args:
-        config: As it was given to `prepare_folds`.
-        folds: All of them, tested.
-        metrics: Pooled over all images.
+        config: The config that `prepare_folds` divided.
+        folds: All folds, tested.
+        metrics: Metrics pooled over all images.
     """
     folder = folds[0].config.parents[1]
     runs, tests = [fold.record for fold in folds], [fold.tested for fold in folds]

@@ -1,4 +1,4 @@
-"""What watches a training: whether its losses are finite, its record (run.json), its progress."""
+"""The optimizer wrapper for float16, and hooks that stop at a loss not finite, write run.json and show progress."""
 
 import logging
 import math
@@ -28,23 +28,23 @@ from tio2.engine.processes import ProcessError, on_any_process, peak_resident_mi
 from tio2.engine.resumption import sample_numbers
 
 SMALLEST_LOSS_SCALE = 1.0
-"""In float16; if a gradient is not finite with a smaller scale, the scale is not the cause."""
+"""Loss scale in float16 below which a gradient that is not finite must have another cause than the scale."""
 
 PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "numpy", "opencv-python")
 
 
 def precision_name(model: nn.Module) -> str:
-    """What a model computes in: `float32`, `bfloat16` or `float16`; float32 if the model does not say."""
+    """Type that a model computes in: `float32`, `bfloat16` or `float16`; float32 if the model does not say."""
     return getattr(model.module if is_model_wrapper(model) else model, "precision_name", "float32")
 
 
 @OPTIM_WRAPPERS.register_module()
 class LossScalingOptimWrapper(OptimWrapper):
-    """OptimWrapper that multiplies the loss by a scale while the model computes in float16, and only then.
+    """MMEngine's OptimWrapper that multiplies the loss by a scale while the model computes in float16.
 
-    A gradient that is not finite leaves its step out and halves the scale; 2000 steps without one double it (torch's
-    GradScaler). Each step left out is logged. Weights and their gradients are float32, so bfloat16 needs no scale.
-    The arguments are those of OptimWrapper; gradients are clipped as they are without the scale.
+    If a gradient is not finite, the step is left out and logged, and the scale is halved; it is doubled after 2000
+    steps without such a gradient (torch's GradScaler). bfloat16 needs no scale, because it has the range of float32.
+    The arguments are those of OptimWrapper; gradients are clipped after the scale is divided out.
     """
 
     def __init__(self, optimizer: Optimizer, accumulative_counts: int = 1, clip_grad: dict | None = None):
@@ -61,7 +61,7 @@ class LossScalingOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """A step's forward and backward pass; the model is asked for its precision."""
+        """Context of a step's forward and backward pass; it looks up the model's precision."""
         self.scales = precision_name(model) == "float16"
         with super().optim_context(model):
             yield
@@ -86,8 +86,8 @@ class LossScalingOptimWrapper(OptimWrapper):
         if self.left_out:
             self.steps_left_out += 1
             print_log(
-                f"a step is left out, since a gradient is not finite in float16 with the loss times {before:g}; "
-                f"from now on it is multiplied by {self.scale:g} ({self.steps_left_out} steps left out so far)",
+                f"step left out: a gradient is not finite in float16 with the loss scale {before:g}; "
+                f"the scale is now {self.scale:g} ({self.steps_left_out} steps left out so far)",
                 "current",
                 logging.WARNING,
             )
@@ -98,7 +98,7 @@ class LossScalingOptimWrapper(OptimWrapper):
         return super().state_dict() | (scaling if self.scales else {})
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Go on with the scale that a checkpoint has, if it has one."""
+        """Restore the optimizer's state, and the loss scale if the checkpoint has one."""
         if "loss_scaler" in state_dict:
             self.scaler.load_state_dict(state_dict.pop("loss_scaler"))
             self.steps_left_out = state_dict.pop("steps_left_out")
@@ -114,8 +114,8 @@ class LossGuardHook(Hook):
     """Stops all processes at a loss or gradient that is NaN or infinite, names the images and saves the batch.
 
     It acts before the epoch's checkpoint is written, so that no checkpoint holds such weights. In float16
-    `LossScalingOptimWrapper` leaves out a step whose gradient is not finite; the run stops once the scale of the loss
-    cannot be the cause.
+    `LossScalingOptimWrapper` leaves out steps whose gradient is not finite; the hook stops the run only when the loss
+    scale has fallen below `SMALLEST_LOSS_SCALE`.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -123,8 +123,8 @@ class LossGuardHook(Hook):
         require_scaling(runner)
         if not same_on_all_processes(runner.iter, runner.model):
             raise ProcessError(
-                f"process {get_rank()} would begin at step {runner.iter}, another one elsewhere: "
-                "the processes see different files in the run's folder"
+                f"process {get_rank()} would begin at step {runner.iter}, and another process at another step: "
+                "the processes see different files in the run's folder; use a folder that they share"
             )
 
     def after_train_iter(self, runner: Runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002
@@ -141,7 +141,7 @@ class LossGuardHook(Hook):
             return
         step = runner.iter + 1
         if not wrong:
-            raise LossError(f"stopped at step {step}, since the loss of another process is not a number")
+            raise LossError(f"stopped at step {step}, since a loss or gradient of another process is not finite")
         path = Path(runner.work_dir) / f"bad_batch_step_{step}_process_{get_rank()}.pth"
         torch.save({"step": step, "values": values} | plain_batch(runner, data_batch), path)
         images = ", ".join(sample.img_path for sample in data_batch["data_samples"])
@@ -152,10 +152,10 @@ class LossGuardHook(Hook):
 
 
 def require_scaling(runner: Runner) -> None:
-    """Make sure that float16 is trained with a scaled loss, and that nothing but the model sets a precision.
+    """Make sure that float16 is trained with a scaled loss, and that only the model sets the precision.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: The optimizer wrapper does not go with the model's precision.
     """
     kind, precision = type(runner.optim_wrapper).__name__, precision_name(runner.model)
     scaled = isinstance(runner.optim_wrapper, LossScalingOptimWrapper)
@@ -167,7 +167,7 @@ def require_scaling(runner: Runner) -> None:
 
 
 def plain_batch(runner: Runner, data_batch: dict) -> dict:
-    """A batch as plain data that `load_checkpoint` opens: inputs, and for each image path, boxes, labels and RLE."""
+    """Batch as plain data that `load_checkpoint` opens: seed, inputs, and of each image path, boxes, labels and RLE."""
     return {
         "sample_numbers": sample_numbers(runner),
         "seed": runner.seed,
@@ -186,7 +186,7 @@ def plain_batch(runner: Runner, data_batch: dict) -> dict:
 
 
 def peak_memory_mib() -> float:
-    """Peak memory of this process: of the GPU if one is used, else resident, in MiB."""
+    """Peak memory of this process in MiB: allocated on the GPU if there is one, else resident."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / MIB
     return peak_resident_mib()
@@ -194,9 +194,9 @@ def peak_memory_mib() -> float:
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Keeps `run.json` in the run's folder, renewed after every epoch; a resumed run adds to its time.
+    """Writes `run.json` into the run's folder after every epoch; a resumed run adds its seconds to those in the file.
 
-    Each checkpoint states which weights its run began with, so that a resumed run records the same.
+    Each checkpoint states the weights that its run started from, so that a resumed run records the same.
     """
 
     priority = "LOWEST"
@@ -210,7 +210,7 @@ class RunRecordHook(Hook):
             self._resumed = checkpoint.get("meta", {})
 
     def before_train(self, runner: Runner) -> None:
-        """Begin to count, and find out which weights the run began with."""
+        """Start the clock, and find out which weights the run started from."""
         self._began = time.monotonic()
         self._path = Path(runner.work_dir) / "run.json"
         is_known = self._resumed is not None and self._path.is_file()
@@ -226,15 +226,15 @@ class RunRecordHook(Hook):
             self._start = {"path": str(runner._load_from), "sha256": sha256}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:  # noqa: ARG002
-        """Let the checkpoint state what the run began with."""
+        """Add the weights that the run started from to the checkpoint's meta."""
         checkpoint["meta"]["start_weights"] = self._start
 
     def after_train_iter(self, runner: Runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002
-        """Take the peak of each step: LoggerHook resets torch's peak of the GPU with every line of the log."""
+        """Read the peak memory at each step, because LoggerHook resets torch's GPU peak with every line of the log."""
         self._peak_mib = max(self._peak_mib, peak_memory_mib())
 
     def after_train_epoch(self, runner: Runner) -> None:  # noqa: D102
-        self._write(runner, runner.epoch + 1)  # the loop counts the epoch after its hooks
+        self._write(runner, runner.epoch + 1)  # the loop counts the epoch after this hook
 
     def after_train(self, runner: Runner) -> None:  # noqa: D102
         self._write(runner, runner.epoch)
@@ -266,7 +266,7 @@ class RunRecordHook(Hook):
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
-    """A bar with rate, loss and time left, if stderr is a terminal; elsewhere the log's lines say the same."""
+    """A bar with rate, loss and time left if stderr is a terminal; otherwise the log's lines say the same."""
 
     priority = "LOWEST"
 

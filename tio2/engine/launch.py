@@ -1,4 +1,4 @@
-"""From a config and the command line to a Runner that trains or tests, and what the programs say and write of it."""
+"""Build the Runner that trains or tests from a config and the command line, check its data, and print what begins."""
 
 import argparse
 import logging
@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-import mmdet.datasets  # noqa: F401 - it prints when imported: here, where the programs keep imports quiet
+import mmdet.datasets  # noqa: F401 - it prints when imported, and programs import this module quietly
 import torch
 from mmdet.registry import MODELS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
@@ -48,7 +48,7 @@ LOG_FILE_ONLY = (
     *("System environment:", "Config:", "Hooks will be executed", "Distributed training is not used", "Exp name:"),
     *('"FileClient" will be deprecated', '"HardDiskBackend" is the alias'),
 )
-"""How messages of MMEngine begin that the console leaves out: dumps, and warnings that MMEngine's own code causes."""
+"""First words of MMEngine's messages that the console leaves out: dumps, and warnings that MMEngine itself causes."""
 
 
 def read_config(arguments: argparse.Namespace) -> Config:
@@ -67,7 +67,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
 
 
 def run_config(folder: str | Path, split: str) -> Path | None:
-    """The config that a split was tested with: the split's own before the folder's; None without any.
+    """Return the config that a split was tested with, from the split's folder or else the run's; None if none is there.
 
     Raises:
         ConfigError: There are several, and `metrics.json` names none of them.
@@ -77,7 +77,7 @@ def run_config(folder: str | Path, split: str) -> Path | None:
 
 
 def trained_config(folder: str | Path, split: str) -> Path | None:
-    """The config that a run was trained with, a cross-validation's in the split's folder; None without any.
+    """Return the config of a run's training, or of a cross-validation's (in the split's folder); None if none is there.
 
     Raises:
         ConfigError: There are several, and `run.json` names none of them.
@@ -87,7 +87,7 @@ def trained_config(folder: str | Path, split: str) -> Path | None:
 
 
 def recorded_config(places: list[Path], record: Path) -> Path | None:
-    """The config in some folders that a record (`run.json`, `metrics.json`) names, or the only one; None without any.
+    """Return the config in `places` that a record (`run.json`, `metrics.json`) names, or the only one; None if none.
 
     Raises:
         ConfigError: There are several, and the record names none of them.
@@ -104,7 +104,7 @@ def recorded_config(places: list[Path], record: Path) -> Path | None:
 
 
 def parse_options(options: list[str] | None) -> dict:
-    """`a.b=1 c=[x,y]` as a dict, read as MMDetection's --cfg-options are."""
+    """Parse options such as `a.b=1 c=[x,y]` into a dict, as MMDetection parses --cfg-options."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
     return parser.parse_args(["--cfg-options", *options] if options else []).cfg_options
@@ -114,7 +114,7 @@ def enable_amp(config: Config) -> None:
     """Let the model compute in bfloat16, or in float16 on a GPU where bfloat16 is slow.
 
     Raises:
-        ConfigError: There is no GPU, or the config says otherwise.
+        ConfigError: There is no GPU, the model has no precision to set, or the config sets float32.
     """
     if not torch.cuda.is_available():
         raise ConfigError(
@@ -132,7 +132,7 @@ def enable_amp(config: Config) -> None:
 
 
 def enable_auto_scale_lr(config: Config) -> None:
-    """Let the learning rate grow with the total batch, from the config's `auto_scale_lr.base_batch_size`."""
+    """Multiply the learning rate by the total batch size over the config's `auto_scale_lr.base_batch_size`."""
     if "base_batch_size" not in config.get("auto_scale_lr", {}):
         raise ConfigError(
             f"--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=…), which {config.filename} does not give"
@@ -142,17 +142,17 @@ def enable_auto_scale_lr(config: Config) -> None:
 
 def enable_deterministic(config: Config) -> None:
     """Use torch's deterministic algorithms only, so that the same seed gives the same weights."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS refuses deterministic mode without it
     config.randomness = {"seed": 0, **config.get("randomness", {}), "deterministic": True}
 
 
 def set_start(config: Config, resume: str | None) -> None:
-    """Choose what a run starts from, and make sure that it can be had, before the model is built.
+    """Choose the checkpoint that a run starts from, and make sure that it is there, before the model is built.
 
     Args:
         config: Changed in place.
-        resume: --resume: the newest whole checkpoint of the run's folder (`auto`), or the checkpoint named. A folder
-            without any starts a new run and says so, so that a job that is sent again keeps one command.
+        resume: Value of --resume: `auto` for the newest whole checkpoint of the run's folder, or a checkpoint. If the
+            folder has none, a new run starts and says so, so that a job can be sent again with the same command.
 
     Raises:
         CheckpointError: The file is missing, its download failed, or none of the folder's checkpoints is whole.
@@ -167,15 +167,15 @@ def set_start(config: Config, resume: str | None) -> None:
 
 
 def require_data(config: Config, stage: str) -> list[str]:
-    """Make sure that the annotation files of `stage` ('train', 'val' or 'test') are there, and a particle to train on.
+    """Make sure that the files of `stage` ('train', 'val' or 'test') are there, and a particle to train on.
 
-    A fold's own file (`FOLD_MARK` in its path) may be missing: the fold's training looks for it.
+    A fold's own annotation file (`FOLD_MARK` in its path) may be missing: the fold's training looks for it.
 
     Returns:
-        A line for each file: its images and particles.
+        A line for each annotation file with its numbers of images and particles.
 
     Raises:
-        ConfigError: A file is missing, or there is no particle.
+        ConfigError: An annotation or predictions file is missing, or there is no particle to train on.
     """
     files = [annotation_file(dataset) for dataset in data_sets(config[f"{stage}_dataloader"])]
     for file in files:
@@ -194,7 +194,7 @@ def require_data(config: Config, stage: str) -> list[str]:
 
 
 class QuietRunner(Runner):
-    """MMEngine's Runner, whose log file has everything and whose console leaves out `LOG_FILE_ONLY`."""
+    """MMEngine's Runner with all messages in the log file, and on the console all but `LOG_FILE_ONLY`."""
 
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **options) -> MMLogger:
         """Build the logger; a progress bar stays below the console's lines."""
@@ -207,16 +207,16 @@ class QuietRunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader: dict, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
-        """Build it, without the lines that pycocotools prints."""
+        """Build a data loader, without the lines that pycocotools prints."""
         with quiet_imports():
             return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
 
 class TestRunner(QuietRunner):
-    """Tests only: the config in the run's folder stays that of the training; a test leaves its own with its results."""
+    """Runner of a test: the run's folder keeps the training's config, and the test's own goes beside its results."""
 
     def dump_config(self) -> None:
-        """Write no config: the run's folder keeps that of the training."""
+        """Write no config to the run's folder."""
 
 
 def _is_for_console(record: logging.LogRecord) -> bool:
@@ -224,9 +224,9 @@ def _is_for_console(record: logging.LogRecord) -> bool:
 
 
 def build_runner(config: Config, kind: type[QuietRunner] = QuietRunner) -> Runner:
-    """Build the Runner, or a `TestRunner`; several processes are joined first.
+    """Build a runner of the given kind, after joining the launcher's processes.
 
-    On a CPU the process keeps the memory that it frees.
+    On a CPU the process keeps the memory that it frees (`keep_freed_memory`).
     """
     if get_device() == "cpu":
         keep_freed_memory()
@@ -237,13 +237,13 @@ def build_runner(config: Config, kind: type[QuietRunner] = QuietRunner) -> Runne
 
 
 def say_what_begins(act: str, config: Config, data: list[str], runner: Runner | None = None) -> None:
-    """Print, on the first process, what is about to be done.
+    """Print on the first process what is about to begin, with which data, weights, steps and folder.
 
     Args:
-        act: Such as "training".
-        config: As it was read.
+        act: What begins, such as "training".
+        config: The config of the run.
         data: Lines on the data sets, from `require_data`.
-        runner: Of a program that trains or tests itself.
+        runner: The runner, for programs that train or test in this process.
     """
     if not is_main_process():
         return

@@ -1,4 +1,4 @@
-"""The processes of a run: how several are joined, what all must agree on, and the memory of each."""
+"""Join the processes of a run, exchange values between them, and control the memory of each."""
 
 import ctypes
 import os
@@ -26,12 +26,12 @@ class ProcessError(RuntimeError):
 def join_processes(config: Config) -> None:
     """Set the backend ($BACKEND, else the config's), and without a GPU join the processes over gloo.
 
-    MMEngine's own start needs a GPU twice, whatever the backend: it sets the CUDA device, and it gives the model's
-    wrapper a device number. If the processes are joined already it does not set a device, and the config given here
-    tells the wrapper that there is none.
+    MMEngine needs a GPU in two places, whatever the backend: it sets the CUDA device when it joins processes, and it
+    gives the model's wrapper a device number. It sets no device if the processes are joined already, and it takes the
+    wrapper's settings from `model_wrapper_cfg`, which is therefore set in `config` without a device.
 
     Raises:
-        ProcessError: The launcher's variables are missing, or a backend for GPUs is named where none is.
+        ProcessError: The launcher's variables are missing, or $BACKEND names a GPU backend and there is no GPU.
     """
     backend = os.environ.get("BACKEND")
     if torch.cuda.is_available():
@@ -47,7 +47,7 @@ def join_processes(config: Config) -> None:
 
 
 def process_variables(launcher: str) -> dict[str, str]:
-    """The environment variables that torch.distributed reads, from those that the launcher set.
+    """Return the environment variables that torch.distributed reads, from those that the launcher set.
 
     Raises:
         ProcessError: The launcher did not start this process.
@@ -65,7 +65,7 @@ def process_variables(launcher: str) -> dict[str, str]:
 
 
 def _first_node() -> str:
-    """Host of the first process: of the Slurm job's nodes, or this machine."""
+    """Host of the first process: the first node of the Slurm job, or this machine."""
     nodes = os.environ.get("SLURM_NODELIST")
     if not nodes:
         return "127.0.0.1"
@@ -117,7 +117,7 @@ def on_any_process(flag: bool, model: nn.Module) -> bool:
 
 
 def same_on_all_processes(number: int, model: nn.Module) -> bool:
-    """Whether all processes hold the same number; called as `on_any_process`."""
+    """Whether all processes pass the same number; all must call this together, with the model that they train."""
     limits = torch.tensor([number, -number], device=next(model.parameters()).device)
     all_reduce(limits, op="max")
     return bool(limits[0] == -limits[1])
@@ -127,8 +127,8 @@ def keep_freed_memory() -> bool:
     """Let the C library's allocator keep freed memory for the rest of the process, instead of returning it.
 
     By default glibc takes each large array from the system and returns it when it is freed. The system then clears
-    every page again, which takes nearly half of the CPU time of a whole-image inference. Kept memory fragments: the
-    peak of such an inference rises by a third (docs/notebook/dense.md), see `give_back_freed_memory`.
+    every page again, which takes nearly half of the CPU time of a whole-image inference. Kept memory is fragmented, so
+    the peak of that inference rises by a third (docs/notebook/dense.md); `give_back_freed_memory` lowers it.
 
     Returns:
         Whether the allocator can do so: glibc's can; on other systems nothing changes.
@@ -150,10 +150,10 @@ class _AllocatorState(ctypes.Structure):
 
 
 def give_back_freed_memory(above_mib: float) -> bool:
-    """Return the memory that the C library's allocator keeps unused, where it is more than `above_mib` MiB.
+    """Return the memory that the C library's allocator keeps unused, if it is more than `above_mib` MiB.
 
     Returns:
-        Whether it was returned; never but with glibc from version 2.33 on.
+        Whether it was returned; always False without glibc 2.33 or later.
     """
     library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
     if not hasattr(library, "mallinfo2"):
@@ -170,5 +170,5 @@ def peak_resident_mib() -> float:
         import psutil
 
         return psutil.Process().memory_info().peak_wset / 2**20
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KiB elsewhere
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

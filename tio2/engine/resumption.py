@@ -1,7 +1,7 @@
 """Runs that can be stopped at any step and resumed as if nothing had happened.
 
-The loop enters an epoch in its middle, each step seeds its own random numbers, checkpoints are whole or absent, and
-SIGTERM or SIGUSR1 (Slurm's warning) save the state after the step.
+The loop can enter an epoch in its middle, each step seeds its own random numbers, checkpoints are whole or absent, and
+after SIGTERM or SIGUSR1 (Slurm's warning) a run finishes its step, saves its state and stops.
 """
 
 import os
@@ -38,10 +38,10 @@ STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if
 
 @LOOPS.register_module()
 class ResumableTrainLoop(EpochBasedTrainLoop):
-    """MMEngine's loop over epochs; a run that was stopped within an epoch takes only the steps that are left of it."""
+    """MMEngine's loop over epochs, which takes only the remaining steps of an epoch that a run is resumed within."""
 
     def run_epoch(self) -> None:
-        """Take the steps of this epoch that are not done."""
+        """Take the remaining steps of this epoch."""
         done = self.iter - self.epoch * len(self.dataloader)
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
@@ -53,7 +53,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
 
 def sample_numbers(runner: Runner) -> list[int]:
-    """Running numbers, over the whole run and all processes, of this process's samples of the present step."""
+    """Running numbers, over the whole run and all processes, of this process's samples in the current step."""
     rank, processes = get_dist_info()
     size = runner.train_dataloader.batch_size
     first = runner.iter * size * processes + rank
@@ -64,8 +64,8 @@ def sample_numbers(runner: Runner) -> list[int]:
 class StepSeedHook(Hook):
     """Seeds torch's generator before each step from the run's seed and the running number of the step's first sample.
 
-    Anchors and regions of interest are drawn from it. Thus a resumed run draws what the uninterrupted one would have
-    drawn, without a stored state, and each process draws its own.
+    The generator samples anchors and regions of interest. Without a stored state, a resumed run thus draws the same
+    numbers as an uninterrupted run, and each process draws different ones.
     """
 
     def before_train_iter(self, runner: Runner, batch_idx, data_batch=None) -> None:  # noqa: ARG002, D102
@@ -74,7 +74,7 @@ class StepSeedHook(Hook):
 
 
 class WholeFileBackend(LocalBackend):
-    """MMEngine's files on a disk, written by `write_checkpoint`."""
+    """MMEngine's local files, written with `write_checkpoint`."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:  # noqa: D102
         write_checkpoint(filepath, obj)
@@ -84,20 +84,20 @@ register_backend(WHOLE_FILES["backend"], WholeFileBackend, force=True)
 
 
 def position_meta(runner: Runner, **position: int) -> dict[str, int]:
-    """The position of a checkpoint (`epoch`, `iter`), and what it is counted in."""
+    """Meta of a checkpoint: its position (`epoch`, `iter`), the steps per epoch and the number of processes."""
     return {**position, "steps_per_epoch": len(runner.train_dataloader), "processes": get_world_size()}
 
 
 @HOOKS.register_module()
 class WholeCheckpointHook(CheckpointHook):
-    """MMEngine's CheckpointHook with whole files; the oldest is deleted when its successor is on the disk.
+    """MMEngine's CheckpointHook that writes files whole and deletes the oldest only when the newest is on the disk.
 
-    It stops a run at its start if the disk has no room for a checkpoint. It refuses to resume a run whose settings, or
-    steps an epoch, are others than the checkpoint's.
+    It stops a run at its start if the disk has no room for a checkpoint, and refuses to resume a run whose settings or
+    steps per epoch differ from the checkpoint's.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Choose the writer; clear what a killed write left; make sure that one checkpoint has room."""
+        """Set the backend, delete what killed writes left, and make sure that a checkpoint fits on the disk."""
         self.backend_args = dict(WHOLE_FILES)
         super().before_train(runner)
         if is_main_process():
@@ -106,7 +106,7 @@ class WholeCheckpointHook(CheckpointHook):
             require_room(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare a resumed checkpoint's position and settings with this run's."""
+        """Compare a resumed checkpoint's steps per epoch and settings with this run's."""
         if not runner._resume:
             return
         meta = checkpoint.get("meta", {})
@@ -122,7 +122,7 @@ class WholeCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         oldest = None
         if 0 < self.max_keep_ckpts == len(self.keep_ckpt_ids) and self.keep_ckpt_ids[-1] != step:
-            oldest = self.keep_ckpt_ids.popleft()  # kept from upstream, which deletes before it writes
+            oldest = self.keep_ckpt_ids.popleft()  # hidden from MMEngine, which would delete it before it writes
         super()._save_checkpoint_with_step(runner, step, position_meta(runner, **meta))
         if not is_main_process():
             return
@@ -134,10 +134,10 @@ class WholeCheckpointHook(CheckpointHook):
 
 
 def require_room(runner: Runner) -> None:
-    """Make sure that the disk has room for one more checkpoint: the weights, and the momentum of those that train.
+    """Make sure that the disk has room for a checkpoint: all weights, and a momentum for each trained weight.
 
     Raises:
-        CheckpointError: It has not.
+        CheckpointError: The disk has less free space.
     """
     weights = sum(tensor.nbytes for tensor in runner.model.state_dict().values())
     momenta = sum(parameter.nbytes for parameter in runner.model.parameters() if parameter.requires_grad)
@@ -153,7 +153,7 @@ class TrainingStopped(Exception):
     """A signal ended the run, and its state is saved; the message says how to go on.
 
     Attributes:
-        exit_code: 128 + the signal's number, as a shell reports it, so that a script does not take the run for done.
+        exit_code: 128 + the signal's number, as in a shell, so that a script does not take the run for finished.
     """
 
     def __init__(self, message: str, number: int = signal.SIGTERM):
@@ -163,7 +163,7 @@ class TrainingStopped(Exception):
 
 @dataclass(frozen=True)
 class ShieldedWorker:
-    """Starts a loader's worker that only its parent can end: the parent answers a signal to the whole job."""
+    """Initialises a data loader's worker so that only its parent can end it, not a signal sent to the whole job."""
 
     start: Callable[[int], None] | None
 
@@ -185,9 +185,9 @@ def _end_when_the_parent_says() -> None:
 
 @HOOKS.register_module()
 class StopOnSignalHook(Hook):
-    """Ends a run after the step, or the image of a validation, in which any process got SIGTERM or SIGUSR1.
+    """Stops a run after the step, or the image of a validation, in which any process received SIGTERM or SIGUSR1.
 
-    Raises TrainingStopped, on all processes at the same step, once the state is saved.
+    It saves the state, then raises TrainingStopped on all processes at the same step.
     """
 
     priority = "LOWEST"  # after the schedules have stepped
@@ -209,12 +209,12 @@ class StopOnSignalHook(Hook):
         self._received = signal.Signals(number)
 
     def after_train_iter(self, runner: Runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002
-        """Save within the epoch and stop, if a signal came."""
+        """Save a checkpoint within the epoch and stop, if a signal came."""
         if self._signal_came(runner):
             self._stop(runner, checkpoint_name(runner.epoch, runner.iter + 1), runner.iter + 1)
 
     def after_val_iter(self, runner: Runner, batch_idx, data_batch=None, outputs=None) -> None:  # noqa: ARG002
-        """Save the epoch that is being validated and stop, if a signal came."""
+        """Save the checkpoint of the epoch that is being validated and stop, if a signal came."""
         if self._handlers_before and self._signal_came(runner):
             self._stop(runner, checkpoint_name(runner.epoch), runner.iter)
 
@@ -224,7 +224,7 @@ class StopOnSignalHook(Hook):
     def _stop(self, runner: Runner, name: str, steps_done: int) -> None:
         meta = position_meta(runner, epoch=runner.epoch, iter=steps_done)
         runner.save_checkpoint(runner.work_dir, name, meta=meta, backend_args=dict(WHOLE_FILES))
-        barrier()  # a process that leaves with a code above 0 makes the launcher end the one that writes
+        barrier()  # a process that exits with an error makes the launcher kill the process that still writes
         self.after_train(runner)
         cause = self._received.name if self._received else "a signal to another process"
         path = Path(runner.work_dir) / name
@@ -234,7 +234,7 @@ class StopOnSignalHook(Hook):
         raise TrainingStopped(message, self._received or signal.SIGTERM)
 
     def after_train(self, runner: Runner) -> None:  # noqa: ARG002
-        """Give the signals back to their former handlers."""
+        """Restore the former signal handlers."""
         for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
         self._handlers_before = {}

@@ -1,4 +1,4 @@
-"""Whether a checkpoint comes from the training that a config describes, so that the training may go on from it."""
+"""Check that a checkpoint comes from the training that a config describes, before the training goes on from it."""
 
 import ast
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from tio2.engine.checkpoints import CheckpointError
 from tio2.engine.config import effective_settings
 
 MAY_DIFFER = (
-    *("val_dataloader", "model.test_cfg"),  # what a test is like
+    *("val_dataloader", "model.test_cfg"),  # how a model is tested
     *("train_cfg.max_epochs", "train_cfg.val_interval", "train_cfg.val_begin"),  # when a training ends and is validated
     *(f"train_dataloader.{name}" for name in ("num_workers", "persistent_workers", "pin_memory", "prefetch_factor")),
     "processes",
 )
-"""How keys of settings begin that change no step of a training: its length, what is tested, who does the work."""
+"""First parts of the keys of settings that change no step of a training: its length, its tests, who does the work."""
 
 BATCH_KEYS = ("train_dataloader.batch_size", "train_dataloader.sampler.batch_size")
 
@@ -24,14 +24,14 @@ BATCH_KEYS = ("train_dataloader.batch_size", "train_dataloader.sampler.batch_siz
 def require_same_training(meta: Mapping[str, Any], config: Config, processes: int, name: str) -> None:
     """Make sure that a training goes on with the settings that it began with.
 
-    A checkpoint that states none is accepted, and one of a version whose checkpoints did not state their steps, since
-    settings had other names then. The number of processes may change, also where they share the same total batch.
+    A checkpoint without settings is accepted, and so is one of an old version, without steps per epoch, because
+    settings had other names then. The number of processes may change, and their batch size too if the total stays.
 
     Args:
-        meta: of the checkpoint; ``cfg`` is the text of its config.
-        config: of the run that would go on.
-        processes: that it has.
-        name: of the checkpoint, for the error.
+        meta: the checkpoint's meta; ``cfg`` is the text of its config.
+        config: the config of the resumed run.
+        processes: the number of processes of the resumed run.
+        name: the checkpoint's path, for the error.
 
     Raises:
         CheckpointError: A setting differs; the first one is named.
@@ -59,7 +59,7 @@ def require_same_training(meta: Mapping[str, Any], config: Config, processes: in
 
 
 def _training_settings(text: str) -> dict[str, Any]:
-    """`effective_settings`, those in lists too by keys of their own, as --cfg-options names them."""
+    """`effective_settings` with a key for each item of a list too, as --cfg-options names them."""
 
     def in_dicts(value: Any) -> Any:
         if isinstance(value, list):
@@ -70,7 +70,7 @@ def _training_settings(text: str) -> dict[str, Any]:
 
 
 def _config_of(text: str) -> Config:
-    """The config that a text of assignments describes; no code in it is run."""
+    """Parse the config from a text of assignments, without running any code in it."""
     settings = {}
     for statement in ast.parse(text).body:
         if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):

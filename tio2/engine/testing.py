@@ -1,4 +1,4 @@
-"""What a test looks at, and what it records: splits, seconds per image, `metrics.json`."""
+"""Choose the split and the model of a test, measure its seconds per image, and collect its `metrics.json`."""
 
 import copy
 import statistics
@@ -29,12 +29,12 @@ from tio2.engine.config import (
 
 
 def split_folder(config: Config, split: str, data: str | None) -> Path:
-    """The folder of a test's results: ``<run>/<split>``; of another data set ``<run>/<name of its folder>-<split>``."""
+    """Folder of a test's results: ``<run>/<split>``, or for another data set ``<run>/<name_of_split>``."""
     return Path(config.work_dir) / (split if data is None else name_of_split(data, split))
 
 
 def name_of_split(data: str | Path, split: str) -> str:
-    """Folder, beside other splits' of a run, of a test on a data set's split."""
+    """Name of the results folder, within a run, of a test on another data set: ``<name of its folder>-<split>``."""
     return f"{Path(data).resolve().name}-{split}"
 
 
@@ -46,18 +46,18 @@ def select_split(
     data: str | Path | None = None,
     min_score: float = OPERATING_SCORE,
 ) -> None:
-    """Point the config's test at a split, and a detector's also at the metrics of single particles, in place.
+    """Let the config's test read a split, and a detector's test also compare single particles and write predictions.
 
-    The outlines that a model is to judge are those that the same run of a detector left for that data set and split:
-    ``<run>/<name of the set's folder>-<split>/predictions.json``, where its test on another data set puts them.
+    The config is changed in place. A visibility model judges the outlines that the detector's run found in that data
+    set and split: ``<run>/<name of the set's folder>-<split>/predictions.json``, from a test with `data`.
 
     Args:
         config: As `launch.read_config` returns it.
         split: ``train``, ``val`` or ``test``.
-        folder: Where the predictions go.
+        folder: Folder for the predictions.
         dump: File for a pickle of the data samples; None: no pickle.
         data: Folder of a data set as the converters write them, to test on instead of the config's own.
-        min_score: Score from which on single particles are counted.
+        min_score: Single particles with a lower score are not counted.
     """
     if split != "test":
         config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
@@ -90,14 +90,14 @@ def _of_detections(ann_file: str, folder: Path, min_score: float) -> list[dict]:
 
 
 def split_files(config: Config) -> tuple[Path, Path]:
-    """Folder of images, and annotation file, that the config's test reads."""
+    """Image folder and annotation file that the config's test reads."""
     dataset = config.test_dataloader.dataset
     return Path(dataset.data_root) / dataset.data_prefix["img"], annotation_file(dataset)
 
 
 @HOOKS.register_module()
 class SecondsPerImageHook(Hook):
-    """Seconds an image of a test takes, loading included: median and mean, in `seconds_per_image` after the run."""
+    """Measures the seconds that a test takes per image, loading included; read `seconds_per_image` after the run."""
 
     def before_test(self, runner: Runner) -> None:  # noqa: ARG002, D102
         self._seconds = []
@@ -110,16 +110,16 @@ class SecondsPerImageHook(Hook):
 
     @property
     def seconds_per_image(self) -> dict[str, float]:
-        """Median and mean of the seconds that an image takes."""
+        """Median and mean seconds per image."""
         return {"median": statistics.median(self._seconds), "mean": statistics.fmean(self._seconds)}
 
 
 def look_with_archive(runner: Runner, path: Path) -> ModelUse:
-    """Let the model of a test find particles with a model archive, on ONNX Runtime; returns what its use is.
+    """Let a test find particles with a model archive on ONNX Runtime, and return the use of that model.
 
     Raises:
-        ArchiveError: The file is none.
-        ConfigError: It is of another config, or onnxruntime is not installed.
+        ArchiveError: The file is no model archive.
+        ConfigError: The archive is of another config, or onnxruntime is not installed.
     """
     card = (archive := read_archive(path)).card
     there = ModelUse(card.weights_sha256, onnx.ENGINE, card.precision, card.settings)
@@ -135,18 +135,18 @@ def look_with_archive(runner: Runner, path: Path) -> ModelUse:
 
 
 def record_calibration(config: Config, checkpoint: Path, use: ModelUse) -> Calibration:
-    """The calibration that a measurement takes: of the record beside the weights, for this use of them.
+    """Return the calibration that a measurement would use, from the record beside the weights that holds for this use.
 
     Args:
-        config: Of the test of a visibility network, its split selected.
+        config: The config of a visibility model's test, after `select_split`.
         checkpoint: The file of the weights.
-        use: The network and how it is used.
+        use: The model and how it is used.
 
     Raises:
-        ConfigError: No record holds, or the config is of a detector.
+        ConfigError: No record holds for this use, or the config is a detector's.
     """
     if is_detector(config):
-        raise ConfigError(f"{config.filename}: --calibrated is for visibility networks, this is a detector's config")
+        raise ConfigError(f"{config.filename}: --calibrated is for visibility models, and this config is a detector's")
     outlines, detector = config.test_dataloader.dataset, None
     try:
         if outlines.get("predictions"):
@@ -169,12 +169,12 @@ def tested_record(
     """The contents of `metrics.json` of a test.
 
     Args:
-        runner: That tested.
-        metrics: What it measured.
+        runner: The runner, after its test.
+        metrics: The metrics of the test.
         checkpoint: The file of the weights, or the archive.
         use: The model and how it was used.
-        split: The folder's name of what was tested.
-        predictions: What a detector's test wrote, or the outlines that another model judged; None: annotated ones.
+        split: Name of the results folder.
+        predictions: File that a detector wrote, or whose outlines a visibility model judged; None: annotated outlines.
     """
     work_dir = Path(runner.cfg.work_dir)
     own = work_dir / "run.json" if checkpoint.resolve().parent == work_dir.resolve() else None

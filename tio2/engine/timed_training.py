@@ -1,4 +1,4 @@
-"""A shipped model trained on a few images and rendered scenes for a stated time: its config, the hook that ends it."""
+"""Train a shipped model on a few images and rendered scenes for a given time: the config, and the hook that ends it."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ WARM_UP = 0.05
 """Share of a training in which the learning rate rises."""
 
 OWN_SHARE = 2 / 3
-"""Share of the samples that show own images; the others show rendered scenes, so that nothing is forgotten."""
+"""Share of the samples that show own images; the others show rendered scenes, so that the model forgets nothing."""
 
 SIZES_SEEN = (0.4, 2.0)
-"""Between which parts of the comfortable size the median particle is enlarged, at random."""
+"""Range of the median particle's size after a random enlargement, over `COMFORTABLE_PX`."""
 
 ENLARGED = (0.1, 4.0)
-"""Least and most of an enlargement."""
+"""Smallest and largest enlargement."""
 
 SCENES = DatasetPlan(
     RenderSettings(seed=0, shape=(352, 512), preset="varied", pixel_size_nm=(1.8, 3.7, 7.344, 14.7), variety=1.6),
     num=24,
     fractions=(1.0, 0.0, 0.0),
 )
-"""What is rendered where no scenes are given: several kinds of bodies at several pixel sizes."""
+"""Scenes that are rendered if none are given: several kinds of bodies at several pixel sizes."""
 
 
 def rate_factor(share: float) -> float:
-    """What the learning rate is multiplied by when a share of a training, 0 to 1, is done: a rise, then a cosine.
+    """Factor of the learning rate after a share (0 to 1) of a training: a linear rise, times a cosine that falls to 0.
 
     >>> [round(rate_factor(share), 3) for share in (0.0, 0.025, 0.5, 1.0)]
     [0.01, 0.499, 0.5, 0.0]
@@ -59,9 +59,9 @@ def rate_factor(share: float) -> float:
 
 @HOOKS.register_module()
 class TimedTrainingHook(Hook):
-    """Ends a training after some minutes, or steps, at the end of an epoch; its learning rate falls to zero by then.
+    """Ends a training with the epoch in which some minutes or steps are over; the learning rate falls to 0 by then.
 
-    Steps in place of minutes give the same weights from the same seed. The only checkpoint is written at the end.
+    With steps, the same seed gives the same weights. The hook writes the only checkpoint, at the end.
     """
 
     priority = "LOWEST"
@@ -69,11 +69,11 @@ class TimedTrainingHook(Hook):
     def __init__(self, minutes: float | None = None, steps: int | None = None):
         """Take minutes or steps; ValueError unless exactly one of them is given, above 0."""
         if (minutes is None) == (steps is None) or not (minutes or steps or 0) > 0:
-            raise ValueError("a training takes some minutes or some steps, one of them, above 0")
+            raise ValueError("a training takes either minutes or steps, above 0")
         self.minutes, self.steps = minutes, steps
 
     def before_train(self, runner: Runner) -> None:
-        """Begin to count the time, and keep the learning rates."""
+        """Start the clock, and keep the learning rates."""
         self._began = time.monotonic()
         self._rates = [group["lr"] for group in runner.optim_wrapper.param_groups]
         self._bar = tqdm(total=100, desc="learning", unit="%", disable=None)
@@ -108,15 +108,15 @@ class TimedTrainingHook(Hook):
 
 
 def rendered_scenes(folder: Path) -> Path:
-    """Render `SCENES` into a folder, and return it."""
+    """Render `SCENES` into a folder, and return the folder."""
     render_dataset(SCENES, folder, usable_cores())
     return folder
 
 
 def train(data: Path, scenes: Path, run: Path, start: ShippedModel, **limit: float | int | None) -> Path:
-    """Train a shipped model on a data set's `train`; returns the checkpoint.
+    """Train a shipped model on a data set's `train`, and return the checkpoint.
 
-    The arguments are those of `timed_config`, `minutes` or `steps`, and `seed`, among them.
+    The arguments are those of `timed_config`; `limit` holds its keywords `minutes` or `steps`, and `seed`.
 
     Raises:
         ConfigError, CheckpointError: a file is missing.
@@ -147,10 +147,10 @@ def timed_config(
         data: a converted data set; its `train` is trained on.
         scenes: rendered scenes, a data set as the renderer writes it; their `train` is mixed in.
         run: folder of the run.
-        start: the model; network and way of looking at images are its own.
-        minutes: how long it takes; None: `steps`.
-        steps: how many it takes.
-        seed: of the training.
+        start: the shipped model; its config gives the network and how it looks at images.
+        minutes: length of the training; None: `steps`.
+        steps: number of steps of the training; None: `minutes`.
+        seed: seed of the training.
 
     Raises:
         ConfigError: a file is missing, or there is no particle to train on.
@@ -175,14 +175,14 @@ def timed_config(
 
 
 def _mixed(own: dict, rendered: dict) -> list[dict]:
-    """The two sets, own images repeated until their share is `OWN_SHARE`, or rendered ones."""
+    """Both data sets, one of them repeated until the share of own images is about `OWN_SHARE`."""
     counts = [len(read_annotations(Path(each["data_root"]) / each["ann_file"])["images"]) for each in (own, rendered)]
     ratio = OWN_SHARE / (1 - OWN_SHARE) * counts[1] / counts[0]
     return [own] * max(1, round(ratio)) + [rendered] * max(1, round(1 / ratio))
 
 
 def _of_folder(settings: dict, folder: Path) -> dict:
-    """The settings of the data set in a folder, enlarged as its particles want it."""
+    """The settings of the data set in a folder, with enlargements that suit its particles."""
     annotations = read_annotations(folder / settings["ann_file"])["annotations"]
     sizes_px = [math.sqrt(each["area"]) for each in annotations if not each["iscrowd"]]
     if not sizes_px:
@@ -195,7 +195,7 @@ def _of_folder(settings: dict, folder: Path) -> dict:
 
 
 def enlargements(sizes_px: Sequence[float]) -> tuple[float, float]:
-    """The range of enlargements that show particles, square roots of areas in px, in sizes that a network knows.
+    """Range of enlargements that brings particles, square roots of areas in px, to sizes that the network knows.
 
     >>> enlargements([60.0])
     (0.4, 2.0)

@@ -1,4 +1,4 @@
-"""Where people draw the line between the states: thresholds fitted to the states that they gave, during a training."""
+"""Fit the thresholds of the visible fraction to states that people gave, while a visibility model trains."""
 
 import logging
 
@@ -17,14 +17,14 @@ from tio2.engine.config import ConfigError
 
 @HOOKS.register_module()
 class StateThresholdsHook(Hook):
-    """Fits the thresholds of the visible fraction by which people gave states, before a training and after each epoch.
+    """Fits thresholds of the visible fraction to states that people gave, before a training and after each epoch.
 
-    The model says how much of each particle is seen; under the fitted thresholds the given states are most likely
-    (`semsize.visibility.states.fit_thresholds`). They are kept in the model's `thresholds`, and so in its checkpoints:
-    a resumed run goes on with those that it had.
+    The model predicts the visible fraction of each particle; the fitted thresholds make the given states most likely
+    (`semsize.visibility.states.fit_thresholds`). The model keeps them in `thresholds`, and so do its checkpoints, from
+    which a resumed run takes them.
 
     Args:
-        dataloader: Of the images whose annotations have states, a test's pipeline.
+        dataloader: Settings of a loader, with a test's pipeline, of images whose annotations have states.
     """
 
     priority = "ABOVE_NORMAL"  # before the checkpoint is written
@@ -53,7 +53,7 @@ class StateThresholdsHook(Hook):
                 samples = model.test_step(batch)
             for sample in samples:
                 given = sample.gt_instances.visibility_class
-                known = (given >= 0) & (sample.gt_instances.fraction_bin < 0)
+                known = (given >= 0) & (sample.gt_instances.fraction_bin < 0)  # by people, not from a known fraction
                 fractions.append(sample.pred_instances.fractions[known].double().cpu())
                 classes += [VISIBILITY_CLASSES[number] for number in given[known].tolist()]
         model.train()
@@ -71,7 +71,7 @@ class StateThresholdsHook(Hook):
 def _say(fitted) -> None:
     found = fitted.thresholds
     print_log(
-        f"states of people: complete from {found.complete:g} visible, masked from {found.masked:g}, "
+        f"states given by people: complete from {found.complete:g} visible, masked from {found.masked:g}, "
         f"{100 * fitted.lapse_rate:.0f} % at random; {100 * fitted.agreement:.0f} % of {fitted.particles:,} agree",
         "current",
         logging.INFO,
