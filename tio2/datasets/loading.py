@@ -1,4 +1,4 @@
-"""A COCO file of particles as an mmdet data set, and its images and annotations read for a pipeline."""
+"""Read a COCO file of particles as an MMDetection data set, and load its images and annotations in a pipeline."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -15,39 +15,39 @@ from semsize.structures.rle import polygons_to_rles
 from tio2.datasets.masks import InstanceCroppedMasks
 
 KNOWN_KEYS = (*OWN_PARTICLE_KEYS, *TRUTH_KEYS)
-"""What a pipeline knows of a particle besides its mask."""
+"""Keys of an annotation that a pipeline keeps besides the mask."""
 
 
 class ParticleCoco(COCO):
-    """COCO's index of an annotation file as `read_annotations` gives it."""
+    """COCO's index of an annotation file that `read_annotations` reads."""
 
     def __init__(self, annotation_file: str):
         super().__init__()
         self.dataset = read_annotations(annotation_file)
         self.createIndex()
-        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs  # mmdet's names for them
+        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs  # MMDetection's names for them
 
 
 @DATASETS.register_module()
 class ParticleDataset(CocoDataset):
-    """CocoDataset of one class, of a file of this project or of any program that `read_annotations` reads.
+    """CocoDataset of the class `particle`, from any annotation file that `read_annotations` reads.
 
-    Each instance has, beside mmdet's keys, ``fields``: ``annotation_id`` and the KNOWN_KEYS (None where the file
-    has none). Images have the OWN_IMAGE_KEYS.
+    Each instance has, besides MMDetection's keys, ``fields``: ``annotation_id`` and the KNOWN_KEYS (None if missing in
+    the file). Images have the OWN_IMAGE_KEYS.
     """
 
     COCOAPI = ParticleCoco
     METAINFO = {"classes": ("particle",), "palette": [(220, 20, 60)]}  # noqa: RUF012 - mmengine's attribute
 
     def filter_data(self) -> list[dict]:
-        """The images that ``filter_cfg`` lets through; a ValueError where there is none."""
+        """Return the images that ``filter_cfg`` keeps; ValueError if it keeps none."""
         images = super().filter_data()
         if not images:
             raise ValueError(f"{self.ann_file}: none of its {len(self.data_list)} images is left by {self.filter_cfg}")
         return images
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """One image of the file, from ``raw_img_info`` and ``raw_ann_info`` as they stand in it."""
+        """Return the data of one image from the file's entries ``raw_img_info`` and ``raw_ann_info``."""
         image = raw_data_info["raw_img_info"]
         info = super().parse_data_info({"raw_img_info": image, "raw_ann_info": []})
         info.update({key: image.get(key) for key in OWN_IMAGE_KEYS})
@@ -70,7 +70,7 @@ class LoadSEMImage(BaseTransform):
     """Reads ``img_path``, an SEM image of 8 or 16 bits, into ``img``, float32 (H, W, 3) of grey levels 0-255.
 
     Args:
-        intensity_range: (low, high) levels of a 16-bit file that become 0 and 255; None takes its percentiles.
+        intensity_range: (low, high) levels of a 16-bit file that become 0 and 255; None takes percentiles of the image.
     """
 
     def __init__(self, intensity_range: tuple[float, float] | None = None):
@@ -86,10 +86,10 @@ class LoadSEMImage(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadParticleAnnotations(LoadAnnotations):
-    """Boxes, labels, ignore flags and cropped masks, from RLE (compressed or not) or polygons.
+    """Loads boxes, labels, ignore flags and cropped masks, from RLE (compressed or not) or polygons.
 
-    Masks come as InstanceCroppedMasks, never as full frames; what else is known of the particles, such as their
-    annotation's id and their state, is in its ``fields`` and goes with the masks through crops and filters.
+    Masks are InstanceCroppedMasks, never full frames. Their ``fields`` hold the annotation's id, the state and whatever
+    else is known of each particle, and stay with the masks through crops and filters.
     """
 
     def __init__(self):

@@ -1,4 +1,4 @@
-"""CroppedMasks as the masks of an mmdet pipeline and of its mask heads, without a full frame for any mask."""
+"""CroppedMasks as masks for MMDetection's pipelines and mask heads, without a full frame for any mask."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,14 +10,14 @@ from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks
 
 from semsize.structures.masks import CroppedMasks, chosen_positions
 
-BATCH_PIXELS = 4_000_000  # pixels of crops resampled at a time at most: 16 MB
+BATCH_PIXELS = 4_000_000  # most pixels of crops that are resampled at a time, 16 MB as float32
 
 
 class InstanceCroppedMasks(BaseInstanceMasks):
     """The masks of one image and whatever is known of each particle, moved and selected together.
 
-    The stock transforms select boxes, labels, masks and ignore flags and know of nothing else; ``fields`` go with the
-    masks. Methods have mmdet's signatures; masks are 0 or 1, so nothing but zero may be filled in.
+    MMDetection's transforms select only boxes, labels, masks and ignore flags, so the masks carry further values in
+    ``fields``. Methods have MMDetection's signatures; new pixels can only be filled with 0.
 
     Args:
         cropped: N masks.
@@ -72,7 +72,7 @@ class InstanceCroppedMasks(BaseInstanceMasks):
         return cls(CroppedMasks.cat([part.cropped for part in masks]), fields)
 
     def flip(self, flip_direction: str = "horizontal") -> "InstanceCroppedMasks":
-        """The masks mirrored ``horizontal``, ``vertical`` or ``diagonal``."""
+        """Mirror the masks ``horizontal``, ``vertical`` or ``diagonal``."""
         return self._with(self.cropped.flip(flip_direction))
 
     def transpose(self) -> "InstanceCroppedMasks":
@@ -80,16 +80,16 @@ class InstanceCroppedMasks(BaseInstanceMasks):
         return self._with(self.cropped.transpose())
 
     def crop(self, bbox: np.ndarray) -> "InstanceCroppedMasks":
-        """The masks cut to the box (x1, y1, x2, y2)."""
+        """Cut the masks to the box (x1, y1, x2, y2)."""
         return self._with(self.cropped.crop(bbox))
 
     def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> "InstanceCroppedMasks":
-        """Enlarge to (H, W) at the lower and right edge."""
+        """Enlarge the image to (H, W) at its lower and right edge."""
         _require_zero(pad_val)
         return self._with(self.cropped.expand(out_shape, 0, 0))
 
     def expand(self, expanded_h: int, expanded_w: int, top: int, left: int) -> "InstanceCroppedMasks":
-        """Put into a larger image with the first pixel at (top, left)."""
+        """Put the image into a larger one, with its first pixel at (top, left)."""
         return self._with(self.cropped.expand((expanded_h, expanded_w), top, left))
 
     def resize(self, out_shape: tuple[int, int], interpolation: str = "nearest") -> "InstanceCroppedMasks":
@@ -151,7 +151,7 @@ class InstanceCroppedMasks(BaseInstanceMasks):
         interpolation: str = "bilinear",
         binarize: bool = True,
     ) -> BitmapMasks:
-        """Mask targets: per box (P, 4) the mask that `inds` (P,) assigns to it, averaged onto a grid (h, w).
+        """Compute mask targets: for each box (P, 4) the mask that `inds` (P,) assigns to it, averaged on a grid (h, w).
 
         Returns:
             (P, h, w) bool, or float32 fractions if not binarised: equal to BitmapMasks' for boxes inside the image.
@@ -199,7 +199,7 @@ def _require_nearest(interpolation: str) -> None:
 def mask_targets(
     masks: CroppedMasks, boxes: np.ndarray, out_shape: tuple[int, int], device: str | torch.device
 ) -> np.ndarray:
-    """Fraction of each grid cell that is mask, (P, h, w) float32, as RoIAlign finds it in the full frame.
+    """Fraction of each grid cell that the mask covers, (P, h, w) float32, equal to RoIAlign's on the full frame.
 
     Args:
         masks: P masks, one for each box.
@@ -217,9 +217,9 @@ def mask_targets(
 
 
 def equal_sized_parts(sizes: np.ndarray) -> list[np.ndarray]:
-    """Positions of crops of sizes (P, 2), the smallest first, in parts that padded to one size keep to BATCH_PIXELS.
+    """Divide crops of sizes (P, 2) into parts that, padded to one size, have at most BATCH_PIXELS; return positions.
 
-    A crop that alone exceeds it is a part of its own.
+    The smallest crops come first. A crop with more than BATCH_PIXELS is a part of its own.
     """
     order = np.argsort(sizes.max(axis=1), kind="stable")
     sides = np.maximum.accumulate(sizes[order], axis=0) + 2
@@ -232,11 +232,11 @@ def equal_sized_parts(sizes: np.ndarray) -> list[np.ndarray]:
 
 
 def batch_of_crops(masks: CroppedMasks, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Crops padded to one size, so that RoIAlign sees in them what it sees in the full frame.
+    """Pad crops to one size, so that RoIAlign gives the same result as on the full frame.
 
-    RoIAlign repeats the outermost pixels beyond an array's edge. Inside the image a crop therefore gets a pixel of
-    background around it; at the image's lower and right edge its last row and column once more; at the upper and left
-    edge nothing, as there the array's edge is the image's.
+    RoIAlign repeats the outermost pixels beyond an array's edge. A crop inside the image therefore gets a border of one
+    background pixel. At the image's lower and right edge the crop's last row and column are repeated; at the upper and
+    left edge nothing is added, since the array's edge is the image's.
 
     Returns:
         (P, h, w) uint8, and (P, 5) float32: each box's number and its corners xyxy within its crop.

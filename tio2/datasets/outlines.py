@@ -1,8 +1,8 @@
-"""Outlines as samples: what a detector found in an image, cut out one by one, with the truth of each.
+"""Outlines as samples: each outline that a detector found in an image is cut out, together with its truth.
 
 A pipeline reads an image (`LoadSEMImage`), takes its outlines and their truth (`LoadOutlines`), may change the grey
-levels, cuts crops (`CropOutlines`), may turn them (`TurnCrops`), and packs them (`PackOutlineCrops`). What is done is
-written in `semsize.visibility`.
+levels, cuts crops (`CropOutlines`), may turn them (`TurnCrops`), and packs them (`PackOutlineCrops`). The functions
+that these transforms call are in `semsize.visibility`.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from tio2.datasets.sampling import sample_generator
 
 IMAGE_KEYS = ("img_id", "img_path", "ori_shape", "pixel_size_nm")
 WAYS = 8
-"""Ways to lay a square: four turns, each as it is or exchanged rows for columns."""
+"""Orientations of a square: four turns, each with and without a transposition before."""
 
 
 @DATASETS.register_module()
@@ -39,8 +39,8 @@ class OutlineDataset(ParticleDataset):
     Args:
         predictions: Predictions file (`tools/test.py` of the detector writes it); None takes the annotated particles
             themselves, without regions to ignore.
-        min_score: Found particles below it are left out.
-        configurations: Images of other configurations, or of none, are left out; None takes all.
+        min_score: Outlines found with a lower score are left out.
+        configurations: Images of other configurations, or without any, are left out; None takes all.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class OutlineDataset(ParticleDataset):
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """The images; a ValueError where the predictions are of other images, or none is of the configurations."""
+        """Return the images; ValueError if the predictions are of other images, or none has a listed configuration."""
         images = super().load_data_list()
         if self.predictions:
             names = {image["img_id"]: image["img_path"] for image in images}
@@ -70,7 +70,7 @@ class OutlineDataset(ParticleDataset):
         return images
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """One image of the file, from ``raw_img_info`` and ``raw_ann_info`` as they stand in it."""
+        """Return the data of one image from the file's entries ``raw_img_info`` and ``raw_ann_info``."""
         particles = raw_data_info["raw_ann_info"]
         info = super().parse_data_info({"raw_img_info": raw_data_info["raw_img_info"], "raw_ann_info": []})
         outlines = [particle["segmentation"] for particle in particles if not particle["iscrowd"]]
@@ -79,7 +79,7 @@ class OutlineDataset(ParticleDataset):
 
 @TRANSFORMS.register_module()
 class LoadOutlines(BaseTransform):
-    """Decodes ``outlines`` into CroppedMasks, empty ones left out, and matches them: ``truth``, an `OutlineTruth`."""
+    """Decodes ``outlines`` into CroppedMasks, leaves out empty ones, and adds their ``truth``, an `OutlineTruth`."""
 
     def transform(self, results: dict) -> dict:
         """Set ``outlines`` and ``truth`` of a sample."""
@@ -91,10 +91,10 @@ class LoadOutlines(BaseTransform):
 
 @TRANSFORMS.register_module()
 class CropOutlines(BaseTransform):
-    """Cuts a crop around outlines: ``crops`` (K, 4, 64, 64), ``whole`` (K, 64, 64) of their truth, ``outlines`` K.
+    """Cuts K outlines of an image: ``crops`` (K, 4, 64, 64), and the true whole outlines as ``whole`` (K, 64, 64).
 
     Args:
-        number: So many outlines of an image at most, drawn at random without repeats; None takes all in their order.
+        number: Most outlines of an image, drawn at random without repeats; None takes all in their order.
     """
 
     def __init__(self, number: int | None = None):
@@ -103,7 +103,7 @@ class CropOutlines(BaseTransform):
         self.number = number
 
     def transform(self, results: dict) -> dict:
-        """Set ``crops`` and ``whole``; keep of ``outlines`` and ``truth`` those that are cut."""
+        """Set ``crops`` and ``whole``; ``outlines`` and ``truth`` keep only the outlines that are cut."""
         outlines = results["outlines"]
         chosen = np.arange(len(outlines))
         if self.number is not None:
@@ -119,7 +119,7 @@ class CropOutlines(BaseTransform):
 
 @TRANSFORMS.register_module()
 class TurnCrops(BaseTransform):
-    """Lays each crop in one of the eight ways, every way as likely: turned by 90°, mirrored."""
+    """Turns and mirrors each crop into one of eight orientations, all equally likely."""
 
     def transform(self, results: dict) -> dict:
         """Turn ``crops`` and ``whole`` together."""
@@ -129,7 +129,7 @@ class TurnCrops(BaseTransform):
 
 
 def laid(squares: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    """Squares (K, …, s, s), each laid in its way, 0 to 7: turned by a multiple of 90°, from 4 on transposed before."""
+    """Turn squares (K, …, s, s) into orientations 0 to 7: turned by a multiple of 90°, from 4 on transposed before."""
     result = np.empty_like(squares)
     for target, square, way in zip(result, squares, ways.tolist(), strict=True):
         target[...] = np.rot90(square.swapaxes(-2, -1) if way >= WAYS // 2 else square, way % (WAYS // 2), (-2, -1))
@@ -140,13 +140,13 @@ def laid(squares: np.ndarray, ways: np.ndarray) -> np.ndarray:
 class PackOutlineCrops(BaseTransform):
     """Packs crops as ``inputs`` and their truth as the ``gt_instances`` of a data sample.
 
-    Each of K instances has MMDetection's ``bboxes`` and ``labels``, its outline (``masks``), and as far as known:
-    ``is_particle`` 1 or 0 (NaN), ``fraction_bin`` (-1), ``visibility_class`` (-1), ``whole`` (K, 64, 64) where
-    ``whole_is_known``, ``log_sizes`` (K, 3), logarithms of the true sizes / those of the outline (NaN).
+    Each of K instances has MMDetection's ``bboxes`` and ``labels``, its outline (``masks``), and its truth (in brackets
+    the value if unknown): ``is_particle`` 1 or 0 (NaN), ``fraction_bin`` (-1), ``visibility_class`` (-1), ``whole``
+    (K, 64, 64) if ``whole_is_known``, ``log_sizes`` (K, 3), logarithms of true sizes over the outline's (NaN).
 
     Args:
-        with_image: For a test, let samples have the image's ``grey`` (H, W), its annotations as ``particles``, and
-            their `OutlineTruth` as ``truth``.
+        with_image: For a test, add the image's ``grey`` (H, W), its annotations as ``particles``, and the
+            `OutlineTruth` of the outlines as ``truth``.
     """
 
     def __init__(self, with_image: bool = False):

@@ -1,8 +1,8 @@
-"""Agglomerates from a library pasted while training (paper §3.2, on the fly).
+"""Paste agglomerates from a library into images while training (paper §3.2, on the fly).
 
 Both transforms read and change ``img`` (float32 or 8 bits, 0-255), ``gt_bboxes``, ``gt_bboxes_labels``,
-``gt_ignore_flags`` and ``gt_masks`` (InstanceCroppedMasks or BitmapMasks, and stays what it is). Pasted particles keep
-their states; their annotation id is None. Files are read when they are first needed, once in each worker.
+``gt_ignore_flags`` and ``gt_masks`` (InstanceCroppedMasks or BitmapMasks; the type stays). Pasted particles keep their
+states; their annotation id is None. Each worker reads a file once, when it first needs it.
 """
 
 from abc import abstractmethod
@@ -21,7 +21,7 @@ from tio2.datasets.loading import KNOWN_KEYS
 from tio2.datasets.masks import InstanceCroppedMasks
 from tio2.datasets.sampling import sample_generator
 
-GAP_PX = 3  # kept clear around the particles of the image that is pasted onto: their diffuse border
+GAP_PX = 3  # kept clear around the image's own particles, for their diffuse border
 
 
 class _Paste(BaseTransform):
@@ -29,8 +29,8 @@ class _Paste(BaseTransform):
 
     Args:
         library: file that tools/build_library.py wrote.
-        prob: share of the images that are pasted to.
-        count_range: agglomerates an image, any number as likely; fewer where no more fit.
+        prob: share of the images that agglomerates are pasted into.
+        count_range: agglomerates per image, all numbers equally likely; fewer if no more fit.
     """
 
     def __init__(self, library: str, prob: float = 0.5, count_range: tuple[int, int] = (1, 20)):
@@ -63,7 +63,7 @@ class PasteAgglomerates(_Paste):
     """Puts agglomerates into the free space of the image."""
 
     def _paste(self, results: dict, library: AgglomerateLibrary, rng: np.random.Generator) -> dict:
-        boxes = results["gt_bboxes"].tensor.numpy()[:, [1, 0, 3, 2]]
+        boxes = results["gt_bboxes"].tensor.numpy()[:, [1, 0, 3, 2]]  # top, left, bottom, right
         low, high = np.floor(boxes[:, :2]) - GAP_PX, np.ceil(boxes[:, 2:]) + GAP_PX
         occupied = np.concatenate([low, high], axis=1).astype(int).tolist()
         pasted = paste_agglomerates(results["img"], library, rng, self.settings, occupied)
@@ -75,8 +75,8 @@ class PasteAgglomerates(_Paste):
 class PasteOnBackground(_Paste):
     """Replaces the image by a background of the same size with agglomerates on it.
 
-    Arguments are those of `PasteAgglomerates`, and `backgrounds`: a folder of empty images, each as large as the images
-    at least.
+    Arguments are those of `PasteAgglomerates`, and `backgrounds`: a folder of empty images, each at least as large as
+    the images of the data set.
     """
 
     def __init__(self, library: str, backgrounds: str, prob: float = 0.5, count_range: tuple[int, int] = (1, 20)):
@@ -114,7 +114,7 @@ def with_particles(results: dict, pasted: Pasted, kept: int) -> dict:
         return results
     if not isinstance(masks, InstanceCroppedMasks):
         kind = type(masks).__name__
-        raise TypeError(f"masks to paste to are {kind}; load them by LoadParticleAnnotations, or as bitmaps")
+        raise TypeError(f"cannot paste into masks of type {kind}; load them by LoadParticleAnnotations, or as bitmaps")
     names = list(masks.fields) if kept else ["annotation_id", *KNOWN_KEYS]
     fields = {name: np.array([particle.get(name) for particle in pasted.particles], object) for name in names}
     new = InstanceCroppedMasks(pasted.masks, fields)

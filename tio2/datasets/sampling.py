@@ -19,13 +19,13 @@ class SeededDataset:
     """Shuffles and augments a data set by running number.
 
     Sample k of a run is image ``k % n`` of the k // n-th shuffling of the n images, augmented with random numbers
-    derived from (seed, k): the same for any number of workers and ranks and after a resume, another one each time an
-    image comes round. Transforms that use the global generators of ``random`` and ``numpy`` get them seeded; transforms
-    with a generator of their own take it from ``results['sample_seed']``, a tuple of integers.
+    derived from (seed, k). It does not depend on the number of workers and ranks or on a resume, and an image is
+    augmented differently each time. The global generators of ``random`` and ``numpy`` are seeded for each sample;
+    transforms with a generator of their own seed it from ``results['sample_seed']``, a tuple of integers.
 
     Args:
         dataset: config or object: a BaseDataset, or a ConcatDataset of them.
-        seed: None takes the run's, which FixedLengthSampler hands over.
+        seed: None takes the run's seed, which FixedLengthSampler sets.
     """
 
     def __init__(self, dataset: dict | BaseDataset | ConcatDataset, seed: int | None = None):
@@ -67,7 +67,7 @@ class SeededDataset:
         raise RuntimeError(f"the pipeline refused image {path} {MAX_TRIES} times: let it keep empty crops")
 
     def _source(self, index: int) -> tuple[BaseDataset, int]:
-        """The data set that holds an image, and the image's place in it."""
+        """The data set that holds an image, and the image's index in it."""
         dataset = self.dataset
         while isinstance(dataset, ConcatDataset):
             part, index = dataset._get_ori_dataset_idx(index)
@@ -77,11 +77,11 @@ class SeededDataset:
 
 @DATA_SAMPLERS.register_module()
 class FixedLengthSampler(Sampler):
-    """Numbers the samples of a run: epoch after epoch, the ranks taking turns.
+    """Numbers the samples of a run, epoch after epoch; the ranks take turns.
 
     Its length is ``num_batches * batch_size`` on each rank, so that a data loader of that batch size makes
-    ``num_batches`` steps. The running numbers over all ranks and epochs are 0, 1, 2, …: a run that goes on at epoch e
-    sees what it would have seen.
+    ``num_batches`` steps. The running numbers over all ranks and epochs are 0, 1, 2, …, so that a run resumed at
+    epoch e sees the same samples as an uninterrupted run.
 
     Args:
         dataset: takes a running number as its index; its ``seed`` becomes the run's if it has none of its own.
@@ -118,17 +118,17 @@ class FixedLengthSampler(Sampler):
         self.epoch = epoch
 
     def skip(self, steps: int) -> None:
-        """Leave out an epoch's first `steps` steps, which a run that goes on within it has taken already."""
+        """Leave out the first `steps` steps of an epoch, which a run resumed within it has taken before."""
         if not 0 <= steps * self.batch_size <= self.length:
             raise ValueError(f"an epoch of {self.length // self.batch_size} steps has no {steps} steps to skip")
         self.skipped = steps * self.batch_size
 
 
 def shuffling(seed: int, passes: int, images: int) -> np.ndarray:
-    """The order (images,) in which a run shows its images after so many passes; another in each pass of each seed.
+    """Order (images,) in which a run shows its images after `passes` whole passes; it differs by pass and by seed.
 
-    NumPy fills up seeds of fewer than four numbers with zeros, so that (seed, pass) would also be the seed of sample
-    k = pass; a spawn key stands behind those four.
+    NumPy fills up seeds of fewer than four numbers with zeros, so (seed, pass) would equal (seed, k, attempt), the seed
+    of sample k = pass at attempt 0. A spawn key comes after the four numbers.
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(passes,))).permutation(images)
 
@@ -147,10 +147,10 @@ def seeded_globals(rng: np.random.Generator) -> Iterator[None]:
 
 
 def sample_generator(results: dict) -> np.random.Generator:
-    """A fresh generator, fixed by a sample's ``sample_seed`` and by how many were taken for it (``generators_taken``).
+    """Return a new generator, seeded by a sample's ``sample_seed`` and the number of generators it has taken so far.
 
-    Two transforms of a pipeline, also two of one kind, thus draw different numbers. They are counted from 1: NumPy
-    takes (seed, k, attempt) and (seed, k, attempt, 0) for one seed, and the first seeds the global generators.
+    Two transforms of a pipeline, even of the same kind, thus draw different numbers. ``generators_taken`` counts from
+    1, because NumPy takes (seed, k, attempt, 0) and (seed, k, attempt), which seeds the global generators, as equal.
     """
     if "sample_seed" not in results:
         raise ValueError("results have no sample_seed: wrap the data set in SeededDataset, or set one")

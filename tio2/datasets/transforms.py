@@ -1,7 +1,7 @@
-"""Random transforms: windows of any scale and all eight ways to lay them, and what varies between SEM images.
+"""Random transforms: scaling, crops and transposition, and degradations that vary between SEM images.
 
-The SEM transforms (paper §3.2: blur, contrast, noise, brightness) draw one value from a range and call a function of
-`semsize/sem/degradation.py`, by a generator of the sample's own; the others draw from NumPy's global generator, which
+The SEM transforms (paper §3.2: blur, contrast, noise, brightness) draw a value from a range with the sample's own
+generator, and call a function of `semsize/sem/degradation.py`. The others draw from NumPy's global generator, which
 `SeededDataset` seeds, as MMDetection's transforms do.
 """
 
@@ -21,10 +21,10 @@ from tio2.datasets.sampling import sample_generator
 
 @TRANSFORMS.register_module()
 class RandomRescale(BaseTransform):
-    """Scales image, boxes and masks by one factor drawn anew each time.
+    """Scales image, boxes and masks by a random factor.
 
-    MMCV's RandomResize draws around a fixed size; particles want a fixed range of factors, so that images of different
-    sizes keep their pixel sizes in step.
+    MMCV's RandomResize draws a size of the result around a fixed size. Here the factor has a fixed range, so that the
+    enlargement of particles does not depend on the image's size.
 
     Args:
         ratio_range: Smallest and largest factor; 1 leaves the image as it is.
@@ -35,7 +35,7 @@ class RandomRescale(BaseTransform):
 
     @cache_randomness
     def draw_factor(self) -> float:
-        """One factor of the range, every factor as likely."""
+        """Draw a factor uniformly from the range."""
         return float(np.random.uniform(*self.ratio_range))
 
     def transform(self, results: dict) -> dict:
@@ -46,14 +46,14 @@ class RandomRescale(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RandomScaledCrop(BaseTransform):
-    """Cuts a window at random and scales it to one size: RandomRescale and a crop, without scaling what is cut away.
+    """Cuts a random window and scales it to one size: RandomRescale and a crop, without scaling what is cut away.
 
-    With `stretch` the window's two directions are scaled differently, so that particles come longer and shorter.
-    Where the image is smaller than the window, all of it is scaled, and the result is smaller than `crop_size`.
+    With `stretch` above 1 rows and columns are scaled differently, so that the aspect ratio of particles varies.
+    If the image is smaller than the window, all of it is scaled, and the result is smaller than `crop_size`.
 
     Args:
         crop_size: (h, w) of the result in pixels.
-        ratio_range: Smallest and largest factor of enlargement, every factor's logarithm as likely.
+        ratio_range: Smallest and largest enlargement; its logarithm is drawn uniformly.
         stretch: Largest ratio of the factors along the two directions, at least 1; 1 keeps the proportions.
     """
 
@@ -66,7 +66,7 @@ class RandomScaledCrop(BaseTransform):
 
     @cache_randomness
     def draw_factors(self) -> tuple[float, float]:
-        """Enlargement along rows and along columns; their geometric mean lies in the range."""
+        """Draw the vertical and the horizontal enlargement; their geometric mean lies in the range."""
         factor, ratio = np.random.uniform(
             np.log((self.ratio_range[0], 1 / self.stretch)), np.log((self.ratio_range[1], self.stretch))
         )
@@ -87,7 +87,7 @@ class RandomScaledCrop(BaseTransform):
 
 
 def _interpolation(factor: float) -> str:
-    """The interpolation of `semsize.detecting.looking.enlarged`, which tests use; areas are averaged below 1."""
+    """The same interpolation as in tests (`semsize.detecting.looking.enlarged`); below 1 areas are averaged."""
     return "area" if factor < 1 else "bilinear"
 
 
@@ -127,7 +127,7 @@ class RandomTranspose(BaseTransform):
 
 
 class _SEMTransform(BaseTransform):
-    """Degrades a share `prob` of the images, float32 0-255 or of 8 or 16 bits, by a strength drawn evenly."""
+    """Degrades a share `prob` of the images (float32 0-255, or 8 or 16 bits) with a strength drawn uniformly."""
 
     def __init__(self, value_range: tuple[float, float], prob: float):
         low, high = value_range
@@ -138,7 +138,7 @@ class _SEMTransform(BaseTransform):
         self.value_range, self.prob = (low, high), prob
 
     def transform(self, results: dict) -> dict:
-        """Degrade ``img`` of a share `prob` of the samples, each with a strength of its own."""
+        """Degrade ``img`` in a share `prob` of the samples, each with its own strength."""
         rng = sample_generator(results)
         if rng.random() < self.prob:
             value = float(rng.uniform(*self.value_range))
@@ -196,7 +196,7 @@ class SEMMultiply(_SEMTransform):
 
 @TRANSFORMS.register_module()
 class SEMInvert(_SEMTransform):
-    """Dark particles on bright ground, in a share `prob` of the images."""
+    """Inverts a share `prob` of the images, so that dark particles lie on a bright background."""
 
     def __init__(self, prob: float = 0.5):
         super().__init__((0.0, 0.0), prob)
@@ -210,7 +210,7 @@ class OneOrMoreOf(BaseTransform):
     """Applies one or several of its transforms in random order (paper §3.2: "one or multiple").
 
     Args:
-        transforms: configs; how many of them are applied is drawn evenly from one to all.
+        transforms: configs; the number of transforms applied is drawn uniformly from one to all.
         prob: share of the images to which any is applied.
     """
 
