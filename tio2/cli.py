@@ -1,4 +1,4 @@
-"""What the programs in tools/ that use MMDetection share: its arguments, and imports that print nothing."""
+"""MMDetection's command-line arguments and quiet imports, which the programs in tools/ share."""
 
 import argparse
 import contextlib
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any, TextIO
 
 NOISE = ("Could not import OneDL", "creating index", "index created")
-"""Lines of mmdet, about a data set service that nobody here uses, and of pycocotools."""
+"""Parts of lines to leave out: MMDetection's about a data set service that nobody here uses, and pycocotools'."""
 
 OWN = ("semsize", "tio2")
-"""Packages of this project: one that lacks a module is broken, and its traceback is shown."""
+"""Packages of this project: if a module of theirs is missing they are broken, and the traceback is shown."""
 
 MMDETECTION = ("torch", "torchvision", "mmengine", "mmcv", "mmdet")
-"""Packages that people know as PyTorch and MMDetection."""
+"""Packages that error messages call PyTorch and MMDetection."""
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """--work-dir, --cfg-options, --launcher, as MMDetection's programs have them."""
+    """Add --work-dir, --cfg-options and --launcher, as in MMDetection's programs."""
     add_config_arguments(parser)
     parser.add_argument(
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="who starts the processes"
@@ -27,7 +27,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """--work-dir and --cfg-options, for programs that run one process."""
+    """Add --work-dir and --cfg-options, for programs that run one process."""
     parser.add_argument("--work-dir", help="folder of the run (default: work_dirs/<config>)")
     parser.add_argument(
         "--cfg-options",
@@ -49,7 +49,7 @@ def quiet_imports() -> Iterator[None]:
 
 @contextlib.contextmanager
 def required_imports() -> Iterator[None]:
-    """Import quietly what a program cannot do without; end it with one line and exit code 1 where that is missing."""
+    """Import quietly what a program needs; if a package is missing, end the program with one line and exit code 1."""
     try:
         with quiet_imports():
             yield
@@ -78,7 +78,7 @@ class _Filtered:
         return len(text)
 
     def end_line(self) -> None:
-        """Write a line that was not ended."""
+        """Write the last line if it has no line break."""
         self._stream.write(self._line)
 
     def __getattr__(self, name: str) -> Any:

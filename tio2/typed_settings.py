@@ -1,4 +1,4 @@
-"""Checks settings from a config against the type hints of the class that takes them."""
+"""Check settings from a config against the type hints of the class that takes them."""
 
 import dataclasses
 import difflib
@@ -19,15 +19,15 @@ class SettingError(ValueError):
 def check_arguments(
     kind: type, settings: Mapping[str, Any], place: str, others: Mapping[str, Any] | None = None
 ) -> None:
-    """Compare settings with the constructor of a class and, if it hands settings on, those of its parents.
+    """Compare settings with the constructor of a class and, if it passes settings on, with those of its parents.
 
-    A setting whose type is a dataclass is a dict of settings of its own, which are checked too.
+    A setting whose type is a dataclass is a dict with the settings of that dataclass, which are checked too.
 
     Args:
         kind: The class, or a dataclass that declares settings.
         settings: Name to value.
-        place: Where they stand, such as `model.test_cfg.rcnn`.
-        others: Further settings with their types.
+        place: Place of the settings in the config, such as `model.test_cfg.rcnn`.
+        others: Names and types of further settings.
 
     Raises:
         SettingError: A setting is unknown or has the wrong type.
@@ -54,10 +54,10 @@ def is_own(kind: type) -> bool:
 
 
 def constructor_hints(kind: type) -> dict[str, Any]:
-    """Settings of a class with their types: its constructor's, and its parents' if it hands settings on.
+    """Settings of a class with their types: its constructor's, and its parents' if it passes settings on.
 
-    Hints of parents in other packages count for numbers, texts and truth values only: MMDetection's visualizer, for
-    example, calls a list of backends a dict.
+    Of parents in other packages only hints of numbers, strings and booleans are used: MMDetection's visualizer, for
+    example, declares a list of backends as a dict.
     """
     hints: dict[str, Any] = {}
     for parent in kind.__mro__[:-1]:
@@ -85,7 +85,7 @@ def _is_plain(hint: Any) -> bool:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a config's value can be what a type hint says; a config writes objects of other classes as dicts."""
+    """Whether a config's value fits a type hint; a dict fits any class, because configs write objects as dicts."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if hint in (Any, inspect.Parameter.empty) or isinstance(hint, str | typing.TypeVar):
         return True
@@ -95,7 +95,7 @@ def fits(value: Any, hint: Any) -> bool:
         return value in parts
     if hint is None or hint is type(None):
         return value is None
-    if hint in (int, float):  # a truth value is no number here
+    if hint in (int, float):  # a bool does not count as a number
         return isinstance(value, int | float if hint is float else int) and not isinstance(value, bool)
     kind = origin or hint
     if not isinstance(kind, type):

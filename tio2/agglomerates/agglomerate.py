@@ -1,4 +1,4 @@
-"""An agglomerate: touching particles cut out of their image together, turned, and laid upon a background."""
+"""An agglomerate: touching particles cut out of their image together, turned, and pasted onto a background."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +13,12 @@ from semsize.structures.masks import FLIP_AXES, CroppedMasks
 from semsize.structures.states import disc, neighbour_pairs
 
 FLIPS = (None, *FLIP_AXES)
-MEDIAN_PX = 5  # paper §3.2
+MEDIAN_PX = 5  # side of the median filter on the seam, paper §3.2
 
 JOIN_PX = 4.0  # annotators leave one empty pixel between touching particles; two more close their diffuse borders
 MARGIN_PX = 6  # kept around the particles: their diffuse border, and what rotation needs beyond it
 KEPT_KEYS = (*OWN_PARTICLE_KEYS, "iscrowd", *TRUTH_KEYS)
-"""What an agglomerate keeps of an annotation besides its mask: turning and mirroring change none of it."""
+"""Keys of an annotation that an agglomerate keeps besides the mask; turning and mirroring change no value of them."""
 
 CUT_BY_EDGE, CUT_BY_DATA_BAR, ONLY_SPECKS = "cut by the image's edge", "cut by the data bar", "only specks"
 
@@ -29,7 +29,7 @@ class Agglomerate:
 
     image: np.ndarray  # (h, w) float32, grey levels 0-255
     masks: CroppedMasks  # N masks in that crop
-    particles: tuple[Mapping[str, Any], ...]  # N, what is known of each besides its mask
+    particles: tuple[Mapping[str, Any], ...]  # N annotations, of which `KEPT_KEYS` are kept
     source: str  # file name of the image it was cut from
     pixel_size_nm: float | None = None
 
@@ -40,11 +40,11 @@ class Agglomerate:
             )
 
     def turned(self, angle: float = 0.0, flip: str | None = None) -> "Agglomerate":
-        """The agglomerate mirrored by `flip` (one of FLIPS), then turned clockwise by `angle` degrees.
+        """Return the agglomerate mirrored by `flip` (one of FLIPS), then turned clockwise by `angle` degrees.
 
         The crop grows so that all of it stays inside; its new corners repeat its edge. Grey levels are interpolated
-        by cubics, which keep nine tenths of the noise. Quarter turns move pixels and change none. A speck that falls
-        between the new pixels is left out.
+        by cubics, which keep nine tenths of the noise; quarter turns keep every grey level. A speck that falls between
+        the new pixels is left out.
         """
         if angle % 360 == 0:
             if flip is None:
@@ -59,7 +59,7 @@ class Agglomerate:
 
 
 def touching_groups(masks: CroppedMasks, join_px: float = JOIN_PX) -> list[np.ndarray]:
-    """Positions of the particles of each agglomerate, ascending, in the order of their first members.
+    """Positions of the particles of each agglomerate, ascending; agglomerates are in the order of their first particle.
 
     Particles whose nearest pixel centres lie at most `join_px` apart touch. Empty masks belong to no group.
     """
@@ -80,16 +80,16 @@ def cut_agglomerates(
     margin_px: int = MARGIN_PX,
     data_bar_px: int = 0,
 ) -> tuple[list[Agglomerate], Counter[str]]:
-    """Agglomerates of one image that lie in it with their whole margin, and how many were left out for which reason.
+    """Cut out the agglomerates of an image that lie in it with their whole margin, and count the others by reason.
 
     Args:
         image: (H, W) grey levels.
         masks: N masks of it, specks included.
         particles: N annotations.
-        record: of the image, with `file_name` and `pixel_size_nm`.
-        join_px: see `touching_groups`.
+        record: the image's entry, with `file_name` and `pixel_size_nm`.
+        join_px: distance up to which particles touch, as in `touching_groups`.
         margin_px: rows and columns kept around the particles.
-        data_bar_px: rows at the image's foot that show no specimen.
+        data_bar_px: rows of the data bar at the image's foot.
     """
     height, width = image.shape[0] - data_bar_px, image.shape[1]
     kept, left_out = [], Counter()
@@ -112,14 +112,14 @@ def cut_agglomerates(
 
 
 def turned_masks(masks: CroppedMasks, matrix: np.ndarray, shape: tuple[int, int]) -> tuple[CroppedMasks, np.ndarray]:
-    """Masks moved by an affine map of pixel indices into a crop of (h, w), and the positions of those left.
+    """Move masks by an affine map of pixel indices into a crop of (h, w); also return the positions of non-empty masks.
 
-    Disjoint masks are moved as one image of labels by nearest neighbours: quick, and they stay disjoint.
+    Disjoint masks are moved as one image of labels by nearest neighbours, which is fast and keeps them disjoint.
     """
     labels = np.zeros(masks.image_shape, np.uint16)
     for label, (crop, (row, column)) in enumerate(masks, start=1):
         window = labels[row : row + crop.shape[0], column : column + crop.shape[1]]
-        if np.any(window[crop > 0]):
+        if np.any(window[crop > 0]):  # overlapping masks do not fit into one image of labels
             moved = masks.affine(matrix, shape)
             kept = np.flatnonzero(moved.sizes[:, 0] > 0)
             return moved[kept], kept
@@ -131,7 +131,7 @@ def turned_masks(masks: CroppedMasks, matrix: np.ndarray, shape: tuple[int, int]
 def turning_matrix(shape: Sequence[int], angle: float, flip: str | None = None) -> tuple[np.ndarray, tuple[int, int]]:
     """Map (2, 3) of pixel indices (x, y, 1) that mirrors a crop (h, w) and turns it clockwise by `angle` degrees.
 
-    Also returns (h, w) of the crop that holds all of the turned one, about the same middle.
+    Also returns (h, w) of the smallest crop with the same middle that holds the whole turned crop.
     """
     cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     height, width = shape
@@ -147,9 +147,9 @@ def turning_matrix(shape: Sequence[int], angle: float, flip: str | None = None) 
 class Seam:
     """How an agglomerate is cut out and joined."""
 
-    border_px: int = 2  # diffuse border taken along around the masks
+    border_px: int = 2  # width of the diffuse border that is cut out around the masks
     band_px: int = 2  # half the width of the band along the cut that the median smooths
-    match_level: bool = False  # shift the agglomerate's grey levels by the difference of the surroundings' medians
+    match_level: bool = False  # shift the agglomerate's grey levels to the background's median along the cut
 
     @property
     def reach_px(self) -> int:
@@ -159,7 +159,7 @@ class Seam:
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
-    """What of an agglomerate is laid down: grey levels and region, with room for the seam around."""
+    """The part of an agglomerate that is pasted: grey levels and region, with room for the seam around them."""
 
     image: np.ndarray  # (h, w) float32; zero beyond the agglomerate's own crop
     region: np.ndarray  # (h, w) uint8 0/1: pixels that replace the background
@@ -168,10 +168,10 @@ class Cutout:
 
 
 def cut_out(agglomerate: Agglomerate, seam: Seam) -> Cutout:
-    """The agglomerate's masks with their diffuse border.
+    """Cut the agglomerate's masks out of its crop, with their diffuse border.
 
     Raises:
-        ValueError: the agglomerate's margin is narrower than the border that is asked for.
+        ValueError: the agglomerate's margin is narrower than the seam's border.
     """
     boxes = agglomerate.masks.boxes
     low = boxes[:, :2].min(axis=0)[::-1].astype(int)
@@ -179,7 +179,7 @@ def cut_out(agglomerate: Agglomerate, seam: Seam) -> Cutout:
     if min(*low, *(agglomerate.image.shape - high)) < seam.border_px:
         raise ValueError(
             f"agglomerate of {agglomerate.source}: its margin is narrower than a border of {seam.border_px} px; "
-            "build the library with a wider one"
+            "build the library with a wider margin"
         )
     reach = seam.reach_px
     window = tuple(slice(first, last + 2 * reach) for first, last in zip(low, high, strict=True))  # of the padded crop
@@ -190,11 +190,11 @@ def cut_out(agglomerate: Agglomerate, seam: Seam) -> Cutout:
 
 
 def composite(background: np.ndarray, placed: Iterable[tuple[Cutout, tuple[int, int]]], seam: Seam) -> np.ndarray:
-    """A copy of a background, (H, W) or (H, W, 3), float32 or uint8, 0-255, with cut-outs laid upon it.
+    """Return a copy of a background, (H, W) or (H, W, 3), float32 or uint8, 0-255, with cut-outs pasted onto it.
 
-    Each comes with the (row, column) of its first pixel; their windows lie in the frame, none overlaps. On the bands a
-    5 x 5 median smooths. Off the bands every pixel is that of the cut-out (where it has its region; with `match_level`
-    shifted, on uint8 rounded) or that of the background.
+    Each cut-out comes with the (row, column) of its first pixel; the cut-outs' windows lie in the frame and do not
+    overlap. A 5 x 5 median smooths the bands. Off the bands a pixel in a cut-out's region is the cut-out's (shifted if
+    `match_level`, rounded on uint8), every other pixel is the background's.
     """
     image = background.copy()
     for cutout, (row, column) in placed:

@@ -1,8 +1,8 @@
 """Empty backgrounds: particles and their halos are replaced by the image's own texture.
 
-Texture is a smooth field of grey levels, and grain on it that is copied from bare places in square tiles. Where two
-tiles overlap, their weights w satisfy the sum of w ** 2 = 1, so that noise keeps its variance across the seam: a plain
-cross-fade would halve it there and leave a trace.
+Texture is a smooth field of grey levels plus grain, which is copied in square tiles from bare places. Where tiles
+overlap, the squares of their weights sum to 1, so that noise keeps its variance across the seam: a plain cross-fade
+would halve it there and leave a trace.
 """
 
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from semsize.structures.files import write_whole
 from semsize.structures.masks import CroppedMasks
 from tio2.agglomerates.library import LibraryError, encode_grey
 
-HALO_PX = 24  # around a particle its bright fringe and the depth of its shadow hide the background's texture
-SHADOW_PX = 150  # beyond the halo; where shadows end
+HALO_PX = 24  # so far around a particle its bright fringe and dark shadow hide the background's texture
+SHADOW_PX = 150  # distance beyond the halo at which shadows end
 FIELD_SIGMA_PX = 40.0
 TILE_PX = 128
 SEAM_PX = 12
-LEAST_REACH = 0.01  # of the Gaussian's weight must lie on bare pixels
+LEAST_REACH = 0.01  # share of the Gaussian's weight that must lie on bare pixels
 _CACHED = 64
 
 
@@ -32,10 +32,10 @@ class TextureError(ValueError):
 
 
 class Backgrounds:
-    """A folder of empty SEM images, each read when it is first drawn and then kept, up to a number of them.
+    """A folder of empty SEM images; each is read when it is first drawn, and up to _CACHED are kept in memory.
 
     Raises:
-        LibraryError: it holds no image.
+        LibraryError: the folder holds no image.
     """
 
     def __init__(self, folder: str | Path):
@@ -50,10 +50,10 @@ class Backgrounds:
         return len(self.paths)
 
     def draw(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, dict]:
-        """A background of (H, W): one of the images, a random part of it, mirrored at random.
+        """Draw a background of (H, W): a random part of a random image, mirrored at random.
 
         Returns:
-            (H, W) float32 of its own memory, and what was drawn: name, first pixel, whether mirrored along each axis.
+            (H, W) float32, a copy, and what was drawn: file name, first pixel, whether mirrored along each axis.
 
         Raises:
             LibraryError: the image drawn is smaller than the frame.
@@ -86,12 +86,12 @@ class Backgrounds:
 def make_backgrounds(
     ann_file: str | Path, image_folder: str | Path, out: str | Path, shape: tuple[int, int], seed: int
 ) -> Iterator[tuple[str, str | None]]:
-    """Empties the images of an annotation file and writes each as a PNG that covers a frame of (H, W).
+    """Empty the images of an annotation file, and write each as a PNG that covers a frame of (H, W).
 
     Images smaller than the frame are extended to it. Backgrounds that exist already are kept.
 
     Yields:
-        For each image its name, and None or why it makes no background.
+        For each image its name, and None or the reason why it gives no background.
     """
     for number, (record, image, masks, _) in enumerate(outlined_images(ann_file, image_folder)):
         path = Path(out) / (Path(record["file_name"]).stem + ".png")
@@ -108,7 +108,7 @@ def make_backgrounds(
 
 
 def distance_to_particles(masks: CroppedMasks) -> np.ndarray:
-    """(H, W) float32, pixels to the nearest particle's nearest pixel; 0 on particles, large without any."""
+    """Distance of each pixel to the nearest particle, (H, W) float32 in px; 0 on particles, large if there are none."""
     covered = masks.union()
     if not covered.any():
         return np.full(masks.image_shape, sum(masks.image_shape), np.float32)
@@ -116,10 +116,10 @@ def distance_to_particles(masks: CroppedMasks) -> np.ndarray:
 
 
 def emptied(image: np.ndarray, distance: np.ndarray, rng: np.random.Generator, halo_px: float = HALO_PX) -> np.ndarray:
-    """The image with its particles and their halos replaced by its own background texture, and their shadow lifted.
+    """Replace particles and their halos by the image's own background texture, and brighten their shadow.
 
-    What lies nearer than `halo_px` to a particle (`distance_to_particles`, (H, W) px) is replaced. Returns (H, W)
-    float32, whole grey levels where the image has them; out of the particles' shadow the image's own.
+    Pixels nearer than `halo_px` to a particle (`distance`, (H, W) px, from `distance_to_particles`) are replaced, and
+    pixels out of the shadow stay. Returns (H, W) float32, in whole grey levels if the image is.
 
     Raises:
         TextureError: too little of the image is bare.
@@ -136,7 +136,7 @@ def emptied(image: np.ndarray, distance: np.ndarray, rng: np.random.Generator, h
 
 
 def extended(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """A background of another size with the same texture: its smooth field stretched, its grain laid anew."""
+    """Make a background of another size with the same texture: stretch its smooth field, and lay new grain."""
     everywhere = np.ones(image.shape, bool)
     field = smooth_field(image, everywhere)
     grain = lay_grain(image - field, everywhere, shape, rng, tile_px=2 * TILE_PX)
@@ -145,10 +145,10 @@ def extended(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator
 
 
 def without_shadow(image: np.ndarray, distance: np.ndarray, halo_px: float = HALO_PX) -> np.ndarray:
-    """The image (H, W) float32 with the particles' shadow on bare background lifted.
+    """Return the image (H, W) float32 without the particles' shadow on the bare background.
 
-    Particles keep electrons from the detector: the background darkens towards them, noticeably to some hundred pixels.
-    The mean level of bare pixels by distance, made to rise with it, is measured on the image itself. The halo stays.
+    Particles keep electrons from the detector, so the background darkens towards them within some hundred pixels.
+    The shadow is measured on the image: the mean level of bare pixels, made to rise with distance. The halo stays.
     """
     edges = halo_px + SHADOW_PX * np.linspace(0, 1, 21) ** 2  # finer where the shadow is steep
     number = np.digitize(distance, edges, right=True)  # 0: not bare, 21: out of the shadow
@@ -164,10 +164,10 @@ def without_shadow(image: np.ndarray, distance: np.ndarray, halo_px: float = HAL
 
 
 def smooth_field(image: np.ndarray, bare: np.ndarray) -> np.ndarray:
-    """Gaussian mean (H, W) float32 over the bare pixels around each pixel.
+    """Gaussian mean (H, W) float32 of the bare pixels around each pixel.
 
-    The Gaussian's standard deviation is FIELD_SIGMA_PX, doubled for pixels with hardly a bare one in reach, up to the
-    image's size; beyond, the mean over all bare pixels is taken.
+    The standard deviation is FIELD_SIGMA_PX. Where less than LEAST_REACH of the weight lies on bare pixels it is
+    doubled, up to the image's size; pixels that are then still without a value get the mean of all bare pixels.
 
     Raises:
         TextureError: no pixel is bare.
@@ -195,18 +195,18 @@ def lay_grain(
     wanted: np.ndarray | None = None,
     tile_px: int = TILE_PX,
 ) -> np.ndarray:
-    """A frame (shape) float32 of grain with its mean and variance, tile by tile from random bare places.
+    """Fill a frame (shape) float32 with tiles of grain from random bare places, keeping the grain's mean and variance.
 
     Args:
         grain: (H, W) float32, grey levels above the smooth field; used where bare.
         bare: (H, W) bool.
-        shape: of the frame that is asked for.
-        rng: draws where tiles come from.
+        shape: (rows, columns) of the frame.
+        rng: draws the places of the tiles.
         wanted: (shape) bool, where grain is needed; elsewhere zeros may be left. None: everywhere.
         tile_px: side of a tile without its seams; halved until a bare place of that size exists.
 
     Raises:
-        TextureError: no place is bare, down to tiles of 16 px and their seams.
+        TextureError: no bare place holds even a tile of 16 px with its seam.
     """
     corners = _bare_squares(bare, tile_px + SEAM_PX)
     while len(corners) == 0:
@@ -231,7 +231,7 @@ def lay_grain(
 
 
 def _gaussian(image: np.ndarray, sigma_px: float) -> np.ndarray:
-    """Gaussian blur; wide ones at a reduced size, which is indistinguishable and quick."""
+    """Gaussian blur; wide blurs are computed at a reduced size, which is faster and makes no visible difference."""
     step = max(int(sigma_px // 10), 1)
     size = [max(round(side / step), 1) for side in image.shape[::-1]]
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -240,7 +240,7 @@ def _gaussian(image: np.ndarray, sigma_px: float) -> np.ndarray:
 
 
 def _bare_squares(bare: np.ndarray, side: int) -> np.ndarray:
-    """(K, 2) first pixels (row, column) of all bare squares of that side."""
+    """First pixels (row, column), (K, 2), of all bare squares with this side."""
     if min(bare.shape) < side:
         return np.zeros((0, 2), np.int64)
     total = cv2.integral((~bare).astype(np.uint8))

@@ -1,7 +1,7 @@
-"""Real particles laid over real fully imaged ones of the same image, so that a hidden part is known.
+"""Cover real, fully imaged particles with real particles of the same image, so that the hidden parts are known.
 
-What people annotate is what is seen; of a particle partly hidden nobody knows the rest. A fully imaged one that is
-covered afterwards has a known whole outline.
+People annotate what is seen, and nobody knows the rest of a particle that is partly hidden. A fully imaged particle
+that is covered afterwards has a known whole outline.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,35 +17,35 @@ from semsize.structures.states import ALONE_DISTANCE_PX, FULLY_IMAGED_STATES, ha
 from tio2.agglomerates.agglomerate import FLIPS, MARGIN_PX, Agglomerate, Seam, composite, cut_out
 from tio2.agglomerates.simulation import Placement
 
-STEPS = 40  # distances that are tried between the middles of the two
+STEPS = 40  # distances tried between the middles of the covering and the covered particle
 
 COVERED = "particles laid over others in "
-"""What the `source` of an image begins with whose particles cover others; then comes the file name of the original."""
+"""Prefix of the `source` of an image with covered particles; the file name of the original image follows."""
 
 
 @dataclass(frozen=True)
 class CoverSettings:
     """The settings that decide how much of a particle is covered."""
 
-    share: float = 0.5  # of the fully imaged particles, 0 to 1; fewer where nothing fits
-    fractions: tuple[float, float] = (0.3, 0.95)  # lowest and highest visible fraction, each as likely
-    tolerance: float = 0.03  # by which a visible fraction may miss the one drawn
+    share: float = 0.5  # share of the fully imaged particles that is covered, 0 to 1; fewer if nothing fits
+    fractions: tuple[float, float] = (0.3, 0.95)  # range from which the visible fraction is drawn uniformly
+    tolerance: float = 0.03  # largest difference between the visible fraction and the value drawn
     tries: int = 6  # cut-outs tried for a particle
-    least_px: int = 60  # area of a particle that is covered or covers
+    least_px: int = 60  # smallest area of a particle that is covered or covers
     # a wider border would lay the substrate around a cut-out over particles
     seam: Seam = field(default_factory=lambda: Seam(border_px=0, band_px=1))
 
 
 @dataclass(frozen=True, eq=False)
 class Covered:
-    """An image with particles laid over others, and N + K particles: the N there were, then the K laid over."""
+    """An image with K particles laid over others; arrays hold its N original particles, then the K laid over them."""
 
     image: np.ndarray  # (H, W) float32, grey levels 0-255
-    visible: CroppedMasks  # what is seen of each; empty where all is covered
-    whole: CroppedMasks  # whole outline where `fractions` is known; of the others what was annotated
-    # (N + K,) visible fraction of those that were covered and of those that cover; NaN not known
+    visible: CroppedMasks  # N + K visible parts; empty if all is covered
+    whole: CroppedMasks  # N + K whole outlines if `fractions` is known, else what was annotated
+    # (N + K,) visible fraction of the particles that are covered or cover; NaN not known
     fractions: np.ndarray
-    unchanged: np.ndarray  # (N + K,) bool: all that was seen of it still is
+    unchanged: np.ndarray  # (N + K,) bool: the whole annotated outline is still seen
 
 
 def cover_particles(
@@ -55,17 +55,17 @@ def cover_particles(
     rng: np.random.Generator,
     settings: CoverSettings | None = None,
 ) -> Covered:
-    """Lays fully imaged particles of an image over others of them.
+    """Lay copies of fully imaged particles of an image over other fully imaged particles.
 
-    Each is turned and mirrored at random. Fully imaged is a particle off the image's edge that has such a state, or,
-    where no state is known, no neighbour within 3 px. None is covered twice, nor one that was laid over another.
+    Copies are turned and mirrored at random. A particle is fully imaged if it lies off the image's edge and its state
+    says so, or, without a state, if it has no neighbour within 3 px. No particle is covered twice, no copy is covered.
 
     Args:
         image: (H, W) grey levels, 0-255.
         masks: N particles.
         particles: N annotations.
-        rng: draws.
-        settings: by default `CoverSettings()`.
+        rng: draws particles, turns and places.
+        settings: None takes `CoverSettings()`.
     """
     settings, original = settings or CoverSettings(), image.astype(np.float32)
     image = original
@@ -102,9 +102,9 @@ def cover_particles(
 def covered_particles(
     covered: Covered, particles: Sequence[Mapping[str, Any]], pixel_size: PixelSize | None
 ) -> list[dict[str, Any]]:
-    """Keywords of `semsize.structures.particle_entry` for each of the N + K particles of which anything is seen.
+    """Return keywords of `semsize.structures.particle_entry` for each of the N + K particles that is still seen.
 
-    A particle of which it is not known how much a cut-out hides of it (it was hidden in part before) has no state.
+    A particle that a cut-out hides further after it was partly hidden before has no state: its fraction is not known.
     """
     measured, records = measure(covered.whole, pixel_size), []
     before = [*particles, *({} for _ in range(len(covered.visible) - len(particles)))]
@@ -143,7 +143,7 @@ def _cover(
     rng: np.random.Generator,
     settings: CoverSettings,
 ) -> tuple[Placement, float] | None:
-    """A place for a particle over the target, in a drawn direction, and the target's visible fraction; None: none."""
+    """Return a placement over the target in a random direction, and the target's visible fraction; None if none fits."""
     angle, flip = float(rng.uniform(0, 360)), FLIPS[rng.integers(len(FLIPS))]
     wanted, direction = rng.uniform(*settings.fractions), rng.uniform(0, 2 * np.pi)
     (top, left), (height, width) = mask.origins[0] - MARGIN_PX, mask.sizes[0] + 2 * MARGIN_PX

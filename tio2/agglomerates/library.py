@@ -1,4 +1,4 @@
-"""A library of agglomerates: cut out of annotated images, kept in one file, summed up in a table and a picture.
+"""A library of agglomerates cut out of annotated images: one file, summarised as a table and a contact sheet.
 
 The file is a zip archive: `index.json`, and for agglomerate i `<i>.png` (grey levels, 8 or 16 bits) and `<i>.json`
 (masks as RLE, annotations). Equal libraries give equal bytes.
@@ -22,7 +22,7 @@ from semsize.structures.masks import CroppedMasks
 from tio2.agglomerates.agglomerate import JOIN_PX, MARGIN_PX, Agglomerate, cut_agglomerates
 
 FORMAT = "agglomerates 1"
-_STEPS_16_BIT = 257  # 65535 / 255: what 8-bit grey levels become in a 16-bit PNG
+_STEPS_16_BIT = 257  # 65535 / 255: steps of a 16-bit PNG per grey level
 _CACHED = 4096
 
 
@@ -31,11 +31,11 @@ class LibraryError(ValueError):
 
 
 class AgglomerateLibrary(Sequence):
-    """Agglomerates to choose from.
+    """A sequence of agglomerates to draw from.
 
     Args:
-        agglomerates: in memory, or those of a file, which are read as needed.
-        left_out: reason -> number of agglomerates of the images that are not in here.
+        agglomerates: a list in memory, or the agglomerates of a file, which are read as needed.
+        left_out: reason to number of the images' agglomerates that were left out.
     """
 
     def __init__(self, agglomerates: Sequence[Agglomerate], left_out: Mapping[str, int] | None = None):
@@ -46,10 +46,10 @@ class AgglomerateLibrary(Sequence):
     def from_coco(
         cls, ann_file: Path, images: Path, join_px: float = JOIN_PX, margin_px: int = MARGIN_PX, data_bar_px: int = 0
     ) -> "AgglomerateLibrary":
-        """The agglomerates of an annotation file's images; see `cut_agglomerates`, and `outlined_images` for errors.
+        """Make a library of an annotation file's images with `cut_agglomerates`; errors are also `outlined_images`'.
 
         Raises:
-            LibraryError: no agglomerate is left.
+            LibraryError: no agglomerate can be cut out.
         """
         kept, left_out = [], Counter()
         for record, image, masks, particles in outlined_images(ann_file, images):
@@ -63,7 +63,7 @@ class AgglomerateLibrary(Sequence):
 
     @classmethod
     def load(cls, path: str | Path) -> "AgglomerateLibrary":
-        """A saved library; its agglomerates are read when they are first used.
+        """Open a saved library; its agglomerates are read when they are first used.
 
         Raises:
             LibraryError: the file is missing, damaged, empty or of another kind.
@@ -74,11 +74,11 @@ class AgglomerateLibrary(Sequence):
         return cls(saved, saved.left_out)
 
     def save(self, path: str | Path) -> None:
-        """Write one compressed file; grey levels that are no whole numbers are kept to 1/257 of a level."""
+        """Write one compressed file; grey levels that are not whole numbers are rounded to 1/257 of a level."""
 
         def write(part: Path) -> None:
             with zipfile.ZipFile(part, "w") as archive:
-                for name, content in self._members():  # the date of a ZipInfo is a constant
+                for name, content in self._members():  # ZipInfo has a constant date, so equal content gives equal bytes
                     archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
 
         whole_file(path, write)
@@ -103,7 +103,7 @@ class AgglomerateLibrary(Sequence):
         return self.agglomerates[number]
 
     def summary(self) -> dict[str, str]:
-        """What is in it, label -> value, in the order of a table."""
+        """The library's contents as label to value, in the order of a table."""
         counts = np.array([sum(not p.get("iscrowd") for p in a.particles) for a in self])
         states = Counter(str(p.get("state")) for a in self for p in a.particles if not p.get("iscrowd"))
         areas = np.concatenate([a.masks.areas for a in self])
@@ -120,7 +120,7 @@ class AgglomerateLibrary(Sequence):
         return table | {f"left out: {reason}": str(number) for reason, number in sorted(self.left_out.items())}
 
     def contact_sheet(self, width_px: int = 1600, gap_px: int = 4, most: int = 400) -> np.ndarray:
-        """Picture (H, W, 3) uint8, BGR, of the first agglomerates, largest first, outlined in yellow, row by row."""
+        """Picture (H, W, 3) uint8, BGR, of the first `most` agglomerates, the tallest first, outlined in yellow."""
         chosen = sorted(list(self)[:most], key=lambda a: (-a.image.shape[0], -a.image.shape[1]))
         rows: list[list[np.ndarray]] = [[]]
         for tile in map(_outlined, chosen):
@@ -138,7 +138,7 @@ class AgglomerateLibrary(Sequence):
 
 
 class _SavedAgglomerates(Sequence):
-    """The agglomerates of a file, each read when first used and then kept, up to _CACHED; processes may share it."""
+    """Agglomerates of a file, read when first used, up to _CACHED kept in memory; processes may share an instance."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
@@ -183,7 +183,7 @@ class _SavedAgglomerates(Sequence):
 
 
 def encode_grey(image: np.ndarray) -> bytes:
-    """PNG of grey levels 0-255: 8 bits where they are whole numbers, else 16."""
+    """Encode grey levels 0-255 as a PNG: 8 bits if all are whole numbers, else 16."""
     whole = np.rint(image)
     exact = np.array_equal(whole, image)
     levels = whole.astype(np.uint8) if exact else np.rint(image * np.float32(_STEPS_16_BIT)).astype(np.uint16)
@@ -191,7 +191,7 @@ def encode_grey(image: np.ndarray) -> bytes:
 
 
 def decode_grey(data: bytes) -> np.ndarray:
-    """Grey levels (h, w) float32, 0-255, of what `encode_grey` wrote."""
+    """Decode grey levels (h, w) float32, 0-255, that `encode_grey` wrote."""
     levels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     return levels.astype(np.float32) / np.float32(1 if levels.dtype == np.uint8 else _STEPS_16_BIT)
 

@@ -1,9 +1,8 @@
-"""Agglomerates of a library put into the free space of an image, and data sets of such images (paper §3.2, Fig. 5).
+"""Put agglomerates of a library into the free space of images, and simulate data sets this way (paper §3.2, Fig. 5).
 
-The first agglomerate lies anywhere, the next in one of the eight sub-frames around an inserted one. Free space is a
-set of disjoint rectangles. What is put into one of them divides it into eight sub-frames, so that no two boxes overlap
-and none leaves the frame. The four sub-frames at the corners are joined with a neighbour: in sub-frames as narrow as
-an agglomerate, agglomerates would line up in rows.
+Free space is a set of disjoint rectangles, at first the whole frame. A box put into a rectangle leaves eight sub-frames
+of it, so that no two boxes overlap and none leaves the frame. Each of the four sub-frames at the corners is joined with
+a neighbour: in sub-frames as narrow as an agglomerate, agglomerates would line up in rows.
 """
 
 import hashlib
@@ -38,14 +37,14 @@ class FreeSpace:
         return cls(np.array([[0, 0, *shape]], np.int64))
 
     def without(self, box: Box) -> "FreeSpace":
-        """The space left when a box is occupied; parts of it that were not free, or lie off the frame, don't matter."""
+        """The space that is left when a box is occupied; the box may reach into occupied space and off the frame."""
         top, left, bottom, right = self.subframes.T
         met = (top < box[2]) & (bottom > box[0]) & (left < box[3]) & (right > box[1])
         pieces = [joined_subframes(tuple(frame.tolist()), box) for frame in self.subframes[met]]
         return FreeSpace(np.concatenate([self.subframes[~met], *pieces]))
 
     def draw_corner(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[int, int] | None:
-        """First pixel (row, column) for a box of (h, w), every place inside a sub-frame as likely; None: none fits."""
+        """Draw the first pixel (row, column) of a box of (h, w), uniformly in the sub-frames; None if none fits it."""
         corners = np.maximum(self.subframes[:, 2:] - self.subframes[:, :2] - shape + 1, 0)
         weights = corners.prod(axis=1)
         if not weights.any():
@@ -56,7 +55,7 @@ class FreeSpace:
 
 
 def eight_subframes(frame: Box, box: Box) -> np.ndarray:
-    """The parts, up to eight, of a frame around a box that are not empty, (R <= 8, 4) int64, row by row."""
+    """The non-empty ones of the eight sub-frames of a frame around a box, (R <= 8, 4) int64, row by row."""
     y, x = _cuts(frame, box, 0), _cuts(frame, box, 1)
     return _filled([(y[i], x[j], y[i + 1], x[j + 1]) for i in range(3) for j in range(3) if (i, j) != (1, 1)])
 
@@ -64,7 +63,7 @@ def eight_subframes(frame: Box, box: Box) -> np.ndarray:
 def joined_subframes(frame: Box, box: Box) -> np.ndarray:
     """The eight sub-frames with each corner joined to a side, (R <= 4, 4) int64, disjoint, none empty.
 
-    All corners join the side that follows clockwise, or all that before: the way with the larger largest rectangle.
+    All corners join the next side clockwise, or all the previous one, whichever gives the larger largest rectangle.
     """
     y, x = _cuts(frame, box, 0), _cuts(frame, box, 1)
     following = [(y[0], x[1], y[1], x[3]), (y[1], x[2], y[3], x[3]), (y[2], x[0], y[3], x[2]), (y[0], x[0], y[2], x[1])]
@@ -74,7 +73,7 @@ def joined_subframes(frame: Box, box: Box) -> np.ndarray:
 
 
 def _cuts(frame: Box, box: Box, axis: int) -> tuple[int, int, int, int]:
-    """Along an axis the first end of the frame, both ends of the box within it, and the last end of the frame."""
+    """Start of the frame along an axis, start and end of the box clipped to the frame, and end of the frame."""
     low, high = frame[axis], frame[axis + 2]
     return low, min(max(box[axis], low), high), min(max(box[axis + 2], low), high), high
 
@@ -85,10 +84,10 @@ def _filled(parts: list[Box]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PasteSettings:
-    """The settings of a paste; random numbers decide the rest."""
+    """Settings of a paste; random numbers decide the rest."""
 
-    count_range: tuple[int, int] = (10, 160)  # agglomerates an image, any number as likely; fewer where none fits
-    tries: int = 20  # failures in a row after which nothing is taken to fit any more
+    count_range: tuple[int, int] = (10, 160)  # agglomerates per image, drawn uniformly; fewer if no more fit
+    tries: int = 20  # failures in a row after which the image counts as full
     angle_range: tuple[float, float] = (0.0, 360.0)  # degrees
     seam: Seam = field(default_factory=Seam)
 
@@ -113,7 +112,7 @@ class Placement:
 
     @property
     def box(self) -> Box:
-        """What the cut-out with its seam occupies of the frame."""
+        """The box of the frame that the cut-out occupies with its seam."""
         (row, column), (height, width) = self.corner, self.cutout.region.shape
         return row, column, row + height, column + width
 
@@ -145,10 +144,9 @@ def paste_agglomerates(
     settings: PasteSettings,
     occupied: Iterable[Box] = (),
 ) -> Pasted:
-    """Puts randomly chosen, mirrored and turned agglomerates where there is room; none where nothing fits.
+    """Put randomly chosen, mirrored and turned agglomerates into the free space of a background.
 
-    The background is (H, W) or (H, W, 3), float32 or uint8, 0-255, and left as it is. Nothing is put into the boxes
-    `occupied`.
+    The background is (H, W) or (H, W, 3), float32 or uint8, 0-255, and is not changed. The boxes `occupied` stay clear.
     """
     shape = background.shape[:2]
     space = FreeSpace.of_frame(shape)
@@ -184,7 +182,7 @@ def _drawn_placement(
 
 @dataclass(frozen=True)
 class SimulationPlan:
-    """A data set to be simulated; everything that decides a byte of it. Image n depends on the plan and n alone."""
+    """Everything that decides the bytes of a simulated data set; image n depends only on the plan and n."""
 
     num: int
     shape: tuple[int, int]  # (H, W)
@@ -192,7 +190,7 @@ class SimulationPlan:
     library_sha256: str
     backgrounds_sha256: str
     matrix_sha256: str | None
-    versions: Mapping[str, str]  # of the libraries that carry it out
+    versions: Mapping[str, str]  # of the packages that make the images
     matrix_share: float
     settings: PasteSettings
 
@@ -201,10 +199,10 @@ class SimulationPlan:
         return int((number + 1) * self.matrix_share) > int(number * self.matrix_share)
 
     def claim(self, out: Path) -> DatasetParts:
-        """The folder of the data set, made, with the plan in plan.json.
+        """Make the folder of the data set, with the plan in plan.json.
 
         Raises:
-            DatasetFolderError: it was begun with another plan, another library or other versions.
+            DatasetFolderError: the folder was begun with another plan, another library or other versions.
         """
         parts = DatasetParts(out, self.num)
         parts.claim("plan.json", asdict(self), ["train"])
@@ -223,7 +221,7 @@ class Simulator:
         self.matrix = Backgrounds(matrix) if matrix else None
 
     def __call__(self, number: int) -> int:
-        """Makes and writes image `number`, then its part; returns the number."""
+        """Make image `number`, write it and its part, and return the number."""
         plan = self.plan
         rng = np.random.default_rng((plan.seed, number))
         kind = "matrix" if plan.has_matrix(number) else "agglomerated"
@@ -251,7 +249,7 @@ class Simulator:
 
 
 def join_parts(plan: SimulationPlan, parts: DatasetParts) -> dict[str, int]:
-    """Writes annotations/train.json and manifest.json from the parts.
+    """Write annotations/train.json and manifest.json from the parts.
 
     Returns:
         Numbers of images, particles, specks and agglomerates.
@@ -265,7 +263,7 @@ def join_parts(plan: SimulationPlan, parts: DatasetParts) -> dict[str, int]:
 def folder_hash(folder: str | Path) -> str:
     """SHA-256 over the names and contents of a folder's files, in hex.
 
-    It differs from `semsize.structures.files.files_sha256`: plans of data sets that were begun hold it.
+    It differs from `semsize.structures.files.files_sha256` and must not change: plans of existing data sets hold it.
     """
     digest = hashlib.sha256()
     for path in sorted(path for path in Path(folder).iterdir() if path.is_file()):
