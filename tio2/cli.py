@@ -11,7 +11,7 @@ NOISE = ("Could not import OneDL", "creating index", "index created")
 """Parts of lines to leave out: MMDetection's about a data set service that nobody here uses, and pycocotools'."""
 
 OWN = ("semsize", "tio2")
-"""Packages of this project: if a module of theirs is missing they are broken, and the traceback is shown."""
+"""Packages of this project: if a module of one is missing, the package is broken and the traceback is shown."""
 
 MMDETECTION = ("torch", "torchvision", "mmengine", "mmcv", "mmdet")
 """Packages that error messages call PyTorch and MMDetection."""

@@ -119,7 +119,7 @@ def emptied(image: np.ndarray, distance: np.ndarray, rng: np.random.Generator, h
     """Replace particles and their halos by the image's own background texture, and brighten their shadow.
 
     Pixels nearer than `halo_px` to a particle (`distance`, (H, W) px, from `distance_to_particles`) are replaced, and
-    pixels out of the shadow stay. Returns (H, W) float32, in whole grey levels if the image is.
+    pixels out of the shadow stay. Returns (H, W) float32, whole grey levels if the image has only whole ones.
 
     Raises:
         TextureError: too little of the image is bare.

@@ -104,7 +104,7 @@ def covered_particles(
 ) -> list[dict[str, Any]]:
     """Return keywords of `semsize.structures.particle_entry` for each of the N + K particles that is still seen.
 
-    A particle that a cut-out hides further after it was partly hidden before has no state: its fraction is not known.
+    A particle that was partly hidden before and is covered further has no state, since its fraction is not known.
     """
     measured, records = measure(covered.whole, pixel_size), []
     before = [*particles, *({} for _ in range(len(covered.visible) - len(particles)))]
@@ -143,7 +143,7 @@ def _cover(
     rng: np.random.Generator,
     settings: CoverSettings,
 ) -> tuple[Placement, float] | None:
-    """Return a placement over the target in a random direction, and the target's visible fraction; None if none fits."""
+    """A particle's placement over the target in a random direction, and the target's visible fraction; None if none."""
     angle, flip = float(rng.uniform(0, 360)), FLIPS[rng.integers(len(FLIPS))]
     wanted, direction = rng.uniform(*settings.fractions), rng.uniform(0, 2 * np.pi)
     (top, left), (height, width) = mask.origins[0] - MARGIN_PX, mask.sizes[0] + 2 * MARGIN_PX

@@ -46,7 +46,7 @@ class AgglomerateLibrary(Sequence):
     def from_coco(
         cls, ann_file: Path, images: Path, join_px: float = JOIN_PX, margin_px: int = MARGIN_PX, data_bar_px: int = 0
     ) -> "AgglomerateLibrary":
-        """Make a library of an annotation file's images with `cut_agglomerates`; errors are also `outlined_images`'.
+        """Cut a library out of an annotation file's images (`cut_agglomerates`); `outlined_images` lists other errors.
 
         Raises:
             LibraryError: no agglomerate can be cut out.

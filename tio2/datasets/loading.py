@@ -70,7 +70,7 @@ class LoadSEMImage(BaseTransform):
     """Reads ``img_path``, an SEM image of 8 or 16 bits, into ``img``, float32 (H, W, 3) of grey levels 0-255.
 
     Args:
-        intensity_range: (low, high) levels of a 16-bit file that become 0 and 255; None takes percentiles of the image.
+        intensity_range: (low, high) levels of a 16-bit file that become 0 and 255; None: percentiles of the specimen.
     """
 
     def __init__(self, intensity_range: tuple[float, float] | None = None):

@@ -77,7 +77,7 @@ class SeededDataset:
 
 @DATA_SAMPLERS.register_module()
 class FixedLengthSampler(Sampler):
-    """Numbers the samples of a run, epoch after epoch; the ranks take turns.
+    """Sampler of the running numbers of a run's samples, epoch after epoch; the ranks take turns.
 
     Its length is ``num_batches * batch_size`` on each rank, so that a data loader of that batch size makes
     ``num_batches`` steps. The running numbers over all ranks and epochs are 0, 1, 2, …, so that a run resumed at

@@ -201,7 +201,7 @@ def checkpoints_of(folder: str | Path) -> list[Path]:
 
 
 def newest_checkpoint(folder: str | Path) -> Path:
-    """Return the checkpoint that `resume_point` finds, for programs that cannot do without.
+    """Return the checkpoint that `resume_point` finds, for programs that need a checkpoint.
 
     Raises:
         CheckpointError: The folder holds no checkpoint, or none is whole.
@@ -274,7 +274,7 @@ def free_mib(folder: Path) -> float:
 
 
 def publish_checkpoint(source: str | Path, target: str | Path) -> None:
-    """Write the weights of `source` with its epoch and step to `target`; float32 weights in half precision.
+    """Write the weights of `source` with its epoch and step to `target`, float32 weights in half precision.
 
     Raises:
         CheckpointError: `source` cannot be loaded, holds no weights, or has a weight that half precision cannot hold.
