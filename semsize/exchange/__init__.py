@@ -1,4 +1,4 @@
-"""Particle annotations of other tools, to and from this project's structures."""
+"""Converts particle annotations of other tools to this project's structures and back."""
 
 from semsize.exchange.bam_archive import BamArchiveError
 from semsize.exchange.coco import read_coco

@@ -1,4 +1,4 @@
-"""The archive of BAM's annotated TiO₂ SEM images (Zenodo record 4563942): its files, and which image has masks."""
+"""Finds the files in the archive of BAM's annotated TiO₂ SEM images (Zenodo record 4563942) and pairs them."""
 
 import zipfile
 from dataclasses import dataclass
@@ -21,32 +21,32 @@ _CLASSES = PurePosixPath("Electron Microscopy Image Masks/TiO2_Masks_Manual_4con
 
 
 class BamArchiveError(ValueError):
-    """The archive is not laid out, or a file of it not shaped, as record 4563942 is; the message names it."""
+    """The folders or a file of the archive differ from record 4563942; the message names the path."""
 
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """One SEM image with its masks: paths to read, and the split that it belongs to."""
+    """One SEM image with its masks: the paths of its files and its split."""
 
     name: str  # without ending, e.g. 1908248
     split: str  # train, val or test
     image: Path
     mask: Path
-    classes: Path | None
+    classes: Path | None  # the four-class mask; None if the archive has none of this image
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What an archive holds, sorted by name, and what of it cannot be used."""
+    """The images of an archive that have a mask, sorted by name, and the names of files left out or missing."""
 
     images: tuple[AnnotatedImage, ...]
-    without_mask: tuple[str, ...]  # SEM images left out
-    without_image: tuple[str, ...]  # masks left out
-    absent: tuple[str, ...]  # of the fixed train and val images, not in the archive or without mask
+    without_mask: tuple[str, ...]  # SEM images, which are left out
+    without_image: tuple[str, ...]  # masks, which are left out
+    absent: tuple[str, ...]  # images of SPLITS that are not in the archive or have no mask
 
 
 def unpack(source: Path, target: Path) -> Path:
-    """The folder to read: `source` itself, or `target` with the SEM images and masks of the zip `source`.
+    """Return the folder to read: `source` if it is a folder, else `target` with the files of the zip `source`.
 
     Raises:
         BamArchiveError: `source` is neither a folder nor a readable zip, or lacks the images or masks.
@@ -62,7 +62,7 @@ def unpack(source: Path, target: Path) -> Path:
                     continue
                 unpacked = target / folder / path.name
                 if unpacked.exists():
-                    raise BamArchiveError(f"{source}: holds {folder / path.name} twice; give the folder that counts")
+                    raise BamArchiveError(f"{source}: holds {folder / path.name} twice; give the folder to read")
                 unpacked.parent.mkdir(parents=True, exist_ok=True)
                 unpacked.write_bytes(archive.read(member))
     except BamArchiveError:
@@ -82,7 +82,7 @@ def unpack(source: Path, target: Path) -> Path:
 def list_archive(folder: Path) -> Archive:
     """Find the archive's folders at any depth below `folder` and pair images with masks.
 
-    Images outside the fixed train and val lists are `test` if they have a mask.
+    Images with a mask that are not in the train and val lists of SPLITS are `test`.
 
     Raises:
         BamArchiveError: the folder of images or of masks is missing or occurs twice, or no image has a mask.
@@ -107,10 +107,10 @@ def list_archive(folder: Path) -> Archive:
 
 
 def _find(folder: Path, wanted: PurePosixPath) -> Path | None:
-    """The folder below `folder` whose path ends in `wanted`; what macOS adds to archives does not count."""
+    """Return the folder below `folder` whose path ends in `wanted`, or None; `__MACOSX` folders do not count."""
     found = sorted(path for path in folder.rglob(wanted.name) if _ends_with(path, wanted) and path.is_dir())
     if len(found) > 1:
-        raise BamArchiveError(f"{folder}: holds {wanted} twice ({found[0]}, {found[1]}); give the one that counts")
+        raise BamArchiveError(f"{folder}: holds {wanted} twice ({found[0]}, {found[1]}); give the one to read")
     return found[0] if found else None
 
 
@@ -127,7 +127,7 @@ def _is_tiff(path: PurePosixPath | Path) -> bool:
 
 
 def _tiffs(folder: Path, ending: str) -> dict[str, Path]:
-    """TIFF files of a folder by their name without `ending`."""
+    """Return the TIFF files of a folder whose stem ends in `ending`, by the stem without it."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if _is_tiff(path) and path.stem.endswith(ending):

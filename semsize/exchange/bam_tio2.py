@@ -1,7 +1,7 @@
-"""BAM's annotated TiO₂ SEM images (Zenodo record 4563942) as a data set: particles from the masks of its archive.
+"""Converts BAM's annotated TiO₂ SEM images and their masks (Zenodo record 4563942) to a data set.
 
-Colours in the four-class masks say what kind of particle each is. The archive does not name the classes; from looking
-at them we infer: green is fully imaged, blue partly hidden, red unusable.
+The colours of the four-class masks state the class of each particle. The archive does not name the classes; we infer
+from the images: green is fully imaged, blue partly hidden, red unusable.
 """
 
 import tempfile
@@ -40,15 +40,15 @@ _CHANNEL_OF_COLOUR = {"blue": 0, "green": 1, "red": 2}  # as OpenCV reads them
 
 
 def convert_archive(source: Path, out: Path, min_area_px: int = SPECK_PX) -> str:
-    """Write the archive as a data set, whole or not at all; returns what was written and what was left out, in words.
+    """Write the archive as a data set, whole or not at all; return a text that says what was written and left out.
 
     Args:
-        source: the archive's zip, or a folder that holds it.
-        out: gets images/<split>/*.png and annotations/<split>.json; one that an earlier conversion wrote is replaced.
+        source: the archive's zip, or a folder that contains its files.
+        out: folder of images/<split>/*.png and annotations/<split>.json; replaced if an earlier conversion wrote it.
         min_area_px: smallest area of a particle, see `particle_entries`.
 
     Raises:
-        BamArchiveError: it is another archive, or holds no particle.
+        BamArchiveError: `source` is not this archive, or its masks contain no particle.
         FolderExistsError: `out` holds something else.
         SEMReadError: an image cannot be read.
     """
@@ -60,7 +60,7 @@ def convert_archive(source: Path, out: Path, min_area_px: int = SPECK_PX) -> str
             split: _write_split(chosen, split, folder, min_area_px) for split, chosen in of_split.items() if chosen
         }
         if not any(count["particles"] for count in counts.values()):
-            raise BamArchiveError(f"{source}: not one particle is in its masks; take the archive's own files")
+            raise BamArchiveError(f"{source}: its masks contain no particle; take the archive's own files")
     notes = {
         "SEM images without a mask, left out": archive.without_mask,
         "masks without an SEM image, left out": archive.without_image,
@@ -72,7 +72,7 @@ def convert_archive(source: Path, out: Path, min_area_px: int = SPECK_PX) -> str
 
 
 def _write_split(entries: Sequence[AnnotatedImage], split: str, folder: Path, min_area_px: int) -> Counter[str]:
-    """Write images and annotations of one split; returns how many of what."""
+    """Write images and annotations of one split; return their numbers (`count_images`)."""
     images, found = [], []
     (folder / "images" / split).mkdir(parents=True)
     for entry in entries:
@@ -91,11 +91,11 @@ def _write_split(entries: Sequence[AnnotatedImage], split: str, folder: Path, mi
 def convert_image(
     entry: AnnotatedImage, *, image_id: int, first_id: int, min_area_px: int = SPECK_PX
 ) -> tuple[np.ndarray, dict[str, Any], list[dict[str, Any]]]:
-    """One image without its data bar (h, W) uint8, its record, and its particles' records, numbered from `first_id`.
+    """Return an image without data bar (h, W) uint8, its record, and its particles' records, with ids from `first_id`.
 
     Raises:
         SEMReadError: the image cannot be read.
-        BamArchiveError: a size or value is not what the layout has, naming the file.
+        BamArchiveError: a file has an unexpected size or unexpected values; the message names it.
     """
     pixel_size = read_pixel_size(entry.image)
     grey, labels, colours = _frame_without_data_bar(entry)
@@ -113,14 +113,14 @@ def convert_image(
 def particle_entries(
     labels: np.ndarray, colours: Sequence[str | None] | None, *, image_id: int, first_id: int, min_area_px: int
 ) -> list[dict[str, Any]]:
-    """Annotations of one image; components below `min_area_px` are specks: `iscrowd` 1, no state, no neighbours.
+    """Return the annotations of one image; components below `min_area_px` are specks, with `iscrowd` 1 and no state.
 
     Args:
-        labels: (H, W), components from 1 to N.
-        colours: the N components' colours, None where not known.
-        image_id: of the image.
-        first_id: of its first particle.
-        min_area_px: smallest area of a particle.
+        labels: (H, W), components numbered from 1 to N.
+        colours: colour of each of the N components; None where unknown.
+        image_id: id of the image.
+        first_id: id of its first particle.
+        min_area_px: smallest area of a particle; specks are no neighbours of particles when states are assigned.
     """
     masks = CroppedMasks.from_label_image(labels)
     colours = [None] * len(masks) if colours is None else list(colours)
@@ -141,10 +141,10 @@ def particle_entries(
 
 
 def majority_colours(labels: np.ndarray, colours: np.ndarray) -> list[str | None]:
-    """Most frequent of green, blue and red in each particle; None where none of them occurs.
+    """Return the most frequent of green, blue and red in each particle; None for a particle without them.
 
     Args:
-        labels: (H, W), particles from 1 to N.
+        labels: (H, W), particles numbered from 1 to N.
         colours: (H, W, 3) uint8 in OpenCV's order B, G, R; exactly one bright channel marks a class.
     """
     bright = colours > 127
@@ -156,9 +156,9 @@ def majority_colours(labels: np.ndarray, colours: np.ndarray) -> list[str | None
 
 
 def _frame_without_data_bar(entry: AnnotatedImage) -> tuple[np.ndarray, np.ndarray, list[str | None] | None]:
-    """Grey levels (h, W) uint8, labels (h, W) of the 4-connected particles, and their majority colours, if known.
+    """Return grey levels (h, W) uint8, labels (h, W) of the 4-connected particles, and their majority colours or None.
 
-    The class mask is as high as the frame above the data bar; without one, files of 768 rows are known to show 704.
+    The class mask is as high as the frame above the data bar; without it, files of 768 rows have a frame of 704.
     """
     stored = read_grey(entry.image, intensity_range=(0, 65535))  # 16 bits pass below only if they hold 8-bit levels
     colours = None if entry.classes is None else _read(entry.classes, cv2.IMREAD_COLOR)

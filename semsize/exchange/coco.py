@@ -1,4 +1,4 @@
-"""COCO JSON of any tool: polygons, RLE of both kinds, crowds."""
+"""Reads COCO JSON of any tool: polygons, compressed and uncompressed RLE, crowds."""
 
 import re
 from collections import Counter, defaultdict
@@ -20,7 +20,7 @@ from semsize.structures.rle import decode_rles, rle_size
 
 STATE_KEY = "state"
 
-_LEAST_OVERLAP = 0.5  # intersection over union of the box of an outline and the stated one
+_LEAST_OVERLAP = 0.5  # IoU of an outline's box and its `bbox`, below which the outline lies elsewhere
 
 
 def read_coco(
@@ -31,22 +31,21 @@ def read_coco(
     label_key: str = STATE_KEY,
     crowds_as_particles: bool = False,
 ) -> Iterator[SourceImage]:
-    """Images of a COCO file with their particles, each image once.
+    """Yield each image of a COCO file once, with its particles.
 
-    Images that share an id, and an image that is listed twice with different annotations, carry their trouble. So does
-    an image most of whose outlines lie elsewhere than the boxes that it states; of other images such outlines are left
-    out.
+    `trouble` is set for images that share an id, for an image listed twice with different annotations, and for an image
+    in which most outlines lie elsewhere than their `bbox`. In other images these outlines are left out.
 
     Args:
         path: the JSON file.
-        images: where its images are.
-        account: gets what cannot be read.
-        label_key: key of an annotation, or of its `attributes` (as CVAT writes them), with the label; where it has
-            none, the name of its category is the label.
-        crowds_as_particles: take annotations marked `iscrowd` as the others, for tools that mark every mask so.
+        images: the image files.
+        account: notes what cannot be read.
+        label_key: key of the label in an annotation or in its `attributes` (as CVAT writes them); an annotation without
+            this key has the name of its category as label.
+        crowds_as_particles: read annotations with `iscrowd` as particles, for tools that mark every mask as a crowd.
 
     Raises:
-        ExchangeError: it is no COCO file.
+        ExchangeError: `path` is no COCO file.
     """
     data, categories = _content(path)
     annotations = _by_image(data.get("annotations") or [], account)
@@ -83,7 +82,7 @@ def read_coco(
         if 2 * elsewhere > sum(id(annotation) in boxes for annotation in of_image):
             image.trouble = (
                 f"{elsewhere} of its {len(of_image)} outlines lie elsewhere than the boxes (bbox) that it states: "
-                "their coordinates are no pixels x, y"
+                "their coordinates are not pixels x, y"
             )
         yield image
     _note_crowds(crowds, particles, crowds_as_particles, path.name, account)
@@ -107,10 +106,10 @@ def _note_crowds(crowds: int, particles: int, as_particles: bool, name: str, acc
 
 
 def coco_shapes(segmentation: Any, size: tuple[int, int] | None) -> tuple[Shape, ...]:
-    """Shapes of a segmentation: polygons in any of the forms of `polygons`, or the pixels of an RLE of the stated size.
+    """Return the shapes of a segmentation: polygons in any form that `polygons` reads, or the pixels of an RLE.
 
     Raises:
-        ShapeError: there is none, it is in no known form, or it does not fit.
+        ShapeError: the segmentation is missing or in no known form, or an RLE is damaged or not of `size` (H, W).
     """
     if segmentation in (None, [], {}, ""):
         raise ShapeError("they have a box at most, but no mask")
@@ -127,7 +126,7 @@ def coco_shapes(segmentation: Any, size: tuple[int, int] | None) -> tuple[Shape,
 
 
 def _content(path: Path) -> tuple[Mapping[str, Any], dict[int | str | None, Any]]:
-    """What a COCO file holds, its sections being lists, and category id to name."""
+    """Read a COCO file whose sections are lists; return its content, and the names of categories by their ids."""
     data = read_json(path, ExchangeError)
     if not (isinstance(data, Mapping) and isinstance(data.get("images"), list)):
         raise ExchangeError(f"{path}: not a COCO file; it must hold a list of images")
@@ -162,7 +161,7 @@ def _once_each(
     annotations: Mapping[Any, Sequence[Mapping[str, Any]]],
     account: Account,
 ) -> Iterator[tuple[SourceImage, Sequence[Mapping[str, Any]]]]:
-    """Each image with its annotations; one listed several times once, where all its entries say the same."""
+    """Yield each image with its annotations; an image with several entries comes once if they have equal outlines."""
     of_id, of_path = defaultdict(list), defaultdict(list)
     for record, image in zip(records, entries, strict=True):
         of_id[_id(record["id"])].append(image)
@@ -196,12 +195,12 @@ def _once_each(
 
 
 def _outlines(annotations: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Outlines of a list of annotations, to compare with those of another list of the same image."""
+    """Return the segmentations in a form in which two lists of annotations of one image can be compared."""
     return sorted(repr(annotation.get("segmentation")) for annotation in annotations)
 
 
 def _stated_boxes(annotations: Sequence[Any]) -> dict[int, tuple[float, ...]]:
-    """`id()` of an annotation to the box that it states; what most annotations share, or takes a pixel, is none."""
+    """Map `id()` of an annotation to its `bbox`; boxes of one pixel or shared by most annotations are placeholders."""
     boxes = {}
     for annotation in filter(_is_record, annotations):
         box = annotation.get("bbox")
@@ -213,7 +212,7 @@ def _stated_boxes(annotations: Sequence[Any]) -> dict[int, tuple[float, ...]]:
 
 
 def _are_elsewhere(shapes: Sequence[Shape], stated: Sequence[float]) -> bool:
-    """Whether the box of several shapes hardly overlaps a stated one (x, y, width, height), read as two corners too."""
+    """Whether the shapes' box fits the stated one neither as (x, y, width, height) nor as two corners."""
     bounds = np.array([shape.bounds for shape in shapes])
     own = np.concatenate([bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)])
     corner, extent = np.array(stated[:2]), np.array(stated[2:])
@@ -249,12 +248,12 @@ def _by_image(annotations: Sequence[Any], account: Account) -> dict[Any, list[Ma
         ids.add(own)
     if doubled:
         names = ", ".join(map(str, dict.fromkeys(doubled[:5])))
-        account.note("annotations have an id that another has too; each is read", f"{names} ({len(doubled)} in all)")
+        account.note("annotations that share their id with another, all read", f"{names} ({len(doubled)} in all)")
     return dict(groups)
 
 
 def _id(value: Any) -> int | str | None:
-    """An id: "7", 7 and 7.0 are the same; None where the value is none."""
+    """Return an id that can be compared: "7", 7 and 7.0 are the same; None if the value is no id."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Makes masks, states and records of what a reader gives: here the shapes of all formats become pixels."""
+"""Turns what a reader yields into masks, states and records; here the shapes of all formats become pixels."""
 
 import dataclasses
 from collections import Counter
@@ -21,8 +21,8 @@ IGNORE, DROP = "ignore", "drop"
 MEANINGS = (*STATES, IGNORE, DROP)
 """What a label can mean: a state, a region to ignore (`iscrowd`), or no particle."""
 
-_MOST_BEYOND = 1 / 4  # of an image's outlines; fewer that lie wholly beyond it are left out and counted
-UPRIGHT, MIRRORED = 1, 4  # orientation tags: as stored; up to 4 mirrored or upside down, above 4 on their side too
+_MOST_BEYOND = 1 / 4  # share of outlines wholly beyond an image up to which these alone are left out, not the image
+UPRIGHT, MIRRORED = 1, 4  # orientation tags: 1 as stored; 2 to 4 mirrored or upside down; above 4 a quarter turn too
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +32,8 @@ class AnnotatedMasks:
     masks: CroppedMasks
     names: tuple[str, ...]  # how to find each in the source
     labels: tuple[str | None, ...]  # what the source calls each, None where it says nothing
-    states: tuple[str | None, ...]  # what that means, one of `STATES` or None
-    ignored: np.ndarray  # (N,) bool, regions to ignore: crowds, and labels that mean it
+    states: tuple[str | None, ...]  # the state that the label means, one of `STATES` or None
+    ignored: np.ndarray  # (N,) bool, regions to ignore: crowds, and particles whose label means `ignore`
     lost: int = 0  # annotations that could not be read, or have no pixel in the image
 
     def __len__(self) -> int:
@@ -43,9 +43,9 @@ class AnnotatedMasks:
 def annotated_masks(
     image: SourceImage, image_shape: tuple[int, int], account: Account, meanings: Mapping[str, str] | None = None
 ) -> AnnotatedMasks:
-    """Masks and states of what a reader gives for one image, whose file has the size `image_shape` (H, W).
+    """Return masks and states of the particles that a reader found in an image of size `image_shape` (H, W).
 
-    `account` gets what is left out, cut or odd; `meanings` takes a label to one of MEANINGS, see `meaning_of`.
+    `account` notes annotations that are left out, cut or odd; `meanings` maps labels to MEANINGS, see `meaning_of`.
     """
     kept, crops, seen, lost = [], [], {}, len(image.unread)
     for particle in image.particles:
@@ -79,7 +79,7 @@ def annotated_masks(
 def _joined(
     first: tuple[SourceParticle, str | None], second: tuple[SourceParticle, str | None]
 ) -> tuple[SourceParticle, str | None]:
-    """A particle that was written twice: with the label that means something; without a state where they disagree."""
+    """Merge two annotations of the same pixels: keep the label that has a meaning; no state if the meanings differ."""
     if second[1] is None or second[1] == first[1]:
         return first
     if first[1] is None:
@@ -88,11 +88,11 @@ def _joined(
 
 
 def size_trouble(image: SourceImage, file_shape: tuple[int, int], account: Account, above: int = 0) -> str | None:
-    """The two sizes, in words, where an image was annotated at another than its file of (H, W) has; None where it fits.
+    """Name both sizes if outlines were drawn at another size than the file's (H, W); None if they fit the file.
 
-    Where the source states no size, many outlines that lie wholly beyond the file's frame are of another size.
-    Outlines drawn above a data bar are accepted, and below one of `above` rows, and orientation tags that leave it open
-    how they were drawn are named.
+    If the source states no size, outlines do not fit when more than a quarter lie wholly beyond the frame. Outlines
+    drawn on the image without its data bar fit; `above` is the height of a bar on top, 0 for one at the foot. `account`
+    notes them, and orientation tags that leave open how the outlines were drawn.
     """
     sizes = misfit(image.size, file_shape, image.path)
     if sizes is not None:
@@ -102,7 +102,7 @@ def size_trouble(image: SourceImage, file_shape: tuple[int, int], account: Accou
     if len(beyond) > _MOST_BEYOND * len(image.particles):
         return (
             f"{len(beyond)} of {len(image.particles)} outlines lie beyond {file_shape[1]} x {file_shape[0]}, the first "
-            f"is {beyond[0]}: drawn before the picture was cropped or resized, or on another"
+            f"is {beyond[0]}: drawn before the image was cropped or resized, or on another image"
         )
     tag = orientation_tag(image.path)
     if UPRIGHT < tag <= MIRRORED or (tag > MIRRORED and (image.size is None or image.size[0] == image.size[1])):
@@ -124,9 +124,9 @@ def _is_beyond(particle: SourceParticle, image_shape: tuple[int, int]) -> bool:
 
 
 def misfit(drawn: tuple[int, int] | None, file_shape: tuple[int, int], path: Path) -> str | None:
-    """Why outlines cannot be those of an image file; None where they fit it, or all of it above a data bar.
+    """Say why outlines cannot be of an image file; None if they fit the file, or its rows above a data bar.
 
-    `drawn` is the (H, W) that they were drawn on, None where their source does not say, and `file_shape` the file's.
+    `drawn` is the (H, W) of the image that they were drawn on, None if unknown; `file_shape` is the (H, W) of the file.
     """
     if drawn is None or (
         drawn[1] == file_shape[1] and (1 - TALLEST_SHARE) * file_shape[0] <= drawn[0] <= file_shape[0]
@@ -139,9 +139,9 @@ def misfit(drawn: tuple[int, int] | None, file_shape: tuple[int, int], path: Pat
 
 
 def meaning_of(label: str | None, meanings: Mapping[str, str]) -> str | None:
-    """What a label means: one of MEANINGS, or None.
+    """Return what a label means: one of MEANINGS, or None.
 
-    The table is asked first; then a state's own name counts, in any case and with blanks or hyphens for underscores.
+    `meanings` goes first. Else a state's name or `ignore` counts, in any case, with blanks or hyphens for underscores.
     """
     if label is None:
         return None
@@ -154,7 +154,7 @@ def meaning_of(label: str | None, meanings: Mapping[str, str]) -> str | None:
 def _particle_mask(
     particle: SourceParticle, image_shape: tuple[int, int], place: str, account: Account
 ) -> CroppedMasks | None:
-    """The mask of a particle in an image of (H, W); None, and a note, where no pixel of it is left."""
+    """Return the mask of a particle in an image of (H, W); note it and return None if it has no pixel there."""
     masks = CroppedMasks.from_crops([union(particle.shapes, image_shape)], image_shape)
     outside = any(leaves(shape, image_shape) for shape in particle.shapes)
     if masks.areas[0] == 0:
@@ -171,7 +171,7 @@ def _particle_mask(
 
 @dataclass(frozen=True)
 class ConvertedImage:
-    """One image with its particles, still without numbers."""
+    """One image with its particles, which have no ids yet."""
 
     path: Path
     name: str  # what the source calls it
@@ -182,7 +182,7 @@ class ConvertedImage:
 
     @property
     def particle_count(self) -> int:
-        """Particles that are no regions to ignore."""
+        """Number of particles, without the regions to ignore."""
         return sum(not particle["iscrowd"] for particle in self.particles)
 
 
@@ -195,18 +195,18 @@ def convert_images(
     min_area_px: int,
     keep_empty: bool,
 ) -> tuple[list[ConvertedImage], Counter[str]]:
-    """Convert each image; what cannot be used goes to `account`.
+    """Convert images and their particles to records.
 
     Args:
-        images: from any of the readers.
-        account: gets what is left out, cut or odd.
-        pixel_size_nm: taken for every image, whatever the files say; None leaves it to them.
-        meanings: label to one of MEANINGS, before the states' own names are tried.
+        images: images from a reader.
+        account: notes images and annotations that are left out, cut or odd.
+        pixel_size_nm: used for every image, whatever its files state; None: take the size that they state.
+        meanings: maps labels to MEANINGS, see `meaning_of`.
         min_area_px: smaller particles become regions to ignore.
         keep_empty: keep images without a particle, as background.
 
     Returns:
-        The images, and how often each label occurred that means no state.
+        The converted images, and how often each label that means no state occurred.
     """
     converted, strange_labels = [], Counter()
     for image in images:
@@ -235,7 +235,7 @@ def convert_images(
 
 
 def _image_size(image: SourceImage, account: Account) -> tuple[int, int] | None:
-    """(H, W) of the image file; None, and a note, where it cannot be used."""
+    """Return (H, W) of the image file; note the image and return None if it cannot be used."""
     if image.trouble is not None:
         account.note("images left out with their annotations", f"{image.name} ({image.trouble})")
         return None
@@ -257,7 +257,7 @@ def _image_size(image: SourceImage, account: Account) -> tuple[int, int] | None:
 def _pixel_size_nm(
     image: SourceImage, size: tuple[int, int], declared_nm: float | None, account: Account
 ) -> float | None:
-    """Nanometres a pixel of a file of (H, W): the declared one, else the annotation file's, else the file's tags."""
+    """Return nm per pixel: the declared value, else the annotation file's, else that of the image file, or None."""
     stated_nm = image.pixel_size_nm
     if stated_nm is None:
         try:

@@ -1,4 +1,4 @@
-"""ImageJ's regions of interest: a .zip of the ROI manager, or a single .roi, for each image."""
+"""Reads and writes ImageJ's regions of interest: a .zip of the ROI manager, or a single .roi, for each image."""
 
 import re
 import zipfile
@@ -17,21 +17,21 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import STATES
 
 GROUPS = (*STATES, IGNORE)
-"""What ImageJ's ROI groups mean, from 1 on."""
+"""The meanings of ImageJ's ROI groups 1 to 6."""
 
 _TYPES = roifile.ROI_TYPE
 _OUTLINED = (_TYPES.POLYGON, _TYPES.FREEHAND, _TYPES.TRACED)
 _LARGEST_ROI_BYTES = 64 << 20
 _DECORATION = re.compile(r"(^rois?[-_ ]?(set)?[-_ ])|([-_ .]rois?[-_ ]?(set)?$)", re.IGNORECASE)
-_NUMBERING = re.compile(r"[-_ .]*\d[\d\-_ .]*$")
+_NUMBERING = re.compile(r"[-_ .]*\d[\d\-_ .]*$")  # at the end of a ROI's name
 
 
 def read_imagej(folder: Path, images: ImageFolder, account: Account) -> Iterator[SourceImage]:
-    """Images with the areas of the ROI file of their name, in a folder of the same name; each image once.
+    """Yield each image once, with the particles of the ROI file that has its name and its subfolder.
 
-    `A.zip`, `A.roi`, `A.tif.zip`, `A_RoiSet.zip` and `RoiSet_A.zip` belong to the image A.tif; an image that has two of
-    them carries that as its trouble. The label is that of the ROI's group (see GROUPS), else its property `state`, else
-    its name without the number at its end.
+    `A.zip`, `A.roi`, `A.tif.zip`, `A_RoiSet.zip` and `RoiSet_A.zip` belong to the image A.tif; an image with two ROI
+    files gets `trouble`. The label of a particle is the meaning of its ROI's group (see GROUPS), else the ROI's
+    property `state`, else the ROI's name without the number at its end.
 
     Raises:
         ExchangeError: the folder holds no ROI file.
@@ -48,10 +48,10 @@ def read_imagej(folder: Path, images: ImageFolder, account: Account) -> Iterator
 
 
 def roi_shape(roi: roifile.ImagejRoi) -> Shape | None:
-    """Shape of a ROI; None where it has no area.
+    """Return the shape of a ROI; None for types without an area.
 
     Raises:
-        ShapeError: it cannot be drawn.
+        ShapeError: the ROI cannot be drawn.
     """
     if roi.composite:
         rings = tuple(np.asarray(part, np.float64) for part in roi.coordinates(multi=True) if len(part) > 2)
@@ -69,12 +69,12 @@ def roi_shape(roi: roifile.ImagejRoi) -> Shape | None:
 
 
 def roi_zip(path: Path, masks: CroppedMasks, states: Sequence[str | None]) -> None:
-    """Write N masks as a zip of ROIs, exact with holes and pieces, named after their states and numbered.
+    """Write N masks as a zip of ROIs with all holes and pieces; ROIs are named after their states and numbered.
 
-    The states, and `ignore`, are groups too (see GROUPS), which ImageJ shows in colours and changes with a click.
+    The state, or `ignore`, is also the ROI's group (see GROUPS), which ImageJ shows as a colour and changes by a click.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the zip cannot be written.
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, ((crop, origin), state) in enumerate(zip(masks, states, strict=True), start=1):
@@ -91,7 +91,7 @@ def roi_zip(path: Path, masks: CroppedMasks, states: Sequence[str | None]) -> No
 
 
 def _composite(polygons: Sequence[np.ndarray], name: str) -> roifile.ImagejRoi:
-    """Several polygons as ImageJ's ShapeRoi: move to (0), line to (1) …, close (4)."""
+    """Encode several polygons as ImageJ's ShapeRoi: move to (0), line to (1) …, close (4)."""
     path = []
     for polygon in polygons:
         path += [0.0, *polygon[0]]
@@ -125,9 +125,9 @@ def _particles(path: Path, image: SourceImage, account: Account) -> Iterator[Sou
 
 
 def _rois(path: Path, image: SourceImage, account: Account) -> Iterator[tuple[str, bytes]]:
-    """Name and contents of each ROI of a file, equal names included.
+    """Yield name and bytes of each ROI of a file; names may occur twice.
 
-    A damaged entry is noted, and the others are read; a file that cannot be read at all is the image's trouble.
+    A damaged entry is noted and left out; a file that cannot be read at all becomes the image's `trouble`.
     """
     try:
         if path.suffix.lower() == ".roi":
@@ -155,11 +155,11 @@ def _is_roi(entry: zipfile.ZipInfo) -> bool:
 
 
 def _is_other_archive(path: Path, account: Account) -> bool:
-    """Whether a zip holds other files than ROIs; one without any file is an empty set."""
+    """Whether a zip holds files but no ROI, which is noted; a zip without files is an empty ROI set."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (OSError, *ZIP_ERRORS):  # a single ROI, or what its image's trouble will say
+    except (OSError, *ZIP_ERRORS):  # a single .roi, or a damaged zip, which `_rois` makes the image's trouble
         return False
     if not entries or any(map(_is_roi, entries)):
         return False

@@ -1,7 +1,7 @@
-"""Label images: each positive value is a particle, 0 is background; any bits, palettes' indices, PNG, TIFF or BMP.
+"""Reads label images (PNG, TIFF, BMP; any bit depth or palette): each positive value is a particle, 0 is background.
 
-Masks of 0 and 255, masks in which the particles are 0, and pictures are recognised, named, and not taken for labels; a
-label of the ground, which watersheds write, is left out.
+Masks of 0 and 255, masks whose particles are 0, and photographs are recognised and refused. The label that watersheds
+write for the ground is left out.
 """
 
 import re
@@ -21,28 +21,28 @@ from semsize.structures.masks import CroppedMasks
 _KNOWN_ENDING = re.compile(
     r"[-_. ](cp_masks?|masks?|seg(map|mentation)?s?|labels?([-_ ]?images?)?|lbl|instances?|objects?|gt)$", re.IGNORECASE
 )
-_GROUND_GAPS = 0.1  # share of the labelled window that is 0 where a label is the ground: lines between particles
-_FRAME_SHARE = 0.02  # of a side that the line of a frame round the picture takes at most; 3 px in small pictures
-_SPECK_SHARE = 0.01  # of the largest piece's area, below which pieces don't tell labels from classes
-_SOFT_SHARE = 0.95  # of what is not 0 in a smoothed mask that hangs together with its white: all but specks
-_LARGEST_COUNTED = 1 << 20  # labels up to which pixels are counted in one table, which is quicker than sorting them
-_BOXES_OF_LABELS = 30  # times the image's pixels that the boxes of its labels take at most; a picture's take more
+_GROUND_GAPS = 0.1  # largest share of 0 in the labelled window if a label is the ground: only lines between particles
+_FRAME_SHARE = 0.02  # widest line of a frame around the image, as a share of its side; at least 3 px
+_SPECK_SHARE = 0.01  # smaller pieces, as a share of the largest one's area, do not count in telling classes from labels
+_SOFT_SHARE = 0.95  # least share of a smoothed mask's nonzero pixels that hang together with its white: all but specks
+_LARGEST_COUNTED = 1 << 20  # up to this label, counting pixels in a table is quicker than sorting them
+_BOXES_OF_LABELS = 30  # most that the boxes of labels cover, in areas of the image; boxes of grey levels cover more
 
 
 def read_label_images(
     images: ImageFolder, labels: ImageFolder, account: Account, *, suffix: str = "", binary: bool = False
 ) -> Iterator[SourceImage]:
-    """Pair images with label images of the same name, up to the ending and `suffix`, in a folder of the same name.
+    """Yield each image once, with the particles of the label image that has its name (up to `suffix`) and subfolder.
 
-    Each image comes once; one that has two label images, or one that cannot be read, carries that as its trouble.
+    An image with two label images, or with one that cannot be read, gets `trouble`.
 
     Args:
         images: the images.
-        labels: the label images; may be the same folder, where the ends of names tell which is which.
-        account: takes what is missing or odd.
-        suffix: end of the label images' names, such as `_mask`; without it the usual ones are known (`_cp_masks`,
-            `_masks`, `_seg`, `_labels` and so on), and names without any.
-        binary: the files are masks: whatever is not 0 is particle, and its 4-connected components are the particles.
+        labels: the label images; may be the same folder if the ends of the names tell images from label images.
+        account: notes files that are left out, and odd labels.
+        suffix: end of the label images' names, such as `_mask`; if empty, the usual ends are known (`_cp_masks`,
+            `_masks`, `_seg`, `_labels` and so on), and names without an end.
+        binary: read masks: 4-connected components of values from half the largest one on are the particles.
     """
     label_files = [path for path in labels.files if path.stem.endswith(suffix)]
     for path in sorted(set(labels.files) - set(label_files) - set(images.files)):
@@ -69,7 +69,7 @@ def read_label_images(
 
 
 def picture_stems(stem: str, suffix: str) -> list[str]:
-    """What the picture of a label image may be called, without ending: without `suffix`, or without a usual one."""
+    """Return possible stems of a label image's image: `stem` without `suffix`, or with and without a usual end."""
     if suffix:
         return [stem.removesuffix(suffix)] if stem.endswith(suffix) else []
     plain = _KNOWN_ENDING.sub("", stem)
@@ -77,10 +77,10 @@ def picture_stems(stem: str, suffix: str) -> list[str]:
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """Labels (H, W) int64 of a file.
+    """Read the labels (H, W) int64 of a file.
 
     Raises:
-        ExchangeError: it cannot be read, has colours, or holds values that are no whole numbers from 0.
+        ExchangeError: the file cannot be read, has colours, or holds values other than whole numbers from 0.
     """
     try:
         values = read_values(path, labels=True).values
@@ -102,12 +102,12 @@ def read_labels(path: Path) -> np.ndarray:
 
 
 def label_particles(labels: np.ndarray, path: Path, binary: bool, name: str, account: Account) -> list[SourceParticle]:
-    """The particles of labels (H, W) int64 from 0 or, where `binary`, of a mask; named after their labels.
+    """Return the particles of labels (H, W) int64 from 0, or of a mask if `binary`, named after their labels.
 
-    A label of the ground and labels in several pieces are noted under the picture's `name`; messages name the file.
+    A label of the ground and labels in several pieces are noted under the image's `name`; errors name the file `path`.
 
     Raises:
-        ExchangeError: the file holds a mask and not labels, or labels and not a mask, or a picture.
+        ExchangeError: the file holds a mask or classes instead of labels, labels instead of a mask, or a photograph.
     """
     labels = _without_frame(_without_ground(labels, name, account), name, account)
     values, _ = _areas(labels)
@@ -137,7 +137,7 @@ def label_particles(labels: np.ndarray, path: Path, binary: bool, name: str, acc
 
 
 def label_image(masks: CroppedMasks) -> np.ndarray:
-    """Labels (H, W) uint16 of N masks, from 1 on; where masks overlap the later one shows."""
+    """Return labels 1 to N of N masks, (H, W) uint16; where masks overlap, the later one shows."""
     if len(masks) >= 2**16:
         raise ExchangeError(f"{len(masks)} masks do not fit into 16 bits; split the image")
     labels = np.zeros(masks.image_shape, np.uint16)
@@ -147,7 +147,7 @@ def label_image(masks: CroppedMasks) -> np.ndarray:
 
 
 def _as_particles(labels: np.ndarray) -> list[SourceParticle]:
-    """One particle a positive label, named after it."""
+    """Return one particle per positive label, named after its label."""
     numbers = _areas(labels)[0].tolist()
     masks = CroppedMasks.from_label_image(labels)
     return [
@@ -157,7 +157,7 @@ def _as_particles(labels: np.ndarray) -> list[SourceParticle]:
 
 
 def _areas(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The labels above 0, ascending, and how many pixels each has."""
+    """Return the labels above 0, ascending, and their numbers of pixels."""
     if labels.max(initial=0) > _LARGEST_COUNTED:
         return np.unique(labels[labels > 0], return_counts=True)
     counts = np.bincount(labels.ravel())
@@ -166,10 +166,10 @@ def _areas(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _without_ground(labels: np.ndarray, name: str, account: Account) -> np.ndarray:
-    """Labels with that of the ground, if there is one, set to 0.
+    """Set the label of the ground, if there is one, to 0.
 
-    The ground is the largest of several labels, reaches all four sides of the window that is labelled at all, and
-    next to nothing in that window is 0: where 0 is the ground, much is.
+    The ground is the label with the most pixels. It touches all four sides of the window that encloses all labels, and
+    at most a tenth of this window is 0: in images whose ground is 0, more is.
     """
     rows, columns = np.flatnonzero(labels.any(axis=1)), np.flatnonzero(labels.any(axis=0))
     if len(rows) == 0:
@@ -186,7 +186,7 @@ def _without_ground(labels: np.ndarray, name: str, account: Account) -> np.ndarr
 
 
 def _without_frame(labels: np.ndarray, name: str, account: Account) -> np.ndarray:
-    """Labels with that of a line round the picture, if there is one, set to 0."""
+    """Set the label of a line around the image, if there is one, to 0."""
     rows, columns = (max(3, round(_FRAME_SHARE * side)) for side in labels.shape)
     inside = labels[rows:-rows, columns:-columns]
     for label in np.unique(labels[0][labels[0] > 0]):
@@ -198,7 +198,7 @@ def _without_frame(labels: np.ndarray, name: str, account: Account) -> np.ndarra
 
 
 def _has_soft_edges(labels: np.ndarray) -> bool:
-    """Whether nearly all that is not 0 hangs together with the largest value, as in a mask that was smoothed."""
+    """Whether nearly all nonzero pixels are connected to pixels of the largest value, as in a smoothed mask."""
     pieces = cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[1]
     with_largest = np.zeros(pieces.max() + 1, bool)
     with_largest[pieces[labels == labels.max()]] = True
@@ -206,19 +206,19 @@ def _has_soft_edges(labels: np.ndarray) -> bool:
 
 
 def _refuse_inverted(mask: np.ndarray, path: Path) -> None:
-    """Refuse a mask (H, W) of which one piece takes half the frame and touches its four sides: that is the ground."""
+    """Refuse a mask (H, W) in which one piece takes half the frame and touches its four sides: this is the ground."""
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     share = stats[largest, cv2.CC_STAT_AREA] / mask.size
     if share >= 0.5 and _touches_all_sides(pieces == largest):
         raise ExchangeError(
-            f"{path}: a mask whose white takes {100 * share:.0f} % of the frame and touches its four sides, which is "
-            "the ground and no particle; if the particles are its black, invert it and give --binary"
+            f"{path}: a mask whose white takes {100 * share:.0f} % of the frame and touches its four sides is ground, "
+            "not a particle; if the particles are black, invert the mask and give --binary"
         )
 
 
 def _refuse_classes(labels: np.ndarray, values: int, path: Path) -> None:
-    """Refuse few values on many pieces that do not touch: the number of a class, or a mask, and not of a particle."""
+    """Refuse values with two or more pieces each, on average, that do not touch: they number classes, not particles."""
     areas = _areas(cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[1])[1]
     pieces = int((areas >= _SPECK_SHARE * areas.max()).sum())
     if values > 1 and pieces >= 2 * values:
@@ -229,17 +229,17 @@ def _refuse_classes(labels: np.ndarray, values: int, path: Path) -> None:
 
 
 def _refuse_pictures(labels: np.ndarray, path: Path) -> None:
-    """Refuse values that are scattered all over the frame, as grey levels are."""
+    """Refuse values that are scattered over the whole frame, as the grey levels of a photograph are."""
     if labels.max() > _LARGEST_COUNTED:
         labels = np.searchsorted(np.append(0, _areas(labels)[0]), labels)
     boxes = [box for box in ndimage.find_objects(labels) if box is not None]
     area = sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in boxes)
     if area > _BOXES_OF_LABELS * labels.size:
-        raise ExchangeError(f"{path}: its {len(boxes)} values are scattered all over it: a picture and no labels")
+        raise ExchangeError(f"{path}: its {len(boxes)} values are scattered all over it: a photograph, not labels")
 
 
 def _touches_all_sides(mask: np.ndarray) -> bool:
-    """Whether a mask reaches all four sides, of a frame that has an inside."""
+    """Whether a mask touches all four sides of its frame; False for a frame without an inside."""
     return min(mask.shape) > 2 and bool(mask[0].any() and mask[-1].any() and mask[:, 0].any() and mask[:, -1].any())
 
 

@@ -1,4 +1,4 @@
-"""LabelMe: a JSON file for each image, beside it or in a folder of its own."""
+"""Reads and writes LabelMe's annotations: a JSON file for each image, beside it or in a folder of its own."""
 
 import base64
 import dataclasses
@@ -27,18 +27,18 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.polygons import ShapeError, points
 from semsize.structures.states import STATES
 
-ALIKE_LEVELS = 4  # mean difference of grey levels up to which a picture is the one in LabelMe's file, saved as JPEG
+ALIKE_LEVELS = 4  # mean difference of grey levels up to which an image is the one that LabelMe saved as JPEG
 _WITHOUT_AREA = ("point", "points", "line", "linestrip")
 
 
 def read_labelme(folder: Path, images: ImageFolder, account: Account) -> Iterator[SourceImage]:
-    """Images of the JSON files below a folder with their polygons, rectangles, circles and masks.
+    """Yield the images of the JSON files below a folder with their polygons, rectangles, circles and masks.
 
-    Shapes of one label and one group_id make one particle. The state comes from the label, or from a flag of a state's
-    name that is set.
+    Shapes with the same label and group_id make one particle. A flag that is set and has the name of a state counts as
+    the label.
 
-    The image is that of `imagePath`, or that of the JSON file's own name. Where these are two, as after renaming, the
-    stated size or the picture inside the JSON file decides; else the file is left out with both names.
+    The image is found by `imagePath` or by the JSON file's own name. If these lead to two images, as after renaming,
+    the stated size or the picture inside the JSON file decides; if neither does, the file is left out with both names.
 
     Raises:
         ExchangeError: the folder holds no LabelMe file.
@@ -71,11 +71,11 @@ def read_labelme(folder: Path, images: ImageFolder, account: Account) -> Iterato
 
 
 def labelme_shape(data: Mapping[str, Any]) -> Shape | None:
-    """Shape of an entry of `shapes`; None where it has no area.
+    """Return the shape of an entry of `shapes`; None for types without an area.
 
     Raises:
-        ShapeError: it cannot be drawn.
-        KeyError, ValueError, TypeError: it is not what LabelMe writes.
+        ShapeError: the shape cannot be drawn.
+        KeyError, ValueError, TypeError: the entry is not what LabelMe writes.
     """
     kind = data.get("shape_type") or "polygon"
     if kind in _WITHOUT_AREA:
@@ -84,7 +84,7 @@ def labelme_shape(data: Mapping[str, Any]) -> Shape | None:
     if kind == "polygon" or (len(corners) == 4 and kind in ("rectangle", "rotation")):
         return Polygon((corners,))
     if kind not in ("rectangle", "circle", "mask"):
-        raise ShapeError("their shape_type is none of LabelMe's")
+        raise ShapeError("their shape_type is not one of LabelMe's")
     if len(corners) != 2:
         raise ShapeError(f"a {kind} has two points")
     (x1, y1), (x2, y2) = corners
@@ -97,14 +97,14 @@ def labelme_shape(data: Mapping[str, Any]) -> Shape | None:
 
 
 def _mask(text: Any, corners: np.ndarray) -> Bitmap:
-    """Pixels of a PNG in base64 between the first and the last pixel that it covers."""
+    """Decode a mask from a PNG in base64; `corners` are the first and the last pixel that it covers."""
     try:
         png = base64.b64decode("".join(text.split()), validate=True)
         width, height = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
     except (AttributeError, ValueError):
         raise ShapeError("their mask is no PNG in base64") from None
     extent = np.abs(corners[1] - corners[0])
-    if (np.abs(extent + 0.5 - (width, height)) > 1).any():  # programs count the last pixel in, or not
+    if (np.abs(extent + 0.5 - (width, height)) > 1).any():  # some programs count the last pixel, some do not
         raise ShapeError("their mask is of another size than its box")
     try:
         crop = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -117,10 +117,10 @@ def _mask(text: Any, corners: np.ndarray) -> Bitmap:
 
 
 def labelme_file(record: Mapping[str, Any], masks: CroppedMasks, states: Sequence[str | None]) -> dict[str, Any]:
-    """Annotations of one image in LabelMe's form, to look at and correct there.
+    """Return the annotations of one image in LabelMe's form, to be viewed and corrected there.
 
-    Each piece of a particle is a polygon along its pixels' edges, holes cut open by a slit; pieces of one share a
-    group_id.
+    Each piece of a particle is a polygon along its pixels' edges, with a slit into each hole; the pieces of a particle
+    share a group_id.
     """
     shapes = [
         {
@@ -147,7 +147,7 @@ def labelme_file(record: Mapping[str, Any], masks: CroppedMasks, states: Sequenc
 def _matches(
     read: Sequence[tuple[Path, Mapping[str, Any]]], folder: Path, images: ImageFolder, account: Account
 ) -> list[Match]:
-    """The images of LabelMe's files, by what they state and by what they are called."""
+    """Match LabelMe's files to images by `imagePath` and by the files' own names."""
     labels = [path.relative_to(folder).as_posix() for path, _ in read]
     stated = [
         Stated.in_text(str(data.get("imagePath") or f"{path.stem}{path.suffix}"), path.parent, folder, beside=True)
@@ -165,7 +165,7 @@ def _matches(
         certain = [match for match in (by_path, by_name) if _is_drawn_on(data, match.path)]
         if len(certain) != 1:
             names = (
-                f"{images.name_of(by_path.path)} and its own name says {images.name_of(by_name.path)}, which gets none"
+                f"{images.name_of(by_path.path)} but its own name {images.name_of(by_name.path)}, so neither is used"
             )
             by_path.candidates = (by_name.path,)
             by_path.fail(f"{path.relative_to(folder)} says {names}: correct imagePath")
@@ -174,7 +174,7 @@ def _matches(
 
 
 def _is_drawn_on(data: Mapping[str, Any], path: Path) -> bool:
-    """Whether a picture can be the one that was drawn on: of the stated size, and like the one inside the file."""
+    """Whether an image can be the annotated one: it has the stated size and resembles the picture inside the file."""
     try:
         grey = read_grey(path, intensity_range=(0, 255))
     except SEMReadError:
@@ -191,7 +191,7 @@ def _is_drawn_on(data: Mapping[str, Any], path: Path) -> bool:
 
 
 def _shape_and_label(entry: Mapping[str, Any]) -> tuple[Shape | None, str, Any, Any]:
-    """Shape, its kind, label and group of an entry of `shapes`; see `grouped_particles`."""
+    """Return shape, kind, label and group of an entry of `shapes`, for `grouped_particles`."""
     shape, label, group = labelme_shape(entry), entry.get("label"), entry.get("group_id")
     flags = entry.get("flags") or {}
     label = next((flag for flag in STATES if flags.get(flag) is True), label)

@@ -1,8 +1,8 @@
-"""Shapes and pixels: what annotation tools store as shapes becomes pixels here, and masks become polygons.
+"""Turns the shapes of annotation tools into pixels, and masks into polygons.
 
 Coordinates are (x, y) in pixels with (0, 0) at the image's upper left corner, so that pixel centres lie at integers +
-0.5; VIA, LabelMe, COCO and ImageJ's areas all count so. A pixel belongs to a shape if its centre does; a centre that
-lies exactly on an outline belongs to the shape on its right and lower side, so that tiles neither overlap nor gape.
+0.5, as in VIA, LabelMe, COCO and ImageJ's areas. A pixel belongs to a shape if its centre does; a centre exactly on a
+polygon's edge belongs to the polygon to the right or below, so that neighbours neither overlap nor leave a gap.
 """
 
 import math
@@ -17,7 +17,7 @@ import numpy as np
 from semsize.structures.masks import Placed
 from semsize.structures.polygons import ShapeError, polygons
 
-_EDGES_AT_ONCE = 64  # compared with all others that overlap them in x
+_EDGES_AT_ONCE = 64  # edges that are compared at once with all edges that overlap them in x
 Bounds = tuple[float, float, float, float]
 
 _NO_PIXELS: Placed = (np.zeros((0, 0), np.uint8), (0, 0))
@@ -25,10 +25,10 @@ _NO_PIXELS: Placed = (np.zeros((0, 0), np.uint8), (0, 0))
 
 @dataclass(frozen=True, eq=False)
 class Polygon:
-    """One particle's outlines; each is filled wherever it winds round a point."""
+    """A particle, or a piece of one, as one or more rings; a ring encloses the points that it winds round."""
 
     rings: tuple[np.ndarray, ...]  # (K, 2) float64 arrays of corners, open or closed
-    with_holes: bool = False  # the rings are added modulo two, so that one inside another is a hole; else joined
+    with_holes: bool = False  # True: points that an odd number of rings enclose lie inside; False: that any does
 
     def __post_init__(self):
         if not self.rings:
@@ -46,7 +46,7 @@ class Polygon:
         return *corners.min(axis=0), *corners.max(axis=0)
 
     def covers(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Whether the centres of the pixels of a window lie inside, (R, C) bool; rows and columns have no gaps."""
+        """Whether each pixel centre of a window lies inside, (R, C) bool; `rows` and `columns` have no gaps."""
         filled = [winding_numbers(ring, rows, columns) != 0 for ring in self.rings]
         return np.logical_xor.reduce(filled) if self.with_holes else np.logical_or.reduce(filled)
 
@@ -56,7 +56,7 @@ class Ellipse:
     """An ellipse, or a circle."""
 
     centre: tuple[float, float]  # (x, y)
-    semi_axes: tuple[float, float]  # positive; before the turn the first lies along x
+    semi_axes: tuple[float, float]  # positive; the first lies along x if `angle` is 0
     angle: float = 0.0  # radians, from x towards y (clockwise on the screen)
 
     def __post_init__(self):
@@ -74,7 +74,7 @@ class Ellipse:
         return x - half_width, y - half_height, x + half_width, y + half_height
 
     def covers(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Whether the centres of the pixels of a window lie inside, (R, C) bool."""
+        """Whether each pixel centre of a window lies inside, (R, C) bool."""
         x, y = columns[None, :] + 0.5 - self.centre[0], rows[:, None] + 0.5 - self.centre[1]
         along = x * math.cos(self.angle) + y * math.sin(self.angle)
         across = y * math.cos(self.angle) - x * math.sin(self.angle)
@@ -83,14 +83,14 @@ class Ellipse:
 
 @dataclass(frozen=True, eq=False)
 class Bitmap:
-    """Pixels that the source stores as such."""
+    """A mask that the source stores as pixels."""
 
     crop: np.ndarray  # (h, w), zero is background
     origin: tuple[int, int]  # (row, column) of its first pixel; may lie outside the image
 
     @property
     def bounds(self) -> Bounds:
-        """(x1, y1, x2, y2) of the pixels that are set; all the same point where none is."""
+        """The box (x1, y1, x2, y2) around the pixels that are set; a point if none is."""
         row, column = self.origin
         rows, columns = np.flatnonzero(self.crop.any(axis=1)), np.flatnonzero(self.crop.any(axis=0))
         if len(rows) == 0:
@@ -98,7 +98,7 @@ class Bitmap:
         return column + columns[0], row + rows[0], column + columns[-1] + 1, row + rows[-1] + 1
 
     def covers(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """The pixels of a window within the crop, (R, C) bool."""
+        """Whether each pixel of a window is set, (R, C) bool; the window lies within the crop."""
         return self.crop[np.ix_(rows - self.origin[0], columns - self.origin[1])] != 0
 
 
@@ -106,15 +106,15 @@ Shape = Polygon | Ellipse | Bitmap
 
 
 def rectangle(x1: float, y1: float, x2: float, y2: float) -> Polygon:
-    """An upright rectangle between two opposite corners."""
+    """Return the upright rectangle between two opposite corners."""
     return Polygon((np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], np.float64),))
 
 
 def polygon_shapes(value: Any) -> tuple[Polygon, ...]:
-    """One particle's polygons from a JSON value in any of the forms of `polygons`, holes included.
+    """Return one particle's polygons, with their holes, from a JSON value in any form that `polygons` reads.
 
     Raises:
-        ShapeError: it cannot be read, or can be read in two ways.
+        ShapeError: the value is malformed or can be read in two ways, or an outline crosses its hole.
     """
     found = polygons(value)
     if any(cross(a, b) for rings in found for a, b in combinations(rings, 2)):
@@ -125,9 +125,9 @@ def polygon_shapes(value: Any) -> tuple[Polygon, ...]:
 
 
 def _are_x_and_y(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two flat lists, read as pairs, rather hold all x and all y of one ring.
+    """Whether two flat lists, which were read as (x, y) pairs, more likely hold all x and all y of one ring.
 
-    Neighbours in a list of x are alike, so that its pairs lie along the line x = y.
+    Neighbouring values in a list of x are similar, so that pairs of them lie along the line x = y.
     """
     x, y = first.ravel(), second.ravel()
     if len(x) != len(y):
@@ -137,7 +137,7 @@ def _are_x_and_y(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 def rasterise(shape: Shape, image_shape: tuple[int, int]) -> Placed:
-    """The pixels of a shape that lie in an image of (H, W); the crop spans the shape's bounds and may be empty."""
+    """Return the pixels of a shape in an image of (H, W); the crop spans the bounds within it and may be empty."""
     x1, y1, x2, y2 = shape.bounds
     top, bottom, left, right = (
         int(min(max(rounded(end), 0), side))
@@ -150,13 +150,13 @@ def rasterise(shape: Shape, image_shape: tuple[int, int]) -> Placed:
 
 
 def union(shapes: Sequence[Shape], image_shape: tuple[int, int]) -> Placed:
-    """The pixels of several shapes that make one particle."""
+    """Return the pixels of several shapes that make one particle."""
     placed = [(crop, origin) for crop, origin in (rasterise(shape, image_shape) for shape in shapes) if crop.size]
     return joined(placed) if placed else _NO_PIXELS
 
 
 def joined(masks: Sequence[Placed]) -> Placed:
-    """The pixels of several masks, one at least; the crop spans all of theirs."""
+    """Return the pixels of one or more masks; the crop spans all their crops."""
     if len(masks) == 1:
         return masks[0]
     top, left = np.min([origin for _, origin in masks], axis=0)
@@ -174,9 +174,9 @@ def leaves(shape: Shape, image_shape: tuple[int, int]) -> bool:
 
 
 def winding_numbers(corners: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """How often a ring winds round the centre of each pixel of a window, (R, C) int; 0 is outside.
+    """Return how often a ring winds round the centre of each pixel of a window, (R, C) int; 0 is outside.
 
-    Each edge that crosses a row of centres counts from the first centre on or right of the crossing.
+    Each edge that crosses a row of centres counts from the first centre at or right of the crossing.
     """
     start, end = corners, np.roll(corners, -1, axis=0)
     centres = rows[:, None] + 0.5
@@ -198,9 +198,9 @@ def crosses_itself(corners: np.ndarray) -> bool:
 
 
 def cross(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether an edge of a ring (K, 2) and one of another (L, 2), open or closed, cross at a point inside both.
+    """Whether an edge of a ring (K, 2) crosses an edge of a ring (L, 2), open or closed, at a point inside both edges.
 
-    The two may be the same ring. Edges that only touch, share a corner or lie on one another do not count.
+    The rings may be the same. Edges that only touch, share a corner or lie on one another do not count.
     """
     order = np.argsort(np.minimum(first[:, 0], np.roll(first[:, 0], -1)))  # so that blocks of edges are narrow
     start, end = first[order], np.roll(first, -1, axis=0)[order]
@@ -225,16 +225,16 @@ def _any_cross(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> bo
 
 
 def mask_polygons(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarray]:
-    """Closed polygons of a mask along its pixels' edges: rasterised again they give the same mask, pixel for pixel.
+    """Return the polygons of a mask along its pixels' edges; rasterised again, they give the same mask exactly.
 
-    Pieces and holes each have their own; pieces that touch at a corner only are kept apart, such holes are one. Outer
-    ones run clockwise on the screen, those of holes the other way; `ring_area` tells them apart.
+    Each piece and each hole has a polygon. Pieces that touch only at a corner have two, holes that touch only at a
+    corner have one. Pieces run clockwise on the screen, holes the other way; `ring_area` tells them apart.
 
     Returns:
-        (K, 2) float64 corners (x, y) at whole pixels, without the closing one and without corners on a straight line.
+        (K, 2) float64 corners (x, y) at whole pixels; the first is not repeated, and none lies on a straight line.
     """
-    # OpenCV follows pixel centres and joins pixels that touch at a corner. So the ground is followed, not the mask, at
-    # twice its size: the two centres x of a pixel, 2 c and 2 c + 1, then lie next to its edges (x + 1) // 2.
+    # OpenCV follows pixel centres and joins pixels that touch at a corner. So we follow the ground, not the mask, at
+    # twice its size: the centres x = 2 c and 2 c + 1 of pixel c then lead to its edges c and c + 1 as (x + 1) // 2.
     ground = np.pad(np.asarray(crop) == 0, 1, constant_values=True).astype(np.uint8).repeat(2, 0).repeat(2, 1)
     contours, _ = cv2.findContours(ground, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     rings = []
@@ -252,9 +252,9 @@ def mask_polygons(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarray]
 
 
 def simple_polygons(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarray]:
-    """Polygons of a mask's pieces for formats that know no holes: each is cut open by a slit of no width.
+    """Return one polygon per piece of a mask, for formats without holes: a slit of no width cuts each hole open.
 
-    Rasterised again, each filled wherever it winds round and all joined, they give the same mask, holes included.
+    Rasterised again by their winding numbers and joined, they give the same mask, holes included.
     """
     rings = mask_polygons(crop, origin)
     pieces = [ring for ring in rings if ring_area(ring) > 0]
@@ -265,9 +265,9 @@ def simple_polygons(crop: np.ndarray, origin: tuple[int, int]) -> list[np.ndarra
 
 
 def _cut_open(pieces: list[np.ndarray], hole: np.ndarray) -> None:
-    """Join a hole by a slit, straight up from its topmost corner, to the ring that it meets, in place.
+    """Join a hole to one of `pieces`, in place, by a slit from its topmost corner straight up to the next edge.
 
-    What is met is the outline or a hole that begins higher up, and has therefore been joined before.
+    The edge is that of a piece, or of a hole that begins higher up and has therefore been joined to a piece before.
     """
     first = np.lexsort(hole.T)[0]  # the topmost corner, the leftmost of several
     x, y = hole[first]
@@ -287,6 +287,6 @@ def _cut_open(pieces: list[np.ndarray], hole: np.ndarray) -> None:
 
 
 def ring_area(ring: np.ndarray) -> float:
-    """Signed area of a ring (K, 2): positive where it runs clockwise on the screen."""
+    """Return the signed area of a ring (K, 2), positive if the ring runs clockwise on the screen."""
     x, y = (ring - ring[0]).T
     return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2

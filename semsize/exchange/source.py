@@ -1,4 +1,4 @@
-"""What the readers of all formats give for each image: shapes, labels, the picture's name, and what was wrong."""
+"""What the readers of all formats yield for an image: shapes, labels, the stated name, and faults of the source."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,7 @@ from semsize.exchange.shapes import Shape
 from semsize.structures.polygons import ShapeError
 
 IMAGE_ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
-LONGEST_NAME = 200  # bytes of a file name made here: file systems take 255, and endings and marks are added to it
+LONGEST_NAME = 200  # bytes of a new file name: file systems take 255, and endings and marks are added to the name
 MALFORMED = "not in the form of their format"
 _ODD_JSON = (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError)
 
@@ -33,41 +33,41 @@ class SourceParticle:
     name: str  # how to find it in the source, such as "region 3"
     shapes: tuple[Shape, ...]  # its parts, joined when they become pixels
     label: str | None = None  # what the source calls its state or class; None where it says nothing
-    is_crowd: bool = False  # the source marks a region to ignore
+    is_crowd: bool = False  # the source marks it as a region to ignore
 
 
 @dataclass(eq=False)
 class SourceImage:
-    """One annotated image; None stands for what the source does not say."""
+    """One annotated image; a field is None if the source does not state it."""
 
-    path: Path | None  # the image file; None where it was not found, or is not certain
+    path: Path | None  # the image file; None if it was not found or is not certain
     name: str  # what the source calls it
     particles: list[SourceParticle] = field(default_factory=list)
     size: tuple[int, int] | None = None  # (H, W) that the annotations were drawn on
     pixel_size_nm: float | None = None
     configuration: str | None = None  # one of `CONFIGURATIONS`
-    trouble: str | None = None  # why its outlines must not be used, in a clause; None where nothing speaks against it
-    candidates: tuple[Path, ...] = ()  # image files that the outlines may be of, where `path` is None
-    unread: list[str] = field(default_factory=list)  # of each annotation that could not be read, why
+    trouble: str | None = None  # why its outlines must not be used, as a clause; None if they may
+    candidates: tuple[Path, ...] = ()  # image files that the outlines may belong to, if `path` is None
+    unread: list[str] = field(default_factory=list)  # why each annotation that is left out could not be read
 
 
 class Account:
-    """What was odd in a source: which kind of trouble, and where; printed in the order in which kinds first occur."""
+    """The faults of a source: places by kind of fault, in the order in which the kinds first occur."""
 
     def __init__(self):
         self.places: dict[str, list[str]] = {}
 
     def note(self, kind: str, place: str) -> None:
-        """Count one `place` (a file, or "file: region 3") under `kind`, which also says what is done about it."""
+        """Note a `place` (a file, or "file: region 3") under `kind`, which says what is wrong and what is done."""
         self.places.setdefault(_printable(kind), []).append(_printable(place))
 
     def leave_out(self, image: SourceImage, reason: str, place: str, detail: str = "") -> None:
-        """Count an annotation of `image` that is left out for a reason that goes on from "annotations left out, "."""
+        """Note an annotation of `image` that is left out; `reason` continues "annotations left out, "."""
         image.unread.append(f"they are {reason}" if reason == MALFORMED else reason)
         self.note(f"annotations left out, {reason}", f"{place}{detail}")
 
     def leave_out_without_area(self, image: SourceImage, kind: str, place: str) -> None:
-        """Count an annotation of `image` that is left out since its kind, such as a line, has no area."""
+        """Note an annotation of `image` that is left out because its kind, such as a line, has no area."""
         image.unread.append("they have no area")
         self.note(f"annotations left out, a {kind} has no area", place)
 
@@ -75,9 +75,9 @@ class Account:
     def tolerate(
         self, place: str, image: SourceImage, malformed: tuple[type[Exception], ...] = _ODD_JSON
     ) -> Iterator[None]:
-        """Leave out the annotation of `image` that is read in the body if it is malformed, and count it.
+        """Leave out and note the annotation of `image` that the body reads, if the body raises an error.
 
-        `malformed` are the errors besides `ShapeError` by which a reader's code meets what is not in its format.
+        Besides `ShapeError`, `malformed` are the errors that a reader raises on data that are not in its format.
         """
         try:
             yield
@@ -87,7 +87,7 @@ class Account:
             self.leave_out(image, MALFORMED, place, f" ({error!r})")
 
     def lines(self, limit: int | None = None) -> Iterator[str]:
-        """One line a kind, naming its places, at most `limit` of them."""
+        """Yield one line per kind, with the names of at most `limit` places."""
         for kind, places in self.places.items():
             shown = places[:limit]
             more = "" if len(shown) == len(places) else f" and {len(places) - len(shown)} more"
@@ -101,10 +101,10 @@ def grouped_particles(
     image: SourceImage,
     account: Account,
 ) -> list[SourceParticle]:
-    """Particles of an image's entries, each a shape; shapes of one group are one particle.
+    """Return the particles of an image's entries, each of which is a shape; the shapes of a group are one particle.
 
-    `read` takes an entry to its shape (None where it has no area), the shape's kind, its label and its group. `kind` is
-    what the format calls an entry, such as "region"; they are numbered from 1. What cannot be read is noted.
+    `read` returns the shape of an entry (None if it has no area), the shape's kind, label and group. `kind` is the
+    format's word for an entry, such as "region"; entries are numbered from 1. Entries that cannot be read are noted.
     """
     groups: dict[Any, list[SourceParticle]] = {}
     for number, entry in enumerate(entries, start=1):
@@ -123,7 +123,7 @@ def grouped_particles(
 
 
 def stated_size(height: Any, width: Any) -> tuple[int, int] | None:
-    """(H, W) as a source states it, in numbers or as text; None where it does not."""
+    """Return (H, W) as a source states it, in numbers or as text; None unless both are positive whole numbers."""
     try:
         sides = float(str(height)), float(str(width))
     except ValueError:
@@ -133,27 +133,27 @@ def stated_size(height: Any, width: Any) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class Stated:
-    """The name that a source states of its picture, and what the name may mean."""
+    """The name that a source states for its image, and the paths that the name may mean."""
 
     text: str  # as the source writes it, for messages
-    # absolute paths that it can mean, in parts, the likeliest first; and how many parts at the end of each the source
-    # itself states, the others being the folder from which the picture is looked for
+    # absolute paths that the name can mean, in parts, the likeliest first; and the number of parts at the end of each
+    # that the source states. The parts before are the folder from which the image is looked for.
     spellings: tuple[tuple[Parts, int], ...]
-    # the source is of this picture alone (a LabelMe file, a ROI set, a label image): where its own folder holds
-    # pictures, but not this one, no other folder's is taken
+    # the source belongs to this image alone (a LabelMe file, a ROI set, a label image): if the folder of the source
+    # holds images, but not this one, an image in another folder is not taken
     beside: bool = False
-    endless: bool = False  # the name lacks the picture's ending
-    on_disk: bool = True  # a file that the path leads to, and that is not among the pictures given, is another picture
-    byte_size: int | None = None  # of the picture's file; None where the source does not say
-    own: Path | None = None  # the stating file, where it is an image itself, and so is no candidate
+    endless: bool = False  # the name lacks the image's ending
+    on_disk: bool = True  # if the path leads to a file that is not among the given images, the name means that file
+    byte_size: int | None = None  # of the image file; None if the source does not state it
+    own: Path | None = None  # the stating file, which is no candidate even if it is one of the images
 
     @classmethod
     def in_text(
         cls, text: str, folder: Path, root: Path | None = None, *, beside: bool = False, byte_size: int | None = None
     ) -> Self:
-        """A name written by any tool in a file that lies in `folder`; folders from `root` on count as stated.
+        """Interpret a name that a tool wrote in a file in `folder`; the folders below `root` count as stated.
 
-        Backslashes part folders, `%20` may stand for a blank, and what a URL or its query puts in front is cut off.
+        Backslashes may separate folders, `%20` may stand for a blank, and a URL's host or all up to `?d=` is cut off.
         """
         plain = re.sub(r"^[A-Za-z][\w+.-]+://[^/]*", "", text.strip().rpartition("?d=")[2])
         spellings = {}
@@ -167,7 +167,7 @@ class Stated:
 
     @classmethod
     def of_file(cls, path: Path, root: Path, names: Sequence[str], *, on_disk: bool) -> Self:
-        """A file below `root` that belongs to the one picture called like it, by one of `names`."""
+        """Interpret a file below `root` as the name of the one image to which it belongs, which has one of `names`."""
         folder = Path(os.path.abspath(path.parent)).relative_to(os.path.abspath(root)).parts
         spellings = tuple(((*parts_of(root), *folder, name), len(folder) + 1) for name in dict.fromkeys(names))
         text = Path(*folder, path.name).as_posix()
@@ -175,12 +175,12 @@ class Stated:
 
 
 def parts_of(path: Path) -> Parts:
-    """The parts of a file's absolute path."""
+    """Return the parts of a file's absolute path."""
     return Path(os.path.abspath(path)).parts
 
 
 def _without_dots(parts: Iterable[str]) -> Parts:
-    """Parts of a path without `.` and `..`."""
+    """Resolve `.` and `..` in the parts of a path."""
     kept: list[str] = []
     for part in parts:
         if part == "..":
@@ -191,17 +191,17 @@ def _without_dots(parts: Iterable[str]) -> Parts:
 
 
 def fold(part: str) -> str:
-    """A name as it is compared: characters composed, no case, bytes that are no text spelt out as they are printed."""
+    """Normalise a name for comparison: composed characters, no case, undecodable bytes spelt out as in messages."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", _spelt_out(part)).casefold())
 
 
 def folded(parts: Iterable[str]) -> Parts:
-    """Parts of a path as they are compared."""
+    """Normalise the parts of a path for comparison."""
     return tuple(map(fold, parts))
 
 
 def short_name(name: str) -> str:
-    """A file name that leaves room for an ending on every file system: as it is, or its beginning and a hash of it."""
+    """Shorten a file name of more than LONGEST_NAME bytes to its beginning and a hash of it."""
     data = name.encode("utf-8", "surrogateescape")
     if len(data) <= LONGEST_NAME:
         return name
@@ -209,9 +209,9 @@ def short_name(name: str) -> str:
 
 
 def files_below(folder: Path, endings: Sequence[str], leave_out: Sequence[Path] = ()) -> list[Path]:
-    """Files of these endings, in any case, at any depth, sorted, but not those in the folders `leave_out`.
+    """Return the files at any depth of `folder` with these endings, in any case, sorted.
 
-    Hidden files and what macOS adds do not count.
+    Hidden files, and files in `__MACOSX` or in one of the folders `leave_out`, do not count.
     """
     apart = [Path(os.path.abspath(other)) for other in leave_out]
     return [
@@ -225,10 +225,10 @@ def files_below(folder: Path, endings: Sequence[str], leave_out: Sequence[Path] 
 
 
 def _spelt_out(text: str) -> str:
-    """A text in which the bytes of a file name that are no text are spelt out."""
+    """Return a text in which undecodable bytes of a file name are spelt out."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _printable(text: str) -> str:
-    """A text from a file in one line, bytes that are no text spelt out."""
+    """Return a text from a file on one line, with undecodable bytes spelt out."""
     return "".join(letter if letter.isprintable() else " " for letter in _spelt_out(text))

@@ -1,4 +1,4 @@
-"""VGG Image Annotator, versions 1 and 2: a project file, or its export of annotations as JSON."""
+"""Reads and writes annotations of the VGG Image Annotator (VIA 1 and 2): a project file, or its export as JSON."""
 
 import re
 from collections import defaultdict
@@ -16,7 +16,7 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.polygons import number, ring
 
 STATE_ATTRIBUTE = "state"
-_LEAST_BYTES = 64  # of a picture's file; programs that write VIA's form without knowing it put 0 or 1
+_LEAST_BYTES = 64  # of an image file; programs that write VIA's form without knowing the size put 0 or 1
 
 
 def read_via(
@@ -27,19 +27,19 @@ def read_via(
     label_attribute: str = STATE_ATTRIBUTE,
     group: str | None = None,
 ) -> Iterator[SourceImage]:
-    """Images of a VIA file with their polygons, polylines (closed), circles, ellipses and rectangles, each image once.
+    """Yield each image of a VIA file once, with its polygons, polylines (closed), circles, ellipses and rectangles.
 
-    VIA does not know an image's folder: where several images have one name, their sizes in bytes tell them apart.
+    VIA does not store an image's folder: if several images have the same name, their sizes in bytes tell them apart.
 
     Args:
         path: the JSON file.
-        images: where its images are.
-        account: takes what cannot be read.
+        images: the image files.
+        account: notes what cannot be read.
         label_attribute: the region attribute that holds the state or class.
-        group: the region attribute that regions of one particle share; None: each region is a particle.
+        group: the region attribute that the regions of one particle share; None: each region is a particle.
 
     Raises:
-        ExchangeError: it is no VIA file of these versions.
+        ExchangeError: `path` is no file of VIA 1 or 2.
     """
 
     def read_region(region: Mapping[str, Any]) -> tuple[Shape | None, str, Any, Any]:
@@ -74,11 +74,11 @@ def read_via(
 
 
 def via_shape(attributes: Mapping[str, Any]) -> Shape | None:
-    """Shape of a region; None where it has no area.
+    """Return the shape of a region; None for types without an area.
 
     Raises:
-        ShapeError: it cannot be drawn.
-        KeyError, ValueError, TypeError: it is not what VIA writes.
+        ShapeError: the shape cannot be drawn.
+        KeyError, ValueError, TypeError: the region is not what VIA writes.
     """
     kind = attributes["name"]
     if kind in ("polygon", "polyline"):
@@ -98,13 +98,13 @@ def via_shape(attributes: Mapping[str, Any]) -> Shape | None:
 
 
 def via_project(images: Sequence[tuple[Mapping[str, Any], CroppedMasks, Sequence[str | None]]]) -> dict[str, Any]:
-    """Annotations in the form of VIA 2's export, to look at and correct there.
+    """Return annotations in the form of VIA 2's export, to be viewed and corrected there.
 
-    Each piece of a particle is a polygon along its pixels' edges, holes cut open by a slit; the region attribute
-    `particle` numbers the particles, so that pieces of one can be found again.
+    Each piece of a particle is a polygon along its pixels' edges, with a slit into each hole; the region attribute
+    `particle` holds the particle's number, so that its pieces can be joined again.
 
     Args:
-        images: per image its record, its N masks, and their N states.
+        images: for each image its record, its N masks and their N states.
     """
     project = {}
     for record, masks, states in images:
@@ -119,7 +119,7 @@ def via_project(images: Sequence[tuple[Mapping[str, Any], CroppedMasks, Sequence
 
 
 def _regions(entry: Mapping[str, Any], account: Account) -> list[Any]:
-    """The regions of an entry, which version 1 numbers."""
+    """Return the regions of an entry; VIA 1 stores them as a mapping from their numbers."""
     regions = entry.get("regions") or []
     regions = list(regions.values()) if isinstance(regions, Mapping) else regions
     if not isinstance(regions, list):
@@ -129,7 +129,7 @@ def _regions(entry: Mapping[str, Any], account: Account) -> list[Any]:
 
 
 def _stated(entry: Mapping[str, Any], image_folder: str, folder: Path) -> Stated:
-    """The image of an entry; VIA shows what lies in its project's own image folder, if that is set."""
+    """Return the stated name of an entry's image, which VIA looks for in the project's image folder if one is set."""
     size = entry.get("size")
     known = type(size) is int and size >= _LEAST_BYTES
     name = entry["filename"]
@@ -138,7 +138,7 @@ def _stated(entry: Mapping[str, Any], image_folder: str, folder: Path) -> Stated
 
 
 def _image_folder(data: Any) -> str:
-    """What a project's settings put in front of file names; empty where nothing."""
+    """Return the folder that a project's settings put in front of file names; empty if there is none."""
     try:
         folder = data["_via_settings"]["core"]["default_filepath"]
     except (KeyError, TypeError):
@@ -153,10 +153,10 @@ def _region(outline: np.ndarray, attributes: Mapping[str, str]) -> dict[str, Any
 
 
 def _entries(data: Any, path: Path) -> list[tuple[str, Any]]:
-    """The images' entries of a project or an export."""
+    """Return the image entries of a project or an export."""
     if isinstance(data, Mapping):
         if {"project", "file", "metadata"} <= data.keys():
-            raise ExchangeError(f"{path}: a project of VIA 3; draw in VIA 2, whose regions this reads")
+            raise ExchangeError(f"{path}: a project of VIA 3, which cannot be read; draw the regions in VIA 2")
         data = data.get("_via_img_metadata", data)
         if isinstance(data, Mapping) and data and all(isinstance(e, Mapping) and "regions" in e for e in data.values()):
             return list(data.items())

@@ -1,8 +1,8 @@
-"""Finds the image file that an annotation belongs to: one rule for all formats, by what the source states.
+"""Finds the image file that an annotation belongs to, from the name that the source states: one rule for all formats.
 
-A stated name is followed from the folder of the file that states it; an absolute path is followed as it is. Where that
-leads to no picture given, the longest common end of the paths decides. A picture is left out, and both candidates are
-named, where two fit equally well, and where a stated folder or another file on disk contradicts.
+A stated name is followed from the folder of the file that states it; an absolute path is followed as it is. If this
+does not lead to a given image, the image whose path has the longest end in common with the stated one is taken. If two
+images fit equally well, or a stated folder or another file on disk contradicts, none is taken and both are named.
 """
 
 import filecmp
@@ -30,31 +30,31 @@ from semsize.exchange.source import (
 
 @dataclass(eq=False)
 class Match:
-    """The picture that belongs to a stated name, or why none does."""
+    """The image that belongs to a stated name, or why there is none."""
 
-    path: Path | None = None  # None where there is none, or it is not certain
-    trouble: str | None = None  # why it is not certain, in a clause that names the candidates
-    candidates: tuple[Path, ...] = ()  # pictures that it may be
-    parts: Parts = ()  # the path that led to the picture, folded
-    depth: int = 0  # how many of the parts the source states
-    common: int = 0  # how many parts at the ends of both paths are the same
-    by_root: bool = False  # the name is what the picture is called below the folder that was given
+    path: Path | None = None  # None if no image fits, or it is not certain
+    trouble: str | None = None  # why the image is not certain, in a clause that names the candidates
+    candidates: tuple[Path, ...] = ()  # images that the name may mean
+    parts: Parts = ()  # the stated path that led to the image, folded
+    depth: int = 0  # how many parts at the end of this path the source states
+    common: int = 0  # how many parts at the ends of this path and of the image's are the same
+    by_root: bool = False  # the stated parts are the image's path below the given folder
 
     def fail(self, trouble: str) -> None:
-        """Make the picture a mere candidate, and say why it is not certain."""
+        """Make the image a mere candidate, and say why it is not certain."""
         if self.path is not None:
             self.candidates = (self.path, *self.candidates)
         self.path, self.trouble = None, trouble
 
 
 class ImageFolder:
-    """Image files, of a folder or listed, found by the names that annotation files use for them."""
+    """The image files of a folder or a list, found by the names that annotation files use for them."""
 
     def __init__(self, folder: Path, leave_out: Sequence[Path] = ()):
-        """Look through `folder`, except what lies in the folders `leave_out`.
+        """Index the images at any depth of `folder`, without those in the folders `leave_out`.
 
         Raises:
-            ExchangeError: it is no folder or holds no images.
+            ExchangeError: `folder` is no folder or holds no images.
         """
         if not folder.is_dir():
             raise ExchangeError(f"{folder}: no such folder; give the one that holds the images")
@@ -66,11 +66,11 @@ class ImageFolder:
 
     @classmethod
     def of_files(cls, files: Sequence[Path], names: Sequence[str] | None = None) -> Self:
-        """These image files, wherever they lie; ExchangeError where there are none.
+        """Index these image files, wherever they lie; ExchangeError if there are none.
 
         Args:
             files: the files.
-            names: what each is called; None: its path below the folder that all lie in.
+            names: the name of each file; None: its path below the folder that holds them all.
         """
         if not files:
             raise ExchangeError("no image files are given; name one at least")
@@ -81,7 +81,7 @@ class ImageFolder:
         return images
 
     def _index(self, files: Sequence[Path], names: Sequence[str]) -> None:
-        """Take up the files, under every end of their paths, with and without their own endings."""
+        """Index the files by every end of their paths, with and without file endings."""
         self.files = list(files)
         self._names = dict(zip(files, names, strict=True))
         self._by_parts = {parts_of(path): path for path in files}
@@ -99,13 +99,13 @@ class ImageFolder:
         self._folder_names = {folder[-1] for folder in self._folders}
 
     def name_of(self, path: Path) -> str:
-        """Relative path of one of the files."""
+        """Return the name of one of the files: its relative path, unless names were given."""
         return self._names[path]
 
     def match(self, stated: Sequence[Stated], account: Account) -> list[Match]:
-        """The pictures of all names that one source, or a folder of sources, states; they are weighed together.
+        """Find the images of all names that a source, or a folder of sources, states; the names are judged together.
 
-        Equal names are given the same picture: what stands behind them only the reader can compare.
+        Equal names get the same image: only the reader can compare the annotations behind them.
         """
         matches = [self._candidate(name) for name in stated]
         pairs = list(zip(stated, matches, strict=True))
@@ -122,10 +122,10 @@ class ImageFolder:
     def paired(
         self, stated: Sequence[Stated], account: Account, left_out: str, unused: str
     ) -> Iterator[tuple[Path, SourceImage]]:
-        """Files that are of one picture each (`Stated.of_file`), with their image; each picture comes once.
+        """Yield files that belong to one image each (`Stated.of_file`), with this image; each image comes once.
 
-        What is noted: `left_out` of a file without a picture, `unused` of a picture without a file. A file without a
-        picture that is a picture itself is passed over.
+        A file without an image is noted as `left_out`, unless it is one of the images itself; an image without a file
+        is noted as left out because it is `unused`.
         """
         matches = self.match(stated, account)
         doubts = rivals(matches, [name.text for name in stated])
@@ -147,12 +147,12 @@ class ImageFolder:
         self.note_unused(used, account, unused)
 
     def note_unused(self, used: Set[Path | None], account: Account, reason: str) -> None:
-        """Note the pictures that no annotation is of."""
+        """Note the images that are not in `used`: they have no annotations, for this `reason`."""
         for path in sorted(set(self.files) - used):
             account.note(f"images left out, {reason}", self.name_of(path))
 
     def _candidate(self, stated: Stated) -> Match:
-        """The picture whose path has the longest end in common with the stated one."""
+        """Return the image whose path has the longest end in common with the stated one."""
         index = self._by_endless if stated.endless else self._by_end
         own = self._by_parts.get(parts_of(stated.own)) if stated.own is not None else None
         common, parts, depth, spelling = 0, (), 0, ()
@@ -168,7 +168,7 @@ class ImageFolder:
         of_root = [path for path in found if parts[-depth:] in self._root_names(path, stated.endless)]
         of_size = [path for path in found if stated.byte_size and path.stat().st_size == stated.byte_size]
         exact = [path for path in found if _spelt(path, stated.endless)[-common:] == spelling[-common:]]
-        for choice in (of_size, of_root, exact):
+        for choice in (of_size, of_root, exact):  # each narrows down equally good images, unless it excludes them all
             kept = [path for path in found if path in choice]
             found = kept or found
         match = Match(found[0], None, tuple(found[1:]), parts, depth, common, found[0] in of_root)
@@ -181,8 +181,8 @@ class ImageFolder:
         return match
 
     def _fail_namesakes(self, pairs: Sequence[tuple[Stated, Match]]) -> None:
-        """Fail what was found by its file name alone, where other names or files say that it is a namesake."""
-        bases = defaultdict(set)  # a folder in the sources' terms: the folders of pictures that it has turned out to be
+        """Fail images found by file name alone, if other names or files show that the stated image is another one."""
+        bases = defaultdict(set)  # folder as the sources state it: the folders of images that it has turned out to be
         for _, match in pairs:
             if match.common > 1:
                 count = min(match.common, match.depth)
@@ -191,19 +191,19 @@ class ImageFolder:
         for name, match in doubtful:
             named, folder = self.name_of(match.path), match.parts[-2]
             if match.depth > 1 and folder in self._folder_names:
-                match.fail(f"the folder {folder} is there and does not hold it, {named} is a namesake")
+                match.fail(f"the folder {folder} exists but does not hold it, so {named} is a namesake")
             elif name.beside and match.parts[:-1] in self._folders:
-                match.fail(f"its folder holds images and not this one, {named} is a namesake")
+                match.fail(f"its folder holds images but not this one, so {named} is a namesake")
             elif name.beside and match.depth > 1 and len(Path(named).parts) > 1:
                 match.fail(
-                    f"its folder is {folder}, {named} is a namesake; if it is the one, give the folders of both alone"
+                    f"its folder is {folder}, so {named} is a namesake; if it is the one, give only the two folders"
                 )
             elif not match.by_root and self._belongs_elsewhere(match, bases):
-                match.fail(f"by the folders of the other names {named} is a namesake")
+                match.fail(f"the folders of the other names show that {named} is a namesake")
         self._fail_files_on_disk([(name, match) for name, match in doubtful if match.path is not None])
 
     def _fail_files_on_disk(self, doubtful: Sequence[tuple[Stated, Match]]) -> None:
-        """Fail what leads, from a folder above the picture, to another file that is not among the pictures given."""
+        """Fail images whose stated path leads, from a folder above the image, to another file that was not given."""
         bases = defaultdict(set)
         for name, match in doubtful:
             if match.depth > 1 and (found := _file_above(name, match)):
@@ -213,10 +213,10 @@ class ImageFolder:
         for _, match in doubtful:
             others = (base / match.path.name for base in bases[match.parts[:-1]]) if match.path is not None else ()
             if other := next((path for path in others if path.is_file() and not _same(path, match.path)), None):
-                match.fail(f"by the other names it is of {other}, not of {self.name_of(match.path)}")
+                match.fail(f"the other names show that it is of {other}, not of {self.name_of(match.path)}")
 
     def _fail_outdone(self, pairs: Sequence[tuple[Stated, Match]]) -> None:
-        """Fail the names of a picture that another name fits better, or that its size in bytes contradicts."""
+        """Fail names whose image fits another name as well or better, or differs from the size in bytes they state."""
         claims = defaultdict(list)
         for name, match in pairs:
             claims[match.path].append((name, match))
@@ -227,24 +227,24 @@ class ImageFolder:
             actual = path.stat().st_size if sizes else None
             for name, match in of_path:
                 if match.common < best:
-                    match.fail(f"{self.name_of(path)} is that of {next(iter(rivals.values()))}")
+                    match.fail(f"{self.name_of(path)} belongs to {next(iter(rivals.values()))}")
                 elif len(rivals) > 1:
                     match.fail(f"{_both(rivals.values())} fit {self.name_of(path)} equally well")
                 elif name.byte_size not in (None, actual) or (sizes and actual not in sizes):
                     other = name.byte_size or next(iter(sizes))
                     match.fail(
                         f"{self.name_of(path)} has {actual} bytes, not {other}: another picture, or saved anew; if it "
-                        "is the one, set its size to -1"
+                        "is the right one, set its size to -1"
                     )
 
     def _root_names(self, path: Path, endless: bool) -> set[Parts]:
-        """What a picture is called below the folder that was given."""
+        """Return what an image may be called below the given folder, folded."""
         *folders, last = Path(self._names[path]).parts
         lasts = {last, short_name(last)} | ({Path(last).stem} if endless else set())
         return {folded((*folders, name)) for name in lasts}
 
     def _belongs_elsewhere(self, match: Match, bases: Mapping[Parts, set[Parts]]) -> bool:
-        """Whether the other names have shown where a name's folder is, and its picture lies elsewhere in that."""
+        """Whether the other names show where the stated folder is, and the image lies elsewhere in it."""
         folded_parts = self._folded[match.path]
         for count in range(1, len(match.parts)):
             for base in bases.get(match.parts[:-count], ()):
@@ -255,7 +255,7 @@ class ImageFolder:
 
 
 def rivals(matches: Sequence[Match], names: Sequence[str]) -> list[str | None]:
-    """Why each of several files cannot be used: another is of the same picture; None where there is no other."""
+    """Return for each file why it cannot be used if another file has the same image; None for files without rival."""
     of_path = defaultdict(list)
     for match, name in zip(matches, names, strict=True):
         of_path[match.path].append(name)
@@ -270,7 +270,7 @@ def _spelt(path: Path, endless: bool) -> Parts:
 
 
 def _existing(path: Path, endless: bool) -> Path | None:
-    """The file of this path, or of this path and an ending of an image."""
+    """Return the file of this path or, if `endless`, of this path and an image's ending; None if there is none."""
     endings = [spelt for end in IMAGE_ENDINGS for spelt in (end, end.upper(), end.title())] if endless else []
     try:
         return next((file for file in (path, *(Path(f"{path}{end}") for end in endings)) if file.is_file()), None)
@@ -279,7 +279,7 @@ def _existing(path: Path, endless: bool) -> Path | None:
 
 
 def _file_above(stated: Stated, match: Match) -> tuple[Path, Path] | None:
-    """A folder above a picture, and the other file that the end of the stated path leads to from there."""
+    """Return a folder above an image, and the other file to which the end of the stated path leads from there."""
     for base in Path(os.path.abspath(match.path)).parents:
         for spelling, _ in stated.spellings:
             other = _existing(base.joinpath(*spelling[-2:]), stated.endless)
@@ -289,12 +289,12 @@ def _file_above(stated: Stated, match: Match) -> tuple[Path, Path] | None:
 
 
 def _same(path: Path, other: Path) -> bool:
-    """Whether two paths are of the same file or of copies of it."""
+    """Whether two paths lead to the same file or to equal copies."""
     return os.path.samefile(path, other) or filecmp.cmp(path, other, shallow=False)
 
 
 def _both(names: Iterable[str]) -> str:
-    """Names in words, the first three of them."""
+    """Join names in words: the first three, and how many more there are."""
     first, *others = dict.fromkeys(names)
     listed = [first, *others[:2], *([f"{len(others) - 2} more"] if len(others) > 2 else [])]
     return " and ".join(listed) if len(listed) < 3 else f"{', '.join(listed[:-1])} and {listed[-1]}"

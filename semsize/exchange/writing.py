@@ -1,4 +1,4 @@
-"""A converted data set on disk: images by split or fold, one annotation file each, the account of the conversion."""
+"""Assigns images to splits or folds, and writes a converted data set with the account of the conversion."""
 
 import contextlib
 import shutil
@@ -21,16 +21,16 @@ CONTRIBUTOR = "semsize.exchange"
 
 
 def split_by_share(names: Collection[str], val: float, test: float, seed: int) -> dict[str, str]:
-    """Name to split, drawn: shares of val and test, each at least one image where it is asked for; the rest trains.
+    """Draw the split of each name: shares `val` and `test`, at least one image if the share is not 0; the rest trains.
 
-    The same names, in any order, and the same seed give the same split. Shares of 1 in all leave nothing to train on:
-    such a set is for tests of a model that there is.
+    The same names, in any order, and the same seed give the same split. If the shares sum to 1, no image trains: the
+    data set is to test a model that exists.
 
     Raises:
-        ExchangeError: a share lies outside 0 to 1, or the images are too few for what is asked.
+        ExchangeError: a share lies outside 0 to 1, the shares sum to more than 1, or there are too few images.
     """
     if not (min(val, test) >= 0 and val + test <= 1 + 1e-9):
-        raise ExchangeError(f"shares of val {val:g} and test {test:g} do not lie in 0 to 1, or are more than 1 in all")
+        raise ExchangeError(f"shares of val {val:g} and test {test:g} must lie in 0 to 1 and sum to 1 at most")
     order = np.random.default_rng(seed).permutation(sorted(names)).tolist()
     trains = val + test < 1 - 1e-9
     val_count, test_count = (max(round(share * len(order)), int(share > 0)) for share in (val, test))
@@ -45,10 +45,10 @@ def split_by_share(names: Collection[str], val: float, test: float, seed: int) -
 
 
 def assign_folds(particles: Sequence[int], folds: int, rng: np.random.Generator) -> np.ndarray:
-    """(N,) fold, 0 to ``folds`` - 1, in which each of N images is kept back, stratified by its number of particles.
+    """Draw the fold, 0 to ``folds`` - 1, that holds out each of N images, (N,), stratified by number of particles.
 
-    Images are ranked by their number of particles, equal ones in random order; each run of ``folds`` ranks gives one
-    image to every fold, at random. Thus folds differ by one image at most, and each has its share of crowded ones.
+    Images are ranked by their number of particles, ties in random order; each block of ``folds`` ranks gives one image
+    to every fold, at random. So folds differ by one image at most, and each has its share of crowded images.
 
     Raises:
         ValueError: there are fewer than 2 folds, or fewer images than folds.
@@ -65,12 +65,12 @@ def assign_folds(particles: Sequence[int], folds: int, rng: np.random.Generator)
 
 
 def split_by_lists(names: Sequence[str], lists: Mapping[str, Path]) -> dict[str, str]:
-    """Name to split from files with a name a line, with or without ending; what no list names trains.
+    """Assign names to splits by files that list one name per line, with or without ending; unlisted images train.
 
-    `lists` takes `val` and `test` to the file of their names.
+    `lists` maps `val` and `test` to their files.
 
     Raises:
-        ExchangeError: a list cannot be read, or names no image or the same one twice.
+        ExchangeError: a list cannot be read, or a line names no image, several, or one that was listed before.
     """
     split = dict.fromkeys(names, "train")
     of_stem: dict[str, list[str]] = {}
@@ -100,11 +100,11 @@ def write_dataset(
 ) -> None:
     """Write OUT/images/<split>, OUT/annotations/<split>.json and OUT/conversion.txt, whole or not at all.
 
-    Image files are copied as they are, since training reads whatever `semsize.sem.read_grey` reads; their names carry
-    their folders, and a number where two would be the same.
+    Image files are copied as they are, since training reads whatever `semsize.sem.read_grey` reads. A copy's name
+    contains the folders of the image, and a number if two names would be the same.
 
-    `split` takes the name of each image to its split, `source` says in words what was converted, and `account` is what
-    conversion.txt holds. A folder that an earlier conversion wrote is replaced.
+    `split` maps the name of each image to its split, `source` says in words what was converted, and `account` is the
+    text of conversion.txt. A folder that an earlier conversion wrote is replaced.
 
     Raises:
         FolderExistsError: `out` holds something else.
@@ -121,12 +121,12 @@ def write_dataset(
 
 
 def holds_dataset(folder: Path, info: Mapping[str, str], *others: str) -> bool:
-    """Whether a folder holds a data set and nothing else: who wrote it may replace it.
+    """Whether a folder holds a data set with this `info` and nothing else, so that its writer may replace it.
 
     Args:
         folder: the folder.
-        info: what each annotation file must say in its `info`.
-        others: names of the files that stand beside images/ and annotations/.
+        info: entries that the `info` of each annotation file must contain.
+        others: names of the files beside images/ and annotations/.
     """
     files = sorted((folder / "annotations").glob("*.json"))
     if not files or {path.name for path in folder.iterdir()} != {"images", "annotations", *others}:
@@ -139,7 +139,7 @@ def holds_dataset(folder: Path, info: Mapping[str, str], *others: str) -> bool:
 
 
 def _copy(images: Sequence[ConvertedImage], folder: Path) -> tuple[list[dict], list[dict]]:
-    """Copy the images of one split; its image and particle records."""
+    """Copy the images of one split; return its image and particle records."""
     folder.mkdir(parents=True)
     records, particles, stems = [], [], set()
     for number, image in enumerate(images, start=1):
@@ -162,7 +162,7 @@ def _copy(images: Sequence[ConvertedImage], folder: Path) -> tuple[list[dict], l
 
 
 def _new_name(image: ConvertedImage, stems: set[str]) -> str:
-    """A file name that no other of the split has, whatever its ending: pictures of results go by the stem."""
+    """Return a file name whose stem is unique in the split, because pictures of results are named after the stem."""
     parts = [part for part in Path(image.name.replace("\\", "/")).with_suffix("").parts if part not in ("..", "/")]
     plain = stem = short_name("_".join(parts))
     number = 1
@@ -174,16 +174,16 @@ def _new_name(image: ConvertedImage, stems: set[str]) -> str:
 
 
 def split_table(images: Sequence[ConvertedImage], split: Mapping[str, str]) -> str:
-    """Numbers of images, particles and states, a row a split."""
+    """Return a table of the numbers of images, particles and states, one row per split."""
     of_split = {part: [image.particles for image in images if split[image.name] == part] for part in SPLITS}
     lines = counts_table({part: count_images(chosen) for part, chosen in of_split.items() if chosen}, "ignored")
     return "\n".join([*lines, "most: particles in the fullest image; ignored: specks, crowds, regions to ignore"])
 
 
 def count_images(images: Iterable[Sequence[Mapping[str, Any]]]) -> Counter[str]:
-    """Numbers of images, of particles in all and at most, of each state, and of what is ignored.
+    """Count images, particles (in all, and in the fullest image), each state, and regions to ignore.
 
-    Of each image the particles are given, with the keys `state` and `iscrowd`.
+    `images` holds the particles of each image, with the keys `state` and `iscrowd`.
     """
     counts = Counter()
     for particles in images:
@@ -195,7 +195,7 @@ def count_images(images: Iterable[Sequence[Mapping[str, Any]]]) -> Counter[str]:
 
 
 def counts_table(counts: Mapping[str, Counter[str]], ignored: str) -> list[str]:
-    """Lines with the numbers of `count_images` in each split; `ignored` heads the column of what is ignored."""
+    """Return the lines of a table of `count_images` per split; `ignored` heads the column of regions to ignore."""
     columns = {name: name for name in ("images", "particles", "most", "ignored", *STATES, "unknown")}
     columns["ignored"] = ignored
     rows = [
@@ -206,10 +206,10 @@ def counts_table(counts: Mapping[str, Counter[str]], ignored: str) -> list[str]:
 
 
 def empty_split_warnings(images: Sequence[ConvertedImage], split: Mapping[str, str]) -> Iterator[str]:
-    """A warning for each split that has images and no particle.
+    """Yield a warning for each split that has images but no particle.
 
     Raises:
-        ExchangeError: there is none to train on.
+        ExchangeError: the training images have no particle.
     """
     counts, sizes = Counter(), Counter(split[image.name] for image in images)
     for image in images:
@@ -222,7 +222,7 @@ def empty_split_warnings(images: Sequence[ConvertedImage], split: Mapping[str, s
 
 
 def conversion_notes(images: Sequence[ConvertedImage], strange_labels: Counter[str]) -> list[str]:
-    """What to say of the labels that mean no state, and of the pixel sizes."""
+    """Return notes on the labels that mean no state and on the pixel sizes."""
     notes = []
     if strange_labels:
         counts = ", ".join(f"{label} ({count})" for label, count in strange_labels.most_common())
@@ -238,15 +238,15 @@ def conversion_notes(images: Sequence[ConvertedImage], strange_labels: Counter[s
 
 
 class FolderExistsError(ValueError):
-    """The output folder holds what this program did not write; the message names it."""
+    """The output folder exists and was not written by this program; the message names it."""
 
 
 @contextlib.contextmanager
 def new_folder(path: str | Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """Give an empty folder beside `path` to fill, and rename it to `path` once the body has ended without an error.
+    """Yield an empty folder beside `path` to fill, and rename it to `path` if the body ends without an error.
 
     Args:
-        path: must not exist, be empty, or be a folder for which `is_ours` holds; a folder is replaced.
+        path: a path that does not exist, an empty folder, or a folder for which `is_ours` holds; it is replaced.
         is_ours: whether a folder that exists was made by the same program.
 
     Raises:

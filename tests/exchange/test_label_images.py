@@ -226,7 +226,7 @@ def test_particles_that_fill_the_frame_are_no_ground():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_picture_is_no_label_image_and_takes_no_time(dtype):
     picture = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (600, 800), dtype=dtype)
-    with pytest.raises(ExchangeError, match="values are scattered all over it: a picture and no labels"):
+    with pytest.raises(ExchangeError, match="values are scattered all over it: a photograph, not labels"):
         particles_of(picture)
 
 

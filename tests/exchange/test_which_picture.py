@@ -97,7 +97,7 @@ def test_another_folder_s_outlines_do_not_land_on_a_namesake(tmp_path):
     best, other, top = found(only, tmp_path, "A/001.png", "B/001.png", "001.png")
     assert best == "001.png"
     assert "001.png is a namesake" in other
-    assert "001.png is that of A/001.png" in top or "namesake" in top
+    assert "001.png belongs to A/001.png" in top or "namesake" in top
     # with A's own name missing, B's file on disk tells that it is B's, and that the plain name is the one beside both
     other, top = found(only, tmp_path, "B/001.png", "001.png")
     assert str(tmp_path / "scans/B/001.png") in other
@@ -308,7 +308,7 @@ def test_a_renamed_picture_whose_labelme_file_names_another(tmp_path):
     renamed(tmp_path, "scan7", "old.png")  # a namesake lies in another folder
     assert counts(read_labelme(tmp_path, images, Account()), images) == {"scan7.png": 2}
     renamed(tmp_path, "scan7", "IMG_1.png")
-    trouble = "scan7.json says IMG_1.png and its own name says scan7.png, which gets none: correct imagePath"
+    trouble = "scan7.json says IMG_1.png but its own name scan7.png, so neither is used: correct imagePath"
     assert counts(read_labelme(tmp_path, images, Account()), images) == {"IMG_1.png": trouble, "scan7.png": trouble}
     inside = base64.b64encode((tmp_path / "scan7.png").read_bytes()).decode()
     picture(tmp_path / "IMG_1.png", 250, (30, 40))
@@ -327,7 +327,7 @@ def test_a_labelme_file_of_a_picture_that_is_gone_takes_no_namesake(tmp_path):
     write_labelme(tmp_path / "other", "B/001.png", 2)
     images = pictures(tmp_path / "other", "A/001.png")
     trouble = counts(read_labelme(tmp_path / "other", images, Account()), images)["A/001.png"]
-    assert trouble.startswith("its folder is b, A/001.png is a namesake")
+    assert trouble.startswith("its folder is b, so A/001.png is a namesake")
 
 
 def test_two_files_of_one_picture_are_both_named(tmp_path):
@@ -497,7 +497,7 @@ def test_regions_written_twice_are_taken_once_with_the_state_that_is_known(tmp_p
     assert masks.states == ("masked", "masked", None)
     text = "\n".join(account.lines())
     assert "3 × annotations drawn twice on the same pixels, taken once" in text
-    assert "annotations have an id that another has too" in text
+    assert "annotations that share their id with another" in text
 
 
 BOX_FORMS = {

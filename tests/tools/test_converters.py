@@ -784,8 +784,8 @@ def test_what_is_no_annotation_file_is_refused_in_one_line(tmp_path, name, conte
     [
         (["--label", "x=nothing"], "--label x=nothing: give NAME=MEANING"),
         (["--pixel-size", "0"], "--pixel-size must be above 0"),
-        (["--val", "0.5", "--test", "0.6"], "are more than 1 in all"),
-        (["--val", "nan"], "do not lie in 0 to 1"),
+        (["--val", "0.5", "--test", "0.6"], "sum to 1 at most"),
+        (["--val", "nan"], "must lie in 0 to 1"),
         (["--val", "0.5"], "1 images are too few for val and test"),
         (["--val", "0.5", "--test", "0.5"], "1 images are too few for val and test"),
     ],
