@@ -34,7 +34,7 @@ def read_coco(
     """Yield each image of a COCO file once, with its particles.
 
     `trouble` is set for images that share an id, for an image listed twice with different annotations, and for an image
-    in which most outlines lie elsewhere than their `bbox`. In other images these outlines are left out.
+    in which most outlines with a `bbox` lie elsewhere than it. In other images these outlines are left out.
 
     Args:
         path: the JSON file.

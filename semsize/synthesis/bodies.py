@@ -1,13 +1,13 @@
-"""Convex rounded bodies, one formula for ellipsoids, superellipsoids and rounded polyhedra; and their silhouettes.
+"""Convex rounded bodies and their silhouettes: one formula for ellipsoids, superellipsoids and rounded polyhedra.
 
 A body is the set of points p with g(p) <= 1, where the gauge g is a p-norm over K half-spaces,
 
     g(p) = (sum_k max(0, a_k . p) ** m) ** (1 / m),
 
-the rounded intersection of Ricci (Comput. J. 16, 157, 1973, doi:10.1093/comjnl/16.2.157). Its faces are the planes a_k
-. p = 1, its edges the rounder the smaller m. Three pairs of opposite planes make a superellipsoid (Barr, IEEE Comput.
-Graph. Appl. 1, 11, 1981, doi:10.1109/MCG.1981.1673799), and with m = 2 an ellipsoid exactly. g is convex and
-homogeneous of degree one, so silhouette and surface are found by safe one-dimensional searches along the view z.
+the rounded intersection of Ricci (Comput. J. 16, 157, 1973, doi:10.1093/comjnl/16.2.157). Its faces are the planes
+a_k . p = 1; the smaller m, the rounder its edges. Three pairs of opposite planes make a superellipsoid (Barr, IEEE
+Comput. Graph. Appl. 1, 11, 1981, doi:10.1109/MCG.1981.1673799), and with m = 2 an ellipsoid exactly. g is convex and
+homogeneous of degree one, so that one-dimensional searches along the view z find silhouette and surface reliably.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-EXPONENTS = (2, 3, 5, 9, 17)  # m - 1 is a power of two: the powers are then repeated squarings
-BISECTIONS = 16  # by which `silhouette_of` halves its interval of z
-DIRECTIONS = 256  # in which the radius of a silhouette is known, unless its body is slender
+EXPONENTS = (2, 3, 5, 9, 17)  # m - 1 is a power of two, so that repeated squaring gives the powers
+BISECTIONS = 16  # of the interval of z in `silhouette_of`
+DIRECTIONS = 256  # number of radii of a silhouette, unless its body is slender
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,25 +34,25 @@ class Body:
         return Body(self.planes / factor, self.exponent)
 
     def gauge(self, points: np.ndarray) -> np.ndarray:
-        """The gauge g at points (..., 3); returns (...), below 1 inside and above 1 outside."""
+        """Return the gauge g at points (..., 3) as (...): below 1 inside, above 1 outside."""
         return _norm(self.planes @ points.reshape(-1, 3).T, self.exponent)[0].reshape(points.shape[:-1])
 
 
 def superellipsoid(semi_axes: np.ndarray, rotation: np.ndarray, exponent: int) -> Body:
-    """Superellipsoid |x/a|^m + |y/b|^m + |z/c|^m <= 1, turned by a (3, 3) rotation matrix (body to world).
+    """Return the superellipsoid |x/a|^m + |y/b|^m + |z/c|^m <= 1, turned by a (3, 3) rotation matrix (body to world).
 
-    An exponent m of 2 makes an ellipsoid, a large one a box of rounded edges.
+    An exponent m of 2 makes an ellipsoid, a large exponent a box with rounded edges.
     """
     rows = (rotation / np.asarray(semi_axes, dtype=np.float64)).T
     return Body(np.concatenate([rows, -rows]), exponent)
 
 
 def rounded_polyhedron(normals: np.ndarray, semi_axes: np.ndarray, rotation: np.ndarray, exponent: int) -> Body:
-    """Polyhedron of rounded edges whose faces lie about an ellipsoid, then turned.
+    """Return a polyhedron with rounded edges whose faces lie about an ellipsoid, turned by a rotation matrix.
 
     Args:
-        normals: (K, 3) face normals, surrounding the origin, divided by the distances relative to tangent planes.
-        semi_axes: (3,) of the ellipsoid, along the body's own axes.
+        normals: (K, 3) unit face normals around the origin over the faces' distances in units of the tangent planes'.
+        semi_axes: (3,) semi-axes of the ellipsoid, along the body's own axes.
         rotation: (3, 3) rotation matrix from the body's axes to the world's.
         exponent: one of EXPONENTS; the larger, the sharper the edges.
     """
@@ -62,15 +62,15 @@ def rounded_polyhedron(normals: np.ndarray, semi_axes: np.ndarray, rotation: np.
 
 
 def surfaces(body: Body, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Upper and lower surface over points (N,) within the silhouette, and the upper surface's normal.
+    """Return upper and lower surface at points (N,) within the silhouette, and the upper surface's normal.
 
-    Newton's method from beyond the surface: on a convex function it cannot overshoot the root.
+    Newton's method starts beyond the surface; on a convex function it cannot overshoot the root.
 
     Returns:
         top (N,), bottom (N,) and unit outward normal (3, N) of the top, float32.
     """
     planes = body.planes.astype(np.float32)
-    # an ellipsoid is longest along one of its half-spaces' normals, which may lie between extent's directions
+    # the longest radius of an ellipsoid lies along one of the planes' normals, perhaps between directions of `extent`
     tips = 1 / body.gauge(body.planes / np.linalg.norm(body.planes, axis=1, keepdims=True))
     reach = np.float32(max(1.05 * np.float32(extent(body)[1]), 1.01 * tips.max()))
     flat = planes[:, :2] @ np.stack([x, y]).astype(np.float32)  # (K, N)
@@ -83,13 +83,13 @@ def surfaces(body: Body, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def extent(body: Body) -> tuple[float, float]:
-    """Smallest and largest radius over 200 directions spread evenly on the sphere."""
+    """Return the smallest and largest radius in 200 directions spread evenly on the sphere."""
     radii = 1 / _norm(body.planes @ _DIRECTIONS.T, body.exponent)[0]
     return float(radii.min()), float(radii.max())
 
 
 def even_directions(count: int) -> np.ndarray:
-    """(count, 3) unit vectors spread evenly on the sphere along a Fibonacci spiral."""
+    """Return (count, 3) unit vectors spread evenly on the sphere along a Fibonacci spiral."""
     k = np.arange(count) + 0.5
     z = 1 - 2 * k / count
     angle = np.pi * (3 - np.sqrt(5)) * k
@@ -102,7 +102,7 @@ _DIRECTIONS = even_directions(200)
 
 @dataclass(frozen=True, eq=False)
 class Silhouette:
-    """What a body shows along z: a closed curve around the origin in polar form, in the body's unit."""
+    """Outline of a body seen along z: a closed curve around the origin in polar form, in the body's unit."""
 
     radii: np.ndarray  # (N,) float64, radius at the angles 2 pi i / N, from x towards y
 
@@ -118,7 +118,7 @@ class Silhouette:
 
     @property
     def is_slender(self) -> bool:
-        """Whether its body needs more directions than others, as rods and needles do."""
+        """Whether the curve has more than DIRECTIONS radii, as slender bodies such as rods need."""
         return len(self.radii) > DIRECTIONS
 
     @property
@@ -128,7 +128,7 @@ class Silhouette:
 
     @property
     def ecd(self) -> float:
-        """Equivalent circular diameter (ISO 9276-6): of the circle of the same area."""
+        """Equivalent circular diameter (ISO 9276-6), the diameter of the circle of the same area."""
         return float(np.sqrt(4 * self.area / np.pi))
 
     def scaled(self, factor: float) -> Silhouette:
@@ -136,14 +136,14 @@ class Silhouette:
         return Silhouette(self.radii * factor)
 
     def feret(self) -> tuple[float, float]:
-        """Smallest and largest Feret diameter, the distance of parallel tangents (ISO 9276-6), half a degree apart."""
+        """Return smallest and largest Feret diameter, the distance of parallel tangents (ISO 9276-6), every 0.5°."""
         angle = np.arange(360) * (np.pi / 360)
         along = self.points @ np.stack([np.cos(angle), np.sin(angle)])  # (N, 360)
         widths = along.max(axis=0) - along.min(axis=0)
         return float(widths.min()), float(widths.max())
 
     def depth(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Distance of points from the curve, positive within, exact to first order near it; float64 of their shape."""
+        """Return the distance of points from the curve, positive inside, exact to first order near it; float64."""
         step = 2 * np.pi / len(self.radii)
         slope = (np.roll(self.radii, -1) - np.roll(self.radii, 1)) / (2 * step)
         cosine = self.radii / np.hypot(self.radii, slope)  # of the angle between radius and normal
@@ -153,9 +153,9 @@ class Silhouette:
         return (radius - np.hypot(x, y)) * np.interp(position, index, cosine, period=len(self.radii))
 
     def notched(self, amplitude: float, rng: np.random.Generator) -> Silhouette:
-        """The curve with irregular notches cut into it, never beyond it, as of a broken or crusted body.
+        """Return the curve with irregular notches cut into it, as of a broken or crusted body; no radius grows.
 
-        `amplitude` is the standard deviation of the radius, relative; waves 3 to 16 count as 1 / number.
+        `amplitude` is the relative standard deviation of the radius. Waves 3 to 16 have weights of 1 / wave number.
         """
         waves = np.arange(3, 17)
         spectrum = np.zeros(len(self.radii) // 2 + 1, dtype=complex)
@@ -166,10 +166,10 @@ class Silhouette:
 
 
 def silhouette_of(body: Body, directions: int = DIRECTIONS) -> Silhouette:
-    """Silhouette of the body's projection along z, its radius in so many directions; slender bodies need more.
+    """Return the silhouette of the body along z, its radius in `directions` directions; slender bodies need more.
 
-    By homogeneity the radius in a direction u is 1 / min_z g(u, z); the minimum of the convex g is bisected by the sign
-    of its slope. An error e of z enters the radius as e squared: 16 bisections leave less than 1e-6 of it.
+    By homogeneity the radius in a direction u is 1 / min_z g(u, z). As g is convex, bisection by the sign of its slope
+    finds the minimum. An error e of z changes the radius by e squared: after 16 bisections by less than 1e-6 of it.
     """
     angle = np.arange(directions) * (2 * np.pi / directions)
     flat = body.planes[:, :2] @ np.stack([np.cos(angle), np.sin(angle)])  # (K, N)
@@ -186,7 +186,7 @@ def silhouette_of(body: Body, directions: int = DIRECTIONS) -> Silhouette:
 
 
 def union_silhouette(silhouettes: Sequence[Silhouette], centres: np.ndarray) -> Silhouette:
-    """Union of silhouettes moved to `centres` (B, 2); the origin must lie within each of them."""
+    """Return the union of silhouettes moved to `centres` (B, 2), each of which must contain the origin."""
     angles = silhouettes[0].angles
     radii = np.zeros(len(angles))
     for silhouette, centre in zip(silhouettes, centres, strict=True):
@@ -196,7 +196,7 @@ def union_silhouette(silhouettes: Sequence[Silhouette], centres: np.ndarray) -> 
 
 
 def _weights(projections: np.ndarray, exponent: int) -> np.ndarray:
-    """Terms max(0, a_k . p) ** (m - 1) of projections (K, N), of their shape; sum a_k terms is along the gradient."""
+    """Return w_k = max(0, a_k . p) ** (m - 1) for projections a_k . p (K, N); the gradient is along sum_k w_k a_k."""
     power = np.maximum(projections, 0)
     for _ in range(EXPONENTS.index(exponent)):
         power = power * power
@@ -204,15 +204,15 @@ def _weights(projections: np.ndarray, exponent: int) -> np.ndarray:
 
 
 def _norm(projections: np.ndarray, exponent: int) -> tuple[np.ndarray, np.ndarray]:
-    """The gauge (N,) where the half-spaces read `projections` (K, N), and its `_weights` (K, N)."""
+    """Return the gauge (N,) of N points p with the projections a_k . p (K, N), and their `_weights` (K, N)."""
     terms = _weights(projections, exponent)
     return np.einsum("kn,kn->n", terms, np.maximum(projections, 0)) ** (1 / exponent), terms
 
 
 def _root(flat: np.ndarray, slopes: np.ndarray, exponent: int, start: np.float32) -> np.ndarray:
-    """Largest z with g = 1 where g's half-spaces read flat (K, N) + slopes (K, 1) z; returns (N,) float32.
+    """Return the largest z with g = 1, (N,) float32; the projections a_k . p are flat (K, N) + slopes (K, 1) z.
 
-    Eight steps leave an error below 1 % of the radius at the very rim, far less elsewhere.
+    Eight steps leave an error below 1 % of the radius at the very rim, and far less elsewhere.
     """
     z = np.full(flat.shape[1], start, dtype=np.float32)
     for _ in range(8):

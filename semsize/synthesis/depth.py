@@ -1,4 +1,4 @@
-"""Particles on the pixel grid, sampled one by one and laid upon one another; each pixel shows the highest surface."""
+"""Samples particles on the pixel grid and lays them upon one another; each pixel shows the highest surface."""
 
 from dataclasses import dataclass
 
@@ -29,9 +29,9 @@ class Patch:
 
 
 def rasterise(particle: Particle, pixel_size_nm: float, fraction: tuple[float, float]) -> Patch:
-    """Samples a particle on pixel centres (integers + 0.5), its own centre at `fraction` = (y, x) within pixel (0, 0).
+    """Sample a particle on pixel centres (integers + 0.5), its own centre at `fraction` = (y, x) within pixel (0, 0).
 
-    A particle so small that it covers no pixel centre takes the one pixel that holds its centre.
+    A particle so small that it covers no pixel centre gets the pixel that holds its centre.
     """
     particle = particle.scaled(1 / pixel_size_nm)
     x_low, y_low = np.floor(particle.silhouette.points.min(axis=0) + fraction[::-1]).astype(int) - 1
@@ -45,16 +45,16 @@ def rasterise(particle: Particle, pixel_size_nm: float, fraction: tuple[float, f
     if not patch.inside.any():
         centre = -y_low, -x_low
         patch.inside[centre] = True
-        patch.depth[centre] = min(particle.silhouette.area, 1) - 0.5
+        patch.depth[centre] = min(particle.silhouette.area, 1) - 0.5  # the coverage of the pixel is then the area
         patch.top[centre] = patch.bottom[centre] = 0
         patch.normal[2][centre] = 1
     return patch
 
 
 def _add_lobe(lobe: Lobe, x: np.ndarray, y: np.ndarray, patch: Patch) -> None:
-    """Merges a lobe, seen at x, y from its own centre, into the patch of its particle."""
+    """Merge a lobe into the patch of its particle; x, y are the patch's pixel centres relative to the lobe's centre."""
     depth = lobe.silhouette.depth(x, y)
-    if lobe.silhouette.is_slender:  # along the rays to its far ends the sides are nearer than the curve ahead
+    if lobe.silhouette.is_slender:  # its sides are nearer than the curve along a ray to a far end
         within = np.pad(depth >= 0, 1).astype(np.uint8)
         depth = np.minimum(depth, np.where(depth > 0, cv2.distanceTransform(within, cv2.DIST_L2, 5)[1:-1, 1:-1], depth))
     np.maximum(patch.depth, depth, out=patch.depth, casting="same_kind")
@@ -70,7 +70,7 @@ def _add_lobe(lobe: Lobe, x: np.ndarray, y: np.ndarray, patch: Patch) -> None:
 class DepthBuffer:
     """What the detector sees of a growing scene, pixel by pixel; parts of bodies beyond the frame are not kept.
 
-    On a silhouette's edge it also knows what a pixel shows besides its own body, so that edges are drawn without steps.
+    Pixels on a silhouette's edge also keep the second body that they show, so that edges are drawn without steps.
     """
 
     def __init__(self, shape: tuple[int, int]):
@@ -79,18 +79,18 @@ class DepthBuffer:
         self.normals = np.zeros((3, *shape), dtype=np.float32)  # unit normal of the visible surface, x, y, z
         self.normals[2] = 1
         self.depths = np.full(shape, np.inf, dtype=np.float32)  # (H, W) px within the visible body's own silhouette
-        self.covered_ids = np.full(shape, SUBSTRATE, dtype=np.int32)  # (H, W) what that body covered when it came
-        self.covered_cosines = np.ones(shape, dtype=np.float32)  # (H, W) z of the normal of what it covered
-        self.fringes = np.zeros(shape, dtype=np.float32)  # (H, W) share covered by a higher body seen beside, < 0.5
-        self.fringe_ids = np.full(shape, SUBSTRATE, dtype=np.int32)  # (H, W) that body
+        self.covered_ids = np.full(shape, SUBSTRATE, dtype=np.int32)  # (H, W) id that the visible body covered
+        self.covered_cosines = np.ones(shape, dtype=np.float32)  # (H, W) z of the normal of the covered surface
+        self.fringes = np.zeros(shape, dtype=np.float32)  # (H, W) share that a higher neighbour covers, < 0.5
+        self.fringe_ids = np.full(shape, SUBSTRATE, dtype=np.int32)  # (H, W) that neighbour
 
     @property
     def coverages(self) -> np.ndarray:
-        """(H, W) share of the pixel that its visible body covers."""
+        """(H, W) share of each pixel that its visible body covers."""
         return np.clip(self.depths + np.float32(0.5), 0, 1)
 
     def rest_height(self, patch: Patch, row: int, column: int) -> float:
-        """Height of the body's centre at first contact with bodies or substrate, let down over pixel (row, column)."""
+        """Return the height of the body's centre over pixel (row, column) when it first touches bodies or substrate."""
         frame, part = self._overlap(patch, row, column)
         ground = -float(patch.bottom[patch.inside].min())
         if frame is None:
@@ -98,7 +98,7 @@ class DepthBuffer:
         return max(ground, float((self.heights[frame] - patch.bottom[part]).max()))
 
     def place(self, patch: Patch, row: int, column: int, height: float, identity: int) -> None:
-        """Puts a body with its centre at this height; each pixel keeps the higher surface."""
+        """Put a body with its centre at `height` over pixel (row, column); each pixel keeps the higher surface."""
         frame, part = self._overlap(patch, row, column)
         if frame is None:
             return
@@ -117,10 +117,10 @@ class DepthBuffer:
         np.copyto(self.normals[(slice(None), *frame)], patch.normal[(slice(None), *part)], where=seen)
 
     def full_mask(self, patch: Patch, row: int, column: int) -> tuple[np.ndarray, tuple[int, int]]:
-        """The body's whole silhouette within the frame.
+        """Return the body's whole silhouette within the frame.
 
         Returns:
-            Crop (h, w) bool and the (row, column) of its first pixel; an empty crop at (0, 0) where there is none.
+            Crop (h, w) bool and the (row, column) of its first pixel; an empty crop at (0, 0) for a body outside.
         """
         frame, part = self._overlap(patch, row, column)
         if frame is None:
@@ -130,7 +130,7 @@ class DepthBuffer:
     def _overlap(
         self, patch: Patch, row: int, column: int
     ) -> tuple[tuple[slice, slice] | None, tuple[slice, slice] | None]:
-        """The slices of frame and patch that fall on one another; None, None where the patch lies outside the frame."""
+        """Return the slices of frame and patch that coincide; None, None if the patch lies outside the frame."""
         first = np.add((row, column), patch.offset)
         low = np.maximum(first, 0)
         high = np.minimum(first + patch.inside.shape, self.heights.shape)

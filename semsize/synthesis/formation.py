@@ -4,8 +4,8 @@ Signals are relative to a flat, untilted TiO2 face, which gives 1. References: S
 doi:10.1063/1.332840; Goldstein et al., Scanning Electron Microscopy and X-Ray Microanalysis, 4th ed. (2018),
 doi:10.1007/978-1-4939-6676-9; Reimer, Scanning Electron Microscopy, 2nd ed. (1998), doi:10.1007/978-3-540-38967-5.
 
-A function that takes a `detail` has lengths of the specimen: those in px are meant at a detail of 1, a pixel of 7.344
-nm, and are `detail` times as many. What is then finer than a pixel averages out in it.
+Functions with a `detail` state lengths of the specimen in px at a detail of 1, a pixel of 7.344 nm, and multiply them
+by `detail`. Structure that is then finer than a pixel averages out.
 """
 
 import cv2
@@ -17,29 +17,29 @@ SKIRT_PX = 1.6  # at a detail of 1
 
 
 def tilt_yield(cosines: np.ndarray, exponent: float, ceiling: float) -> np.ndarray:
-    """Secondary-electron yield growing with tilt, min(cos ** -exponent, ceiling): bright edges (Seiler 1983).
+    """Return the secondary-electron yield, which grows with tilt: min(cos ** -exponent, ceiling) (Seiler 1983).
 
-    The exponent is about 1.1 for light, 0.8 for heavy elements; the ceiling is the yield of an edge as wide as the
-    electrons' escape depth.
+    The exponent is about 1.1 for light elements and 0.8 for heavy ones; the ceiling is the yield of an edge as wide as
+    the electrons' escape depth.
     """
     floor = np.float32(ceiling ** (-1 / exponent))
     return np.maximum(cosines, floor) ** np.float32(-exponent)
 
 
 def edge_effect(depths: np.ndarray, width_px: float) -> np.ndarray:
-    """Extra electrons near a free edge, exp(-d / width): backscattered ones release them through its side, too.
+    """Return the extra yield near a free edge, exp(-d / width): backscattered electrons release secondaries there, too.
 
-    `depths` are distances within the silhouette of the body that is seen, px, inf where there is none; the width is the
-    range of those backscattered electrons (Reimer 1998).
+    `depths` are distances d in px within the silhouette of the visible body, inf where there is none; the width is the
+    range of the backscattered electrons (Reimer 1998).
     """
     return np.exp(np.maximum(depths, 0) * np.float32(-1 / width_px))
 
 
 def shadowing(heights: np.ndarray, range_px: float, strength: float) -> np.ndarray:
-    """Share of the electrons that leave a gap, exp(-(strength d / range) ^ 2): 1 on open ground and on tops.
+    """Return the share of electrons that leave a gap, exp(-(strength d / range) ^ 2): 1 on open ground and on tops.
 
-    d is the depth of the surface `heights` (H, W) below the mean around; over `range_px` walls take electrons up
-    (Reimer 1998).
+    d is the depth of the surface `heights` (H, W) below its mean around; `range_px` is the distance over which walls
+    absorb electrons (Reimer 1998).
     """
     quarter = cv2.resize(heights, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     around = cv2.GaussianBlur(quarter, (0, 0), range_px / 4)
@@ -48,7 +48,7 @@ def shadowing(heights: np.ndarray, range_px: float, strength: float) -> np.ndarr
 
 
 def compress_highlights(level: np.ndarray, knee: float, ceiling: float) -> np.ndarray:
-    """Emission that limits itself: the identity up to `knee`, then bending smoothly towards `ceiling`.
+    """Limit bright emission: leave levels up to `knee` as they are and bend higher ones smoothly towards `ceiling`.
 
     An insulator that emits more than it receives charges positively and draws slow electrons back (Reimer 1998).
     """
@@ -57,7 +57,7 @@ def compress_highlights(level: np.ndarray, knee: float, ceiling: float) -> np.nd
 
 
 def probe_blur(level: np.ndarray, sigma_px: float, skirt: float, detail: float = 1.0) -> np.ndarray:
-    """Blur by a probe of standard deviation sigma_px with a skirt of SKIRT_PX, from which a share of the signal comes.
+    """Blur by a probe of standard deviation `sigma_px` with a skirt of SKIRT_PX, from which the share `skirt` comes.
 
     Electrons scattered out of the probe release secondaries a little way off (Reimer 1998).
     """
@@ -66,16 +66,16 @@ def probe_blur(level: np.ndarray, sigma_px: float, skirt: float, detail: float =
 
 
 def line_streaks(shape: tuple[int, int], length_px: float, rng: np.random.Generator) -> np.ndarray:
-    """Noise (H, W) of unit variance that runs along scan lines, as a charging specimen's potential changes.
+    """Draw noise (H, W) of unit variance along scan lines, as a charging specimen's potential changes.
 
-    `length_px` is its correlation length along a line.
+    `length_px` is the correlation length along a line; lines are independent.
     """
     coarse = rng.standard_normal((shape[0], max(2, int(np.ceil(shape[1] / length_px)) + 1)), dtype=np.float32)
     return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_LINEAR) * np.float32(1.2)
 
 
 def charging_bands(count: int, rows: int, length_px: float, rng: np.random.Generator) -> np.ndarray:
-    """Jumps of a charged body's brightness from one scan line on, as it charges up and discharges (Reimer 1998).
+    """Draw `count` courses of brightness that jump between scan lines, as bodies charge and discharge (Reimer 1998).
 
     Returns:
         (count, rows) float32 of zero mean and unit variance, constant over `length_px` lines on average.
@@ -86,7 +86,7 @@ def charging_bands(count: int, rows: int, length_px: float, rng: np.random.Gener
 
 
 def fractal_slopes(shape: tuple[int, int], rng: np.random.Generator, detail: float = 1.0) -> np.ndarray:
-    """Slopes (2, H, W) float32 along x and y of a rough surface, relief at 1 to 8 px in equal shares; unit variance."""
+    """Draw slopes (2, H, W) float32 along x and y of a rough surface with relief at 1, 2.5 and 6 px; unit variance."""
     slopes = np.zeros((2, *shape), dtype=np.float32)
     for scale in (1.0, 2.5, 6.0):
         scale_px = scale * detail
@@ -97,7 +97,7 @@ def fractal_slopes(shape: tuple[int, int], rng: np.random.Generator, detail: flo
 
 
 def debris(shape: tuple[int, int], count: int, rng: np.random.Generator, detail: float = 1.0) -> np.ndarray:
-    """Crumbs on a substrate, grainy flakes of 2 to 9 px radius: (H, W) float32, 0 on bare ground, about 1 on flakes."""
+    """Draw crumbs on a substrate, grainy flakes of 2 to 9 px radius: (H, W) float32, up to 1.5, 0 on bare ground."""
     field = np.zeros(shape, dtype=np.float32)
     for _ in range(count):
         radius = rng.uniform(2, 9) * detail
@@ -114,7 +114,7 @@ def debris(shape: tuple[int, int], count: int, rng: np.random.Generator, detail:
 
 
 def smooth_noise(shape: tuple[int, int], scale_px: float, rng: np.random.Generator) -> np.ndarray:
-    """(H, W) float32 isotropic noise of zero mean and unit variance, correlated over `scale_px` (at least 1)."""
+    """Draw isotropic noise (H, W) float32 of zero mean and unit variance, correlated over `scale_px` (at least 1)."""
     step = max(1, int(scale_px // 2))
     small = (max(4, shape[0] // step + 2), max(4, shape[1] // step + 2))
     noise = cv2.GaussianBlur(rng.standard_normal(small, dtype=np.float32), (0, 0), scale_px / step)
@@ -125,9 +125,9 @@ def smooth_noise(shape: tuple[int, int], scale_px: float, rng: np.random.Generat
 def membrane(
     shape: tuple[int, int], scale_px: float, azimuth: float, rng: np.random.Generator, detail: float = 1.0
 ) -> np.ndarray:
-    """Relief of a wrinkled carbon membrane: broken rims of shallow blisters, lit from one side, and a fine unevenness.
+    """Draw the relief of a wrinkled carbon membrane: broken rims of shallow blisters, and a fine unevenness.
 
-    Blisters of the size `scale_px` are lit from the azimuth, radians from x towards y.
+    Blisters have the size `scale_px` and are lit from the azimuth, radians from x towards y.
 
     Returns:
         (H, W) float32, about zero between the rims and of the order of 1 on them.
@@ -141,7 +141,7 @@ def membrane(
 
 
 def lit_rims(height: np.ndarray, azimuth: float, detail: float = 1.0) -> np.ndarray:
-    """Contour lines of a landscape (H, W) at 1.2 of its spread, about 2 px wide, brighter on the lit side."""
+    """Return the contour lines of a landscape (H, W) of unit variance at height 1.2, 2 px wide, brighter where lit."""
     level = height - np.float32(1.2)
     along_x, along_y = cv2.Sobel(level, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(level, cv2.CV_32F, 0, 1, scale=1 / 8)
     steepness = np.sqrt(along_x**2 + along_y**2) + np.float32(1e-4)

@@ -1,4 +1,4 @@
-"""The image of a scene: the effects of image formation with a microscope's settings, to 8-bit grey levels."""
+"""Takes the image of a scene: applies the effects of `formation` with a microscope's settings, to 8-bit grey levels."""
 
 from dataclasses import dataclass, field, fields, replace
 
@@ -12,9 +12,9 @@ from semsize.synthesis.scenes import REFERENCE_AREA_PX, Scene
 
 TILT_CEILING = 1.75  # greatest yield of a tilted face, away from edges
 CEILING = 300.0  # grey level that no emission exceeds
-RIM_SPREAD = np.float32(0.55)  # of the logarithm of a rim's brightness along it
-RIM_SHADOW = 4.0  # how much faster than in gaps a rim fades where neighbours stand close
-RIM_LOSS = np.float32(0.5)  # exponent by which rims of charged bodies, which draw slow electrons back, stand out less
+RIM_SPREAD = np.float32(0.55)  # standard deviation of the logarithm of a rim's brightness along the rim
+RIM_SHADOW = 4.0  # strength of `shadowing` for rims, which fade where neighbours stand close
+RIM_LOSS = np.float32(0.5)  # exponent by which rims fade on charged bodies, which draw slow electrons back
 COURSES = 61  # different courses of charging in an image
 
 
@@ -24,7 +24,7 @@ def _between(low: float, high: float) -> float:
 
 @dataclass(frozen=True)
 class Microscope:
-    """One image's settings, each between the lowest and the highest seen in real images (docs/notebook/rendering.md).
+    """The settings of one image; ranges run from the lowest to the highest in real images (docs/notebook/rendering.md).
 
     Levels are grey levels, 0-255.
     """
@@ -36,28 +36,28 @@ class Microscope:
     edge_yield: float = _between(3.1, 3.7)  # on the edge of a silhouette
     edge_px: float = _between(0.5, 0.75)  # width of the bright rim
     azimuth: float = _between(2.2, 3.8)  # radians, the side on which the detector stands
-    asymmetry: float = _between(0.18, 0.32)  # relative difference of signal between its side and the mean
+    asymmetry: float = _between(0.18, 0.32)  # relative difference of signal between the detector's side and the mean
     translucency: float = _between(0, 0.1)  # share of a covered edge's extra signal that comes through
     roughness: float = _between(0.025, 0.05)  # relative unevenness of the particles' faces
-    shadow_strength: float = _between(0.42, 0.68)
-    gap_strength: float = _between(0.12, 0.2)  # the same in narrow gaps
+    shadow_strength: float = _between(0.42, 0.68)  # of `shadowing` over 1.5 median radii
+    gap_strength: float = _between(0.12, 0.2)  # of `shadowing` over 0.5 median radii: narrow gaps
     charging_std: float = _between(0.2, 0.34)  # relative spread of brightness between agglomerates
     texture: float = _between(0.6, 1.6)  # contrast of the membrane's wrinkles relative to its level
     wrinkle_px: float = _between(2.2, 3.8)
     debris: float = _between(1, 12)  # crumbs on the substrate in a frame of REFERENCE_AREA_PX
     probe_px: float = _between(0.45, 0.51)  # standard deviation of the probe
-    skirt: float = _between(0.02, 0.06)  # share of the signal from around it
+    skirt: float = _between(0.02, 0.06)  # share of the signal from around the probe
     electrons_per_level: float = _between(6.2, 8)
     read_noise: float = _between(0.4, 0.9)  # grey levels
     noise_correlation_px: float = _between(0.1, 0.3)
     jitter_px: float = _between(0, 0.06)
-    highlight_knee: float = _between(185, 225)  # grey level from which emission limits itself
-    streaks: float = _between(0.02, 0.08)  # along scan lines, relative, on a particle charged to twice the signal
+    highlight_knee: float = _between(185, 225)  # grey level above which emission limits itself
+    streaks: float = _between(0.02, 0.08)  # relative, along scan lines, on a particle charged to twice the signal
     gamma: float = _between(0.96, 1.04)
 
 
 def draw_microscope(rng: np.random.Generator, variety: float = 1.0) -> Microscope:
-    """Settings of one image, each drawn evenly within its range.
+    """Draw the settings of one image, each uniformly within its range.
 
     The ranges are `variety` times as wide as in real images, in the logarithm, about their middle.
     """
@@ -73,10 +73,10 @@ def _widened(name: str, low: float, high: float, variety: float) -> tuple[float,
 
 
 def magnified(microscope: Microscope, detail: float) -> Microscope:
-    """The same settings where the specimen's lengths are `detail` times as many px.
+    """Return the settings for an image in which the specimen's lengths are `detail` times as many px.
 
-    Jitter and noise are the instrument's and stay. So does the probe at coarser pixels. At finer ones it shrinks less
-    than the pixel does, as probes are 1 to 2 nm wide at best: by the root of `detail`, to 1 px at 1.8 nm a pixel.
+    Jitter and noise belong to the instrument and stay. At coarser pixels the probe stays as many px wide, at finer ones
+    it grows by the root of `detail`, to 1 px at 1.8 nm a pixel, because probes are 1 to 2 nm wide at best.
     """
     return replace(
         microscope,
@@ -87,7 +87,7 @@ def magnified(microscope: Microscope, detail: float) -> Microscope:
 
 
 def take_image(scene: Scene, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
-    """The image of a scene, (H, W) uint8, with settings as at REFERENCE_PIXEL_NM."""
+    """Return the image of a scene, (H, W) uint8; lengths in `microscope` are those at REFERENCE_PIXEL_NM."""
     microscope = magnified(microscope, scene.detail)
     level = detector_signal(scene, microscope, rng)
     level = formation.probe_blur(level, microscope.probe_px, microscope.skirt, scene.detail)
@@ -100,7 +100,7 @@ def take_image(scene: Scene, microscope: Microscope, rng: np.random.Generator) -
 
 
 def detector_signal(scene: Scene, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
-    """Signal before blur and noise, (H, W) float32 in grey levels, not clipped."""
+    """Return the signal before blur and noise, (H, W) float32 in grey levels, not clipped."""
     ids = scene.buffer.ids
     levels = body_levels(scene, microscope, rng)
     radius = scene.median_radius_px
@@ -124,9 +124,9 @@ def detector_signal(scene: Scene, microscope: Microscope, rng: np.random.Generat
 def rim_yields(
     heights: np.ndarray, radius: float, microscope: Microscope, detail: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Yield that a silhouette's edge at each pixel has beyond that of a steep face, (H, W) float32.
+    """Return the yield beyond that of a steep face that a silhouette's edge would have at each pixel, (H, W) float32.
 
-    It fades where neighbours stand close and take the electrons up, and varies along the edge.
+    The yield fades where close neighbours absorb the electrons, and varies along the edge.
     """
     free = formation.shadowing(cv2.dilate(heights, np.ones((3, 3), np.uint8)), radius, RIM_SHADOW)
     uneven = np.exp(RIM_SPREAD * formation.smooth_noise(heights.shape, max(5 * detail, 1), rng))
@@ -134,9 +134,9 @@ def rim_yields(
 
 
 def relief(buffer: DepthBuffer, rims: np.ndarray, microscope: Microscope) -> np.ndarray:
-    """Signal relative to a flat face, (H, W) float32, with `rims` (H, W) as additional yield on a silhouette's edge.
+    """Return the signal relative to a flat face, (H, W) float32; `rims` (H, W) is the extra yield on an edge.
 
-    It grows with tilt, near free edges, towards the detector's side, and where a covered edge shines through.
+    The signal grows with tilt, near free edges, towards the detector's side, and where a covered edge shines through.
     """
     toward = np.array([np.cos(microscope.azimuth), np.sin(microscope.azimuth)], dtype=np.float32)
     side = toward[0] * buffer.normals[0] + toward[1] * buffer.normals[1]
@@ -149,7 +149,7 @@ def relief(buffer: DepthBuffer, rims: np.ndarray, microscope: Microscope) -> np.
 
 
 def face_texture(shape: tuple[int, int], microscope: Microscope, detail: float, rng: np.random.Generator) -> np.ndarray:
-    """Unevenness of the particles' faces, (H, W) float32 of about unit spread: a rough surface, lit, and its ridges."""
+    """Draw the unevenness of the particles' faces, (H, W) float32 of about unit spread: a lit rough surface, ridges."""
     slopes = formation.fractal_slopes(shape, rng, detail)
     lit = slopes[0] * np.float32(np.cos(microscope.azimuth)) + slopes[1] * np.float32(np.sin(microscope.azimuth))
     steep = np.sqrt(slopes[0] ** 2 + slopes[1] ** 2) - np.float32(1.25)
@@ -160,7 +160,7 @@ def face_texture(shape: tuple[int, int], microscope: Microscope, detail: float, 
 def substrate_relief(
     shape: tuple[int, int], microscope: Microscope, detail: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Membrane and crumbs, (H, W) float32 in grey levels to be added."""
+    """Draw membrane and crumbs, (H, W) float32 in grey levels that are added to the substrate's."""
     wrinkles = np.float32(microscope.texture * microscope.substrate_level) * formation.membrane(
         shape, max(microscope.wrinkle_px, 1), microscope.azimuth, rng, detail
     )
@@ -171,12 +171,12 @@ def substrate_relief(
 def blend_edges(
     level: np.ndarray, levels: np.ndarray, fringes: np.ndarray, buffer: DepthBuffer, microscope: Microscope
 ) -> np.ndarray:
-    """Mixes the signals of the two bodies that share a pixel on a silhouette's edge by the areas they cover in it.
+    """Mix the signals of the two bodies that share a pixel on a silhouette's edge, by the areas that they cover.
 
     Args:
         level: (H, W) float32 signal of the body that holds the pixel's centre.
         levels: (N + 1,) signal of each id's flat faces.
-        fringes: (H, W) yield on the edge of the body that covers less than half of a pixel.
+        fringes: (H, W) yield on the edge of the body that covers less than half of the pixel.
         buffer: tells which bodies share a pixel.
         microscope: gives the yields.
     """
@@ -187,9 +187,9 @@ def blend_edges(
 
 
 def body_levels(scene: Scene, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
-    """Grey level of a flat face for each id: (N + 1,) float32, the substrate's first.
+    """Draw the grey level of a flat face for each id, (N + 1,) float32, the substrate first.
 
-    A particle high in a stack is poorly grounded and charges: its level grows with its height over its own size.
+    A particle high in a stack is poorly grounded and charges: its level grows with the ratio of its height to its size.
     """
     groups = np.array([p.agglomerate for p in scene.placed])
     lift = np.array([p.height * scene.pixel_size_nm / p.particle.silhouette.ecd for p in scene.placed])
@@ -201,6 +201,6 @@ def body_levels(scene: Scene, microscope: Microscope, rng: np.random.Generator) 
 
 
 def body_roughness(scene: Scene, microscope: Microscope, rng: np.random.Generator) -> np.ndarray:
-    """Relative unevenness of the signal for each id, (N + 1,) float32: none on the substrate, strong on a few."""
+    """Draw the relative unevenness of the signal for each id, (N + 1,) float32: 0 on the substrate, strong on a few."""
     rough = microscope.roughness * np.exp(0.7 * rng.standard_normal(len(scene.placed)))
     return np.concatenate([[0], np.minimum(rough, 0.25)]).astype(np.float32)

@@ -31,11 +31,11 @@ class Population:
     flatness_gsd: float = 2.0
     polyhedron_share: float = 0.8  # the rest are superellipsoids
     superellipsoid_exponents: tuple[int, ...] = (2, 3)  # drawn evenly; 2 is the ellipsoid
-    twin_share: float = 0.3  # two bodies grown into one another, one particle
-    knob_share: float = 0.1  # three to five bodies grown into one another: concave, lumpy particles
+    twin_share: float = 0.3  # of particles that are two bodies grown into one another
+    knob_share: float = 0.1  # of particles that are three to five bodies grown into one another: concave, lumpy
     notch_median: float = 0.005  # relative depth of the notches in a silhouette, log-normal
     notch_gsd: float = 2.2
-    directions: ClassVar[int] = DIRECTIONS  # in which the radius of a silhouette is kept
+    directions: ClassVar[int] = DIRECTIONS  # number of radii of a silhouette
 
     @property
     def mean_area_nm2(self) -> float:
@@ -43,7 +43,7 @@ class Population:
         return float(np.pi / 4 * self.ecd_median_nm**2 * np.exp(2 * np.log(self.ecd_gsd) ** 2))
 
     def draw_body(self, rng: np.random.Generator) -> Body:
-        """A convex body of about unit radius, oriented."""
+        """Draw a convex body of about unit radius, oriented."""
         semi_axes = draw_semi_axes(self, rng)
         rotation = draw_rotation(semi_axes, rng)
         if rng.random() < self.polyhedron_share:
@@ -69,28 +69,28 @@ SPHERES = Population(
 
 @dataclass(frozen=True)
 class Prisms(Population):
-    """Rounded prisms at rest: rods, needles, plates, boxes; the logarithms of ratios are drawn evenly."""
+    """Rounded prisms at rest: rods, needles, plates, boxes; axis ratios are drawn uniformly in the logarithm."""
 
     elongation_range: tuple[float, float] = (1.0, 1.0)  # longest / middle axis
     flatness_range: tuple[float, float] = (1.0, 1.0)  # middle / shortest axis
     along: str = "x"  # the prism's axis: 'x', the longest semi-axis, or 'z', the shortest
-    sides: tuple[int, ...] = (4,)  # of the polygon, drawn evenly for an image
-    exponents: tuple[int, ...] = (9,)  # of the bodies, drawn evenly for an image: the larger, the sharper their edges
+    sides: tuple[int, ...] = (4,)  # of the polygon, one drawn per image
+    exponents: tuple[int, ...] = (9,)  # of the bodies, one drawn per image: the larger, the sharper the edges
     tilt_std: float = 0.1  # radians, normal, out of the substrate's plane
-    loose_share: float = 0.0  # lie as irregular bodies do, not flat
+    loose_share: float = 0.0  # of prisms that lie as irregular bodies do, not flat
 
     @property
     def directions(self) -> int:
-        """A body of aspect ratio a shows ends that span 2 / a radians: at least twenty directions look at one."""
+        """Number of radii: an end of a silhouette of aspect ratio a spans 2 / a radians and needs twenty radii."""
         aspect = max(self.elongation_range[1], self.flatness_range[1])
         return DIRECTIONS * (1 if aspect <= 2 else 2 if aspect <= 8 else 4)
 
     def of_one_form(self, rng: np.random.Generator) -> "Prisms":
-        """The powder of one image, whose prisms have the same number of sides and are as sharp."""
+        """Draw the population of one image, whose prisms have the same number of sides and equally sharp edges."""
         return replace(self, sides=(int(rng.choice(self.sides)),), exponents=(int(rng.choice(self.exponents)),))
 
     def draw_body(self, rng: np.random.Generator) -> Body:
-        """A prism of about unit radius, oriented."""
+        """Draw a prism of about unit radius, oriented."""
         elongation, flatness = np.exp(rng.uniform(*np.log([self.elongation_range, self.flatness_range]).T))
         semi_axes = np.array([elongation, 1.0, 1 / flatness])
         if rng.random() < self.loose_share:
@@ -104,7 +104,7 @@ class Prisms(Population):
 
 
 def prism_normals(sides: int, along: str) -> np.ndarray:
-    """(sides + 2, 3) unit normals of a regular prism about the axis 'x' or 'z', the first side's along y or x."""
+    """Return (sides + 2, 3) unit normals of a regular prism about the axis 'x' or 'z'; the first is along y or x."""
     angles = 2 * np.pi * np.arange(sides) / sides
     around = np.stack([np.cos(angles), np.sin(angles), np.zeros(sides)], axis=1)
     normals = np.concatenate([around, [[0, 0, 1], [0, 0, -1]]])
@@ -173,10 +173,10 @@ class Lobe:
 
 @dataclass(frozen=True, eq=False)
 class Particle:
-    """One body or a few grown into one another, oriented, in nm; the origin lies within all of them."""
+    """One body or a few grown into one another, oriented, in nm; the origin lies within every body."""
 
     lobes: tuple[Lobe, ...]
-    silhouette: Silhouette  # of the whole
+    silhouette: Silhouette  # of all bodies together
 
     def scaled(self, factor: float) -> "Particle":
         """The same particle, `factor` times as large."""
@@ -184,7 +184,7 @@ class Particle:
 
 
 def vary_population(population: Population, variety: float, rng: np.random.Generator) -> Population:
-    """The powder of one image: at a variety of 1 the given one, above it another median, more spread, longer bodies."""
+    """Draw one image's population: the given one at variety 1; above, another median, more spread, longer bodies."""
     beyond = variety - 1
     if beyond <= 0:
         return population
@@ -199,7 +199,7 @@ def vary_population(population: Population, variety: float, rng: np.random.Gener
 
 
 def draw_ecds(population: Population, count: int, rng: np.random.Generator, limit_nm: float = np.inf) -> np.ndarray:
-    """(count,) equivalent circular diameters in nm, log-normal (ISO 9276-5), the distribution cut off at `limit_nm`."""
+    """Draw (count,) equivalent circular diameters in nm, log-normal (ISO 9276-5) and truncated at `limit_nm`."""
     spread, z = np.log(population.ecd_gsd), rng.standard_normal(count)
     if np.isfinite(limit_nm):
         z = ndtri(ndtr(z) * ndtr(np.log(limit_nm / population.ecd_median_nm) / spread))
@@ -207,7 +207,7 @@ def draw_ecds(population: Population, count: int, rng: np.random.Generator, limi
 
 
 def draw_particle(population: Population, ecd_nm: float, rng: np.random.Generator) -> Particle:
-    """A particle of random shape and orientation, scaled after it is oriented: its silhouette has exactly this ECD."""
+    """Draw a particle of random shape and orientation, then scale it so that its silhouette has exactly this ECD."""
     bodies = [population.draw_body(rng)]
     kind = rng.random()
     if kind < population.twin_share + population.knob_share:
@@ -219,13 +219,13 @@ def draw_particle(population: Population, ecd_nm: float, rng: np.random.Generato
 
 
 def join(bodies: list[Body], notches: float, rng: np.random.Generator, directions: int = DIRECTIONS) -> Particle:
-    """A particle of one body, or of several that overlap, moved apart along directions near the substrate's plane.
+    """Make a particle of one body, or of several that overlap, moved apart in directions near the substrate's plane.
 
     Args:
-        bodies: oriented, each around the origin.
-        notches: relative depth of the notches in their silhouettes; where a body is cut off, its side stands upright.
-        rng: draws where the bodies stand, and the notches.
-        directions: in which the radii of the silhouettes are kept.
+        bodies: oriented bodies, each around the origin.
+        notches: relative depth of the notches in their silhouettes; where a notch cuts a body off, its side is upright.
+        rng: draws the notches and the places of the bodies.
+        directions: number of radii of the silhouettes.
     """
     silhouettes = [silhouette_of(body, directions) for body in bodies]
     if notches > 0:
@@ -236,14 +236,14 @@ def join(bodies: list[Body], notches: float, rng: np.random.Generator, direction
     angles = 2 * np.pi * (turns + rng.random())
     slopes = rng.normal(0, 0.3) * np.cos(2 * np.pi * turns)
     ways = np.stack([np.cos(angles), np.sin(angles), slopes], axis=1)
-    shares = rng.uniform(0.4, 0.85, len(bodies))  # below 1: the origin stays within all
+    shares = rng.uniform(0.4, 0.85, len(bodies))  # below 1, so that the origin stays within every body
     centres = [s * o.radii.min() * d for s, o, d in zip(shares, silhouettes, ways, strict=True)]
     lobes = tuple(Lobe(*parts) for parts in zip(bodies, silhouettes, centres, strict=True))
     return Particle(lobes, union_silhouette(silhouettes, np.array(centres)[:, :2]))
 
 
 def draw_semi_axes(population: Population, rng: np.random.Generator) -> np.ndarray:
-    """(3,) semi-axes in falling order, the middle one 1."""
+    """Draw (3,) semi-axes in falling order, the middle one 1."""
     excess = rng.standard_normal(2)
     elongation = population.elongation_median * population.elongation_gsd ** excess[0]
     flatness = population.flatness_median * population.flatness_gsd ** excess[1]
@@ -251,7 +251,7 @@ def draw_semi_axes(population: Population, rng: np.random.Generator) -> np.ndarr
 
 
 def draw_faces(rng: np.random.Generator) -> np.ndarray:
-    """(K, 3) face normals over distances of an irregular polyhedron of 10 to 18 faces around the origin."""
+    """Draw (K, 3) face normals over distances of an irregular polyhedron with 10 to 18 faces around the origin."""
     count = int(rng.integers(10, 19))
     normals = even_directions(count) @ uniform_rotation(rng).T
     normals = normals + rng.normal(0, 0.12, normals.shape)
@@ -260,13 +260,13 @@ def draw_faces(rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_rotation(semi_axes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rotation of a body at rest: of three uniform ones that in which an ellipsoid of these axes stands lowest."""
+    """Draw the rotation of a body at rest: of three uniform rotations, the one with its ellipsoid lowest."""
     rotations = [uniform_rotation(rng) for _ in range(3)]
     return min(rotations, key=lambda rotation: float(np.sum((rotation[2] * semi_axes) ** 2)))
 
 
 def uniform_rotation(rng: np.random.Generator) -> np.ndarray:
-    """(3, 3) rotation matrix uniform over all rotations, from a random unit quaternion."""
+    """Draw a (3, 3) rotation matrix uniformly over all rotations, from a random unit quaternion."""
     w, x, y, z = (quaternion := rng.standard_normal(4)) / np.linalg.norm(quaternion)
     return np.array(
         [

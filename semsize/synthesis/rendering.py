@@ -1,4 +1,4 @@
-"""A rendered image and its exact truth from a seed and a number, the same everywhere; and a data set of such images."""
+"""Renders an image and its exact truth from settings and a number, the same everywhere, and data sets of images."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -24,40 +24,40 @@ BAR_SHARE = 1 / 11  # height of a data bar over that of the frame
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """The settings that decide an image, besides its number."""
+    """The settings that, together with its number, decide an image."""
 
     seed: int
     shape: tuple[int, int]  # (H, W) of the frame, without the data bar
     preset: str = "mixed"  # one of semsize.synthesis.scenes.NAMES
-    particles: int | None = None  # in every image; None: drawn from the preset's range
-    pixel_size_nm: float | tuple[float, ...] = 7.344  # one, or several of which each image has one
+    particles: int | None = None  # number in every image; None: drawn from the preset's range
+    pixel_size_nm: float | tuple[float, ...] = 7.344  # one, or several from which each image draws one
     data_bar: bool = False
-    population: Population = field(default_factory=Population)  # of the presets of TiO2
-    variety: float = 1.0  # 1: microscope and powder scatter as in real images; 2: their ranges are twice as wide
+    population: Population = field(default_factory=Population)  # of TiO2; KINDS have their own
+    variety: float = 1.0  # 1: microscope and powder vary as in real images; 2: their ranges are twice as wide
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is known of the N particles of a scene of which at least one pixel is seen, in their order of arrival."""
+    """The truth of the N particles of a scene that show at least one pixel, in their order of arrival."""
 
     visible: CroppedMasks  # N masks
     full: CroppedMasks  # N masks of the whole silhouette within the frame
     visible_fractions: np.ndarray  # (N,) visible area / full area within the frame, 0-1
     hides: dict[tuple[int, int], float]  # [i, j]: share of particle j's full mask over which particle i is seen
     truncated: np.ndarray  # (N,) bool: the silhouette reaches beyond the frame
-    ecds_nm: np.ndarray  # (N,) of the whole silhouette, beyond the frame too
+    ecds_nm: np.ndarray  # (N,) ECD of the whole silhouette, also of what lies beyond the frame
     ferets_nm: np.ndarray  # (N, 2) smallest and largest Feret diameter of the same silhouette
-    hidden_particles: int  # particles within the frame of which nothing is seen; they are not among the N
+    hidden_particles: int  # particles within the frame that show no pixel; they are not among the N
 
     @property
     def states(self) -> list[str | None]:
-        """N states by the one rule of `semsize.structures.states`."""
+        """States of the N particles, by the rule of `semsize.structures.states`."""
         return assign_states(self.visible, [visibility_class(f) for f in self.visible_fractions], self.hides)
 
 
 @dataclass(frozen=True, eq=False)
 class RenderedImage:
-    """A rendered image with all that is known about it."""
+    """A rendered image with its scene and truth."""
 
     pixels: np.ndarray  # (H, W) uint8, the data bar included
     scene: Scene
@@ -66,7 +66,7 @@ class RenderedImage:
 
 
 def render_image(settings: RenderSettings, number: int) -> RenderedImage:
-    """Renders image `number` of the endless series that the settings define."""
+    """Render image `number` of the endless series that the settings define."""
     rng = np.random.default_rng((settings.seed, number))
     pixel_size_nm = settings.pixel_size_nm
     if isinstance(pixel_size_nm, tuple):
@@ -86,7 +86,7 @@ def render_image(settings: RenderSettings, number: int) -> RenderedImage:
 
 
 def truth_of(scene: Scene) -> Truth:
-    """Reads the truth off a scene; bodies of the matrix hide but are not listed."""
+    """Read the truth off a scene; bodies of the matrix hide particles but are not listed."""
     ids = scene.buffer.ids
     fulls = [scene.buffer.full_mask(p.patch, p.row, p.column) for p in scene.placed]
     windows = [(slice(r, r + mask.shape[0]), slice(c, c + mask.shape[1])) for mask, (r, c) in fulls]
@@ -115,7 +115,7 @@ def truth_of(scene: Scene) -> Truth:
 
 
 def particle_entries(truth: Truth, image_id: int) -> list[dict]:
-    """The truth as annotation records, ids from 1; visible parts under SPECK_PX pixels have iscrowd = 1."""
+    """Return the truth as annotation records, ids from 1; visible parts under SPECK_PX pixels have iscrowd = 1."""
     rles, full_rles, areas, states = truth.visible.to_rles(), truth.full.to_rles(), truth.visible.areas, truth.states
     return [
         particle_entry(
@@ -136,13 +136,13 @@ def particle_entries(truth: Truth, image_id: int) -> list[dict]:
 
 
 def _pixels_of_ids(ids: np.ndarray) -> dict[int, int]:
-    """Which ids occur, and in how many pixels."""
+    """Return the number of pixels of each id that occurs."""
     found, counts = np.unique(ids, return_counts=True)
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
 
 
 def add_data_bar(image: np.ndarray, pixel_size_nm: float) -> np.ndarray:
-    """The image (H, W) uint8 with a black bar of H / 11 rows below it, as microscopes burn it in.
+    """Return the image (H, W) uint8 with a black bar of H / 11 rows below it, as microscopes burn it in.
 
     The bar shows a scale bar of a round length, the pixel size and the width of the field of view.
     """
@@ -162,7 +162,7 @@ def add_data_bar(image: np.ndarray, pixel_size_nm: float) -> np.ndarray:
 
 
 def round_length(limit_nm: float) -> float:
-    """The largest of 1, 2 and 5 times a power of ten that does not exceed the limit."""
+    """Return the largest of 1, 2 and 5 times a power of ten that does not exceed the limit."""
     power = 10.0 ** np.floor(np.log10(limit_nm))
     return max(step * power for step in (1.0, 2.0, 5.0) if step * power <= limit_nm * (1 + 1e-9))
 
@@ -177,11 +177,11 @@ class DatasetPlan:
 
     settings: RenderSettings
     num: int
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)  # of train, val, test; any positive numbers, 0 for none
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)  # relative numbers of train, val, test images
     suffix: str = ".png"  # or '.tif', which carries the pixel size in its tags
 
     def counts(self) -> list[int]:
-        """Images in train, val, test by largest remainder; at least one for a positive fraction if there are enough."""
+        """Return the numbers of images in train, val, test by largest remainder; if possible, 1 for a fraction > 0."""
         shares = np.array(self.fractions, dtype=float) / sum(self.fractions) * self.num
         counts = np.floor(shares).astype(int)
         counts[np.argsort(counts - shares, kind="stable")[: self.num - counts.sum()]] += 1
@@ -192,14 +192,14 @@ class DatasetPlan:
         return counts.tolist()
 
     def split_of(self, number: int) -> str:
-        """The split of image `number`, 0 to num - 1: the first ones are train, the last ones test."""
+        """Return the split of image `number`, 0 to num - 1: the first images are train, the last ones test."""
         return SPLITS[int(np.searchsorted(np.cumsum(self.counts()), number, side="right"))]
 
 
 def render_dataset(plan: DatasetPlan, folder: Path, jobs: int = 1) -> dict[str, dict[str, int]]:
-    """Renders what is missing of a data set in `jobs` processes, with a bar, and joins it.
+    """Render the missing images of a data set in `jobs` processes, with a progress bar, and join the parts.
 
-    Returns and raises as `join_parts` and `claim_folder`.
+    Returns what `join_parts` returns, and raises what `claim_folder` raises.
     """
     parts = claim_folder(plan, folder)
     done, images = plan.num - len(parts.missing()), render_missing(plan, parts, jobs)
@@ -209,10 +209,10 @@ def render_dataset(plan: DatasetPlan, folder: Path, jobs: int = 1) -> dict[str, 
 
 
 def claim_folder(plan: DatasetPlan, folder: Path) -> DatasetParts:
-    """The folder of a data set, made, with the plan in render.json.
+    """Make the folder of a data set, and write the plan to render.json or compare it with the plan there.
 
     Raises:
-        DatasetFolderError: it was begun with another plan.
+        DatasetFolderError: the folder was begun with another plan.
     """
     parts = DatasetParts(folder, plan.num)
     parts.claim("render.json", asdict(plan), SPLITS)
@@ -220,12 +220,12 @@ def claim_folder(plan: DatasetPlan, folder: Path) -> DatasetParts:
 
 
 def render_missing(plan: DatasetPlan, parts: DatasetParts, jobs: int) -> Iterator[int]:
-    """Renders what is missing in `jobs` processes; yields each number when it is done."""
+    """Render the missing images in `jobs` processes; yield the number of each image that is done."""
     return parts.make_missing(partial(render_part, plan, parts), jobs)
 
 
 def render_part(plan: DatasetPlan, parts: DatasetParts, number: int) -> int:
-    """Renders and writes image `number` and then its part; returns the number."""
+    """Render and write image `number` and then its part; return the number."""
     rendered = render_image(plan.settings, number)
     name = f"{number:06d}{plan.suffix}"
     height, width = rendered.pixels.shape
@@ -246,10 +246,10 @@ def render_part(plan: DatasetPlan, parts: DatasetParts, number: int) -> int:
 
 
 def join_parts(plan: DatasetPlan, parts: DatasetParts) -> dict[str, dict[str, int]]:
-    """Writes annotations/<split>.json from the parts.
+    """Write annotations/<split>.json from the parts.
 
     Returns:
-        For each split its numbers of images, particles, specks and wholly hidden particles.
+        For each split the numbers of images, particles, specks and wholly hidden particles.
     """
     summary = {}
     for split in SPLITS:
@@ -259,7 +259,7 @@ def join_parts(plan: DatasetPlan, parts: DatasetParts) -> dict[str, dict[str, in
 
 
 def encode_image(pixels: np.ndarray, suffix: str, pixel_size_nm: float) -> bytes:
-    """The bytes of a PNG or TIFF file.
+    """Return the bytes of a PNG or TIFF file.
 
     The TIFF carries the pixel size twice: as its resolution, and in the text tag that Zeiss instruments write.
     """

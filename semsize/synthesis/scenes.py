@@ -1,4 +1,4 @@
-"""Presets, and their scenes: particles come to rest one by one, scattered, in chains, clumps and stacked bunches."""
+"""Presets and their scenes: particles come to rest one by one, scattered or in chains, clumps and stacked bunches."""
 
 from dataclasses import dataclass, field, replace
 
@@ -33,13 +33,13 @@ class Preset:
 
     configuration: str  # 'scattered', 'agglomerated' or 'matrix'
     particles_range: tuple[float, float]  # in a frame of REFERENCE_AREA_PX, those cut or missed by the frame included
-    members_range: tuple[int, int]  # of an agglomerate
+    members_range: tuple[int, int]  # particles in an agglomerate
     kind_weights: tuple[float, float, float, float]  # of the kinds in CANDIDATES
-    spheres_per_particle_range: tuple[float, float] = (0.0, 0.0)  # of the matrix, not annotated
-    fewest: int = 1  # particles in a frame, where its area in nm2 would give less
+    spheres_per_particle_range: tuple[float, float] = (0.0, 0.0)  # the matrix, not annotated
+    fewest: int = 1  # particles in a frame, if its area in nm2 would give less
     most: float = np.inf  # bodies in a frame of REFERENCE_AREA_PX, at any pixel size
     largest_group: float = 1.0  # share of a frame's bodies that one agglomerate takes at most
-    ecd_limit: float = np.inf  # of a particle, over the frame's shorter side: the sizes' distribution is cut off
+    ecd_limit: float = np.inf  # over the frame's shorter side; the size distribution is truncated there
 
 
 PRESETS = {
@@ -54,26 +54,26 @@ VARIED_MEDIAN_FACTOR = 3.0  # the median ECD of an image of 'varied' lies up to 
 VARIED_MEDIAN_PX = 8.0  # but at this many px or more
 VARIED_MEDIAN_SHARE = 0.3  # and at this share of the frame's shorter side or less
 VARIED_GSD = (1.05, 1.8)  # geometric standard deviation of an image's ECDs
-VARIED_CROWDING = (1.5, 6.0)  # how much more of the frame particles cover than in the preset that 'varied' draws
+VARIED_CROWDING = (1.5, 6.0)  # how many times more of the frame particles cover than in the preset drawn by 'varied'
 LIMITS = {"fewest": 6, "most": 600, "largest_group": 1 / 3, "ecd_limit": 0.5}  # of kinds and of 'varied'
 NAMES = (*PRESETS, "mixed", *KINDS, "varied")
 
 
 @dataclass(frozen=True, eq=False)
 class PlacedParticle:
-    """A particle at rest: its patch stands with the centre in pixel (row, column), `height` px above the substrate."""
+    """A particle at rest; its centre lies in pixel (row, column), `height` px above the substrate."""
 
     particle: Particle
     patch: Patch
     row: int
     column: int
     height: float
-    agglomerate: int  # its number in the scene
+    agglomerate: int  # number of its agglomerate in the scene
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Bodies at rest and what is seen of them. Body k, in order of arrival, has id k + 1 in `buffer.ids`."""
+    """Bodies at rest and what is seen of them; body k, in order of arrival, has id k + 1 in `buffer.ids`."""
 
     placed: tuple[PlacedParticle, ...]
     is_matrix: np.ndarray  # (N,) bool: part of the unannotated matrix
@@ -82,7 +82,7 @@ class Scene:
 
     @property
     def detail(self) -> float:
-        """How many px a length has that has one px at REFERENCE_PIXEL_NM."""
+        """Number of px in REFERENCE_PIXEL_NM of the specimen: above 1, the image is finer than the reference."""
         return REFERENCE_PIXEL_NM / self.pixel_size_nm
 
     @property
@@ -93,7 +93,7 @@ class Scene:
 
 @dataclass(eq=False)
 class ParticleGroup:
-    """A growing group of touching particles."""
+    """An agglomerate while it grows."""
 
     number: int  # in the scene
     kind: str  # a key of CANDIDATES
@@ -111,9 +111,9 @@ def build_scene(
     rng: np.random.Generator,
     particles: int | None = None,
 ) -> Scene:
-    """Draws a scene in a frame of (H, W).
+    """Draw a scene in a frame of (H, W).
 
-    The number of particles is drawn from the preset's range by the frame's area in nm2 if `particles` is None.
+    If `particles` is None, their number is drawn from the preset's range, scaled to the frame's area in nm2.
     """
     count, spheres = draw_numbers(preset, shape, pixel_size_nm, rng, particles)
     is_matrix = rng.permutation(np.arange(count + spheres) >= count)
@@ -136,10 +136,10 @@ def choose_scene(
     pixel_size_nm: float,
     rng: np.random.Generator,
 ) -> tuple[Preset, Population]:
-    """What is rendered in one image of a preset of NAMES, in a frame of (H, W).
+    """Draw the preset and the population of one image of the preset `name` of NAMES, in a frame of (H, W).
 
-    `population` is TiO2's. For a name of PRESETS and 'mixed' it is that of the image, up to its variety. Particles of a
-    kind, and all of 'varied', keep the share of the frame that they cover whatever their sizes: their number follows.
+    `population` is TiO2's; images of PRESETS and 'mixed' show it, changed by `variety`. For KINDS and 'varied' the
+    number of particles follows from their sizes, so that the covered share of the frame does not depend on the sizes.
     """
     kind = _drawn(VARIED, rng) if name == "varied" else name
     if kind in KINDS:
@@ -161,9 +161,9 @@ def choose_scene(
 
 
 def vary_sizes(population: Population, side_nm: float, pixel_size_nm: float, rng: np.random.Generator) -> Population:
-    """The population with sizes of one image of 'varied', in a frame whose shorter side is `side_nm`.
+    """Draw the sizes of one image of 'varied', in a frame whose shorter side is `side_nm`; return the population.
 
-    The median's logarithm is uniform, and that of the geometric standard deviation.
+    The logarithms of median and geometric standard deviation are uniform.
     """
     high = min(population.ecd_median_nm * VARIED_MEDIAN_FACTOR, VARIED_MEDIAN_SHARE * side_nm)
     low = min(max(population.ecd_median_nm / VARIED_MEDIAN_FACTOR, VARIED_MEDIAN_PX * pixel_size_nm), high)
@@ -178,7 +178,7 @@ def _drawn(shares: dict[str, float], rng: np.random.Generator) -> str:
 def draw_numbers(
     preset: Preset, shape: tuple[int, int], pixel_size_nm: float, rng: np.random.Generator, particles: int | None
 ) -> tuple[int, int]:
-    """Numbers of particles, `particles` where they are given, and of spheres of the matrix in a frame of (H, W)."""
+    """Draw the numbers of particles (`particles`, if given) and of spheres of the matrix in a frame of (H, W)."""
     if particles is not None:
         return particles, round(particles * rng.uniform(*preset.spheres_per_particle_range))
     frame = shape[0] * shape[1] / REFERENCE_AREA_PX
@@ -192,7 +192,7 @@ def draw_numbers(
 def plan_groups(
     preset: Preset, count: int, shape: tuple[int, int], margin_px: float, rng: np.random.Generator
 ) -> list[ParticleGroup]:
-    """The agglomerate that each of `count` bodies will join, agglomerate after agglomerate.
+    """Draw the agglomerate that each of `count` bodies will join; one agglomerate is filled after another.
 
     An agglomerate begins within the frame (H, W) or up to `margin_px` beyond it.
     """
@@ -217,9 +217,9 @@ def add_particle(
     pixel_size_nm: float,
     rng: np.random.Generator,
 ) -> PlacedParticle:
-    """Lets one particle down where, of some positions beside its agglomerate's members, it comes to rest lowest.
+    """Let a particle down at that of several positions beside its agglomerate's members where it comes to rest lowest.
 
-    The agglomerate grows by the particle, and the buffer receives it under its identity.
+    In a clump, positions near the seed are preferred. The particle joins `group`, and `buffer` under `identity`.
     """
     radius = particle.silhouette.ecd / 2 / pixel_size_nm
     patch = rasterise(particle, pixel_size_nm, tuple(rng.random(2)))
@@ -227,7 +227,7 @@ def add_particle(
     rests = [buffer.rest_height(patch, int(np.floor(y)), int(np.floor(x))) for x, y in candidates]
     reach = np.hypot(*(candidates - group.seed).T) if group.kind == "clump" else np.zeros(len(candidates))
     best = int(np.argmin(np.array(rests) + 0.5 * reach))
-    sintered = rng.uniform(0.0, 0.15) * radius * (rests[best] > 1.2 * radius)  # into what carries it
+    sintered = rng.uniform(0.0, 0.15) * radius * (rests[best] > 1.2 * radius)  # px into what carries it
     height = rests[best] - sintered
     column, row = (int(np.floor(along)) for along in candidates[best])
     buffer.place(patch, row, column, height, identity)
@@ -237,9 +237,9 @@ def add_particle(
 
 
 def candidate_positions(group: ParticleGroup, radius: float, rng: np.random.Generator) -> np.ndarray:
-    """Positions where a particle of this radius in px may join, (C, 2) as x, y.
+    """Draw positions (C, 2) as x, y where a particle of this radius in px may join an agglomerate.
 
-    The first lies at the seed, later ones beside (in a bunch upon) the members.
+    The first particle comes to the seed, later ones come beside (in a bunch: upon) the members.
     """
     count = CANDIDATES[group.kind]
     if not group.centres:

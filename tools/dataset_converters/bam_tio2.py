@@ -3,8 +3,8 @@
 python tools/dataset_converters/bam_tio2.py ../shared/data/bam-tio2-sem.zip --out data/bam-tio2-sem
 
 Writes OUT/images/{train,val,test}/*.png without the data bar and OUT/annotations/{train,val,test}.json. The split is
-fixed: 22 train and 6 val images, every other one with a mask is test. OUT appears whole or not at all; one written by
-an earlier run is replaced, anything else in its place is an error.
+fixed: 22 train and 6 val images; all other images with a mask are test. OUT is written whole or not at all. An OUT of
+an earlier run is replaced; anything else at OUT is an error.
 """
 
 import argparse
@@ -27,13 +27,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         type=int,
         default=SPECK_PX,
         metavar="PX",
-        help="smaller components are specks: written with iscrowd 1, in no metric (default: %(default)s)",
+        help="smaller components are specks, written with iscrowd 1 and left out of metrics (default: %(default)s)",
     )
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Convert and say what was written."""
+    """Convert the archive and print what was written."""
     options = parse_arguments(arguments)
     with one_line_errors(BamArchiveError, SEMReadError, AnnotationError, FolderExistsError, OSError):
         print(convert_archive(options.source, options.out, options.min_area))

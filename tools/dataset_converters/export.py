@@ -1,4 +1,4 @@
-"""Write annotations in the form of an annotation tool, to look at and correct there, and convert back.
+"""Write annotations in the form of an annotation tool, to be viewed and corrected there and converted back.
 
 python tools/dataset_converters/export.py --help
 """
