@@ -1,4 +1,4 @@
-"""Uncertainty budgets of sizes whose states are predicted: how a record's steps count in them, and the powder's."""
+"""Uncertainty budgets of sizes whose states are predicted, and of the powder, with the steps of a visibility record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from semsize.visibility.population import QUANTITY_POWDER
 
 
 def nested_effects(steps: Sequence[StepEffects]) -> dict[str, tuple[NestedEffect, ...]]:
-    """Statistic to the budget's lines of the steps; that of the outlines is the budget's line *model*."""
+    """Statistic → the budget's lines for the steps, but for the step of the outlines, which is the line *model*."""
     return {
         statistic: tuple(
             NestedEffect(step.name, effect.effect, effect.log_std, effect.dof)
@@ -28,7 +28,7 @@ def nested_effects(steps: Sequence[StepEffects]) -> dict[str, tuple[NestedEffect
 def renderer_effects(
     nested: Mapping[str, Sequence[NestedEffect]], step: str, spread: Sequence[EffectSpread]
 ) -> dict[str, tuple[NestedEffect | RendererEffect, ...]]:
-    """Statistic to the lines of ``nested`` and, where it is known, how a step differs in another renderer's scenes."""
+    """Statistic → the lines of ``nested`` and, if known, a line for the step's difference between renderers."""
     half_widths = {effect.statistic: effect.half_width for effect in spread}
     return {
         statistic: (*lines, *([RendererEffect(step, half_widths[statistic])] if half_widths else []))
@@ -39,14 +39,14 @@ def renderer_effects(
 def state_budgets(
     intervals: Mapping[str, SamplingInterval], effects: SystematicEffects, quantity: str
 ) -> dict[str, Budget]:
-    """Statistic to its budget, of particles whose states are predicted.
+    """Statistic → its budget, for particles whose states are predicted.
 
     Args:
         intervals: sampling intervals by statistic.
         effects: what shifts all sizes together, `nested` included.
         quantity: which particles, in words.
     """
-    uncorrected = dict.fromkeys(intervals, math.nan)  # what it would be without the detector's correction is not asked
+    uncorrected = dict.fromkeys(intervals, math.nan)  # no budget without the detector's correction is needed
     return size_budgets(intervals, uncorrected, effects, quantity=quantity, states_known=True)
 
 
@@ -57,17 +57,17 @@ def powder_budgets(
     area_fraction: float,
     spread: Sequence[DensitySpread] = (),
 ) -> dict[str, Budget]:
-    """Statistic to the powder's budget: what the fully imaged particles say, without that they are no fair sample.
+    """Statistic → the powder's budget: that of the fully imaged particles, corrected for their selection.
 
     Args:
         full: sampling intervals of the fully imaged particles.
-        effects: of these.
-        selection: effect of taking them for the powder, by density.
+        effects: what shifts the sizes of the fully imaged particles together.
+        selection: effect of taking the fully imaged particles for the powder, by density.
         area_fraction: of the images.
         spread: how the selection differs in another renderer's scenes, by density; empty: not known.
 
     Returns:
-        Empty without a selection.
+        No budget if `selection` is empty.
     """
     density = at_density(selection, area_fraction)
     if density is None:

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: temperature scaling, reliability table, expected calibration error.
+"""Calibration of probabilities: temperature scaling, reliability table, expected calibration error.
 
 Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, ICML 2017.
 """
@@ -14,7 +14,7 @@ from scipy.optimize import minimize_scalar
 
 RELIABILITY_BINS = 10
 _CONFIDENCE = 0.95
-_TEMPERATURES = (0.01, 100.0)  # lowest and highest that is looked for
+_TEMPERATURES = (0.01, 100.0)  # range of the search
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,21 @@ class ReliabilityBin:
     low: float  # lower end of the bin of probabilities, included
     high: float  # upper end, included in the last bin only
     count: int  # statements
-    stated: float  # mean probability; NaN without statements, as are the three below
+    stated: float  # mean probability; NaN without statements, like the three fields below
     observed: float  # share that was right
     observed_low: float  # lower end of the 95 % interval of that share (Clopper and Pearson)
     observed_high: float  # upper end
 
 
 def fit_temperature(probabilities: np.ndarray, labels: Sequence[int]) -> float:
-    """Temperature under which the labels are most likely, 0.01 to 100.
+    """Return the temperature, 0.01 to 100, under which the labels are most likely.
 
-    One number keeps the order of the classes and of the particles, lets rows add up to 1, and is well determined by few
-    images; a free monotone curve for each class (isotonic regression) does neither of the first and last.
+    One temperature keeps the order of each particle's classes, lets rows add up to 1, and is well determined by few
+    images. A monotone curve for each class (isotonic regression) may change that order and needs many images.
 
     Args:
-        probabilities: (N, K), each row adds up to 1; for a yes or no K is 2.
-        labels: (N,) which of the K was true.
+        probabilities: (N, K), each row adds up to 1; K is 2 for a yes or no.
+        labels: (N,) index of the true class, 0 to K - 1.
 
     >>> stated = np.tile([0.99, 0.01], (10, 1))  # right in 9 of 10
     >>> temperature = fit_temperature(stated, [0] * 9 + [1])
@@ -73,9 +73,9 @@ def reliability_table(
     """How often statements of about the same probability were right, in equal bins from 0 to 1.
 
     Args:
-        probabilities: (N,) 0 to 1, of the most probable state, or of one and the same statement.
-        is_right: (N,) bool.
-        bins: number.
+        probabilities: (N,) stated probabilities, 0 to 1, for example of each particle's most probable state.
+        is_right: (N,) bool, whether the statement was right.
+        bins: number of bins.
 
     >>> [last] = reliability_table([0.6, 0.8], [True, False], bins=1)
     >>> last.count, last.stated, last.observed

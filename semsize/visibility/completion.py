@@ -1,4 +1,4 @@
-"""Completion without a network, and how good a completion is where the whole outlines are known.
+"""Completion by the convex hull, and scores of any completion against known whole outlines.
 
 The convex hull of the visible outline, cut to where a hidden part may lie, is the baseline that a network has to beat.
 """
@@ -16,14 +16,14 @@ from semsize.structures.masks import CroppedMasks, Placed, shared_pixels
 from semsize.visibility.surroundings import Surroundings, placed_in, with_hidden
 
 FRACTION_EDGES = (0.0, 0.4, 0.6, 0.8, 0.9, 0.98)
-"""Lower ends of the classes of visible fraction that a completion is judged by; the last holds the fully imaged."""
+"""Lower ends of the classes of visible fraction by which completions are scored; the last class is fully imaged."""
 
-_ON_EDGE_PX = 1e-6  # a pixel centre as near as this to an edge of a hull lies on it
+_ON_EDGE_PX = 1e-6  # a pixel centre this near to a hull's edge counts as on it
 
 
 @dataclass(frozen=True, eq=False)
 class CompletionScores:
-    """A completion of N particles beside their truth, (N,) float64 each."""
+    """Scores of the completions of N particles against their truth, (N,) float64 each."""
 
     true_fraction: np.ndarray  # visible area / area of the true whole outline
     predicted_fraction: np.ndarray  # visible area / area of the completed outline
@@ -40,13 +40,13 @@ class CompletionScores:
 
     @classmethod
     def cat(cls, scores: list[CompletionScores]) -> CompletionScores:
-        """The particles of several images, at least one."""
+        """Join the scores of several images, at least one."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in scores]) for field in fields(cls)))
 
 
 @dataclass(frozen=True)
 class CompletionSummary:
-    """Scores of the particles of one class; NaN without particles, and the standard deviation below two."""
+    """Mean scores of the particles of one class; NaN without particles, the standard deviation also with only one."""
 
     count: int  # particles
     iou: float  # mean
@@ -64,16 +64,16 @@ class FractionErrors:
     particles: int
     error_percent: float  # mean
     error_std_percent: float  # standard deviation between particles
-    covered_percent: float | None  # of those with an interval, the share whose true size lies in it; None: none has one
+    covered_percent: float | None  # share of the intervals that hold the true size; None: no particle has one
 
 
 def errors_by_fraction(
     fractions: np.ndarray, errors_percent: np.ndarray, covered: np.ndarray
 ) -> tuple[FractionErrors, ...]:
-    """Errors of N completed sizes by visible fraction, in the classes of `FRACTION_EDGES` with two particles and more.
+    """Errors of N completed sizes in each class of `FRACTION_EDGES` that has two particles or more.
 
     Args:
-        fractions: (N,) visible fractions, 0 to 1, predicted or true; NaN not known, of no class.
+        fractions: (N,) visible fractions, 0 to 1, predicted or true; NaN: not known, left out.
         errors_percent: (N,) (predicted - true) / true.
         covered: (N,) 1 or 0, whether an interval holds the true size; NaN where there is no interval.
 
@@ -95,7 +95,7 @@ def errors_by_fraction(
 
 
 def hull_completion(masks: CroppedMasks, grey: np.ndarray) -> CroppedMasks:
-    """Whole outlines as the convex hull of each visible one, cut to where a hidden part may lie.
+    """Complete each visible outline to its convex hull, cut to where a hidden part may lie.
 
     Args:
         masks: N visible outlines; an empty one stays empty.
@@ -121,13 +121,13 @@ def hull_completion(masks: CroppedMasks, grey: np.ndarray) -> CroppedMasks:
 def completion_scores(
     visible: CroppedMasks, completed: CroppedMasks, true_visible: CroppedMasks, true_whole: CroppedMasks
 ) -> CompletionScores:
-    """Completed outlines of N particles against their truth, none empty.
+    """Score the completed outlines of N particles against their truth; no outline may be empty.
 
     Args:
         visible: the visible outlines that were completed, found or true ones.
-        completed: whole outlines made of them.
-        true_visible: what of each particle is seen.
-        true_whole: its whole outline within the frame.
+        completed: the whole outlines made from `visible`.
+        true_visible: the true visible outlines.
+        true_whole: the true whole outlines within the frame.
 
     >>> visible = CroppedMasks.from_full(np.array([[[1, 1, 0, 0]]]))
     >>> whole = CroppedMasks.from_full(np.array([[[1, 1, 1, 1]]]))
@@ -137,7 +137,7 @@ def completion_scores(
     """
     sets = (visible, completed, true_visible, true_whole)
     if len({len(masks) for masks in sets}) > 1 or not all(masks.areas.all() for masks in sets):
-        raise ValueError(f"outlines to compare must be as many, none empty; got {[len(masks) for masks in sets]}")
+        raise ValueError(f"give as many whole as visible outlines, none empty; got {[len(masks) for masks in sets]}")
     hidden_iou, iou = np.full((2, len(visible)), np.nan)
     for number, (seen, whole, true_seen, true) in enumerate(zip(*sets, strict=True)):
         iou[number] = _iou(whole, true)
@@ -153,7 +153,7 @@ def completion_scores(
 
 
 def summary(scores: CompletionScores) -> CompletionSummary:
-    """Means and spread of the scores of some particles."""
+    """Means of the particles' scores, and the standard deviation of their ECD errors."""
     errors, hidden = scores.ecd_error_percent, scores.hidden_iou[~np.isnan(scores.hidden_iou)]
     return CompletionSummary(
         count=len(scores),
@@ -165,28 +165,28 @@ def summary(scores: CompletionScores) -> CompletionSummary:
 
 
 def by_fraction(scores: CompletionScores, fractions: np.ndarray) -> list[CompletionSummary]:
-    """A summary for each class of `FRACTION_EDGES`, of the true or the predicted (N,) visible fractions."""
+    """A summary for each class of `FRACTION_EDGES`; `fractions` are the true or the predicted ones (N,)."""
     place = np.searchsorted(FRACTION_EDGES[1:], fractions, side="right")
     return [summary(scores[place == number]) for number in range(len(FRACTION_EDGES))]
 
 
 def convex_hull(crop: np.ndarray) -> np.ndarray:
-    """(h, w) bool: pixels whose centres lie in the convex hull of a mask's pixel centres or on it.
+    """(h, w) bool: pixels whose centres lie in or on the convex hull of a mask's pixel centres.
 
-    `cv2.fillConvexPoly` also draws the pixels that the hull's edges come near, a rim that makes particles too large.
+    `cv2.fillConvexPoly` would also fill pixels that the hull's edges only touch: a rim that makes particles too large.
     """
     points = cv2.convexHull(cv2.findNonZero(crop))[:, 0].astype(np.float64)  # (V, 2) x, y
     (x0, y0), (x1, y1) = points.T[..., None], np.roll(points, -1, axis=0).T[..., None]  # (V, 1) ends of the edges
     rows, columns = np.arange(crop.shape[0]), np.arange(crop.shape[1])
     crosses = (np.minimum(y0, y1) <= rows) & (rows <= np.maximum(y0, y1))  # (V, h)
-    x = x0 + (x1 - x0) * (rows - y0) / np.where(y1 == y0, 1, y1 - y0)  # a level edge: its first end, the next has both
+    x = x0 + (x1 - x0) * (rows - y0) / np.where(y1 == y0, 1, y1 - y0)  # of a horizontal edge, its first end
     left = np.where(crosses, x, np.inf).min(axis=0) - _ON_EDGE_PX
     right = np.where(crosses, x, -np.inf).max(axis=0) + _ON_EDGE_PX
     return (left[:, None] <= columns) & (columns <= right[:, None])
 
 
 def _iou(first: Placed, second: Placed) -> float:
-    """NaN where both are empty."""
+    """Intersection over union of two masks; NaN if both are empty."""
     shared = shared_pixels(first, second)
     united = int(np.count_nonzero(first[0])) + int(np.count_nonzero(second[0])) - shared
     return shared / united if united else float("nan")

@@ -1,7 +1,7 @@
-"""Intervals for the true size of single particles: split-conformal, by predicted visible fraction and predicted size.
+"""Split-conformal intervals for the true size of single particles, by predicted visible fraction and predicted size.
 
-The ratio true / predicted size of a calibration set is sorted in each bin; two of its order statistics are the ends of
-the interval of every new particle in the bin. If calibration and new particles come from the same population, the
+In each bin the ratios true / predicted size of a calibration set are sorted; two order statistics are the ends of the
+interval of every new particle in the bin. If calibration and new particles come from the same population, the
 interval holds at least the stated share of them, whatever the errors' distribution, in each bin (Vovk, Gammerman and
 Shafer, Algorithmic learning in a random world, 2005, 4.5; Romano, Patterson and Candès, NeurIPS 2019).
 """
@@ -18,15 +18,15 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, eq=False)
 class SizeIntervals:
-    """Ends of true / predicted size in A x B bins of predicted visible fraction and predicted size.
+    """Intervals of true / predicted size in A x B bins of predicted visible fraction and predicted size.
 
-    The first and the last bin of each are open: all below the second edge, all from the last but one.
+    The outer bins are open: the first holds all values below the second edge, the last all from the last edge but one.
     """
 
     fraction_edges: np.ndarray  # (A + 1,) ascending
     size_edges: np.ndarray  # (B + 1,) ascending, in the unit of the sizes
     low: np.ndarray  # (A, B) true / predicted; 0 where the bin holds too few particles for an interval
-    high: np.ndarray  # (A, B); infinite there
+    high: np.ndarray  # (A, B); infinite where the bin holds too few
     counts: np.ndarray  # (A, B) int64, particles of the calibration set
     confidence: float
 
@@ -50,10 +50,10 @@ def fit_intervals(
     size_edges: np.ndarray,
     confidence: float = CONFIDENCE,
 ) -> SizeIntervals:
-    """Intervals from a calibration set that was used for nothing else.
+    """Fit intervals to a calibration set that was used for nothing else.
 
-    Of n ratios in a bin, ascending, the ends are number floor((n + 1) α/2) and number ceil((n + 1) (1 - α/2)), with
-    α = 1 - confidence; at 95 % a bin with fewer than 39 has no such numbers, and its interval is from 0 to infinity.
+    The ends are the ratios number floor((n + 1) α/2) and ceil((n + 1) (1 - α/2)) of the n ascending ratios in a bin,
+    with α = 1 - confidence. With fewer than 39 ratios at 95 % there are no such ends: the interval is 0 to infinity.
 
     Args:
         fractions: (N,) predicted visible fractions.
@@ -77,7 +77,7 @@ def fit_intervals(
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     if not ((predicted > 0) & (true > 0)).all():
-        raise ValueError("predicted and true sizes must be positive; leave empty masks out before")
+        raise ValueError("predicted and true sizes must be positive; remove empty masks first")
     ratios, shape = true / predicted, (len(fraction_edges) - 1, len(size_edges) - 1)
     low, high, counts = np.zeros(shape), np.full(shape, np.inf), np.zeros(shape, np.int64)
     rows, columns = _bins(fraction_edges, fractions), _bins(size_edges, predicted)

@@ -1,8 +1,8 @@
-"""Crops of fixed size around the outlines of an image, as a network takes them, and completed outlines back from crops.
+"""Crops of fixed size around an image's outlines, as a network takes them, and completed outlines back from crops.
 
-The window of an outline is a square about the middle of its box, twice as wide as the box's longer side: of hidden
-outlines of which 0.6 to 0.8 are visible, windows 1.5 times as wide cut off a tenth, windows twice as wide one in a
-hundred. Every window is scaled to `CROP_PX`, so that every particle has the same size in its crop.
+The window of an outline is a square centred on its box, twice as wide as the box's longer side. Of the outlines of
+which 0.6 to 0.8 is visible, windows 1.5 times as wide cut off one in ten, windows twice as wide one in a hundred.
+Every window is scaled to `CROP_PX`, so that every particle has the same size in its crop.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from semsize.visibility.surroundings import Surroundings, cut, placed_in, with_h
 CROP_PX = 64
 WINDOW_SCALE = 2
 BATCH = 32
-"""Crops at a time: a network's maps of so many stay in a processor's cache, which saves a tenth of its time."""
+"""Crops a batch: a network's feature maps of 32 crops stay in a processor's cache, which saves a tenth of the time."""
 CHANNELS = ("grey", "own", "others", "beyond")
-"""Grey levels, 0 to 255; then shares, 0 to 1, of each pixel that the outline, other outlines, and what lies beyond the
-frame take. Which of two outlines lies in front is not among them, since it is not known of detected outlines."""
+"""Grey levels, 0 to 255; then the share, 0 to 1, of each pixel that the outline, other outlines, and the area beyond
+the frame cover. No channel says which of two outlines lies in front, because a detector does not tell."""
 
 
 def windows(masks: CroppedMasks) -> np.ndarray:
@@ -34,7 +34,7 @@ def windows(masks: CroppedMasks) -> np.ndarray:
     array([[ 6, 17, 12]])
     """
     if not masks.sizes.all():
-        raise ValueError(f"{int((~masks.sizes.all(axis=1)).sum())} outlines are empty: leave them out before")
+        raise ValueError(f"{int((~masks.sizes.all(axis=1)).sum())} outlines are empty; remove them first")
     sides = WINDOW_SCALE * masks.sizes.max(axis=1, initial=0)
     corners = masks.origins + (masks.sizes - sides[:, None]) // 2
     return np.column_stack([corners, sides])
@@ -43,13 +43,13 @@ def windows(masks: CroppedMasks) -> np.ndarray:
 def particle_crops(
     grey: np.ndarray, masks: CroppedMasks, batch: int = BATCH, chosen: Sequence[int] | None = None
 ) -> Iterator[np.ndarray]:
-    """Crops of the outlines of an image in their order, at most ``batch`` at a time.
+    """Yield the crops of an image's outlines in their order, at most ``batch`` at a time.
 
     Args:
-        grey: (H, W) grey levels, 0 to 255, of the frame without a data bar; the masks' image may be higher by the bar.
+        grey: (H, W) grey levels, 0 to 255, of the frame without a data bar; the masks' image may include the bar.
         masks: N outlines, none empty.
         batch: crops held at a time, 64 KiB each.
-        chosen: positions of the outlines that get a crop, all of them by default; the others are still neighbours.
+        chosen: positions of the outlines to crop, by default all; the other outlines still appear in the crops.
 
     Yields:
         (≤ batch, 4, 64, 64) float32, see `CHANNELS`; grey levels beyond the frame are 0.
@@ -78,10 +78,10 @@ def particle_crops(
 
 
 def mask_crops(masks: CroppedMasks, squares: np.ndarray) -> np.ndarray:
-    """Masks, each in its window, (N, 64, 64) float32 shares 0 to 1: a renderer's whole outlines as targets of training.
+    """Crop masks to given windows: (N, 64, 64) float32 shares, 0 to 1, as targets of training.
 
     Args:
-        masks: N masks.
+        masks: N masks, such as the whole outlines of rendered particles.
         squares: (N, 3) `windows` of the N visible outlines.
     """
     pairs = zip(masks, squares.tolist(), strict=True)
@@ -90,17 +90,17 @@ def mask_crops(masks: CroppedMasks, squares: np.ndarray) -> np.ndarray:
 
 
 def whole_outlines(masks: CroppedMasks, completed: np.ndarray, grey: np.ndarray, margin_px: int = 0) -> CroppedMasks:
-    """Whole outlines in image pixels: the visible one, and what its crop completes where a part may hide.
+    """Whole outlines in image pixels: each visible outline with the hidden pixels that its crop adds.
 
     Hidden pixels lie under another body, outlined or not, or beyond the frame, never over bare substrate
     (`Surroundings.may_hide`).
 
     Args:
         masks: N visible outlines, none empty.
-        completed: (N, 64, 64) probability, 0 to 1, that a pixel of the crop belongs to the particle; from 0.5 it does.
+        completed: (N, 64, 64) probability, 0 to 1, that a pixel of the crop belongs to the particle; 0.5 and more does.
         grey: (H, W) grey levels, 0 to 255, of the frame without a data bar.
-        margin_px: rows and columns that are added on every side of the image. 0 cuts the whole outlines at the image's
-            edge, as annotations do; with more, what lies beyond the frame is kept so far.
+        margin_px: rows and columns added on every side of the image, to keep outlines that reach beyond its edge; 0
+            cuts them at the edge, as annotations do.
 
     >>> masks = CroppedMasks.from_label_image(np.repeat([[1, 1, 2, 2, 0, 0]], 2, axis=0))
     >>> whole_outlines(masks, np.ones((2, 64, 64)), np.zeros((2, 6))).to_full()[:, 0]  # too small to tell substrate
@@ -118,7 +118,7 @@ def whole_outlines(masks: CroppedMasks, completed: np.ndarray, grey: np.ndarray,
 
 
 def scaled(pixels: np.ndarray, side: int) -> np.ndarray:
-    """A square (s, s, …) as (side, side, …) float32: mean of covered pixels when it shrinks, else linear.
+    """Resize a square (s, s, …) to (side, side, …) float32: area mean when it shrinks, else linear interpolation.
 
     >>> scaled(np.array([[0, 4], [4, 8]]), 1)
     array([[4.]], dtype=float32)

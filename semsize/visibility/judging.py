@@ -1,7 +1,6 @@
-"""How right a visibility model's answers are: states, being a particle, completed outlines, sizes and their intervals.
+"""Accuracy of a visibility model: states, being a particle, completed outlines, sizes and their intervals.
 
-Legend: M outlines; K of them scored as completions, those of particles whose whole outline is known and not cut by the
-frame.
+Legend: M outlines; K of them are scored as completions: the whole outline is known and the frame does not cut it.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ COMPLETIONS = ("visible outline", "convex hull, where a part may hide", "network
 """Completions that are compared; the first two need no network."""
 
 NUMBER = "network's number"
-"""The ECD that a model states beside its outline."""
+"""Name of the row for the ECD that a model states as a number, beside its outline."""
 
 
 COMPLETION_COLUMNS = {
@@ -46,12 +45,12 @@ COMPLETION_COLUMNS = {
     "its sd, %": "ecd_error_std_percent",
     "true ECD in interval, %": "interval_holds_percent",
 }
-"""Column of a table of completions to the key of its value."""
+"""Column of a table of completions → key of its value."""
 
 
 @dataclass(frozen=True, eq=False)
 class JudgedOutlines:
-    """Answers on M outlines beside their truth, K of them scored as completions."""
+    """A model's answers for M outlines beside their truth; K of the outlines are scored as completions."""
 
     is_particle: np.ndarray  # (M,) 1, 0, or NaN not known
     particle_probability: np.ndarray  # (M,)
@@ -77,7 +76,7 @@ class JudgedOutlines:
 
     @property
     def masked(self) -> np.ndarray:
-        """(K,) bool: partly hidden, and enough of it seen to be measured, by the truth."""
+        """(K,) bool: truly partly hidden, with enough visible to be measured."""
         return np.array([visibility_class(v) == "masked" for v in self.completions[0].true_fraction.tolist()], bool)
 
 
@@ -89,15 +88,15 @@ def judge(
     people: Thresholds | None = None,
     calibration: Calibration | None = None,
 ) -> JudgedOutlines:
-    """Judge the answers on the M outlines of an image.
+    """Compare a model's answers for the M outlines of an image with their truth.
 
     Args:
         outlines: M masks, none empty.
-        answers: of a model, on the crops around them.
+        answers: the model's, for the crops around them.
         truth: of the M outlines.
         grey: (H, W) grey levels, 0 to 255, of the frame without a data bar.
-        people: thresholds by which people gave states, where the truth is theirs; rendered truth has its rule's.
-        calibration: of the model's answers; None: they are taken as they are.
+        people: thresholds by which people gave states, for outlines without a true visible fraction; None: the rule's.
+        calibration: of the model's answers; None: they stay as they are.
     """
     classes, is_particle = stated_probabilities(answers, ~np.isnan(truth.visible_fraction), people, calibration)
     fraction = mean_fraction(answers.fractions)
@@ -133,7 +132,7 @@ def confusion(judged: JudgedOutlines) -> np.ndarray:
 
 
 def selection_table(judged: JudgedOutlines) -> list[list]:
-    """Outlines chosen by P(fully imaged) · P(particle): threshold, number, precision, recall of fully imaged ones."""
+    """Rows of a threshold on P(fully imaged) · P(particle), outlines above it, precision and recall of fully imaged."""
     known = (judged.visibility_class >= 0) | (judged.is_particle == 0)
     is_full = judged.visibility_class[known] == FULL
     chances = (judged.class_probabilities[:, FULL] * judged.particle_probability)[known]
@@ -159,9 +158,9 @@ def particle_reliability(judged: JudgedOutlines) -> list[ReliabilityBin]:
 
 
 def visibility_metrics(judged: JudgedOutlines, sizes: Sequence[ReportedSizes] = ()) -> dict[str, float]:
-    """The figures of a test: shares 0 to 1, errors in %; NaN where nothing of the kind is known.
+    """Metrics of a test by name: shares 0 to 1, errors in %; NaN where no truth is known.
 
-    Completions are of the masked particles, 0.4 to 0.98 of them visible.
+    Completions are scored on masked particles, of which 0.4 to 0.98 is visible.
     """
     counts, masked = confusion(judged), judged.masked
     known = ~np.isnan(judged.is_particle)
@@ -186,14 +185,14 @@ def visibility_metrics(judged: JudgedOutlines, sizes: Sequence[ReportedSizes] = 
 
 
 def masked_rows(judged: JudgedOutlines) -> list[list]:
-    """Rows of completion and the values of `COMPLETION_COLUMNS`, over the masked particles."""
+    """Rows of a completion's name and its values of `COMPLETION_COLUMNS` over the masked particles."""
     return [[name, *_cells(row)] for name, row in _completion_rows(judged, judged.masked)]
 
 
 def completion_table(judged: JudgedOutlines) -> list[list]:
-    """Rows of completion, class of predicted fraction, then the values of `COMPLETION_COLUMNS`; classes with particles.
+    """Rows of a completion's name, a class of predicted visible fraction, and the values of `COMPLETION_COLUMNS`.
 
-    All rows of a class are of the same particles: those of which the model predicts such a fraction.
+    All rows of a class are about the same particles, whose predicted fraction lies in it. Empty classes are left out.
     """
     predicted = judged.predicted_fraction[judged.scored]
     place = np.searchsorted(FRACTION_EDGES[1:], predicted, side="right")
@@ -206,9 +205,9 @@ def completion_table(judged: JudgedOutlines) -> list[list]:
 
 
 def errors_by_true_fraction(judged: JudgedOutlines) -> dict[str, tuple[FractionErrors, ...]]:
-    """Each of `SIZES` to the errors of the stated whole sizes by true visible fraction.
+    """Each of `SIZES` → errors of the stated whole size by true visible fraction.
 
-    Outlines of which the model predicts that less than 0.4 is visible get no whole size, and do not count.
+    Outlines with a predicted visible fraction below 0.4 get no whole size and do not count.
     """
     fractions, errors = judged.true_fraction[judged.scored], judged.size_errors_percent
     has_size = judged.predicted_fraction[judged.scored] >= MASKED_FRACTION
@@ -224,7 +223,7 @@ def _cells(row: Mapping[str, float]) -> list[float]:
 
 
 def _completion_rows(judged: JudgedOutlines, chosen: np.ndarray) -> list[tuple[str, dict[str, float]]]:
-    """Each completion, and the model's number, over chosen ones (K,) of the scored outlines; keys that it has."""
+    """Name and scores of each completion, and of `NUMBER`, over the chosen ones (K,) of the scored outlines."""
     rows = [(name, vars(summary(scores[chosen]))) for name, scores in zip(COMPLETIONS, judged.completions, strict=True)]
     errors = judged.size_errors_percent[chosen, 0]
     known = ~np.isnan(errors)

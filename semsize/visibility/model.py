@@ -1,6 +1,6 @@
-"""What a visibility model is: crops around outlines in, numbers out; whoever has such a function can be asked.
+"""The interface of a visibility model: a function from crops around outlines to `CropAnswers`.
 
-The network of `tio2.models` is one. `semsize` knows none by name.
+The network of `tio2.models` implements it; `semsize` knows no model by name.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from semsize.visibility.states import BINS
 from semsize.visibility.truth import SIZES
 
 QUANTILES = (0.025, 0.5, 0.975)
-"""Of each size of the whole particle a model gives these quantiles: the middle one is its estimate."""
+"""Quantiles that a model gives of each size of the whole particle; the middle one is its estimate."""
 
 
 @dataclass(frozen=True, eq=False)
 class CropAnswers:
-    """What a model says of the particles in N crops."""
+    """A model's answers for the particles in N crops."""
 
     fractions: np.ndarray  # (N, BINS) probabilities over equal bins of the visible fraction, each row adds up to 1
     is_particle: np.ndarray  # (N,) probability, 0 to 1, that there is a particle
     whole: np.ndarray  # (N, 64, 64) probability, 0 to 1, that a pixel of the crop belongs to the whole particle
-    size_ratios: np.ndarray  # (N, 3, 3) `QUANTILES` of each of `SIZES`, whole particle / the outline given
+    size_ratios: np.ndarray  # (N, 3, 3) `QUANTILES` of each of `SIZES`, whole particle / given outline
 
     def __post_init__(self):
         count = len(self.is_particle)
@@ -45,19 +45,19 @@ class CropAnswers:
 
     @classmethod
     def empty(cls) -> CropAnswers:
-        """Of no crops."""
+        """The answers for no crops."""
         shapes = (0, BINS), (0,), (0, CROP_PX, CROP_PX), (0, len(SIZES), len(QUANTILES))
         return cls(*map(np.zeros, shapes))
 
     @classmethod
     def cat(cls, parts: Iterable[CropAnswers]) -> CropAnswers:
-        """The crops of several parts, one at least."""
+        """Join the answers for several batches, at least one."""
         parts = list(parts)
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
 class VisibilityModel(Protocol):
-    """A function from crops (N, 4, 64, 64), see `semsize.visibility.crops.particle_crops`, to its answers."""
+    """A function from crops (N, 4, 64, 64), see `semsize.visibility.crops.particle_crops`, to answers."""
 
     def __call__(self, crops: np.ndarray) -> CropAnswers:
         """The answers of N crops, in their order."""

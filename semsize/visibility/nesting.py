@@ -1,8 +1,8 @@
-"""The error of a size distribution in steps that nest: each step compares two populations, the next begins at its end.
+"""The error of a size distribution as a chain of steps, each from one population to the next.
 
-On images of known truth the populations lead from the true particles to what a measurement reports. The effect of a
-step is the ratio of a statistic (D10, D50, D90, mean) of the two; the product of all ratios is the total error, so that
-nothing counts twice.
+On images of known truth the populations lead from the true particles to those that a measurement reports. The effect
+of a step is the ratio of a statistic (D10, D50, D90, mean) between its two populations; the product of all ratios is
+the total error, so that nothing counts twice.
 
 Legend: M outlines found in an image, N true particles of it.
 """
@@ -27,16 +27,16 @@ OUTLINE = "outline"
 
 FULLY_IMAGED_STEPS = ("overlooked", OUTLINE, "states", "false")
 COMPLETED_STEPS = ("overlooked", OUTLINE, "completion", "states", "false")
-"""Steps from true to reported sizes: of the fully imaged particles, and with those partly hidden, completed."""
+"""Steps from true to reported sizes of fully imaged particles, and of these with completed partly hidden ones."""
 
 FULL, MASKED = (VISIBILITY_CLASSES.index(name) for name in ("complete", "masked"))
 
-FEWEST_PARTICLES = 5  # in both populations of a step, from which an image says how images differ
+FEWEST_PARTICLES = 5  # that an image needs in both populations of a step for the spread between images
 
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Some sizes of one image, each with the unit that is drawn when images are resampled from their particles."""
+    """Sizes in one image, each with the unit that is drawn when the image's particles are resampled."""
 
     sizes: np.ndarray  # (K,) positive
     weights: np.ndarray  # (K,) positive
@@ -45,16 +45,16 @@ class Population:
 
 @dataclass(frozen=True, eq=False)
 class ImageSteps:
-    """The populations of one image, from the truth to what is reported, and its density."""
+    """The populations of one image, from the true to the reported one, and its density."""
 
     populations: tuple[Population, ...]
     units: int  # number of units
-    area_fraction: float  # of what was found
+    area_fraction: float  # of the found masks
 
 
 @dataclass(frozen=True, eq=False)
 class MatchedOutlines:
-    """The N true particles and the M outlines found in an image, with what a measurement makes of each outline."""
+    """The N true particles and the M outlines found in an image, with what a measurement says of each outline."""
 
     true_sizes: np.ndarray  # (N,) of the visible outline if fully imaged, else of the whole particle; NaN not known
     true_visible_sizes: np.ndarray  # (N,) of the visible outlines
@@ -65,10 +65,10 @@ class MatchedOutlines:
     whole_sizes: np.ndarray  # (M,) of the whole particles, as reported; NaN where too little is seen
     classes: np.ndarray  # (M, 3) probabilities of VISIBILITY_CLASSES
     is_particle: np.ndarray  # (M,) probability
-    weights: np.ndarray  # (M,) against the border effect, as of the true particles
+    weights: np.ndarray  # (M,) of `border_weights`, as for the true particles
     partner: np.ndarray  # (M,) number of the true particle that an outline matches, -1 none
     counted: np.ndarray  # (M,) bool, off the border and in no region to ignore
-    area_fraction: float  # of all outlines
+    area_fraction: float  # of all found masks
 
     def fully_imaged(self) -> ImageSteps:
         """The populations of `FULLY_IMAGED_STEPS`."""
@@ -86,7 +86,7 @@ class MatchedOutlines:
         )
 
     def _of_partner(self, values: np.ndarray) -> np.ndarray:
-        """(M,) of the particle that each outline matches; NaN without one."""
+        """(M,) value of the particle that each outline matches; NaN without a match."""
         return np.append(values, np.nan)[self.partner]
 
     def _steps(
@@ -94,9 +94,9 @@ class MatchedOutlines:
     ) -> ImageSteps:
         """The populations from the true particles to the reported ones.
 
-        They are: usable particles; those of them that are found, at their true sizes, then at the sizes between;
-        outlines that match any particle, by the probability that it is a usable one; all outlines, by this probability
-        times that of being a particle.
+        In order: all usable particles; the found ones at their true sizes, then at each of the sizes `between`;
+        outlines that match any particle, weighted by their probability of a usable class; all outlines, weighted by
+        this probability times that of being a particle.
 
         Args:
             usable: classes of the particles that ought to be reported.
@@ -122,7 +122,7 @@ class MatchedOutlines:
 def population(
     parts: Sequence[tuple[np.ndarray, np.ndarray]], border_weights: np.ndarray, units: np.ndarray
 ) -> Population:
-    """Sizes (K,) and probabilities (K,) of K particles or outlines, joined; those of probability 0 are left out."""
+    """Join pairs of sizes and probabilities (K,) of K particles or outlines; sizes of probability 0 are left out."""
     sizes, probabilities = (np.concatenate(values) for values in zip(*parts, strict=True))
     kept = probabilities > 0
     place = np.tile(np.arange(len(units)), len(parts))[kept]
@@ -131,28 +131,28 @@ def population(
 
 @dataclass(frozen=True)
 class StatisticEffect:
-    """What a step does to one statistic, as a logarithm of the ratio after / before."""
+    """Effect of a step on one statistic: the logarithm of the ratio after / before."""
 
     statistic: str  # of `STATISTICS`
     effect: float
     standard_error: float  # from images drawn with repeats
-    between_image_std: float  # standard deviation of images' own effects, the sampling of their particles taken off
-    dof: float  # degrees of freedom of the two
+    between_image_std: float  # standard deviation of the effect between images, less the sampling of particles
+    dof: float  # degrees of freedom of both uncertainties
 
     @property
     def log_std(self) -> float:
-        """Standard uncertainty for other images, in which the effect is not corrected: its own size counts in full."""
+        """Standard uncertainty in other images if the effect is not corrected: the effect itself counts in full."""
         return float(np.sqrt(self.effect**2 + self.corrected_std**2))
 
     @property
     def corrected_std(self) -> float:
-        """Standard uncertainty where the effect is corrected."""
+        """Standard uncertainty in other images if the effect is corrected."""
         return float(np.hypot(self.standard_error, self.between_image_std))
 
 
 @dataclass(frozen=True)
 class StepEffects:
-    """A step: its name and what it does to each of `STATISTICS`."""
+    """The name of a step and its effect on each of `STATISTICS`."""
 
     name: str
     effects: tuple[StatisticEffect, ...]
@@ -164,7 +164,7 @@ class StepEffects:
 
 @dataclass(frozen=True)
 class DensityStep:
-    """A step in images of some density."""
+    """A step in the images of one class of density."""
 
     low: float  # lower end of the class: an image's area fraction of found masks, included
     high: float  # upper end
@@ -174,7 +174,7 @@ class DensityStep:
 
 @dataclass(frozen=True)
 class EffectSpread:
-    """How far what a step does to one statistic may lie off, either way, where all that is known are its limits."""
+    """Limits, symmetric about 0, of the error of a step's effect on one statistic; no value within is more likely."""
 
     statistic: str  # of `STATISTICS`
     half_width: float  # of the logarithm of the ratio after / before
@@ -182,7 +182,7 @@ class EffectSpread:
 
 @dataclass(frozen=True)
 class DensitySpread:
-    """The same in images of some density."""
+    """Limits of the errors of a step's effects in the images of one class of density."""
 
     low: float  # lower end of the class, as in `DensityStep`
     high: float  # upper end
@@ -193,15 +193,15 @@ OfDensity = TypeVar("OfDensity", DensityStep, DensitySpread)
 
 
 def step_effects(names: Sequence[str], images: Sequence[ImageSteps], seed: int = 0) -> tuple[StepEffects, ...]:
-    """The effect of each step between two neighbouring populations; the logarithms add up to that of the total.
+    """Effects of the steps between neighbouring populations; the logarithms add up to that of the total.
 
     Args:
-        names: S steps.
-        images: with S + 1 populations each, two images at least.
+        names: of the S steps.
+        images: at least two, with S + 1 populations each.
         seed: of the draws, the same for all populations, so that their ratios are paired.
 
     Raises:
-        ValueError: there are fewer than two images, or as a whole a population is empty.
+        ValueError: there are fewer than two images, or a population is empty in all of them.
 
     >>> def image(*sizes):
     ...     return ImageSteps(tuple(Population(np.full(9, s), np.ones(9), np.arange(9)) for s in sizes), 9, 0.1)
@@ -242,7 +242,7 @@ def step_effects(names: Sequence[str], images: Sequence[ImageSteps], seed: int =
 
 
 def steps_by_density(name: str, images: Sequence[ImageSteps], seed: int = 0) -> tuple[DensityStep, ...]:
-    """A single step in each class of area fraction (`semsize.metrology.occlusion.FRACTION_EDGES`) with two images."""
+    """One step in each class of area fraction (`occlusion.FRACTION_EDGES`) with two images and no empty population."""
     place = np.searchsorted(FRACTION_EDGES, [image.area_fraction for image in images], side="right") - 1
     place = np.clip(place, 0, len(FRACTION_EDGES) - 2)
     classes = []
@@ -256,13 +256,13 @@ def steps_by_density(name: str, images: Sequence[ImageSteps], seed: int = 0) -> 
 
 
 def at_density(classes: Sequence[OfDensity], area_fraction: float) -> OfDensity | None:
-    """The class of an area fraction; the nearest one outside all, None without any."""
+    """The class of an area fraction, or the class nearest to it; None without classes."""
     distance = [max(density.low - area_fraction, area_fraction - density.high, 0.0) for density in classes]
     return classes[int(np.argmin(distance))] if classes else None
 
 
 def pooled(parts: Sequence[Population]) -> SizeSample:
-    """One population of all images; the sample's images are numbered in their order."""
+    """Join the populations of several images to one sample, whose images are numbered in their order."""
     images = np.repeat(np.arange(len(parts)), [len(part.sizes) for part in parts])
     return SizeSample(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("sizes", "weights")), images
@@ -270,7 +270,7 @@ def pooled(parts: Sequence[Population]) -> SizeSample:
 
 
 def _single(image: ImageSteps, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Effects (S, 4) in one image and their variances by its particles; NaN where particles are too few."""
+    """Effects (S, 4) in one image and their variances by resampling its particles; NaN with too few particles."""
     steps = len(image.populations) - 1
     enough = np.array([len(part.sizes) >= FEWEST_PARTICLES for part in image.populations])
     values = np.full((steps + 1, len(STATISTICS)), np.nan)

@@ -1,11 +1,11 @@
-"""Sizes of several kinds of particles, from outlines of which it is known with a probability only what is seen of them.
+"""Size distributions of several kinds of particles, from outlines whose states are known as probabilities only.
 
-Each outline stands for P(particle) · P(state) particles of a state, times its weight against the border effect. A
-threshold in the place of the probability would choose by size, since small particles are judged with less confidence
-than large ones; with probabilities that are calibrated at every size, the weights give each size its expected number.
+Each outline counts as P(particle) · P(state) particles of a state, times its weight against the border effect. A
+threshold on the probability would select by size, since small particles get less certain probabilities than large
+ones; if the probabilities are calibrated at every size, the weights give each size its expected number.
 
-One outline may stand for two sizes: its own where the particle is fully imaged, that of the whole particle where it is
-partly hidden.
+An outline may contribute two sizes: its own as a fully imaged particle, and that of the whole particle as a partly
+hidden one.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ QUANTITY_POWDER = "powder, by the fully imaged particles and how images select t
 
 @dataclass(frozen=True, eq=False)
 class SizedOutlines:
-    """N outlines off the border and large enough, with what is known of the particles behind them."""
+    """Sizes and probabilities of N outlines that are off the border and large enough."""
 
     sizes: np.ndarray  # (N,) of the outlines, positive, in any unit
     whole_sizes: np.ndarray  # (N,) of the whole particles; NaN where too little is seen
     fully_imaged: np.ndarray  # (N,) probability, 0 to 1, that the outline is a fully imaged particle
-    masked: np.ndarray  # (N,) that it is one partly hidden
-    unusable: np.ndarray  # (N,) that it is one of which less than 0.4 is seen
+    masked: np.ndarray  # (N,) probability of a partly hidden particle
+    unusable: np.ndarray  # (N,) probability of a particle of which less than 0.4 is seen
     border_weights: np.ndarray  # (N,) of `semsize.metrology.border_weights`, positive
-    images: np.ndarray  # (N,) number of the image that each comes from
+    images: np.ndarray  # (N,) number of the outline's image
 
     def __post_init__(self):
         shapes = {getattr(self, field.name).shape for field in fields(self)}
@@ -59,12 +59,12 @@ class Ratio:
     """A statistic divided by the same one of the fully imaged particles, with its 95 % interval."""
 
     value: float
-    low: float  # NaN below two outlines, as is high
+    low: float  # NaN, like high, with fewer than two outlines
     high: float
 
     @property
     def is_shown(self) -> bool:
-        """Whether the interval leaves out 1."""
+        """Whether the interval excludes 1."""
         return self.low > 1 or self.high < 1
 
 
@@ -76,13 +76,13 @@ class PopulationSizes:
     expected_count: float  # particles among the outlines: sum of their probabilities, without border weights
     number: dict[str, SamplingInterval]  # by number
     volume: dict[str, SamplingInterval]  # by volume
-    number_ratio: dict[str, Ratio]  # to the fully imaged ones, the same images drawn for both
+    number_ratio: dict[str, Ratio]  # to the fully imaged particles, by the same draws of images
     volume_ratio: dict[str, Ratio]
 
 
 @dataclass(frozen=True, eq=False)
 class _Members:
-    """What a population is made of: sizes, and the outline that each comes from."""
+    """The sizes of a population, and the outline that each comes from."""
 
     quantity: str
     sample: SizeSample
@@ -90,18 +90,18 @@ class _Members:
     expected_count: float
 
     def by_volume(self) -> SizeSample:
-        """The same, each weighted with the volume of a sphere."""
+        """The sample with each size weighted by the volume of its sphere."""
         return SizeSample(self.sample.sizes, self.sample.volumes, self.sample.images)
 
 
 def compare_populations(outlines: SizedOutlines, seed: int) -> tuple[PopulationSizes, ...]:
-    """Fully imaged particles; with them those partly hidden, completed; and visible outlines as if none were hidden.
+    """Compare fully imaged particles, these with completed partly hidden ones, and all visible outlines.
 
-    Intervals and ratios hold the sampling of images, which are drawn with repeats; an error that the probabilities or
-    the completions share over all images is not in them. Of a single image its outlines are drawn.
+    Intervals and ratios contain the sampling of images (of outlines, if there is a single image) by bootstrap. Errors
+    of the probabilities or the completions that all images share are not in them.
 
     Args:
-        outlines: N of them.
+        outlines: N outlines.
         seed: of the draws; every population gets the same ones.
 
     >>> half = np.full(2, 0.5)
@@ -123,7 +123,7 @@ def compare_populations(outlines: SizedOutlines, seed: int) -> tuple[PopulationS
     dof = int(units.max(initial=0))
     number = [_drawn(kind.sample, units[kind.outlines], dof + 1, seed) for kind in kinds]
     volume = [_drawn(kind.by_volume(), units[kind.outlines], dof + 1, seed) for kind in kinds]
-    lacks_units = [len(np.unique(units[kind.outlines])) <= dof for kind in kinds]  # the paired draws are not its own
+    lacks_units = [len(np.unique(units[kind.outlines])) <= dof for kind in kinds]  # such a kind needs draws of its own
     return tuple(
         PopulationSizes(
             kind.quantity,
@@ -143,7 +143,7 @@ def unsized_count(outlines: SizedOutlines) -> float:
 
 
 def _members(quantity: str, outlines: SizedOutlines, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> _Members:
-    """Sizes and probabilities (N,) of the outlines, joined; those of probability 0 are left out."""
+    """Join pairs of sizes and probabilities (N,) of the outlines; sizes of probability 0 are left out."""
     sizes, probabilities = (np.concatenate(values) for values in zip(*parts, strict=True))
     number = np.tile(np.arange(len(outlines.sizes)), len(parts))
     kept = probabilities > 0
@@ -153,7 +153,7 @@ def _members(quantity: str, outlines: SizedOutlines, parts: Sequence[tuple[np.nd
 
 
 def _drawn(sample: SizeSample, units: np.ndarray, count: int, seed: int) -> np.ndarray | None:
-    """(RESAMPLES, 4) statistics; None without a member, or a second unit."""
+    """(RESAMPLES, 4) statistics of bootstrap samples; None without sizes or with fewer than two units."""
     if not len(sample) or count < 2:
         return None
     return resampled_statistics(sample, np.random.default_rng(seed), RESAMPLES, units, count)
@@ -162,12 +162,12 @@ def _drawn(sample: SizeSample, units: np.ndarray, count: int, seed: int) -> np.n
 def _intervals(
     sample: SizeSample, outlines: np.ndarray, drawn: np.ndarray | None, seed: int
 ) -> dict[str, SamplingInterval]:
-    """Intervals of a population: its own images are drawn, or in a single one its own outlines.
+    """Intervals of a population, by bootstrap over the images that it occurs in, or over the outlines of a single one.
 
     Args:
         sample: N sizes.
         outlines: (N,) number of the outline that each comes from; an outline may have two.
-        drawn: statistics of such draws; None makes them.
+        drawn: statistics of the bootstrap samples; None: they are drawn here.
         seed: of the draws.
     """
     units = np.unique(sample.images if sample.image_count > 1 else outlines, return_inverse=True)[1]
@@ -179,11 +179,11 @@ def _intervals(
 def _ratios(
     sample: SizeSample, base: SizeSample, drawn: np.ndarray | None, base_drawn: np.ndarray | None, dof: int
 ) -> dict[str, Ratio]:
-    """Statistic to its ratio; the interval is Student's on the logarithm, as that of the statistics themselves."""
+    """Statistic → ratio, with Student's interval on the logarithm, as for the statistics themselves."""
     ratios = statistics(sample) / statistics(base)
     reach = np.full(len(STATISTICS), np.nan)
     if drawn is not None and base_drawn is not None:
-        drawn_ratios = drawn / base_drawn  # NaN where an image that was drawn has no member
+        drawn_ratios = drawn / base_drawn  # NaN where no drawn image has a member
         spread = np.nanstd(np.log(drawn_ratios), axis=0) * np.sqrt((dof + 1) / dof)
         reach = np.exp(stats.t.ppf((1 + CONFIDENCE) / 2, dof) * spread)
     rows = zip(ratios, ratios / reach, ratios * reach, strict=True)

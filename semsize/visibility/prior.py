@@ -1,8 +1,8 @@
-"""How completion and selection differ in scenes that another renderer made: what one renderer's scenes can't tell.
+"""Differences of completion and selection between renderers, as limits for the uncertainty budget.
 
-A renderer is somebody's idea of how particles lie and hide one another. Errors of the kind are in no standard error of
-one renderer's scenes, however many there are, and no difference between two renderers is a sample of all that there
-might be: the difference found is taken for a limit, within which an effect is as likely anywhere (GUM 4.3.7).
+A renderer is somebody's model of how particles lie and hide one another. The error of that model is in no standard
+error of its scenes, however many there are, and a few renderers are no sample of all possible ones. The largest
+difference found is therefore taken as the half-width of a uniform distribution (GUM 4.3.7).
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ def renderer_prior(
     residuals: Sequence[ResidualClass],
     sources: Sequence[RecordSource],
 ) -> RendererPrior:
-    """Compare the record's effects with those in sets of other renderers' scenes, which are seen as it calibrates.
+    """Compare the record's effects with those in other renderers' scenes, by the record's calibration.
 
-    Selection is compared class by class, as it is corrected: scenes of one density say little of another, and the
-    largest difference of all classes would be the noise of the one with the fewest images.
+    Selection is compared in each class of density, as it is corrected: scenes of one density say little of another,
+    and the largest difference of all classes would be the noise of the class with the fewest images.
 
     Args:
-        record: of the rendered sets on which a measurement rests.
-        sets: images of each other renderer, two at least.
+        record: the visibility record that measurements use.
+        sets: for each other renderer, its images as seen by the model, at least two.
         residuals: of the detector's bias record, as for `make_visibility_record`.
-        sources: of the sets.
+        sources: where the sets come from.
 
     Raises:
-        ValueError: a set has fewer than two images or no particle, or none has a density in common with the record.
+        ValueError: a set has fewer than two images or no particle, or no set shares a class of density with the record.
     """
     calibration = record.calibration()
     completed = [
@@ -55,13 +55,13 @@ def renderer_prior(
         if (own.low, own.high) in selected
     )
     if record.selection and not selection:
-        raise ValueError("other scenes than the record's have no two images of a density that it has: give more")
+        raise ValueError("no set of other scenes has two images in a class of density of the record; render more")
     completion = effect_spread(_completion(record.completed), list(map(_completion, completed)))
     return RendererPrior(tuple(sources), completion, selection)
 
 
 def effect_spread(own: StepEffects, others: Sequence[StepEffects]) -> tuple[EffectSpread, ...]:
-    """How far the same step's effects in other scenes lie off, the largest of them; no less than is known of it.
+    """Largest difference of a step's effects in other scenes, but no less than the difference's standard error.
 
     >>> from semsize.visibility.nesting import StatisticEffect
     >>> def step(effect):

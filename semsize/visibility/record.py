@@ -1,6 +1,6 @@
-"""The record of a visibility model: how its answers are calibrated, how right they are, and for which use this holds.
+"""The record of a visibility model: its calibration, its errors, and the use for which they hold.
 
-`semsize.visibility.validation` makes it; it lies beside the weights, and is held against what is measured.
+`semsize.visibility.validation` makes it. It lies beside the weights; a measurement checks that it holds for its use.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ ENDING = ".record.json"
 
 
 class VisibilityRecordError(ValueError):
-    """A record is missing or not one; the message is one line that names the file."""
+    """A file of records cannot be used; the message is one line that names the file."""
 
 
 @dataclass(frozen=True)
 class IntervalTable:
-    """`semsize.visibility.conformal.SizeIntervals` in JSON's terms."""
+    """`semsize.visibility.conformal.SizeIntervals` as JSON stores them."""
 
     fraction_edges: tuple[float, ...]
     size_edges_px: tuple[float, ...]
@@ -40,7 +40,7 @@ class IntervalTable:
 
     @classmethod
     def of(cls, intervals: SizeIntervals) -> IntervalTable:
-        """The same in tuples."""
+        """Convert arrays to tuples."""
 
         def rows(values: np.ndarray) -> tuple[tuple, ...]:
             return tuple(tuple(value if math.isfinite(value) else None for value in row) for row in values.tolist())
@@ -50,7 +50,7 @@ class IntervalTable:
         return cls(*edges, *values, intervals.confidence)
 
     def intervals(self) -> SizeIntervals:
-        """The same in arrays."""
+        """Convert the tuples to arrays."""
         high = [[math.inf if value is None else value for value in row] for row in self.high]
         edges = np.array(self.fraction_edges), np.array(self.size_edges_px)
         return SizeIntervals(*edges, np.array(self.low), np.array(high), np.array(self.counts), self.confidence)
@@ -67,28 +67,28 @@ class SizeCalibration:
 
 @dataclass(frozen=True)
 class RendererPrior:
-    """How far effects may lie off those of the record in scenes that another renderer made."""
+    """How far the record's effects may differ in the scenes of another renderer."""
 
-    sources: tuple[RecordSource, ...]  # sets of such scenes
-    completion: tuple[EffectSpread, ...]  # of the step of `VisibilityRecord.completed`
-    selection: tuple[DensitySpread, ...]  # of the classes of `VisibilityRecord.selection` that such a set has too
+    sources: tuple[RecordSource, ...]  # where the scenes come from
+    completion: tuple[EffectSpread, ...]  # of the step *completion* of `VisibilityRecord.completed`
+    selection: tuple[DensitySpread, ...]  # in classes of `VisibilityRecord.selection`, if the scenes have them too
 
 
 @dataclass(frozen=True)
 class VisibilityRecord:
-    """Calibration and errors of a visibility model behind one use of a detector."""
+    """Calibration and errors of a visibility model for the outlines of one use of a detector."""
 
     checkpoint: str  # file name of the weights, for people
     sha256: str  # of the weights
-    engine: str  # what computes them, such as ``torch``
+    engine: str  # what computes the answers, such as ``torch``
     precision: str  # of the products: ``float32``, ``bfloat16``, ``float16``
     detector: ModelUse  # that found the outlines, with its scales and thresholds
     min_score: float  # score from which outlines were taken
     sources: tuple[RecordSource, ...]  # sets of images that it rests on
-    fitted_images: int  # temperatures and intervals come from these,
-    judged_images: int  # everything else from these others
+    fitted_images: int  # images that give temperatures and intervals
+    judged_images: int  # other images, that give all else; `selection` comes from all images
     class_temperature: float  # of the probabilities of the classes of visibility
-    particle_temperature: float  # of that of being a particle
+    particle_temperature: float  # of the probability of being a particle
     intervals: IntervalTable  # of the completed ECD
     states_right: float  # share of particles whose most probable class was right, 0 to 1
     calibration_error: float  # expected calibration error of that class, 0 to 1
@@ -103,7 +103,7 @@ class VisibilityRecord:
     prior: RendererPrior | None = field(default=None, kw_only=True, metadata={OLDER_FILES_LACK: True})
 
     def calibration(self) -> Calibration:
-        """What turns the model's answers into calibrated ones."""
+        """The calibration of the model's answers."""
         tables = self.intervals, *(calibrated.intervals for calibrated in self.feret)
         return Calibration(
             self.class_temperature, self.particle_temperature, tuple(table.intervals() for table in tables)
@@ -147,10 +147,10 @@ def record_path(checkpoint: str | Path) -> Path:
 
 
 def read_visibility_records(checkpoint: str | Path) -> tuple[VisibilityRecord, ...]:
-    """The records beside a visibility model's weights; none where there is no file.
+    """The records beside a visibility model's weights; none if there is no file.
 
     Raises:
-        VisibilityRecordError: the file is something else.
+        VisibilityRecordError: the file holds no valid records.
     """
     path = record_path(checkpoint)
     if not path.is_file():
@@ -166,7 +166,7 @@ def read_visibility_records(checkpoint: str | Path) -> tuple[VisibilityRecord, .
 
 
 def write_visibility_records(checkpoint: str | Path, records: Sequence[VisibilityRecord]) -> None:
-    """Write the file, whole or not at all."""
+    """Write the records beside a visibility model's weights, whole or not at all."""
     write_json(record_path(checkpoint), {"records": in_json(records)}, indent=1)
 
 
@@ -174,7 +174,7 @@ def _checked(record: VisibilityRecord) -> VisibilityRecord:
     for table in (record.intervals, *(calibrated.intervals for calibrated in record.feret)):
         _check_table(table)
     if [calibrated.size for calibrated in record.feret] not in ([], ["feret_min", "feret_max"]):
-        raise ValueError("feret holds something else than feret_min and feret_max")
+        raise ValueError("feret must hold feret_min and feret_max in this order, or nothing")
     if min(record.class_temperature, record.particle_temperature) <= 0:
         raise ValueError("a temperature is not positive")
     return record
@@ -187,4 +187,4 @@ def _check_table(table: IntervalTable) -> None:
             raise ValueError(f"the intervals are not {shape[0]} rows of {shape[1]}")
     for edges in (table.fraction_edges, table.size_edges_px):
         if list(edges) != sorted(set(edges)) or len(edges) < 2:
-            raise ValueError("ends of classes of the intervals do not ascend")
+            raise ValueError("the edges of the intervals' bins do not ascend")

@@ -1,4 +1,4 @@
-"""Sizes that a model reports of an image's outlines, beside those of the annotated particles, in steps of the error.
+"""Sizes that a model reports for an image's outlines, compared in steps with those of the annotated particles.
 
 Legend: M outlines.
 """
@@ -34,14 +34,14 @@ from semsize.visibility.states import Thresholds, class_probabilities, mean_frac
 from semsize.visibility.truth import OutlineTruth, class_number, sizes_px
 
 KINDS = {"fully_imaged": FULLY_IMAGED_STEPS, "completed": COMPLETED_STEPS}
-"""Kind of particles whose sizes are reported to the steps of its error; completed: fully imaged and partly hidden."""
+"""Kind of particles → steps of the error of its sizes; *completed* are fully imaged and partly hidden particles."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReportedSizes:
-    """Sizes (ECD) that a model reports of one kind of particles off the border, and the true ones, image by image.
+    """Reported and true sizes (ECD) of one kind of particles off the border, image by image.
 
-    Weights are against the border effect; those of found outlines also the probability of being such a particle.
+    Weights correct the border effect; those of found outlines include the probability of being a particle of the kind.
     """
 
     kind: str  # of `KINDS`
@@ -49,23 +49,23 @@ class ReportedSizes:
 
     @property
     def found(self) -> SizeSample:
-        """What is reported; images are numbered from 0."""
+        """The reported sizes; images are numbered from 0."""
         return pooled([image.populations[-1] for image in self.images])
 
     @property
     def true(self) -> SizeSample:
-        """What ought to be."""
+        """The true sizes; images are numbered from 0."""
         return pooled([image.populations[0] for image in self.images])
 
     def steps(self) -> tuple[StepEffects, ...]:
-        """The steps of this kind; none of a single image, or where a population is empty."""
+        """Effects of the steps of this kind; empty for a single image, or if a population is empty."""
         populations = zip(*(image.populations for image in self.images), strict=True)
         if len(self.images) < 2 or not all(any(len(part.sizes) for part in parts) for parts in populations):
             return ()
         return step_effects(KINDS[self.kind], self.images)
 
     def ratios(self, confidence: float = 0.9, seed: int = 0) -> dict[str, tuple[float, float, float]]:
-        """Each statistic found / true, and its interval over images drawn with repeats; NaN where either is empty."""
+        """Statistic → found / true and its bootstrap interval over images; NaN if either sample is empty."""
         found, true = self.found, self.true
         if not (len(found) and len(true)):
             return dict.fromkeys(STATISTICS, (float("nan"),) * 3)
@@ -79,7 +79,7 @@ class ReportedSizes:
 
 
 def pooled_sizes(images: Sequence[Sequence[ReportedSizes]]) -> tuple[ReportedSizes, ...]:
-    """The kinds that are known in all images, each of all images; at least one image.
+    """Pool the sizes of several images, at least one, for each kind that is known in all of them.
 
     >>> full, completed = (ReportedSizes(kind, ()) for kind in KINDS)
     >>> [sizes.kind for sizes in pooled_sizes([[full, completed], [full]])]
@@ -96,13 +96,13 @@ def pooled_sizes(images: Sequence[Sequence[ReportedSizes]]) -> tuple[ReportedSiz
 def stated_probabilities(
     answers: CropAnswers, by_rule: bool | np.ndarray, people: Thresholds | None, calibration: Calibration | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(M, 3) of VISIBILITY_CLASSES, and (M,) of being a particle.
+    """Probabilities of VISIBILITY_CLASSES (M, 3), and of being a particle (M,), that a model states.
 
     Args:
-        answers: of a model, M.
-        by_rule: whether the truth's classes are by the rule's thresholds, of all or (M,) of each outline.
-        people: thresholds of the others; None: the rule's too.
-        calibration: None: the answers are taken as they are.
+        answers: the model's, for M outlines.
+        by_rule: whether the true classes follow the rule's thresholds, for all or (M,) for each outline.
+        people: thresholds for the other outlines; None: the rule's.
+        calibration: of the answers; None: they stay as they are.
     """
     rule, others = (class_probabilities(answers.fractions, thresholds) for thresholds in (Thresholds(), people))
     classes = np.where(np.reshape(by_rule, (-1, 1)), rule, others)
@@ -120,41 +120,41 @@ def reported_sizes(
     people: Thresholds | None = None,
     calibration: Calibration | None = None,
 ) -> list[ReportedSizes]:
-    """What an image reports by a model's answers on its M outlines, beside its annotations, in the order of `KINDS`.
+    """Reported and true sizes of an image with M outlines, for each of `KINDS` that is known, in their order.
 
     Args:
         outlines: M masks, none empty.
-        answers: of a model.
-        truth: of the M outlines; those in regions to ignore do not count.
+        answers: a model's, for the M outlines.
+        truth: of the M outlines; outlines in regions to ignore do not count.
         particles: all annotations of the image.
-        pixel_size_nm: sizes are in nm where it is known, else in px.
-        people: thresholds by which people gave states, where the annotations have no visible fractions.
-        calibration: of the model's answers; None: they are taken as they are.
+        pixel_size_nm: None: sizes are in px instead of nm.
+        people: thresholds by which people gave the states; used if the annotations have no visible fractions.
+        calibration: of the model's answers; None: they stay as they are.
 
     Returns:
-        Nothing if the class of a particle off the border is not known; no completed ones without a pixel size, or if
-        the whole size of a partly hidden one is not known.
+        Nothing if the class of a particle off the border is not known; no *completed* without a pixel size, or if the
+        whole size of a partly hidden particle off the border is not known.
     """
     frame, pixel_size = outlines.image_shape, pixel_size_nm or 1.0
     known = [particle for particle in particles if not particle["iscrowd"]]
     masks = CroppedMasks.from_rles([particle["segmentation"] for particle in known], frame)
     classes = np.array([class_number(particle) for particle in known], np.int64)
-    is_whole = is_off_border(masks, frame) & ~np.array([bool(p.get("truncated")) for p in known], bool)
-    if (classes[is_whole] < 0).any():
+    true_off = is_off_border(masks, frame) & ~np.array([bool(p.get("truncated")) for p in known], bool)
+    if (classes[true_off] < 0).any():
         return []
     by_rule = any(particle.get("visible_fraction") is not None for particle in known)
     visible, sizes = sizes_px(masks)[:, 0] * pixel_size, sizes_px(outlines)[:, 0] * pixel_size
     whole = np.array([particle.get("ecd_nm", np.nan) for particle in known]) * (1 if pixel_size_nm else np.nan)
     probabilities, is_particle = stated_probabilities(answers, by_rule, people, calibration)
     true_sizes = np.where(classes == FULL, visible, whole)
-    are_known = not np.isnan(true_sizes[is_whole & np.isin(classes, (FULL, MASKED))]).any()
+    are_known = not np.isnan(true_sizes[true_off & np.isin(classes, (FULL, MASKED))]).any()
     is_sized = mean_fraction(answers.fractions) >= MASKED_FRACTION
     matched = MatchedOutlines(
         true_sizes=true_sizes,
         true_visible_sizes=visible,
         true_classes=classes,
         true_weights=border_weights(masks.boxes, frame),
-        true_off_border=is_whole,
+        true_off_border=true_off,
         sizes=sizes,
         whole_sizes=np.where(is_sized, sizes * answers.size_ratios[:, 0, 1], np.nan),
         classes=probabilities,

@@ -1,4 +1,4 @@
-"""An image's outlines seen through a visibility model: states, probabilities, whole outlines and their sizes."""
+"""States, probabilities, whole outlines and sizes of an image's outlines, by a visibility model."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ ECD, MIDDLE = SIZES.index("ecd"), QUANTILES.index(0.5)
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What turns a model's answers into probabilities and intervals that hold; by default nothing."""
+    """Temperatures and intervals that calibrate a model's answers; by default the answers stay as they are."""
 
-    class_temperature: float = 1.0  # of the classes of visibility
-    particle_temperature: float = 1.0  # of being a particle
-    intervals: Sequence[SizeIntervals] = ()  # of the first of `SIZES` in px; none at all: the model's own quantiles
+    class_temperature: float = 1.0  # of the probabilities of the classes of visibility
+    particle_temperature: float = 1.0  # of the probability of being a particle
+    intervals: Sequence[SizeIntervals] = ()  # px, for `SIZES` in order, perhaps not all; empty: the model's
 
     def classes(self, probabilities: np.ndarray) -> np.ndarray:
         """(N, 3) calibrated probabilities of the classes of visibility."""
@@ -41,7 +41,7 @@ class Calibration:
         return with_temperature(np.column_stack([1 - probability, probability]), self.particle_temperature)[:, 1]
 
     def sizes(self, fractions: np.ndarray, sizes_px: np.ndarray) -> np.ndarray:
-        """(N, 3, 3) sizes with calibrated ends, NaN where too few particles were like it or none were tried; a copy."""
+        """(N, 3, 3) sizes, copied, with calibrated ends, which are NaN where the calibration has no interval."""
         sizes = np.array(sizes_px, np.float64)
         if self.intervals:
             sizes[..., [0, -1]] = np.nan
@@ -54,7 +54,7 @@ class Calibration:
 
 @dataclass(frozen=True, eq=False)
 class CalibratedModel:
-    """A model that can be asked, the thresholds between its states, and its calibration."""
+    """A visibility model with the thresholds between its states and its calibration."""
 
     answers: VisibilityModel
     thresholds: Thresholds
@@ -63,10 +63,10 @@ class CalibratedModel:
 
 @dataclass(frozen=True, eq=False)
 class SeenParticles:
-    """What a model says of N outlines of one image, in the image's pixels."""
+    """What a visibility model says of N outlines of one image, in the image's pixels."""
 
-    state_probabilities: np.ndarray  # (N, 5) of `STATES`, each row adds up to 1: if there is a particle
-    particle_probability: np.ndarray  # (N,) that there is one
+    state_probabilities: np.ndarray  # (N, 5) of `STATES` if it is a particle; each row adds up to 1
+    particle_probability: np.ndarray  # (N,) that the outline is a particle
     visible_fraction: np.ndarray  # (N,) expected, 0 to 1
     whole: CroppedMasks  # N whole outlines within the frame
     whole_sizes_px: np.ndarray  # (N, 3, 3) `QUANTILES` of each of `SIZES` of the whole particle
@@ -78,7 +78,7 @@ def see(grey: np.ndarray, outlines: CroppedMasks, model: CalibratedModel) -> See
     Args:
         grey: (H, W) grey levels, 0 to 255, of the frame without a data bar.
         outlines: N masks, none empty.
-        model: with thresholds of the visible fraction between the states, and a calibration.
+        model: the visibility model; its answers are calibrated.
     """
     answers = CropAnswers.cat([CropAnswers.empty(), *map(model.answers, particle_crops(grey, outlines))])
     whole, fraction = whole_outlines(outlines, answers.whole, grey), mean_fraction(answers.fractions)

@@ -1,8 +1,8 @@
 """Probabilities of a particle's states from the distribution of its visible fraction, and thresholds fitted to people.
 
-A distribution is a row of probabilities over `BINS` equal bins of the visible fraction from 0 to 1, and even within
-each bin. Two thresholds divide it into the classes *complete*, *masked* and *unusable*: those of the rendered truth are
-the rule of `semsize.structures.states`, those of people are fitted to the states that they gave.
+A distribution is a row of probabilities over `BINS` equal bins of the visible fraction from 0 to 1, uniform within each
+bin. Two thresholds divide it into the classes *complete*, *masked* and *unusable*. Rendered truth has the thresholds of
+`semsize.structures.states`; those of people are fitted to the states that they gave.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from semsize.structures.states import (
 )
 
 BINS = 50
-THRESHOLD_STEP = 0.005  # of fitted thresholds
+THRESHOLD_STEP = 0.005  # of the grid on which thresholds are fitted
 
-_MOST_ROUNDS = 100
+_MOST_ROUNDS = 100  # of improving the thresholds and the lapse rate in turn
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Visible fractions from which a particle belongs to a class, the limit included."""
+    """Least visible fraction, inclusive, of the classes *complete* and *masked*."""
 
-    complete: float = FULLY_IMAGED_FRACTION  # fully imaged from here
-    masked: float = MASKED_FRACTION  # else masked from here, else unusable
+    complete: float = FULLY_IMAGED_FRACTION  # from here on a particle is fully imaged
+    masked: float = MASKED_FRACTION  # from here on it is masked, below unusable
 
     def __post_init__(self):
         if not 0 <= self.masked <= self.complete <= 1:
@@ -47,7 +47,7 @@ class FittedThresholds:
     """The thresholds under which the given classes are most likely."""
 
     thresholds: Thresholds
-    lapse_rate: float  # share of particles, 0 to 1, whose class was given at random among the three
+    lapse_rate: float  # share of particles, 0 to 1, that got one of the three classes at random
     agreement: float  # share of particles whose most probable class is the given one
     particles: int
 
@@ -81,7 +81,7 @@ def cumulative(distributions: np.ndarray, fractions: Sequence[float]) -> np.ndar
 
 
 def fraction_bins(fractions: np.ndarray) -> np.ndarray:
-    """(N,) int64 number of the bin, of `BINS`, that each visible fraction lies in; -1 where it is NaN.
+    """(N,) int64 index of the bin, 0 to `BINS` - 1, of each visible fraction; -1 for NaN.
 
     >>> fraction_bins([0.0, 0.98, 1.0, np.nan])
     array([ 0, 49, 49, -1])
@@ -102,14 +102,14 @@ def mean_fraction(distributions: np.ndarray) -> np.ndarray:
 
 
 def hidden_shares(visible: CroppedMasks, whole: CroppedMasks) -> dict[tuple[int, int], float]:
-    """Which particle is seen over which, as `assign_states` takes it.
+    """Share of each particle that another one covers, as `assign_states` takes it.
 
     Args:
         visible: N visible outlines.
-        whole: the N whole ones, in their order.
+        whole: the whole outlines of the same N particles.
 
     Returns:
-        (i, j) to the share of particle j's whole outline over which particle i is seen, > 0.
+        (i, j) → share, above 0, of the whole outline of particle j that the visible outline of particle i covers.
 
     >>> visible = CroppedMasks.from_label_image(np.array([[1, 1, 2]]))
     >>> whole = CroppedMasks.from_full(np.array([[[1, 1, 0]], [[0, 1, 1]]]))
@@ -125,7 +125,7 @@ def hidden_shares(visible: CroppedMasks, whole: CroppedMasks) -> dict[tuple[int,
 def state_probabilities(
     visible: CroppedMasks, classes: np.ndarray, hides: Mapping[tuple[int, int], float]
 ) -> np.ndarray:
-    """Probability of each of `STATES`, (N, 5): the neighbours tell which state a fully imaged particle has.
+    """Probability of each of `STATES`, (N, 5); the neighbours decide which state a fully imaged particle has.
 
     Args:
         visible: N visible outlines of one image.
@@ -146,13 +146,13 @@ def state_probabilities(
 
 
 def fit_thresholds(distributions: np.ndarray, classes: Sequence[str]) -> FittedThresholds:
-    """Thresholds and lapse rate of greatest likelihood, for the classes that people gave to N particles.
+    """Fit thresholds and lapse rate by maximum likelihood to the classes that people gave to N particles.
 
-    A class has the probability that the fraction lies in it, mixed with one third at the lapse rate. The likelihood is
-    a proper score, so that it finds the thresholds that were applied also where distributions are broad; the share of
-    agreement, though simpler, draws the thresholds to where distributions are narrow. The lapse rate is fitted too,
-    since otherwise one particle of an impossible class would decide the result. The thresholds of best agreement are
-    the start, from which each of the three is improved in turn until none changes.
+    The probability of a class is that of its range of fractions, mixed at the lapse rate with one third. The likelihood
+    is a proper score: it finds the thresholds that people applied also from broad distributions. Maximising the
+    agreement is simpler but moves thresholds to where distributions are narrow. Without a lapse rate, one particle of
+    an impossible class would decide the result. The fit starts from the thresholds of best expected agreement and
+    improves each of the three numbers in turn until none changes.
 
     Args:
         distributions: (N, K) of the visible fraction.
@@ -197,7 +197,7 @@ def fit_thresholds(distributions: np.ndarray, classes: Sequence[str]) -> FittedT
 def _given_probabilities(
     below: np.ndarray, given: Mapping[str, np.ndarray], complete: Sequence[int], masked: Sequence[int]
 ) -> np.ndarray:
-    """(N, T) probability of each particle's given class; one of the two thresholds varies over T places of the grid."""
+    """(N, T) probability of each particle's given class, where one of the two thresholds takes T places of the grid."""
     below_complete, below_masked = below[:, complete], below[:, masked]
     shape = (len(below), max(len(complete), len(masked)))
     by_class = {"complete": 1 - below_complete, "masked": below_complete - below_masked, "unusable": below_masked}
@@ -218,6 +218,6 @@ def _fitted_lapse(of_given: np.ndarray) -> float:
 
 
 def _middle_of_best(scores: np.ndarray) -> int:
-    """The middle one of the places with the largest score; thresholds between two fractions are equally good."""
+    """The middle one of the places with the largest score: all thresholds between two fractions score the same."""
     best = np.flatnonzero(scores >= scores.max() - 1e-9 * max(abs(scores.max()), 1))
     return int(best[len(best) // 2])

@@ -1,10 +1,10 @@
 """What surrounds an outline in a window of the image: other outlines, the edge of the frame, and bare substrate.
 
-A window is a rectangle of image pixels that may reach beyond the frame. The masks of an image are counted into one
-frame of pixels, once; the work for a window then goes with its pixels, however many outlines lie in it.
+A window is a rectangle of image pixels that may reach beyond the frame. The masks of an image are counted once
+into a frame of pixels; the work for a window then depends on its pixels, not on the number of outlines in it.
 
-A hidden part lies under another body, never over bare substrate. Bodies need not be outlined (those of a matrix are
-not), so that substrate is told by its grey levels (`bare_substrate`).
+A hidden part lies under another body, never over bare substrate. Some bodies have no outline (those of a matrix), so
+`bare_substrate` recognises the substrate by its grey levels.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ import numpy as np
 from semsize.structures.masks import CroppedMasks, Placed
 
 RIM_PX = 2
-"""Width of the rim around outlines whose grey levels are taken for neither side's."""
+"""Width of the rim around outlines whose grey levels count neither as substrate nor as particle."""
 
 BLUR_PX = 1.0
-"""Standard deviation of the Gaussian that takes a pixel's noise away before its level is judged."""
+"""Standard deviation of the Gaussian that reduces the noise before a pixel's grey level is judged."""
 
 LIKELIER = 4.0
-"""So many times as frequent outside outlines as within them is a grey level that is taken for the substrate's."""
+"""A grey level is the substrate's if it is more than this many times as frequent outside outlines as within them."""
 
 _LEVELS = 256
-_WIDTH = 9  # levels over which their frequencies are averaged
-_FEWEST_PX = 100  # outside outlines, and within them, that can tell
-_FLOOR = 1e-3  # share of either side that is spread over all levels, so that none has a frequency of 0
+_WIDTH = 9  # levels over which frequencies are averaged
+_FEWEST_PX = 100  # needed outside outlines, and within them, to compare frequencies
+_FLOOR = 1e-3  # share of either side that is spread over all levels, so that no frequency is 0
 
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """How many outlines hold each pixel of a frame; the frame ends above a data bar.
+    """The number of outlines that hold each pixel of a frame, without its data bar.
 
     >>> around = Surroundings.of(CroppedMasks.from_label_image(np.array([[1, 2, 0]])), np.zeros((1, 3)))
     >>> around.others(np.array([[True, False, False]]), (0, 0)).astype(int)
@@ -46,7 +46,7 @@ class Surroundings:
 
     @classmethod
     def of(cls, masks: CroppedMasks, grey: np.ndarray) -> Surroundings:
-        """Counts the masks of an image whose frame, without a data bar, has these grey levels (H, W)."""
+        """Count the masks of an image; ``grey`` (H, W) are the levels of its frame without a data bar."""
         coverage = np.zeros(grey.shape, np.uint16)
         for crop, (row, column) in masks:
             window = coverage[row : row + crop.shape[0], column : column + crop.shape[1]]
@@ -62,14 +62,14 @@ class Surroundings:
         """(h, w) bool: pixels of a window that an outline other than ``own`` holds.
 
         Args:
-            own: (h, w) bool, the outline's pixels in the window; all of them were counted.
+            own: (h, w) bool, pixels in the window of an outline that was counted.
             corner: (row, column) of the window's first pixel.
         """
         seen = own if self._holds(own.shape, corner) else own & self.inside(own.shape, corner)
         return cut(self.coverage, own.shape, corner) > seen
 
     def _holds(self, shape: tuple[int, int], corner: tuple[int, int]) -> bool:
-        """Whether a window lies in the frame whole."""
+        """Whether a window lies wholly in the frame."""
         (row, column), (height, width) = corner, self.coverage.shape
         return min(row, column) >= 0 and row + shape[0] <= height and column + shape[1] <= width
 
@@ -88,8 +88,8 @@ class Surroundings:
     ) -> np.ndarray:
         """(h, w) bool: pixels of a window in which a hidden part of an outline may lie.
 
-        These are all but the outline's own and bare substrate: pixels of other outlines, of bodies that nobody
-        outlined, and beyond the frame.
+        These are all pixels but the outline's own and bare substrate: those of other outlines, of bodies without an
+        outline, and beyond the frame.
 
         Args:
             crop: (a, b) bool, the outline.
@@ -103,8 +103,8 @@ class Surroundings:
 def bare_substrate(grey: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """(H, W) bool: pixels outside all outlines whose grey level is that of the substrate.
 
-    A level is the substrate's where it is `LIKELIER` times as frequent outside outlines as within them. Where bodies
-    fill the frame, outlined or not, no level is. Where next to nothing lies outside outlines, or within, none is bare.
+    A level over `LIKELIER` times as frequent outside outlines as within them is the substrate's. No pixel is bare if
+    bodies, outlined or not, fill the frame, or if fewer than 100 pixels lie outside outlines or within them.
 
     Args:
         grey: (H, W) levels, 0 to 255, of the frame without a data bar.
@@ -129,7 +129,7 @@ def bare_substrate(grey: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def _frequencies(levels: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """(256,) share of each level where a mask (H, W) is 1, averaged over its neighbours; adds up to about 1."""
+    """(256,) share of each level where a mask (H, W) is 1, averaged over neighbouring levels; adds up to about 1."""
     counts = cv2.calcHist([levels], [0], where, [_LEVELS], [0, _LEVELS]).ravel().astype(np.float64)
     shares = counts / counts.sum()
     return np.convolve(shares, np.full(_WIDTH, 1 / _WIDTH), "same") + _FLOOR / _LEVELS
@@ -159,7 +159,7 @@ def placed_in(crop: np.ndarray, origin: tuple[int, int], shape: tuple[int, int],
 
 
 def with_hidden(visible: Placed, window: np.ndarray, corner: tuple[int, int]) -> Placed:
-    """A crop that holds a placed outline and the pixels of a window (h, w) of bools that holds all of it."""
+    """Add the true pixels of a window (h, w) to a placed outline that lies wholly in the window."""
     crop, (row, column) = visible
     whole = window.astype(np.uint8)
     top, left = row - corner[0], column - corner[1]

@@ -1,4 +1,4 @@
-"""What is known of the particles behind the outlines of an image: found outlines matched with annotated particles.
+"""The truth about the outlines of an image, from the annotated particles that they match.
 
 Legend: M outlines, N annotated particles.
 """
@@ -17,11 +17,11 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import VISIBILITY_CLASSES, class_of_state, visibility_class
 
 SIZES = ("ecd", "feret_min", "feret_max")
-"""The sizes of a whole particle, in this order wherever three sizes stand in an array."""
+"""Sizes of a particle, in the order of every array that holds three sizes."""
 
 
 def sizes_px(masks: CroppedMasks) -> np.ndarray:
-    """`SIZES` of N masks, (N, 3) float64 px; NaN of an empty one.
+    """`SIZES` of N masks, (N, 3) float64 px; NaN for an empty mask.
 
     >>> sizes_px(CroppedMasks.from_crops([(np.ones((3, 4)), (0, 0))], (9, 9))).round(2)
     array([[3.91, 3.  , 5.  ]])
@@ -32,16 +32,16 @@ def sizes_px(masks: CroppedMasks) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class OutlineTruth:
-    """The particle behind each of M outlines, as far as the annotations tell; indexing selects outlines."""
+    """What the annotations say of the particle behind each of M outlines; indexing selects outlines."""
 
-    is_particle: np.ndarray  # (M,) float64: 1 matched, 0 it matches nothing, NaN in a region to ignore
+    is_particle: np.ndarray  # (M,) float64: 1 matched, 0 not matched, NaN in a region to ignore
     visible_fraction: np.ndarray  # (M,) float64, 0 to 1 within the frame; NaN not known
     visibility_class: np.ndarray  # (M,) int64, place in VISIBILITY_CLASSES; -1 not known
     truncated: np.ndarray  # (M,) bool, cut by the frame
     sizes_px: np.ndarray  # (M, 3) float64, `SIZES` of the whole particle; NaN not known, or cut by the frame
-    visible: CroppedMasks  # M true visible outlines; empty where none matches
+    visible: CroppedMasks  # M true visible outlines; empty where no particle matches
     whole: CroppedMasks  # M true whole outlines within the frame; empty where not known
-    partner: np.ndarray  # (M,) int64, number of the particle without regions to ignore; -1 none
+    partner: np.ndarray  # (M,) int64, number of the particle, not counting regions to ignore; -1 none
 
     def __len__(self) -> int:
         return len(self.is_particle)
@@ -62,16 +62,16 @@ def outline_truth(
     pixel_size_nm: float | None = None,
     pairs: Matching | None = None,
 ) -> OutlineTruth:
-    """Truth of M outlines, found or drawn, from the annotations of their image.
+    """Return the truth about M outlines, found or drawn, from the annotations of their image.
 
-    An outline is the particle that `semsize.metrology.matching.match` assigns to it. Of rendered particles the visible
-    fraction, the whole outline and its sizes are known; of those that people annotated, at most the class of the state.
+    `semsize.metrology.matching.match` assigns particles to outlines. Of a rendered particle the visible fraction, the
+    whole outline and its sizes are known; of a particle that people annotated, at most the class of its state.
 
     Args:
         outlines: M masks.
         particles: annotations of the image, see `semsize.structures.annotations`.
         pixel_size_nm: nanometres a pixel; None leaves the sizes unknown.
-        pairs: the matching of the particles without regions to ignore with the outlines; None makes it.
+        pairs: the matching of the particles, without regions to ignore, with the outlines; None: it is made here.
 
     >>> disk = CroppedMasks.from_crops([(np.ones((4, 4)), (0, 0)), (np.ones((2, 2)), (6, 6))], (9, 9))
     >>> particle = {"segmentation": disk.to_rles()[0], "iscrowd": 0, "state": "touch_complete"}
@@ -118,14 +118,14 @@ def outline_truth(
 
 
 def class_number(particle: Mapping[str, Any]) -> int:
-    """Place of its class in VISIBILITY_CLASSES: by the visible fraction where it is known, else by the state."""
+    """Place of a particle's class in VISIBILITY_CLASSES, by its visible fraction, else by its state; -1 not known."""
     fraction = particle.get("visible_fraction")
     name = class_of_state(particle.get("state")) if fraction is None else visibility_class(fraction)
     return -1 if name is None else VISIBILITY_CLASSES.index(name)
 
 
 def _spread(masks: CroppedMasks, places: Sequence[int], count: int) -> CroppedMasks:
-    """The masks at their places among ``count``, empty ones between."""
+    """``count`` masks: the given ones at their places, empty ones elsewhere."""
     placed = dict(zip(places, masks, strict=True))
     nothing = np.zeros((0, 0), np.uint8), (0, 0)
     return CroppedMasks.from_crops([placed.get(number, nothing) for number in range(count)], masks.image_shape)

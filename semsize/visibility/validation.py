@@ -1,6 +1,6 @@
-"""A visibility model held against rendered scenes: its calibration, its errors, and how they add up in a distribution.
+"""Validation of a visibility model on rendered scenes: its calibration, its errors, and their sum in a distribution.
 
-Every second image fits temperatures and intervals; the others judge what comes of them, so that neither is flattered.
+Every second image fits temperatures and intervals; the others judge them, so that no image judges its own fit.
 
 Legend: M outlines found in an image, N true particles of it.
 """
@@ -44,7 +44,7 @@ JUDGED = slice(1, None, 2)  # the images of a record that judge; the others fit
 
 @dataclass(frozen=True, eq=False)
 class SeenImage:
-    """A rendered image, what was found in it, and what a model says of each outline; not calibrated."""
+    """A rendered image, the outlines found in it, and a model's answers for them without calibration."""
 
     comparison: ImageComparison
     truth: OutlineTruth  # of the M outlines
@@ -63,10 +63,10 @@ def see_compared(
     """Ask a model about the outlines found in a rendered image.
 
     Args:
-        comparison: of the image.
-        particles: its annotations, with visible fractions and sizes.
+        comparison: of the image's truth with the outlines found.
+        particles: the image's annotations, with visible fractions and sizes.
         grey: (H, W) grey levels, 0 to 255, without a data bar.
-        model: its calibration is not used.
+        model: the visibility model; its calibration is ignored.
     """
     masks, pixel_nm = comparison.found.masks, comparison.truth.pixel_size.value_nm
     answers = CropAnswers.cat([CropAnswers.empty(), *map(model.answers, particle_crops(grey, masks))])
@@ -87,10 +87,10 @@ def see_compared(
 
 
 def fit_calibration(images: Sequence[SeenImage]) -> Calibration:
-    """Temperatures and intervals that suit some images, as rendered truth has it.
+    """Fit temperatures and intervals to the rendered truth of some images.
 
     Raises:
-        ValueError: no outline of them is a particle, or none is not.
+        ValueError: all outlines are particles, or none is.
     """
     is_particle = np.concatenate([image.truth.is_particle for image in images])
     known, stated = ~np.isnan(is_particle), np.concatenate([image.is_particle for image in images])
@@ -121,21 +121,21 @@ def make_visibility_record(
     min_score: float,
     sources: Sequence[RecordSource],
 ) -> VisibilityRecord:
-    """The record of a model from rendered images: every second one fits, the others judge.
+    """Make a model's record from rendered images: every second one fits, the others judge; all give the selection.
 
     Args:
-        images: four at least.
-        residuals: of the detector's bias record, by which a measurement corrects sizes; empty: it corrects none.
+        images: at least four.
+        residuals: of the detector's bias record, by which a measurement corrects sizes; empty: no correction.
         checkpoint: file name of the visibility weights.
         sha256: of these weights.
-        engine: what computed them.
-        precision: of the products.
-        detector: whose outlines they are.
-        min_score: score from which the outlines were taken.
-        sources: of the images.
+        engine: what computed the answers, such as ``torch``.
+        precision: of the products, such as ``float32``.
+        detector: the use of the detector that found the outlines.
+        min_score: least score of the outlines.
+        sources: where the images come from.
 
     Raises:
-        ValueError: there are too few images, outlines that are particles, or that are not.
+        ValueError: there are fewer than four images, no outline is a particle, or every outline is one.
     """
     if len(images) < 4:
         raise ValueError(f"{len(images)} rendered images are too few for a record: give four or more")
@@ -177,7 +177,7 @@ def make_visibility_record(
 
 @dataclass(frozen=True, eq=False)
 class _CompletedSizes:
-    """One of `SIZES` of the K particles that get a whole size and of which it is known."""
+    """One of `SIZES`, predicted and true, of the K outlines that get a whole size and whose true one is known."""
 
     predicted_fraction: np.ndarray  # (K,)
     true_fraction: np.ndarray  # (K,)
@@ -198,7 +198,7 @@ class _CompletedSizes:
 def size_errors(
     images: Sequence[SeenImage], calibration: Calibration, *, by_true: bool = False
 ) -> dict[str, tuple[FractionErrors, ...]]:
-    """Each of `SIZES` to its errors by predicted visible fraction, or by the true one."""
+    """Each of `SIZES` → its errors by predicted visible fraction, or by the true one."""
     errors = {}
     for number, name in enumerate(SIZES):
         sizes = _CompletedSizes.of(images, number)
@@ -212,7 +212,7 @@ def size_errors(
 def reported_steps(
     image: SeenImage, residuals: Sequence[ResidualClass], calibration: Calibration
 ) -> tuple[ImageSteps, ImageSteps]:
-    """The populations of `FULLY_IMAGED_STEPS` and of `COMPLETED_STEPS`."""
+    """An image's populations of `FULLY_IMAGED_STEPS` and of `COMPLETED_STEPS`, with sizes as a measurement reports."""
     compared, found_px = image.comparison, image.comparison.found_measurands.ecd_px
     reported = correct_sizes(residuals, found_px, found_px)
     whole = image.whole_sizes_px[:, ECD, MIDDLE] * reported / found_px
@@ -236,7 +236,7 @@ def reported_steps(
 
 
 def selection_step(image: SeenImage) -> ImageSteps:
-    """All true particles, then those that are fully imaged."""
+    """An image's populations of the step *selection*: all true particles, then the fully imaged ones."""
     true_off, _ = _off_border(image)
     known = true_off & ~np.isnan(image.true_sizes_px)
     weights, units = border_weights(image.comparison.truth.masks.boxes, _frame(image)), np.arange(len(true_off))
@@ -250,6 +250,6 @@ def _frame(image: SeenImage) -> tuple[int, int]:
 
 
 def _off_border(image: SeenImage) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) and (M,) bool."""
+    """(N,) and (M,) bool: true particles and outlines that lie off the border."""
     truth, found = image.comparison.truth, image.comparison.found
     return is_off_border(truth.masks, _frame(image)) & ~truth.truncated, is_off_border(found.masks, _frame(image))

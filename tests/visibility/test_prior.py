@@ -83,7 +83,7 @@ def test_selection_is_compared_at_the_same_density_only(images, record):
     assert (spread.low, spread.high) == (own.low, own.high)
     assert half_widths(spread.effects) == pytest.approx([0.5] * len(STATISTICS))
     assert half_widths(effect_spread(shifted, [shifted, own.step])) == half_widths(spread.effects)
-    with pytest.raises(ValueError, match="of a density that it has"):
+    with pytest.raises(ValueError, match="in a class of density of the record"):
         renderer_prior(dataclasses.replace(record, selection=(elsewhere,)), [images], (), [SOURCE])
     without = renderer_prior(dataclasses.replace(record, selection=()), [images], (), [SOURCE])
     assert without.selection == (), "then there is no powder either"
