@@ -1,6 +1,6 @@
-"""What the page is told of outlines, first of all how doubtful each is.
+"""How doubtful each outline is, and the rows that tell the page about outlines.
 
-The page shows the most doubtful images first, and stops at their doubtful outlines.
+The page lists the images with the most doubtful outlines first, and stops at doubtful outlines.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ DOUBTFUL = 0.4
 """Doubt from which on the page stops at an outline."""
 
 OVERLAPPING = 0.5
-"""Share of the smaller of two outlines above which they are doubtful whoever drew them, until somebody accepts them."""
+"""Overlap, as a share of the smaller outline, above which both are doubtful until accepted, whoever drew them."""
 
 
 class Doubts:
     """Doubts of the outlines of one image, 0 to 1, while they are corrected.
 
-    That of an outline that nobody touched is the largest of `score_doubts`, `prediction_doubts` and the share of the
-    smaller mask that it has in common with another outline that counts. Of others that share alone is left, above
-    `OVERLAPPING`, unless somebody gave a state or said that it is a particle since it was drawn.
+    The doubt of an outline that nobody touched is the largest of `score_doubts`, `prediction_doubts` and its overlap,
+    as a share of the smaller mask, with another outline that counts. The doubt of a touched outline is this overlap if
+    it is above `OVERLAPPING`, until somebody gives the outline a state or says that it is a particle.
     """
 
     def __init__(self, corrections: Corrections, result: ImageResult, least_score: float):
         """Find the doubts of all outlines.
 
         Args:
-            corrections: the outlines; after a change of them call `renew`.
+            corrections: the outlines; call `renew` after each change of them.
             result: what was detected.
-            least_score: from which on an outline counts.
+            least_score: score from which on an outline counts.
         """
         self._corrections, self._scores, self._least = corrections, result.scores, least_score
         self._alone = score_doubts(result.scores, least_score)
@@ -46,11 +46,11 @@ class Doubts:
             has_state = np.array([state is not None for state in result.states], bool)
             self._alone = np.maximum(self._alone, prediction_doubts(result.seen, has_state))
         self._boxes: dict[int, np.ndarray] = {}  # of outlines that count
-        self._shares: dict[int, dict[int, float]] = {}  # of the smaller one, of each pair that overlaps
+        self._shares: dict[int, dict[int, float]] = {}  # overlap of each pair, as a share of the smaller one
         self.renew(corrections.outlines)
 
     def renew(self, numbers: Iterable[int]) -> set[int]:
-        """Look again at outlines that were put in, changed or taken away; ids of others that they met or meet."""
+        """Update outlines that were added, changed or deleted; return the ids of others that they met or meet."""
         changed, others = set(numbers), set()
         for number in changed:
             self._boxes.pop(number, None)
@@ -86,14 +86,14 @@ class Doubts:
         return doubts
 
     def note_on(self, numbers: Iterable[int]) -> str | None:
-        """What to tell a person who added outlines, where one overlaps another by more than `OVERLAPPING`."""
+        """A message on added outlines, if one overlaps another by more than `OVERLAPPING`."""
         shares = [(share, other) for number in numbers for other, share in self._shares.get(number, {}).items()]
         share, other = max(shares, default=(0.0, 0))
         return f"overlaps outline {other} by {100 * share:.0f} %: delete one of them" if share > OVERLAPPING else None
 
 
 def score_doubts(scores: np.ndarray, least_score: float) -> np.ndarray:
-    """(N,) doubt of N scores: how near they are to the one that decides; 1 at `least_score`, 0 at the scores 0 and 1.
+    """(N,) doubts by N scores: 1 at `least_score`, falling to 0 at the scores 0 and 1.
 
     >>> score_doubts(np.array([0.5, 0.9, 0.1]), 0.5)
     array([1. , 0.2, 0.2])
@@ -103,15 +103,15 @@ def score_doubts(scores: np.ndarray, least_score: float) -> np.ndarray:
 
 
 def prediction_doubts(seen: Mapping[str, np.ndarray], has_state: np.ndarray) -> np.ndarray:
-    """(N,) doubt, 0 to 1, of what a visibility model says of N outlines; 0 where it says nothing.
+    """(N,) doubts, 0 to 1, by what a visibility model says of N outlines; 0 where it says nothing.
 
-    It is the largest of three: where no state is given, the probability that it is not the likeliest of fully imaged,
-    masked and unusable; the probability that it is no particle; for what is masked by the likeliest, half the width of
-    the 95 % interval of its size over that size.
+    A doubt is the largest of three: the probability that the likeliest class (fully imaged, masked, unusable) is wrong,
+    if no state was given; the probability that the outline is no particle; if *masked* is the likeliest class, half the
+    width of the 95 % interval of the size, divided by the size.
 
     Args:
         seen: see `semsize.measuring.particle_table.SEEN_COLUMNS`; files of former versions have no intervals.
-        has_state: (N,) bool: a person or a file gave its state.
+        has_state: (N,) bool, whether a person or a file gave the state.
 
     >>> seen = dict.fromkeys([f"p_{state}" for state in STATES], np.zeros(2)) | {"p_particle": np.array([1.0, 0.8])}
     >>> seen |= {"p_complete": np.array([0.75, 1.0]), "p_masked": np.array([0.25, 0.0])}
@@ -135,14 +135,14 @@ def prediction_doubts(seen: Mapping[str, np.ndarray], has_state: np.ndarray) -> 
 def outline_rows(
     corrections: Corrections, result: ImageResult, doubts: Doubts, counted: Collection[int], numbers: Iterable[int]
 ) -> list[dict[str, Any]]:
-    """A row for each of some outlines, ids ascending.
+    """Rows for the page about some outlines, ids ascending.
 
     Args:
         corrections: all outlines of the image.
         result: what was detected.
         doubts: of the outlines.
-        counted: ids of those that count.
-        numbers: ids of those to tell of.
+        counted: ids of outlines that count.
+        numbers: ids of outlines that get a row.
     """
     touched, scores, counted = corrections.touched(), scores_now(corrections, result.scores), set(counted)
     judged = {number for each in corrections.done if each.kind != "particle" for number in each.after}

@@ -1,4 +1,4 @@
-"""A scale bar that a person drew over on an image whose file states no pixel size, kept in a small file of its own."""
+"""A scale bar that a person draws on an image without a known pixel size, kept in a small file of its own."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ class DrawnScale:
 
     def __post_init__(self):
         if not all(abs(value) <= FARTHEST_PX for value in self.ends) or not self.length_px >= SHORTEST_BAR_PX:
-            raise CorrectionError(f"a scale bar is {SHORTEST_BAR_PX:g} px long or more; draw it from end to end")
+            raise CorrectionError(f"a scale bar must be at least {SHORTEST_BAR_PX:g} px long; draw it from end to end")
         if not (math.isfinite(self.length_nm) and self.length_nm > 0):
-            raise CorrectionError("the length of a scale bar is above zero; type it as it is written, such as 200 nm")
+            raise CorrectionError("the length of a scale bar must be above 0; type it as written, such as 200 nm")
         if not 0 < self.reach_px <= WIDEST_REACH_PX:
-            raise CorrectionError(f"the ends of a scale bar lie within {WIDEST_REACH_PX:g} px; draw it larger")
+            raise CorrectionError(f"the ends of a scale bar must lie within {WIDEST_REACH_PX:g} px; zoom in to draw it")
 
     @classmethod
     def drawn(cls, ends: Any, length: Any, reach_px: Any) -> Self:
-        """The scale bar that the page sends: two points, a length with its unit such as `200 nm`, and the ends' reach.
+        """Check what the page sends: two points, a length with its unit such as `200 nm`, and the ends' reach.
 
         Raises:
-            CorrectionError: it is something else.
+            CorrectionError: a part is missing or out of range.
         """
         numbers = [number for point in ends for number in point] if _are_points(ends) else []
         if len(numbers) != 4 or not all(map(is_number, (*numbers, reach_px))):
-            raise CorrectionError("a scale bar has two ends; draw it from end to end")
+            raise CorrectionError("a scale bar needs two ends and their reach; draw it from end to end")
         try:
             length_nm = PixelSize.parse(length if isinstance(length, str) else "").value_nm
         except ValueError:
@@ -56,7 +56,7 @@ class DrawnScale:
 
     @property
     def pixel_size(self) -> PixelSize:
-        """Nanometres a pixel; each end is uniform within its reach: u(length) = sqrt(2/3) · reach (GUM 4.3.7).
+        """Nanometres a pixel; each end is uniform within its reach, so that u(length) = sqrt(2/3) · reach (GUM 4.3.7).
 
         >>> DrawnScale((0, 0, 100, 0), 200.0, 1.0).pixel_size.value_nm
         2.0
@@ -76,7 +76,7 @@ def _are_points(ends: Any) -> bool:
 
 
 def write_scale(path: Path, scale: DrawnScale) -> None:
-    """Keep a scale: on disk when this returns."""
+    """Write a scale bar, which is on disk when this returns."""
     try:
         write_json(path, {"format": _FORMAT, **in_json(scale)}, durable=True)
     except OSError as cause:
@@ -84,7 +84,7 @@ def write_scale(path: Path, scale: DrawnScale) -> None:
 
 
 def read_scale_file(path: Path) -> DrawnScale | None:
-    """The scale bar that `write_scale` kept; None where there is none.
+    """The scale bar that `write_scale` wrote; None without a file.
 
     Raises:
         CorrectionError: the file is damaged.

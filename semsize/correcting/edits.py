@@ -1,4 +1,4 @@
-"""Checks what a page asks for and makes it an operation on the outlines; lets a network draw outlines in boxes."""
+"""Turns a page's requests, once checked, into operations on outlines; lets a network draw outlines in boxes."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from semsize.structures.files import is_number
 from semsize.structures.masks import Placed
 
 KINDS = ("delete", "merge", "state", "particle", "polygon", "ellipse", "split", "push")
-"""What a request may be; those of the kind `box` are answered by `BoxFiller`."""
+"""Kinds of requests for `operation_of`; `BoxFiller` answers those of the kind `box`."""
 
 MOST_IDS = 100_000
-"""Outlines that one request may name."""
+"""Most outlines that one request may name."""
 
 LEAST_BOX_PX = 4.0
 """Shortest side of a box that a network is to fill."""
 
 LEAST_FILLED = 0.1
-"""Share of a box below which what a network draws in it is no particle; true ones fill a fifth and more."""
+"""Least share of a box that an outline in it fills; true particles fill a fifth and more."""
 
 MOST_WAITING = 4
-"""Boxes that may be asked for and not filled yet."""
+"""Most boxes that may be in work or wait at a time."""
 
 
 def operation_of(
@@ -46,10 +46,10 @@ def operation_of(
             `polygon`: `points`; `ellipse`: `center`, `radii`, `angle` in degrees;
             `split`: `id` and `points` of a line; `push`: `id`, `points` and `radius` of the brush, and `adds`.
         corrections: the outlines of the image.
-        rows: the first one that is measured, and the one below the last; None: all are.
+        rows: the first measured row, and the row below the last; None: all are measured.
 
     Raises:
-        CorrectionError: it asks for something else, or for what cannot be done; one line.
+        CorrectionError: the request is malformed or cannot be done; one line.
 
     >>> operation_of({"kind": "delete", "ids": [7]}, Corrections((4, 4), {}, 1))
     Traceback (most recent call last):
@@ -80,11 +80,11 @@ def operation_of(
             radius = request.get("radius")
             brush = stroke_mask(_points(request), radius if is_number(radius) else 0.0, shape)
             return corrections.push(_id(request.get("id")), brush, adds=_flag(request, "adds"))
-    raise CorrectionError(f"a change is one of {', '.join(KINDS)}; load the page anew")
+    raise CorrectionError(f"a change must be one of {', '.join(KINDS)}; load the page anew")
 
 
 def _measured(mask: Placed, rows: tuple[int, int] | None) -> Placed:
-    """The mask; CorrectionError where it lies wholly outside the rows that are measured."""
+    """Return the mask; raise CorrectionError if it lies wholly outside the measured rows."""
     crop, (row, _) = mask
     if rows is not None and not (row < rows[1] and row + crop.shape[0] > rows[0]):
         raise CorrectionError(f"only rows {rows[0]} to {rows[1]} are measured; draw an outline there")
@@ -92,10 +92,10 @@ def _measured(mask: Placed, rows: tuple[int, int] | None) -> Placed:
 
 
 def box_of(request: Mapping[str, Any]) -> tuple[float, float, float, float]:
-    """The box x1, y1, x2, y2, `LEAST_BOX_PX` wide and high, that a request of the kind `box` names by two corners.
+    """The box x1, y1, x2, y2 of a request of the kind `box`, at least `LEAST_BOX_PX` wide and high.
 
     Raises:
-        CorrectionError: it names none, or one that is too small.
+        CorrectionError: the request does not hold two corners, or the box is too small.
 
     >>> box_of({"kind": "box", "points": [[30, 8], [10, 20]]})
     (10.0, 8.0, 30.0, 20.0)
@@ -105,7 +105,7 @@ def box_of(request: Mapping[str, Any]) -> tuple[float, float, float, float]:
         raise CorrectionError("a box has two corners; draw it again")
     (left, right), (top, bottom) = (sorted(map(float, values)) for values in zip(*points, strict=True))
     if min(right - left, bottom - top) < LEAST_BOX_PX:
-        raise CorrectionError(f"a box is {LEAST_BOX_PX:g} px wide and high or more; draw it around a particle")
+        raise CorrectionError(f"a box must be at least {LEAST_BOX_PX:g} px wide and high; draw it around a particle")
     return left, top, right, bottom
 
 
@@ -116,7 +116,7 @@ class BoxFiller:
         """Keep the source; the model is loaded when the first box is drawn.
 
         Args:
-            find: finds the network that draws.
+            find: returns the source that draws.
         """
         self._find = find
         self._turn, self._places = threading.Lock(), threading.BoundedSemaphore(MOST_WAITING)
@@ -125,7 +125,7 @@ class BoxFiller:
 
     @classmethod
     def of_model(cls, model: str | None) -> BoxFiller:
-        """The model that ships under a name, or an archive's file; None: the default, by the fastest engine.
+        """Take the model that ships under a name, or an archive's file; None: the default, by the fastest engine.
 
         Raises:
             MeasuringError: there is no such model.
@@ -135,7 +135,7 @@ class BoxFiller:
         return cls(lambda: find_detector(DetectorRequest(model=model))[0])
 
     def fill(self, grey: np.ndarray, box: Sequence[float]) -> tuple[Placed, str]:
-        """The mask of the particle in a box of grey levels (H, W), and what drew it.
+        """Draw the particle in a box of grey levels (H, W); return its mask and the name of what drew it.
 
         Raises:
             CorrectionError: there is no network, it draws less than `LEAST_FILLED` of the box, nothing of the box lies
@@ -175,7 +175,7 @@ class BoxFiller:
 def _ids(request: Mapping[str, Any]) -> list[int]:
     ids = request.get("ids")
     if not isinstance(ids, list) or len(ids) > MOST_IDS:
-        raise CorrectionError(f"a change names its outlines, at most {MOST_IDS}; select them again")
+        raise CorrectionError(f"a change must name its outlines, at most {MOST_IDS}; select them again")
     return [_id(number) for number in ids]
 
 
@@ -188,14 +188,14 @@ def _id(value: Any) -> int:
 def _flag(request: Mapping[str, Any], name: str) -> bool:
     value = request.get(name)
     if type(value) is not bool:
-        raise CorrectionError(f"{name} is true or false; load the page anew")
+        raise CorrectionError(f"{name} must be true or false; load the page anew")
     return value
 
 
 def _points(request: Mapping[str, Any]) -> list[list[float]]:
     points = request.get("points")
     if not isinstance(points, list) or len(points) > MOST_POINTS or not all(map(_is_pair, points)):
-        raise CorrectionError(f"a line is a list of points x, y, at most {MOST_POINTS}; draw it again")
+        raise CorrectionError(f"a line must be a list of at most {MOST_POINTS} points x, y; draw it again")
     return points
 
 

@@ -1,8 +1,8 @@
 """Checks that every request to the correction page's server must pass before it is answered.
 
-The server is for one person's browser. Other programs of this machine, pages of other sites in the same browser, and
-names that another site's owner points at this machine (DNS rebinding) are kept out. `docs/correct.md` lists the
-attacks, and each has its test.
+The server is for one person's browser. It keeps out other programs of this machine, pages of other sites in the same
+browser, and names that another site's owner points at this machine (DNS rebinding). `docs/correct.md` lists the
+attacks, each with its test.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Keys:
-    """The token in the address that is printed, good for one entry, and the cookie that it is exchanged for."""
+    """The token in the printed address, good for one entry, and the cookie that it is exchanged for."""
 
     def __init__(self, port: int):
         self.token: str | None = secrets.token_urlsafe(32)
@@ -46,7 +46,7 @@ class Keys:
         self._wrong = 0
 
     def enter(self, token: Any) -> str | None:
-        """The header that sets the cookie, for the right token, which is used up; None for any other."""
+        """Use up the right token and return the header that sets the cookie; None for any other token."""
         if self.token is None or self._wrong >= MOST_WRONG_TOKENS or not isinstance(token, str):
             return None
         if not hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode()):
@@ -68,14 +68,14 @@ class Keys:
 
 
 class Guard:
-    """An ASGI application around another one, which refuses what has no business here."""
+    """An ASGI application that passes on to another one only the requests of the correction page."""
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], hosts: Iterable[str], keys: Keys):
         """Put the guard before an application.
 
         Args:
-            app: answers what is let through.
-            hosts: what the header Host may say, `127.0.0.1:8642` for example.
+            app: answers the requests that pass.
+            hosts: allowed values of the header Host, `127.0.0.1:8642` for example.
             keys: of this start of the server.
         """
         self._app, self._hosts, self._keys = app, frozenset(hosts), keys
@@ -99,7 +99,7 @@ class Guard:
         await self._app(scope, _replay(body, receive), _with_headers(send))
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Status and reason, in a line, for which a request is refused; None lets it through."""
+        """Status and one-line reason for which a request is refused; None lets it pass."""
         values: dict[str, list[str]] = {}
         for name, value in scope["headers"]:
             values.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
@@ -108,14 +108,14 @@ class Guard:
             return 421, "this server has another address; open the one that it printed"
         method, path = scope["method"], scope["path"]
         if method not in ("GET", "HEAD", "POST"):
-            return 405, "only GET and POST are known here"
+            return 405, "only GET and POST are allowed"
         if values.get("sec-fetch-site", ["none"])[0] not in ("same-origin", "none"):
-            return 403, "another site may not ask here"
+            return 403, "requests from other sites are refused"
         if method == "POST":
             if values.get("origin") != [f"http://{host[0]}"]:
                 return 403, "the request does not come from the correction page"
             if [value.split(";")[0].strip() for value in values.get("content-type", [])] != ["application/json"]:
-                return 415, "a request holds JSON"
+                return 415, "a request must hold JSON"
             length = values.get("content-length", ["0"])[0]
             if not length.isdecimal() or int(length[:20]) > MOST_BODY_BYTES:
                 return 413, f"a request has at most {MOST_BODY_BYTES} bytes; do less at a time"
@@ -137,7 +137,7 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives a body that was read already, then what comes after it."""
+    """A `receive` that gives a body that was read before, then what follows it."""
     given = False
 
     async def again() -> dict[str, Any]:

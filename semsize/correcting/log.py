@@ -1,8 +1,8 @@
 """The log of an image's corrections: append-only, one JSON line for each operation, on disk before the caller goes on.
 
-The detector's outlines are never written to: outlines and log together give the corrected ones. One process at a time
+The detector's outlines stay as they are: outlines and log together give the corrected ones. One process at a time
 writes a log. The lock is the operating system's (`flock`, on Windows `msvcrt.locking`), on a file beside the log: it
-goes with the process, so that a kill leaves none behind, and a log that is locked can still be read on Windows.
+ends with the process, so that a kill leaves no lock, and a locked log can still be read on Windows.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ _BEGINNING = b'{"format":'  # of a log's first line
 
 
 class CorrectionLog:
-    """The corrections of one image, kept on disk: each method returns when its line is there.
+    """The corrections of one image, kept on disk: each method returns once its line is there.
 
     Use it in `with`, or call `close`.
     """
 
     def __init__(self, path: str | Path, corrections: Corrections, *, image: str, sha256: str):
-        """Begin a log, or go on with one.
+        """Begin a log, or continue one.
 
         Args:
             path: the log; its folder is made. Beside it stand `.lock` and, after a kill, `.torn`.
-            corrections: the outlines that the detector gave; changed to what the log says.
+            corrections: the outlines that the detector gave; the log's operations are done on them.
             image: the image's name.
             sha256: of the image file, in hex.
 
         Raises:
-            CorrectionError: another process writes it, it is of another version, image or outlines, or it is damaged.
+            CorrectionError: another process writes the log, or it is of another version, image or outlines, or damaged.
         """
         self.path, self.corrections = Path(path), corrections
         self.torn = 0  # unfinished lines that were put aside
         self._header = _header_of(corrections, image, sha256)
-        self._end = 0  # of the last whole line, bytes
-        self._failed = False  # a write did, and may have left half a line behind the end
+        self._end = 0  # bytes up to the end of the last whole line
+        self._failed = False  # a write failed and may have left half a line after `_end`
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self._beside("lock"), self.path)
@@ -85,18 +85,18 @@ class CorrectionLog:
         self._lock.close()
 
     def apply(self, operation: Operation, person: str | None = None) -> None:
-        """Do an operation, see `Corrections.apply`, once its line is on disk."""
+        """Write the line of an operation, then do it as `Corrections.apply` does."""
         self.corrections.check(operation)
         self._append(operation.kind, operation, person)
         self.corrections.apply(operation)
 
     def undo(self, person: str | None = None) -> Operation:
-        """Write the line of an undo, then take the last operation back as `Corrections.undo` does."""
+        """Write the line of an undo, then undo the last operation as `Corrections.undo` does."""
         self._append("undo", self.corrections.last_done().inverse(), person)
         return self.corrections.undo()
 
     def redo(self, person: str | None = None) -> Operation:
-        """Write the line of a redo, then do the last undone operation again as `Corrections.redo` does."""
+        """Write the line of a redo, then redo the last undone operation as `Corrections.redo` does."""
         self._append("redo", self.corrections.last_undone(), person)
         return self.corrections.redo()
 
@@ -125,7 +125,7 @@ class CorrectionLog:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._stream.fileno())
         except OSError as cause:
-            with contextlib.suppress(OSError):  # else the next write does it
+            with contextlib.suppress(OSError):  # the next write tries again
                 self._take_back()
             raise self._unwritable(cause) from None
         self._failed, self._end = False, self._end + len(line)
@@ -137,7 +137,7 @@ class CorrectionLog:
             self._failed = False
 
     def _check_unchanged(self) -> None:
-        """Raise CorrectionError where the file is not as this log left it: a line more would be lost, or damage it."""
+        """Raise CorrectionError if another program changed the file: a further line would be lost, or damage it."""
         here = os.fstat(self._stream.fileno())
         try:
             is_same = os.path.samestat(here, self.path.stat()) and here.st_size == self._end
@@ -147,7 +147,7 @@ class CorrectionLog:
             raise CorrectionError(f"{self.path}: another program changed or replaced it; start this program again")
 
     def _replay(self) -> None:
-        """Do what the log says, put an unfinished last line aside; a log without a line is begun."""
+        """Do the log's operations and put an unfinished last line aside; write the header if the log is empty."""
         whole, half = _done_lines(self.path, self.corrections, self._header)
         if half:
             self._put_aside(half, whole)
@@ -157,9 +157,9 @@ class CorrectionLog:
             sync_folder(self.path.parent)
 
     def _put_aside(self, half: bytes, whole: int) -> None:
-        """Move a last line without its end, which a kill left and no caller was told of, to the file `.torn`."""
+        """Move an unfinished last line, which a kill left and no caller was told of, to the file `.torn`."""
         if len(half) == MOST_LINE_BYTES or (whole == 0 and half[: len(_BEGINNING)] != _BEGINNING[: len(half)]):
-            raise CorrectionError(f"{self.path}: is no log of corrections; give another place for the log")
+            raise CorrectionError(f"{self.path}: is no log of corrections; put the file aside to begin anew")
         with self._beside("torn").open("ab") as torn:
             torn.write(half + b"\n")
             torn.flush()
@@ -176,9 +176,9 @@ class CorrectionLog:
 
 
 def read_log(path: str | Path, corrections: Corrections, *, image: str, sha256: str) -> Corrections:
-    """The outlines that a detector gave, changed to what a log says, which is left as it is; without a log as given.
+    """Do the operations of a log, which is only read, on a detector's outlines; without a log they stay as given.
 
-    An unfinished last line, of a writer that is at it or was killed, does not count. Arguments and errors are those of
+    An unfinished last line, of a writer at work or killed, does not count. Arguments and errors are those of
     `CorrectionLog`.
     """
     path = Path(path)
@@ -201,7 +201,7 @@ def _header_of(corrections: Corrections, image: str, sha256: str) -> dict[str, A
 
 
 def _done_lines(path: Path, corrections: Corrections, header: dict[str, Any]) -> tuple[int, bytes]:
-    """Do what the whole lines of a log say; the number of their bytes, and an unfinished last line."""
+    """Do the operations in the whole lines of a log; return the bytes of these lines, and an unfinished last line."""
     whole, half = 0, b""
     with path.open("rb") as stream:
         for number, line in enumerate(iter(lambda: stream.readline(MOST_LINE_BYTES), b""), 1):
@@ -214,7 +214,7 @@ def _done_lines(path: Path, corrections: Corrections, header: dict[str, Any]) ->
             except CorrectionError as cause:
                 raise CorrectionError(f"{path}: line {number}: {cause}") from None
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                fault = "is no operation; put the log aside, or mend that line"
+                fault = "is no operation; put the log aside, or repair that line"
                 raise CorrectionError(f"{path}: line {number} {fault}") from None
             whole += len(line)
     return whole, half
@@ -258,13 +258,13 @@ def _from_json(outlines: dict[str, list]) -> dict[int, Outline]:
 
 
 def _locked(path: Path, log: Path) -> IO[bytes]:
-    """The file, opened and locked until it is closed."""
+    """Open a file and lock it until it is closed."""
     stream = path.open("a+b")
     try:
         if fcntl is not None:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         else:
-            import msvcrt  # Windows alone has it
+            import msvcrt  # exists on Windows only
 
             stream.seek(0)
             msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)

@@ -1,7 +1,7 @@
-"""The outlines of an image under correction, and operations on them with their inverse; undo and redo have no limit.
+"""The outlines of an image under correction, and invertible operations on them; undo and redo have no limit.
 
-An operation says what outlines were before and are after it, id by id: its inverse exchanges the two. Ids are never
-used twice, so that what a log or a table says of an id stays true.
+An operation holds outlines by id, as they are before and after it; its inverse swaps the two. An id is never used for
+a second outline, so that what a log or a table says of it stays true.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from semsize.structures.rle import Rle, encode_crops
 from semsize.structures.states import STATES, neighbour_pairs
 
 KINDS = ("delete", "add", "split", "merge", "push", "state", "particle")
-"""What an operation may be; a log also holds `undo` and `redo`."""
+"""Kinds of operations; a log also holds `undo` and `redo`."""
 
-_MEETS_PX = math.sqrt(2)  # between pixel centres: outlines that share a border or a corner
+_MEETS_PX = math.sqrt(2)  # distance of pixel centres within which outlines share a border or a corner
 
 
 @dataclass(frozen=True)
 class Outline:
-    """One outline; its mask is the compressed text of an RLE of the image's size."""
+    """One outline of an image."""
 
-    counts: str
+    counts: str  # compressed text of an RLE of the image's size
     state: str | None = None  # one of STATES, None where not known
-    is_particle: bool = True  # False where a person said that it is none
+    is_particle: bool = True  # False if a person said that it is none
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A change of some outlines; an id that lacks on one side does not exist there."""
+    """A change of some outlines; ids that only `before` has are deleted, ids that only `after` has are new."""
 
     kind: str
     before: Mapping[int, Outline]
     after: Mapping[int, Outline]
-    source: str | None = None  # what drew the outlines, unless the person did
-    note: str | None = field(default=None, compare=False)  # for the person, when it is done
+    source: str | None = None  # what drew the outlines; None: the person
+    note: str | None = field(default=None, compare=False)  # message to the person when the operation is done
 
     def inverse(self) -> Operation:
-        """The operation that takes this one back."""
+        """The operation that undoes this one."""
         return Operation(self.kind, self.after, self.before, self.source)
 
 
 @dataclass
 class Corrections:
-    """The outlines of one image with what was done to them.
+    """The outlines of one image and the operations that were done on them.
 
-    The methods named by a verb of the page (`delete`, `add`, …) make an operation and change nothing; `apply` does it.
+    Methods named after the page's actions (`delete`, `add`, …) return an operation and change nothing; `apply` does it.
 
     >>> corrections = Corrections.from_masks(CroppedMasks.from_label_image(np.array([[1, 1, 2, 2]])), [None, None])
     >>> corrections.apply(corrections.merge([1, 2]))
@@ -72,7 +72,7 @@ class Corrections:
 
     @classmethod
     def from_masks(cls, masks: CroppedMasks, states: Sequence[str | None]) -> Corrections:
-        """Outlines of ids 1 to N; none of the N masks may be empty."""
+        """Give N masks the ids 1 to N; no mask may be empty."""
         rles = zip(masks.to_rles(), states, strict=True)
         outlines = {number: Outline(rle["counts"], state) for number, (rle, state) in enumerate(rles, 1)}
         return cls(masks.image_shape, outlines, len(outlines) + 1)
@@ -91,7 +91,7 @@ class Corrections:
         return Operation("delete", self._chosen(numbers), {})
 
     def add(self, mask: Placed, state: str | None = None, source: str | None = None) -> Operation:
-        """Put in a new outline, which the person or `source` drew; see `polygon_mask` and `ellipse_mask`."""
+        """Add an outline that the person or `source` drew; see `polygon_mask` and `ellipse_mask`."""
         return Operation("add", {}, self._numbered([mask], state), source)
 
     def split(self, number: int, line: Sequence[Sequence[float]]) -> Operation:
@@ -100,10 +100,10 @@ class Corrections:
         return Operation("split", self._chosen([number]), self._numbered(parts, None))
 
     def merge(self, numbers: Sequence[int]) -> Operation:
-        """Join two outlines or more to one with a new id; its state is theirs where they agree.
+        """Join two outlines or more to one with a new id, which keeps their state if they agree on it.
 
         Raises:
-            CorrectionError: fewer than two, or they do not touch or overlap one another.
+            CorrectionError: there are fewer than two outlines, or they do not all hang together.
         """
         before = self._chosen(numbers)
         if len(before) < 2:
@@ -118,7 +118,7 @@ class Corrections:
         return Operation("merge", before, after)
 
     def push(self, number: int, brush: Placed, *, adds: bool) -> Operation:
-        """Add a brush's pixels to an outline, or take them from it; of what it parts in pieces the largest stays.
+        """Add a brush's pixels to an outline, or remove them; if that parts a piece, only its largest part stays.
 
         Raises:
             CorrectionError: no pixel of the outline would be left, or none changes.
@@ -155,18 +155,17 @@ class Corrections:
     def check(self, operation: Operation) -> None:
         """Raise CorrectionError unless an operation can be done now.
 
-        Its `before` must be what the outlines are, new ids must follow on the last one, and what it puts in must be an
-        outline of this image.
+        `before` must equal the present outlines, new ids must follow the last one, and `after` must fit this image.
         """
         if operation.kind not in KINDS or not (operation.before or operation.after):
-            raise CorrectionError(f"{operation.kind!r} of no outline is no operation; one of {', '.join(KINDS)} is")
+            raise CorrectionError(f"{operation.kind!r} is no operation or of no outline; use one of {', '.join(KINDS)}")
         for number, outline in operation.before.items():
             if self.outlines.get(number) != outline:
                 raise CorrectionError(f"outline {number} is not what it was before this operation; load the image anew")
         height, width = self.image_shape
         new = sorted(operation.after.keys() - operation.before.keys())
         if new != list(range(self.next_id, self.next_id + len(new))):
-            raise CorrectionError(f"new outlines take the ids from {self.next_id} on, not {new}; load the image anew")
+            raise CorrectionError(f"new outlines must have ids from {self.next_id} on, not {new}; load the image anew")
         for number, outline in operation.after.items():
             if outline.state not in (*STATES, None) or type(outline.is_particle) is not bool:
                 raise CorrectionError(f"outline {number}: state {outline.state!r} is none of {', '.join(STATES)}")
@@ -178,7 +177,7 @@ class Corrections:
                 raise CorrectionError(str(cause)) from None
 
     def apply(self, operation: Operation) -> None:
-        """Do an operation, after `check`; what was undone before cannot be redone any more."""
+        """Check and do an operation; operations that were undone before it can no longer be redone."""
         self.check(operation)
         self._change(operation)
         self.next_id = max(self.next_id, *(number + 1 for number in operation.after), 1)
@@ -186,42 +185,43 @@ class Corrections:
         self.undone.clear()
 
     def undo(self) -> Operation:
-        """Take the last operation back and return it; CorrectionError where there is none."""
+        """Undo the last operation and return it; CorrectionError if there is none."""
         operation = self.last_done()
         self._change(operation.inverse())
         self.undone.append(self.done.pop())
         return operation
 
     def redo(self) -> Operation:
-        """Do again what was undone last and return it; CorrectionError where there is none."""
+        """Redo the operation that was undone last and return it; CorrectionError if there is none."""
         operation = self.last_undone()
         self._change(operation)
         self.done.append(self.undone.pop())
         return operation
 
     def last_done(self) -> Operation:
-        """The operation that `undo` would take back."""
+        """The operation that `undo` would undo."""
         if not self.done:
             raise CorrectionError("nothing is left to undo")
         return self.done[-1]
 
     def last_undone(self) -> Operation:
-        """The operation that `redo` would do again."""
+        """The operation that `redo` would redo."""
         if not self.undone:
             raise CorrectionError("nothing is left to redo")
         return self.undone[-1]
 
     def depths(self) -> dict[str, int]:
-        """How many operations can be taken back, and done again, as the page shows them."""
+        """How many operations can be undone and redone, in JSON's terms."""
         return {"done": len(self.done), "undone": len(self.undone)}
 
     def touched(self) -> set[int]:
-        """Ids of outlines that an operation put in or changed, and that was not taken back."""
+        """Ids of outlines that an operation added or changed, unless it was undone."""
+        # logs of former versions hold pushes that change no pixel
         done = (each for each in self.done if each.kind != "push" or each.before != each.after)
         return {number for operation in done for number in operation.after}
 
     def accepted(self) -> set[int]:
-        """Ids of outlines that somebody gave a state, or said of whether they are particles, after any other change."""
+        """Ids of outlines whose last operation gave a state, or said whether they are particles."""
         accepted: set[int] = set()
         for operation in self.done:
             is_word = operation.kind in ("state", "particle")
@@ -229,7 +229,7 @@ class Corrections:
         return accepted
 
     def particle_entries(self, numbers: Iterable[int], *, image_id: int, first_id: int) -> list[dict[str, Any]]:
-        """Records of some outlines for `corrections.json`, with ids from `first_id` on."""
+        """Annotations of some outlines for `corrections.json`, with ids from `first_id` on."""
         return [
             particle_entry(id=id, image_id=image_id, rle=self.rle(number), state=self.outlines[number].state)
             for id, number in enumerate(numbers, first_id)

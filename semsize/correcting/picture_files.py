@@ -13,17 +13,17 @@ from semsize.correcting.shapes import CorrectionError
 from semsize.structures.files import file_sha256
 
 MOST_SEARCHED = 20_000
-"""Files and folders that are looked at in one search."""
+"""Most files and folders that one search looks at."""
 
 MOST_HASHED_BYTES = 2**30
-"""Bytes that one search reads; the next one reads on, since the SHA-256 of an unchanged file is kept."""
+"""Bytes after which a search stops; the next one goes on, since the SHA-256 of an unchanged file is kept."""
 
 LISTING_KEPT_S = 10.0
-"""How long a list of the files below the folders is used again."""
+"""How long the list of files below the folders is reused."""
 
 
 class PictureFiles:
-    """The image files below some folders, the roots; links are not followed, hidden files do not count."""
+    """The image files below some folders, the roots; links are not followed, hidden files not listed."""
 
     def __init__(self, results: Path, roots: Sequence[Path]):
         """Keep the folders; no file is read before an image is asked for.
@@ -39,9 +39,9 @@ class PictureFiles:
     def find(self, stated: Path, name: str, sha256: str) -> Path:
         """The file with a SHA-256, as an absolute path.
 
-        It is looked for where the record says, a relative path from the present folder, the results and the folders
-        above them; under its name in a root; below the roots under its file name; and there under any name with the
-        same ending.
+        The search goes through the record's path (a relative one from the present folder, the results and the folders
+        above them), the image's name in each root, then all files below the roots with its file name, and with its
+        ending.
 
         Args:
             stated: its path by the record.
@@ -49,7 +49,7 @@ class PictureFiles:
             sha256: of its contents, in hex.
 
         Raises:
-            CorrectionError: none is there, or only one of that name and of other contents.
+            CorrectionError: no file has these contents, though one may have the name.
         """
         left, file_name, is_another = MOST_HASHED_BYTES, Path(name).name, False
         for path in self._allowed(self._candidates(stated, name)):

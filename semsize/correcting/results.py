@@ -1,7 +1,7 @@
 """A results folder opened for correcting: its images, their outlines as detected and as corrected, `corrections.json`.
 
-Nothing of the measurement is written to. Beside its record stands the folder `corrections`, with a log for each image
-that was corrected and a file for each scale bar that was drawn over.
+The measurement's own files are never changed. The folder `corrections` beside its record holds a log for each image
+that was corrected and a file for each scale bar that was drawn.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class CorrectedResults:
         """Read the record of a measurement.
 
         Args:
-            folder: of the results.
+            folder: the results folder.
             roots: folders below which image files may lie; none is read without them.
 
         Raises:
@@ -73,10 +73,10 @@ class CorrectedResults:
         self.images = [DetectedImage(number, entry) for number, entry in enumerate(self.record.images, 1)]
 
     def image(self, number: Any) -> DetectedImage:
-        """The image with a number of the page.
+        """The image that the page calls by a number.
 
         Raises:
-            CorrectionError: there is none.
+            CorrectionError: there is no such image.
         """
         if type(number) is not int or not 1 <= number <= len(self.images):
             raise CorrectionError(f"there is no image {number!r}; load the page anew")
@@ -86,11 +86,11 @@ class CorrectedResults:
         """What was found, or drawn, in an image before any correction.
 
         Raises:
-            CorrectionError: it is missing, damaged or of other contents of the image file.
+            CorrectionError: the result is missing, damaged or of an image file with other contents.
         """
         result = self._parts.read_result(image.file)
         if result is None or result.sha256 != image.measured.sha256 or result.file_shape != image.shape:
-            missing = f"{self._parts.part(image.file)}: no result of {image.file.name} as the record has it"
+            missing = f"{self._parts.part(image.file)}: not the result of {image.file.name} that the record lists"
             raise CorrectionError(f"{missing}; measure again")
         return result
 
@@ -99,14 +99,14 @@ class CorrectedResults:
         return self.folder / FOLDER / f"{image.file.key}.jsonl"
 
     def files_of(self, image: DetectedImage) -> list[Path]:
-        """What decides the outlines and the scale of an image: what was detected, its log, its scale bar."""
+        """The files that decide the outlines and the scale of an image: the detected result, the log, the scale bar."""
         files = [self._parts.part(image.file), self.log_path(image), self._scale_path(image)]
         return [path for path in files if path.is_file()]
 
     def corrected(self, image: DetectedImage, result: ImageResult | None = None) -> Corrections:
-        """Outlines of an image as its log has them, ids of detected ones as in `particles.csv`.
+        """Outlines of an image after its log; detected ones have their ids of `particles.csv`.
 
-        `result` is what `detected` gave, where that is known.
+        `result` saves reading it again: what `detected` returned.
 
         Raises:
             CorrectionError: the log is damaged or of another image; see `detected`.
@@ -115,15 +115,15 @@ class CorrectedResults:
         return read_log(self.log_path(image), as_detected(result), **_identity(image))
 
     def open_log(self, image: DetectedImage, result: ImageResult) -> CorrectionLog:
-        """The log of an image, to go on with; raises as `CorrectionLog`."""
+        """Open the log of an image for further operations; raises as `CorrectionLog`."""
         return CorrectionLog(self.log_path(image), as_detected(result), **_identity(image))
 
     def scale(self, image: DetectedImage) -> DrawnScale | None:
-        """The scale bar that was drawn over; None where none was, or where the pixel size is known without."""
+        """The scale bar that a person drew; None if there is none, or if the pixel size was known anyway."""
         return None if image.measured.pixel_size_nm is not None else read_scale_file(self._scale_path(image))
 
     def keep_scale(self, image: DetectedImage, scale: DrawnScale) -> None:
-        """Keep a scale bar that was drawn over an image.
+        """Keep a scale bar that a person drew on an image.
 
         Raises:
             CorrectionError: the pixel size is known, or the disk is full.
@@ -140,8 +140,8 @@ class CorrectedResults:
         """(H, W) uint8 grey levels of the image file, data bars included, stretched as they were measured.
 
         Raises:
-            CorrectionError: the file is not the one that was measured, lies elsewhere than below the roots, or is too
-                large to be shown.
+            CorrectionError: the file is not the one that was measured, does not lie below a root, or is too large to
+                be shown.
         """
         if image.shape[0] * image.shape[1] > MOST_SHOWN_PX:
             raise CorrectionError(f"{image.file.name}: has too many pixels for the page; cut it and measure the parts")
@@ -160,7 +160,7 @@ class CorrectedResults:
         return self._pictures.find(image.file.path, image.file.name, image.measured.sha256)
 
     def write_annotations(self) -> Path:
-        """Write `corrections.json`: all images, and of each the outlines that count.
+        """Write `corrections.json` with all images and their outlines that count.
 
         Raises:
             CorrectionError: a log or a part is damaged, or the disk is full.
@@ -185,7 +185,7 @@ class CorrectedResults:
         return path
 
     def is_outdated(self) -> bool:
-        """Whether `corrections.json` may lack what a log or a scale bar says: it is missing, or no newer than these."""
+        """Whether `corrections.json` is missing or not newer than a log or a scale bar, whose contents it may lack."""
         file, kept = self.folder / FILE, [self.log_path(image) for image in self.images]
         kept = [path for path in (*kept, *map(self._scale_path, self.images)) if path.is_file()]
         return any(not file.is_file() or path.stat().st_mtime_ns >= file.stat().st_mtime_ns for path in kept)
@@ -201,16 +201,16 @@ class CorrectedResults:
     def counted(self, corrections: Corrections, scores: np.ndarray) -> list[int]:
         """Ids of outlines that count as particles, ascending.
 
-        A detected one needs the score of the measurement, unless somebody changed it or accepted it.
+        A detected outline needs the score of the measurement, unless somebody changed or accepted it.
         """
         scores_of = scores_now(corrections, scores)
         return [number for number, score in scores_of.items() if score >= self.record.settings.score]
 
 
 def scores_now(corrections: Corrections, detected: np.ndarray) -> dict[int, float]:
-    """Score of each outline that is a particle, ids ascending: 1 where somebody drew, changed or accepted it.
+    """Id → score of each outline that is a particle, ascending: 1 if somebody drew, changed or accepted it.
 
-    One that nobody touched keeps the score that it was `detected` with; outline n is the n-th of these scores.
+    An outline that nobody touched keeps its detected score; that of outline n is ``detected[n - 1]``.
     """
     touched = corrections.touched()
     return {

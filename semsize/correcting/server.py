@@ -27,8 +27,8 @@ from semsize.structures.states import STATES
 
 MOST_CONNECTIONS = 64
 NOT_PROTECTED = (
-    "WARNING: --allow-remote: images, outlines and the address's token go over the network unencrypted; who can read "
-    "it can take over the page. Use it in a network that you trust, or a tunnel (ssh -L) to 127.0.0.1 instead."
+    "WARNING: --allow-remote: images, outlines and the address's token go over the network unencrypted; who reads them "
+    "can take over the page. Use it in a network that you trust, or a tunnel (ssh -L) to 127.0.0.1 instead."
 )
 
 _PAGE = Path(__file__).parent / "page"
@@ -39,7 +39,7 @@ FILES = {
     "/icon.svg": ("icon.svg", "image/svg+xml"),
     **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in _SCRIPTS},
 }
-"""Path to file and its kind; no other file of the package is served."""
+"""Path → file and its media type; no other file of the package is served."""
 
 
 class _Answers:
@@ -85,7 +85,7 @@ class _Answers:
 
 
 def application(session: Session, hosts: Sequence[str], keys: Keys) -> Guard:
-    """The server as an ASGI application; `hosts` is what the header Host may say."""
+    """The server as an ASGI application; `hosts` are the allowed values of the header Host."""
     answers, image = _Answers(session, keys), "/api/images/{number:int}"
     routes = [
         *(Route(path, answers.file) for path in FILES),
@@ -99,7 +99,7 @@ def application(session: Session, hosts: Sequence[str], keys: Keys) -> Guard:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        with contextlib.suppress(CorrectionError):  # `serve` tries once more, and says it
+        with contextlib.suppress(CorrectionError):  # `serve` tries again and reports the error
             session.close()
 
     handlers = {CorrectionError: _refused, 404: _unknown, 405: _unknown}
@@ -115,7 +115,7 @@ async def _refused(request: Request, error: Exception) -> Response:  # noqa: ARG
 
 
 async def _content(request: Request) -> Mapping[str, Any]:
-    """The JSON object in a request; CorrectionError where there is none."""
+    """The JSON object in a request; CorrectionError if there is none."""
     try:
         content = json.loads(await request.body())
     except (ValueError, RecursionError):
@@ -137,10 +137,10 @@ async def _answered(ask: Callable[[], Any]) -> Response:
 
 
 def bound_socket(host: str, port: int, *, allow_remote: bool = False) -> socket.socket:
-    """A socket bound to an address of this machine, port 0 for any free one.
+    """Return a socket bound to an address of this machine; port 0 takes any free port.
 
     Raises:
-        CorrectionError: the port is taken, or the address is not a loopback one and `allow_remote` was not given.
+        CorrectionError: the port is taken, or the address is not a loopback one and `allow_remote` is False.
     """
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
@@ -148,7 +148,7 @@ def bound_socket(host: str, port: int, *, allow_remote: bool = False) -> socket.
         raise CorrectionError(f"--host {host}: give an address of this machine, such as 127.0.0.1") from None
     if address.is_unspecified or (not address.is_loopback and not allow_remote):
         raise CorrectionError(
-            f"--host {host}: is not this machine alone; take 127.0.0.1, or one address with --allow-remote"
+            f"--host {host}: other machines could reach it; take 127.0.0.1, or one address with --allow-remote"
         )
     if not 0 <= port <= 65535:
         raise CorrectionError(f"--port {port}: ports are 0 to 65535")
@@ -167,7 +167,7 @@ def bound_socket(host: str, port: int, *, allow_remote: bool = False) -> socket.
 
 
 def hosts_of(listener: socket.socket) -> list[str]:
-    """What browsers may call the server, in the header Host; the first one is for the address."""
+    """Allowed values of the header Host; the first one is part of the printed address."""
     address, port = listener.getsockname()[:2]
     names = [f"[{address}]" if ":" in address else address]
     if ipaddress.ip_address(address).is_loopback:

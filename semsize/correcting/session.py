@@ -1,4 +1,4 @@
-"""The pages that work on a results folder: one page may change an image; each change is on disk before its answer."""
+"""The pages at work on a results folder: one page at a time changes an image, and is answered once that is on disk."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from semsize.correcting.results import CorrectedResults, DetectedImage
 from semsize.correcting.shapes import CorrectionError
 from semsize.measuring.results_folder import ImageResult
 
-ELSEWHERE = "another page corrects this image: here it can only be looked at"
+ELSEWHERE = "another page is correcting this image; this page can only look at it"
 
 LONGEST_PAGE_NAME = 64
 _PICTURES_KEPT = 3
 
 
 class ReadOnlyError(CorrectionError):
-    """The image is being corrected elsewhere; this page may look at it only."""
+    """The image is being corrected elsewhere; this page can only look at it."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class _Opened:
 
 
 class Session:
-    """What the server does, for one results folder; its methods may be called from several threads."""
+    """What the server does for one results folder; its methods may be called from several threads."""
 
     def __init__(self, results: CorrectedResults, person: str | None = None, filler: BoxFiller | None = None):
         self.results, self._person = results, person
@@ -50,19 +50,19 @@ class Session:
         self._pictures: dict[int, bytes] = {}
         self._decoded = b"", np.zeros((0, 0), np.uint8)  # the picture that was decoded last
         self._listing: dict[int, dict[str, Any]] = {}
-        self._is_changed = results.is_outdated()  # a former program was killed
+        self._is_changed = results.is_outdated()  # if a former program was killed
 
     def listing(self) -> list[dict[str, Any]]:
-        """Images with what is to be done in each, in the record's order."""
+        """A row for each image with its numbers of outlines, doubtful ones and operations, in the record's order."""
         with self._lock:
             return [self._listed(image) for image in self.results.images]
 
     def open(self, number: Any, page: str, *, take: bool = False) -> dict[str, Any]:
-        """An image with its outlines for a page, which may correct it unless another one does.
+        """An image with its outlines for a page, which may correct it unless another page does.
 
         Args:
             number: of the image.
-            page: a name of its own that each page has; its former image is left.
+            page: the page's own name; the page leaves the image that it had open.
             take: take the image from the page of this server that has it.
         """
         page = _page_name(page)
@@ -90,9 +90,9 @@ class Session:
         return self._shown(image, opened.result, opened.log.corrections, opened.doubts, read_only)
 
     def edit(self, number: Any, page: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Do what a page asks for, see `operation_of`; returns the outlines that changed, which are on disk.
+        """Do what a page asks for, and return the outlines that changed once they are on disk.
 
-        Of the kind `box` is a box that the network is to fill, see `box_of`.
+        `request` is as for `operation_of`, or of the kind `box` (`box_of`), in which the network draws an outline.
         """
         if request.get("kind") == "box":
             return self._fill(number, page, box_of(request))
@@ -103,7 +103,7 @@ class Session:
             return self._changed(number, opened, operation)
 
     def _fill(self, number: Any, page: str, box: tuple[float, float, float, float]) -> dict[str, Any]:
-        """Add the outline that the network draws in a box; meanwhile other requests are answered."""
+        """Add the outline that the network draws in a box; other requests are answered meanwhile."""
         with self._lock:
             top, rows = (getattr(self._held(number, page).result, name) for name in ("top", "frame_rows"))
             picture = self.picture(number)
@@ -119,13 +119,13 @@ class Session:
             return self._changed(number, opened, operation)
 
     def undo(self, number: Any, page: str) -> dict[str, Any]:
-        """Take the last operation on an image back."""
+        """Undo the last operation on an image."""
         with self._lock:
             opened = self._held(number, page)
             return self._changed(number, opened, opened.log.undo(self._person).inverse())
 
     def redo(self, number: Any, page: str) -> dict[str, Any]:
-        """Do again what was taken back last."""
+        """Redo the operation on an image that was undone last."""
         with self._lock:
             opened = self._held(number, page)
             return self._changed(number, opened, opened.log.redo(self._person))
@@ -149,7 +149,7 @@ class Session:
             return self._pictures[image.number]
 
     def leave(self, page: str, keep: int | None = None) -> None:
-        """Let others correct what a page had open, but for the image `keep`; writes `corrections.json` after changes.
+        """Close the images that a page has open, except `keep`, and write `corrections.json` after changes.
 
         Raises:
             CorrectionError: `corrections.json` cannot be written; the logs hold everything.
@@ -178,7 +178,7 @@ class Session:
         image = self.results.image(number)
         opened = self._opened.get(image.number)
         if opened is None or opened.page != page:
-            raise ReadOnlyError("this page may only look at the image: another one corrects it; take it over to go on")
+            raise ReadOnlyError("this page can only look at the image; take it over to correct it here")
         return opened
 
     def _changed(self, number: int, opened: _Opened, operation: Operation) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pixels of what a person draws: polygon, ellipse, brush stroke, and the cut of a mask along a line.
+"""Masks of what a person draws (polygon, ellipse, brush stroke), and masks cut along a line.
 
 Coordinates are x, y in pixels, pixel centres at integers + 0.5. A mask is a placed crop: (h, w) of uint8 0/1 and the
 (row, column) of its first pixel.
@@ -18,15 +18,15 @@ from semsize.structures.polygons import FARTHEST_PX, ShapeError
 from semsize.structures.rle import polygons_to_rles
 
 MOST_POINTS = 20_000
-"""Corners of a polygon or of a line that are accepted."""
+"""Most points of a polygon or of a line that are accepted."""
 
 LARGEST_BRUSH_PX = 500
 
 MOST_PAINTED_PX = 2**25
-"""Pixels that are looked at for one brush stroke, summed over its straight parts."""
+"""Most pixels that are examined for one brush stroke, summed over its straight parts."""
 
 SMALLEST_PART_PX = 4
-"""Pixels of a part below which a cut does not make it an outline of its own."""
+"""Pixels that a part needs to become an outline of its own in a cut."""
 
 
 class CorrectionError(ValueError):
@@ -41,7 +41,7 @@ def polygon_mask(corners: Sequence[Sequence[float]], image_shape: tuple[int, int
         image_shape: (H, W).
 
     Raises:
-        CorrectionError: fewer than three corners or too many, one that is no number or far outside, or no pixel.
+        CorrectionError: too few or too many corners, a corner that is no number or far outside, or no pixel inside.
 
     >>> polygon_mask([(0, 0), (3, 0), (3, 2), (0, 2)], (4, 5))[0].shape
     (2, 3)
@@ -79,7 +79,7 @@ def ellipse_mask(
 
 
 def stroke_mask(path: Sequence[Sequence[float]], radius: float, image_shape: tuple[int, int]) -> Placed:
-    """Pixels whose centre is no further than `radius` px from a line, clipped to the image: what a round brush paints.
+    """Pixels that a round brush paints, with centres at most `radius` px from a line, clipped to the image.
 
     Args:
         path: (K, 2) of x, y, K from 1; neighbouring points are joined by straight lines.
@@ -87,7 +87,7 @@ def stroke_mask(path: Sequence[Sequence[float]], radius: float, image_shape: tup
         image_shape: (H, W).
 
     Raises:
-        CorrectionError: the points are no line, the stroke is too long for its brush, or no pixel is painted.
+        CorrectionError: the points or the radius are unusable, the stroke is too long, or no pixel is painted.
 
     >>> int(stroke_mask([(2, 2), (6, 2)], 2, (9, 9))[0].sum())
     28
@@ -109,7 +109,7 @@ def stroke_mask(path: Sequence[Sequence[float]], radius: float, image_shape: tup
 
 
 def _paint(frame: np.ndarray, first: np.ndarray, start: np.ndarray, end: np.ndarray, radius: float) -> None:
-    """Set the pixels of a frame, whose first one is at (row, column) `first`, near the straight line of two points."""
+    """Set the pixels near the line from `start` to `end` in a frame whose first pixel is (row, column) `first`."""
     low = np.floor(np.minimum(start, end) - radius)[::-1].astype(int) - first
     high = np.ceil(np.maximum(start, end) + radius)[::-1].astype(int) + 1 - first
     (top, left), (bottom, right) = np.maximum(low, 0), np.minimum(high, frame.shape)
@@ -124,7 +124,7 @@ def _paint(frame: np.ndarray, first: np.ndarray, start: np.ndarray, end: np.ndar
 
 
 def without(mask: Placed, taken: Placed) -> Placed:
-    """Pixels of a mask that another does not hold; an empty crop where none is left."""
+    """Pixels of a mask that are not in another one; an empty crop if none is left."""
     (crop, origin), (other, other_origin) = mask, taken
     part, (row, column) = clip(other, tuple(np.subtract(other_origin, origin)), crop.shape)
     left = crop.copy()
@@ -133,9 +133,9 @@ def without(mask: Placed, taken: Placed) -> Placed:
 
 
 def largest_pieces(whole: Placed, left: Placed) -> tuple[Placed, int]:
-    """Keep the largest piece that is left of each piece of a mask, and count the pixels of the other pieces.
+    """Keep the largest remaining piece of each piece of a mask, and count the pixels of the other remaining pieces.
 
-    `left` holds pixels of `whole` alone; pixels that meet at a corner belong to one piece.
+    `left` is what remains of `whole`; pixels that meet at a corner belong to one piece.
 
     >>> largest_pieces((np.ones((1, 7), np.uint8), (0, 0)), (np.uint8([[1, 1, 0, 1, 1, 1, 1]]), (0, 0)))
     ((array([[1, 1, 1, 1]], dtype=uint8), (0, 3)), 2)
@@ -156,9 +156,9 @@ def largest_pieces(whole: Placed, left: Placed) -> tuple[Placed, int]:
 
 
 def cut(mask: Placed, line: Sequence[Sequence[float]]) -> list[Placed]:
-    """Parts of a mask on the sides of a line, from the largest down; every pixel of it is in one part.
+    """Cut a mask along a line into parts, the largest first; every pixel of the mask is in one part.
 
-    A pixel goes to the side on which its centre lies. Parts below `SMALLEST_PART_PX` go to the part nearest to them.
+    A pixel goes to the side on which its centre lies. Parts below `SMALLEST_PART_PX` join the part nearest to them.
     Pieces of the mask that the line does not cut stay with the largest part.
 
     Args:
@@ -166,7 +166,7 @@ def cut(mask: Placed, line: Sequence[Sequence[float]]) -> list[Placed]:
         line: (K, 2) of x, y, K from 2; neighbouring points are joined by straight lines.
 
     Raises:
-        CorrectionError: the points are no line, or the line does not cut the mask in two.
+        CorrectionError: the points are unusable, or the line does not cut the mask in two.
 
     >>> [part[0].shape for part in cut((np.ones((4, 10), np.uint8), (0, 0)), [(5, -1), (5, 6)])]
     [(4, 5), (4, 5)]
@@ -187,7 +187,7 @@ def cut(mask: Placed, line: Sequence[Sequence[float]]) -> list[Placed]:
     labels = np.where(np.isin(parts, cut_parts), parts, 0)
     whole = ~np.isin(pieces, piece_of[cut_parts]) & (crop > 0)
     labels[whole] = cut_parts[0]
-    for piece in np.unique(piece_of[cut_parts]):  # what is too small goes to a part of its own piece
+    for piece in np.unique(piece_of[cut_parts]):  # pixels of parts that are too small join a part of the same piece
         here = np.where(pieces == piece, labels, 0)
         nearest = ndimage.distance_transform_edt(here == 0, return_distances=False, return_indices=True)
         labels = np.where((pieces == piece) & (labels == 0), here[tuple(nearest)], labels)
@@ -195,10 +195,10 @@ def cut(mask: Placed, line: Sequence[Sequence[float]]) -> list[Placed]:
 
 
 def _steps(crop: np.ndarray, line: np.ndarray) -> np.ndarray:
-    """(2 h - 1, 2 w - 1) of a mask's pixels, with one more between two neighbours unless a line runs between them.
+    """A mask's pixels with a cell between neighbours, which is empty if a line separates them: (2 h - 1, 2 w - 1).
 
-    The line is drawn half a pixel further at both ends, and moved by a little that puts no pixel's centre on it: to one
-    side or the other by where it begins, so that lines through centres make no side larger on average.
+    The line is extended by half a pixel at both ends and shifted a little, so that it meets no pixel's centre. Where it
+    begins decides to which side, so that lines through centres make no side larger on average.
     """
     aside = 1e-6 if int(np.floor(line[0].sum())) % 2 else -1e-6
     points = line + np.array([aside, 0.618 * aside])
@@ -216,7 +216,7 @@ def _steps(crop: np.ndarray, line: np.ndarray) -> np.ndarray:
 
 
 def _crossed(line: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(h - 1, w) bool: whether a line runs between the centres of a pixel and of the one below it."""
+    """(h - 1, w) bool: whether a line runs between the centres of a pixel and of the pixel below."""
     crossed = np.zeros((shape[0] - 1, shape[1]), bool)
     for (x, y), (to_x, to_y) in pairwise(line):
         columns = np.arange(*np.clip(np.ceil(np.sort((x, to_x)) - 0.5), 0, shape[1]).astype(int))
@@ -227,7 +227,7 @@ def _crossed(line: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _points(values: Sequence[Sequence[float]], fewest: int, what: str) -> np.ndarray:
-    """(K, 2) float64 of x, y after checking their number and range."""
+    """Check the number and the range of points, and return them as (K, 2) float64 of x, y."""
     if not fewest <= len(values) <= MOST_POINTS:
         raise CorrectionError(f"{what} needs {fewest} to {MOST_POINTS} points, got {len(values)}; draw it again")
     try:

@@ -33,7 +33,7 @@ _DECIDE = {  # settings that decide sizes, and their names for people
 
 
 def settings_before(folder: str | Path) -> MeasurementSettings:
-    """The settings of the measurement that was corrected; which states count is asked anew.
+    """The settings of the measurement that was corrected, but `auto` for the states that count.
 
     Raises:
         CorrectionError: no measurement stands there.
@@ -48,7 +48,7 @@ class CorrectedOutlines:
     """
 
     def __init__(self, folder: str | Path):
-        """Open a results folder; CorrectionError where none stands there."""
+        """Open a results folder; CorrectionError if it holds no measurement."""
         self._results = CorrectedResults(folder)
         self._of_contents: dict[str, list[DetectedImage]] = defaultdict(list)
         for image in self._results.images:
@@ -64,7 +64,7 @@ class CorrectedOutlines:
         return self._of
 
     def as_record(self) -> dict:
-        """What it is; its SHA-256 is that of what was detected and of all corrections, its licence the detector's."""
+        """The source for the record: its SHA-256 covers detections and corrections, its licence is the detector's."""
         files = [path for image in self._results.images for path in self._results.files_of(image)]
         digest = files_sha256((path.name, path) for path in files)
         record = {"kind": "corrections", "path": str(self._results.folder), "sha256": digest}
@@ -73,14 +73,14 @@ class CorrectedOutlines:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was odd: logs of corrections that are of no image of this measurement."""
+        """A note on logs of corrections that belong to no image of this measurement; empty without such logs."""
         known = {self._results.log_path(image) for image in self._results.images}
         strange = sorted(set((self._results.folder / FOLDER).glob("*.jsonl")) - known)
         names = ", ".join(path.name for path in strange[:4])
-        return (f"{len(strange)} logs of corrections are of no image that was measured: {names}",) if strange else ()
+        return (f"{len(strange)} logs of corrections belong to no image that was measured: {names}",) if strange else ()
 
     def measured_otherwise(self, settings: MeasurementSettings) -> list[str]:
-        """What is measured otherwise now than before the corrections, for people."""
+        """Lines for people about settings that differ from those of the measurement before the corrections."""
         now, before = settings, self._results.record.settings
         differing = [
             f"{of_people} {_said(getattr(now, name))}, before {_said(getattr(before, name))}"
@@ -90,7 +90,7 @@ class CorrectedOutlines:
         notes = [f"measured otherwise than before the corrections: {'; '.join(differing)}"] if differing else []
         if now.states_file is not None:
             numbers = "the numbers of this measurement's particles.csv, which corrections change"
-            notes.append(f"the states file {now.states_file} is read by {numbers}")
+            notes.append(f"the states file {now.states_file} refers to {numbers}")
         return notes
 
     @property
@@ -119,10 +119,10 @@ class CorrectedOutlines:
         return Outlines(masks, np.array(list(scores.values()), np.float32), masks.boxes, states, pixel_size=size)
 
     def _image(self, file: ImageFile) -> DetectedImage:
-        """The image of the results that a file is, by its contents; of copies that of its place or name.
+        """The image of the results with the contents of a file; of several copies, the one at its place or of its name.
 
         Raises:
-            NoOutlinesError: none is, or it cannot be told which.
+            NoOutlinesError: no image has these contents, or several copies are left.
         """
         same = self._of_contents.get(file_sha256(file.path), [])
         here = [image for image in same if image.file.path.absolute() == file.path.absolute()]
@@ -147,8 +147,8 @@ def changes_of(
     Args:
         result: what was detected; its outlines have the ids from 1 on.
         corrections: the outlines as they are now.
-        least_score: from which on a detected one counted.
-        rows: first row, and the row below the last one, in which an outline must have a pixel; None: all.
+        least_score: score from which on a detected outline counted.
+        rows: first row, and the row below the last one, that an outline must reach into; None: all outlines.
     """
     first, now = (_within(each, rows) for each in (as_detected(result), corrections))
     made, removed, filled = {}, {}, set()
@@ -182,7 +182,7 @@ def changes_of(
 
 
 def _within(corrections: Corrections, rows: tuple[int, int] | None) -> dict[int, Outline]:
-    """Outlines by id, of which a pixel lies in the rows."""
+    """Id → outline, of the outlines whose box reaches into the rows."""
     outlines = corrections.outlines
     if rows is None or not outlines:
         return dict(outlines)

@@ -1,4 +1,4 @@
-"""Corrected images as a data set to train on, some of them kept back; a folder of results may come from anybody."""
+"""Corrected images as a data set to train on, some of them kept back; results folders are not trusted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from semsize.measuring.results_folder import ImageResult
 from semsize.structures.files import file_sha256
 
 KEPT_BACK = 0.25
-"""Share of the images that a model is judged on and does not see; one of two or three."""
+"""Share of the images, at least one, that are kept back from training to judge the model."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class CorrectedImages:
     """Images that somebody corrected, with all outlines that count.
 
     Attributes:
-        images: N images, each of other grey levels; their files hold the grey levels that were measured.
-        untouched: their name to the number of their outlines that are as a model found them.
+        images: N different pictures; their files hold the grey levels that were measured.
+        untouched: name of an image → number of its outlines that are as a model found them.
         notes: on the images and outlines that are left out.
     """
 
@@ -46,8 +46,8 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path],
             grey levels (fractions of 16-bit levels are rounded).
 
     Raises:
-        CorrectionError: a folder, log or image file cannot be used, the grey levels of two images that were
-            corrected are the same, in files of any kind, or nobody corrected any image.
+        CorrectionError: a folder, log or image file cannot be used, two corrected images have the same grey levels or
+            the same name, or no image was corrected.
     """
     images, untouched, origins, notes = [], {}, {}, []
     for folder in map(Path, folders):
@@ -64,7 +64,7 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path],
             path.write_bytes(cv2.imencode(".png", grey)[1].tobytes())
             origin = f"{image.file.name} of {folder}"
             if (before := origins.setdefault(file_sha256(path), origin)) != origin:
-                remedy = "leave a folder out, or take the corrections of one back"
+                remedy = "leave a folder out, or undo the corrections of one"
                 raise CorrectionError(f"{origin} and {before} are the same picture; {remedy}")
             counted = results.counted(corrections, detected.scores)
             particles = _in_frame(corrections, counted, detected)
@@ -82,7 +82,7 @@ def corrected_images(folders: Sequence[str | Path], roots: Sequence[str | Path],
 
 
 def _in_frame(corrections: Corrections, numbers: Sequence[int], detected: ImageResult) -> dict[int, dict[str, Any]]:
-    """Id to what `ConvertedImage` has of each outline with a pixel in the frame that was measured, moved into it."""
+    """Id → particle for `ConvertedImage`, of each outline with a pixel in the measured frame, cropped to it."""
     top, bottom = detected.frame
     masks = corrections.masks(numbers).crop((0, top, detected.file_shape[1], bottom))
     return {
@@ -95,18 +95,18 @@ def _in_frame(corrections: Corrections, numbers: Sequence[int], detected: ImageR
 def _as_found(
     results: CorrectedResults, corrections: Corrections, detected: ImageResult, numbers: Iterable[int]
 ) -> int:
-    """How many outlines are as a model found them: nobody touched them, now or, with a score of 1, before."""
+    """Number of outlines as a model found them: untouched and, if people drew the outlines, with a score below 1."""
     untouched = [number for number in numbers if number not in corrections.touched()]
     return sum(not results.record.is_drawn or float(detected.scores[number - 1]) < 1 for number in untouched)
 
 
 def write_training_set(out: Path, corrected: CorrectedImages, seed: int) -> dict[str, list[str]]:
-    """Write a data set as the converters do, `val` being what is kept back; a single image is trained on.
+    """Write a data set as the converters do; `val` is kept back, and a single image goes to `train`.
 
     Args:
-        out: its folder.
+        out: the folder of the data set.
         corrected: the images.
-        seed: of the choice of those that are kept back.
+        seed: of the random choice of `val`.
 
     Returns:
         The names of the images that are trained on (`train`) and kept back (`val`).

@@ -383,7 +383,7 @@ def test_accepting_a_detection_of_a_low_score_makes_it_count(browser):
 def test_a_second_page_looks_only_until_it_takes_over_or_the_first_leaves(browser):
     assert browser.open(page="one")["read_only"] is None
     second = browser.open(page="two")
-    assert "looked at" in second["read_only"]
+    assert "only look at" in second["read_only"]
     refused = browser.edit({"kind": "delete", "ids": [1]}, page="two")
     assert (refused.status_code, refused.json()["read_only"]) == (409, True)
     assert browser.open(page="two", take=True)["read_only"] is None

@@ -153,7 +153,7 @@ def test_what_is_measured_otherwise_than_before_and_logs_of_nothing_are_said(res
     done = measured_again(results, measured_once, tmp_path, score=0.05, pixel_size=PixelSize(7.0))
     warnings = "\n".join(done.record["warnings"])
     assert "measured otherwise than before the corrections: score 0.05, before 0.5; pixel size declared 7, " in warnings
-    assert "1 logs of corrections are of no image that was measured: elsewhere.jsonl" in warnings
+    assert "1 logs of corrections belong to no image that was measured: elsewhere.jsonl" in warnings
 
 
 def test_before_and_after_lie_in_the_same_frame(results, measured_once, tmp_path):

@@ -1,4 +1,4 @@
-// What can be done by a key and by a button: one table, from which keys, buttons and help are made.
+// All actions in one table, from which keys, buttons and help are made.
 
 import { TOOLS } from "./tools.js";
 
@@ -49,12 +49,12 @@ export function actionsOf(states) {
     { id: "zoom-in", keys: ["+", "="], label: "zoom in", run: (app) => app.view.zoomBy(1.25, app.cursorOnScreen) },
     { id: "zoom-out", keys: ["-"], label: "zoom out", run: (app) => app.view.zoomBy(0.8, app.cursorOnScreen) },
     { id: "fit", keys: ["h"], label: "whole image", run: (app) => app.view.fit() },
-    { id: "cancel", keys: ["Escape"], label: "let go", run: (app) => app.letGo() },
+    { id: "cancel", keys: ["Escape"], label: "cancel, deselect", run: (app) => app.letGo() },
     { id: "help", keys: ["?"], label: "help", run: (app) => app.help() },
   ];
 }
 
-/** The name of a key press, as the table has it. */
+/** The name of a key press, as in the table. */
 export function nameOfKey(event) {
   return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${event.key}`;
 }

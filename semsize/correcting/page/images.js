@@ -1,4 +1,4 @@
-// The list of images: the most doubtful first, those that cannot be shown with the reason.
+// The list of images: those with the most doubtful outlines first; where an image cannot be shown, the reason.
 
 export class ImageList {
   /** `element` is the list on the page, `rows` what the server says of each image. */
@@ -17,14 +17,14 @@ export class ImageList {
     this.options.get(number).textContent = trouble ?? `${name} (${doubtful} doubtful of ${outlines})`;
   }
 
-  /** The numbers that follow on an image in a direction; all where none is given. */
+  /** Numbers of the images after an image, or before it, the nearest first; without an image all lie after it. */
   beyond(number, step) {
     const at = this.rows.findIndex((row) => row.number === number);
     const rows = step > 0 ? this.rows.slice(at + 1) : this.rows.slice(0, Math.max(at, 0)).reverse();
     return rows.map((row) => row.number);
   }
 
-  /** Keep what is new of an image: counts, or as `trouble` why it cannot be shown, which is returned with its name. */
+  /** Update an image's row: counts, or as `trouble` why it cannot be shown, which is returned with its name. */
   renew(number, news) {
     const row = Object.assign(this.rows.find((other) => other.number === number), news);
     if (row.trouble && !row.trouble.includes(row.name)) row.trouble = `${row.name}: ${row.trouble}`;

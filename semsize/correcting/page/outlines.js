@@ -22,8 +22,8 @@ export function runsOf(counts) {
   return Int32Array.from(runs);
 }
 
-/** One outline of the image, with the server's word on it: id, state, predicted, particle, score, corrected,
- * counted, doubt. */
+/** One outline of the image, with the server's fields: id, state, predicted, particle, score, corrected, counted,
+ * doubt. */
 export class Outline {
   constructor(row, imageHeight) {
     Object.assign(this, row);
@@ -76,7 +76,7 @@ export class Outline {
     return { width, height, pixels };
   }
 
-  /** Calls with x, y of every mask pixel that has one beside it which is none. */
+  /** Calls with x, y of every mask pixel that has a pixel outside the mask beside it. */
   eachBorderPixel(call) {
     const { width, height, pixels } = this.crop();
     const { left, top } = this.box;
@@ -90,7 +90,7 @@ export class Outline {
     }
   }
 
-  /** The edges of the mask's pixels towards what is none, as a path to stroke. */
+  /** The edges between the mask's pixels and those outside it, as a path to stroke. */
   get edges() {
     if (this.edgesPath) return this.edgesPath;
     const { width, height, pixels } = this.crop();
@@ -138,7 +138,7 @@ export function coverOf(outlines, width, height) {
   return cover;
 }
 
-/** The grey level that parts dark from bright pixels best (Otsu). */
+/** The grey level that separates dark from bright pixels best (Otsu). */
 export function otsuLevel(grey, start, end) {
   const counts = new Float64Array(256);
   for (let at = start; at < end; at++) counts[grey[at]]++;

@@ -1,4 +1,4 @@
-// The correction page: what is on it, what the server is asked, and what mouse and keyboard do.
+// The correction page: its elements, its requests to the server, mouse and keyboard.
 
 import { actionsOf, build, nameOfKey } from "./actions.js";
 import { ImageList } from "./images.js";
@@ -25,14 +25,14 @@ class App {
     this.selection = new Set();
     this.round = new Round();
     this.radius = Number(this.elements.radius.value);
-    this.queue = this.way = Promise.resolve(); // changes are sent, and images gone to, one after the other
+    this.queue = this.way = Promise.resolve(); // changes are sent, and images looked for, one after another
     this.pending = 0;
     this.readOnly = null;
     this.isPenDown = false;
   }
 
   async start() {
-    // the address of a program that was started anew may differ in what follows # alone
+    // the address of a restarted program may differ only behind #, and the browser then loads nothing
     window.addEventListener("hashchange", () => this.attempt(async () => await enter() && location.reload()));
     await this.attempt(enter);
     const { images, settings } = await ask("/api/images");
@@ -50,9 +50,9 @@ class App {
 
   // ---- images
 
-  /** Show an image; the former one stays where this one cannot be shown. */
+  /** Show an image; if that fails, the former one stays. */
   async open(number, { take = false } = {}) {
-    const grey = await greyOf(number); // the server lets the former image go with the next question
+    const grey = await greyOf(number); // first, since the next request makes the server close the former image
     const opened = this.queue.then(async () => {
       this.show(await ask(`/api/images/${number}/open`, { page: this.name, take }), grey);
     });
@@ -80,14 +80,14 @@ class App {
     this.canvas.focus();
   }
 
-  /** Go to the next image that can be shown, after such ways that were begun before. */
+  /** Go to the next image that can be shown, once earlier calls are done. */
   goToImage(step) {
     const gone = this.way.then(() => this.findImage(step));
     this.way = gone.catch(() => {});
     return gone;
   }
 
-  /** Show the next image that can be shown; those before it are named with the reason, in the list too. */
+  /** Show the next image that can be shown; message and list say why those before it cannot be. */
   async findImage(step) {
     const said = [];
     let isFound = false;
@@ -115,7 +115,7 @@ class App {
     }
   }
 
-  /** Outlines from the most doubtful one down, those visited left out; after the last one comes the next image. */
+  /** Go to the most doubtful outline that was not visited yet; after the last one, to the next image. */
   async goToDoubtful(step) {
     const { number } = this.image ?? {}, exists = (id) => this.outlines.has(id) && this.view.isShown(this.outlines.get(id));
     const inOrder = [...this.outlines.values()].filter(({ doubt, id }) => doubt >= this.doubtful && exists(id))
@@ -150,7 +150,7 @@ class App {
     const { image } = this;
     this.queue = this.queue.then(async () => {
       try {
-        if (image !== this.image) throw new Refused("another image was opened before this change; do it again there");
+        if (image !== this.image) throw new Refused("another image was opened before this change was made; go back and do it again");
         this.changed(await ask(`/api/images/${image.number}/${what}`, { ...request, page: this.name }));
       } catch (cause) {
         this.failed(cause);
@@ -194,7 +194,7 @@ class App {
 
   askLength(bar) {
     if (this.image.nm_per_px !== null) {
-      this.say("the pixel size of this image is known");
+      this.say("the pixel size of this image is known; no scale bar is needed");
       return;
     }
     this.bar = bar;
@@ -440,5 +440,5 @@ class App {
 }
 
 const app = new App();
-window.correction = app; // for tests and for a look from the browser's console
+window.correction = app; // for tests and the browser's console
 app.start().catch((cause) => app.say(cause.message));

@@ -1,6 +1,6 @@
-// What the server is asked, and the two ways in which that can fail.
+// Requests to the server, and the two ways in which they fail.
 
-/** The server said no, and why; nothing was changed. */
+/** The server refused, with a reason; nothing was changed. */
 export class Refused extends Error {}
 
 /** The server did not answer. */
@@ -22,7 +22,7 @@ async function answerTo(path, options, read) {
   return found;
 }
 
-/** What the server says on a path; with `content` it is posted. */
+/** The server's answer to a request, which posts `content` if there is any. */
 export function ask(path, content) {
   const options = content === undefined ? {} : {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content),
@@ -30,7 +30,7 @@ export function ask(path, content) {
   return answerTo(path, options, (answer) => answer.json());
 }
 
-/** Exchange the token in the page's address, which is good once, for the right to ask; whether there was one. */
+/** Exchange the token in the page's address, which is good once, for a cookie; whether there was a token. */
 export async function enter() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (!token) return false;

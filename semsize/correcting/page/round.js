@@ -1,8 +1,8 @@
-// The way through the doubtful outlines of each image: what was visited is not shown again until all were seen.
+// The order in which doubtful outlines are visited: none of an image comes again until all were visited.
 
 export class Round {
   constructor() {
-    this.ways = new Map(); // number of the image to the outlines visited, in order, and the place among them
+    this.ways = new Map(); // number of an image → the outlines visited, in order, and the place among them
   }
 
   wayIn(number) {
@@ -11,8 +11,8 @@ export class Round {
   }
 
   /**
-   * The outline to visit next in an image, or the one before; null at the end, where a new round begins.
-   * `doubtful` are ids, the most doubtful first; `exists` says of an id whether it can be shown.
+   * Id of the outline to visit next in an image; null at the end, after which a new round begins.
+   * `doubtful` are ids, the most doubtful first; `exists` tells whether an id can be shown.
    */
   next(number, doubtful, exists) {
     const way = this.wayIn(number);
@@ -33,7 +33,7 @@ export class Round {
     return null;
   }
 
-  /** Outlines that became more doubtful are to be shown again. */
+  /** Have outlines visited again, since they became more doubtful. */
   forget(number, ids) {
     const way = this.wayIn(number);
     way.at -= way.visited.slice(0, way.at + 1).filter((id) => ids.includes(id)).length;

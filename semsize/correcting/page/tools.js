@@ -1,6 +1,6 @@
 // What the pen does on the image: each tool takes points in image pixels, from mouse or crosshair, and asks for a change.
 
-const CLOSE_PX = 8; // screen pixels within which two clicks are one place
+const CLOSE_PX = 8; // screen pixels within which two clicks count as one place
 const LEAST_DRAG_PX = 3;
 
 const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
@@ -37,7 +37,7 @@ class Drag {
     if (this.start) this.end = point;
   }
 
-  /** The line that was drawn; the tool is ready for the next. */
+  /** Returns the line that was drawn; the tool is then ready for the next. */
   lift(end) {
     this.end = end;
     const drawn = { start: this.start, end, isLong: this.isLong };
@@ -86,7 +86,7 @@ class Box extends Rectangle {
   up(point) {
     const { start, end, isLong } = this.lift(point), { app } = this;
     if (!isLong) return;
-    app.say("the network draws the outline; the first time it is loaded, which takes seconds");
+    app.say("the network draws the outline; loading it the first time takes seconds");
     app.edit({ kind: "box", points: pairs([start, end]) });
   }
 }
@@ -128,7 +128,7 @@ class Polygon {
   }
 }
 
-/** Keeps the way of the pen. */
+/** A tool that records the path of the pen. */
 class Path {
   constructor(app) {
     this.app = app;
@@ -171,7 +171,7 @@ class Brush extends Path {
     return Math.max(this.app.radius / 4, 0.5);
   }
 
-  /** Begun inside an outline it pushes its border outwards, begun outside the selected one inwards. */
+  /** A stroke that begins inside its outline pushes the border outwards, else inwards. */
   down(point) {
     const { selection, outlines } = this.app;
     const chosen = selection.size === 1 ? outlines.get([...selection][0]) : null;
@@ -218,7 +218,7 @@ class Brush extends Path {
   }
 }
 
-/** One axis by a drag, then the width by a click: an ellipse at any angle. */
+/** An ellipse at any angle: a drag draws one axis, a click then gives the width. */
 class Ellipse extends Drag {
   down(point) {
     if (!this.axis) super.down(point);
@@ -238,7 +238,7 @@ class Ellipse extends Drag {
     } else if (this.isLong) {
       this.axis = [this.start, this.end];
       this.start = null;
-      this.app.say("click at the side of the ellipse: it gives the width");
+      this.app.say("click at the side of the ellipse to give its width");
     } else {
       this.cancel();
     }
@@ -297,7 +297,7 @@ class ScaleBar extends Drag {
   up(point) {
     const { start, end, isLong } = this.lift(point), { app } = this;
     if (!isLong) return;
-    const reach = Math.max(1, 1 / app.view.zoom); // a screen pixel, an image pixel at least
+    const reach = Math.max(1, 1 / app.view.zoom); // one screen pixel, but at least one image pixel
     app.askLength({ ends: pairs([start, end]), reach });
   }
 
@@ -310,7 +310,7 @@ class ScaleBar extends Drag {
   }
 }
 
-/** Name to tool, each with its key and what it is called. */
+/** Name → tool, with its key and label. */
 export const TOOLS = {
   select: { key: "v", label: "select", make: (app) => new Select(app) },
   polygon: { key: "p", label: "polygon", make: (app) => new Polygon(app) },

@@ -1,7 +1,7 @@
 // The canvas: grey levels, outlines and what a tool draws, at any enlargement.
 //
 // Below VECTORS_FROM screen pixels an image pixel, outlines are a bitmap of their border pixels that is kept at three
-// sizes, so that a redraw copies one picture however many outlines there are. Above, the few in sight are stroked.
+// sizes, so that a redraw copies one picture however many outlines there are. Above, the few outlines in sight are stroked.
 
 import { coverOf } from "./outlines.js";
 
@@ -131,7 +131,7 @@ export class View {
     this.invalidate();
   }
 
-  /** Move the view so far that a point lies in it. */
+  /** Move the view just so far that it contains a point. */
   reveal({ x, y }) {
     const edge = 20 / this.zoom, width = this.canvas.width / this.zoom, height = this.canvas.height / this.zoom;
     this.left = Math.min(Math.max(this.left, x - width + edge), x - edge);
@@ -143,7 +143,7 @@ export class View {
     return { x: this.left + x / this.zoom, y: this.top + y / this.zoom };
   }
 
-  /** Grey levels through contrast and gamma. */
+  /** Apply contrast and gamma to the grey levels. */
   shade() {
     if (!this.image) return;
     const table = new Uint32Array(256);
@@ -184,7 +184,7 @@ export class View {
     this.invalidate();
   }
 
-  /** Repaint where outlines lie that changed. */
+  /** Repaint the boxes of outlines that changed. */
   repaintAt(outlines) {
     if (outlines.length > 200) this.repaint();
     else for (const { box } of outlines) this.repaint(box);
@@ -192,7 +192,7 @@ export class View {
     this.invalidate();
   }
 
-  /** What is bright and not outlined, between the data bars. */
+  /** The layer of pixels between the data bars that are bright and not outlined. */
   brightLayer() {
     if (this.bright) return this.bright;
     const { columns, rows, top, bottom } = this.image;
