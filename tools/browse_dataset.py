@@ -2,7 +2,7 @@
 
 python tools/browse_dataset.py configs/tio2/own_data.py --num 12 --out work_dirs/own_data/browse
 
-The samples are those that a training with this seed sees first, in the same order.
+They are the first samples that a training with the config's seed sees, in the same order.
 """
 
 import argparse
@@ -17,16 +17,16 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="configs/tio2/….py")
     parser.add_argument("--out", type=Path, help="folder (default: work_dirs/<config>/browse)")
-    parser.add_argument("--num", type=int, default=12, help="samples (default: %(default)s)")
+    parser.add_argument("--num", type=int, default=12, help="number of samples (default: %(default)s)")
     parser.add_argument(
-        "--cfg-options", nargs="+", metavar="KEY=VALUE", help="values that replace the config's, as in train.py"
+        "--cfg-options", nargs="+", metavar="KEY=VALUE", help="values that replace those of the config, as in train.py"
     )
     parser.set_defaults(launcher="none", work_dir=None)
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Build the data set, draw its first samples."""
+    """Build the data set and draw its first samples."""
     options = parse_arguments(arguments)
     with required_imports():
         from mmdet.registry import DATASETS

@@ -2,8 +2,8 @@
 
 python tools/build_library.py --ann data/bam-tio2-sem/annotations/train.json --out data/agglomerates
 
-Writes library.zip, its table summary.md, a contact sheet library.png to look at, and backgrounds/*.png. Crops of images
-are as restricted as the images themselves: mind the licence of the data set before passing any of it on.
+Writes library.zip, a table of its contents (summary.md), a contact sheet (library.png) and backgrounds/*.png. Crops of
+images are as restricted as the images: mind the licence of the data set before passing any of it on.
 """
 
 import argparse
@@ -16,12 +16,12 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ann", type=Path, required=True, help="annotation file")
-    parser.add_argument("--images", type=Path, help="folder of its images (default: images/<split> of its data set)")
+    parser.add_argument("--images", type=Path, help="folder of the images (default: images/<split> of the data set)")
     parser.add_argument(
-        "--join", type=float, default=4.0, metavar="PX", help="particles no further apart touch (default: %(default)s)"
+        "--join", type=float, default=4.0, metavar="PX", help="largest gap within an agglomerate (default: %(default)s)"
     )
     parser.add_argument(
-        "--margin", type=int, default=6, metavar="PX", help="kept around an agglomerate (default: %(default)s)"
+        "--margin", type=int, default=6, metavar="PX", help="margin kept around an agglomerate (default: %(default)s)"
     )
     parser.add_argument(
         "--data-bar", type=int, default=0, metavar="ROWS", help="rows of a data bar at the foot (default: %(default)s)"
@@ -32,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
         nargs=2,
         metavar=("W", "H"),
         default=(2048, 1536),
-        help="smaller images are extended to this (default: 2048 1536)",
+        help="smaller images are extended to this size (default: 2048 1536)",
     )
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
@@ -40,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Cut, count, save; then empty the images."""
+    """Cut agglomerates into a library with its table; then make empty backgrounds of the images."""
     arguments = parse_arguments()
     import cv2
     from tqdm import tqdm

@@ -1,8 +1,8 @@
-"""Set runs side by side, a row a config: Markdown, CSV, charts, a page that sorts; paired differences from a baseline.
+"""Compare runs, one row per config: Markdown, CSV, charts, a sortable page, paired differences from a baseline.
 
 python tools/compare.py work_dirs/* --baseline work_dirs/light_stage2
 python tools/compare.py work_dirs/light_stage2 work_dirs/watershed --fill docs/notebook/first-trainings.md
-python tools/compare.py work_dirs/* --split cv --baseline work_dirs/light_stage2    # tools/cross_validate.py's
+python tools/compare.py work_dirs/* --split cv --baseline work_dirs/light_stage2    # of tools/cross_validate.py
 python tools/compare.py work_dirs/light_nc work_dirs/other --label nc=work_dirs/light_nc "no clipping=work_dirs/other"
 """
 
@@ -19,8 +19,8 @@ from tio2.cli import required_imports
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, help="folders of runs; those not tested on the split are named")
-    parser.add_argument("--baseline", type=Path, metavar="RUN", help="the run from which differences are taken")
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of runs; those without the split are left out")
+    parser.add_argument("--baseline", type=Path, metavar="RUN", help="the run with which the others are compared")
     parser.add_argument("--split", default="val", help="tested split (default: %(default)s)")
     parser.add_argument(
         "--label",
@@ -38,7 +38,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def labelled_run(text: str) -> tuple[Path, str]:
-    """Folder and name from ``NAME=RUN``."""
+    """Return folder and name from ``NAME=RUN``."""
     name, _, run = text.rpartition("=")
     if not (name and run):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=RUN")
@@ -46,7 +46,7 @@ def labelled_run(text: str) -> tuple[Path, str]:
 
 
 def read_recipes(runs: list, split: str, baseline: Path | None, labels: dict[Path, str]) -> dict:
-    """What each run was made by, by its folder."""
+    """Return the recipe of each run (name of its row, settings, start weights), by its folder."""
     from mmengine.config import Config
 
     from tio2.engine.config import as_tested, config_changes, effective_settings, initial_weights
@@ -71,13 +71,13 @@ def read_recipes(runs: list, split: str, baseline: Path | None, labels: dict[Pat
     for folder, name in labels.items():
         if folder not in recipes:
             raise RunError(f"--label {name}={folder}: {folder} is none of the runs that are compared")
-        unlabelled = recipes[folder]  # of all seeds and folds of the row
+        unlabelled = recipes[folder]  # all seeds and folds of the row have it
         recipes |= {run: replace(recipe, label=name) for run, recipe in recipes.items() if recipe == unlabelled}
     return recipes
 
 
 def config_label(config: str) -> str:
-    """The first clause of a config's docstring, without what stands in brackets; its name where it has none."""
+    """Return the first clause of a config's docstring without text in brackets; without docstring the config's name."""
     path = Path(config)
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path.is_file() else None
     first_line = re.sub(r"\s*\([^)]*\)", "", (docstring or path.stem).splitlines()[0])
@@ -85,12 +85,12 @@ def config_label(config: str) -> str:
 
 
 def start_weights(recorded: dict | list[dict] | None, initial: str | None) -> tuple[str | None, tuple[str, ...]]:
-    """Name and SHA-256 of the weights that a run started from; several where each fold starts from its own.
+    """Return name and SHA-256 of a run's start weights; several if each fold started from its own.
 
     Args:
-        recorded: `start_weights` of its `run.json`: one file, one of each fold, None without a checkpoint, {} where
-            that is not known.
-        initial: what its network starts from without a checkpoint, such as `ImageNet`; None if that is not known.
+        recorded: `start_weights` of its `run.json`: one file, a list with one per fold, None without a checkpoint, {}
+            if unknown.
+        initial: the network's start without a checkpoint, such as `ImageNet`; None if unknown.
     """
     starts = recorded if isinstance(recorded, list) else [recorded]
     files = [start for start in starts if start]
@@ -101,7 +101,7 @@ def start_weights(recorded: dict | list[dict] | None, initial: str | None) -> tu
 
 
 def checkpoint_name(weights: dict) -> str:
-    """Run and epoch of a checkpoint; of other weights the file and the first 8 digits of its SHA-256."""
+    """Return run and epoch of a run's checkpoint; for other weights the file name and 8 digits of its SHA-256."""
     path = Path(weights["path"])
     if not re.fullmatch(r"epoch_\d+(_step_\d+)?", path.stem):
         return f"{path.name} {weights.get('sha256', '')[:8]}".strip()
@@ -110,7 +110,7 @@ def checkpoint_name(weights: dict) -> str:
 
 
 def main() -> None:
-    """Read, group, compare, write."""
+    """Read the runs, group them in rows, compare the rows and write all files."""
     arguments = parse_arguments()
     with required_imports():
         from semsize.measuring.tables import write_csv

@@ -1,4 +1,4 @@
-"""Correct outlines in the browser; every change is kept at once, beside the measurement.
+"""Correct the outlines of a measurement in the browser; every change is saved at once, beside the measurement.
 
 python tools/correct.py results
 """

@@ -1,11 +1,11 @@
-"""Lay real particles over real fully imaged ones, so that hidden parts are known: a data set to judge completion by.
+"""Cover real, fully imaged particles with other real particles: a data set whose hidden parts are known.
 
 python tools/cover_particles.py --ann data/bam-tio2-sem/annotations/val.json --rounds 4 --out data/covered-bam
 python tools/test.py configs/tio2/visibility_free.py --data data/covered-bam --split test \
     --cfg-options test_dataloader.dataset.predictions=None
 
-Fully imaged particles are those of such a state; where no state is known, those without a neighbour. What is made from
-images is as restricted as the images themselves: mind the licence of the data set before passing it on.
+Particles count as fully imaged by their state; if no state is known, if they have no neighbour. The images made are as
+restricted as their originals: mind the licence of the data set before passing them on.
 """
 
 import argparse
@@ -18,11 +18,11 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ann", type=Path, required=True, help="annotation file")
-    parser.add_argument("--images", type=Path, help="folder of its images (default: images/<split> of its data set)")
-    parser.add_argument("--rounds", type=int, default=1, help="images made of each, differently (default: %(default)s)")
+    parser.add_argument("--images", type=Path, help="folder of the images (default: images/<split> of the data set)")
+    parser.add_argument("--rounds", type=int, default=1, help="images made of each image (default: %(default)s)")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
-    parser.add_argument("--out", type=Path, required=True, help="gets images/<split> and annotations/<split>.json")
+    parser.add_argument("--out", type=Path, required=True, help="folder for images/<split>, annotations/<split>.json")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error("--rounds must be 1 or more")
@@ -30,7 +30,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Cover, write, count."""
+    """Cover the particles of each image, write the data set and count its particles."""
     arguments = parse_arguments()
     import numpy as np
     from tqdm import tqdm

@@ -1,10 +1,10 @@
-"""Cross-validate a config on its training images: each is judged by weights that never saw it, all of them together.
+"""Cross-validate a config on its training images: weights that never saw an image judge it; results are pooled.
 
 python tools/cross_validate.py configs/tio2/light_stage1.py
-python tools/cross_validate.py configs/tio2/light_stage2.py        # each fold starts from stage 1's of the same fold
+python tools/cross_validate.py configs/tio2/light_stage2.py        # each fold starts from the same fold of stage 1
 python tools/compare.py work_dirs/light_stage2 work_dirs/light_mask28 --split cv --baseline work_dirs/light_stage2
 
-Begun again with the same arguments it goes on where it stopped. docs/training.md says what the folder holds.
+Started again with the same arguments, it goes on where it stopped. docs/training.md lists the files that it writes.
 """
 
 import argparse
@@ -19,15 +19,15 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="configs/tio2/….py")
     add_config_arguments(parser)
-    parser.add_argument("--folds", type=int, default=4, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="of the division into folds (default: %(default)s)")
+    parser.add_argument("--folds", type=int, default=4, help="number of folds (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the division into folds (default: %(default)s)")
     parser.add_argument("--load-from", metavar="CHECKPOINT", help="weights that every fold starts from")
     parser.add_argument("--prepare", action="store_true", help="only write the folds' annotation files and configs")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Divide, train and test each fold, pool, write."""
+    """Divide the images, train and test each fold, pool the results and write them."""
     arguments = parse_arguments()
     with required_imports():
         from semsize.measuring.tables import results_table

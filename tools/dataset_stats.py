@@ -1,9 +1,9 @@
-"""Count and measure what annotation files hold, and say where a config's anchors or caps do not suit them.
+"""Count and measure the particles of annotation files, and warn if a config's anchors or caps do not suit them.
 
 python tools/dataset_stats.py data/own/annotations/train.json data/own/annotations/val.json
 python tools/dataset_stats.py data/own/annotations/*.json --config configs/tio2/mask_rcnn_stage1.py --out stats.png
 
-Images are looked for in ../images/<name of the file> of each annotation file.
+The images of an annotation file NAME.json are expected in ../images/NAME beside its folder.
 """
 
 import argparse
@@ -17,9 +17,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("annotations", metavar="ANN", type=Path, nargs="+", help="annotation files")
     parser.add_argument(
-        "--config", default="configs/tio2/own_data.py", help="whose anchors and caps to check (default: %(default)s)"
+        "--config", default="configs/tio2/own_data.py", help="the config to check (default: %(default)s)"
     )
-    parser.add_argument("--images", type=Path, help="folder of the images of all ANN (default: see above)")
+    parser.add_argument("--images", type=Path, help="folder of the images of all ANN (default: ../images/NAME)")
     parser.add_argument(
         "--out", type=Path, default=Path("work_dirs/dataset_stats.png"), help="the figure (default: %(default)s)"
     )
@@ -27,7 +27,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def read_limits(path: str):
-    """Anchors and caps of a config."""
+    """Read the anchors and caps of a config; ValueError if its file does not exist."""
     import numpy as np
     from mmengine.config import Config
 
@@ -50,7 +50,7 @@ def read_limits(path: str):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read, count, print, draw."""
+    """Read annotations and images, print the table and warnings, draw the figure."""
     options = parse_arguments(arguments)
     from tqdm import tqdm
 
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
             folder = options.images or default_image_folder(path)
             data = read_annotations(path)
             if not data["images"]:
-                raise AnnotationError(f"{path}: lists no image; convert the set again")
+                raise AnnotationError(f"{path}: lists no image; convert the data set again")
             with tqdm(total=len(data["images"]), desc=path.stem, unit="image", disable=None) as bar:
 
                 def read(name: str, folder=folder, bar=bar):

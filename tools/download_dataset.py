@@ -3,8 +3,8 @@
 python tools/download_dataset.py bam-tio2-sem --out data/
 python tools/download_dataset.py emps --out data/
 
-Files go to OUT/downloads/<name>/, zips are unpacked beside themselves. A transfer that broke off goes on where it
-stopped when the command is run again. --base-url (or TIO2_DOWNLOAD_BASE_URL) names a mirror.
+Files go to OUT/downloads/<name>/; a zip is unpacked into a folder beside it. If a transfer breaks off, run the command
+again: it goes on where it stopped. --base-url (or TIO2_DOWNLOAD_BASE_URL) names a mirror.
 """
 
 import argparse
@@ -47,7 +47,7 @@ _CHUNK = 1 << 16
 
 
 class DownloadError(ValueError):
-    """A file could not be fetched or is not what it should be; one line that names the address and says what to do."""
+    """A file could not be fetched or is damaged; the message is one line with the address or file and what to do."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ class RemoteFile:
     """A file to fetch.
 
     Attributes:
-        name: of the file to write, without folder.
+        name: name of the file to write, without folder.
         url: its address.
-        size: bytes, None where nobody says.
-        checksum: `md5:…` or another algorithm of hashlib, None where nobody says.
+        size: bytes, None if not stated.
+        checksum: `md5:…` or another algorithm of hashlib, None if not stated.
     """
 
     name: str
@@ -70,21 +70,21 @@ class RemoteFile:
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=sorted(BASES), help="which data set")
+    parser.add_argument("name", choices=sorted(BASES), help="the data set")
     parser.add_argument("--out", type=Path, default=Path("data"), help="folder (default: %(default)s)")
     parser.add_argument(
-        "--base-url", default=os.environ.get("TIO2_DOWNLOAD_BASE_URL"), help="server (default: its own)"
+        "--base-url", default=os.environ.get("TIO2_DOWNLOAD_BASE_URL"), help="server to use (default: the data set's)"
     )
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """List, fetch, check, unpack, say whose it is."""
+    """List the files, fetch, check and unpack them; print licence and citation."""
     options = parse_arguments(arguments)
     base = (options.base_url or BASES[options.name]).rstrip("/")
     folder = options.out / "downloads" / options.name
     with one_line_errors(DownloadError, OSError):
-        if options.name == "emps":  # made by the server when asked for, hence without size and checksum
+        if options.name == "emps":  # the server makes the zip on request, so it has neither size nor checksum
             files = [RemoteFile("emps.zip", f"{base}/by256/emps/archive/HEAD.zip")]
         else:
             record = zenodo_record(base, RECORD)
@@ -100,24 +100,24 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def zenodo_record(base: str, number: int) -> dict[str, Any]:
-    """Zenodo's own description of a record.
+    """Return Zenodo's description of a record.
 
     Raises:
-        DownloadError: it cannot be fetched or is no record.
+        DownloadError: the record cannot be fetched, or the answer is no record.
     """
     url = f"{base.rstrip('/')}/api/records/{number}"
     with _open(urllib.request.Request(url)) as answer:
         try:
             record = json.loads(answer.read())
         except (ValueError, http.client.HTTPException) as cause:
-            raise DownloadError(f"{url}: the answer is no JSON ({cause}); try again later") from None
+            raise DownloadError(f"{url}: the answer is not JSON ({cause}); try again later") from None
     if not (isinstance(record, dict) and isinstance(record.get("files"), list) and record["files"]):
         raise DownloadError(f"{url}: the record lists no files; look at it in a browser")
     return record
 
 
 def files_of(record: dict[str, Any]) -> list[RemoteFile]:
-    """The files of a Zenodo record, with the checksums it states.
+    """Return the files of a Zenodo record with the checksums that it states.
 
     Raises:
         DownloadError: an entry lacks its name, size, checksum or address.
@@ -132,13 +132,13 @@ def files_of(record: dict[str, Any]) -> list[RemoteFile]:
 
 
 def fetch(file: RemoteFile, folder: Path) -> Path:
-    """Fetch a file into a folder, or take it if it is there already.
+    """Fetch a file into a folder, unless it is there already.
 
-    What has arrived stands in `<name>.part` until it is complete and its checksum holds; the next call goes on from
-    there. A server that cannot resume is asked for all of it again.
+    The file is `<name>.part` until it is complete and its checksum is right; the next call continues it. If the
+    server cannot resume, the whole file is fetched again.
 
     Raises:
-        DownloadError: it cannot be had, or is not what the checksum says; then nothing of it is kept.
+        DownloadError: it cannot be fetched, or its size or checksum is wrong; a wrong file is deleted.
     """
     path, part = folder / file.name, folder / f"{file.name}.part"
     if path.exists():
@@ -154,11 +154,11 @@ def fetch(file: RemoteFile, folder: Path) -> Path:
         if part.stat().st_size <= before:
             break
     arrived = part.stat().st_size
-    raise DownloadError(f"{file.url}: broke off after {arrived:,} bytes; run the command again, it goes on from there")
+    raise DownloadError(f"{file.url}: broke off after {arrived:,} bytes; run the command again to continue")
 
 
 def unpack_zip(path: Path, folder: Path) -> Path:
-    """Unpack a zip into a folder that appears whole or not at all; one that stands already is left as it is.
+    """Unpack a zip into a folder, whole or not at all; an existing folder is left as it is.
 
     Raises:
         DownloadError: the zip is damaged; it is deleted, so that the next call fetches it again.
@@ -172,7 +172,7 @@ def unpack_zip(path: Path, folder: Path) -> Path:
         scratch.rename(folder)
     except (zipfile.BadZipFile, zlib.error, EOFError) as cause:
         path.unlink()
-        raise DownloadError(f"{path}: no sound zip ({cause}), deleted; run the command again") from None
+        raise DownloadError(f"{path}: a damaged zip ({cause}), deleted; run the command again") from None
     finally:
         if scratch.exists():
             shutil.rmtree(scratch)
@@ -180,7 +180,7 @@ def unpack_zip(path: Path, folder: Path) -> Path:
 
 
 def _receive(file: RemoteFile, part: Path) -> bool:
-    """Append what the server sends to `part`; whether that completes it."""
+    """Append what the server sends to `part`; return whether the file is then complete."""
     start = part.stat().st_size if part.exists() else 0
     if file.size is not None and start >= file.size:
         return True
@@ -198,7 +198,7 @@ def _receive(file: RemoteFile, part: Path) -> bool:
                 while chunk := answer.read(_CHUNK):
                     bar.update(stream.write(chunk))
             except (OSError, http.client.HTTPException):
-                return False  # what has arrived stays, and the next try goes on from there
+                return False  # the received bytes stay, and the next try continues from them
     return expected is None or part.stat().st_size >= expected
 
 
@@ -206,11 +206,11 @@ def _open(request: urllib.request.Request) -> http.client.HTTPResponse:
     request.add_header("User-Agent", "tio2-download")
     url = request.full_url
     if not url.startswith(("http://", "https://")):
-        raise DownloadError(f"{url}: no http address; correct it")
+        raise DownloadError(f"{url}: not an http address; correct it")
     try:
         return urllib.request.urlopen(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as cause:
-        cure = "it has moved or never was: look for it in a browser" if cause.code == 404 else "try again later"
+        cure = "it has moved or does not exist: look for it in a browser" if cause.code == 404 else "try again later"
         raise DownloadError(f"{url}: the server says {cause.code} {cause.reason}; {cure}") from None
     except (OSError, http.client.HTTPException) as cause:
         reason = getattr(cause, "reason", cause)
@@ -218,10 +218,10 @@ def _open(request: urllib.request.Request) -> http.client.HTTPResponse:
 
 
 def _check(path: Path, file: RemoteFile) -> None:
-    """Compare size and checksum; a file that fails is deleted."""
+    """Compare size and checksum with those stated; delete the file and raise DownloadError if they differ."""
     size = path.stat().st_size
     wrong = file.size is not None and size != file.size
-    what = f"{size:,} bytes arrived, {file.size:,} were announced" if wrong else ""
+    what = f"{size:,} bytes arrived instead of {file.size:,}" if wrong else ""
     if not wrong and file.checksum is not None:
         algorithm, _, expected = file.checksum.partition(":")
         with path.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""Draw how agglomerates are placed (paper §3.2, Fig. 5): the eight sub-frames around the first, all, the image.
+"""Draw the placement of agglomerates (paper §3.2, Fig. 5): sub-frames of the first, those of all, the final image.
 
 python tools/draw_placement.py --library data/agglomerates/library.zip --backgrounds data/agglomerates/backgrounds \
     --out placement.png
@@ -13,12 +13,12 @@ FRAME, BOX = (80, 220, 255), (90, 90, 255)  # yellow, red; BGR
 
 
 def main() -> None:
-    """Place, draw three panels, write."""
+    """Place agglomerates, draw three panels and write them as one picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--library", type=Path, required=True, help="file of tools/build_library.py")
-    parser.add_argument("--backgrounds", type=Path, required=True, help="its folder of backgrounds")
+    parser.add_argument("--library", type=Path, required=True, help="library.zip of tools/build_library.py")
+    parser.add_argument("--backgrounds", type=Path, required=True, help="folder backgrounds/ of the same program")
     parser.add_argument("--size", type=int, nargs=2, metavar=("W", "H"), default=(640, 440), help="of a panel, px")
-    parser.add_argument("--count", type=int, default=12, help="agglomerates (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=12, help="number of agglomerates (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="PNG file")
     arguments = parser.parse_args()
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def panel(image, background, subframes, boxes):
-    """The image inside the boxes and the darkened background elsewhere, sub-frames in yellow and boxes in red."""
+    """Draw the image inside the boxes, the darkened background elsewhere, sub-frames in yellow and boxes in red."""
     import cv2
 
     picture = background // 2

@@ -1,11 +1,11 @@
-"""Name the cause of every miss and false positive of a tested run, and draw the worst of each cause on a sheet.
+"""Name the cause of every missed particle and false positive of a tested run; draw the worst examples of each cause.
 
 python tools/error_sheet.py work_dirs/light_nc --split val
 python tools/error_sheet.py work_dirs/light_nc --split cv --examples 24
 python tools/error_sheet.py work_dirs/light_nc --split rendered-test --data data/rendered
 
-Writes, into <run>/<split>/errors/: errors.md, errors.csv, missed.png (useful particles, the largest first) and
-false_positives.png (the surest first). --random draws at random instead, to see how well the rules name the causes.
+Writes into <run>/<split>/errors/: errors.md, errors.csv, missed.png (useful particles, largest first) and
+false_positives.png (highest score first). --random draws examples at random, to check the rules that name the causes.
 """
 
 import argparse
@@ -19,17 +19,17 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of a tested run")
-    parser.add_argument("--split", default="val", help="tested split: folder below the run's (default: %(default)s)")
-    parser.add_argument("--data", metavar="ROOT", help="folder of the data set, where it is not the config's own")
-    parser.add_argument("--min-score", type=float, help="detections count from it on (default: 0.5, the paper's)")
-    parser.add_argument("--examples", type=int, default=12, help="of each cause on a sheet (default: %(default)s)")
-    parser.add_argument("--columns", type=int, default=4, help="examples in a row (default: %(default)s)")
-    parser.add_argument("--random", type=int, metavar="SEED", help="examples drawn at random instead of the worst")
+    parser.add_argument("--split", default="val", help="tested split: a sub-folder of the run (default: %(default)s)")
+    parser.add_argument("--data", metavar="ROOT", help="folder of the data set (default: the config's)")
+    parser.add_argument("--min-score", type=float, help="lowest score that counts (default: 0.5, as in the paper)")
+    parser.add_argument("--examples", type=int, default=12, help="examples of each cause (default: %(default)s)")
+    parser.add_argument("--columns", type=int, default=4, help="examples in a row of the sheet (default: %(default)s)")
+    parser.add_argument("--random", type=int, metavar="SEED", help="draw examples at random instead of the worst")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Read, name, draw, write."""
+    """Read truth and predictions, name the causes, write the tables and draw the sheets."""
     arguments = parse_arguments()
     with required_imports():
         from mmengine.config import Config

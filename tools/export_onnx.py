@@ -1,4 +1,4 @@
-"""Write a trained detector or visibility network as one file that `semsize` uses on ONNX Runtime, without torch.
+"""Write a trained detector or visibility network as one file, which `semsize` runs on ONNX Runtime, without torch.
 
 python tools/export_onnx.py configs/tio2/light_nc.py checkpoints/light_nc.pth --out light_nc.semsize
 python tools/export_onnx.py configs/tio2/light_nc.py checkpoints/light_nc.pth --out light_nc.semsize \
@@ -16,20 +16,20 @@ from tio2.cli import quiet_imports, required_imports
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path, help="the config that the model was trained with")
-    parser.add_argument("checkpoint", type=Path, help="its weights")
+    parser.add_argument("config", type=Path, help="the config of the model's training")
+    parser.add_argument("checkpoint", type=Path, help="the weights")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write, .semsize")
-    licence = "what the weights may be used for, in one line (default: that of a shipped model)"
+    licence = "permitted use of the weights, in one line (default: a shipped model's own)"
     parser.add_argument("--licence", help=licence)
-    int8 = "of a detector: 3 x 3 convolutions in 8-bit integers, ranges measured on the images of this folder"
+    int8 = "compute a detector's 3 x 3 convolutions in 8-bit integers, with ranges from the images of this folder"
     parser.add_argument(
-        "--int8", type=Path, metavar="FOLDER", help=f"{int8}; judge it with tools/benchmarks/engines.py"
+        "--int8", type=Path, metavar="FOLDER", help=f"{int8}; check the result with tools/benchmarks/engines.py"
     )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Load, export, quantise if asked to, write."""
+    """Load the model, export it, quantise it if --int8 is given, write the archive."""
     arguments = parse_arguments()
     with required_imports():
         from mmengine.config import Config

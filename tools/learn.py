@@ -1,4 +1,4 @@
-"""Teach a shipped model from corrected images.
+"""Train a shipped model further on corrected images.
 
 python tools/learn.py results --out models/alumina
 """

@@ -1,11 +1,11 @@
-"""Make a checkpoint or a model archive fit to be shipped, with its SHA-256 beside it.
+"""Prepare a checkpoint or a model archive for shipping, with its SHA-256 in a file beside it.
 
 python tools/publish.py work_dirs/light_nc/epoch_25.pth checkpoints/light_nc.pth
 python tools/publish.py work_dirs/light_nc checkpoints/light_nc.pth    # the run's newest checkpoint
 python tools/publish.py work_dirs/archive_nc/light_nc.semsize checkpoints/light_nc.semsize
 
-Of a checkpoint the weights are written, in half precision, with plain metadata; of an archive all of it, with the bias
-records that stand beside OUT, of which one must hold for it (tools/archive_model.sh makes them).
+From a checkpoint it writes the weights, in half precision, with plain metadata. An archive it writes whole, with the
+bias records beside OUT; one of these must hold for the archive (tools/archive_model.sh makes them).
 """
 
 import argparse
@@ -28,7 +28,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Load, strip and halve or take with its records, write, hash."""
+    """Publish the weights or the archive, and write the SHA-256 beside the file."""
     arguments = parse_arguments()
     source, out = arguments.source, arguments.out
     with one_line_errors(ArchiveError, InputError, OSError):
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def publish_weights(source: Path, out: Path) -> Path:
-    """Write the weights of a checkpoint, or of a run's newest; returns which."""
+    """Write the weights of a checkpoint, or of a run's newest one; return the checkpoint."""
     with required_imports():
         from tio2.engine.checkpoints import CheckpointError, newest_checkpoint, publish_checkpoint
     with one_line_errors(CheckpointError, OSError):

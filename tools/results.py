@@ -3,8 +3,7 @@
 python tools/results.py                                # runs in work_dirs
 python tools/results.py docs/results.md --runs DIR
 
-Rows whose run is not there stay as they are, and are named. Which test a row is of says
-`tio2/reporting/results_tables.py`.
+Rows without a run stay as they are and are named. `tio2/reporting/results_tables.py` says which test each row is of.
 """
 
 import argparse
@@ -16,7 +15,7 @@ PAGES = (Path("README.md"), Path("docs/results.md"))
 
 
 def main() -> None:
-    """Read, fill, print."""
+    """Fill the tables from the runs and print the rows that were not written."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pages", nargs="*", type=Path, default=PAGES, help="files with tables (default: both)")
     parser.add_argument("--runs", type=Path, default=Path("work_dirs"), help="folder of runs (default: %(default)s)")
@@ -25,7 +24,7 @@ def main() -> None:
 
     with one_line_errors(RunError):
         kept = [line for page in arguments.pages for line in fill_tables(page, arguments.runs)]
-    print("\n".join(["stay as they are:", *kept] if kept else ["every row was written"]))
+    print("\n".join(["rows left as they are:", *kept] if kept else ["every row was written"]))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 python tools/simulate_dataset.py --ann data/bam-tio2-sem/annotations/train.json --num 622 --size 2048 1536 --seed 0 \
     --jobs 2 --out data/simulated
 
-Begun again with the same arguments it makes what is missing. The same seed gives the same files for any --jobs. What is
-made from images is as restricted as the images themselves: mind the licence of the data set before passing it on.
+Started again with the same arguments, it makes the missing images. The same seed gives the same files for any --jobs.
+The images made are as restricted as their originals: mind the licence of the data set before passing them on.
 """
 
 import argparse
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from semsize.cli import one_line_errors
 
-MATRIX_IMAGES = 4  # rendered where no folder of them is given
-SPHERES_A_FRAME = 500  # of 1024 x 704 px
+MATRIX_IMAGES = 4  # rendered if --matrix is not given
+SPHERES_A_FRAME = 500  # a frame of 1024 x 704 px
 PIXEL_SIZE_NM = 7.344  # of the rendered spheres, as in the BAM images; they are 200 nm across
 
 
@@ -21,7 +21,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ann", type=Path, required=True, help="annotation file")
-    parser.add_argument("--images", type=Path, help="folder of its images (default: images/<split> of its data set)")
+    parser.add_argument("--images", type=Path, help="folder of the images (default: images/<split> of the data set)")
     parser.add_argument("--num", type=int, required=True, help="number of images")
     parser.add_argument(
         "--size", type=int, nargs=2, metavar=("W", "H"), default=(2048, 1536), help="px (default: 2048 1536)"
@@ -32,19 +32,19 @@ def parse_arguments() -> argparse.Namespace:
         nargs=2,
         metavar=("LOW", "HIGH"),
         default=(10, 160),
-        help="agglomerates an image, fewer where no more fit (default: 10 160)",
+        help="agglomerates per image, fewer if no more fit (default: 10 160)",
     )
     parser.add_argument("--backgrounds", type=Path, help="folder of empty images (default: made from the data set)")
     parser.add_argument("--matrix", type=Path, help="folder of images of other particles (default: rendered spheres)")
     parser.add_argument(
-        "--matrix-share", type=float, default=23 / 699, help="of the images (default: the paper's 23/699)"
+        "--matrix-share", type=float, default=23 / 699, help="share of matrix images (default: the paper's 23/699)"
     )
     parser.add_argument(
         "--match-level", action="store_true", help="shift agglomerates to the grey level of their new surroundings"
     )
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
-    parser.add_argument("--out", type=Path, required=True, help="gets images/train, annotations/train.json, manifest")
+    parser.add_argument("--out", type=Path, required=True, help="for images/train, annotations/train.json, manifest")
     arguments = parser.parse_args()
     if min(arguments.num, arguments.jobs, *arguments.size) < 1 or not 0 <= arguments.matrix_share <= 1:
         parser.error("--num, --size and --jobs must be 1 or more, --matrix-share 0 to 1")
@@ -52,7 +52,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Prepare, plan, simulate what is missing, join."""
+    """Prepare the sources, plan the data set, simulate its missing images and join its parts."""
     arguments = parse_arguments()
     import cv2
     import numpy as np
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def prepare(arguments: argparse.Namespace, shape: tuple[int, int]) -> tuple[Path, Path, Path | None]:
-    """Library, backgrounds and images of a matrix: named ones, else made from the data set and kept in the folder."""
+    """Return library, backgrounds and matrix images; make those that no option names in the folder --out."""
     from semsize.sem.image_sets import default_image_folder
     from tio2.agglomerates import AgglomerateLibrary
     from tio2.agglomerates.backgrounds import make_backgrounds
@@ -110,7 +110,7 @@ def prepare(arguments: argparse.Namespace, shape: tuple[int, int]) -> tuple[Path
 
 
 def render_matrix(folder: Path, shape: tuple[int, int], seed: int) -> None:
-    """Images of SiO2-like spheres on a membrane and nothing else, unless they are there."""
+    """Render images that show only SiO2-like spheres on a membrane, unless they exist."""
     from dataclasses import replace
 
     import numpy as np

@@ -1,11 +1,11 @@
-"""Test a detector on a split, and leave tables, figures, overlays and predictions in the run's folder.
+"""Test a detector on a split and write tables, figures, overlays and predictions into the run's folder.
 
-Of a visibility network (configs/tio2/visibility_free.py) it leaves tables of states, calibration and completions.
+For a visibility network (configs/tio2/visibility_free.py) it writes tables of states, calibration and completions.
 
 python tools/test.py configs/tio2/light_stage2.py
 python tools/test.py configs/tio2/light_stage2.py work_dirs/light_stage2/epoch_12.pth --split test
 python tools/test.py configs/tio2/light_nc.py checkpoints/light_nc.pth --data data/rendered --split test
-python tools/test.py configs/tio2/light_nc.py light_nc.semsize     # a model archive: on ONNX Runtime
+python tools/test.py configs/tio2/light_nc.py light_nc.semsize     # a model archive, on ONNX Runtime
 python tools/test.py configs/tio2/visibility_free.py checkpoints/visibility_free.pth --split test --calibrated
 """
 
@@ -24,23 +24,23 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("checkpoint", nargs="?", help="weights, or a model archive (default: the run's newest weights)")
     add_run_arguments(parser)
     parser.add_argument(
-        "--split", choices=["train", "val", "test"], default="val", help="which images (default: %(default)s)"
+        "--split", choices=["train", "val", "test"], default="val", help="the images to test on (default: %(default)s)"
     )
-    parser.add_argument("--data", metavar="ROOT", help="folder of another converted data set to judge on")
+    parser.add_argument("--data", metavar="ROOT", help="folder of another converted data set to test on")
     parser.add_argument(
-        "--min-score", type=float, help="single particles are counted from it on (default: 0.5, the paper's)"
+        "--min-score", type=float, help="lowest score at which single particles count (default: 0.5, as in the paper)"
     )
-    calibrated = "of a visibility network: with the calibration of the record beside the weights, as in a measurement"
+    calibrated = "visibility network: apply the calibration of the record beside the weights, as a measurement does"
     parser.add_argument("--calibrated", action="store_true", help=calibrated)
     parser.add_argument(
         "--out", metavar="FILE.pkl", help="also write the data samples as a pickle, as MMDetection does"
     )
-    parser.add_argument("--show-dir", metavar="DIR", help="where overlays are drawn (default: beside the figures)")
+    parser.add_argument("--show-dir", metavar="DIR", help="folder of the overlays (default: overlays/ beside figures/)")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Read, build, test, write."""
+    """Read the config, build the runner, test, and write the report on the first process."""
     arguments = parse_arguments()
     os.environ.setdefault("LOCAL_RANK", str(arguments.local_rank))
     with required_imports():

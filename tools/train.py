@@ -3,8 +3,8 @@
 python tools/train.py configs/tio2/light_stage1.py
 python tools/train.py configs/tio2/light_stage2.py --resume
 
-Exit code 0: trained to the end; 128 + the signal's number (143 SIGTERM, 138 SIGUSR1): stopped, the state is saved and
---resume goes on; 1: an error.
+Exit code 0: trained to the end; 128 + the signal's number (143 SIGTERM, 138 SIGUSR1): stopped with the state saved,
+--resume continues; 1: an error.
 """
 
 import argparse
@@ -19,11 +19,11 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="configs/tio2/….py")
     add_run_arguments(parser)
-    parser.add_argument("--amp", action="store_true", help="bfloat16, or float16 where that is slow (needs a GPU)")
+    parser.add_argument("--amp", action="store_true", help="bfloat16, or float16 if that is slow (needs a GPU)")
     parser.add_argument(
         "--auto-scale-lr",
         action="store_true",
-        help="scale the learning rate to the total batch, from the config's base",
+        help="scale the learning rate with the total batch (base: auto_scale_lr of the config)",
     )
     parser.add_argument(
         "--images-at-once",
@@ -36,14 +36,14 @@ def parse_arguments() -> argparse.Namespace:
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
-        help="go on from the run's newest whole checkpoint, or from the one named",
+        help="continue from the run's newest whole checkpoint, or from CHECKPOINT",
     )
-    parser.add_argument("--deterministic", action="store_true", help="the same weights from the same seed")
+    parser.add_argument("--deterministic", action="store_true", help="the same seed gives the same weights (on a CPU)")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Read, build, train."""
+    """Read the config, check the data, build the runner and train."""
     arguments = parse_arguments()
     os.environ.setdefault("LOCAL_RANK", str(arguments.local_rank))
     with required_imports():

@@ -1,19 +1,19 @@
-r"""Make a model's bias record: what budget and warnings of a measurement need to know of it.
+r"""Make a model's bias record, from which a measurement takes its correction, budget and warnings.
 
-The record holds for the weights, the test settings (scales, thresholds, views) and the precision with which
-tools/test.py made the predictions: it reads them from the metrics.json beside these. Another use of the same weights
-gets a record of its own in the same file.
+The record holds for the weights, the test settings (scales, thresholds, views) and the precision of the predictions,
+as tools/test.py wrote them into the metrics.json beside these. Another use of the same weights gets a record of its
+own in the same file.
 
 python tools/validate.py --pair data/bam-tio2-sem/annotations/val.json work_dirs/light_nc/val/predictions.json \
     --images data/bam-tio2-sem/images/val --checkpoint checkpoints/light_nc.pth
 
-One --pair for each set of images, real or rendered; --images in the same order, for the contrast. Leave out what the
-model was trained or its thresholds chosen on. Writes <checkpoint>.bias.json.
+Give one --pair for each set of images, real or rendered, and --images in the same order, for the contrast. Leave out
+images that served to train the model or to choose its thresholds. Writes <checkpoint>.bias.json.
 
-With --visibility CONFIG WEIGHTS, or an archive's file, the rendered sets also make the record of the visibility model
-behind this detector: every second image fits its temperatures and intervals, the others judge it. Writes
-<WEIGHTS>.record.json. Scenes of another renderer, --other, have no part in all this: how far the completion of hidden
-parts and the selection of fully imaged particles lie off in them is the line "renderer" of the budget.
+With --visibility CONFIG WEIGHTS (or an archive) the rendered sets also give the record of the visibility model behind
+this detector: every second image fits its temperatures and intervals, the other images judge it. Writes
+<WEIGHTS>.record.json. Scenes of another renderer (--other) only give the budget's line "renderer": the errors in
+them of the completion of hidden parts and of the selection of fully imaged particles.
 """
 
 import argparse
@@ -31,35 +31,35 @@ if TYPE_CHECKING:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pair", **PAIRS, help="truth, and what tools/test.py found in the same images; repeatable")
+    parser.add_argument("--pair", **PAIRS, help="truth, and predictions of tools/test.py in its images; repeatable")
     parser.add_argument(
-        "--images", type=Path, action="append", default=[], help="folder of a pair's images; without: no contrast"
+        "--images", type=Path, action="append", default=[], help="folder of a pair's images (default: no contrast)"
     )
-    parser.add_argument("--checkpoint", type=Path, help="the model; the record is written beside it")
+    parser.add_argument("--checkpoint", type=Path, help="the model's weights; the record is written beside them")
     parser.add_argument("--out", type=Path, help="file of the records (default: <checkpoint>.bias.json)")
-    parser.add_argument("--min-score", type=float, help="particles from this score on (default: the paper's 0.5)")
+    parser.add_argument("--min-score", type=float, help="lowest score that counts (default: 0.5, as in the paper)")
     parser.add_argument(
-        "--visibility", nargs="+", type=Path, metavar="FILE", help="make its record too; needs --images"
+        "--visibility", nargs="+", type=Path, metavar="FILE", help="make this model's record too; needs --images"
     )
     triple = {"nargs": 3, "type": Path, "metavar": ("ANNOTATIONS", "PREDICTIONS", "IMAGES"), "default": []}
-    other = "scenes of another renderer, found in the same way; repeatable, needs --visibility"
+    other = "scenes of another renderer, with predictions of the same use; repeatable, needs --visibility"
     parser.add_argument("--other", action="append", **triple, help=other)
     arguments = parser.parse_args()
     if arguments.other and not arguments.visibility:
         parser.error("--other needs --visibility")
     if {annotations for annotations, *_ in arguments.other} & {annotations for annotations, _ in arguments.pair}:
-        parser.error("--other takes scenes of another renderer, none that a --pair has")
+        parser.error("--other takes scenes of another renderer, not the annotations of a --pair")
     if arguments.visibility and not (arguments.images and arguments.checkpoint):
         parser.error("--visibility needs --images and --checkpoint")
     if arguments.images and len(arguments.images) != len(arguments.pair):
         parser.error("give --images once for each --pair, or not at all")
     if not (arguments.checkpoint or arguments.out):
-        parser.error("give --checkpoint, or --out for a method without one")
+        parser.error("give --checkpoint, or --out for a method without a checkpoint")
     return arguments
 
 
 def main() -> None:
-    """Read, compare, write, print."""
+    """Compare the sets, write the records and print their tables."""
     arguments = parse_arguments()
     import numpy as np
 
@@ -101,13 +101,13 @@ def main() -> None:
 def _visibility_record(
     arguments: argparse.Namespace, sets: "list[ComparedSet]", others: "list[ComparedSet]", bias: "BiasRecord"
 ) -> str:
-    """Write the record of the visibility model from the rendered sets and other renderers' beside its weights.
+    """Write the visibility model's record beside its weights, from the rendered sets and those of other renderers.
 
     Returns:
-        Its tables.
+        The record's tables.
 
     Raises:
-        ValueError: no set is rendered, or too little is in them.
+        ValueError: no set is rendered, or the rendered sets hold too few particles or images.
     """
     from dataclasses import replace
 
@@ -150,10 +150,10 @@ def _visibility_record(
 
 
 def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | None":
-    """The use of a model that made all predictions, by the metrics.json beside each; None without any and a checkpoint.
+    """Return the use of the model that made all predictions; None if no model did and no checkpoint is given.
 
     Raises:
-        BiasRecordError: the files don't tell, are of other predictions, or tell of several uses or of other weights.
+        BiasRecordError: a metrics.json is missing or of other predictions, or they differ in use or weights.
     """
     from semsize.metrology import BiasRecordError, ModelUse
     from semsize.structures.files import file_sha256
@@ -164,23 +164,23 @@ def _model_of(predictions: list[Path], checkpoint: Path | None) -> "ModelUse | N
             uses[file] = use
         elif checkpoint is not None:
             raise BiasRecordError(
-                f"{file}: no metrics.json beside it says with which weights and settings it was made; "
-                "make it anew with tools/test.py"
+                f"{file}: no metrics.json beside it states its weights and settings; "
+                "make the predictions again with tools/test.py"
             )
     for file, use in uses.items():
         first, other = next(iter(uses.items()))
         differences = use.differences(other)
         if differences:
-            raise BiasRecordError(f"{file} was made otherwise than {first}: {'; '.join(differences)}")
+            raise BiasRecordError(f"{file} was made with other settings than {first}: {'; '.join(differences)}")
         if checkpoint is not None and use.sha256 != file_sha256(checkpoint):
-            raise BiasRecordError(f"{file} was made by other weights than {checkpoint}; test these with tools/test.py")
+            raise BiasRecordError(f"{file} was made by other weights than {checkpoint}; run tools/test.py with these")
     if uses and len(uses) < len(predictions):
-        raise BiasRecordError("some of the predictions were made by a network and some not; give those of one method")
+        raise BiasRecordError("some predictions were made by a network and some not; give predictions of one method")
     return next(iter(uses.values()), None)
 
 
 def _records_before(path: Path | None) -> "tuple[BiasRecord, ...]":
-    """Records that the file holds already; one that cannot be read, or is of before they were bound, is replaced."""
+    """Return the records in the file; none, with a message, if it is unreadable or states no use of the model."""
     from semsize.metrology import BiasRecordError
     from semsize.metrology.bias_record import read_bias_records
 
@@ -194,7 +194,7 @@ def _records_before(path: Path | None) -> "tuple[BiasRecord, ...]":
 
 
 def _same_use(record: "BiasRecord", other: "BiasRecord") -> bool:
-    """Whether two bias records hold for the same use of a model."""
+    """Return whether two bias records hold for the same use of a model."""
     if record.model is None or other.model is None:
         return record.model is other.model
     return not record.differences(other.model, other.min_score)
@@ -206,13 +206,13 @@ def _say_what_is_left_out(sets: "list[ComparedSet]", record: "BiasRecord") -> No
     used = sum(group.images for group in record.occlusion)
     if used < stating:
         print(
-            f"{stating - used} of {stating} images say nothing of the effect of occlusion: of each 5 particles must be "
-            "found and 5 fully imaged, and two images must be of one density, or nothing tells how images differ"
+            f"{stating - used} of {stating} images are not used for the effect of occlusion: an image needs 5 found "
+            "and 5 fully imaged particles, and a second image of the same density to show how images differ"
         )
 
 
 def _compared(annotations: Path, predictions: Path, folder: Path | None, min_score: float) -> "ComparedSet":
-    """One pair of files, its images matched and their contrast measured."""
+    """Match the images of a pair of files and measure their contrast (NaN without a folder of images)."""
     from semsize.metrology import compare_split
     from semsize.metrology.bias import ComparedSet
     from semsize.sem import particle_contrast, read_grey
@@ -229,16 +229,16 @@ def _compared(annotations: Path, predictions: Path, folder: Path | None, min_sco
 
 
 def _other_renderer(annotations: Path, predictions: Path, folder: Path, min_score: float) -> "ComparedSet":
-    """A set of another renderer's scenes.
+    """Compare a set of another renderer's scenes, as `_compared` does.
 
     Raises:
-        ValueError: its truth is not rendered, or it holds fewer than two images.
+        ValueError: the truth is not rendered, or the set holds fewer than two images.
     """
     compared = _compared(annotations, predictions, folder, min_score)
     if compared.kind != "rendered":
-        raise ValueError(f"{annotations}: states no visible fraction of any particle; --other takes rendered scenes")
+        raise ValueError(f"{annotations}: no particle has a visible fraction; --other takes rendered scenes")
     if len(compared.images) < 2:
-        raise ValueError(f"{annotations}: one image cannot tell how images differ; render more")
+        raise ValueError(f"{annotations}: one image cannot show how images differ; render more")
     return compared
 
 

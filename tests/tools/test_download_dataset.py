@@ -143,7 +143,7 @@ def test_an_interrupted_download_goes_on_where_it_stopped(server, tmp_path):
 
 def test_a_download_that_keeps_breaking_off_is_resumed_by_the_next_run(server, tmp_path):
     server.breaks = 3
-    assert "run the command again, it goes on from there" in refused(server, tmp_path)
+    assert "run the command again to continue" in refused(server, tmp_path)
     folder = tmp_path / "downloads/bam-tio2-sem"
     arrived = (folder / "images.zip.part").stat().st_size
     assert 0 < arrived < len(ARCHIVE)
@@ -192,7 +192,7 @@ def test_404_names_the_address(server, tmp_path):
         ({"id": 1, "files": [{"key": "../a", "links": {"self": ""}, "size": 1, "checksum": ""}]}, "is not understood"),
         (
             {"files": [{"key": "a", "links": {"self": "file:///etc/hosts"}, "size": 1, "checksum": "md5:0"}]},
-            "no http address",
+            "not an http address",
         ),
     ],
 )
@@ -223,7 +223,7 @@ def test_a_damaged_zip_is_deleted_and_fetched_again(server, tmp_path):
     folder = tmp_path / "downloads/emps"
     folder.mkdir(parents=True)
     (folder / "emps.zip").write_bytes(EMPS[:5000])
-    assert "no sound zip" in refused(server, tmp_path, "emps")
+    assert "a damaged zip" in refused(server, tmp_path, "emps")
     assert (get(server, tmp_path, "emps") / "emps/emps-main/segmaps/a.png").exists()
 
 

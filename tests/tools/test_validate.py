@@ -115,7 +115,7 @@ def test_predictions_of_other_weights_or_of_nobody_knows_which_are_refused(folde
     write_metrics(folder, sha256="b" * 64)
     assert "made by other weights than" in failing(folder, monkeypatch)
     (folder / "metrics.json").unlink()
-    assert "make it anew with tools/test.py" in failing(folder, monkeypatch)
+    assert "make the predictions again with tools/test.py" in failing(folder, monkeypatch)
     write_metrics(folder)
     found = json.loads((folder / "found.json").read_text())
     write_predictions(folder / "found.json", found[1:])
@@ -300,7 +300,7 @@ def test_another_renderer_s_scenes_must_have_been_found_in_the_same_way(folder, 
     write_metrics(other, precision="bfloat16")
     assert "precision is bfloat16, validated float32" in refused(folder, monkeypatch, *words_of(folder, other))
     (other / "metrics.json").unlink()
-    assert "make it anew with tools/test.py" in refused(folder, monkeypatch, *words_of(folder, other))
+    assert "make the predictions again with tools/test.py" in refused(folder, monkeypatch, *words_of(folder, other))
 
 
 def test_what_is_no_rendered_set_of_several_images_is_refused_as_another_renderer_s(folder, other, monkeypatch):
@@ -310,11 +310,11 @@ def test_what_is_no_rendered_set_of_several_images_is_refused_as_another_rendere
     write_annotations(other / "truth.json", {**truth, "images": truth["images"][:1], "annotations": single})
     write_predictions(other / "found.json", found)
     write_metrics(other)
-    assert "one image cannot tell" in refused(folder, monkeypatch, *words_of(folder, other))
+    assert "one image cannot show" in refused(folder, monkeypatch, *words_of(folder, other))
     for particle in truth["annotations"]:
         del particle["visible_fraction"]
     (other / "truth.json").write_text(json.dumps(truth))
-    assert "states no visible fraction" in refused(folder, monkeypatch, *words_of(folder, other))
+    assert "no particle has a visible fraction" in refused(folder, monkeypatch, *words_of(folder, other))
 
 
 def test_another_renderer_needs_a_visibility_model_and_is_another(folder, other, monkeypatch, capsys):
@@ -323,4 +323,4 @@ def test_another_renderer_needs_a_visibility_model_and_is_another(folder, other,
     refused(folder, monkeypatch, *words[:place], *words[place + 2 :])
     assert "--other needs --visibility" in capsys.readouterr().err
     refused(folder, monkeypatch, *words_of(folder, folder))
-    assert "none that a --pair has" in capsys.readouterr().err
+    assert "not the annotations of a --pair" in capsys.readouterr().err

@@ -1,10 +1,10 @@
-"""Search the classical pipeline's parameters on the training images; find particles in a split with the best.
+"""Search parameters of a classical pipeline on the training images; find a split's particles with the best set.
 
 python tools/baselines/watershed.py --data data/bam-tio2-sem
 python tools/baselines/watershed.py --data data/bam-tio2-sem --family clustering --sets 200
 
-Leaves work_dirs/watershed (or work_dirs/clustering) as training and testing leave theirs; its search.json keeps the
-search, which is not done again while it stands there.
+Writes the files of a training and a test into work_dirs/watershed (or work_dirs/clustering). search.json keeps the
+result of the search; while it exists, the search is not repeated.
 """
 
 import argparse
@@ -38,7 +38,7 @@ FAMILIES = {
         "gmm, two brighter, and local",
     ],
 }
-CHOICES = {  # what the search draws from, besides the family's thresholds
+CHOICES = {  # values that the search draws, besides the family's thresholds
     "blur_px": (0.0, 1.0, 1.5, 2.5, 4.0),
     "opening_px": (0, 1, 2, 4),
     "smoothing_px": (0.0, 1.0, 2.0),
@@ -54,16 +54,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--family", choices=list(FAMILIES), default="watershed", help="default: %(default)s")
     parser.add_argument("--sets", type=int, default=216, help="parameter sets drawn (default: %(default)s)")
     parser.add_argument("--finalists", type=int, default=12, help="sets tried on whole images (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
-    parser.add_argument("--split", default="val", help="where the best set is applied (default: %(default)s)")
-    parser.add_argument("--work-dir", type=Path, help="default: work_dirs/<family>")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draw (default: %(default)s)")
+    parser.add_argument("--split", default="val", help="split to apply the best set to (default: %(default)s)")
+    parser.add_argument("--work-dir", type=Path, help="folder to write to (default: work_dirs/<family>)")
     return parser.parse_args()
 
 
 def write_results(folder: Path, family: str, data: Path, split: str, found) -> None:
-    """Find particles in a split with the best set of a search and write what training and testing write.
+    """Find the particles of a split with the best set of a search; write the files of a training and a test.
 
-    Every particle found counts from score 0 on: the score, the contrast across the outline, ranks them and no more.
+    All particles count, from score 0 on: the score is the contrast across the outline and serves only to rank them.
     """
     from semsize.metrology import compare_split, particle_metrics
     from semsize.sem import read_grey
@@ -103,7 +103,7 @@ def write_results(folder: Path, family: str, data: Path, split: str, found) -> N
 
 
 def main() -> None:
-    """Search on train, apply to the split, write."""
+    """Search on the training images, or read a former search; apply the best set to the split."""
     arguments = parse_arguments()
     with required_imports():
         from tqdm import tqdm
