@@ -1,4 +1,4 @@
-"""What every run shares: scope, registered rooms, logging, checkpoints, seed."""
+"""Common settings of every run: scope, registered rooms, logging, checkpoints, seed."""
 
 default_scope = "mmdet"
 custom_imports = dict(
@@ -9,7 +9,7 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=10),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    # written whole; the oldest of the two is deleted once the next one is on the disk
+    # each is written whole or not at all; the older of two is deleted once the next is on disk
     checkpoint=dict(type="WholeCheckpointHook", interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )

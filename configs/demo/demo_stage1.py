@@ -1,4 +1,4 @@
-"""The light variant's stage 1 on rendered scenes, sized for minutes: what `make demo` runs.
+"""The light variant's stage 1 on rendered scenes, in minutes; `make demo` runs it.
 
 python tools/render_dataset.py --num 30 --size 512 352 --preset agglomerated --fractions 0.7 0.1 0.2 --seed 0 --out data/demo
 python tools/train.py configs/demo/demo_stage1.py

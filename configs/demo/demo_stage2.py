@@ -1,4 +1,4 @@
-"""The light variant's stage 2 on rendered scenes, sized for minutes: what `make demo` runs after stage 1.
+"""The light variant's stage 2 on rendered scenes, in minutes; `make demo` runs it after stage 1.
 
 python tools/train.py configs/demo/demo_stage2.py
 """

@@ -3,7 +3,7 @@
     python tools/test.py configs/tio2/light_nc_flips.py checkpoints/light_nc.pth
     python tools/measure.py scans --config configs/tio2/light_nc_flips.py --checkpoint checkpoints/light_nc.pth --out results
 
-Nothing to train. What it gains: docs/notebook/ablations.md.
+It needs no training. docs/notebook/ablations.md shows the gain.
 """
 
 _base_ = "./light_nc.py"

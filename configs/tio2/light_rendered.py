@@ -3,8 +3,8 @@
     tools/train_models.sh scenes
     python tools/train.py configs/tio2/light_rendered.py
 
-Everything trains at once. 10 epochs of 72 steps of 12 windows of 512 px, enlarged ×1 to ×2.6, stretched and turned. 7 minutes
-of a GPU beside two other trainings, 5 GB; real val AP50 0.75, mAP 0.44 (docs/notebook/training-log.md).
+Everything trains at once. 10 epochs of 72 steps of 12 windows of 512 px, enlarged ×1 to ×2.6, stretched and turned. On a GPU
+with two other trainings: 7 minutes, 5 GB; real val AP50 0.75, mAP 0.44 (docs/notebook/training-log.md).
 """
 
 _base_ = "../_base_/recipes/light.py"

@@ -1,4 +1,4 @@
-"""The light variant, stage 2: everything trains, from stage 1's last weights, the rate falling to zero on a cosine.
+"""The light variant, stage 2: everything trains, from stage 1's last weights; the learning rate falls to zero on a cosine.
 
     python tools/train.py configs/tio2/light_stage2.py
 

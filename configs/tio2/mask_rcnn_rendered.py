@@ -1,12 +1,12 @@
-"""A start for mask_rcnn_stage1.py where COCO weights cannot be had: the whole network on rendered scenes, from random weights.
+"""A start for mask_rcnn_stage1.py where COCO weights cannot be had: the whole network trains on rendered scenes, from random weights.
 
     tools/train_models.sh scenes
     python tools/train.py configs/tio2/mask_rcnn_rendered.py
     TIO2_COCO_WEIGHTS=work_dirs/mask_rcnn_rendered/epoch_10.pth python tools/train.py configs/tio2/mask_rcnn_stage1.py
 
-A frozen backbone of random weights learns nothing, so everything trains, batch norms too; in both stages their statistics
-stay. 10 epochs of 72 steps of 12 windows of 512 px, as light_rendered.py. Needs a GPU; not trained by us so far. What ablations/
-mask_rcnn_short.py, the same in small, came to on one CPU core: docs/notebook/training-log.md.
+A frozen backbone of random weights would learn nothing, so everything trains, batch norms too; both later stages keep their
+statistics. 10 epochs of 72 steps of 12 windows of 512 px, as in light_rendered.py. Needs a GPU; we have not trained it. The results
+of its small version on a CPU, ablations/mask_rcnn_short.py, are in docs/notebook/training-log.md.
 """
 
 _base_ = "./mask_rcnn_stage1.py"

@@ -2,10 +2,10 @@
 
     python tools/train.py configs/tio2/mask_rcnn_stage1.py
 
-42 epochs of 698 steps (29,316), 2 images a GPU, learning rate 1e-3, ×0.1 after epoch 38. The start is MMDetection's 3x
-multi-scale Mask R-CNN R50-FPN of COCO; where it cannot be downloaded, name a copy: TIO2_COCO_WEIGHTS=/path/to/it.pth, or
+42 epochs of 698 steps (29,316), 2 images a GPU, learning rate 1e-3, ×0.1 after epoch 38. It starts from MMDetection's
+3x multi-scale Mask R-CNN R50-FPN of COCO; to use a downloaded copy, set TIO2_COCO_WEIGHTS=/path/to/it.pth or
 --cfg-options load_from=…
-Needs a GPU (8 GB in the paper, §4.2.1); not trained by us so far, so no figures stand here.
+Needs a GPU (8 GB in the paper, §4.2.1); we have not trained it, so there are no metrics.
 """
 
 _base_ = [

@@ -2,9 +2,9 @@
 
     python tools/train.py configs/tio2/mask_rcnn_stage2.py
 
-35 epochs of 698 steps (24,430), 1 image a GPU, learning rate 1e-3, ×0.1 after epoch 28. The paper prints the same rate
-for both stages, and so does this config. BN statistics stay those of the COCO weights.
-Needs a GPU; not trained by us so far, so no figures stand here.
+35 epochs of 698 steps (24,430), 1 image a GPU, learning rate 1e-3, ×0.1 after epoch 28. The rate is the same in both
+stages, as in the paper. BN statistics stay those of the COCO weights.
+Needs a GPU; we have not trained it, so there are no metrics.
 """
 
 _base_ = "./mask_rcnn_stage1.py"

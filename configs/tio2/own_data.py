@@ -1,8 +1,8 @@
-"""The shipped model `free` on your own images, as tools/dataset_converters write them; docs/own-data.md walks through it.
+"""The shipped model `free` trained on your own images, as tools/dataset_converters write them; docs/own-data.md shows the steps.
 
 python tools/train.py configs/tio2/own_data.py
 
-One stage, everything trains, from the shipped weights: 12 epochs of 20 steps of 2 windows of 512 px.
+One stage from the shipped weights, in which everything trains: 12 epochs of 20 steps of 2 windows of 512 px.
 """
 
 _base_ = "./light_free.py"
@@ -11,7 +11,7 @@ data_root = "data/own/"
 batch_size = 2
 epochs = 12
 load_from = "checkpoints/light_free.pth"
-# Enlarge so that most particles are 24 to 120 px across (tools/dataset_stats.py says how large they are).
+# Choose the range so that most particles become 24 to 120 px across (tools/dataset_stats.py gives their sizes).
 window = dict(_base_.window, ratio_range=(0.4, 2.4))
 pipeline = _base_.load + [window, _base_.transpose, _base_.flip, _base_.brightness] + _base_.pack
 
@@ -24,7 +24,7 @@ val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = dict(dataset=dict(data_root=data_root))
 val_evaluator = dict(ann_file=data_root + "annotations/val.json")
 test_evaluator = dict(ann_file=data_root + "annotations/test.json")
-optim_wrapper = dict(optimizer=dict(lr=0.01))  # a quarter of that of batches of 8
+optim_wrapper = dict(optimizer=dict(lr=0.01))  # batches of 8 have 0.04
 param_scheduler = [
     dict(_base_.warm_up, end=20),
     dict(_base_.cosine, end=epochs),

@@ -1,4 +1,4 @@
-"""visibility_nc.py in folds of its training images, in 400 steps in place of 1,000: how right it is on images that it never saw.
+"""visibility_nc.py in folds of its training images, in 400 steps in place of 1,000: its errors on images that it never saw.
 
     python tools/cross_validate.py configs/tio2/visibility_nc_folds.py --prepare
     for k in 0 1 2 3; do

@@ -1,12 +1,12 @@
 """The BAM TiO2 SEM images, as tools/dataset_converters/bam_tio2.py writes them.
 
-Each step of the pipelines has a name, and a child takes what it wants by name: a step changed is
-`crop = dict(_base_.crop, crop_size=(320, 320))`, a pipeline `_base_.load + [crop, _base_.flip] + _base_.pack`.
+Each step of the pipelines has a name, by which a child config changes it (`crop = dict(_base_.crop, crop_size=(320, 320))`)
+and composes its pipeline (`_base_.load + [crop, _base_.flip] + _base_.pack`).
 """
 
 data_root = "data/bam-tio2-sem/"
 dataset_type = "ParticleDataset"
-steps_per_epoch = 698  # §3.5: in both stages, whatever the set's size
+steps_per_epoch = 698  # §3.5: the same in both stages, for any size of the data set
 batch_size = 2
 num_workers = 2
 
@@ -23,10 +23,10 @@ brightness = dict(
     hue_delta=0,
     saturation_range=(1.0, 1.0),
 )
-# in place of crop, for large batches: enlarged over a wide range and stretched; transpose and flip lay it all eight ways
+# replaces crop for large batches: enlarges over a wide range and stretches; with transpose and flip in all 8 orientations
 window = dict(type="RandomScaledCrop", crop_size=(512, 512), ratio_range=(1.0, 2.6), stretch=1.25)
 transpose = dict(type="RandomTranspose")
-sem = dict(  # §3.2: one or several of them, in place of brightness
+sem = dict(  # §3.2: one or several of these transforms, in place of brightness
     type="OneOrMoreOf",
     transforms=[
         dict(type="SEMGaussianBlur", sigma_range=(0.0, 1.5)),
@@ -36,7 +36,7 @@ sem = dict(  # §3.2: one or several of them, in place of brightness
     ],
     prob=0.75,
 )
-# what a crop leaves of a particle must be more than a speck; an image without particles is kept
+# drops particles of which a crop leaves only a speck; keeps images without particles
 clean = dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), by_mask=True, min_gt_mask_area=12, keep_empty=False)
 pack = [clean, dict(type="PackDetInputs")]
 pack_test = dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"))

@@ -1,8 +1,8 @@
-"""Outlines that a detector found in rendered scenes, and those of real particles that cover others; one crop each.
+"""Crops around outlines that a detector found in rendered scenes, and around annotated outlines of covered real particles.
 
-The steps have names, as in bam_tio2.py. The detector `free` has not learnt from these scenes, so that its outlines err as they do in
-new images; tools/train_models.sh renders them, and covers EMPS' particles.
-The outlines of the set D's split S stand in `<detector's run>/<D>-<S>/predictions.json`, where `tools/test.py --data` puts them.
+The steps have names, as in bam_tio2.py. The detector `free` did not learn from these scenes, so its outlines have the errors of new
+images; tools/train_models.sh renders the scenes and covers EMPS' particles.
+The outlines of split S of the set D are in `<detector's run>/<D>-<S>/predictions.json`, as `tools/test.py --data` writes them.
 """
 
 _base_ = "./bam_tio2.py"
@@ -58,7 +58,7 @@ train_dataloader = dict(
         dataset=dict(
             _delete_=True,
             type="ConcatDataset",
-            # a quarter of the rendered ones as annotated, since outlines may be drawn by hand too; of 5 images 1 is real
+            # a quarter of the rendered sets with annotated outlines, since users may draw outlines; 1 image in 5 is real
             datasets=[mixed, varied, varied, drawn] * 2 + [covered],
         )
     ),

@@ -1,4 +1,4 @@
-"""Agglomerates of tools/build_library.py pasted while training (paper §3.2): half of the images are made anew, to half are added some.
+"""Pastes agglomerates of tools/build_library.py while training (paper §3.2): half of the images are replaced, agglomerates are added to half.
 
 AGGLOMERATES names their folder in the environment (default: data/agglomerates); {fold} in it is a fold's number.
 """

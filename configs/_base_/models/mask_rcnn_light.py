@@ -6,7 +6,7 @@ channels = 128
 norm = dict(type="GN", num_groups=16, requires_grad=True)
 
 model = dict(
-    # what the EfficientNet-Lite weights were trained with: (grey - 127) / 128
+    # the normalisation of the EfficientNet-Lite weights: (grey - 127) / 128
     data_preprocessor=dict(mean=[127.0] * 3, std=[128.0] * 3, pad_size_divisor=32),
     backbone=dict(_delete_=True, type="EfficientNetLite", pretrained=True, frozen_stages=-1, norm_eval=True),
     neck=dict(in_channels=[24, 40, 112, 320], out_channels=channels, norm_cfg=norm),
@@ -24,5 +24,5 @@ model = dict(
     ),
 )
 
-# how the shipped models are used: each image in its mirror image too, scores times masks' probability
+# test settings of the shipped models: also in the mirror image, scores multiplied by the masks' probability
 test_as_shipped = dict(flips=["horizontal"], rcnn=dict(mask_scores=True))

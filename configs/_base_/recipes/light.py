@@ -1,4 +1,4 @@
-"""What the light models share: network, data, optimizer, runtime; images are looked at enlarged, since particles are small."""
+"""Common pieces of the light models: network, data, optimizer, runtime. Tests enlarge images ×1.5, since particles are small."""
 
 _base_ = [
     "../models/mask_rcnn_light.py",

@@ -4,7 +4,7 @@ epochs = 42
 drop_after = 38
 
 optim_wrapper = dict(
-    type="LossScalingOptimWrapper",  # OptimWrapper, but for a model that computes in float16
+    type="LossScalingOptimWrapper",  # differs from OptimWrapper only for models in float16
     optimizer=dict(type="SGD", lr=1e-3, momentum=0.9, weight_decay=1e-4),
     clip_grad=dict(max_norm=5.0, norm_type=2),
 )
@@ -12,6 +12,6 @@ param_scheduler = [dict(type="MultiStepLR", by_epoch=True, begin=0, end=epochs, 
 train_cfg = dict(type="ResumableTrainLoop", max_epochs=epochs, val_interval=1)
 auto_scale_lr = dict(enable=False, base_batch_size=2)
 
-# a child's own schedule: param_scheduler = [dict(_base_.warm_up, end=steps), dict(_base_.cosine, end=epochs)]
+# for a child's own schedule: param_scheduler = [dict(_base_.warm_up, end=steps), dict(_base_.cosine, end=epochs)]
 warm_up = dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0)
 cosine = dict(type="CosineAnnealingLR", by_epoch=True, begin=0, eta_min=0.0, convert_to_iter_based=True)

@@ -2,8 +2,8 @@
 
     python tools/train.py configs/tio2/ablations/light_base.py      # in four folds: tools/ablations.sh base
 
-4 epochs of 40 steps of 4 windows of 320 px a fold, so that four folds take a CPU core 20 minutes. `free` saw no image of these
-folds, and whoever has this repository has its weights. docs/notebook/ablations.md holds the table, tools/ablations.sh makes it.
+4 epochs of 40 steps of 4 windows of 320 px a fold, so four folds take a CPU core 20 minutes. `free` saw no image of these folds,
+and its weights are in this repository. The table is in docs/notebook/ablations.md; tools/ablations.sh makes it.
 """
 
 _base_ = "../light_nc.py"

@@ -1,4 +1,4 @@
-"""Box NMS at 0.3, as in the paper's Table 1, instead of 0.5. Nothing to train: it tests light_nc.py's weights.
+"""Box NMS at 0.3, as in the paper's Table 1, instead of 0.5. It needs no training: it tests light_nc.py's weights.
 
 python tools/test.py configs/tio2/ablations/light_box_nms_03.py work_dirs/light_nc/epoch_25.pth
 """

@@ -2,7 +2,7 @@
 
     python tools/train.py configs/tio2/ablations/light_mask28.py
 
-Compared in four folds with a head of 56 px that begins anew as well (tools/ablations.sh mask28, mask56): docs/notebook/ablations.md.
+Both this head and a 56 px head start from random weights, in four folds (tools/ablations.sh mask28, mask56): docs/notebook/ablations.md.
 """
 
 _base_ = "./light_base.py"

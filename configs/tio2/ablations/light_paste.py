@@ -1,4 +1,4 @@
-"""Agglomerates pasted while training (paper §3.2), without SEM transforms: half of the images are made anew, to half are added some.
+"""Agglomerates pasted while training (paper §3.2), without SEM transforms: on empty backgrounds (half of the images) and into images (half).
 
     python tools/build_library.py --ann data/bam-tio2-sem/annotations/train.json --out data/agglomerates
     python tools/train.py configs/tio2/ablations/light_paste.py

@@ -1,4 +1,4 @@
-"""ResNet-50 on a CPU, what two claims of the paper are tested by: as mask_rcnn_short_stage2.py, 200 steps.
+"""ResNet-50 on a CPU, what two claims of the paper are tested by: 200 steps as in mask_rcnn_short_stage2.py.
 
     python tools/train.py configs/tio2/ablations/mask_rcnn_short_pair.py
 

@@ -2,7 +2,7 @@
 
     python tools/train.py configs/tio2/ablations/mask_rcnn_short_stage1.py
 
-4 epochs of 100 steps of 4 windows of 320 px, enlarged as light_nc.py's: 16 minutes of two CPU cores in bfloat16, 8.5 GB;
+4 epochs of 100 steps of 4 windows of 320 px, enlarged as in light_nc.py: 16 minutes of two CPU cores in bfloat16, 8.5 GB;
 val AP50 0.698, mAP 0.403 (docs/notebook/training-log.md). The paper's 29,316 steps need a GPU.
 """
 

@@ -1,4 +1,4 @@
-"""ResNet-50 on a CPU, stage 2: from mask_rcnn_short_stage1.py's last weights, everything trains, the rate falling to zero.
+"""ResNet-50 on a CPU, stage 2: from mask_rcnn_short_stage1.py's last weights, everything trains; the learning rate falls to zero.
 
     python tools/train.py configs/tio2/ablations/mask_rcnn_short_stage2.py
 
