@@ -79,9 +79,10 @@ def read_coco(
                     elsewhere += 1
                     raise ShapeError("their outline lies elsewhere than the box (bbox) that they state")
                 image.particles.append(SourceParticle(place, shapes, label, crowd))
-        if 2 * elsewhere > sum(id(annotation) in boxes for annotation in of_image):
+        stating = sum(id(annotation) in boxes for annotation in of_image)
+        if 2 * elsewhere > stating:
             image.trouble = (
-                f"{elsewhere} of its {len(of_image)} outlines lie elsewhere than the boxes (bbox) that it states: "
+                f"{elsewhere} of {stating} outlines lie elsewhere than the boxes (bbox) that it states for them: "
                 "their coordinates are not pixels x, y"
             )
         yield image

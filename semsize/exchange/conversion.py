@@ -79,12 +79,14 @@ def annotated_masks(
 def _joined(
     first: tuple[SourceParticle, str | None], second: tuple[SourceParticle, str | None]
 ) -> tuple[SourceParticle, str | None]:
-    """Merge two annotations of the same pixels: keep the label that has a meaning; no state if the meanings differ."""
-    if second[1] is None or second[1] == first[1]:
-        return first
-    if first[1] is None:
-        return second
-    return dataclasses.replace(first[0], is_crowd=first[0].is_crowd and second[0].is_crowd), None
+    """Merge two annotations of the same pixels, in any order.
+
+    The label that has a meaning is kept; if the meanings differ there is no state. A particle and a crowd are a
+    particle.
+    """
+    (kept, meaning), (other, other_meaning) = (second, first) if first[1] is None else (first, second)
+    is_crowd = kept.is_crowd and other.is_crowd
+    return dataclasses.replace(kept, is_crowd=is_crowd), meaning if other_meaning in (None, meaning) else None
 
 
 def size_trouble(image: SourceImage, file_shape: tuple[int, int], account: Account, above: int = 0) -> str | None:

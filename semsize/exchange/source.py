@@ -104,7 +104,8 @@ def grouped_particles(
     """Return the particles of an image's entries, each of which is a shape; the shapes of a group are one particle.
 
     `read` returns the shape of an entry (None if it has no area), the shape's kind, label and group. `kind` is the
-    format's word for an entry, such as "region"; entries are numbered from 1. Entries that cannot be read are noted.
+    format's word for an entry, such as "region"; entries are numbered from 1. Entries that cannot be read are noted; a
+    group with different labels gets none and is noted too.
     """
     groups: dict[Any, list[SourceParticle]] = {}
     for number, entry in enumerate(entries, start=1):
@@ -116,10 +117,16 @@ def grouped_particles(
                 continue
             part = SourceParticle(name, (shape,), None if label in (None, "") else str(label))
             groups.setdefault(name if group is None else ("group", group), []).append(part)
-    return [
-        SourceParticle(parts[0].name, sum((part.shapes for part in parts), ()), parts[0].label)
-        for parts in groups.values()
-    ]
+    particles = []
+    for parts in groups.values():
+        labels = {part.label for part in parts} - {None}
+        if len(labels) > 1:
+            account.note(
+                "particles whose parts have different labels, taken without a label", f"{image.name}: {parts[0].name}"
+            )
+        label = labels.pop() if len(labels) == 1 else None
+        particles.append(SourceParticle(parts[0].name, sum((part.shapes for part in parts), ()), label))
+    return particles
 
 
 def stated_size(height: Any, width: Any) -> tuple[int, int] | None:

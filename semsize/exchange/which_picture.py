@@ -222,14 +222,14 @@ class ImageFolder:
             claims[match.path].append((name, match))
         for path, of_path in claims.items():
             best = max(match.common for _, match in of_path)
-            rivals = {match.parts: name.text for name, match in of_path if match.common == best}
+            equals = {match.parts: name.text for name, match in of_path if match.common == best}
             sizes = {name.byte_size for name, match in of_path if match.common == best} - {None}
             actual = path.stat().st_size if sizes else None
             for name, match in of_path:
                 if match.common < best:
-                    match.fail(f"{self.name_of(path)} belongs to {next(iter(rivals.values()))}")
-                elif len(rivals) > 1:
-                    match.fail(f"{_both(rivals.values())} fit {self.name_of(path)} equally well")
+                    match.fail(f"{self.name_of(path)} belongs to {next(iter(equals.values()))}")
+                elif len(equals) > 1:
+                    match.fail(f"{_both(equals.values())} fit {self.name_of(path)} equally well")
                 elif name.byte_size not in (None, actual) or (sizes and actual not in sizes):
                     other = name.byte_size or next(iter(sizes))
                     match.fail(

@@ -37,7 +37,7 @@ def split_by_share(names: Collection[str], val: float, test: float, seed: int) -
     if not trains:
         val_count = len(order) - test_count
     if val_count + test_count + trains > len(order) or (val > 0) > val_count:
-        raise ExchangeError(f"{len(order)} images are too few for val and test; annotate more, or give --val 0")
+        raise ExchangeError(f"{len(order)} images are too few for val and test; annotate more, or keep back fewer")
     return {
         name: "val" if place < val_count else "test" if place < val_count + test_count else "train"
         for place, name in enumerate(order)

@@ -207,14 +207,16 @@ def _page_values(tiff: tifffile.TiffFile, page: tifffile.TiffPage, path: str | P
         return np.moveaxis(values, 0, -1) if separate else values
     data = bytearray(read_bytes(path))
     plain = {"Orientation": 1}
-    if page.photometric != _PHOTOMETRIC.RGB and not is_packed:  # Pillow gives a palette's indices as they are
+    has_palette = page.photometric == _PHOTOMETRIC.PALETTE
+    if page.photometric != _PHOTOMETRIC.RGB and not (is_packed and has_palette):  # Pillow gives a palette's indices
         plain["PhotometricInterpretation"] = 1
     if page.dtype == np.uint32:
         plain["SampleFormat"] = 2
     for tag in (page.tags[name] for name in plain if name in page.tags):
         struct.pack_into(f"{tiff.byteorder}H", data, tag.valueoffset, plain[tag.name])
     if is_packed:
-        return np.asarray(Image.open(io.BytesIO(data)))
+        values = np.asarray(Image.open(io.BytesIO(data)))
+        return values if has_palette else values // (255 // (2**page.bitspersample - 1))  # Pillow stretches grey levels
     values = _opencv_values(data)
     if values is None or values.shape[:2] != (page.imagelength, page.imagewidth):
         raise SEMReadError(f"{path}: its compression {page.compression.name} cannot be read; export it uncompressed")

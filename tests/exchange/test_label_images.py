@@ -71,15 +71,25 @@ def test_masks_of_one_bit(tmp_path, compression):
         assert len(np.unique(values)) == 2
 
 
-def test_labels_of_four_bits(tmp_path):
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_labels_of_four_bits(tmp_path, photometric):
     values = LABELS.astype(np.uint8)
     rows = ((values[:, 0::2] << 4) | values[:, 1::2]).tobytes()
-    entries = [(256, SHAPE[1]), (257, SHAPE[0]), (258, 4), (259, 1), (262, 1), (273, 8), (277, 1), (278, SHAPE[0])]
+    entries = [
+        (256, SHAPE[1]),
+        (257, SHAPE[0]),
+        (258, 4),
+        (259, 1),
+        (262, photometric),
+        (273, 8),
+        (277, 1),
+        (278, SHAPE[0]),
+    ]
     entries.append((279, len(rows)))
     directory = b"".join(struct.pack("<HHII", code, 4, 1, value) for code, value in entries)
     header = b"II" + struct.pack("<HI", 42, 8 + len(rows))
     (tmp_path / "a.tif").write_bytes(header + rows + struct.pack("<H", len(entries)) + directory + bytes(4))
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), 17 * LABELS)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), LABELS)
 
 
 def test_stored_values_count_where_white_is_zero_and_the_file_asks_to_be_turned(tmp_path):

@@ -500,6 +500,22 @@ def test_regions_written_twice_are_taken_once_with_the_state_that_is_known(tmp_p
     assert "annotations that share their id with another" in text
 
 
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("labels", "state"), [((None, None), None), (("masked", None), "masked"), (("masked", "complete"), None)]
+)
+def test_a_region_written_as_crowd_and_as_particle_is_a_particle_in_any_order(tmp_path, order, labels, state):
+    images = pictures(tmp_path / "sem", "a.png")
+    data = coco((1, "a.png", 1))
+    (crowd,) = data["annotations"]
+    crowd |= {"iscrowd": 1} | ({"state": labels[0]} if labels[0] else {})
+    particle = crowd | {"iscrowd": 0, "id": 2, "state": labels[1] or ""}
+    data["annotations"] = [crowd, particle][::order]
+    (image,) = read_coco(written(tmp_path / "c.json", data), images, account := Account())
+    masks = annotated_masks(image, SHAPE, account)
+    assert (masks.ignored.tolist(), masks.states) == ([False], (state,))
+
+
 BOX_FORMS = {
     "x, y, visibility": lambda ring: [np.c_[ring, np.full(len(ring), 2)].ravel().tolist()],
     "all x, then all y": lambda ring: [ring.T.ravel().tolist()],
@@ -521,7 +537,7 @@ def boxed(form=lambda ring: [ring.ravel().tolist()], box=lambda x, y: [x, y, 5, 
 def test_outlines_elsewhere_than_their_stated_boxes_are_left_out(tmp_path, form):
     images = pictures(tmp_path / "sem", "a.png")
     result, text = read(tmp_path, images, boxed(BOX_FORMS[form]))
-    assert "of its 4 outlines lie elsewhere than the boxes (bbox) that it states" in result["a.png"]
+    assert "of 4 outlines lie elsewhere than the boxes (bbox) that it states for them" in result["a.png"]
     assert "their outline lies elsewhere than the box (bbox) that they state: a.png: annotation 1" in text
 
 

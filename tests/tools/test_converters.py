@@ -202,6 +202,18 @@ def test_via_shapes_of_both_versions_and_both_kinds_of_file(tmp_path, capsys):
             assert "1 × annotations left out, a point has no area: a.png: region 6" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("states", "state"), [(("masked", ""), "masked"), (("masked", "complete"), None)])
+def test_parts_of_one_particle_share_a_state_or_it_has_none(tmp_path, capsys, states, state):
+    regions = []
+    for number, of_part in enumerate(states):
+        shape = SQUARE | {"all_points_x": [x + 9 * number for x in SQUARE["all_points_x"]]}
+        regions += via_entry("a.png", shape, attributes={"state": of_part, "particle": "1"})["regions"]
+    found = convert_via(tmp_path, {"a": via_entry("a.png") | {"regions": regions}}, "--val", 0, "--group", "particle")
+    assert [particle["state"] for particle in found["annotations"]] == [state]
+    noted = "particles whose parts have different labels, taken without a label: a.png: region 1"
+    assert (noted in capsys.readouterr().out) == (state is None)
+
+
 def test_states_come_from_labels(tmp_path, capsys):
     regions = []
     for number, label in enumerate(("Touch-complete", "masked", "bead", "speck", "scalebar", "")):
