@@ -113,16 +113,16 @@ def _fibics(tiff: tifffile.TiffFile, stated: Statements) -> None:
     source = f"Fibics tag {_FIBICS_TAG}"
     tree = _xml(raw, source, stated)
     width, height = (integer_or_none(tree.findtext(f".//{{*}}Image/{{*}}{side}")) for side in ("Width", "Height"))
-    steps = []
+    steps, entry = [], "Ux and Uy"
     for name in ("U", "V"):  # the components of a vector may be negative
         parts = [tree.findtext(f".//{{*}}Scan/{{*}}{name}{axis}", "").strip().removeprefix("-") for axis in "xy"]
         steps.append(math.hypot(*(stated.length(part, f"{source}, {name}", "um") for part in parts)))
     if not steps[0] and width:
         field = tree.find(".//{*}Scan/{*}FOV_X")
-        steps = [_xml_length(field, f"{source}, FOV_X", "um", stated) / width, 0.0]
+        steps, entry = [_xml_length(field, f"{source}, FOV_X", "um", stated) / width, 0.0], "FOV_X"
     if steps[0]:
         stated.require_shape(source, width, height)
-    stated.add(*steps, f"{source}, Ux and Uy")
+    stated.add(*steps, f"{source}, {entry}")
 
 
 def _olympus(tiff: tifffile.TiffFile, stated: Statements) -> None:

@@ -35,6 +35,7 @@ _HITACHI_WIDTH = 1280  # px, of a picture if its text states neither width nor m
 _JEOL_ENTRY = re.compile(r"\${1,2}([A-Z]\w*)[ \t=]*([^\n$]*)")
 _JEOL_TEXT = re.compile(r"^\s*\$CM_\w+", re.MULTILINE)
 _JEOL_FIELDS_NM = (120e6, 128e6)  # picture widths that older and newer JEOLs' magnifications refer to
+_ROUNDING_PX = 0.01  # of a bar's length, from the digits of the magnification and of the stated field
 _JEOL_TWO_LENGTHS = re.compile(r"([\d.,]+)\s*(\D*?)\s+[\d.,]+\s*(\D+)")
 
 
@@ -178,9 +179,9 @@ def jeol_text(text: str, source: str, stated: Statements) -> bool:
 def _jeol_bar(found: dict[str, str], width: int | None, source: str, stated: Statements) -> None:
     """Read the pixel size as the scale bar's length divided by its pixels.
 
-    JEOL cuts the bar's length off to whole pixels, by up to one pixel. If the magnification gives a bar of the stated
-    pixels or less than two more, the pixel size is that of the magnification. Else half a pixel is added to the bar,
-    which leaves a standard uncertainty of 1/√12 px.
+    JEOL cuts the bar's length off to whole pixels, by up to one pixel. If the magnification gives a bar that this
+    explains, the pixel size is that of the magnification. Else half a pixel is added to the bar, which leaves a
+    standard uncertainty of 1/√12 px.
     """
     bar, marker = found["SM_MICRON_BAR"], with_micro(found.get("SM_MICRON_MARKER", ""))
     pixels, length = number_or_none(bar), stated.length(marker, f"{source}: $$SM_MICRON_MARKER")
@@ -197,7 +198,7 @@ def _jeol_bar(found: dict[str, str], width: int | None, source: str, stated: Sta
     magnification = number_or_none(found.get("CM_MAG", ""))
     fields = (own_field * 1e6,) if own_field else _JEOL_FIELDS_NM
     exact = [field / magnification / width for field in fields] if magnification and width else []
-    fitting = [value for value in exact if pixels <= length / value < pixels + 2]
+    fitting = [value for value in exact if pixels <= length / value <= pixels + 1 + _ROUNDING_PX]
     if len(fitting) == 1:
         stated.add(fitting[0], fitting[0], f"{said}, cut off, and magnification {found['CM_MAG']}")
     else:
