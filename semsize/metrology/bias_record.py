@@ -6,6 +6,7 @@ correction's uncertainty, and warns of images unlike those of the record.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,12 +180,16 @@ def bias_record_from_json(data: Any, origin: str | Path) -> BiasRecord:
     """Return the bias record that JSON values hold.
 
     Raises:
-        BiasRecordError: a key is missing or unknown, a type is wrong, classes do not adjoin, or a range is reversed.
+        BiasRecordError: a key is missing or unknown, a type is wrong, classes do not adjoin, the mean of a class lies
+            outside it, or a range is reversed.
     """
     record = _read(data, BiasRecord, "", origin)
     ends = [residual.high_px for residual in record.residuals[:-1]]
     if ends != [residual.low_px for residual in record.residuals[1:]]:
         raise _damaged(origin, "residual classes do not adjoin")
+    for each in record.residuals:
+        if not each.low_px <= each.mean_ecd_px <= (math.inf if each.high_px is None else each.high_px):
+            raise _damaged(origin, f"mean_ecd_px {each.mean_ecd_px:g} lies outside its class from {each.low_px:g} px")
     for name, ends in vars(record.ranges).items():
         if ends is not None and ends[0] > ends[1]:
             raise _damaged(origin, f"{name} of ranges is reversed: {list(ends)}")

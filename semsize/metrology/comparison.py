@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE, Matching, best_pairs, f1_score, lie_in, match
+from semsize.metrology.matching import OPERATING_SCORE, Matching, best_pairs, f1_score, lie_in, match
 from semsize.metrology.measurands import Measurands, equivalent_circular_diameter, measure
 from semsize.metrology.size_distribution import quantiles
 from semsize.structures import PredictionError, by_image
@@ -135,7 +135,7 @@ def found_by_image(predictions: Sequence[Mapping], truths: Sequence[ImageTruth])
 
 
 def compare_split(
-    truth: Mapping, predictions: Sequence[Mapping], *, min_score: float = OPERATING_SCORE, min_dice: float = MIN_DICE
+    truth: Mapping, predictions: Sequence[Mapping], *, min_score: float = OPERATING_SCORE
 ) -> list[ImageComparison]:
     """Compare the contents of a predictions file with those of an annotation file, image by image.
 
@@ -145,12 +145,10 @@ def compare_split(
     """
     truths = image_truths(truth)
     images = zip(truths, found_by_image(predictions, truths), strict=True)
-    return [compare_image(*image, min_score=min_score, min_dice=min_dice) for image in images]
+    return [compare_image(*image, min_score=min_score) for image in images]
 
 
-def compare_image(
-    truth: ImageTruth, found: ImageFound, *, min_score: float = OPERATING_SCORE, min_dice: float = MIN_DICE
-) -> ImageComparison:
+def compare_image(truth: ImageTruth, found: ImageFound, *, min_score: float = OPERATING_SCORE) -> ImageComparison:
     """Match and measure the particles of one image; found ones below ``min_score`` are left out."""
     counted = found.scores >= min_score
     detections, found = found, ImageFound(found.masks[counted], found.scores[counted])
@@ -160,7 +158,7 @@ def compare_image(
         found=found,
         detections=detections,
         overlaps=pairs,
-        matching=match(truth.masks, found.masks, min_dice=min_dice, ignored_regions=truth.ignored, pairs=pairs),
+        matching=match(truth.masks, found.masks, ignored_regions=truth.ignored, pairs=pairs),
         true_measurands=measure(truth.masks, truth.pixel_size),
         found_measurands=measure(found.masks, truth.pixel_size),
     )
@@ -203,13 +201,16 @@ class ScoreCurve:
 
     @property
     def suggested(self) -> float:
-        """The highest threshold with the largest F."""
+        """The highest threshold with the largest F; NaN if no threshold finds a useful particle."""
         return self.operating_point.score
 
     @property
     def operating_point(self) -> OperatingPoint:
-        """The suggested threshold and its results."""
+        """The suggested threshold and its results; NaN for both if no threshold finds a useful particle."""
         agreement = self.agreement
+        if not agreement.any():
+            none = float("nan")
+            return OperatingPoint(none, none, none, 0.0, 0.0 if self.useful else none, 0, none, none)
         best = int(np.flatnonzero(agreement == agreement.max())[-1])
         near = self.scores[agreement >= agreement[best] - PLATEAU]
         found, false = int(self.useful_found[best]), int(self.false_positives[best])

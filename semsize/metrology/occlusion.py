@@ -188,7 +188,8 @@ def occlusion_effect(classes: Sequence[OcclusionClass], area_fraction: float) ->
     """
     if not classes:
         return None
-    nearest = min(classes, key=lambda density: max(density.low - area_fraction, area_fraction - density.high, 0.0))
+    above = sorted(classes, key=lambda density: -density.low)  # an edge belongs to the class above it
+    nearest = min(above, key=lambda density: max(density.low - area_fraction, area_fraction - density.high, 0.0))
     inside = nearest.low <= area_fraction <= nearest.high
     log_std = float(np.hypot(nearest.standard_error, nearest.between_image_std))
     return OcclusionEffect(nearest.effect, nearest.low, nearest.high, inside, log_std, float(nearest.dof))

@@ -140,12 +140,12 @@ def size_distribution(sample: SizeSample) -> SizeDistribution:
 
 
 def fit_log_normal(sample: SizeSample) -> LogNormalFit | None:
-    """Fit by weighted maximum likelihood; None below three particles or if all sizes are equal.
+    """Fit by weighted maximum likelihood; None below three particles or if all sizes are equal up to rounding.
 
     >>> round(fit_log_normal(SizeSample([10, 20, 40], [1, 1, 1], images=[0, 0, 0])).median, 6)
     20.0
     """
-    if len(sample) < 3 or np.ptp(sample.sizes) == 0:
+    if len(sample) < 3 or np.ptp(sample.sizes) <= 1e-9 * sample.sizes.max():
         return None
     logs = np.log(sample.sizes)
     centre = np.average(logs, weights=sample.weights)

@@ -143,4 +143,4 @@ def test_no_other_record_calibrates(tested, tmp_path):
     with pytest.raises(ConfigError, match="is missing; make it with"):
         record_calibration(config, tmp_path / "other.pth", use)
     config.model.roi_head = {}
-    assert "a detector's config" in refusal()
+    assert "this config is a detector's" in refusal()

@@ -67,6 +67,7 @@ def changed(change):
         (lambda d: d["residuals"][1].update(images=2.5), "images of residuals 2 is 2.5, not a whole number"),
         (lambda d: d["residuals"][0].update(low_px=None), "low_px of residuals 1 is None"),
         (lambda d: d["residuals"][0].update(high_px=20), "residual classes do not adjoin"),
+        (lambda d: d["residuals"][0].update(mean_ecd_px=1e6), "mean_ecd_px 1e.06 lies outside its class"),
         (lambda d: d["occlusion"].append(7), "occlusion 2 lacks"),
         (lambda d: d["ranges"].update(ecd_px=[5]), r"ecd_px of ranges is \[5\], not a list of 2"),
         (lambda d: d["ranges"].update(ecd_px=[50, 5]), "ecd_px of ranges is reversed"),

@@ -146,6 +146,14 @@ def test_the_threshold_suggested_finds_all_useful_ones_and_nothing_false():
     assert (point.useful_found_percent, point.false_positives, point.false_per_useful_found) == (100, 0, 0)
 
 
+def test_no_threshold_is_suggested_where_nothing_useful_is_found():
+    grid = square_grid(2, side_px=10)
+    truths = image_truths(coco_truth([grid[:1]]))
+    point = score_curve(truths, found_by_image(coco_found([grid[1:]], [[0.9]]), truths)).operating_point
+    assert np.isnan([point.score, point.plateau_from, point.plateau_to, point.d50_error_percent]).all()
+    assert (point.agreement, point.useful_found_percent) == (0, 0)
+
+
 def test_a_false_particle_and_a_lost_one_count_alike_and_of_equals_the_highest_score_is_taken():
     grid = square_grid(12, side_px=10)
     truth = with_states(coco_truth([grid[:10]]), ["complete"] * 10)

@@ -16,7 +16,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from semsize.metrology.comparison import ImageComparison, compare_split
-from semsize.metrology.matching import MIN_DICE, OPERATING_SCORE
+from semsize.metrology.matching import OPERATING_SCORE
 from semsize.metrology.metrics import HEADLINES, particle_metrics
 from semsize.structures import prediction_entry, read_annotations, write_predictions
 from semsize.structures.masks import CroppedMasks
@@ -125,18 +125,15 @@ class ParticleMetric(PredictionMetric):
     Args:
         ann_file: COCO annotation file with the truth, read once.
         min_score: found particles below it are left out.
-        min_dice: Dice coefficient from which two masks are one particle.
         gathering: BaseMetric's ``collect_device``, ``collect_dir`` and ``prefix``.
     """
 
     default_prefix = "particles"
 
-    def __init__(
-        self, ann_file: str, min_score: float = OPERATING_SCORE, min_dice: float = MIN_DICE, **gathering
-    ) -> None:
+    def __init__(self, ann_file: str, min_score: float = OPERATING_SCORE, **gathering) -> None:
         super().__init__(**gathering)
         self.truth = read_annotations(ann_file)
-        self.min_score, self.min_dice = min_score, min_dice
+        self.min_score = min_score
         self.comparisons: list[ImageComparison] = []
         self.all_metrics: dict[str, float] = {}
 
@@ -145,7 +142,7 @@ class ParticleMetric(PredictionMetric):
         image_ids, found = self.once_per_image(results)
         predicted = set(image_ids)
         truth = {**self.truth, "images": [image for image in self.truth["images"] if image["id"] in predicted]}
-        self.comparisons = compare_split(truth, found, min_score=self.min_score, min_dice=self.min_dice)
+        self.comparisons = compare_split(truth, found, min_score=self.min_score)
         self.all_metrics = particle_metrics(self.comparisons)
         return {name: self.all_metrics[name] for name in HEADLINES}
 
