@@ -5,7 +5,7 @@ from mmengine.config import Config
 from toy_runs import RUNTIME, toy_config, toy_runner
 
 from tio2.engine import CheckpointError, launch
-from tio2.engine.processes import limit_images_at_once
+from tio2.engine.processes import join_processes, limit_images_at_once
 
 
 def arguments(config, **given):
@@ -166,3 +166,17 @@ def test_the_console_leaves_out_dumps_and_keeps_warnings(tmp_path, capsys):
     for dump in ("System environment:", "Hooks will be executed", "optim_wrapper=dict("):
         assert dump not in console.replace(" = ", "=")
         assert dump in log.read_text().replace(" = ", "=")
+
+
+def test_processes_without_a_gpu_keep_what_the_config_says_of_their_wrapper(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("tio2.engine.processes.is_distributed", lambda: True)
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        monkeypatch.setenv(name, "0")
+    config = Config({"launcher": "pytorch", "find_unused_parameters": True})
+    join_processes(config)
+    assert config.model_wrapper_cfg.find_unused_parameters
+    assert config.model_wrapper_cfg.device_ids is None
+    config.model_wrapper_cfg = {"type": "MMDistributedDataParallel", "static_graph": True}
+    join_processes(config)
+    assert config.model_wrapper_cfg.static_graph

@@ -32,10 +32,9 @@ def resume(folder, **changes):
     return json.loads((folder / "run.json").read_text())["start_weights"]
 
 
-@pytest.mark.parametrize("steps", [[2], [6], [1, 2, 7]])  # in the first epoch, before there is a run.json, and later
+@pytest.mark.parametrize("steps", [[2], [6], [1, 2, 7]])  # in the first epoch, and later
 def test_a_run_without_start_weights_has_none_after_it_was_resumed(tmp_path, steps):
     stop(tmp_path, steps[0])
-    assert (tmp_path / "run.json").exists() == (steps[0] > 4)
     for step in steps[1:]:
         stop(tmp_path, step, load_from=str(resume_point(tmp_path)), resume=True)
     assert resume(tmp_path) is None
@@ -69,6 +68,7 @@ def test_a_checkpoint_that_does_not_tell_leaves_it_to_the_record(tmp_path, recor
     checkpoint = torch.load(path, weights_only=False)
     del checkpoint["meta"]["start_weights"]
     torch.save(checkpoint, path)
+    (tmp_path / "run.json").unlink()
     if record is not None:
         (tmp_path / "run.json").write_text(json.dumps(record))
     assert resume(tmp_path) == start
@@ -78,7 +78,7 @@ def test_epochs_are_those_that_are_done(tmp_path):
     """Before, a run that was stopped in its third epoch had 1 by its record."""
     stop(tmp_path, 10)
     record = json.loads((tmp_path / "run.json").read_text())
-    assert (record["epochs"], record["max_epochs"], record["steps"]) == (2, 3, 8)
+    assert (record["epochs"], record["max_epochs"], record["steps"]) == (2, 3, 10)
 
 
 def test_resume_without_a_checkpoint_is_a_beginning(tmp_path):
@@ -89,5 +89,17 @@ def test_resume_without_a_checkpoint_is_a_beginning(tmp_path):
 def test_the_largest_peak_of_a_step_is_recorded_though_the_log_begins_a_new_one(tmp_path, monkeypatch):
     peaks = iter([5.0, 40.0, *[3.0] * 100])
     monkeypatch.setattr("tio2.engine.hooks.peak_memory_mib", lambda: next(peaks))
-    toy_runner(tmp_path, **{"train_cfg.max_epochs": 1}).train()
+    stop(tmp_path, 6)
     assert json.loads((tmp_path / "run.json").read_text())["peak_memory_mib"] == 40.0
+    resume(tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["peak_memory_mib"] == 40.0
+
+
+def test_the_seconds_before_a_stop_within_an_epoch_count(tmp_path, monkeypatch):
+    clock = iter(range(0, 10_000, 100))
+    monkeypatch.setattr("tio2.engine.hooks.time.monotonic", lambda: float(next(clock)))
+    stop(tmp_path, 2)
+    before = json.loads((tmp_path / "run.json").read_text())
+    assert (before["epochs"], before["seconds"] > 0) == (0, True)
+    resume(tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["seconds"] > before["seconds"]

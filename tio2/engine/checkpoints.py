@@ -250,21 +250,27 @@ def _require_whole(path: Path) -> None:
         )
 
 
-def write_checkpoint(path: str | Path, data: bytes) -> None:
+def write_checkpoint(path: str | Path, data: bytes, *, of_run: bool = True) -> None:
     """Write the bytes of a checkpoint; even after a power cut `path` is either the old file or the whole new one.
+
+    Args:
+        path: The file.
+        data: Its bytes.
+        of_run: Whether the file is one of a training that can be resumed, for the error message.
 
     Raises:
         CheckpointError: The disk is full or cannot be written; the message names the checkpoint to go on from.
     """
-    path = Path(path)
+    path, then = Path(path), "start the same command again"
     try:
         write_whole(path, data, durable=True)
     except OSError as error:
-        kept = next(iter(checkpoints_of(path.parent)), None)
+        if of_run:
+            kept = next(iter(checkpoints_of(path.parent)), None)
+            then = f"go on with --resume ({f'{kept.name} is kept' if kept else 'there is no checkpoint before it'})"
         raise CheckpointError(
             f"checkpoint {path} could not be written ({error.strerror}; it has {len(data) / MIB:.1f} MiB, the disk "
-            f"{free_mib(path.parent):.1f} MiB free); nothing was replaced, and "
-            f"{f'{kept.name} is kept' if kept else 'there is none before it'}: make room, then go on with --resume"
+            f"{free_mib(path.parent):.1f} MiB free); nothing was replaced: make room, then {then}"
         ) from error
 
 
@@ -286,7 +292,7 @@ def publish_checkpoint(source: str | Path, target: str | Path) -> None:
     position = {key: int(checkpoint["meta"][key]) for key in ("epoch", "iter") if key in checkpoint.get("meta", {})}
     buffer = io.BytesIO()
     torch.save({"state_dict": halved, "meta": position}, buffer)
-    write_checkpoint(target, buffer.getvalue())
+    write_checkpoint(target, buffer.getvalue(), of_run=False)
 
 
 def _halved(tensor: torch.Tensor, name: str) -> torch.Tensor:

@@ -121,9 +121,11 @@ def judged_samples(folds: list[Fold], programs: Path, outlines: str) -> Iterator
     Only the test on found outlines writes the `metrics.json` that `Fold.tested` reads.
 
     Raises:
-        ConfigError: A test failed.
+        ConfigError: A test failed, or a fold has no checkpoint left to test.
     """
     for fold in folds:
+        if (checkpoint := resume_point(fold.run)) is None:
+            raise ConfigError(f"{fold.run}: no checkpoint is left to test; delete this folder to train the fold anew")
         dump = fold.config.parent / f"{outlines}.pkl"
         words = ["--split", "val", "--out", str(dump)]
         if outlines == "annotated":
@@ -133,7 +135,7 @@ def judged_samples(folds: list[Fold], programs: Path, outlines: str) -> Iterator
                 "--cfg-options",
                 "val_dataloader.dataset.predictions=None",
             ]
-        _run([sys.executable, str(programs / "test.py"), str(fold.config), str(resume_point(fold.run)), *words], fold)
+        _run([sys.executable, str(programs / "test.py"), str(fold.config), str(checkpoint), *words], fold)
         yield pickle.loads(dump.read_bytes())
 
 

@@ -194,9 +194,10 @@ def peak_memory_mib() -> float:
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Writes `run.json` into the run's folder after every epoch; a resumed run adds its seconds to those in the file.
+    """Writes `run.json` into the run's folder after every epoch, and where a signal stops the run within one.
 
-    Each checkpoint states the weights that its run started from, so that a resumed run records the same.
+    A resumed run adds its seconds to those in the file and keeps the larger peak memory. Each checkpoint states the
+    weights that its run started from, so that a resumed run records the same.
     """
 
     priority = "LOWEST"
@@ -216,7 +217,7 @@ class RunRecordHook(Hook):
         is_known = self._resumed is not None and self._path.is_file()
         before = read_json(self._path, ConfigError) if is_known else {}
         self._seconds_before = before.get("seconds", 0.0)
-        self._peak_mib = 0.0
+        self._peak_mib = before.get("peak_memory_mib", 0.0)
         if self._resumed is not None:  # checkpoints of older versions have no start_weights; {}: not known
             self._start = self._resumed.get("start_weights", before.get("start_weights", {}))
         elif runner._load_from is None:
@@ -234,12 +235,16 @@ class RunRecordHook(Hook):
         self._peak_mib = max(self._peak_mib, peak_memory_mib())
 
     def after_train_epoch(self, runner: Runner) -> None:  # noqa: D102
-        self._write(runner, runner.epoch + 1)  # the loop counts the epoch after this hook
+        self._write(runner, runner.epoch + 1, runner.iter)  # the loop counts the epoch after this hook
 
     def after_train(self, runner: Runner) -> None:  # noqa: D102
-        self._write(runner, runner.epoch)
+        self._write(runner, runner.epoch, runner.iter)
 
-    def _write(self, runner: Runner, epochs: int) -> None:
+    def after_stop(self, runner: Runner, steps: int) -> None:
+        """Write the seconds up to a stop within an epoch, whose checkpoint holds `steps` steps."""
+        self._write(runner, runner.epoch, steps)
+
+    def _write(self, runner: Runner, epochs: int, steps: int) -> None:
         if not is_main_process():
             return
         parameters = list(runner.model.parameters())
@@ -249,7 +254,7 @@ class RunRecordHook(Hook):
             "start_weights": self._start,
             "epochs": epochs,
             "max_epochs": runner.max_epochs,
-            "steps": runner.iter,
+            "steps": steps,
             "processes": get_world_size(),
             "batch_size": runner.train_dataloader.batch_size,
             "seconds": self._seconds_before + time.monotonic() - self._began,

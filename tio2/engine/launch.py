@@ -182,9 +182,10 @@ def require_data(config: Config, stage: str) -> list[str]:
         if not file.is_file() and FOLD_MARK not in str(file):
             raise ConfigError(f"{file} does not exist; docs/training.md names the command that makes it")
     for dataset in data_sets(config[f"{stage}_dataloader"]):
-        if dataset.get("predictions") and not Path(dataset.predictions).is_file():
+        predictions = dataset.get("predictions")
+        if predictions and not Path(predictions).is_file() and FOLD_MARK not in predictions:
             raise ConfigError(
-                f"{dataset.predictions} does not exist; tools/test.py of the detector writes it (docs/training.md)"
+                f"{predictions} does not exist; tools/test.py of the detector writes it (docs/training.md)"
             )
     counts = {file: count_particles(file) for file in files if file.is_file()}
     if stage == "train" and counts and all(count is not None and count[1] == 0 for count in counts.values()):

@@ -43,7 +43,13 @@ def join_processes(config: Config) -> None:
     os.environ.update(process_variables(config.launcher))
     if not is_distributed():
         torch.distributed.init_process_group("gloo")
-    config.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False)
+    wrapper = {
+        "type": "MMDistributedDataParallel",
+        "broadcast_buffers": False,
+        "find_unused_parameters": config.get("find_unused_parameters", False),
+        **(config.get("model_wrapper_cfg") or {}),
+    }
+    config.model_wrapper_cfg = {**wrapper, "device_ids": None}
 
 
 def process_variables(launcher: str) -> dict[str, str]:

@@ -224,6 +224,7 @@ class StopOnSignalHook(Hook):
     def _stop(self, runner: Runner, name: str, steps_done: int) -> None:
         meta = position_meta(runner, epoch=runner.epoch, iter=steps_done)
         runner.save_checkpoint(runner.work_dir, name, meta=meta, backend_args=dict(WHOLE_FILES))
+        runner.call_hook("after_stop", steps=steps_done)
         barrier()  # a process that exits with an error makes the launcher kill the process that still writes
         self.after_train(runner)
         cause = self._received.name if self._received else "a signal to another process"
