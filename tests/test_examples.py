@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the rooms named here run, and give what they say."""
+"""The examples in the docstrings of both packages run, and give what they say."""
 
 import doctest
 import importlib
@@ -9,10 +9,14 @@ import pytest
 
 import semsize.metrology
 import semsize.structures
-import semsize.visibility
+import tio2
 
-ROOMS = (semsize.metrology, semsize.structures, semsize.visibility)
-MODULES = [module.name for room in ROOMS for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")]
+MODULES = [
+    module.name
+    for package in (semsize, tio2)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if not module.ispkg
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -9,7 +9,15 @@ from dataclasses import replace
 from semsize.metrology.budget import Budget, size_budgets
 from semsize.metrology.effects import NestedEffect, RendererEffect, SystematicEffects
 from semsize.metrology.intervals import STATISTICS, SamplingInterval
-from semsize.visibility.nesting import OUTLINE, DensitySpread, DensityStep, EffectSpread, StepEffects, at_density
+from semsize.visibility.nesting import (
+    OUTLINE,
+    SELECTION,
+    DensitySpread,
+    DensityStep,
+    EffectSpread,
+    StepEffects,
+    at_density,
+)
 from semsize.visibility.population import QUANTITY_POWDER
 
 
@@ -77,8 +85,8 @@ def powder_budgets(
         effect = density.step.of(name)
         scaled = {end: getattr(interval, end) / math.exp(effect.effect) for end in ("value", "low", "high", "std")}
         intervals[name] = replace(interval, **scaled)
-        line = NestedEffect("selection", effect.effect, effect.corrected_std, effect.dof, corrected=True)
+        line = NestedEffect(SELECTION, effect.effect, effect.corrected_std, effect.dof, corrected=True)
         nested[name] = (*effects.nested[name], line)
     differing = at_density(spread, area_fraction)
-    nested = renderer_effects(nested, "selection", differing.effects if differing else ())
+    nested = renderer_effects(nested, SELECTION, differing.effects if differing else ())
     return state_budgets(intervals, replace(effects, nested=nested), QUANTITY_POWDER)

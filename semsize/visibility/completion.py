@@ -67,6 +67,12 @@ class FractionErrors:
     covered_percent: float | None  # share of the intervals that hold the true size; None: no particle has one
 
 
+def fraction_classes(fractions: np.ndarray) -> np.ndarray:
+    """(N,) the class of `FRACTION_EDGES` of each visible fraction; -1 for NaN, a fraction that is not known."""
+    place = np.searchsorted(FRACTION_EDGES[1:], fractions, side="right")
+    return np.where(np.isnan(fractions), -1, place)  # NaN sorts behind all numbers
+
+
 def errors_by_fraction(
     fractions: np.ndarray, errors_percent: np.ndarray, covered: np.ndarray
 ) -> tuple[FractionErrors, ...]:
@@ -82,8 +88,7 @@ def errors_by_fraction(
     >>> errors_by_fraction(np.array([np.nan, np.nan]), np.array([-3.0, 3.0]), np.ones(2))
     ()
     """
-    place, rows = np.searchsorted(FRACTION_EDGES[1:], fractions, side="right"), []
-    place[np.isnan(fractions)] = -1  # NaN sorts behind all numbers
+    place, rows = fraction_classes(fractions), []
     for number, (low, high) in enumerate(itertools.pairwise((*FRACTION_EDGES, 1.0))):
         errors, held = errors_percent[place == number], covered[place == number]
         held = held[~np.isnan(held)]
@@ -165,8 +170,8 @@ def summary(scores: CompletionScores) -> CompletionSummary:
 
 
 def by_fraction(scores: CompletionScores, fractions: np.ndarray) -> list[CompletionSummary]:
-    """A summary for each class of `FRACTION_EDGES`; `fractions` are the true or the predicted ones (N,)."""
-    place = np.searchsorted(FRACTION_EDGES[1:], fractions, side="right")
+    """A summary for each class of `FRACTION_EDGES`, of true or predicted fractions (N,); NaN are left out."""
+    place = fraction_classes(fractions)
     return [summary(scores[place == number]) for number in range(len(FRACTION_EDGES))]
 
 

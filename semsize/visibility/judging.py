@@ -19,6 +19,7 @@ from semsize.visibility.completion import (
     FractionErrors,
     completion_scores,
     errors_by_fraction,
+    fraction_classes,
     hull_completion,
     summary,
 )
@@ -26,7 +27,7 @@ from semsize.visibility.crops import whole_outlines
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.nesting import FULL
 from semsize.visibility.reported_sizes import ReportedSizes, stated_probabilities
-from semsize.visibility.seeing import Calibration
+from semsize.visibility.seeing import ECD, Calibration
 from semsize.visibility.states import Thresholds, mean_fraction
 from semsize.visibility.truth import SIZES, OutlineTruth, sizes_px
 
@@ -195,7 +196,7 @@ def completion_table(judged: JudgedOutlines) -> list[list]:
     All rows of a class are about the same particles, whose predicted fraction lies in it. Empty classes are left out.
     """
     predicted = judged.predicted_fraction[judged.scored]
-    place = np.searchsorted(FRACTION_EDGES[1:], predicted, side="right")
+    place = fraction_classes(predicted)
     rows = []
     for number, (low, high) in enumerate(zip(FRACTION_EDGES, (*FRACTION_EDGES[1:], 1.0), strict=True)):
         chosen = place == number
@@ -225,10 +226,10 @@ def _cells(row: Mapping[str, float]) -> list[float]:
 def _completion_rows(judged: JudgedOutlines, chosen: np.ndarray) -> list[tuple[str, dict[str, float]]]:
     """Name and scores of each completion, and of `NUMBER`, over the chosen ones (K,) of the scored outlines."""
     rows = [(name, vars(summary(scores[chosen]))) for name, scores in zip(COMPLETIONS, judged.completions, strict=True)]
-    errors = judged.size_errors_percent[chosen, 0]
+    errors = judged.size_errors_percent[chosen, ECD]
     known = ~np.isnan(errors)
     errors, count = errors[known], int(known.sum())
-    covered = judged.covered[chosen, 0][known]
+    covered = judged.covered[chosen, ECD][known]
     covered = covered[~np.isnan(covered)]
     of_number = {
         "count": count,

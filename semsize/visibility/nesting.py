@@ -22,7 +22,7 @@ from semsize.structures.states import VISIBILITY_CLASSES
 
 IMAGE_RESAMPLES = 200  # of the particles of one image, for the variance of its effects
 POOLED_RESAMPLES = 500  # of images
-OUTLINE = "outline"
+OUTLINE, SELECTION = "outline", "selection"
 """The step from true to found outlines, which a detector's bias record corrects."""
 
 FULLY_IMAGED_STEPS = ("overlooked", OUTLINE, "states", "false")

@@ -13,11 +13,18 @@ from collections.abc import Sequence
 
 from semsize.metrology.bias_record import RecordSource, ResidualClass
 from semsize.metrology.intervals import STATISTICS
-from semsize.visibility.nesting import DensitySpread, EffectSpread, StepEffects, step_effects, steps_by_density
+from semsize.visibility.nesting import (
+    SELECTION,
+    DensitySpread,
+    EffectSpread,
+    StepEffects,
+    step_effects,
+    steps_by_density,
+)
 from semsize.visibility.record import RendererPrior, VisibilityRecord
 from semsize.visibility.validation import COMPLETED_STEPS, SeenImage, reported_steps, selection_step
 
-COMPLETION, SELECTION = "completion", "selection"
+COMPLETION = "completion"
 
 
 def renderer_prior(

@@ -29,7 +29,7 @@ from semsize.visibility.nesting import (
     pooled,
     step_effects,
 )
-from semsize.visibility.seeing import Calibration
+from semsize.visibility.seeing import ECD, MIDDLE, Calibration
 from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
 from semsize.visibility.truth import OutlineTruth, class_number, sizes_px
 
@@ -156,7 +156,7 @@ def reported_sizes(
         true_weights=border_weights(masks.boxes, frame),
         true_off_border=true_off,
         sizes=sizes,
-        whole_sizes=np.where(is_sized, sizes * answers.size_ratios[:, 0, 1], np.nan),
+        whole_sizes=np.where(is_sized, sizes * answers.size_ratios[:, ECD, MIDDLE], np.nan),
         classes=probabilities,
         is_particle=is_particle,
         weights=border_weights(outlines.boxes, frame),

@@ -27,6 +27,7 @@ from semsize.visibility.nesting import (
     COMPLETED_STEPS,
     FULL,
     FULLY_IMAGED_STEPS,
+    SELECTION,
     ImageSteps,
     MatchedOutlines,
     population,
@@ -171,7 +172,7 @@ def make_visibility_record(
         ),
         fully_imaged=step_effects(FULLY_IMAGED_STEPS, [full for full, _ in steps]),
         completed=step_effects(COMPLETED_STEPS, [completed for _, completed in steps]),
-        selection=steps_by_density("selection", [selection_step(image) for image in images]),
+        selection=steps_by_density(SELECTION, [selection_step(image) for image in images]),
     )
 
 
