@@ -145,7 +145,7 @@ def outline_rows(
         numbers: ids of outlines that get a row.
     """
     touched, scores, counted = corrections.touched(), scores_now(corrections, result.scores), set(counted)
-    judged = {number for each in corrections.done if each.kind != "particle" for number in each.after}
+    judged = {number for each in corrections.effective() if each.kind != "particle" for number in each.after}
     rows = []
     for number, doubt in doubts.of(sorted(numbers)).items():
         outline = corrections.outlines[number]

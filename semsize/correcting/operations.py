@@ -7,7 +7,7 @@ a second outline, so that what a log or a table says of it stays true.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -167,8 +167,10 @@ class Corrections:
         if new != list(range(self.next_id, self.next_id + len(new))):
             raise CorrectionError(f"new outlines must have ids from {self.next_id} on, not {new}; load the image anew")
         for number, outline in operation.after.items():
-            if outline.state not in (*STATES, None) or type(outline.is_particle) is not bool:
+            if outline.state not in (*STATES, None):
                 raise CorrectionError(f"outline {number}: state {outline.state!r} is none of {', '.join(STATES)}")
+            if type(outline.is_particle) is not bool:
+                raise CorrectionError(f"outline {number}: is_particle is true or false, not {outline.is_particle!r}")
             rle = {"size": [height, width], "counts": outline.counts}
             try:
                 if rle_area(rle, {"height": height, "width": width}, f"outline {number}") < 1:
@@ -216,14 +218,16 @@ class Corrections:
 
     def touched(self) -> set[int]:
         """Ids of outlines that an operation added or changed, unless it was undone."""
-        # logs of former versions hold pushes that change no pixel
-        done = (each for each in self.done if each.kind != "push" or each.before != each.after)
-        return {number for operation in done for number in operation.after}
+        return {number for operation in self.effective() for number in operation.after}
+
+    def effective(self) -> Iterator[Operation]:
+        """The operations that are done, without pushes that change no pixel: logs of former versions hold such."""
+        return (each for each in self.done if each.kind != "push" or each.before != each.after)
 
     def accepted(self) -> set[int]:
         """Ids of outlines whose last operation gave a state, or said whether they are particles."""
         accepted: set[int] = set()
-        for operation in self.done:
+        for operation in self.effective():
             is_word = operation.kind in ("state", "particle")
             (accepted.update if is_word else accepted.difference_update)(operation.after)
         return accepted

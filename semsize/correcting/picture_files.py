@@ -51,17 +51,20 @@ class PictureFiles:
         Raises:
             CorrectionError: no file has these contents, though one may have the name.
         """
-        left, file_name, is_another = MOST_HASHED_BYTES, Path(name).name, False
+        left, file_name, is_another, unreadable = MOST_HASHED_BYTES, Path(name).name, False, None
         for path in self._allowed(self._candidates(stated, name)):
             digest, read_bytes = self._digest(path)
             if digest == sha256:
                 return path
-            is_another |= path.name == file_name
+            if path.name == file_name:
+                is_another, unreadable = is_another or digest is not None, path if digest is None else unreadable
             left -= read_bytes
             if left < 0:
                 break
         if is_another:
             raise CorrectionError(f"{name}: its file is another than was measured; bring it back, or measure again")
+        if unreadable is not None:
+            raise CorrectionError(f"{name}: {unreadable} cannot be read; check its permissions")
         is_whole = left >= 0 and len(self._listing()) < MOST_SEARCHED
         where = f"{'' if is_whole else 'among the first files '}below the folders given"
         raise CorrectionError(

@@ -104,6 +104,8 @@ def measure(
     options, ranks, folder = options or RunOptions(), ranks or Ranks(), ResultsFolder(out)
     if settings.states == "auto":
         settings = replace(settings, states="predicted" if isinstance(source, SeenOutlines) else "given")
+    if isinstance(source, SeenOutlines) and settings.states != "predicted":
+        source = source.source
     states = read_states(settings.states_file) if settings.states_file else {}
     began, outlines = time.monotonic(), source.as_record()
     if not ranks.first:
