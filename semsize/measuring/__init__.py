@@ -1,4 +1,4 @@
-"""SEM images to particles, size distribution, uncertainty and report; the network is imported when it is used."""
+"""Measures SEM images: particles, size distribution, uncertainty and report; a network is imported only when used."""
 
 from semsize.measuring.inputs import (
     InputError,

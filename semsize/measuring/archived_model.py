@@ -25,7 +25,7 @@ from semsize.structures.parts import usable_cores
 Graphs = TypeVar("Graphs", bound=OnnxGraphs)
 
 MOST_SHIPPED_BYTES = 20 * 2**20
-"""Size of an archive that ships."""
+"""Largest file of an archive that ships."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class ArchivedModel:
     """A model archive and how it is used (`OutlineSource`).
 
     Attributes:
-        path: its file.
-        sha256: of its file.
-        card: what it says of itself; the scales are those that were asked for, if any were.
-        diameter: what most particles measure across, with its unit, to choose scales for.
-        tile: size of tiles and their overlap, px; None: large images only.
-        batch_size: tiles of an image that are given to the engine together.
+        path: the archive's file.
+        sha256: SHA-256 of that file.
+        card: the archive's card, with the requested scales in place of its own.
+        diameter: diameter of most particles, with its unit, from which scales are chosen.
+        tile: side and overlap of tiles, px; None: only large images are tiled.
+        batch_size: how many tiles of an image the engine gets at once.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class ArchivedModel:
     batch_size: int = 1
 
     def open(self, processes: int) -> Find:
-        """Load the graphs; with several processes on a machine each takes its share of the cores.
+        """Load the graphs, for this process's share of the cores.
 
         Raises:
             InputError: the file cannot be used.
@@ -91,18 +91,18 @@ class ArchivedModel:
         return ModelUse(card.weights_sha256, ENGINE, card.precision, {**card.settings, **used})
 
     def as_record(self) -> dict:
-        """What a measurement's record says of the model, see `model_record`."""
+        """The model's entry in the record of a measurement, see `model_record`."""
         return model_record(self.path, self.sha256, self.card.config_sha256, self.card.licence, "cpu", self.use)
 
 
 def open_detector(request: DetectorRequest) -> tuple[ArchivedModel, Sequence[BiasRecord]]:
-    """The entry point `onnx` of `semsize.detectors`: an archive that is named, or that of a model that ships.
+    """Open the named archive, or that of a shipped model: the entry point `onnx` of `semsize.detectors`.
 
-    Its bias records are those that the archive holds and those beside it.
+    The bias records are those in the archive and those in the file beside it.
 
     Raises:
         ImportError: ONNX Runtime is not installed.
-        NotForEngineError: there is no archive of what is asked for, or it is to run on a GPU.
+        NotForEngineError: the requested model has no archive, or is to run on a GPU.
         InputError: the archive or a bias record cannot be used.
     """
     is_given = request.model is not None and request.model.endswith(ENDING)
@@ -125,28 +125,28 @@ def open_detector(request: DetectorRequest) -> tuple[ArchivedModel, Sequence[Bia
 
 
 def publish_archive(source: Path, target: Path) -> BiasRecord:
-    """Write an archive as it ships: its graphs as they are, with the bias records that stand beside the target.
+    """Write an archive for shipping: the graphs of the source, and the bias records from the file beside the target.
 
     Returns:
-        The record that holds for it as it asks to be used.
+        The bias record that holds for the archive with its own settings.
 
     Raises:
-        ArchiveError: the source is no archive that the runtime takes, or it is too large to ship.
+        ArchiveError: ONNX Runtime cannot load the source, or the source is too large to ship.
         ImportError: ONNX Runtime is not installed.
-        InputError: no record beside the target holds for it.
+        InputError: no record beside the target holds for the archive.
     """
     archive = read_archive(source)
     OnnxEngine(archive)
     if (size := source.stat().st_size) > MOST_SHIPPED_BYTES:
-        raise ArchiveError(f"{source}: {size / 2**20:.1f} MiB, more than the {MOST_SHIPPED_BYTES // 2**20} that ship")
+        raise ArchiveError(f"{source}: {size / 2**20:.1f} MiB; at most {MOST_SHIPPED_BYTES // 2**20} MiB ship")
     use = ArchivedModel(source, file_sha256(source), archive.card).use
     records = bias_records_beside(target)
     record = nearest_record(records, use, OPERATING_SCORE)
-    differences = ("there is none",) if record is None else record.differences(use, OPERATING_SCORE)
+    differences = ("that file has none",) if record is None else record.differences(use, OPERATING_SCORE)
     if record is None or differences:
         raise InputError(
-            f"{source}: no bias record beside {target} holds for it ({'; '.join(differences)}); test it with "
-            "tools/test.py and make one with tools/validate.py"
+            f"{source}: no bias record beside {target} holds for this archive ({'; '.join(differences)}); test the "
+            "model with tools/test.py and make a record with tools/validate.py"
         )
     write_archive(target, replace(archive, card=replace(archive.card, bias_records={"records": in_json(records)})))
     return record
@@ -160,18 +160,18 @@ def archive_for(
     option: str,
     instead: str,
 ) -> Path:
-    """The file of the archive that is asked for.
+    """Return the file of the requested archive.
 
     Args:
-        request: what is asked for.
-        given: the archive that it names, if it names one.
-        shipped: says which model that ships it means otherwise.
-        option: of the command line that names an archive.
-        instead: options that name a model for torch.
+        request: the requested model.
+        given: the archive that the request names, None if it names none.
+        shipped: returns the shipped model to use if `given` is None.
+        option: option of the command line that names an archive, for messages.
+        instead: options that name a model for torch, for messages.
 
     Raises:
         ImportError: ONNX Runtime is not installed.
-        NotForEngineError: there is no archive of what is asked for, or it is to run on a GPU.
+        NotForEngineError: the requested model has no archive, or is to run on a GPU.
         InputError: the named archive does not exist.
     """
     require_runtime()
@@ -196,7 +196,7 @@ def archive_for(
 
 
 def loaded(path: Path, kind: type[ModelCard], graphs: type[Graphs], processes: int) -> Graphs:
-    """The graphs of an archive; with several processes on a machine each takes its share of the cores.
+    """Load the graphs of an archive; with several processes on a machine each takes its share of the cores.
 
     Raises:
         InputError: the file cannot be used.

@@ -1,4 +1,4 @@
-"""A visibility model's archive as a model of states: the engine `onnx`, which needs no torch."""
+"""A visibility model's archive as a source of predicted states: the engine `onnx`, which needs no torch."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class ArchivedVisibility:
     """A visibility model's archive (`semsize.measuring.seeing.VisibilitySource`).
 
     Attributes:
-        path: its file.
-        sha256: of its file.
-        card: what it says of itself.
+        path: the archive's file.
+        sha256: SHA-256 of that file.
+        card: the archive's card.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class ArchivedVisibility:
         return visibility_records_beside(self.path)
 
     def open(self, processes: int, calibration: Calibration) -> CalibratedModel:
-        """Load the graph; with several processes on a machine each takes its share of the cores.
+        """Load the graph, for this process's share of the cores.
 
         Raises:
             InputError: the file cannot be used.
@@ -51,13 +51,13 @@ class ArchivedVisibility:
         def answers(crops: np.ndarray) -> CropAnswers:
             try:
                 return CropAnswers(*answers_of(crops))
-            except ValueError as cause:  # the runtime's, or answers of another shape
+            except ValueError as cause:  # from the runtime, or answers of a wrong shape
                 raise InputError(f"{self.path}: {cause}") from None
 
         return CalibratedModel(answers, Thresholds(self.card.complete, self.card.masked), calibration)
 
     def as_record(self) -> dict:
-        """The file, SHA-256 of it and of weights and config, engine, precision, thresholds, licence and device."""
+        """The path, the SHA-256 of archive, weights and config, engine, precision, thresholds, licence and device."""
         return {
             "path": str(self.path),
             "engine": ENGINE,
@@ -72,11 +72,11 @@ class ArchivedVisibility:
 
 
 def open_visibility(request: VisibilityRequest) -> ArchivedVisibility:
-    """The entry point `onnx` of `semsize.visibility`: an archive that is named, or that of the model that ships.
+    """Open the named archive, or that of a shipped model: the entry point `onnx` of `semsize.visibility`.
 
     Raises:
         ImportError: ONNX Runtime is not installed.
-        NotForEngineError: there is no archive of what is asked for, or it is to run on a GPU.
+        NotForEngineError: the requested model has no archive, or is to run on a GPU.
         InputError: the archive cannot be used.
     """
     option = "--visibility"

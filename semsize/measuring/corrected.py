@@ -1,4 +1,4 @@
-"""What a person's corrections did: outlines deleted, added, redrawn, restated, and the sizes before and after."""
+"""The effect of a person's corrections: numbers of outlines deleted, added, redrawn …, and sizes before and after."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ QUANTILES = ("D10", "D50", "D90")
 
 @dataclass(frozen=True)
 class Changes:
-    """Outlines by what was done to them; an outline may count in several fields."""
+    """Numbers of outlines by what a person did to them; an outline may be counted in several fields."""
 
-    deleted: int = 0  # that counted before
-    not_particles: int = 0  # that counted before, and were marked as no particle
-    added: int = 0  # drawn anew
-    split: int = 0  # detected ones
-    parts: int = 0  # that splits left
-    merged: int = 0  # detected ones
-    joined: int = 0  # that merges made
-    redrawn: int = 0  # detected ones whose border was pushed
-    restated: int = 0  # detected ones with another state
-    accepted: int = 0  # whose score was too low to count, and that count now
-    confirmed: int = 0  # that count as they were detected, since somebody said so
-    untouched: int = 0  # that count as they were detected, and of which nobody said anything
-    filled: int = 0  # added ones that a network drew in a box
+    deleted: int = 0  # among those from the score threshold on
+    not_particles: int = 0  # marked as no particle, among those from the score threshold on
+    added: int = 0  # new outlines
+    split: int = 0  # detected outlines that were split
+    parts: int = 0  # outlines that splitting made
+    merged: int = 0  # detected outlines that were merged
+    joined: int = 0  # outlines that merging made
+    redrawn: int = 0  # detected outlines whose border was pushed
+    restated: int = 0  # detected outlines that were given another state
+    accepted: int = 0  # detected below the score threshold, and measured now
+    confirmed: int = 0  # left as detected, and confirmed by the person
+    untouched: int = 0  # left as detected; no operation names them
+    filled: int = 0  # added outlines that a network drew in a box
 
     def __add__(self, other: Changes) -> Changes:
         return Changes(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
@@ -43,40 +43,38 @@ class Changes:
 
 @runtime_checkable
 class CorrectedSource(Protocol):
-    """A source of outlines that were corrected."""
+    """A source of outlines that a person corrected."""
 
     def before(self, file: ImageFile, least_score: float, rows: tuple[int, int]) -> tuple[ImageResult, Changes]:
-        """What was detected in an image, and what was done to it in its rows `rows`.
-
-        Outlines count from `least_score` on.
-        """
+        """The detections of an image, and the changes to those of score `least_score` and above in rows `rows`."""
 
     def measured_otherwise(self, settings: MeasurementSettings) -> list[str]:
-        """What is measured otherwise now than before the corrections, for people."""
+        """Notes on settings that differ from those of the measurement before the corrections."""
 
 
 @dataclass(frozen=True)
 class CorrectionEffect:
-    """What corrections changed; sizes are of all outlines that count, whatever their state, and as found.
+    """What corrections changed. Sizes are as found, of all counted outlines, whatever their state.
 
-    So they compare: a state given to some outlines leaves out the others, and a bias correction has no place after.
+    States and the bias correction are left out so that both sides compare: a person gives states to some outlines only,
+    and a bias record does not hold for corrected outlines.
     """
 
     changes: Changes
     unit: str  # of the sizes
-    particles_before: int  # that count
+    particles_before: int  # from the score threshold on
     particles_after: int
     sizes_before: tuple[float, float, float]  # of QUANTILES, NaN without particles
     sizes_after: tuple[float, float, float]
 
     def note(self) -> str:
-        """What a reader must know of outlines that nobody touched."""
+        """A note that tells the reader how many outlines nobody touched."""
         count = self.changes.untouched
         if self.changes == Changes(untouched=count):
-            return f"nothing was corrected: all {count} outlines are as they were before"
+            return f"nothing was corrected: all {count} outlines are unchanged"
         return (
-            f"{count} {'outline is' if count == 1 else 'outlines are'} as the source before the corrections had them: "
-            "they stand as accepted by the person who corrected, and no bias of a model is corrected"
+            f"nobody touched {count} outline{'' if count == 1 else 's'}: they are taken as accepted by the person who "
+            "corrected the others, and no bias of a model is corrected"
         )
 
 
@@ -86,13 +84,13 @@ def effect_of_corrections(
     table: ParticleTable,
     settings: MeasurementSettings,
 ) -> tuple[CorrectionEffect | None, list[str]]:
-    """What counted before corrections beside what counts now, on the same images, frames and pixel sizes; and notes.
+    """Compare the sizes before and after corrections, on the same images, frames and pixel sizes; return notes too.
 
     Args:
-        source: of the outlines; None is returned where they are not corrected ones.
-        after: results of the images measured with their pixel sizes.
-        table: of all particles, by `make_table`.
-        settings: of the measurement.
+        source: where the outlines come from; without corrections (None, []) is returned.
+        after: results of the measured images, with their pixel sizes.
+        table: all particles, from `make_table`.
+        settings: the settings of the measurement.
     """
     source, total = source.source if isinstance(source, SeenOutlines) else source, Changes()
     if not isinstance(source, CorrectedSource):
@@ -119,7 +117,7 @@ def effect_of_corrections(
 
 
 def _in_frame(detected: ImageResult, now: ImageResult) -> ImageResult:
-    """What was detected, in the frame of the present measurement, whose data bars may be cropped otherwise."""
+    """The detections, cut to the frame of the present measurement, which may crop data bars at other rows."""
     if detected.frame == now.frame:
         return detected
     top, bottom = now.frame

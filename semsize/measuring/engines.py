@@ -1,8 +1,8 @@
-"""Engines: the choice among those installed, for detectors and visibility models, and what engines of detectors share.
+"""Chooses an installed engine for a detector or a visibility model; holds what the engines of detectors share.
 
-An engine is an entry point, named after it: a function from a request, which names an engine or `auto`, to an answer.
-It imports what it needs when it is called, raises ImportError where something is not installed, and `NotForEngineError`
-where another engine may have what is asked for.
+An engine is an entry point of its name: a function from a request, which names an engine or `auto`, to an answer.
+The function imports what it needs when called. It raises ImportError if a package is missing, and `NotForEngineError`
+if another engine may have the requested model.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from semsize.metrology.bias_record import find_bias_file, read_bias_records
 from semsize.structures.pixel_size import pixels_across
 
 FASTEST_FIRST = (("torch", "bfloat16"), ("onnx", "int8"), ("onnx", "float32"), ("torch", "float32"))
-"""Engines and their precision, the fastest on a CPU first; torch takes bfloat16 where a processor multiplies it."""
+"""(engine, precision), the fastest on a CPU first; torch uses bfloat16 if the processor has instructions for it."""
 
 LIGHTEST_FIRST = ("onnx", "torch")
-"""Engines, the quickest to load first: where one is the best choice, those after it are not loaded."""
+"""Engines, the quickest to load first: if an engine is the best choice, those after it are not loaded."""
 
 INSTALL = {"onnx": "pip install onnxruntime", "torch": "pip install 'tio2[train]'"}
 
@@ -47,12 +47,12 @@ class NoEngineError(InputError):
 
 @dataclass(frozen=True)
 class Standing:
-    """What decides between the answers of several engines.
+    """The properties of an engine's answer by which `choose` compares it with others.
 
     Attributes:
-        use: the engine and its precision; None where they are not known.
-        is_validated: whether a record holds for what is asked for.
-        recorded: engines and precisions of all the model's records.
+        use: the engine and its precision; None if not known.
+        is_validated: whether a record of the model holds for this use.
+        recorded: engines and precisions of all records of the model.
     """
 
     use: tuple[str, str] | None
@@ -61,12 +61,12 @@ class Standing:
 
     @property
     def rank(self) -> int:
-        """Place in the order of speed, 0 for the fastest."""
+        """Position in `FASTEST_FIRST`, 0 for the fastest."""
         return _rank(self.use)
 
     @property
     def is_best(self) -> bool:
-        """Whether no other engine is both validated and faster here, by the records of the model."""
+        """Whether this engine is validated and no record of the model is of a faster one that this processor runs."""
         faster = {use for use in self.recorded if _rank(use) < self.rank}
         if not may_have_bfloat16():
             faster.discard(("torch", "bfloat16"))
@@ -81,17 +81,17 @@ def choose(
     nothing: str,
     otherwise: str,
 ) -> Any:
-    """The answer of the engine that the request names.
+    """Return the answer of the requested engine.
 
-    With the engine `auto` it is the fastest of those that are installed, have the model and are validated for this use.
-    Where none is validated, it is the fastest.
+    The engine `auto` means the fastest engine that is installed, has the model and is validated for this use, or the
+    fastest that is installed and has the model if none is validated.
 
     Args:
-        group: of the entry points.
-        request: which model is wanted, and by which engine.
-        standing_of: takes an answer to its standing.
-        nothing: message where no engine is installed.
-        otherwise: what else a user may do where no engine can be used.
+        group: group of the entry points.
+        request: the requested model and engine.
+        standing_of: returns the standing of an answer.
+        nothing: error message if no engine is installed.
+        otherwise: what the user can do instead, for the error message if no engine can be used.
 
     Raises:
         NoEngineError: no engine of this name is installed.
@@ -131,7 +131,7 @@ def _fastest(points: Iterable[EntryPoint], request: Any, standing_of: Callable, 
 
 @cache
 def may_have_bfloat16() -> bool:
-    """Whether the processor may have instructions for bfloat16: without them torch need not be loaded to ask it."""
+    """Whether the processor may have bfloat16 instructions, asked without loading torch."""
     try:
         return "bf16" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
     except OSError:  # not Linux
@@ -155,12 +155,12 @@ def _missing(engine: str, cause: ImportError) -> str:
 def find_detector(
     request: DetectorRequest, score: float = OPERATING_SCORE
 ) -> tuple[OutlineSource, Sequence[BiasRecord]]:
-    """The requested detector, and the bias records of its model.
+    """Return the requested detector and the bias records of its model.
 
-    The engine `auto` is chosen as `choose` does, by the bias records for this use and score.
+    For the engine `auto`, `choose` takes an engine as validated if a bias record holds for its use and this score.
 
     Raises:
-        InputError: there is none, or its files cannot be used.
+        InputError: there is no such detector, or its files cannot be used.
     """
 
     def standing_of(answer: tuple[OutlineSource, Sequence[BiasRecord]]) -> Standing:
@@ -178,10 +178,10 @@ def find_detector(
 
 
 def shipped_model(name: str | None) -> ShippedModel:
-    """The model that ships under a name; None: the default.
+    """Return the model that ships under a name; None: the default model.
 
     Raises:
-        InputError: there is none.
+        InputError: no model of this name ships.
     """
     name = name or next(iter(SHIPPED))
     if name not in SHIPPED:
@@ -193,7 +193,7 @@ def shipped_model(name: str | None) -> ShippedModel:
 
 
 def check_model(name: str) -> None:
-    """Raise InputError unless a model ships under a name, or the name is that of an archive's file; nothing is read."""
+    """Raise InputError unless `name` is a shipped model or an existing archive; no file is read."""
     if name.endswith(ENDING):
         if not Path(name).is_file():
             raise InputError(f"model {name} does not exist; check --model")
@@ -202,10 +202,10 @@ def check_model(name: str) -> None:
 
 
 def bias_records_beside(model: Path) -> tuple[BiasRecord, ...]:
-    """The bias records in the file beside a checkpoint or archive; their contents say what each holds for.
+    """Return the bias records in the file beside a checkpoint or archive, whatever use they hold for.
 
     Raises:
-        InputError: the file is damaged, or older than the statement what records hold for.
+        InputError: the file is damaged, or too old to state what its records hold for.
     """
     path = find_bias_file(model)
     try:
@@ -215,7 +215,7 @@ def bias_records_beside(model: Path) -> tuple[BiasRecord, ...]:
 
 
 def model_record(weights: Path, sha256: str, config_sha256: str, licence: str, device: str, use: ModelUse) -> dict:
-    """What a measurement records of a detector: its file with SHA-256, its licence and how it is used."""
+    """The detector's entry in the record of a measurement: its file with SHA-256, its licence and how it is used."""
     return {
         "kind": "model",
         "path": str(weights),
@@ -231,13 +231,13 @@ def model_record(weights: Path, sha256: str, config_sha256: str, licence: str, d
 
 
 def looking_at(frame: Frame, scales: Looking, diameter: str | None, tile: tuple[int, int] | None) -> Looking:
-    """How the detector looks at a frame.
+    """Return how the detector looks at a frame, with the diameter converted to pixels.
 
     Args:
-        frame: it.
-        scales: at which scales.
-        diameter: what most particles measure across, with its unit, to choose scales for.
-        tile: size of tiles and their overlap, px; None: large images only.
+        frame: the frame, whose pixel size converts a length.
+        scales: the scales to look at.
+        diameter: diameter of most particles, with its unit, from which scales are chosen.
+        tile: side and overlap of tiles, px; None: only large images are tiled.
 
     Raises:
         NoOutlinesError: the diameter is a length, and the frame's pixel size is not known.

@@ -1,7 +1,7 @@
 """Finds the particles of images and keeps the results, in one process or shared by several.
 
-A launcher's variables say which process this is. Each measures its share of the images, the first one
-joins them, and nothing passes between them but the files of the results folder.
+Environment variables of a launcher say which process this is. Each process measures its share of the images, and the
+first process joins the results. Processes exchange data only through files of the results folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from semsize.structures.files import file_sha256
 from semsize.structures.parts import processes_for
 from semsize.structures.pixel_size import PixelSize
 
-LAUNCHERS = {  # whose variables say which process this is, under torchrun's names
+LAUNCHERS = {  # launcher to the names of its environment variables, by torchrun's names
     "pytorch": {"RANK": "RANK", "WORLD_SIZE": "WORLD_SIZE", "LOCAL_RANK": "LOCAL_RANK"},
     "slurm": {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"},
     "mpi": {
@@ -35,16 +35,16 @@ LAUNCHERS = {  # whose variables say which process this is, under torchrun's nam
 }
 _PAUSE_S = 0.2  # between two checks of the folder
 PATIENCE_S = 3600.0
-"""How long nothing may happen in the folder before the other processes are taken for dead."""
+"""Seconds without a new result in the folder after which the other processes are taken for dead."""
 
 
 def find_all(
     files: Sequence[ImageFile], source: OutlineSource, settings: MeasurementSettings, folder: ResultsFolder, jobs: int
 ) -> Iterator[int]:
-    """Find the particles of all images in `jobs` processes, and keep each result in the folder.
+    """Find the particles of all images in `jobs` processes, and write each result to the folder.
 
     Yields:
-        Particles of each image as it is done, in any order.
+        Number of particles in each image as it is done, in any order.
 
     Raises:
         MeasuringError: a process was killed.
@@ -61,19 +61,19 @@ class _Finder:
 
     source: OutlineSource
     settings: MeasurementSettings
-    folder: ResultsFolder  # keeps the results
-    processes: int  # that share this machine
+    folder: ResultsFolder  # where results are written
+    processes: int  # number that share this machine
 
     @cached_property
     def find(self) -> Find:
-        """The function that finds the particles of an image, from the opened source."""
+        """The function that finds the particles of an image; the first access opens the source."""
         return self.source.open(self.processes)
 
     def measure(self, file: ImageFile) -> int:
-        """Find the particles of an image and keep the result; an image that has its result already is skipped.
+        """Find the particles of an image and write the result, unless the folder has a current one.
 
         Returns:
-            Particles from the score threshold on; 0 for an image that was left out, of which the folder says why.
+            Number of particles from the score threshold on; 0 if the image was left out, with the reason in the folder.
         """
         find, done = self.find, self.folder.read_current(file)
         if done is not None:
@@ -89,7 +89,7 @@ class _Finder:
             return 0
         if measured is not frame:
             rows = f"rows {measured.top} to {measured.bottom} of the file"
-            note = f"measured in {rows} alone, in which its outlines were made"
+            note = f"measured only in {rows}, where its outlines were made"
             outlines = replace(outlines, notes=(*outlines.notes, note))
         result = _result(measured, digest, outlines, time.monotonic() - began)
         self.folder.write_result(result)
@@ -97,36 +97,36 @@ class _Finder:
 
 
 def _load(file: ImageFile, settings: MeasurementSettings) -> tuple[Frame, str]:
-    """An image between its data bars, and the SHA-256 of its file.
+    """Return an image without its data bars, and the SHA-256 of its file.
 
     Raises:
-        SEMReadError: it cannot be read, states two pixel sizes, or has no row left between data bars.
+        SEMReadError: the file cannot be read, states two pixel sizes, or has no row left between data bars.
     """
     digest = file_sha256(file.path)
     image = settings.read(file.path)
-    size, _ = scale_of(file, None, settings, image.grey.shape)  # a contradiction is found before the particles are
+    size, _ = scale_of(file, None, settings, image.grey.shape)  # raises early, before the costly detection
     return Frame(file, image.specimen, len(image.grey), image.top, size), digest
 
 
 def scale_of(
     file: ImageFile, other: PixelSize | None, settings: MeasurementSettings, shape: tuple[int, int]
 ) -> tuple[PixelSize | None, tuple[str, ...]]:
-    """The pixel size that is declared, else the file's, else `other`: what the source of outlines states.
+    """Return the pixel size of the settings, else of the file, else `other`, which the source of outlines states.
 
     `shape` is the (H, W) of the file.
 
     Returns:
-        The pixel size, calibrated, None where nothing is stated; and notes on what is odd about it.
+        The calibrated pixel size, None if nobody states it; and notes on what is odd about it.
 
     Raises:
-        SEMReadError: what the file states cannot be understood, or file and source contradict each other.
+        SEMReadError: the file's statement cannot be understood, or file and source contradict each other.
     """
     size, notes = read_scale(file.path, settings.pixel_size, shape)
     both = settings.pixel_size is None and size is not None and other is not None
     if both and abs(size.value_nm / other.value_nm - 1) > AGREEMENT:
         raise SEMReadError(
             f"{file.path}: two pixel sizes, {size.value_nm:g} nm ({size.source}) and {other.value_nm:g} nm "
-            f"({other.source}); find out which holds and give --pixel-size"
+            f"({other.source}); find out which is right and give --pixel-size"
         )
     return settings.calibrated(size or other), notes
 
@@ -159,14 +159,14 @@ def _result(frame: Frame, digest: str, outlines: Outlines, seconds: float) -> Im
 
 @dataclass(frozen=True)
 class Ranks:
-    """The number of this process, and how many there are."""
+    """The number of this process (`rank`), and the number of processes (`world`)."""
 
     rank: int = 0
     world: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes the files of the whole measurement."""
+        """Whether this process writes the files of the whole measurement."""
         return self.rank == 0
 
     def share(self, files: Sequence[ImageFile]) -> Sequence[ImageFile]:
@@ -178,17 +178,17 @@ class Ranks:
         return [file for number, file in enumerate(files) if number % self.world != self.rank]
 
     def wait_for_folder(self, folder: ResultsFolder) -> None:
-        """Wait until the first process has made the results folder; `InputError` after `PATIENCE_S` without it."""
+        """Wait until the first process has made the results folder; raise `InputError` after `PATIENCE_S`."""
         began = time.monotonic()
         while not folder.is_claimed():
             _check_patience(began, f"{folder.path} was not made by the first process")
             time.sleep(_PAUSE_S)
 
     def wait_for_others(self, files: Sequence[ImageFile], folder: ResultsFolder) -> None:
-        """Wait until the other processes have kept a result, or a reason to leave it out, of each of their images.
+        """Wait until the other processes have written a result or a failure for each of their images.
 
         Raises:
-            InputError: none of them kept anything for `PATIENCE_S`.
+            InputError: no process wrote anything for `PATIENCE_S`.
         """
         missing, last = self.others(files), time.monotonic()
         with tqdm(total=len(missing), desc="other processes", unit="image", disable=None) as bar:
@@ -211,7 +211,7 @@ def _check_patience(since: float, what: str) -> None:
 
 
 def ranks_of(launcher: str) -> Ranks:
-    """Which process of a launcher this is; `none`: it is alone.
+    """Read which of a launcher's processes this is; the launcher `none` stands for a single process.
 
     Raises:
         InputError: the launcher did not start this process.
@@ -229,7 +229,7 @@ def ranks_of(launcher: str) -> Ranks:
 
 
 def device_of(device: str) -> str:
-    """The device for this process: `cuda` becomes the GPU of its number on this machine."""
+    """Return the device of this process: `cuda` becomes `cuda:N`, N the number of the process on this machine."""
     names = [variables["LOCAL_RANK"] for variables in LAUNCHERS.values()]
     local = next((os.environ[name] for name in names if name in os.environ), "0")
     return f"cuda:{local}" if device == "cuda" else device

@@ -1,4 +1,4 @@
-"""What a user asks of a measurement: settings, models and image files; and the errors that a user sees."""
+"""Settings, requested models and image files of a measurement, and the errors that a user sees."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from semsize.structures.pixel_size import PixelSize, pixels_across
 
 
 class MeasuringError(ValueError):
-    """A measurement that cannot be made as asked."""
+    """The measurement cannot be made; base class of the errors below."""
 
 
 class InputError(MeasuringError):
-    """An input that cannot be measured; the message is one line."""
+    """An input cannot be measured; the message is one line."""
 
 
 class OptionError(MeasuringError):
-    """A setting that makes no sense."""
+    """An option or setting is invalid."""
 
 
 class OutputError(MeasuringError):
-    """The results cannot be written where they were asked for."""
+    """The results cannot be written to the folder given."""
 
 
 SMALLEST_SIZE_PX = 5.0
 STATE_SOURCES = ("auto", "given", "predicted", "none")
 _LENGTH = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*(nm|[uµμ]m)\s*")
-KEY_LENGTH, KEY_BYTES = 60, 180  # characters, and bytes, of a name that a file name made from it keeps
+KEY_LENGTH, KEY_BYTES = 60, 180  # most characters and bytes of an image's name that `ImageFile.key` keeps
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class ReferenceValue:
 
     @classmethod
     def parse(cls, text: str) -> ReferenceValue:
-        """Read a text such as "203 nm ± 5 nm"; +- or +/- may stand for ±, µm for nm.
+        """Read a text such as "203 nm ± 5 nm"; ± may be written +- or +/-, and lengths may be in µm.
 
         Raises:
-            OptionError: it is something else.
+            OptionError: the text has another form, or the value is 0.
 
         >>> ReferenceValue.parse("0.2 um +/- 5nm")
         ReferenceValue(value_nm=200.0, expanded_nm=5.0)
@@ -63,63 +63,63 @@ class ReferenceValue:
             raise OptionError(f'{text!r}: give a D50 and its expanded uncertainty, such as "203 nm ± 5 nm"')
         value, expanded = (float(part[1]) * (1 if part[2] == "nm" else 1000) for part in parts)
         if value <= 0:
-            raise OptionError(f"{text!r}: a D50 is above 0 nm")
+            raise OptionError(f"{text!r}: the D50 must be above 0 nm")
         return cls(value, expanded)
 
 
 @dataclass(frozen=True)
 class MeasurementSettings:
-    """What decides the numbers of a measurement."""
+    """All settings that decide the numbers of a measurement."""
 
     score: float = OPERATING_SCORE  # detections below it are left out; outlines drawn by hand have score 1
     min_size_px: float = SMALLEST_SIZE_PX  # resolution limit of the equivalent circular diameter
-    crop_rows: int | None = None  # rows of data bar at the lower edge; None finds them, 0: there are none
-    crop_top: int | None = None  # rows of data bar at the upper edge; None finds them, 0: there are none
-    intensity_range: tuple[float, float] | None = None  # stored levels that mean black and white, for 16-bit files
-    pixel_size: PixelSize | None = None  # of all images, whatever the files say; None asks the files
+    crop_rows: int | None = None  # rows of data bar at the lower edge; None: found in the image
+    crop_top: int | None = None  # rows of data bar at the upper edge; None: found in the image
+    intensity_range: tuple[float, float] | None = None  # stored levels of black and white, for 16-bit files
+    pixel_size: PixelSize | None = None  # of all images, whatever their files state; None: read from each file
     calibration_factor: float = 1.0  # true length / length by the pixel size, from a calibration
     calibration_std: float | None = None  # relative standard uncertainty (k = 1) of all pixel sizes; None: not given
-    reference_std_px: float = REFERENCE_STD_PX  # of a diameter, from where the outlines of the truth lie
+    reference_std_px: float = REFERENCE_STD_PX  # standard uncertainty of a true diameter, from how the truth was drawn
     states_file: Path | None = None  # CSV with the columns image, id, state
-    states: str = "auto"  # which count: given ones, predicted ones where none is given, none; auto: see `seen_as_asked`
-    reference_d50: ReferenceValue | None = None  # certified, to compare the result with
-    target_percent: float = 5.0  # relative expanded uncertainty of D50 for which the report plans the particles
-    seed: int = 0  # of the bootstrap
+    states: str = "auto"  # given, predicted (where none is given), none, or auto, which `seen_as_asked` resolves
+    reference_d50: ReferenceValue | None = None  # certified value to compare the result with
+    target_percent: float = 5.0  # relative expanded uncertainty of D50 that the number of particles is planned for
+    seed: int = 0  # seed of the bootstrap
 
     def __post_init__(self):
         std, levels = self.calibration_std, self.intensity_range
         for holds, message in (
-            (self.states in STATE_SOURCES, f"states are one of {', '.join(STATE_SOURCES)}, not {self.states!r}"),
-            (0 <= self.score <= 1, f"the score threshold lies in 0 to 1, not {self.score:g}"),
-            (self.min_size_px >= 0, f"the smallest size is 0 px or more, not {self.min_size_px:g}"),
-            ((self.crop_rows or 0) >= 0, f"rows to crop are 0 or more, not {self.crop_rows}"),
-            ((self.crop_top or 0) >= 0, f"rows to crop are 0 or more, not {self.crop_top}"),
-            (0.1 <= self.calibration_factor <= 10, f"a calibration factor of {self.calibration_factor:g} is a slip"),
-            (std is None or 0 <= std < 1, f"a calibration uncertainty of {std} is not below 100 %"),
-            (self.reference_std_px >= 0, f"the reference uncertainty is 0 px or more, not {self.reference_std_px:g}"),
-            (self.target_percent > 0, f"the target uncertainty is above 0 %, not {self.target_percent:g}"),
-            (levels is None or levels[0] < levels[1], f"the intensity range runs from low to high, not {levels}"),
+            (self.states in STATE_SOURCES, f"states must be one of {', '.join(STATE_SOURCES)}, not {self.states!r}"),
+            (0 <= self.score <= 1, f"score threshold must be in 0 to 1, not {self.score:g}"),
+            (self.min_size_px >= 0, f"smallest size must be 0 px or more, not {self.min_size_px:g}"),
+            ((self.crop_rows or 0) >= 0, f"rows to crop must be 0 or more, not {self.crop_rows}"),
+            ((self.crop_top or 0) >= 0, f"rows to crop must be 0 or more, not {self.crop_top}"),
+            (0.1 <= self.calibration_factor <= 10, f"calibration factor {self.calibration_factor:g} outside 0.1 to 10"),
+            (std is None or 0 <= std < 1, f"calibration uncertainty must be in 0 to 100 %, not {std}"),
+            (self.reference_std_px >= 0, f"reference uncertainty must be 0 px or more, not {self.reference_std_px:g}"),
+            (self.target_percent > 0, f"target uncertainty must be above 0 %, not {self.target_percent:g}"),
+            (levels is None or levels[0] < levels[1], f"intensity range must go from low to high, not {levels}"),
         ):
             if not holds:
                 raise OptionError(message)
 
     def calibrated(self, size: PixelSize | None) -> PixelSize | None:
-        """A pixel size as stated, with the calibration applied; None stays None."""
+        """Apply the calibration to a stated pixel size; None stays None."""
         return size and size.calibrated(self.calibration_factor, self.calibration_std)
 
     def read(self, path: Path) -> SEMImage:
-        """An image file, read as these settings ask; raises as `read_image`."""
+        """Read an image file with these settings; raises what `read_image` raises."""
         return read_image(path, intensity_range=self.intensity_range, crop_top=self.crop_top, crop_rows=self.crop_rows)
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a measurement is run and what is written besides; none of it changes a number."""
+    """How a measurement runs and which further files it writes; no option changes a number."""
 
     jobs: int = 1  # processes on this machine
     xlsx: bool = False  # also write particles.xlsx
     rois: bool = False  # also write rois/<image>.zip for ImageJ
-    colour: str = "auto"  # of the overlays: size, state, or auto: states where any is known
+    colour: str = "auto"  # what colours show in overlays: size, state, or auto (state if any is known)
     command: Sequence[str] = ()  # the command line, for the record
 
 
@@ -127,49 +127,49 @@ class RunOptions:
 class DetectorRequest:
     """The detector that a user asks for."""
 
-    model: str | None = None  # name of a model that ships, or an archive's file; None takes the first that ships
-    config: Path | None = None  # of a model of the user's own; None for one that ships
-    checkpoint: Path | None = None  # its weights
-    engine: str = "auto"  # what computes it: onnx, torch, or auto, the fastest that is validated
+    model: str | None = None  # name of a shipped model, or an archive's file; None: the first shipped model
+    config: Path | None = None  # config of the user's own model for torch; None: `model` is used
+    checkpoint: Path | None = None  # weights for `config`
+    engine: str = "auto"  # onnx, torch, or auto: the fastest that is validated
     device: str = "cpu"  # cpu, cuda or cuda:N
-    scales: tuple[float, ...] | str | None = None  # to look at; auto: chosen image by image; None: the model's own
-    diameter: str | None = None  # what most particles measure across, with its unit: 40nm or 25px
-    tile: tuple[int, int] | None = None  # size of tiles and their overlap, px; None: large images only
-    batch_size: int = 1  # tiles of one image that are looked at together
+    scales: tuple[float, ...] | str | None = None  # enlargements; auto: chosen for each image; None: the model's own
+    diameter: str | None = None  # diameter of most particles, with its unit: 40nm or 25px
+    tile: tuple[int, int] | None = None  # side and overlap of tiles, px; None: only large images are tiled
+    batch_size: int = 1  # how many tiles of one image the engine gets at once
 
 
 @dataclass(frozen=True)
 class VisibilityRequest:
     """The visibility model that a user asks for."""
 
-    config: Path | None = None  # of a model of the user's own; None for an archive or the one that ships
-    checkpoint: Path | None = None  # its weights
+    config: Path | None = None  # config of the user's own model for torch; None: an archive or a shipped model
+    checkpoint: Path | None = None  # weights for `config`
     device: str = "cpu"  # cpu, cuda or cuda:N
     model: Path | None = None  # an archive's file
-    engine: str = "auto"  # what computes it: onnx, torch, or auto, the fastest that is validated
-    shipped: str = "free"  # which of those that ship, where none is named
+    engine: str = "auto"  # onnx, torch, or auto: the fastest that is validated
+    shipped: str = "free"  # name of the shipped model to use if neither config nor archive is given
 
     @classmethod
     def of(cls, files: Sequence[Path], engine: str = "auto", device: str = "cpu") -> VisibilityRequest:
-        """The request that the files after `--visibility` make: none, an archive, or a config and its weights.
+        """Make the request from the files after `--visibility`: no file, an archive, or a config and its weights.
 
         Raises:
-            OptionError: they are something else.
+            OptionError: the files are something else.
         """
         is_archive = [file.suffix == ENDING for file in files]
         if is_archive == [True]:
             return cls(model=files[0], engine=engine, device=device)
         if is_archive not in ([], [False, False]):
             given = " ".join(map(str, files))
-            raise OptionError(f"--visibility {given}: give one model archive, {ENDING}, or a config and its weights")
+            raise OptionError(f"--visibility {given}: give one model archive ({ENDING}), or a config and its weights")
         return cls(*files, engine=engine, device=device)
 
 
 def parse_percent(text: str) -> float:
-    """A share from "1.5 %" or "1.5%".
+    """Read a share from a text such as "1.5 %" or "1.5%".
 
     Raises:
-        OptionError: it is no number with the sign: 0.01 could be meant either way.
+        OptionError: the text is no number with a per cent sign; without the sign 0.01 could mean 1 % or 0.01 %.
     """
     number = text.strip().removesuffix("%")
     try:
@@ -181,10 +181,10 @@ def parse_percent(text: str) -> float:
 
 
 def parse_scales(scales: str | None, diameter: str | None) -> tuple[float, ...] | str | None:
-    """Scales from "0.75,1.5" as numbers, `auto`, or None.
+    """Read scales such as "0.75,1.5" as numbers; `auto` and None stay as they are.
 
     Raises:
-        OptionError: they, or a diameter such as "40nm" beside them, cannot be meant.
+        OptionError: scales or diameter (such as "40nm") are malformed or out of range, or both say how to look.
     """
     if diameter is not None:
         if scales not in (None, "auto"):
@@ -208,8 +208,8 @@ def parse_scales(scales: str | None, diameter: str | None) -> tuple[float, ...] 
 class ImageFile:
     r"""An image to measure.
 
-    Tables and report call it by its `name`: its path below the folder that was given, or its file name, with as many
-    folders in front as tell it from all others; bytes that are no text are written as \x….
+    Tables and report show its `name`: the path below the folder that was given, or the file name. Parent folders are
+    added until the name is unique. Bytes that are no text are written as \x….
     """
 
     path: Path
@@ -217,7 +217,7 @@ class ImageFile:
 
     @property
     def key(self) -> str:
-        """Name of files made for this image, without ending: unique, and legal on every file system."""
+        """Stem of the files made for this image: unique, and legal on every file system."""
         plain = re.sub(r"[^\w.-]+", "_", str(Path(self.name).with_suffix("")))[-KEY_LENGTH:]
         plain = plain.encode()[-KEY_BYTES:].decode(errors="ignore")
         plain = re.sub(r"^(con|prn|aux|nul|com\d|lpt\d)\.", r"\1_", plain, flags=re.IGNORECASE)  # Windows' devices
@@ -225,15 +225,15 @@ class ImageFile:
 
 
 def find_images(inputs: Sequence[str | Path], leave_out: Path) -> list[ImageFile]:
-    """The image files that files, folders and patterns name, in the order given, each once.
+    """Return the image files that files, folders and patterns name, in the order given, each once.
 
     Args:
-        inputs: files of any ending, folders (searched to any depth for images, and for files in microscopes' own
-            formats, which are refused by name when they are read), or patterns such as ``scan/**/*.tif``.
-        leave_out: a folder whose files are no input: that of the results.
+        inputs: files with any ending, folders, or patterns such as ``scan/**/*.tif``. Folders are searched to any
+            depth, also for files in microscopes' own formats, so that reading them fails with the file's name.
+        leave_out: the results folder, whose files are no input.
 
     Raises:
-        InputError: something is not there, or holds no image.
+        InputError: a file or folder does not exist, a pattern matches nothing, or a folder holds no image.
     """
     found: dict[Path, tuple[Path, Path]] = {}  # resolved: path as given, and relative to what was given
     for given in inputs:
@@ -246,12 +246,10 @@ def find_images(inputs: Sequence[str | Path], leave_out: Path) -> list[ImageFile
 
 
 def without_label_images(files: Sequence[ImageFile], folder: Path, suffix: str) -> list[ImageFile]:
-    """The pictures among files that lie together with label images.
+    """Return the files that are images to measure, not label images.
 
-    Where some files lie outside the label images' folder, those within are label images; where all lie in it, those
-    are that are called like another file and an end of label images' names.
-
-    `folder` is that of the label images, `suffix` the end of their names, "" for the usual ones.
+    If some files lie outside `folder`, the folder of the label images, all files inside it are label images. If all
+    lie inside, a label image is a file named like another file plus `suffix` ("": any of the usual suffixes).
     """
     root = folder.resolve()
     paths = {file: file.path.resolve() for file in files}
@@ -289,7 +287,7 @@ def _expand(given: str, leave_out: Path) -> Iterable[tuple[Path, Path]]:
 
 
 def _distinct_names(files: Sequence[tuple[Path, Path]]) -> list[str]:
-    """A name for each file, with ever more of its folders until all are distinct."""
+    """Name each file, with parent folders added until all names are distinct."""
     names = [Path(relative).as_posix() for _, relative in files]
     while len(counts := Counter(names)) < len(names):
         for number in [number for number, name in enumerate(names) if counts[name] > 1]:

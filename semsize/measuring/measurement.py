@@ -1,4 +1,4 @@
-"""Measures images: from files to a size distribution and everything that is written about it."""
+"""Measures images: from image files to the size distribution and all files of results."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ ENGINE_PACKAGES = {
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """What `measure_images` returns."""
+    """The result of `measure_images`."""
 
-    folder: Path  # where everything was written
+    folder: Path  # the results folder
     table: ParticleTable  # all particles
     summary: Summary  # all numbers
     record: dict  # contents of `record.json`
-    has_no_outline: bool  # outlines were drawn, and none of them is left to measure
+    has_no_outline: bool  # the outlines are drawn ones, and none is left to measure
 
     @property
     def skipped(self) -> dict[str, str]:
-        """Image to why it could not be measured."""
+        """Name of each image that could not be measured, to the reason."""
         return {entry["image"]: entry["error"] for entry in self.record["skipped"]}
 
 
@@ -79,26 +79,26 @@ def measure(
     options: RunOptions | None = None,
     ranks: Ranks | None = None,
 ) -> Measurement | None:
-    """Measure images into a folder; started again on the same folder, it goes on where it stopped.
+    """Measure images into a folder; a second call with the same folder continues where the first stopped.
 
-    The folder keeps what was found in each image. Settings that change none of it may be others at each start: table,
-    numbers, overlays and report are made anew from what was found.
+    The folder keeps what was found in each image. Later calls may change all settings that do not affect detection:
+    table, numbers, overlays and report are always made anew.
 
     Args:
-        files: of `find_images`.
-        out: the folder.
+        files: the images, from `find_images`.
+        out: the results folder.
         source: where outlines come from.
-        settings: what decides the numbers; of states, `auto` takes predicted ones where the source has them.
-        bias_records: of the model, if outlines come from one; the one that holds for these weights, settings and
-            precision is applied, and none if none does: then the warnings say what differs.
-        options: how to run, what else to write.
-        ranks: which of several processes this is; each does its share, the first one joins them.
+        settings: what decides the numbers; states `auto` means predicted states if the source has them, else given.
+        bias_records: bias records of the model that finds the outlines; the record that holds for its weights, settings
+            and precision is applied. If no record holds, nothing is corrected and the warnings say what differs.
+        options: how to run, and which further files to write.
+        ranks: number of this process among several; each measures its share, and the first joins the results.
 
     Returns:
         The measurement; None on all processes but the first.
 
     Raises:
-        MeasuringError: nothing can be measured, or not there; one line.
+        MeasuringError: no image can be measured, or the folder cannot be used; one line.
         OSError: a file cannot be written.
     """
     options, ranks, folder = options or RunOptions(), ranks or Ranks(), ResultsFolder(out)
@@ -165,19 +165,19 @@ def measure_images(
     bias_records: Sequence[BiasRecord] = (),
     options: RunOptions | None = None,
 ) -> Measurement:
-    """Measure the particles of SEM images: table, distribution, overlays and report, in the folder `out`.
+    """Measure the particles of SEM images, and write table, distribution, overlays and report to the folder `out`.
 
     Args:
         images: files, folders, patterns.
         out: a new folder, or that of the same measurement begun before.
-        source: where outlines come from; None: the first model that ships, by the engine that suits best. Where states
-            are to be predicted and it predicts none, the visibility model that ships does (`seen_as_asked`).
+        source: where outlines come from; None: the first shipped model, by the engine that `find_detector` chooses. A
+            shipped visibility model predicts the states if the settings ask for them (`seen_as_asked`).
         settings: what decides the numbers.
-        bias_records: of the model in `source`; without a source those of the shipped model are read.
-        options: how to run, what else to write.
+        bias_records: bias records of the model in `source`; ignored without a source, as the shipped model has its own.
+        options: how to run, and which further files to write.
 
     Raises:
-        MeasuringError: nothing can be measured, or not there; one line.
+        MeasuringError: no image can be measured, or the folder cannot be used; one line.
     """
     settings = settings or MeasurementSettings()
     if source is None:
@@ -188,18 +188,18 @@ def measure_images(
 
 
 def _engine_packages(outlines: Mapping) -> list[str]:
-    """Packages that computed the outlines and their states, where models did, each once."""
+    """Packages whose versions the record states for the engines of detector and visibility model, each once."""
     engines = [outlines[model]["engine"] for model in ("model", "visibility") if model in outlines]
     return list(dict.fromkeys(package for engine in engines for package in ENGINE_PACKAGES.get(engine, ())))
 
 
-_LOCATIONS = ("path", "config", "licence", "device")  # of outlines: where they come from, not what they are
+_LOCATIONS = ("path", "config", "licence", "device")  # keys that may differ between two starts of a measurement
 
 
 def _decisive(settings: MeasurementSettings, outlines: Mapping) -> dict:
-    """What must be the same for two starts to find the same: the contents of files, not where they lie."""
+    """All that must be equal for two starts to find the same outlines: contents of files, not their locations."""
     of_detection = {name: getattr(settings, name) for name in ("crop_rows", "crop_top", "intensity_range")}
-    if not (outlines.get("diameter") or "px").endswith("px"):  # a length, so the pixel size decides how to look
+    if not (outlines.get("diameter") or "px").endswith("px"):  # a length: the pixel size decides the scales
         size = settings.calibrated(settings.pixel_size)
         of_detection["pixel_size_nm"] = size and size.value_nm
         of_detection["calibration_factor"] = settings.calibration_factor
@@ -216,7 +216,7 @@ def _without_locations(record: Mapping) -> dict:
 def _find(
     files: Sequence[ImageFile], source: OutlineSource, settings: MeasurementSettings, folder: ResultsFolder, jobs: int
 ) -> None:
-    """Find the particles of all images, with a bar, and print how fast it went."""
+    """Find the particles of all images, show the progress, and print the speed."""
     began, particles = time.monotonic(), 0
     with tqdm(total=len(files), desc="measuring", unit="image", disable=None) as bar:
         for count in find_all(files, source, settings, folder, jobs):
@@ -238,7 +238,7 @@ def _evaluate(
     states: Mapping[tuple[str, int], str],
     notes: Sequence[str],
 ) -> tuple[ParticleTable, dict[str, MeasuredImage], list[dict]]:
-    """Table with exclusions, images by name, and which are left out; holds one image's masks at a time.
+    """Return the table with exclusions, the images by name, and those left out; holds one image's masks at a time.
 
     Raises:
         InputError: no image could be measured.
@@ -251,7 +251,7 @@ def _evaluate(
             try:
                 if result is None:
                     raise SEMReadError(folder.read_failure(file) or "not measured")
-                # the file's statements are read again, not its pixels: a part holds nothing that settings decide
+                # parts/ holds nothing that settings decide, so the scale is read from the file again, without pixels
                 size, odd = scale_of(file, result.pixel_size, settings, result.file_shape)
             except (SEMReadError, OSError) as cause:
                 skipped.append({"image": file.name, "error": str(cause).splitlines()[0]})
@@ -269,7 +269,7 @@ def _evaluate(
 def _write_particles(
     folder: ResultsFolder, files: Sequence[ImageFile], table: ParticleTable, options: RunOptions
 ) -> None:
-    """Write particles.csv, particles.xlsx if asked for, and predictions.json of the images measured."""
+    """Write particles.csv, particles.xlsx if the options say so, and predictions.json of the measured images."""
     table.write(folder.path / "particles.csv")
     if options.xlsx:
         write_workbook(folder.path / "particles.xlsx", table.file_columns, table.rows())
@@ -282,10 +282,10 @@ def _write_particles(
 
 
 def read_measurement(folder: str | Path) -> tuple[Record, ParticleTable]:
-    """Record and table of a measurement that was made before; `summarise` makes every number from them.
+    """Read record and table of an earlier measurement; `summarise` computes every number from them.
 
     Raises:
-        InputError: one of them is missing or damaged.
+        InputError: record.json or particles.csv is missing or damaged.
     """
     record = read_record(Path(folder) / "record.json")
     return record, read_table(Path(folder) / "particles.csv", record.unit)
