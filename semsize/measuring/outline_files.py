@@ -1,4 +1,4 @@
-"""Outlines made elsewhere as a source of a measurement: COCO files, label images, ROI sets, `predictions.json`."""
+"""Sources of outlines made elsewhere: COCO files, label images, ROI sets, `predictions.json`."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from semsize.structures.pixel_size import PixelSize
 class _OutlineFiles:
     """Outlines from files, looked up image by image."""
 
-    images: Mapping[Path, Any]  # image file to what the source says of it
-    record: dict  # what the source is
-    notes: tuple[str, ...] = ()  # what was odd in the source
+    images: Mapping[Path, Any]  # image file to its outlines, of a type that the subclass names
+    record: dict  # entry of the source in the record
+    notes: tuple[str, ...] = ()  # oddities of the source
     reasons: Mapping[Path, str] = field(default_factory=dict)  # image file to why its outlines are not used
-    rows: Mapping[Path, tuple[int, int]] = field(default_factory=dict)  # image file to `rows_of` it, where known
+    rows: Mapping[Path, tuple[int, int]] = field(default_factory=dict)  # image file to its `rows_of`, if known
 
     def rows_of(self, file: ImageFile) -> tuple[int, int] | None:
-        """The rows in which the outlines of an image were made, see `FramedSource`."""
+        """The rows of an image in which its outlines were made, see `FramedSource`."""
         return self.rows.get(file.path)
 
-    def open(self, processes: int) -> Find:  # noqa: ARG002 - a detector asks for it
-        """The function that looks up the outlines of an image; nothing has to be loaded."""
+    def open(self, processes: int) -> Find:  # noqa: ARG002 - a detector needs it
+        """Return the function that looks up the outlines of an image; nothing is loaded."""
         return self._of
 
     def as_record(self) -> dict:
-        """What the source is, with the SHA-256 of its files."""
+        """The source's entry in the record, with the SHA-256 of its files."""
         return self.record
 
     def _known(self, path: Path, unknown: str) -> Any:
@@ -60,7 +60,7 @@ class _OutlineFiles:
 
 
 class DrawnOutlines(_OutlineFiles):
-    """Outlines that were drawn, corrected or found elsewhere; `images` maps to `SourceImage`."""
+    """Outlines drawn, corrected or found elsewhere; the values of `images` are `SourceImage`."""
 
     def _of(self, frame: Frame) -> Outlines:
         path, shape = frame.file.path, (frame.file_rows, frame.grey.shape[1])
@@ -85,9 +85,9 @@ class DrawnOutlines(_OutlineFiles):
 
 
 class PredictedOutlines(_OutlineFiles):
-    """Outlines of a `predictions.json`, with their scores, such as an earlier measurement left.
+    """Outlines and scores of a `predictions.json`, which a measurement or a test wrote.
 
-    `images` maps to the predictions of an image; none where an earlier measurement found nothing in it.
+    The values of `images` are lists of predictions; a list is empty if an earlier measurement found no particle.
     """
 
     def _of(self, frame: Frame) -> Outlines:
@@ -110,10 +110,10 @@ class PredictedOutlines(_OutlineFiles):
 
 
 def _rows_above(drawn_rows: int, frame: Frame) -> int:
-    """Rows of a file above those that outlines were drawn on, as its data bars tell.
+    """Return how many rows of the file lie above the rows that were annotated, judged by the data bars.
 
     Raises:
-        NoOutlinesError: there is a bar above the frame, and which rows they were drawn on cannot be told.
+        NoOutlinesError: a bar lies above the frame, and the number of annotated rows fits several positions or none.
     """
     missing, below = frame.file_rows - drawn_rows, frame.file_rows - frame.bottom
     if missing <= 0 or frame.top == 0 or (missing == below and below != frame.top):
@@ -127,18 +127,18 @@ def _rows_above(drawn_rows: int, frame: Frame) -> int:
 
 
 def _in_frame(masks: CroppedMasks, frame: Frame, bottom: int, above: int = 0) -> CroppedMasks:
-    """Masks of a file, or of its rows below `above`, in the frame down to a row of the file; data bars are cut off."""
+    """Move masks from the file, or its rows from `above` on, to the frame, and cut them off at row `bottom`."""
     moved = ((crop, (row + above - frame.top, column)) for crop, (row, column) in masks)
     return CroppedMasks.from_crops(moved, (bottom - frame.top, frame.grey.shape[1]))
 
 
 def outlines_from_coco(path: Path, files: Sequence[ImageFile], *, crowds_as_particles: bool = False) -> OutlineSource:
-    """Outlines of a COCO file, or of a `predictions.json`.
+    """Read the outlines of a COCO file or of a `predictions.json`.
 
     Particles that a COCO file marks `iscrowd` are measured only with `crowds_as_particles`.
 
     Raises:
-        ExchangeError: it is neither.
+        ExchangeError: the file is neither.
     """
     is_predictions = isinstance(read_json(path, InputError), list)
     record = {"kind": "COCO file", "path": str(path), "sha256": file_sha256(path)}
@@ -154,7 +154,7 @@ def outlines_from_coco(path: Path, files: Sequence[ImageFile], *, crowds_as_part
 def outlines_from_labels(
     folder: Path, files: Sequence[ImageFile], *, suffix: str = "", binary: bool = False
 ) -> OutlineSource:
-    """Outlines of label images, each of the name of its image, as in `read_label_images`; raises as that."""
+    """Read the outlines of label images, paired with images by name; raises what `read_label_images` raises."""
     account = Account()
     read = read_label_images(_image_folder(files), ImageFolder(folder), account, suffix=suffix, binary=binary)
     record = _folder_record("masks" if binary else "label images", folder)
@@ -162,7 +162,7 @@ def outlines_from_labels(
 
 
 def outlines_from_rois(folder: Path, files: Sequence[ImageFile]) -> OutlineSource:
-    """Outlines of ImageJ's ROI sets, each of the name of its image, as in `read_imagej`; raises as that."""
+    """Read the outlines of ImageJ's ROI sets, paired with images by name; raises what `read_imagej` raises."""
     account = Account()
     images = read_imagej(folder, _image_folder(files), account)
     return _drawn(
@@ -170,7 +170,7 @@ def outlines_from_rois(folder: Path, files: Sequence[ImageFile]) -> OutlineSourc
     )
 
 
-READERS = {"coco": outlines_from_coco, "labels": outlines_from_labels, "rois": outlines_from_rois}  # of --from-coco …
+READERS = {"coco": outlines_from_coco, "labels": outlines_from_labels, "rois": outlines_from_rois}  # by --from-…
 
 
 def _image_folder(files: Sequence[ImageFile]) -> ImageFolder:
@@ -178,7 +178,7 @@ def _image_folder(files: Sequence[ImageFile]) -> ImageFolder:
 
 
 def _folder_record(kind: str, folder: Path) -> dict:
-    """What a folder of outlines is; its SHA-256 is that of its files' names and SHA-256."""
+    """The record's entry of a folder of outlines; the SHA-256 is over names and SHA-256 of its files."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     digest = files_sha256((path.relative_to(folder).as_posix(), path) for path in files)
     return {"kind": kind, "path": str(folder), "sha256": digest}
@@ -223,12 +223,12 @@ def _predicted(path: Path, files: Sequence[ImageFile], record: dict) -> Predicte
 def _by_file(
     entries: Iterable[tuple[Path | None, str | None, Sequence[Path], Any]], record: dict, account: Account
 ) -> tuple[dict[Path, Any], dict, tuple[str, ...], dict[Path, str]]:
-    """The fields of a source of outlines from what it says of each image.
+    """Return the first four fields of `_OutlineFiles`.
 
     Args:
-        entries: file of an image, trouble that forbids to use its outlines, other files that it may be, and outlines.
-        record: what the source is.
-        account: of its reading.
+        entries: for each image its file, why its outlines must not be used, other files that it may be, and outlines.
+        record: entry of the source in the record.
+        account: what was odd while the source was read.
     """
     images, unused, reasons, unmeasured = {}, [], {}, 0
     for path, trouble, candidates, outlines in entries:
@@ -246,14 +246,14 @@ def _by_file(
 
 
 def _images_without_particles(path: Path) -> list[str]:
-    """Images in which the measurement that wrote a `predictions.json` found nothing: its `record.json` names them."""
+    """Names of the images without detections, from the `record.json` beside a `predictions.json`."""
     return [
         str(entry["image"]) for entry in _measured_beside(path) if entry.get("detections") == 0 and "image" in entry
     ]
 
 
 def _rows_beside(path: Path, files: Sequence[ImageFile]) -> dict[Path, tuple[int, int]]:
-    """Rows of each image that a measurement looked at, where its outlines stand beside its `record.json`."""
+    """Rows of each image that an earlier measurement looked at, from the `record.json` beside its outlines."""
     rows = {}
     for entry in _measured_beside(path):
         top, count = entry.get("top"), entry.get("frame_rows")
@@ -264,21 +264,21 @@ def _rows_beside(path: Path, files: Sequence[ImageFile]) -> dict[Path, tuple[int
 
 
 def _said_beside(path: Path, account: Account) -> Account:
-    """The account, and in it what a measurement declared of pixel sizes whose outlines stand beside its record."""
+    """Note in the account the pixel size and calibration declared in the `record.json` beside outlines; return it."""
     settings = _record_beside(path).get("settings")
     size = settings.get("pixel_size") if isinstance(settings, Mapping) else None
     factor = settings.get("calibration_factor", 1.0) if isinstance(settings, Mapping) else 1.0
     if isinstance(size, Mapping):
         account.note(
-            "measurements beside outlines declared a pixel size: give --pixel-size again", f"{size.get('value_nm')} nm"
+            "the measurement of these outlines declared a pixel size: give --pixel-size", f"{size.get('value_nm')} nm"
         )
     if factor != 1.0:
-        account.note("measurements beside outlines were calibrated: give --calibration-factor again", f"{factor}")
+        account.note("the measurement of these outlines was calibrated: give --calibration-factor", f"{factor}")
     return account
 
 
 def _measured_beside(path: Path) -> list[Mapping]:
-    """What the `record.json` beside outlines that a measurement or the correction page wrote says of each image."""
+    """Entries of the images in the `record.json` beside outlines that a measurement or the correction page wrote."""
     entries = _record_beside(path).get("images")
     return [entry for entry in (entries if isinstance(entries, list) else ()) if isinstance(entry, Mapping)]
 

@@ -1,4 +1,4 @@
-"""Where outlines come from: a detector, corrections, or files (`outline_files`); a source is asked image by image."""
+"""Sources of outlines: the interface that a detector, corrections and files share; asked image by image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from semsize.structures.masks import CroppedMasks, Placed
 from semsize.structures.pixel_size import PixelSize
 
 FOUND_KINDS = ("model", "predictions")
-"""Kinds of sources, as their records say them, whose outlines a model found; all others hold what people drew."""
+"""Kinds of sources, as their records name them, whose outlines a model found; in all other kinds people drew them."""
 
 
 class NoOutlinesError(ValueError):
@@ -23,24 +23,24 @@ class NoOutlinesError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """An image as it is measured, without data bars."""
+    """The part of an image that is measured, without data bars."""
 
     file: ImageFile
     grey: np.ndarray  # (H, W) float32 grey levels
     file_rows: int  # rows of the file, data bars included
     top: int = 0  # rows of the file above the frame
-    pixel_size: PixelSize | None = None  # that the file states or the user declares, calibrated
+    pixel_size: PixelSize | None = None  # calibrated, as the user declares or the file states it
 
     @property
     def bottom(self) -> int:
-        """Row of the file below the frame."""
+        """The file's row just below the frame."""
         return self.top + len(self.grey)
 
     def within(self, rows: tuple[int, int]) -> Frame:
-        """The part of the frame from a row of the file down to the row below the last one; all of it if it lies there.
+        """The part of the frame in rows `rows[0]` to `rows[1] - 1` of the file.
 
         Raises:
-            NoOutlinesError: no part of it does.
+            NoOutlinesError: no row of the frame is among them.
         """
         top, bottom = max(self.top, rows[0]), min(self.bottom, rows[1])
         if (top, bottom) == (self.top, self.bottom):
@@ -48,7 +48,7 @@ class Frame:
         if bottom <= top:
             raise NoOutlinesError(
                 f"{self.file.path}: its outlines were made in rows {rows[0]} to {rows[1]} of the file, and rows "
-                f"{self.top} to {self.bottom} are to be measured; give --crop-top and --crop-rows as before"
+                f"{self.top} to {self.bottom} are to be measured; give --crop-top and --crop-rows as for the outlines"
             )
         return replace(self, grey=self.grey[top - self.top : bottom - self.top], top=top)
 
@@ -57,18 +57,18 @@ class Frame:
 class Outlines:
     """The particles of one image."""
 
-    masks: CroppedMasks  # N masks in the frame; in fewer rows where they were drawn on no more
+    masks: CroppedMasks  # N masks from the frame's first row on; of fewer rows if fewer were annotated
     scores: np.ndarray  # (N,) 0 to 1
-    boxes: np.ndarray  # (N, 4) xyxy, px; a detector's own, else those of the masks
+    boxes: np.ndarray  # (N, 4) xyxy, px; the detector's boxes, else those of the masks
     states: tuple[str | None, ...]  # N states, None where not known
     notes: tuple[str, ...] = ()
-    pixel_size: PixelSize | None = None  # what the source says of the image; None where it says nothing
-    scales: tuple[float, ...] = ()  # enlargements at which the image was looked at; none where they were drawn
+    pixel_size: PixelSize | None = None  # as the source states it; None if it states none
+    scales: tuple[float, ...] = ()  # enlargements at which a detector looked; empty for drawn outlines
     seen: Mapping[str, np.ndarray] = field(default_factory=dict)  # `SEEN_COLUMNS` to (N,); empty without a prediction
-    whole: CroppedMasks | None = None  # N whole outlines in the frame, of a prediction
+    whole: CroppedMasks | None = None  # N predicted whole outlines in the frame; None without a prediction
 
     def without_empty(self) -> Outlines:
-        """The outlines that have a pixel; a note counts the others."""
+        """The outlines that have a pixel; a note counts those that have none."""
         kept = np.flatnonzero(self.masks.areas)
         if len(kept) == len(self.masks):
             return self
@@ -78,39 +78,39 @@ class Outlines:
 
     @classmethod
     def of_look(cls, found: Look) -> Outlines:
-        """What an engine found in an image; it gives no states."""
+        """The outlines that an engine found in an image, without states."""
         states = (None,) * len(found.masks)
         return cls(found.masks, found.scores, found.boxes, states, found.notes, scales=found.scales)
 
 
 Find = Callable[[Frame], Outlines]
-"""Finds the particles of a frame; `NoOutlinesError` where the source has none for it."""
+"""Finds the particles of a frame; raises `NoOutlinesError` if the source has no outlines for it."""
 
 FillBox = Callable[[np.ndarray, Sequence[float]], Placed]
-"""Draws the particle in a box x1, y1, x2, y2 of grey levels (H, W); an empty crop where it sees none."""
+"""Draws the particle in a box x1, y1, x2, y2 of grey levels (H, W); the crop is empty if there is none."""
 
 
 class OutlineSource(Protocol):
-    """A source of outlines; other processes get a pickle of it and open it."""
+    """A source of outlines; every process gets a pickled copy and opens it."""
 
     def open(self, processes: int) -> Find:
-        """Load what finding outlines needs; `processes`: how many share this machine."""
+        """Load what finding outlines needs; `processes` is the number that share this machine."""
 
     def as_record(self) -> dict:
-        """What the source is, in JSON's terms, with the SHA-256 of its files."""
+        """The source's entry in the record: JSON types, with its kind and the SHA-256 of its files."""
 
 
 @runtime_checkable
 class FramedSource(Protocol):
-    """A source whose outlines were made in known rows of each image: a particle that these cut off is a cut one."""
+    """A source that knows in which rows its outlines were made; the edges of these rows are borders of the frame."""
 
     def rows_of(self, file: ImageFile) -> tuple[int, int] | None:
-        """The first row of the file, and the row below the last one; None where they are not known."""
+        """First row of the file and the row below the last one; None if not known."""
 
 
 @runtime_checkable
 class BoxSource(Protocol):
-    """A source of outlines that can also draw the one in a box; other sources lack the method."""
+    """A source that can also draw the outline in a given box."""
 
     def open_boxes(self) -> FillBox:
         """Load what drawing outlines in boxes needs."""

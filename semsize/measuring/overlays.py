@@ -1,4 +1,4 @@
-"""Images with outlines drawn over them, and the legend below."""
+"""Draws outlines over images, with a legend below."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STATE_COLOURS: dict[str | None, Colour] = {
     "unusable": (170, 130, 80),
     None: (0, 220, 220),
 }
-"""RGB of a matched particle by its state; None: not known. Colour-blind people tell them apart, and from grey."""
+"""RGB of a matched particle by its state, None: not known. Colour-blind people can tell the colours apart."""
 
 MISSED: Colour = (255, 75, 0)
 FALSE_POSITIVE: Colour = (200, 50, 255)
@@ -46,7 +46,7 @@ LARGEST_SCALE = 4
 FILL_OPACITY = 0.35
 STRIP_COLOUR: Colour = (24, 24, 24)
 DOTS_PER_INCH = 100
-_BOXES = re.compile("last ?resort|blank", re.IGNORECASE)  # fonts whose glyphs are boxes, or nothing
+_BOXES = re.compile("last ?resort|blank", re.IGNORECASE)  # fonts whose glyphs are empty boxes or blank
 SMALLEST_FONT, CHARACTERS_ACROSS = 10, 150  # points; a wide picture has larger letters
 
 
@@ -60,7 +60,7 @@ class Entry:
 
 
 def add_legend(picture: np.ndarray, entries: Sequence[Entry], caption: str = "") -> np.ndarray:
-    """The picture (H, W, 3) uint8 RGB above its legend; made wider where one entry needs more room than W."""
+    """Put a legend below a picture (H, W, 3) uint8 RGB; the result is wider if an entry needs more room than W."""
     strip = _strip(entries, caption, picture.shape[1])
     width = max(picture.shape[1], strip.shape[1])
     stacked = np.full((picture.shape[0] + strip.shape[0], width, 3), STRIP_COLOUR, np.uint8)
@@ -70,10 +70,10 @@ def add_legend(picture: np.ndarray, entries: Sequence[Entry], caption: str = "")
 
 
 def drawable(text: str) -> tuple[str, list[str]]:
-    r"""A text as it can be drawn without empty boxes, and the font families that it takes, the default first.
+    r"""Return the text without characters that no font can draw, and the font families to draw it with.
 
-    Characters that the default font lacks come from any installed font that has all of them; where none has, each is
-    written as its escape, such as \u8a66: that tells names apart, which boxes don't.
+    Characters that the default font lacks come from any installed font that has all of them. If there is none, each is
+    written as its escape, such as \u8a66, so that names stay distinct, which empty boxes would not.
     """
     families = list(matplotlib.rcParams["font.family"])
     missing = frozenset(map(ord, text)) - _characters(Path(findfont(FontProperties())))
@@ -93,7 +93,7 @@ def _characters(font: Path) -> frozenset[int]:
 
 @functools.cache
 def _family_with(characters: frozenset[int]) -> str | None:
-    """An installed font family that has all these characters, other than the families that have only boxes."""
+    """An installed font family that has all these characters; None if there is none but fonts of empty boxes."""
     for entry in fontManager.ttflist:
         is_plain = entry.style == "normal" and str(entry.weight) in ("400", "normal", "regular")
         if is_plain and not _BOXES.search(entry.name) and characters <= _characters(Path(entry.fname)):
@@ -102,7 +102,7 @@ def _family_with(characters: frozenset[int]) -> str | None:
 
 
 def _strip(entries: Sequence[Entry], caption: str, width_px: int) -> np.ndarray:
-    """The legend in as few rows as the width allows, (h, w, 3) uint8; wider than asked if one column is."""
+    """Draw the legend in as few rows as the width allows, (h, w, 3) uint8; w exceeds it if one column does."""
     for columns in range(len(entries), 0, -1):
         figure = _legend_figure(entries, caption, columns, width_px)
         extent = figure.legends[0].get_window_extent(FigureCanvasAgg(figure).get_renderer())
@@ -145,23 +145,23 @@ def draw_overlay(
     caption: str = "",
     scale: int | None = None,
 ) -> np.ndarray:
-    """Draws matched particles in the colour of their state, misses and false positives filled, and a legend below.
+    """Draw matched particles in the colour of their state, misses and false positives filled, and a legend below.
 
     Args:
         image: (H, W) or (H, W, 3), grey levels 0 to 255; may be taller than the masks' image by a data bar.
-        truth: N true masks; of the matched ones the outline shows, thin and white, where the found one leaves it.
+        truth: N true masks; a thin white line shows the true outline where it differs from the matched one.
         found: M found masks.
-        matching: which is which, from `semsize.metrology.matching.match`.
-        states: the N states of the truth; all not known when None.
+        matching: pairs of true and found masks, from `semsize.metrology.matching.match`.
+        states: the N states of the true masks; None: no state is known.
         ignored_regions: specks, drawn thin and grey.
-        caption: said first in the legend, such as the image's name and the score threshold.
-        scale: whole enlargement; None: `fitting_scale`.
+        caption: first line of the legend, such as the image's name and the score threshold.
+        scale: integer enlargement; None: `fitting_scale`.
 
     Returns:
         (H · scale + legend, W · scale or the legend's width, 3) uint8 RGB.
 
     Raises:
-        ValueError: masks reach beyond the image, or there are not as many states as true masks.
+        ValueError: masks reach beyond the image, or the numbers of states and of true masks differ.
     """
     states = [None] * len(truth) if states is None else list(states)
     if len(states) != len(truth):
@@ -193,9 +193,9 @@ def draw_annotations(
     ignored_regions: CroppedMasks,
     caption: str = "",
 ) -> np.ndarray:
-    """Draws annotated particles in the colours of their states, regions to ignore in grey, and a legend below.
+    """Draw annotated particles in the colours of their states, regions to ignore in grey, and a legend below.
 
-    Image, caption and result are as in `draw_overlay`; `states` are those of the masks, None where not known.
+    Image, caption and result are as in `draw_overlay`; `states` holds the state of each mask, None if not known.
     """
     scale = fitting_scale(image.shape)
     canvas = enlarged_rgb(image, scale)
@@ -207,18 +207,18 @@ def draw_annotations(
 
 
 def state_entries(states: Sequence[str | None]) -> list[Entry]:
-    """A legend of the states, with the number of particles in each."""
+    """Legend entries of the states that occur, with the number of particles in each."""
     counts = {state: states.count(state) for state in STATE_COLOURS if state in states}
     return [Entry(f"{state or 'state not known'}: {n}", STATE_COLOURS[state]) for state, n in counts.items()]
 
 
 def write_png(path: str | Path, image: np.ndarray) -> None:
-    """Writes (H, W, 3) uint8 RGB, whole or not at all, making the folder; raises OSError where it cannot."""
+    """Write (H, W, 3) uint8 RGB as PNG, whole or not at all, and make the folder; raises OSError."""
     write_whole(path, cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def fitting_scale(image_shape: tuple[int, ...]) -> int:
-    """Whole enlargement that brings a small image's longer side to `SMALL_SIDE_PX`, at most `LARGEST_SCALE`."""
+    """Integer enlargement that brings a small image's longer side to `SMALL_SIDE_PX`, at most `LARGEST_SCALE`."""
     return max(1, min(LARGEST_SCALE, math.ceil(SMALL_SIDE_PX / max(image_shape[:2]))))
 
 
@@ -232,7 +232,7 @@ def enlarged_rgb(image: np.ndarray, scale: int) -> np.ndarray:
 
 
 def fill(canvas: np.ndarray, masks: CroppedMasks, colour: Colour, scale: int) -> None:
-    """Tints the inside of each mask."""
+    """Tint the inside of each mask."""
     for crop, origin in masks:
         inside, window = _placed(canvas, crop, origin, scale)
         mixed = (1 - FILL_OPACITY) * window[inside] + FILL_OPACITY * np.array(colour)
@@ -240,7 +240,7 @@ def fill(canvas: np.ndarray, masks: CroppedMasks, colour: Colour, scale: int) ->
 
 
 def outline(canvas: np.ndarray, masks: CroppedMasks, colour: Colour, scale: int, *, width: int) -> None:
-    """Colours the border pixels of each mask, ``width`` canvas pixels inwards; an empty mask has none."""
+    """Colour the border pixels of each mask, ``width`` canvas pixels inwards; an empty mask has none."""
     for crop, origin in masks[masks.areas > 0]:
         inside, window = _placed(canvas, crop, origin, scale)
         core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=width, borderValue=0)
@@ -248,7 +248,7 @@ def outline(canvas: np.ndarray, masks: CroppedMasks, colour: Colour, scale: int,
 
 
 def dashed_outline(canvas: np.ndarray, whole: CroppedMasks, visible: CroppedMasks, colour: Colour, scale: int) -> None:
-    """Dashes the border of each whole outline where it leaves the visible one, 4 px of the image on, 4 px off."""
+    """Dash the border of each whole outline where it leaves the visible one: 4 image px on, 4 px off."""
     for (crop, origin), seen in zip(whole, visible, strict=True):
         inside, window = _placed(canvas, crop, origin, scale)
         there = placed_in(*seen, crop.shape, origin).astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1)
@@ -262,14 +262,14 @@ def dashed_outline(canvas: np.ndarray, whole: CroppedMasks, visible: CroppedMask
 
 
 def _placed(canvas: np.ndarray, crop: np.ndarray, origin: tuple[int, int], scale: int) -> tuple[np.ndarray, np.ndarray]:
-    """The enlarged crop as booleans, and the canvas's window that it covers."""
+    """Return the enlarged crop as booleans, and the window of the canvas that it covers."""
     inside = crop.repeat(scale, axis=0).repeat(scale, axis=1) > 0
     top, left = origin[0] * scale, origin[1] * scale
     return inside, canvas[top : top + inside.shape[0], left : left + inside.shape[1]]
 
 
 def _legend_entries(states: Sequence[str | None], matching: Matching, ignored_regions: int) -> list[Entry]:
-    """What each colour means and how often it occurs."""
+    """Legend entries: the meaning of each colour and how often it occurs."""
     found_states = [states[index] for index in matching.truth]
     unknown = "state not known" if any(states) else "found"
     entries = [

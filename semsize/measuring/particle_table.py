@@ -1,4 +1,4 @@
-"""The table of particles: its columns, states from a file, and which particles the distribution leaves out."""
+"""The table of particles: its columns, states from a file, and the particles that the distribution leaves out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from semsize.structures.states import FULLY_IMAGED_STATES, STATES
 from semsize.visibility.truth import SIZES
 
 MEASURED_COLUMNS = (*PARTICLE_COLUMNS, "weight", "excluded")
-"""Columns of a measurement's `particles.csv`; `excluded` says why a particle is left out (empty: it is counted)."""
+"""Columns of a measurement's `particles.csv`; `excluded` says why a particle is left out (empty: counted)."""
 
 SEEN_COLUMNS = (
     *(f"p_{state}" for state in STATES),
@@ -28,25 +28,25 @@ SEEN_COLUMNS = (
     "visible_fraction",
     *(f"whole_{size}{end}_px" for size in SIZES for end in ("", "_low", "_high")),
 )
-"""What a visibility model says of each outline: probabilities of the states and of being a particle, the expected
-visible fraction, and sizes of the whole particle, NaN where too little of it is seen; low and high are the ends of a
-95 % interval, the model's own where no record calibrates it. All are NaN below the score threshold."""
+"""A visibility model's answers for an outline: probabilities of the states and of being a particle, the expected
+visible fraction, and sizes of the whole particle, NaN if too little of it is visible. Low and high are the ends of a
+95 % interval, the model's own if no record calibrates it. All columns are NaN below the score threshold."""
 
 PREDICTED_COLUMNS = (
     *SEEN_COLUMNS,
     *(name.replace("_px", "_nm") for name in SEEN_COLUMNS if name.endswith("_px")),
     "completed",
 )
-"""Further columns of `particles.csv` where states are predicted; `completed`: 1 for a masked one with a whole size."""
+"""Further columns of `particles.csv` with predicted states; `completed`: 1 for a masked particle with a whole size."""
 
-SMALLEST_PROBABILITY = 1e-6  # of being a fully imaged particle; below it an outline is left out
+SMALLEST_PROBABILITY = 1e-6  # outlines less probable to be a fully imaged particle are left out
 
 SCORE, CAPTION, BORDER, TOO_SMALL, NO_PIXEL_SIZE = "score", "caption", "border", "too small", "no pixel size"
 NOT_FULLY_IMAGED, STATE_UNKNOWN = "not fully imaged", "state unknown"
 REASONS = (SCORE, CAPTION, NO_PIXEL_SIZE, BORDER, TOO_SMALL, NOT_FULLY_IMAGED, STATE_UNKNOWN)
-"""What the column `excluded` of the table says, in the order in which reasons are asked.
+"""Values of the column `excluded`, in the order in which they are checked.
 
-The score is asked first: whatever is excluded for another reason, or not at all, was detected."""
+The score is checked first, so every particle excluded for another reason, or counted, is a detection."""
 
 _TEXTS = ("image", "state", "given_state", "excluded")
 _WHOLE = ("id", "touches_border", "on_caption", "completed")
@@ -56,12 +56,11 @@ _WHOLE = ("id", "touches_border", "on_caption", "completed")
 class ParticleTable:
     """A table of N particles, by column.
 
-    Columns hold str for image, state and excluded ("" where there is none), int for id and touches_border, else float
-    with NaN where there is none.
+    Columns of `_TEXTS` hold str ("" if missing), columns of `_WHOLE` int, all others float (NaN if missing).
     """
 
     columns: Mapping[str, np.ndarray]  # name to N values
-    unit: str  # of sizes in the report: nm if the pixel size of any image is known, with particles or without, else px
+    unit: str  # unit of sizes in the report: nm if the pixel size of any image is known, else px
 
     def __len__(self) -> int:
         return len(self.columns["image"])
@@ -72,26 +71,26 @@ class ParticleTable:
 
     @property
     def states(self) -> list[str | None]:
-        """The N particles' states; None where a state is not known."""
+        """States of the N particles, None where not known."""
         return [state or None for state in self.columns["state"].tolist()]
 
     @property
     def is_predicted(self) -> bool:
-        """Whether a visibility model says which particles are fully imaged."""
+        """Whether a visibility model predicted the states."""
         return "p_particle" in self.columns
 
     @property
     def fully_imaged_probability(self) -> np.ndarray:
-        """(N,) probability that an outline is a fully imaged particle; 1 where nothing is predicted."""
+        """(N,) probability that an outline is a fully imaged particle; 1 if states are not predicted."""
         return self.probability(*FULLY_IMAGED_STATES) if self.is_predicted else np.ones(len(self))
 
     def probability(self, *states: str) -> np.ndarray:
-        """(N,) probability that an outline is a particle of one of these states; of predicted ones."""
+        """(N,) probability that an outline is a particle in one of these states; needs predicted states."""
         return np.minimum(self["p_particle"] * sum(self[f"p_{state}"] for state in states), 1)
 
     @property
     def weights(self) -> np.ndarray:
-        """(N,) particles that each stands for: its border weight, of counted ones times `fully_imaged_probability`."""
+        """(N,) how much each particle counts: its border weight, times `fully_imaged_probability` if not excluded."""
         return np.where(self["excluded"] == "", self["weight"] * self.fully_imaged_probability, self["weight"])
 
     @property
@@ -100,11 +99,11 @@ class ParticleTable:
         return (*MEASURED_COLUMNS, *(PREDICTED_COLUMNS if self.is_predicted else ()))
 
     def part(self, rows: slice | np.ndarray) -> ParticleTable:
-        """The table of some rows."""
+        """The table with these rows only."""
         return replace(self, columns={name: values[rows] for name, values in self.columns.items()})
 
     def with_column(self, name: str, values: np.ndarray) -> ParticleTable:
-        """The table with one column replaced."""
+        """The table with one column added or replaced."""
         return replace(self, columns={**self.columns, name: values})
 
     def without_states(self) -> ParticleTable:
@@ -117,7 +116,7 @@ class ParticleTable:
         write_csv(path, self.file_columns, self.rows())
 
     def rows(self) -> Iterable[dict[str, object]]:
-        """One dict a particle, in Python's own types."""
+        """One dict per particle, of Python's own types, with `file_columns` as keys."""
         values = [self.columns[name].tolist() for name in self.file_columns]
         return (dict(zip(self.file_columns, row, strict=True)) for row in zip(*values, strict=True))
 
@@ -127,15 +126,15 @@ def make_table(
     states: Mapping[tuple[str, int], str],
     source: str = "given",
 ) -> ParticleTable:
-    """The table of measured images, in their order; no particle is excluded yet.
+    """Make the table of measured images, in their order; no particle is excluded yet.
 
-    It has two columns more than the file: ``on_caption``, 1 for particles that touch a text or scale bar drawn into the
-    picture, and ``given_state``, the state where somebody gave it and no model predicted it.
+    The table has two columns more than the file: ``on_caption``, 1 for particles that touch a text or scale bar drawn
+    into the picture, and ``given_state``, the state if a file or the source of outlines gives it, not a model.
 
     Args:
-        results: of the images, with their pixel sizes; each is let go before the next one is asked for.
-        states: (image, id) to a state that somebody gave by hand; goes before the result's own.
-        source: which states count, of `STATE_SOURCES`; the results have predicted ones where these are asked for.
+        results: results of the images, with their pixel sizes; each is released before the next is requested.
+        states: (image, id) to a state from a states file, which overrides the state in the result.
+        source: given, predicted or none; predicted requires results with predicted states.
     """
     predicted = PREDICTED_COLUMNS if source == "predicted" else ()
     columns: dict[str, list] = {name: [] for name in (*MEASURED_COLUMNS, "on_caption", "given_state", *predicted)}
@@ -161,10 +160,10 @@ def make_table(
 
 
 def read_table(path: Path, unit: str) -> ParticleTable:
-    """What `ParticleTable.write` wrote of a table in this unit.
+    """Read a table that `ParticleTable.write` wrote; `unit` is the unit of its sizes in the report.
 
     Raises:
-        InputError: it is missing or something else.
+        InputError: the file is missing or no particle table.
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
@@ -180,13 +179,13 @@ def read_table(path: Path, unit: str) -> ParticleTable:
 def _predicted(
     seen: dict[str, float], given: str | None, by_hand: str | None, pixel_size: PixelSize | None
 ) -> dict[str, object]:
-    """`PREDICTED_COLUMNS` and the state of a particle; one given by hand is certain, else the likeliest is taken."""
+    """`PREDICTED_COLUMNS` and state of a particle: a given state, certain if given by hand, else the likeliest."""
     if by_hand is not None:
         seen |= {f"p_{name}": float(name == by_hand) for name in STATES} | {"p_particle": 1.0}
     state = given
     if given is None:
         state = likeliest_state(seen)
-    seen = dict.fromkeys(SEEN_COLUMNS, np.nan) | seen  # files of former versions lack some
+    seen = dict.fromkeys(SEEN_COLUMNS, np.nan) | seen  # files of earlier versions lack some columns
     lengths = {name: value for name, value in seen.items() if name.endswith("_px")}
     in_nm = {
         name.replace("_px", "_nm"): np.nan if pixel_size is None else float(pixel_size.to_nm(value))
@@ -196,12 +195,12 @@ def _predicted(
 
 
 def likeliest_state(seen: Mapping[str, float]) -> str | None:
-    """The state that a model finds likeliest, by the `SEEN_COLUMNS` of an outline; None where it says nothing."""
+    """The most probable state by the `SEEN_COLUMNS` of an outline; None if the model did not see it."""
     return None if np.isnan(seen["p_particle"]) else max(STATES, key=lambda name: seen[f"p_{name}"])
 
 
 def _column(name: str, values: Sequence) -> np.ndarray:
-    """Values of a column, or their texts in the file, as the table holds them: numbers with the file's nine digits."""
+    """Convert a column's values, or their texts in the file, to the table's types; floats get the file's nine digits."""
     if name in _TEXTS:
         return np.array([value or "" for value in values], object)
     if name in _WHOLE:
@@ -210,12 +209,12 @@ def _column(name: str, values: Sequence) -> np.ndarray:
 
 
 def read_states(path: Path) -> dict[tuple[str, int], str]:
-    """(image, id) to state out of a CSV file; rows without a state are left out.
+    """Read (image, id) to state from a CSV file; rows without a state are left out.
 
-    States' names are understood in any case, with blanks or hyphens for underscores.
+    Names of states may be in upper or lower case, with blanks or hyphens for underscores.
 
     Raises:
-        InputError: the file cannot be read, lacks a column, or a row makes no sense; names the line.
+        InputError: the file cannot be read, lacks a column, or has an invalid row; the message names the line.
     """
     states = {}
     try:
@@ -233,8 +232,8 @@ def read_states(path: Path) -> dict[tuple[str, int], str]:
                     if state not in STATES:
                         raise InputError(f"{line}: {row['state']!r} is no state; give one of {', '.join(STATES)}")
                     if states.setdefault(particle, state) != state:
-                        other = f"particle {particle[1]} of {particle[0]} is {states[particle]} in a line before"
-                        raise InputError(f"{line}: {other}, and {state} here; leave one of them")
+                        other = f"particle {particle[1]} of {particle[0]} is {states[particle]} in an earlier line"
+                        raise InputError(f"{line}: {other}, and {state} here; keep one of the lines")
     except (OSError, UnicodeDecodeError, csv.Error) as cause:
         raise InputError(f"{path}: cannot be read ({cause}); give a CSV in UTF-8") from None
     return states
@@ -244,11 +243,11 @@ def _particle(row: Mapping[str, str], line: str) -> tuple[str, int]:
     try:
         return row["image"], int(row["id"])
     except (TypeError, ValueError):
-        raise InputError(f"{line}: {row['id']!r} is no particle's number") from None
+        raise InputError(f"{line}: the id {row['id']!r} is no whole number") from None
 
 
 def unmatched_states(states: Mapping[tuple[str, int], str], table: ParticleTable) -> list[str]:
-    """A note on the rows of a states file that are of no particle of the table; empty where there are none."""
+    """Return a note on the rows of a states file that match no particle of the table; empty if all rows match."""
     there = set(zip(table["image"].tolist(), table["id"].tolist(), strict=True))
     names = [f"{image}: {number}" for image, number in states if (image, number) not in there]
     some = ", ".join(names[:4])
@@ -256,8 +255,8 @@ def unmatched_states(states: Mapping[tuple[str, int], str], table: ParticleTable
 
 
 def with_exclusions(table: ParticleTable, settings: MeasurementSettings) -> ParticleTable:
-    """A table of `make_table` with its column `excluded` filled in."""
-    alone = {  # reasons that need no other particle; states come after them
+    """Fill in the column `excluded` of a table from `make_table`."""
+    alone = {  # reasons that do not depend on other particles, before those of states, which do
         SCORE: table["score"].astype(np.float32) < np.float32(settings.score),  # as `ImageResult.counted` compares
         CAPTION: table["on_caption"] == 1,
         NO_PIXEL_SIZE: np.isnan(table["ecd_nm"]) & (table.unit == "nm"),
@@ -279,5 +278,5 @@ def with_exclusions(table: ParticleTable, settings: MeasurementSettings) -> Part
 
 
 def is_detected(table: ParticleTable) -> np.ndarray:
-    """(N,) bool: from the score threshold on, counted or excluded for whatever other reason."""
+    """(N,) bool: whether a particle's score reaches the threshold, whether it is counted or excluded."""
     return table["excluded"] != SCORE

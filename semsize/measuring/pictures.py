@@ -1,4 +1,4 @@
-"""Pictures of measured particles: overlays, ROI sets and thumbnails of all images, by several processes."""
+"""Draws overlays, ROI sets and thumbnails of all measured images, in several processes."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.parts import processes_for
 
 THUMBNAIL_SIDE_PX = 560
-THUMBNAILS_BYTES = 12_000_000  # of all together: in base64 16 MB of the report's 20
-_MOST_BYTES = 60_000  # of one
-_MAP, _MAP_RANGE = "plasma", (0.25, 1.0)  # its darkest part is lost on grey
-_STEPS = 5  # sizes in the legend
+THUMBNAILS_BYTES = 12_000_000  # all thumbnails together: in base64 16 MB of the report's 20
+_MOST_BYTES = 60_000  # one thumbnail
+_MAP, _MAP_RANGE = "plasma", (0.25, 1.0)  # without its darkest part, which cannot be seen on grey
+_STEPS = 5  # number of sizes in the legend
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 @dataclass(frozen=True)
 class SizeColours:
-    """Colours of sizes on a logarithmic scale from `low` to `high`; what lies beyond has the colour of the end."""
+    """Colours of sizes on a logarithmic scale from `low` to `high`; sizes beyond have the colour of the nearer end."""
 
     low: float
     high: float
@@ -57,7 +57,7 @@ class SizeColours:
 
     @classmethod
     def of(cls, sizes: np.ndarray, unit: str) -> SizeColours:
-        """Colours for the sizes of all images, from their 2 % to their 98 % quantile."""
+        """The colour scale for the sizes of all images, from their 2 % to their 98 % quantile."""
         low, high = quantiles(sizes, (0.02, 0.98)) if len(sizes) else (1.0, 2.0)
         return cls(float(low), float(max(high, low * 1.01)), unit)
 
@@ -69,7 +69,7 @@ class SizeColours:
         return [tuple(int(level) for level in colour[:3]) for colour in np.atleast_2d(rgba)]
 
     def entries(self) -> list[Entry]:
-        """The legend's entries for a few sizes."""
+        """Legend entries for `_STEPS` sizes."""
         sizes = np.geomspace(self.low, self.high, _STEPS)
         return [
             Entry(f"{size:.3g} {self.unit}", colour) for size, colour in zip(sizes, self.colours(sizes), strict=True)
@@ -78,30 +78,30 @@ class SizeColours:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is known of an image once it has been drawn."""
+    """The results of drawing an image."""
 
-    name: str  # of the image
+    name: str  # name of the image
     thumbnail: bytes  # JPEG
-    contrast: float | None  # grey levels between particles and what lies around them; None without such a pair
+    contrast: float | None  # grey levels of particles less those around them; None if the frame lacks either
 
 
 @dataclass(frozen=True)
 class _Drawing:
-    """What the pictures of all images share."""
+    """The settings that the pictures of all images share."""
 
     settings: MeasurementSettings
     folder: ResultsFolder
     unit: str
-    colours: SizeColours | None  # None: states decide the colour
-    most_bytes: int  # of a thumbnail
-    rois: bool
+    colours: SizeColours | None  # None: colours show states
+    most_bytes: int  # limit of a thumbnail
+    rois: bool  # also write ROI sets
 
     def draw(self, file: ImageFile, table: ParticleTable) -> Drawn:
-        """Write the overlay of an image and, if asked for, its ROI set, without particles below the score threshold.
+        """Write the overlay of an image and, with `rois`, its ROI set, of the particles from the score threshold on.
 
-        ROIs carry the states that were given: who measures by them again would take predicted ones for given.
+        ROIs carry only given states, because a later measurement of them would take predicted states for given ones.
         """
-        # Read again: colours need the sizes in all images, whose pixels are too many to keep until these are known
+        # Pixels are read again: colours need the sizes of all images, too many to keep in memory until then
         result, image = self.folder.read_result(file), self.settings.read(file.path)
         detected = is_detected(table)
         on_particles = result.masks[detected & (table["excluded"] != CAPTION)]
@@ -140,7 +140,7 @@ def write_pictures(
     folder: ResultsFolder,
     options: RunOptions,
 ) -> dict[str, Drawn]:
-    """Write overlays/ and, if asked for, rois/ of measured images; returns what was drawn by the images' names."""
+    """Write overlays/ and, if the options say so, rois/ of measured images; return `Drawn` by the image's name."""
     kept, unit = table["excluded"] == "", table.unit
     by_state = (table["state"][kept] != "").any() if options.colour == "auto" else options.colour == "state"
     colours = None if by_state else SizeColours.of(table[f"ecd_{unit}"][kept], unit)
@@ -160,7 +160,7 @@ def write_pictures(
 def draw_numbered(
     image: np.ndarray, masks: CroppedMasks, colours: Sequence[Colour], kept: np.ndarray, ids: np.ndarray
 ) -> np.ndarray:
-    """Outlines in their colours, particles left out thin and grey beneath, each kept one with its number.
+    """Draw kept particles in their colours with their numbers, over thin grey outlines of those left out.
 
     Args:
         image: (H, W) grey levels 0 to 255; may be taller than the masks' image by a data bar.
@@ -170,7 +170,7 @@ def draw_numbered(
         ids: (N,) numbers to write.
 
     Returns:
-        (H · scale, W · scale, 3) uint8 RGB, never smaller than the image.
+        (H · scale, W · scale, 3) uint8 RGB, with the scale of `fitting_scale`.
     """
     scale = fitting_scale(image.shape)
     canvas = enlarged_rgb(image, scale)
@@ -184,7 +184,7 @@ def draw_numbered(
 
 
 def jpeg_thumbnail(picture: np.ndarray, longest_side: int, most_bytes: int) -> bytes:
-    """A small JPEG of (H, W, 3) uint8 RGB: first coarser, then smaller until it takes no more than `most_bytes`."""
+    """Encode (H, W, 3) uint8 RGB as JPEG: quality, then size are reduced until it takes at most `most_bytes`."""
     side = longest_side
     while True:
         factor = min(1.0, side / max(picture.shape[:2]))
@@ -198,7 +198,7 @@ def jpeg_thumbnail(picture: np.ndarray, longest_side: int, most_bytes: int) -> b
 
 
 def _write_number(canvas: np.ndarray, text: str, crop: np.ndarray, origin: np.ndarray, scale: int) -> None:
-    """Write a number where a mask is widest, as large as that allows between two readable sizes, with a dark rim."""
+    """Write a number with a dark rim where the mask is widest, as large as fits there within readable sizes."""
     depth = cv2.distanceTransform(np.pad(crop, 1), cv2.DIST_L2, 3)
     row, column = np.unravel_index(depth.argmax(), depth.shape)
     y, x = (origin[0] + row - 0.5) * scale, (origin[1] + column - 0.5) * scale
@@ -210,7 +210,7 @@ def _write_number(canvas: np.ndarray, text: str, crop: np.ndarray, origin: np.nd
 
 
 def _rows_of(table: ParticleTable) -> dict[str, slice]:
-    """Image to its rows, which stand together."""
+    """Image name to its rows of the table, which are consecutive."""
     names = table["image"]
     starts = np.flatnonzero(np.append(len(names) > 0, names[1:] != names[:-1]))
     ends = np.append(starts, len(names))[1:]

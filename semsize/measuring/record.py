@@ -1,4 +1,4 @@
-"""The record of a measurement: what its numbers come from besides the table."""
+"""The record of a measurement: all that its numbers come from, except the particle table."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ class MeasuredImage:
     rows: int  # of the file
     columns: int
     top: int  # rows of the file above the frame
-    frame_rows: int  # between the data bars
-    pixel_size_nm: float | None  # calibrated; None where not known
+    frame_rows: int  # rows between the data bars
+    pixel_size_nm: float | None  # calibrated; None if not known
     pixel_size_std_nm: float | None
     pixel_size_source: str | None
-    detections: int  # of any score
-    particles: int  # from the score threshold on
+    detections: int  # number of outlines of any score
+    particles: int  # number of outlines from the score threshold on
     caption_px: int  # pixels of texts and scale bars in the frame
     contrast: float | None  # grey levels; None without particles, and until the image has been drawn
-    area_fraction: float  # of the masks from the score threshold on
-    seconds: float  # that finding its particles took
-    notes: tuple[str, ...]  # on its outlines and its scale
-    scales: tuple[float, ...] = ()  # enlargements at which it was looked at; none where outlines were drawn
+    area_fraction: float  # of the frame that outlines from the score threshold on cover, without those on captions
+    seconds: float  # time that finding the particles took
+    notes: tuple[str, ...]  # on outlines and scale
+    scales: tuple[float, ...] = ()  # enlargements at which a detector looked; empty for drawn outlines
 
     @property
     def pixel_size(self) -> PixelSize | None:
-        """The calibrated pixel size; None where it is not known."""
+        """The calibrated pixel size; None if not known."""
         return None if self.pixel_size_nm is None else PixelSize(self.pixel_size_nm, self.pixel_size_std_nm)
 
     @classmethod
     def of(
         cls, result: ImageResult, size: PixelSize | None, notes: Sequence[str], settings: MeasurementSettings
     ) -> MeasuredImage:
-        """An image whose particles were found, its calibrated pixel size, and what is odd about its scale."""
+        """Make the entry from an image's result, its calibrated pixel size, and notes on its scale."""
         counted = result.masks[(result.scores >= settings.score) & ~result.on_caption]
         return cls(
             image=result.file.name,
@@ -79,39 +79,39 @@ class MeasuredImage:
 
 @dataclass(frozen=True)
 class Record:
-    """What the numbers of a measurement come from besides the table; part of `record.json`."""
+    """All that the numbers of a measurement come from, except the table; part of `record.json`."""
 
     settings: MeasurementSettings
-    outlines: Mapping[str, Any]  # what their source is, in JSON's terms
-    validation: BiasRecord | None  # bias record that holds for the model, or the one that nearly does
+    outlines: Mapping[str, Any]  # the source of outlines, see `OutlineSource.as_record`
+    validation: BiasRecord | None  # the model's bias record that holds for this use, else the nearest one
     images: tuple[MeasuredImage, ...]
     skipped: tuple[Mapping[str, Any], ...]  # image and error of each image that could not be measured
     notes: tuple[str, ...]
-    seen_validation: VisibilityRecord | None = None  # of the model that predicted states, as `validation`
+    seen_validation: VisibilityRecord | None = None  # the visibility model's record that holds, else the nearest one
 
     @property
     def is_drawn(self) -> bool:
-        """Whether people drew the outlines: there is no model to be uncertain of."""
+        """Whether people drew the outlines, so that no detector adds to the uncertainty."""
         return self.outlines["kind"] not in FOUND_KINDS
 
     @property
     def licence(self) -> str:
-        """What the result may be used for by the licences of all its models; empty without a model."""
+        """The joint licence of all models that the result comes from; empty without a model."""
         models = self.outlines, self.outlines.get("visibility", {})
         return joint_licence(model["licence"] for model in models if model.get("licence"))
 
     @property
     def unit(self) -> str:
-        """The unit of sizes: ``nm`` if the pixel size of any image is known, with particles or without, else ``px``."""
+        """The unit of sizes: ``nm`` if the pixel size of any image, even without particles, is known, else ``px``."""
         return "px" if all(image.pixel_size_nm is None for image in self.images) else "nm"
 
     @property
     def has_no_outline(self) -> bool:
-        """Whether outlines were drawn, and none of them is left to measure."""
+        """Whether the outlines are drawn ones, and none is left to measure."""
         return self.is_drawn and not any(image.particles for image in self.images)
 
     def bias(self) -> tuple[BiasRecord | None, tuple[str, ...]]:
-        """The bias record that holds; else None and, where a model found the outlines, why none does."""
+        """The bias record, if it holds, else None; and why none holds (empty for drawn outlines)."""
         if self.is_drawn:
             return None, ()
         if "model" not in self.outlines:
@@ -122,7 +122,7 @@ class Record:
         return (None if reasons else self.validation), reasons
 
     def seen(self) -> tuple[VisibilityRecord | None, tuple[str, ...]]:
-        """The record of the visibility model that holds; else None and, where states are predicted, why none does."""
+        """The visibility model's record, if it holds, else None; and why none holds (empty without a model)."""
         if "visibility" not in self.outlines:
             return None, ()
         if self.seen_validation is None:
@@ -132,10 +132,10 @@ class Record:
 
 
 def read_record(path: Path) -> Record:
-    """The record of a measurement that was made before.
+    """Read the record of an earlier measurement from its `record.json`.
 
     Raises:
-        InputError: it is missing or damaged.
+        InputError: the file is missing or damaged.
     """
     data = read_json(path, InputError)
     try:
@@ -145,6 +145,6 @@ def read_record(path: Path) -> Record:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Versions of this program, Python, and the packages that numbers come from."""
+    """Versions of this program, of Python and of the named packages."""
     found = {name: importlib.metadata.version(name) for name in packages}
     return {"tio2": __version__, "python": platform.python_version(), **found}

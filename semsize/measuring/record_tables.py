@@ -1,4 +1,4 @@
-"""What the records of a detector and of a visibility model hold, as Markdown for the screen and for a model's card."""
+"""Tables of a bias record and of a visibility record, as Markdown for the screen and for model cards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from semsize.visibility.record import VisibilityRecord
 
 
 def bias_tables(record: BiasRecord) -> str:
-    """Residuals by size, effect of occlusion by density, and the ranges, as Markdown."""
+    """Tables of residuals by size, of the effect of occlusion by area fraction, and of the ranges, as Markdown."""
 
     def percents(group: ResidualClass | OcclusionClass, name: str) -> list[float]:
         return [100 * value for value in (getattr(group, name), group.standard_error, group.between_image_std)]
@@ -43,11 +43,11 @@ def bias_tables(record: BiasRecord) -> str:
 
 
 def fraction_errors_table(by_size: Mapping[str, Sequence[FractionErrors]], fraction: str) -> str:
-    """Errors of completed sizes, and how often their intervals hold, by visible fraction, as Markdown.
+    """Table of the errors of completed sizes and the coverage of their intervals, by visible fraction, as Markdown.
 
     Args:
         by_size: each of `SIZES` to its errors.
-        fraction: heading of the classes: which visible fraction they are of.
+        fraction: heading of the column of classes, which says whether the visible fraction is predicted or true.
     """
     rows = [
         [
@@ -66,11 +66,11 @@ def fraction_errors_table(by_size: Mapping[str, Sequence[FractionErrors]], fract
 
 
 def visibility_tables(record: VisibilityRecord, by_true_fraction: Mapping[str, Sequence[FractionErrors]]) -> str:
-    """What each step does to D10, D50, D90 and the mean, and errors by predicted and by true fraction, as Markdown.
+    """Tables of the effect of each step on D10, D50, D90 and mean, and of errors by predicted and by true fraction.
 
     Args:
-        record: of a visibility model.
-        by_true_fraction: each of `SIZES` to its errors, in the images that the record's errors are of.
+        record: the record of a visibility model.
+        by_true_fraction: each of `SIZES` to its errors, in the images on which the record was judged.
     """
     groups = {"fully imaged": record.fully_imaged, "completed": record.completed}
     named = [(f"{group}: {step.name}", step) for group, steps in groups.items() for step in steps]

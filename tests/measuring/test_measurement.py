@@ -519,9 +519,9 @@ def test_attack_an_image_s_name_is_no_formula_in_a_table_and_still_names_its_ima
     ("text", "message"),
     [
         ("image,id\na,1", "lacks the column state"),
-        ("image,id,state\na,x,masked", "line 2: 'x' is no particle's number"),
+        ("image,id,state\na,x,masked", "line 2: the id 'x' is no whole number"),
         ("image,id,state\na,1,splendid", "line 2: 'splendid' is no state"),
-        ("image,id,state\na,1,masked\na,1,complete", "line 3: particle 1 of a is masked in a line before, and comp"),
+        ("image,id,state\na,1,masked\na,1,complete", "line 3: particle 1 of a is masked in an earlier line, and comp"),
     ],
 )
 def test_a_states_file_that_makes_no_sense_is_named_with_its_line(tmp_path, text, message):
