@@ -92,7 +92,7 @@ class PredictedOutlines(_OutlineFiles):
 
     def _of(self, frame: Frame) -> Outlines:
         path = frame.file.path
-        found = self._known(path, "nothing of this image, nor that it was looked at,")
+        found = self._known(path, "no outlines of this image, nor a record that it was measured,")
         if not found:
             masks, scores = CroppedMasks.empty(frame.grey.shape), np.zeros(0, np.float32)
             return Outlines(masks, scores, masks.boxes, (), (f"{self.record['path']} has no particle in this image",))
@@ -191,7 +191,7 @@ def _drawn(
     labels = Counter(of.label for image in images for of in image.particles if meaning_of(of.label, {}) is None)
     if len(labels) > 1:
         counts = ", ".join(f"{label or 'no label'} ({count})" for label, count in labels.most_common())
-        account.note("labels that name no state, of which all outlines are measured as particles", counts)
+        account.note("labels that name no state: all outlines are measured as particles", counts)
     entries = [(image.path, image.trouble, image.candidates, image) for image in images]
     return DrawnOutlines(*_by_file(entries, record, account), rows or {})
 

@@ -200,7 +200,7 @@ def likeliest_state(seen: Mapping[str, float]) -> str | None:
 
 
 def _column(name: str, values: Sequence) -> np.ndarray:
-    """Convert a column's values, or their texts in the file, to the table's types; floats get the file's nine digits."""
+    """Convert a column's values, or their texts in the file, to the table's types; floats keep nine digits."""
     if name in _TEXTS:
         return np.array([value or "" for value in values], object)
     if name in _WHOLE:

@@ -1,4 +1,4 @@
-"""The report of a measurement: an HTML file with its figures and thumbnails, and what is printed at the end."""
+"""The report of a measurement: an HTML file with figures and thumbnails, and the lines printed at the end."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ CAPTIONS = {
     "quantiles": "Q–Q plot: quantiles measured against those of the log-normal fit; on the line they agree.",
 }
 DASH = "–"
-_MOST_POINTS = 600  # of a curve: more cannot be seen, and cost bytes
+_MOST_POINTS = 600  # of a curve: more points cannot be seen and make the file larger
 _MOST_BINS = 60
 _SVG = {"svg.hashsalt": "tio2", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 _LABEL = "equivalent circular diameter"
 
 
 def size_figures(summary: Summary) -> dict[str, bytes]:
-    """Name, of `CAPTIONS`, to SVG of each figure; none below two particles."""
+    """Draw the figures: name (key of `CAPTIONS`) to SVG; empty for fewer than two particles."""
     if summary.kept < 2:
         return {}
     drawings = {"histogram": _histogram, "cumulative": _cumulative, "logarithmic": _logarithmic}
@@ -115,7 +115,7 @@ def _quantiles(axes: Axes, summary: Summary) -> None:
 
 
 def _logarithmic_scale(axes: Axes, names: str) -> None:
-    """Logarithmic axes, with plain numbers at 1, 2, 3, 5 and 7 times the powers of ten."""
+    """Make axes logarithmic, with plain numbers at 1, 2, 3, 5 and 7 times the powers of ten."""
     for name in names:
         axes.set(**{f"{name}scale": "log"})
     for name in names:
@@ -132,7 +132,7 @@ def _legend_above(axes: Axes) -> None:
 
 
 def _edges(sample: SizeSample) -> np.ndarray:
-    """Bins of Freedman and Diaconis' width, 8 to `_MOST_BINS` of them."""
+    """Edges of 8 to `_MOST_BINS` bins of Freedman and Diaconis' width; one bin if all sizes are equal."""
     low, high = sample.sizes.min(), sample.sizes.max()
     quartiles = weighted_quantiles(sample.sizes, sample.weights, (0.25, 0.75))
     width = 2 * (quartiles[1] - quartiles[0]) / len(sample) ** (1 / 3)
@@ -141,25 +141,25 @@ def _edges(sample: SizeSample) -> np.ndarray:
 
 
 def _thinned(count: int) -> np.ndarray:
-    """Positions of at most `_MOST_POINTS` of `count` points, the ends among them."""
+    """Evenly spaced indices of at most `_MOST_POINTS` of `count` points, with both ends."""
     return np.unique(np.linspace(0, count - 1, min(count, _MOST_POINTS)).astype(int))
 
 
 def write_report(
     folder: ResultsFolder, record: Mapping, summary: Summary, files: Sequence[ImageFile], drawn: Mapping[str, Drawn]
 ) -> None:
-    """Write report.html from the contents of record.json and the thumbnails of the images."""
+    """Write report.html from the contents of record.json, the summary's figures and the images' thumbnails."""
     pictures = [(file.name, f"overlays/{folder.overlay(file).name}", drawn[file.name].thumbnail) for file in files]
     write_whole(folder.path / "report.html", size_report(record, size_figures(summary), pictures).encode())
 
 
 def size_report(record: Mapping, figures: Mapping[str, bytes], pictures: Sequence[tuple[str, str, bytes]]) -> str:
-    """The report as HTML.
+    """Return the report as HTML.
 
     Args:
-        record: contents of `record.json`, whose ``results`` are the numbers.
-        figures: name, of `CAPTIONS`, to SVG.
-        pictures: name of each image, link to its overlay, relative to the report, and JPEG of its thumbnail.
+        record: contents of `record.json`, with the numbers under ``results``.
+        figures: name (key of `CAPTIONS`) to SVG.
+        pictures: for each image its name, the path of its overlay relative to the report, and its thumbnail as JPEG.
     """
     return template("semsize.measuring", "size_report.html").render(
         record=record, results=record["results"], figures=figures, captions=CAPTIONS, pictures=pictures
@@ -167,7 +167,7 @@ def size_report(record: Mapping, figures: Mapping[str, bytes], pictures: Sequenc
 
 
 def lines_of(measurement: Measurement) -> list[str]:
-    """What is printed at the end: warnings, what was left out, the result, and where it was written."""
+    """Lines that the program prints at the end: warnings, skipped images, results, and where they were written."""
     summary, record = measurement.summary, measurement.record
     lines = [f"WARNING: {warning}" for warning in record["warnings"]]
     lines += [f"LEFT OUT: {image}: {error}" for image, error in measurement.skipped.items()]
@@ -190,7 +190,7 @@ def lines_of(measurement: Measurement) -> list[str]:
     ]
     lines += _population_lines(summary)
     if summary.unsized >= 0.5:
-        lines.append(f"too little is seen of {summary.unsized:.0f} particles for a size")
+        lines.append(f"{summary.unsized:.0f} particles have no size: too little of them is visible")
     lines.append(f"written: {measurement.folder}/report.html, particles.csv, predictions.json, record.json, overlays/")
     return lines
 
@@ -200,9 +200,9 @@ def _model_line(what: str, model: Mapping, use: Mapping) -> str:
 
 
 def _population_lines(summary: Summary) -> list[str]:
-    """D50 of other particles than the fully imaged ones, by number and by volume, and how it differs from theirs.
+    """D50 of each further population, by number and by volume, and its ratio to that of the fully imaged particles.
 
-    As in the report there are none where there is no size distribution.
+    Empty without a size distribution, as in the report.
     """
     lines = []
     for found in summary.populations[1:] if summary.budgets else ():
@@ -217,7 +217,7 @@ def _population_lines(summary: Summary) -> list[str]:
 
 @functools.cache
 def template(package: str, name: str) -> Template:
-    """A page's template in the folder `templates` of a package, with this module's functions as filters."""
+    """Load a page's template from the folder `templates` of a package, with this module's functions as filters."""
     environment = Environment(
         loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True
@@ -228,7 +228,7 @@ def template(package: str, name: str) -> Template:
 
 
 def file_name(path: str) -> str:
-    r"""The last part of a path of any system.
+    r"""The last part of a Windows or POSIX path.
 
     >>> file_name(r"C:\models\nc.semsize"), file_name("models/nc.semsize")
     ('nc.semsize', 'nc.semsize')
@@ -237,12 +237,12 @@ def file_name(path: str) -> str:
 
 
 def embedded(data: bytes, kind: str) -> str:
-    """An image as a link that holds it."""
+    """An image as a data URL."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A number to some significant digits, without an exponent; – where there is none."""
+    """A number with `digits` significant digits, without an exponent; – for None and NaN."""
     if value is None or math.isnan(value):
         return DASH
     if math.isinf(value):
@@ -251,7 +251,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def percent(share: float | None, decimals: int = 1) -> str:
-    """A share as a text in %."""
+    """A share as text in %; – for None."""
     return DASH if share is None else f"{100 * share:.{decimals}f} %"
 
 
@@ -261,14 +261,14 @@ def uncertainty(std: float | None) -> str:
 
 
 def uncertain(value: float | None, std: float | None) -> str:
-    """A value to the last digit of its uncertainty; to four digits where there is none."""
+    """A value rounded to the last digit of its uncertainty; four significant digits without an uncertainty."""
     if value is None or not std:
         return number(value)
     return f"{value:.{_decimals(std, 2)}f}"
 
 
 def _decimals(value: float, digits: int) -> int:
-    """Digits after the point that give so many significant ones, as rounded to them."""
+    """Decimals with which a value shows `digits` significant digits; 9.96 rounds up to 10.0 with one decimal less."""
     if value == 0:
         return digits - 1
     exponent = int(f"{abs(value):.{digits - 1}e}".partition("e")[2])

@@ -1,4 +1,4 @@
-"""The folder of a measurement: its files, and what was found in each image, from which a restart goes on."""
+"""The folder of a measurement: its files, and the result of each image, from which a restart continues."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from semsize.structures.parts import require_same_plan
 from semsize.structures.pixel_size import PixelSize
 
 PART_FORMAT = 2
-"""Format of the files in parts/. Format 1 held pixel sizes, contrasts and counts that settings had decided."""
+"""Format of the files in parts/. Format 1 held pixel sizes, contrasts and counts, which depend on settings."""
 
 
 class PartError(ValueError):
-    """An image's result cannot be read back."""
+    """An image's result in parts/ cannot be read."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageResult:
-    """What detection, or the source of drawn outlines, gave of one image; no setting of the evaluation is in it."""
+    """The outlines of one image as their source gave them; nothing here depends on settings of the evaluation."""
 
     file: ImageFile
     sha256: str  # of the file
@@ -40,18 +40,18 @@ class ImageResult:
     scores: np.ndarray  # (N,)
     boxes: np.ndarray  # (N, 4) xyxy px in the file
     states: tuple[str | None, ...]  # N states that the source of outlines gives, None where not known
-    on_caption: np.ndarray  # (N,) bool: it touches a text or scale bar that was drawn into the picture
-    caption_px: int  # pixels of such texts and bars
-    pixel_size: PixelSize | None  # that the source of outlines states; None where it states none
+    on_caption: np.ndarray  # (N,) bool: the mask touches a text or scale bar drawn into the picture
+    caption_px: int  # pixels of texts and scale bars in the picture
+    pixel_size: PixelSize | None  # as the source of outlines states it; None if it states none
     notes: tuple[str, ...]
-    seconds: float  # that finding its particles took
-    scales: tuple[float, ...] = ()  # enlargements at which the image was looked at
+    seconds: float  # time that finding the particles took
+    scales: tuple[float, ...] = ()  # enlargements at which a detector looked; empty for drawn outlines
     seen: Mapping[str, np.ndarray] = field(default_factory=dict)  # `SEEN_COLUMNS` to (N,); empty without a prediction
-    whole_rles: Sequence[Mapping[str, Any]] = ()  # N whole outlines, of a prediction
+    whole_rles: Sequence[Mapping[str, Any]] = ()  # N predicted whole outlines; empty without a prediction
 
     @property
     def frame(self) -> tuple[int, int]:
-        """First row of the file that was measured, and the row below the last one."""
+        """First measured row of the file, and the row below the last one."""
         return self.top, self.top + self.frame_rows
 
     @cached_property
@@ -66,18 +66,18 @@ class ImageResult:
         return self.file_masks.crop((0, top, self.file_shape[1], bottom))
 
     def counted(self, score: float) -> int:
-        """The result with the particles of at least this score."""
+        """Number of particles with at least this score."""
         return int((self.scores >= score).sum())
 
     def predictions(self, image_id: int) -> list[dict]:
-        """Records for `predictions.json`, at the size of the file."""
+        """Entries for `predictions.json`, with masks at the size of the file."""
         return [
             prediction_entry(image_id, self.file.name, box, score, rle)
             for box, score, rle in zip(self.boxes.tolist(), self.scores.tolist(), self.rles, strict=True)
         ]
 
     def to_part(self) -> dict[str, Any]:
-        """All of it in JSON's terms, for a file in parts/."""
+        """Convert the result to JSON types, for a file in parts/."""
         part = {field.name: getattr(self, field.name) for field in fields(self)}
         arrays = {name: value.tolist() for name, value in part.items() if isinstance(value, np.ndarray)}
         seen = {name: values.tolist() for name, values in self.seen.items()}
@@ -86,10 +86,10 @@ class ImageResult:
 
     @classmethod
     def from_part(cls, file: ImageFile, data: Mapping[str, Any]) -> ImageResult:
-        """The result from what `to_part` gave.
+        """Make the result from the output of `to_part`.
 
         Raises:
-            PartError: it is something else.
+            PartError: `data` is something else.
         """
         try:
             data = {**data, "file": file}
@@ -119,7 +119,7 @@ class ImageResult:
 
 
 class ResultsFolder:
-    """The folder of a measurement's results: the paths of its files, and its claim."""
+    """The folder of a measurement's results: paths and contents of its files."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
@@ -128,21 +128,21 @@ class ResultsFolder:
         self.rois = self.path / "rois"
 
     def claim(self, settings: Mapping, *, alone: bool = True) -> None:
-        """Make the folder, or go on with the measurement that it holds.
+        """Make the folder, or continue the measurement that it holds.
 
         Args:
-            settings: all that decides what is found in an image, in JSON's terms.
-            alone: no other process writes here now, so that unfinished files are left-overs and are deleted.
+            settings: all that decides the outlines found in an image, as JSON types.
+            alone: no other process writes to the folder now, so unfinished files are left-overs and are deleted.
 
         Raises:
-            OutputError: it cannot be made, holds somebody else's files, or was measured with other settings.
+            OutputError: the folder cannot be made, holds files of something else, or was measured with other settings.
         """
         settings = in_json({"format": PART_FORMAT, **settings})
         file = self.parts / "settings.json"
 
         def refusal(differing: str) -> OutputError:
-            other = f"was begun with other settings ({differing}), and these decide what is found"
-            return OutputError(f"{self.path}: {other}; give the former, or another --out")
+            other = f"was begun with other settings ({differing}), which decide what is found"
+            return OutputError(f"{self.path}: {other}; give the earlier settings, or another --out")
 
         require_same_plan(self.settings() if self._any_result() else None, settings, refusal)
         for unfinished in self.parts.glob(".*.part") if alone else ():
@@ -156,10 +156,10 @@ class ResultsFolder:
             raise _unwritable(self.path, cause) from None
 
     def settings(self) -> Mapping | None:
-        """What `claim` kept; None where nothing was measured here.
+        """Read the settings that `claim` wrote; None if the folder holds no measurement.
 
         Raises:
-            OutputError: another version measured here, or the file is damaged.
+            OutputError: another version wrote the folder, or the file is damaged.
         """
         if not self.is_claimed():
             return None
@@ -174,22 +174,22 @@ class ResultsFolder:
         return (self.parts / "settings.json").is_file()
 
     def _any_result(self) -> bool:
-        """Whether any image has been measured; until then settings may change."""
+        """Whether any image has a result; until then settings may change."""
         names = {path.name for path in self.parts.glob("*.json")} - {"settings.json"}
         return any(not name.endswith(".failed.json") for name in names)
 
     def left_from_before(self, options: RunOptions) -> list[str]:
-        """Which files of an earlier start this one leaves as they are; they may be of other settings."""
+        """Notes on files of an earlier start that this start does not write, and which may be of other settings."""
         written = {self.rois: options.rois, self.path / "particles.xlsx": options.xlsx}
         left = [path.name for path, anew in written.items() if path.exists() and not anew]
         return [f"{name} was not written anew: it is of an earlier start, maybe with other settings" for name in left]
 
     def part(self, file: ImageFile) -> Path:
-        """Path of an image's result."""
+        """Path of an image's result in parts/."""
         return self.parts / f"{file.key}.json"
 
     def roi_set(self, file: ImageFile) -> Path:
-        """Path of an image's ROI set; too long a name is shortened so that the image's name still finds the set."""
+        """Path of an image's ROI set; a name too long is shortened in a way that still matches the image."""
         *folders, last = PurePosixPath(file.name.lstrip("/")).parts
         return self.rois.joinpath(*folders, f"{short_name(last)}.zip")
 
@@ -202,24 +202,24 @@ class ResultsFolder:
         return self.parts / f"{file.key}.failed.json"
 
     def write_result(self, result: ImageResult) -> None:
-        """Keep an image's result."""
+        """Write an image's result, and delete an earlier failure."""
         write_json(self.part(result.file), result.to_part())
         self.failure(result.file).unlink(missing_ok=True)
 
     def write_failure(self, file: ImageFile, message: str) -> None:
-        """Keep why an image was left out; the next start tries it again."""
+        """Write why an image was left out, and delete an earlier result; the next start tries the image again."""
         write_json(self.failure(file), {"image": file.name, "error": message})
         self.part(file).unlink(missing_ok=True)
 
     def read_result(self, file: ImageFile) -> ImageResult | None:
-        """An image's result; None where it is not measured yet, or the file is damaged."""
+        """Read an image's result; None if there is none yet, or its file is damaged."""
         try:
             return ImageResult.from_part(file, read_json(self.part(file), PartError))
         except PartError:
             return None
 
     def read_current(self, file: ImageFile) -> ImageResult | None:
-        """An image's result, if it is of the file's present contents."""
+        """Read an image's result; None unless it is of the present contents of the image file."""
         result = self.read_result(file)
         try:
             return result if result is not None and result.sha256 == file_sha256(file.path) else None
@@ -227,11 +227,11 @@ class ResultsFolder:
             return None
 
     def is_done(self, file: ImageFile) -> bool:
-        """Whether the folder holds a result of the file's present contents, or the reason why there is none."""
+        """Whether the folder holds a result of the file's present contents, or a failure."""
         return self.failure(file).is_file() or self.read_current(file) is not None
 
     def read_failure(self, file: ImageFile) -> str | None:
-        """Why an image was left out; None if it was not."""
+        """Read why an image was left out; None if it was not."""
         path = self.failure(file)
         return read_json(path, OutputError)["error"] if path.is_file() else None
 

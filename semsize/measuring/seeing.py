@@ -1,4 +1,4 @@
-"""Outlines with the states that an installed visibility model predicts: a source of outlines around another one."""
+"""A source of outlines that wraps another source and adds the states that a visibility model predicts."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ GROUP = "semsize.visibility"
 
 
 class VisibilitySource(Protocol):
-    """A visibility model that can be opened; other processes get a pickle of it and open it."""
+    """A visibility model; every process gets a pickled copy and opens it."""
 
-    records: Sequence[VisibilityRecord]  # that lie beside its weights
+    records: Sequence[VisibilityRecord]  # the records beside its weights
 
     def open(self, processes: int, calibration: Calibration) -> CalibratedModel:
-        """The model, the thresholds of the visible fraction between the states that it predicts, and a calibration."""
+        """Load the model, with its thresholds of the visible fraction between states and with this calibration."""
 
     def as_record(self) -> dict:
-        """What it is, in JSON's terms: SHA-256 of its files, engine, precision and licence."""
+        """The model's entry in the record, as JSON types: SHA-256 of its files, engine, precision and licence."""
 
 
 def find_visibility_model(
     request: VisibilityRequest, outlines: Mapping | None = None, score: float = OPERATING_SCORE
 ) -> VisibilitySource:
-    """The visibility model that is asked for; where none is named, the one that ships for outlines of this licence.
+    """Return the requested visibility model; if none is named, the one that ships for outlines of this licence.
 
-    The engine `auto` is chosen as `semsize.measuring.engines.choose` does, by the records for these outlines and score.
+    For the engine `auto`, `choose` takes an engine as validated if a record holds for it with these outlines and score.
 
     Args:
-        request: what is asked for.
-        outlines: what their source is, as `OutlineSource.as_record` says; None: not known.
-        score: from which outlines count.
+        request: the requested model and engine.
+        outlines: `OutlineSource.as_record` of the outlines' source; None: not known.
+        score: score from which outlines count.
 
     Raises:
-        InputError: there is none, or its files cannot be used.
+        InputError: there is no such model, or its files cannot be used.
     """
 
     def standing_of(model: VisibilitySource) -> Standing:
@@ -74,7 +74,7 @@ def find_visibility_model(
 
 
 def visibility_records_beside(weights: Path) -> tuple[VisibilityRecord, ...]:
-    """The records of a visibility model in the file beside its weights or its archive.
+    """Read the records of a visibility model from the file beside its weights or archive; empty without a file.
 
     Raises:
         InputError: the file holds something else.
@@ -88,20 +88,20 @@ def visibility_records_beside(weights: Path) -> tuple[VisibilityRecord, ...]:
 def seen_as_asked(
     source: OutlineSource, settings: MeasurementSettings, request: VisibilityRequest | None = None
 ) -> OutlineSource:
-    """A source of outlines, behind a visibility model where `settings.states` asks for predicted states.
+    """Wrap a source of outlines in a visibility model if `settings.states` is `predicted`, or `auto` and it applies.
 
-    `auto` asks for them where no file gives states and a detector finds the outlines, if the visibility model has a
-    record behind its weights. However the detector is used, the same particles are then measured; the record says
-    whether that use is validated. No record knows a detector whose engine has no visibility models. `auto` also asks
-    for them where the outlines are the corrected ones of a measurement that predicted states.
+    `auto` predicts states if no states file is given, a detector finds the outlines, and the visibility model has a
+    record for the detector's weights, however the detector is used: every use measures the same population, and the
+    record says whether this use is validated. `auto` also predicts states for corrected outlines if the corrected
+    measurement predicted them. It predicts none for a detector if the requested engine has no visibility models.
 
     Args:
-        source: where outlines come from; one that predicts states already is returned.
-        settings: which states count, and from which score outlines count.
-        request: which visibility model; None: the one that ships for outlines of this licence.
+        source: where outlines come from; a source that already predicts states is returned unchanged.
+        settings: which states count, and the score from which outlines count.
+        request: the visibility model; None: the one that ships for outlines of this licence.
 
     Raises:
-        InputError: the visibility model that states are to come from cannot be used.
+        InputError: states are to be predicted and the visibility model cannot be used.
     """
     if isinstance(source, SeenOutlines) or settings.states not in ("auto", "predicted"):
         return source
@@ -123,32 +123,32 @@ def seen_as_asked(
 
 @dataclass(frozen=True)
 class SeenOutlines:
-    """A source of outlines on whose states a model gives an opinion, in `Outlines.seen`.
+    """A source of outlines with a visibility model, whose answers stand in `Outlines.seen`.
 
-    `Outlines.states` stays what the source itself gives: a predicted state that stood there would be taken for a given
-    one by whoever reads the outlines next.
+    `Outlines.states` holds only the states that the source itself gives, so that no reader takes a predicted state for
+    a given one.
     """
 
     source: OutlineSource
     model: VisibilitySource
-    min_score: float  # outlines of a lower score are not looked at, nor neighbours of others
+    min_score: float  # the model gets no outlines of a lower score, not even as neighbours
 
     @property
     def notes(self) -> Sequence[str]:
-        """What was odd in the source."""
+        """Oddities of the source."""
         return getattr(self.source, "notes", ())
 
     def rows_of(self, file: ImageFile) -> tuple[int, int] | None:
-        """The rows of the file that the source knows; None where it knows none."""
+        """The rows in which the source's outlines were made, see `FramedSource`; None if not known."""
         return self.source.rows_of(file) if isinstance(self.source, FramedSource) else None
 
     def nearest_record(self) -> VisibilityRecord | None:
-        """The record that holds, else the one with the fewest differences; None without any."""
+        """The record that holds for this use, else the record with the fewest differences; None without records."""
         return nearest_record(self.model.records, *_use_in(self._without_calibration()))
 
     @property
     def knows_detector(self) -> bool:
-        """Whether the model has a record behind the weights that find these outlines, however they are used."""
+        """Whether the model has a record for the weights of the detector, however the detector is used."""
         use = self.source.as_record().get("model")
         return use is not None and any(record.detector.sha256 == use["sha256"] for record in self.model.records)
 
@@ -161,7 +161,7 @@ class SeenOutlines:
         return None if nearest is None or differences(nearest, self._without_calibration()) else nearest.calibration()
 
     def as_record(self) -> dict:
-        """What the source is, and under `visibility` the model, with its calibration, null where none holds."""
+        """The source's entry in the record; key `visibility` has the model and its calibration, null if none holds."""
         record = self._without_calibration()
         record["visibility"]["calibration"] = _in_words(self._calibration())
         return record
@@ -173,7 +173,7 @@ class SeenOutlines:
 
         def seen(frame: Frame) -> Outlines:
             outlines = find(frame).without_empty()
-            rows = outlines.masks.image_shape[0]  # drawn outlines may be of fewer rows than the frame
+            rows = outlines.masks.image_shape[0]  # fewer than the frame's if fewer were annotated
             counted = np.flatnonzero(outlines.scores >= self.min_score)
             particles = see(frame.grey[:rows], outlines.masks[counted], model)
             by_hand = (outlines.scores[counted] == 1) & is_drawn
@@ -195,13 +195,13 @@ class SeenOutlines:
 def see_split(
     images: Sequence[ImageComparison], annotations: str | Path, folder: str | Path | None, model: CalibratedModel
 ) -> list[SeenImage]:
-    """Rendered images seen through a model, as `semsize.visibility.validation` judges it.
+    """See the found outlines of rendered images through a visibility model, to judge the model by their truth.
 
     Args:
-        images: compared ones of an annotation file; one without a particle, or in which nothing was found, is left out.
-        annotations: the file.
-        folder: of its images; None takes `images/<split>`.
-        model: its calibration is not used.
+        images: comparisons with truth; images without true or without found particles are left out.
+        annotations: the annotation file of the images.
+        folder: where the images are; None: `images/<split>`.
+        model: the visibility model; its calibration is ignored.
     """
     particles, folder = defaultdict(list), Path(folder or default_image_folder(annotations))
     for particle in read_annotations(annotations)["annotations"]:
@@ -214,29 +214,29 @@ def see_split(
 
 
 def differences(record: VisibilityRecord, outlines: Mapping) -> tuple[str, ...]:
-    """Why a record does not hold for outlines whose states were predicted, by what `SeenOutlines.as_record` says."""
+    """Reasons why a record does not hold for `SeenOutlines` with this `as_record`; empty if it holds."""
     return record.differences(*_use_in(outlines))
 
 
 def _use_in(outlines: Mapping) -> tuple[str, str, str, ModelUse | None, float]:
-    """The arguments of `VisibilityRecord.differences` for what `SeenOutlines.as_record` says."""
+    """Arguments of `VisibilityRecord.differences`, from `SeenOutlines.as_record`."""
     model, detector = outlines["visibility"], outlines.get("model")
     use = None if detector is None else ModelUse.from_json(detector)
     return model["sha256"], model["engine"], model["precision"], use, model["min_score"]
 
 
 def powder_warnings(record: VisibilityRecord, area_fraction: float) -> Iterator[str]:
-    """Warn where the powder is corrected as in images of another area fraction."""
+    """Warn if the record's correction for the powder is from images of another area fraction."""
     taken = at_density(record.selection, area_fraction)
     if taken and not taken.low <= area_fraction <= taken.high:
         yield (
             f"the powder is corrected as in images of an area fraction of {taken.low:g} to {taken.high:g}, the nearest "
-            f"that the record has: these have {area_fraction:.3g}"
+            f"in the record; these images have {area_fraction:.3g}"
         )
 
 
 def _in_words(calibration: Calibration | None) -> dict | None:
-    """A calibration in JSON's terms: another one gives other probabilities."""
+    """A calibration as JSON types, for the record."""
     if calibration is None:
         return None
     temperatures = {name: getattr(calibration, f"{name}_temperature") for name in ("class", "particle")}
@@ -247,10 +247,10 @@ def _in_words(calibration: Calibration | None) -> dict | None:
 def seen_columns(
     particles: SeenParticles, given: Sequence[str | None], by_hand: np.ndarray
 ) -> Mapping[str, np.ndarray]:
-    """`SEEN_COLUMNS` of N outlines, sizes of those seen to 0.4 and more.
+    """Return `SEEN_COLUMNS` of N outlines, with sizes if the visible fraction is at least `MASKED_FRACTION`.
 
-    A given state (else None) is certain. So is that there is a particle, where a person gave its state or drew, changed
-    or accepted its outline: `by_hand` (N,) bool.
+    A given state (None: not given) gets probability 1. An outline is a particle with probability 1 if its state is
+    given, or if a person drew, changed or accepted it: `by_hand` (N,) bool.
     """
     probabilities = particles.state_probabilities.copy()
     for number, state in enumerate(given):

@@ -63,33 +63,33 @@ class Summary:
     """All numbers of a measurement; sizes are equivalent circular diameters in `unit` unless said otherwise."""
 
     unit: str  # nm or px
-    quantity: str  # what the headline distribution is of
+    quantity: str  # the particles whose distribution the headline gives, in words
     states_known: bool  # whether any particle has a state
     detected: int  # particles from the score threshold on
-    kept: int  # outlines of the distribution
-    expected_particles: float  # fully imaged ones among them: sum of the probabilities; `kept` where states are certain
-    images: int  # measured
+    kept: int  # outlines in the distribution
+    expected_particles: float  # sum of their probabilities of being fully imaged; `kept` if states are not predicted
+    images: int  # number of measured images
     sample: SizeSample  # (kept,) sizes as reported: corrected where the model has a bias record
     uncorrected: SizeSample  # (kept,) sizes as found
     distribution: SizeDistribution  # of `sample`
     uncorrected_distribution: SizeDistribution
-    rest: SizeDistribution | None  # of particles known not to be fully imaged; None without any, or if predicted
+    rest: SizeDistribution | None  # of particles given as not fully imaged; None without any, or with predicted states
     intervals: Mapping[str, SamplingInterval]  # sampling, by statistic
     budgets: Mapping[str, Budget]  # by statistic; empty below two particles
     needed: ParticlesNeeded | None  # for the target uncertainty of D50; None without a budget
-    en: Mapping[str, float]  # quantity to E_n of its D50 against the reference; empty without one, and in px
+    en: Mapping[str, float]  # quantity to E_n of its D50 against the reference; empty without a reference, and in px
     nano: Mapping[str, ShareBelow]  # by diameter, of `NANO_DIAMETERS`; empty in px or without particles
     measurands: Sequence[tuple]  # (name, unit, particles, D10, D50, D90, mean), by number, weighted, uncorrected
-    exclusions: Sequence[Exclusion]  # one a reason
+    exclusions: Sequence[Exclusion]  # one per reason that occurs
     large_weights: int  # particles whose border weight is above `LARGE_WEIGHT`
-    largest_weight: float  # against the border effect; 0 without particles
-    occlusion: OcclusionEffect | None  # what the bias record says of hidden parts at this density
+    largest_weight: float  # largest border weight; 0 without particles
+    occlusion: OcclusionEffect | None  # effect of hidden parts at this area fraction, from the bias record
     populations: Sequence[PopulationSizes]  # fully imaged, completed, visible; empty where no state is predicted
     further_budgets: Mapping[str, Mapping[str, Budget]]  # quantity of `_further_budgets` to statistic to budget
-    unsized: float  # expected particles of which too little is seen for a size
+    unsized: float  # expected number of particles without a size, because too little of them is visible
 
     def numbers(self) -> dict:
-        """Every number in JSON's terms, and what the report prints beside them; without the samples."""
+        """All numbers except the samples, as JSON types, with the derived values that the report prints."""
         names = [field.name for field in fields(self) if field.name not in ("sample", "uncorrected")]
         numbers = in_json({name: getattr(self, name) for name in names})
         all_budgets = [(numbers["budgets"], self.budgets)]
@@ -104,11 +104,11 @@ class Summary:
 
 
 def summarise(record: Record, table: ParticleTable) -> Summary:
-    """All numbers, made from record and table, whose exclusions are filled in, alone."""
+    """Compute all numbers from the record and the table with its exclusions, and from nothing else."""
     unit, settings, (bias, _) = table.unit, record.settings, record.bias()
     residuals = () if bias is None else bias.residuals
     table = table.with_column("reported", correct_sizes(residuals, table[f"ecd_{unit}"], table["ecd_px"]))
-    feret = table["feret_min_nm"] * table["reported"] / table[f"ecd_{unit}"]  # a length, so the same correction
+    feret = table["feret_min_nm"] * table["reported"] / table[f"ecd_{unit}"]  # a length: corrected like the ECD
     table = table.with_column("reported_feret_min", feret)
     number = {image.image: index for index, image in enumerate(record.images)}
     of_image = np.array([number[name] for name in table["image"]], np.int64)
@@ -186,7 +186,7 @@ def summarise(record: Record, table: ParticleTable) -> Summary:
 
 
 def _sized_outlines(table: ParticleTable, unit: str, of_image: np.ndarray) -> SizedOutlines:
-    """The outlines whose states are predicted, fully imaged or not; whole sizes share the outline's correction."""
+    """Sizes and probabilities of outlines with predicted states; a whole size gets its outline's bias correction."""
     chosen = np.isin(table["excluded"].astype(str), ("", NOT_FULLY_IMAGED))
     table = table.part(chosen)
     return SizedOutlines(
@@ -203,7 +203,7 @@ def _sized_outlines(table: ParticleTable, unit: str, of_image: np.ndarray) -> Si
 def _further_budgets(
     populations: Sequence[PopulationSizes], effects: SystematicEffects, seen: VisibilityRecord | None, density: float
 ) -> dict[str, dict[str, Budget]]:
-    """Budgets of the completed particles, and of the powder where the record says how images select."""
+    """Budgets of the completed particles, and of the powder if the record has the effect of selection."""
     full, completed, _ = populations
     nested = nested_effects(seen.completed) if seen else {}
     prior = seen.prior if seen else None
@@ -219,16 +219,16 @@ def _further_budgets(
 def _effects(
     record: Record, kept_sizes: np.ndarray, of_kept: np.ndarray, unit: str, residuals: Sequence | None
 ) -> SystematicEffects:
-    """What shifts all sizes together; of several pixel sizes their mean over the particles, the least certain one.
+    """The effects common to all sizes; pixel sizes that differ enter as their mean with the largest uncertainty.
 
-    An uncertainty that a file's own statement leaves (a scale bar in whole pixels) is counted, but is no calibration.
+    The uncertainty of a scale bar in whole pixels is included, but does not make the pixel size a calibrated one.
 
     Args:
-        record: of the measurement.
-        kept_sizes: of the kept particles, as reported.
-        of_kept: number of each one's image.
-        unit: of the sizes.
-        residuals: of the model's bias record; None where no model was used.
+        record: the record of the measurement.
+        kept_sizes: (K,) reported sizes of the kept particles.
+        of_kept: (K,) index of each kept particle's image.
+        unit: unit of the sizes.
+        residuals: residuals in the model's bias record; None if no model found the outlines.
     """
     settings = record.settings
     if unit == "px":
@@ -253,7 +253,7 @@ def _effects(
 
 
 def _measurands(table: ParticleTable, kept: np.ndarray, unit: str, of_image: np.ndarray) -> list[tuple]:
-    """D10, D50, D90 and mean by number of what was measured, as it was found."""
+    """D10, D50, D90 and mean by number of each measurand of the kept particles, without bias correction."""
     rows = []
     for name, column, of in [*((n, f"{n}_{unit}", unit) for n in LENGTHS), *((n, n, "") for n in SHAPES)]:
         values = table[column]
@@ -264,12 +264,12 @@ def _measurands(table: ParticleTable, kept: np.ndarray, unit: str, of_image: np.
 
 
 def _weights_put_back(table: ParticleTable) -> np.ndarray:
-    """(N,) weights with which particles count where those of a reason for exclusion are put back.
+    """(N,) weights of particles for a D50 with the particles of one reason for exclusion put back.
 
-    Where states are predicted, they count by their probabilities: not fully imaged ones by that of being a particle,
-    all others by that of being a fully imaged one; those below the score have none and count in full.
+    With predicted states, particles left out as not fully imaged are weighted by the probability of being a particle,
+    all others by that of being a fully imaged one; particles below the score have no probability and count in full.
     """
-    weights = np.where(np.isnan(table["weight"]), 1.0, table["weight"])  # one at the border has no weight of its own
+    weights = np.where(np.isnan(table["weight"]), 1.0, table["weight"])  # particles at the border have no weight
     if not table.is_predicted:
         return weights
     kept_out = table["excluded"] == NOT_FULLY_IMAGED
@@ -278,7 +278,7 @@ def _weights_put_back(table: ParticleTable) -> np.ndarray:
 
 
 def _exclusions(table: ParticleTable) -> list[Exclusion]:
-    """Each reason's effect on the D50 reported; particles without a pixel size are counted and have none."""
+    """Effect of each reason for exclusion on the reported D50; particles without a pixel size are only counted."""
     reasons = {reason: table["excluded"] == reason for reason in REASONS}
     sized = ~np.isnan(table["reported"])
     of_sized = {reason: applies[sized] for reason, applies in reasons.items()}

@@ -1,4 +1,4 @@
-"""Tables as CSV, Excel workbook and Markdown; rows of particles, with their truth where there is one."""
+"""Writes tables as CSV, Excel workbook and Markdown; makes rows of particles, with or without truth."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from semsize.metrology.metrics import RESIDUAL_MEASURANDS
 from semsize.structures.files import whole_file
 
 PARTICLE_COLUMNS = ("image", "id", "score", "state", "touches_border", "x_px", "y_px", *MEASURANDS)
-"""The first columns of every `particles.csv`; x and y are the centroid's, pixel centres at integers + 0.5."""
+"""The first columns of every `particles.csv`; x and y are those of the centroid, pixel centres at integers + 0.5."""
 
 TRUTH_COLUMNS = (
     "configuration",
@@ -50,19 +50,19 @@ RESULT_COLUMNS = {
 }
 """Column title to key of ``metrics.json``."""
 
-MOST_ROWS = 1_048_575  # of a sheet, below its header
+MOST_ROWS = 1_048_575  # of an Excel sheet, below its header
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _FORMULA = re.compile(r"(?<![^;\t\r\n])'*[=+\-@\t\r]")
-"""What a spreadsheet computes: at the beginning of a text, or behind what some of them take for a cell's end."""
+"""Starts of formulas: at the start of a text, or after a character that some spreadsheets take for a cell's end."""
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Writes rows under a header; what a row lacks and NaN become an empty cell, floats keep nine digits.
+    """Write rows under a header; missing values, None and NaN become empty cells, floats keep nine digits.
 
-    Texts that a spreadsheet would compute get an apostrophe (`inert`), which `csv_rows` takes away.
+    Texts that a spreadsheet would take for a formula get an apostrophe (`inert`), which `csv_rows` removes.
 
     Raises:
-        ValueError: a row has a value that is no column.
+        ValueError: a row has a key that is no column.
     """
 
     def write(part: Path) -> None:
@@ -102,7 +102,7 @@ def inert(text: str) -> str:
 
 
 def as_named(text: str) -> str:
-    """The text of which `inert` made this one; any other text with no apostrophe before a formula is left as it is.
+    """Undo `inert`; a text without an apostrophe before a formula stays as it is.
 
     >>> as_named("'=A1"), as_named("=A1"), as_named("'a'")
     ('=A1', '=A1', "'a'")
@@ -111,7 +111,7 @@ def as_named(text: str) -> str:
 
 
 def csv_rows(stream: Iterable[str], delimiter: str = ",") -> csv.DictReader[str]:
-    """Rows under a header, as `write_csv` writes them: texts as they were before `inert`."""
+    """Read rows under a header, as `write_csv` wrote them; texts are as before `inert`."""
     return _Reader(stream, delimiter=delimiter)
 
 
@@ -126,10 +126,10 @@ def _is_missing(value: object) -> bool:
 
 
 def read_rows_by_image(path: Path, error: type[ValueError]) -> dict[str, list[dict[str, str]]]:
-    """Rows of one of a test's CSV files, by the name of the image; empty for an image without any.
+    """Read the rows of a CSV file of a test, by the name of the image; a defaultdict, empty for an image without rows.
 
     Raises:
-        error: it cannot be read; in one line that names the file.
+        error: the file cannot be read; the message is one line and names the file.
     """
     rows = defaultdict(list)
     try:
@@ -142,7 +142,7 @@ def read_rows_by_image(path: Path, error: type[ValueError]) -> dict[str, list[di
 
 
 def particle_rows(image: ImageComparison) -> Iterator[dict[str, object]]:
-    """A row for each found particle, in the order of the predictions, then one for each that was missed."""
+    """A row for each found particle, in the order of the predictions, then a row for each missed particle."""
     truth, matching = image.truth, image.matching
     partner = dict(zip(matching.found.tolist(), range(len(matching.found)), strict=True))
     base = found_rows(truth.file_name, image.found, image.found_measurands)
@@ -176,7 +176,7 @@ def found_rows(file_name: str, found: ImageFound, measurands: Measurands) -> Ite
 
 
 def detection_rows(truth: ImageTruth, found: ImageFound) -> Iterator[dict[str, object]]:
-    """A row for each detection of any score, with its outcome at IoU 0.50, 0.55 … 0.95: 1 right, 0 wrong, - ignored."""
+    """A row for each detection of any score; `outcomes` at IoU 0.50, 0.55 … 0.95 are 1 right, 0 wrong, - ignored."""
     of_image = outcomes(truth.masks, found.masks, found.scores, truth.ignored)
     for score, letters in zip(found.scores, of_image, strict=True):
         row = {"image": truth.file_name, "score": score}
@@ -184,7 +184,7 @@ def detection_rows(truth: ImageTruth, found: ImageFound) -> Iterator[dict[str, o
 
 
 def image_row(truth: ImageTruth) -> dict[str, object]:
-    """How many particles an image has, in all and useful ones."""
+    """The row of an image: its number of true particles, and of useful ones."""
     counts = {"particles": len(truth.masks), "useful": int(truth.members("useful").sum())}
     return {"image": truth.file_name, "configuration": truth.configuration, **counts}
 
@@ -195,9 +195,9 @@ def _true_columns(image: ImageComparison, number: int) -> dict[str, object]:
 
 
 def write_workbook(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write rows under a header, on as many sheets as Excel's limit asks for; None and NaN become empty cells.
+    """Write rows under a header, on as many sheets as Excel's limit requires; None and NaN become empty cells.
 
-    Texts stay texts, even where they begin as a formula does and somebody edits the cell.
+    A text that begins like a formula stays a text, even after somebody edits the cell.
     """
     workbook = Workbook(write_only=True)
     rows = iter(rows)
@@ -225,10 +225,10 @@ def _excel_cell(sheet: object, value: object) -> object:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]], *, decimals: int = 3) -> str:
-    """A Markdown table with its columns padded, so that it also reads as plain text.
+    """Return a Markdown table with padded columns, which also reads as plain text.
 
-    Floats are rounded to `decimals` and set right like integers; None and NaN are shown as –. Rows are as long as the
-    header.
+    Floats are rounded to `decimals`; columns of numbers are set right; None and NaN are shown as –. Each row has as
+    many cells as the header.
     """
 
     def text(cell: object) -> str:
@@ -254,6 +254,6 @@ def _is_numeric(cells: Sequence[object]) -> bool:
 
 
 def results_table(runs: Mapping[str, Mapping[str, object]]) -> str:
-    """A row for each run, of the metrics in `RESULT_COLUMNS`; – where its ``metrics.json`` lacks one."""
+    """Markdown table with a row of `RESULT_COLUMNS` for each run; – if its ``metrics.json`` lacks a metric."""
     rows = [[name, *(metrics.get(key) for key in RESULT_COLUMNS.values())] for name, metrics in runs.items()]
     return markdown_table(["run", *RESULT_COLUMNS], rows)

@@ -1,4 +1,4 @@
-"""Warnings of a measurement: what a reader of its numbers must know."""
+"""Warnings of a measurement, for the reader of its numbers."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from semsize.visibility.population import QUANTITY_POWDER
 if TYPE_CHECKING:
     from semsize.measuring.summary import Summary
 
-NOTES_SHOWN = 12  # on single images
+NOTES_SHOWN = 12  # most notes on single images among the warnings
 
 
 def warnings_of(record: Record, summary: Summary, table: ParticleTable) -> list[str]:
-    """What a reader must know before using the numbers, the gravest first."""
+    """All warnings, the gravest first."""
     seen, density = record.seen()[0], float(np.mean([image.area_fraction for image in record.images]))
     return [
         *_nothing_measured(record),
@@ -44,7 +44,7 @@ def warnings_of(record: Record, summary: Summary, table: ParticleTable) -> list[
 
 
 def _limits(record: Record) -> str:
-    """By which visible fractions a model names states, for people; nothing where its record does not tell."""
+    """The visible fractions at which the model's states begin, in words; empty if the record has no thresholds."""
     limits = record.outlines.get("visibility", {}).get("thresholds")
     if not limits:
         return ""
@@ -53,7 +53,7 @@ def _limits(record: Record) -> str:
 
 def _nothing_measured(record: Record) -> Iterable[str]:
     if record.has_no_outline:
-        yield f"NOT ONE OUTLINE IS THERE TO MEASURE in {len(record.images)} images: the lines below say why"
+        yield f"NO OUTLINE IS LEFT TO MEASURE in {len(record.images)} images: the lines below say why"
 
 
 def _pixel_size_warnings(images: Sequence[MeasuredImage], table: ParticleTable) -> Iterable[str]:
@@ -64,7 +64,7 @@ def _pixel_size_warnings(images: Sequence[MeasuredImage], table: ParticleTable) 
         count = int((table["excluded"] == NO_PIXEL_SIZE).sum())
         yield (
             f"no pixel size is known for {len(unknown)} of {len(images)} images ({_some(unknown)}): their {count} "
-            "particles are left out of the distribution; give --pixel-size, or measure them apart"
+            "particles are left out of the distribution; give --pixel-size, or measure these images separately"
         )
     sizes = sorted({image.pixel_size_nm for image in images if image.pixel_size_nm is not None})
     if len(sizes) > 1 and sizes[-1] > 1.01 * sizes[0]:
@@ -84,14 +84,14 @@ def _caption_warnings(images: Sequence[MeasuredImage], table: ParticleTable) -> 
 def _reference_warnings(record: Record, summary: Summary) -> Iterable[str]:
     if record.settings.reference_d50 is not None and not summary.en:
         why = "sizes are in pixels" if summary.unit == "px" else "there are too few particles for a D50"
-        yield f"the reference D50 is compared with nothing (no E_n): {why}"
+        yield f"the reference D50 cannot be compared (no E_n): {why}"
 
 
 def _sample_warnings(record: Record, summary: Summary, table: ParticleTable) -> Iterable[str]:
     unknown = int((table["excluded"] == STATE_UNKNOWN).sum())
     if unknown > summary.kept:
-        why = f"the state of {unknown} more is not known, while that of others is"
-        yield f"THE RESULT IS OF {summary.kept} PARTICLES ALONE: {why}; give all states, or none (--states none)"
+        why = f"{unknown} others are left out because their state is not known"
+        yield f"THE RESULT IS OF ONLY {summary.kept} PARTICLES: {why}; give all states, or none (--states none)"
     if summary.kept < 2:
         yield f"{summary.kept} particles are left to measure: too few for a distribution"
         return
@@ -99,11 +99,11 @@ def _sample_warnings(record: Record, summary: Summary, table: ParticleTable) -> 
     if interval.scope == WITHIN_IMAGE:
         yield "all particles are of one image: the sampling uncertainty says nothing about the rest of the material"
     elif interval.images < 6:
-        yield f"{interval.images} images are few: the spread between images is known poorly (see k in the budget)"
+        yield f"only {interval.images} images: the spread between images is poorly known, which makes k large"
     if summary.large_weights:
         yield (
             f"{summary.large_weights} particles count for more than {LARGE_WEIGHT:g} each (up to "
-            f"{summary.largest_weight:.3g}), since few so large lie whole in a frame; take a lower magnification"
+            f"{summary.largest_weight:.3g}), since few of their size lie wholly in a frame; use a lower magnification"
         )
     if table.is_predicted:
         reasons, own = record.seen()[1], ", and intervals of single whole sizes are the model's own"
@@ -114,8 +114,8 @@ def _sample_warnings(record: Record, summary: Summary, table: ParticleTable) -> 
         )
     if not summary.states_known:
         yield (
-            "which particles are hidden in part is not known (no states are given, and none are predicted): these are "
-            "visible outlines, and hidden parts make them smaller than the particles are; --states predicted tells"
+            "which particles are partly hidden is not known (no states are given or predicted): sizes are those of the "
+            "visible outlines, and hidden parts make them too small; --states predicted predicts the states"
         )
 
 
@@ -125,7 +125,7 @@ def _bias_warnings(record: Record, table: ParticleTable) -> Iterable[str]:
         yield from _contrast_warnings(record, bias)
     if reasons:
         yield (
-            f"NOT VALIDATED: {'; '.join(reasons)}. Nothing is corrected, and U is without the model's share and the "
+            f"NOT VALIDATED: {'; '.join(reasons)}. No bias is corrected, and U does not include the model and the "
             "effect of hidden parts"
         )
     if bias is None:
@@ -143,7 +143,7 @@ def _bias_warnings(record: Record, table: ParticleTable) -> Iterable[str]:
 
 
 def _contrast_warnings(record: Record, bias: BiasRecord | None) -> Iterable[str]:
-    """Particles darker than their ground, where no scene of the bias record had such."""
+    """Warn of particles darker than their surroundings, unless the bias record was made with dark particles too."""
     known = bias and bias.ranges.contrast_levels
     if known and known[0] < 0:
         return
@@ -151,15 +151,15 @@ def _contrast_warnings(record: Record, bias: BiasRecord | None) -> Iterable[str]
     if dark:
         yield (
             f"particles are DARKER than their surroundings in {len(dark)} of {len(record.images)} images "
-            f"({_some(list(dark))}; {min(dark.values()):.0f} grey levels): models that learned bright particles on "
-            "dark ground do not know such images; invert them, or check the overlays"
+            f"({_some(list(dark))}; {min(dark.values()):.0f} grey levels): models trained on bright particles on dark "
+            "ground have not seen such images; invert the images, or check the overlays"
         )
 
 
 def _input_warnings(record: Record) -> Iterable[str]:
     if record.skipped:
         names = _some([entry["image"] for entry in record.skipped])
-        yield f"{len(record.skipped)} images were left out, they could not be measured: {names}"
+        yield f"{len(record.skipped)} images could not be measured and were left out: {names}"
     copies, noted = defaultdict(list), defaultdict(list)
     for image in record.images:
         copies[image.sha256].append(image.image)
@@ -167,14 +167,14 @@ def _input_warnings(record: Record) -> Iterable[str]:
             noted[note].append(image.image)
     for names in copies.values():
         if len(names) > 1:
-            yield f"{len(names)} files are one and the same image and count each time: {_some(names)}"
+            yield f"{len(names)} files hold the same image, and each file counts: {_some(names)}"
     empty = [image.image for image in record.images if image.particles == 0]
     if empty:
         yield f"no particle was found in {len(empty)} images: {_some(empty)}"
     for note, names in list(noted.items())[:NOTES_SHOWN]:
         yield f"{_some(names)}: {note}"
     if len(noted) > NOTES_SHOWN:
-        yield f"{len(noted) - NOTES_SHOWN} more notes on single images stand in the report, under Images"
+        yield f"{len(noted) - NOTES_SHOWN} more notes on single images are in the report, under Images"
     yield from record.notes
 
 

@@ -67,7 +67,7 @@ def test_the_report_says_what_was_done_and_what_it_did(results, measured_once, t
     assert (effect["particles_before"], effect["particles_after"]) == (6, 8)
     html = (tmp_path / "again" / "report.html").read_text(encoding="utf-8")
     assert "<h2>Corrections</h2>" in html
-    assert any("3 outlines are as the source before" in warning for warning in done.record["warnings"])
+    assert any("nobody touched 3 outlines" in warning for warning in done.record["warnings"])
     assert done.summary.kept == 1, "one outline has a state, so the result leaves out the others"
     stateless = measured_again(results, measured_once, tmp_path / "all", min_size_px=0.0, states="none")
     distribution = stateless.summary.distribution
@@ -102,7 +102,7 @@ def test_the_frame_of_the_measurement_that_was_corrected_holds(measured_once, tm
     assert {image["frame_rows"] for image in again.record["images"]} == {98}
     assert again.summary.distribution.d50 == first.summary.distribution.d50
     assert again.record["corrections"]["sizes_before"] == again.record["corrections"]["sizes_after"]
-    assert any("measured in rows 0 to 98 of the file alone" in warning for warning in again.record["warnings"])
+    assert any("measured only in rows 0 to 98 of the file" in warning for warning in again.record["warnings"])
 
 
 def test_changes_are_counted_in_the_rows_that_are_measured_and_add_up(results, measured_once, tmp_path):
@@ -132,7 +132,7 @@ def test_a_measurement_whose_outlines_were_all_deleted_says_so(results, measured
             log.apply(log.corrections.delete((np.flatnonzero(detected.scores >= 0.5) + 1).tolist()))
     done = measured_again(results, measured_once, tmp_path)
     assert done.has_no_outline
-    assert done.record["warnings"][0].startswith("NOT ONE OUTLINE IS THERE TO MEASURE")
+    assert done.record["warnings"][0].startswith("NO OUTLINE IS LEFT TO MEASURE")
 
 
 def test_a_scale_bar_drawn_before_the_first_measurement_of_corrections_holds_in_the_second(
@@ -206,7 +206,7 @@ def test_the_command_line_measures_corrections_and_refuses_two_sources(
     settings = json.loads((tmp_path / "again" / "record.json").read_text(encoding="utf-8"))["settings"]
     assert (settings["score"], settings["calibration_factor"], settings["states"]) == (0.5, 1.0, "given")
     code, _ = program(monkeypatch, capsys, "measure", *words, "--from-rois", tmp_path)
-    assert "outlines come from one place" in code
+    assert "give one source of outlines" in code
     words[-1] = tmp_path
     code, _ = program(monkeypatch, capsys, "measure", *words)
     assert code.startswith("error: ")

@@ -412,12 +412,12 @@ def test_what_the_frame_cut_off_stays_cut_off_when_its_outlines_are_measured_aga
     assert {entry["frame_rows"] for entry in again.record["images"]} == {98}
     assert again.summary.kept == first.summary.kept < len(first.table)
     assert again.summary.distribution.d50 == pytest.approx(first.summary.distribution.d50)
-    assert any("measured in rows 0 to 98 of the file alone" in warning for warning in again.record["warnings"])
+    assert any("measured only in rows 0 to 98 of the file" in warning for warning in again.record["warnings"])
     declared = MeasurementSettings(pixel_size=PixelSize(7.0), calibration_factor=1.1)
     measure_images(images, tmp_path / "declared", BrightSource(), declared, options=RunOptions(rois=True))
     notes = "\n".join(read(tmp_path / "declared" / where, files).notes)
-    assert "give --pixel-size again: 7.0 nm" in notes
-    assert "give --calibration-factor again: 1.1" in notes
+    assert "give --pixel-size: 7.0 nm" in notes
+    assert "give --calibration-factor: 1.1" in notes
     smaller = measure(files, tmp_path / "smaller", source, MeasurementSettings(crop_rows=60))
     assert {entry["frame_rows"] for entry in smaller.record["images"]} == {68}
 
@@ -479,7 +479,7 @@ def test_few_given_states_are_said_to_leave_out_all_others(tmp_path):
     done = measure_images(
         images, tmp_path / "out", BrightSource(), MeasurementSettings(states_file=tmp_path / "states.csv")
     )
-    assert any("THE RESULT IS OF 1 PARTICLES ALONE" in warning for warning in done.record["warnings"])
+    assert any("THE RESULT IS OF ONLY 1 PARTICLES" in warning for warning in done.record["warnings"])
 
 
 def test_states_by_hand_decide_what_the_distribution_is_of(tmp_path):
@@ -540,7 +540,7 @@ def test_no_particles_still_make_a_report_that_says_so(tmp_path):
     html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "No size distribution" in html
     assert any("no particle was found in 2 images" in line for line in done.record["warnings"])
-    assert any("one and the same image" in line for line in done.record["warnings"])
+    assert any("hold the same image" in line for line in done.record["warnings"])
     record, table = read_measurement(done.folder)
     assert len(table) == 0
     assert summarise(record, table).numbers() == done.record["results"]

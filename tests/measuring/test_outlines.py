@@ -139,7 +139,7 @@ def test_crowds_as_text_and_a_file_of_crowds_only(samples, tmp_path):
     path = changed(samples, tmp_path, all_crowds)
     found, done = counted([samples / "scans"], tmp_path / "out", outlines_from_coco, path)
     assert found == dict.fromkeys(COUNTS, 0)
-    assert done.record["warnings"][0].startswith("NOT ONE OUTLINE IS THERE TO MEASURE in 3 images")
+    assert done.record["warnings"][0].startswith("NO OUTLINE IS LEFT TO MEASURE in 3 images")
     assert any("ALL annotations marked as crowds" in line and "12 of 12" in line for line in done.record["warnings"])
     found, _ = counted([samples / "scans"], tmp_path / "as", outlines_from_coco, path, crowds_as_particles=True)
     assert found == COUNTS
@@ -192,7 +192,7 @@ def test_an_image_missing_in_predictions_is_left_out_unless_it_was_looked_at(tmp
     predictions = tmp_path / "first" / "predictions.json"
     found, done = counted(images, tmp_path / "second", outlines_from_coco, predictions)
     assert found == {"a.tif": 2, "black.tif": 0}
-    assert "nothing of this image, nor that it was looked at, in" in done.skipped["new.tif"]
+    assert "no outlines of this image, nor a record that it was measured, in" in done.skipped["new.tif"]
     shutil.copy(predictions, tmp_path / "alone.json")  # without the record beside it, nobody knows of black.tif
     found, done = counted(images, tmp_path / "third", outlines_from_coco, tmp_path / "alone.json")
     assert found == {"a.tif": 2}

@@ -100,7 +100,7 @@ def test_the_share_below_100_nm_is_of_corrected_sizes_by_both_diameters(tmp_path
 
 def test_a_validated_model_within_its_ranges_gives_only_the_warning_of_hidden_parts(measured):
     (line,) = warned(measured)
-    assert "hidden in part is not known" in line
+    assert "partly hidden is not known" in line
 
 
 def test_a_model_without_validation_is_said(measured):
@@ -199,7 +199,7 @@ def test_one_image_few_images_and_several_magnifications_are_said(tmp_path):
     two = measure_images([tmp_path / "two"], tmp_path / "out2", BrightSource())
     lines = two.record["warnings"]
     assert any("different magnification are taken together: 5 to 8 nm a pixel" in line for line in lines)
-    assert any("2 images are few" in line for line in lines)
+    assert any("only 2 images" in line for line in lines)
     assert "calibration excluded" in two.summary.budgets["D50"].label
 
 

@@ -284,14 +284,14 @@ def test_few_particles_are_said_without_a_number_that_is_none(tmp_path, kept):
     assert (done.summary.kept, done.summary.quantity) == (kept, "fully imaged particles")
     text = "\n".join(lines_of(done)) + (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"\bnan\b", text)
-    assert ("E_n" in text) == bool(done.summary.en) or "compared with nothing" in text
+    assert ("E_n" in text) == bool(done.summary.en) or "cannot be compared" in text
 
 
 def test_a_reference_without_a_pixel_size_is_said_to_be_compared_with_nothing(tmp_path):
     images = write_scenes(tmp_path / "in", 2, pixel_size_nm=None)
     done = measured(images, tmp_path / "out", dataclasses.replace(PREDICTED, reference_d50=ReferenceValue(110.0, 4.0)))
     assert done.summary.en == {}
-    assert any("compared with nothing (no E_n): sizes are in pixels" in line for line in done.record["warnings"])
+    assert any("cannot be compared (no E_n): sizes are in pixels" in line for line in done.record["warnings"])
 
 
 def test_completed_particles_stand_beside_the_fully_imaged_ones(images, tmp_path):
@@ -393,7 +393,7 @@ def test_what_another_renderer_tells_is_a_line_of_completed_particles_and_powder
 def test_a_measurement_of_before_has_no_line_of_a_renderer(images, tmp_path):
     source = SeenOutlines(Detected(), Model(records=(record_of(),), first=(1.0, 0.6)), PREDICTED.score)
     done = measure_images(images, tmp_path / "out", source, PREDICTED)
-    assert "All of these are by one renderer" in (tmp_path / "out" / "report.html").read_text()
+    assert "All scenes are by one renderer" in (tmp_path / "out" / "report.html").read_text()
     file = tmp_path / "out" / "record.json"
     content = json.loads(file.read_text())
     del content["seen_validation"]["prior"]
