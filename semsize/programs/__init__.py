@@ -1,1 +1,1 @@
-"""What the command `semsize` and the programs in tools/ run: a command line each; the work is done by the rooms."""
+"""Command lines of `semsize` and of the programs in tools/; the other packages of `semsize` do the work."""

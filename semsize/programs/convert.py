@@ -1,4 +1,4 @@
-"""The converters as programs: each reads its command line, converts, writes, and says what it did."""
+"""Programs that convert annotations: each reads its command line, converts, writes, and prints what it did."""
 
 import argparse
 import inspect
@@ -45,7 +45,7 @@ def coco(arguments: list[str] | None = None) -> None:
 
     python tools/dataset_converters/coco.py instances.json --images sem/ --out data/own
 
-    Categories become labels: --label bead=complete says what one means, --label scalebar=drop leaves one out.
+    Categories become labels: --label bead=complete gives a label its meaning, --label scalebar=drop leaves it out.
     """
     parser = _parser(coco)
     add = parser.add_argument
@@ -53,7 +53,7 @@ def coco(arguments: list[str] | None = None) -> None:
     add("--images", type=Path, help="folder of the images (default: that of JSON)")
     key = "key of an annotation, or of its attributes, with the state (default: %(default)s)"
     add("--key", default="state", help=key)
-    crowds = "take annotations marked as crowds (iscrowd) as the others, for tools that mark every mask so"
+    crowds = "treat annotations marked as crowds (iscrowd) as particles, for tools that mark every mask as a crowd"
     add("--crowds-as-particles", action="store_true", help=crowds)
     options = _parse(parser, arguments)
     with one_line_errors(*PEOPLE_ERRORS):
@@ -65,11 +65,11 @@ def coco(arguments: list[str] | None = None) -> None:
 
 
 def label_images(arguments: list[str] | None = None) -> None:
-    """Convert label images (one value a particle, 0 background; 8, 16 or 32 bits) to the project's annotations.
+    """Convert label images (one value per particle, 0 background; 8, 16 or 32 bits) to the project's annotations.
 
     python tools/dataset_converters/label_images.py --images emps/images --labels emps/segmaps --out data/emps
 
-    Images and label images are paired by name; images are copied as they are.
+    Images and label images are paired by name; images are copied unchanged.
     """
     parser = _parser(label_images)
     add = parser.add_argument
@@ -91,7 +91,7 @@ def labelme(arguments: list[str] | None = None) -> None:
 
     python tools/dataset_converters/labelme.py sem/ --out data/own
 
-    Reads every JSON file below the folder: polygons, rectangles, circles, masks; shapes of one group_id are one
+    Reads every JSON file below the folder: polygons, rectangles, circles, masks; shapes of the same group_id are one
     particle.
     """
     parser = _parser(labelme)
@@ -129,7 +129,7 @@ def via(arguments: list[str] | None = None) -> None:
 
 
 def imagej_rois(arguments: list[str] | None = None) -> None:
-    """Convert ImageJ's ROIs (a .zip of the ROI manager for each image, next to it) to the project's annotations.
+    """Convert ImageJ's ROIs (beside each image a .zip of the ROI manager) to the project's annotations.
 
     python tools/dataset_converters/imagej_rois.py sem/ --out data/own
 
@@ -146,30 +146,30 @@ def imagej_rois(arguments: list[str] | None = None) -> None:
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
-    """The command line of a converter, with the options that all of them have."""
+    """Add the options that all converters share, and parse the command line."""
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder; gets images/<split>, annotations/<split>.json")
-    val, test = "of images to validate on (default: 0.2; none with --test 1)", "of images to test on; 1: all"
+    val, test = "share of the images for validation (default: 0.2; 0 with --test 1)", "share for testing; 1: all"
     add("--val", type=float, metavar="SHARE", help=val)
     add("--test", type=float, default=0.0, metavar="SHARE", help=f"{test} (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of the split (default: %(default)s)")
-    add("--val-list", type=Path, metavar="FILE", help="images to validate on, a name a line")
-    add("--test-list", type=Path, metavar="FILE", help="images to test on; all others train")
-    size = "nanometres a pixel, for all images (default: from the files)"
+    add("--seed", type=int, default=0, help="seed of the split (default: %(default)s)")
+    add("--val-list", type=Path, metavar="FILE", help="names of the images for validation, one per line")
+    add("--test-list", type=Path, metavar="FILE", help="names of the images for testing; all others train")
+    size = "nanometres per pixel of all images (default: from the files)"
     add("--pixel-size", type=float, metavar="NM", help=size)
-    label = f"what a label means: {', '.join(MEANINGS)}; may be repeated (states' own names are understood)"
+    label = f"meaning of a label: {', '.join(MEANINGS)}; may be repeated (names of states need no entry)"
     add("--label", action="append", default=[], metavar="NAME=MEANING", help=label)
-    specks = "smaller particles are specks: written with iscrowd 1, in no metric (default: %(default)s)"
+    specks = "smaller particles are specks, written with iscrowd 1 and in no metric (default: %(default)s)"
     add("--min-area", type=int, default=1, metavar="PX", help=specks)
     add("--keep-empty", action="store_true", help="keep images without a particle, as background")
     return parser.parse_args(arguments)
 
 
 def _convert(options: argparse.Namespace, images: Iterable[SourceImage], account: Account, source: str) -> None:
-    """Convert, split, write and say what happened; the account is written in full to OUT/conversion.txt."""
+    """Convert, split, write, and print what happened; OUT/conversion.txt gets the full account."""
     if options.pixel_size is not None and not options.pixel_size > 0:
         raise ExchangeError(f"--pixel-size must be above 0, not {options.pixel_size:g}")
-    annotated: list[str] = []  # names of all images that have annotations, those that are left out for a fault too
+    annotated: list[str] = []  # names of all images with annotations, also of images left out for a fault
 
     def noted() -> Iterator[SourceImage]:
         for image in images:
@@ -207,7 +207,7 @@ def _convert(options: argparse.Namespace, images: Iterable[SourceImage], account
 
 
 def _meanings(entries: list[str]) -> dict[str, str]:
-    """The meanings of labels, from words NAME=MEANING."""
+    """Read the meanings of labels from words NAME=MEANING."""
     meanings = {}
     for entry in entries:
         name, _, meaning = entry.rpartition("=")
@@ -218,10 +218,10 @@ def _meanings(entries: list[str]) -> dict[str, str]:
 
 
 def _split(options: argparse.Namespace, names: list[str], annotated: list[str]) -> dict[str, str]:
-    """Image name to split, by lists if any is given, else by shares.
+    """Return image name to split, by lists if any is given, else by shares.
 
-    Shares are drawn among all annotated images, so that an image that is left out for a fault, or is mended, does not
-    move the others between training and validation; among those left alone where a split would have none.
+    Shares are drawn from all annotated images, so that leaving out an image for a fault, or repairing it, does not move
+    others between training and validation. If a split would become empty, they are drawn from the remaining images.
     """
     lists = {"val": options.val_list, "test": options.test_list}
     lists = {part: path for part, path in lists.items() if path is not None}
@@ -235,13 +235,13 @@ def _split(options: argparse.Namespace, names: list[str], annotated: list[str]) 
 
 
 def export(arguments: list[str] | None = None) -> None:
-    """Write annotations in the form of an annotation tool, to look at and correct there, and convert back.
+    """Write annotations in the format of an annotation tool, to view and correct there, and convert back.
 
     python tools/dataset_converters/export.py data/own/annotations/train.json --format via --out train-via
     python tools/dataset_converters/via.py train-via/via.json --images data/own/images/train --group particle --out new
 
-    via: one via.json; labelme: a JSON an image; imagej: a zip of ROIs an image; label_images: a 16-bit PNG an image.
-    VIA and LabelMe know no holes: a slit opens them. Where particles overlap, a label image shows the later one.
+    via: one via.json; for each image labelme: a JSON, imagej: a zip of ROIs, label_images: a 16-bit PNG.
+    VIA and LabelMe have no holes: a slit opens each hole. Where particles overlap, a label image shows the later one.
     """
     parser = _parser(export)
     parser.add_argument("annotations", type=Path, metavar="ANN", help="the project's annotation file")

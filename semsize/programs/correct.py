@@ -1,4 +1,4 @@
-"""The correction page as a program."""
+"""Program that serves the correction page."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 
 from semsize.cli import one_line_errors
 
-PROGRAM = """Correct outlines in the browser: delete, add, split, merge, push, states, undo; changes are kept at once.
+PROGRAM = """Correct outlines in the browser: delete, add, split, merge, push, states, undo; changes are saved at once.
 
 python tools/correct.py results
 python tools/correct.py scans --from-labels masks --out results
 
-RESULTS is the --out folder of a measurement. Corrections stand in RESULTS/corrections, beside the measurement, which
-stays as it is. Ctrl-C ends the program and writes RESULTS/corrections.json. To measure what was corrected:
+RESULTS is the --out folder of a measurement. Corrections are saved in RESULTS/corrections; the measurement itself does
+not change. Ctrl-C ends the program and writes RESULTS/corrections.json. To measure the corrected outlines:
 
 python tools/measure.py scans --out corrected --from-corrections results
 """
-"""What --help says first."""
+"""Description in --help."""
 
 INSTALL = "pip install 'tio2[correct]'"
 
@@ -31,21 +31,21 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("results", nargs="+", metavar="RESULTS", help="folder of a measurement; with --from-…: image files, folders")
-    images = "folder below which the image files lie; may be given again (default: this folder, and that of RESULTS)"
+    images = "folder that holds the images; may be repeated (default: current folder and parent of RESULTS)"
     add("--images", type=Path, action="append", metavar="DIR", help=images)
-    add("--person", metavar="NAME", help="who corrects, for the log")
+    add("--person", metavar="NAME", help="name of the person who corrects, for the log")
     add = parser.add_argument_group("outlines made elsewhere: they are measured first").add_argument
-    add("--out", type=Path, metavar="RESULTS", help="folder of their results")
+    add("--out", type=Path, metavar="RESULTS", help="folder for the results of that measurement")
     add("--from-coco", type=Path, metavar="FILE", help="COCO JSON, or a predictions.json")
-    add("--from-labels", type=Path, metavar="DIR", help="label images of the images' names and folders")
-    add("--from-rois", type=Path, metavar="DIR", help="ImageJ ROI sets of the images' names and folders")
+    add("--from-labels", type=Path, metavar="DIR", help="label images with the names and subfolders of the images")
+    add("--from-rois", type=Path, metavar="DIR", help="ImageJ ROI sets with the names and subfolders of the images")
     add = parser.add_argument_group("the page").add_argument
-    model = "what draws the outline in a box: a shipped model (nc or free), or a .semsize file (default: nc)"
+    model = "model that draws the outline in a box: a shipped one (nc or free), or a .semsize file (default: nc)"
     add("--model", metavar="NAME", help=model)
-    add("--port", type=int, default=8642, metavar="N", help="0 takes any free one (default: %(default)s)")
+    add("--port", type=int, default=8642, metavar="N", help="port; 0: any free port (default: %(default)s)")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to serve at (default: %(default)s)")
-    add("--allow-remote", action="store_true", help="serve at another address than this machine's own: see the docs")
-    add("--no-browser", action="store_true", help="print the page's address only")
+    add("--allow-remote", action="store_true", help="allow a --host that other machines reach (see docs/correct.md)")
+    add("--no-browser", action="store_true", help="only print the address of the page")
     return parser.parse_args(arguments)
 
 
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     from semsize.measuring.inputs import MeasuringError
 
     with one_line_errors(CorrectionError, MeasuringError, ExchangeError, OSError):
-        with suppress(KeyboardInterrupt):  # the server ends in good order, and raises none where Ctrl-C is ignored
+        with suppress(KeyboardInterrupt):  # the server shuts down cleanly; no exception if Ctrl-C is ignored
             _run(options, serve)
         print(f"ended; corrections are kept in {_folder(options)}/corrections", file=sys.stderr)
 
@@ -96,22 +96,22 @@ def _run(options: argparse.Namespace, serve: Callable[..., None]) -> None:
 
 
 def _reader(options: argparse.Namespace) -> tuple[str, Path] | None:
-    """Which kind of outlines made elsewhere is given, and where it is."""
+    """The kind and path of outlines made elsewhere; None if none are given."""
     given = [(kind, path) for kind in ("coco", "labels", "rois") if (path := getattr(options, f"from_{kind}"))]
     return given[0] if given else None
 
 
 def _folder(options: argparse.Namespace) -> Path:
-    """The folder of results.
+    """The results folder that the options name.
 
     Raises:
-        CorrectionError: the options do not say which.
+        CorrectionError: they name none, or several.
     """
     from semsize.correcting import CorrectionError
 
     if _reader(options) is None:
         if len(options.results) > 1 or options.out is not None:
-            raise CorrectionError("give one folder of results; images are given with --from-… and --out")
+            raise CorrectionError("give one folder of results; give images only with --from-… and --out")
         return Path(options.results[0])
     if options.out is None:
         raise CorrectionError("outlines made elsewhere are measured first; give --out RESULTS")
@@ -119,7 +119,7 @@ def _folder(options: argparse.Namespace) -> Path:
 
 
 def _measure_first(options: argparse.Namespace, kind: str, path: Path) -> None:
-    """Measure images with outlines made elsewhere into the folder of results."""
+    """Measure images with outlines made elsewhere, into the results folder."""
     from semsize.measuring import MeasurementSettings
     from semsize.measuring.inputs import find_images, without_label_images
     from semsize.measuring.measurement import measure

@@ -1,4 +1,4 @@
-"""The measuring program."""
+"""Program that measures images."""
 
 from __future__ import annotations
 
@@ -24,73 +24,73 @@ python tools/measure.py scans/*.tif --out results
 python tools/measure.py scans --out results --pixel-size 7.344nm --calibration-uncertainty 0.8% --xlsx --rois
 python tools/measure.py scans --out corrected --from-rois results/rois
 
-Open results/report.html. Started again with the same --out it goes on where it stopped. Exit code 0: all images
-measured; 3: some could not be, and are named, or not one drawn outline was left; 1: nothing was measured, with the
-reason in one line.
+Open results/report.html. Started again with the same --out, it continues where it stopped. Exit code 0: all images
+were measured; 3: some images could not be measured (they are named), or no drawn outline was left to measure; 1:
+nothing was measured, with the reason in one line.
 """
-"""What --help says first."""
+"""Description in --help."""
 
 SOME_LEFT_OUT = 3
-"""Exit code where images were left out and the others measured, or not one drawn outline was left to measure; 1 is for
-errors, 2 for a wrong command line."""
+"""Exit code if some images were left out, or no drawn outline was left to measure; 1 is for errors, 2 for a wrong
+command line."""
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line; what stands behind the files of `--visibility` is an image."""
+    """Parse the command line; words after the files of `--visibility` are images."""
     parser = argparse.ArgumentParser(description=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("images", nargs="*", metavar="IMAGES", help="files, folders, patterns; TIFF, PNG, JPEG, BMP")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
     add = parser.add_argument_group("scale and frame").add_argument
-    add("--pixel-size", metavar="7.344nm", help="of all images (default: what each file states)")
-    add("--calibration-factor", type=float, metavar="F", help="true length / stated (default: 1)")
+    add("--pixel-size", metavar="7.344nm", help="pixel size of all images (default: as each file states it)")
+    add("--calibration-factor", type=float, metavar="F", help="true length / stated length (default: 1)")
     add("--calibration-uncertainty", metavar="0.8%", help="standard uncertainty (k = 1) of the pixel size")
     add("--crop-rows", type=int, metavar="N", help="rows of data bar at the bottom; 0: none (default: found)")
     add("--crop-top", type=int, metavar="N", help="rows of data bar at the top; 0: none (default: found)")
     add("--intensity-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="black and white of 16-bit images")
     add = parser.add_argument_group("detection (default: the model that ships with the repository)").add_argument
-    add("--model", metavar="NAME", help="a shipped model (nc or free), or the file of one, .semsize")
-    add("--config", type=Path, metavar="FILE", help="of a model of your own")
-    add("--checkpoint", type=Path, metavar="FILE", help="its weights")
-    engines = "what computes it: onnx, torch, or auto, the fastest that is installed and validated (default: auto)"
+    add("--model", metavar="NAME", help="a shipped model (nc or free), or a model's .semsize file")
+    add("--config", type=Path, metavar="FILE", help="config of your own model, for torch")
+    add("--checkpoint", type=Path, metavar="FILE", help="weights of your own model, for torch")
+    engines = "onnx, torch, or auto, the fastest that is installed and validated (default: auto)"
     add("--engine", metavar="NAME", help=engines)
     add("--device", default="cpu", help="cpu or cuda (default: cpu)")
     scales = "enlargements to look at, such as 0.75,1.5, or auto: chosen for each image (default: the model's own)"
     add("--scales", metavar="X,X", help=scales)
-    add("--diameter", metavar="40nm", help="what most particles measure across, nm or px: fewer scales, less time")
-    add("--tile", type=int, metavar="PX", help="look at images in tiles of this size (default: large ones only)")
-    shared = "what tiles share, more than the largest particle (default: a fourth)"
+    add("--diameter", metavar="40nm", help="diameter of most particles, nm or px: fewer scales, less time")
+    add("--tile", type=int, metavar="PX", help="side of tiles for all images (default: tiles for large images only)")
+    shared = "overlap of tiles, more than the largest particle (default: a fourth of --tile)"
     add("--overlap", type=int, metavar="PX", help=shared)
-    add("--batch-size", type=int, default=1, metavar="N", help="tiles looked at together (default: 1)")
+    add("--batch-size", type=int, default=1, metavar="N", help="tiles given to the engine at once (default: 1)")
     add("--jobs", type=int, default=1, metavar="N", help="processes on this machine (default: 1)")
-    add("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="who started several processes")
+    add("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="launcher of several processes")
     add("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     add = parser.add_argument_group("outlines made elsewhere, measured by the same code").add_argument
     add("--from-coco", type=Path, metavar="FILE", help="COCO JSON, or a predictions.json")
-    add("--crowds-as-particles", action="store_true", help="measure what a COCO file marks as crowds (iscrowd) too")
-    add("--from-labels", type=Path, metavar="DIR", help="label images of the images' names and folders")
-    add("--suffix", default="", metavar="END", help="of label images' names, such as _mask (default: the usual ones)")
+    add("--crowds-as-particles", action="store_true", help="also measure outlines that a COCO file marks as iscrowd")
+    add("--from-labels", type=Path, metavar="DIR", help="label images with the names and subfolders of the images")
+    add("--suffix", default="", metavar="END", help="end of label images' names, such as _mask (default: usual ends)")
     add("--binary", action="store_true", help="label images are masks: their connected pieces are particles")
-    sets = "ImageJ ROI sets of the images' names and folders; groups: states"
+    sets = "ImageJ ROI sets with the names and subfolders of the images; ROI groups are states"
     add("--from-rois", type=Path, metavar="DIR", help=sets)
-    left = "a results folder, as semsize correct left it; measured as it was, but for the options given here"
+    left = "results folder corrected with semsize correct; its settings hold, except those given here"
     add("--from-corrections", type=Path, metavar="RESULTS", help=left)
     states = (
         "CSV with the columns image, id, state; or predicted, given, none (default: predicted behind a shipped model)"
     )
     add("--states", action="append", default=[], metavar="FILE", help=states)
-    of_model = "what predicts states: a visibility model's file, .semsize, or config and weights of one of your own"
+    of_model = "model that predicts states: a visibility model's .semsize file, or config and weights of your own"
     add("--visibility", type=Path, nargs="+", metavar="FILE", help=of_model)
     add = parser.add_argument_group("what counts").add_argument
     add("--score", type=float, help="detections below it are left out (default: 0.5)")
     add("--min-size", type=float, metavar="PX", help="resolution limit, ECD (default: 5 px)")
-    add("--reference-uncertainty", type=float, metavar="PX", help="of a diameter by the outlines of the truth (docs)")
-    add("--reference-d50", metavar="'203 nm ± 5 nm'", help="certified, with its U (95 %%): the report gives E_n")
-    add("--target", metavar="5%", help="uncertainty of D50 to plan the number of particles for (default: 5%%)")
+    add("--reference-uncertainty", type=float, metavar="PX", help="standard uncertainty of true diameters (see docs)")
+    add("--reference-d50", metavar="'203 nm ± 5 nm'", help="certified D50 with its U (95 %%): the report gives E_n")
+    add("--target", metavar="5%", help="target U of D50, for the number of particles needed (default: 5%%)")
     add = parser.add_argument_group("also written").add_argument
     add("--xlsx", action="store_true", help="particles.xlsx")
     add("--rois", action="store_true", help="rois/<image>.zip, ImageJ ROI sets to correct and measure again")
-    add("--colour", choices=["auto", "size", "state"], default="auto", help="of overlays (default: states if known)")
+    add("--colour", choices=["auto", "size", "state"], default="auto", help="in overlays (default: states if known)")
     options = parser.parse_args(arguments)
     words = options.visibility or []
     of_model = 1 if words and words[0].suffix == ".semsize" else 2
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Measure as the command line asks; returns the exit code."""
+    """Measure with the options of the command line; return the exit code."""
     from semsize.measuring.finding import ranks_of
     from semsize.measuring.inputs import find_images, without_label_images
     from semsize.measuring.measurement import measure
@@ -142,7 +142,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> tuple[MeasurementSettings, RunOptions, tuple[int, int] | None]:
-    """What decides the numbers, how to run, and size and overlap of tiles, px (None: whole images)."""
+    """Settings, run options, and side and overlap of tiles, px (None: only large images are tiled)."""
     from semsize.correcting.source import settings_before
     from semsize.measuring.inputs import MeasurementSettings, OptionError, ReferenceValue, RunOptions, parse_percent
     from semsize.structures.pixel_size import PixelSize
@@ -177,7 +177,7 @@ def _settings(arguments: argparse.Namespace) -> tuple[MeasurementSettings, RunOp
     options = RunOptions(arguments.jobs, arguments.xlsx, arguments.rois, arguments.colour, command)
     if arguments.tile is None:
         if arguments.overlap is not None:
-            raise OptionError("--overlap is of tiles; give --tile SIZE too")
+            raise OptionError("--overlap needs --tile; give --tile SIZE too")
         return settings, options, None
     overlap = arguments.tile // 4 if arguments.overlap is None else arguments.overlap
     try:
@@ -193,7 +193,7 @@ def _source(
     tile: tuple[int, int] | None,
     settings: MeasurementSettings,
 ) -> tuple[OutlineSource, Sequence[BiasRecord]]:
-    """The source of outlines, and the bias records of the model, of which one is to hold from the score on."""
+    """The source of outlines, and the bias records of its model, from which the measurement takes one that holds."""
     from semsize.measuring.engines import find_detector
     from semsize.measuring.finding import device_of
     from semsize.measuring.inputs import DetectorRequest, OptionError, parse_scales
@@ -212,12 +212,12 @@ def _source(
     if "engine" in own and settings.states == "predicted":  # it computes the visibility model too
         own.remove("engine")
     if arguments.crowds_as_particles and given != ["--from-coco"]:
-        raise OptionError("--crowds-as-particles is of COCO files; give --from-coco FILE too")
+        raise OptionError("--crowds-as-particles needs a COCO file; give --from-coco FILE too")
     if len(given) > 1 or (given and own):
-        raise OptionError(f"{given[0]}: outlines come from one place; leave out --{(given[1:] + own)[0].lstrip('-')}")
+        raise OptionError(f"{given[0]}: give one source of outlines; leave out --{(given[1:] + own)[0].lstrip('-')}")
     of_labels = {"suffix": arguments.suffix, "binary": arguments.binary}
     if any(of_labels.values()) and given != ["--from-labels"]:
-        raise OptionError("--suffix and --binary are of label images; give --from-labels DIR")
+        raise OptionError("--suffix and --binary need label images; give --from-labels DIR too")
     if given:
         options = of_labels if given == ["--from-labels"] else {}
         if arguments.crowds_as_particles:
@@ -245,7 +245,7 @@ def _source(
 
 
 def _visibility(arguments: argparse.Namespace) -> VisibilityRequest:
-    """Which visibility model predicts states, where one does."""
+    """The visibility model to use if states are predicted."""
     from semsize.measuring.finding import device_of
     from semsize.measuring.inputs import VisibilityRequest
 
@@ -254,7 +254,7 @@ def _visibility(arguments: argparse.Namespace) -> VisibilityRequest:
 
 
 def _states(arguments: argparse.Namespace) -> dict:
-    """`--states` as settings: a file, and which states count."""
+    """Settings from `--states`: the states file, and which states count."""
     from semsize.measuring.inputs import STATE_SOURCES, OptionError
 
     files = [Path(word) for word in arguments.states if word not in STATE_SOURCES]
@@ -262,6 +262,6 @@ def _states(arguments: argparse.Namespace) -> dict:
     if len(files) > 1 or len(words) > 1 or (files and words == ["none"]):
         raise OptionError(f"--states {' '.join(arguments.states)}: give one file, one of {STATE_SOURCES}, or both")
     if arguments.visibility is not None and words not in ([], ["predicted"]):
-        raise OptionError(f"--visibility is a model that predicts states; leave out --states {words[0]}")
+        raise OptionError(f"--visibility names a model that predicts states; leave out --states {words[0]}")
     default = "auto" if arguments.visibility is None else "predicted"
     return {"states_file": files[0] if files else None, "states": words[0] if words else default}

@@ -1,4 +1,4 @@
-"""The renderer as a program."""
+"""Program that renders data sets."""
 
 import argparse
 from pathlib import Path
@@ -10,36 +10,36 @@ PROGRAM = """Render SEM images of agglomerated particles with exact truth: image
 python tools/render_dataset.py --num 20 --out data/rendered
 python tools/render_dataset.py --num 1000 --size 2048 1536 --preset agglomerated --jobs 8 --format tif --out data/big
 
-Begun again with the same arguments it renders what is missing. The same seed gives the same files for any --jobs.
+Started again with the same arguments, it renders the missing images. The same seed gives the same files for any --jobs.
 """
-"""What --help says first."""
+"""Description in --help."""
 
 PRESETS = ["scattered", "agglomerated", "matrix", "mixed", "spheres", "rods", "plates", "needles", "cubes", "varied"]
-"""`semsize.synthesis.scenes.NAMES`, without the time that importing it takes."""
+"""`semsize.synthesis.scenes.NAMES`, repeated so that --help need not import it."""
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter)
     add, positive_number, positive_count = parser.add_argument, _positive(float), _positive(int)
     add("--num", type=positive_count, required=True, help="number of images, all splits together")
-    size = "of the frame, px (default: 1024 704)"
+    size = "size of the frame, px (default: 1024 704)"
     add("--size", type=positive_count, nargs=2, metavar=("W", "H"), default=(1024, 704), help=size)
-    preset = "what is rendered (default: %(default)s); cubes are kept for testing, varied has none"
+    preset = "kind of scenes (default: %(default)s); cubes are reserved for tests, so varied has none"
     add("--preset", choices=PRESETS, default="mixed", help=preset)
-    particles = "particles let down on and just around each frame (default: drawn)"
+    particles = "particles deposited on and just around each frame (default: drawn at random)"
     add("--particles", type=positive_count, help=particles)
-    pixel_size = "edge of a pixel; of several, one for each image (default: 7.344 nm)"
+    pixel_size = "pixel size; one of several is drawn for each image (default: 7.344 nm)"
     add("--pixel-size", type=positive_number, nargs="+", default=[7.344], metavar="NM", help=pixel_size)
-    variety = "above 1 settings scatter wider than in real images, for training (default: %(default)s)"
+    variety = "above 1, settings scatter more widely than in real images, for training (default: %(default)s)"
     add("--variety", type=positive_number, default=1.0, help=variety)
-    add("--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
+    add("--seed", type=int, default=0, help="the same seed gives the same files (default: %(default)s)")
     add("--jobs", type=positive_count, default=1, help="processes (default: %(default)s)")
     splits, fractions = ("TRAIN", "VAL", "TEST"), (0.8, 0.1, 0.1)
-    add("--fractions", type=float, nargs=3, metavar=splits, default=fractions, help="default: 0.8 0.1 0.1")
+    add("--fractions", type=float, nargs=3, metavar=splits, default=fractions, help="shares (default: 0.8 0.1 0.1)")
     tif = "tif carries the pixel size in its tags (default: %(default)s)"
     add("--format", choices=["png", "tif"], default="png", help=tif)
-    add("--data-bar", action="store_true", help="with a data bar below the frame, as microscopes add it")
+    add("--data-bar", action="store_true", help="add a data bar below the frame, as microscopes do")
     add("--out", type=Path, required=True, help="folder; gets images/<split> and annotations/<split>.json")
     options = parser.parse_args(arguments)
     if min(options.fractions) < 0 or sum(options.fractions) == 0:
@@ -52,7 +52,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Plan, render what is missing, join."""
+    """Plan the data set, render the missing images, and join the annotations."""
     options = parse_arguments(arguments)
     from semsize.structures.parts import DatasetFolderError  # not above: --help is quick
     from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset

@@ -1,4 +1,4 @@
-"""JSON Schemas of the files that the instrument writes and reads, as a program."""
+"""Program that prints JSON Schemas of the files that the instrument writes and reads."""
 
 import argparse
 import json
@@ -11,13 +11,13 @@ semsize schema record > record.schema.json
 semsize schema bias
 
 record        record.json of a measurement
-predictions   predictions.json of a measurement or a test: COCO results, and the name of each image
-corrections   corrections.json of corrected outlines, and the annotations of data sets: COCO, and each particle's state
-bias          CHECKPOINT.bias.json: residuals of a model's sizes, and what they hold for
+predictions   predictions.json of a measurement or a test: COCO results with the name of each image
+corrections   corrections.json of corrected outlines, and annotation files of data sets: COCO with states
+bias          CHECKPOINT.bias.json: residuals of a model's sizes, and the use that they hold for
 visibility    CHECKPOINT.record.json of a visibility model
 archive       model.json in a model archive (.semsize), of a detector or of a visibility model
 """
-"""What --help says first."""
+"""Description in --help."""
 
 NAMES = ("record", "predictions", "corrections", "bias", "visibility", "archive")
 
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The schema of one of `NAMES`. Those of dataclasses follow from the types by which the files are read."""
+    """Return the schema of a file in `NAMES`; schemas of dataclasses come from the types that the reader checks."""
     from semsize.detecting.archive import GRAPHS  # not above: --help is quick
     from semsize.measuring.record import Record
     from semsize.metrology import BiasRecord
@@ -49,7 +49,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def _object(**properties: dict) -> dict[str, Any]:
-    """An object that has these keys, and may have more."""
+    """Schema of an object that has these keys, and may have more."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
@@ -92,7 +92,7 @@ _DATASET = _object(
 
 
 def _measurement(record: dict[str, Any]) -> dict[str, Any]:
-    """What `record.json` holds: the record, how it was made, and the numbers."""
+    """Schema of `record.json`: the record, how it was made, and the numbers."""
     made = {
         "program": _TEXT,
         "date": {"type": "string", "format": "date-time"},
@@ -108,11 +108,11 @@ def _measurement(record: dict[str, Any]) -> dict[str, Any]:
         "seconds": _NUMBER,
     }
     contents = _object(**record["properties"], **made) | {"additionalProperties": False}
-    contents["properties"]["licence"] = _TEXT  # missing in files of before
+    contents["properties"]["licence"] = _TEXT  # missing in files of earlier versions
     return contents
 
 
 def _archive(card: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """What `model.json` of a kind of model holds: the format, the graphs' SHA-256 by name, and the card."""
+    """Schema of `model.json` for a kind of model: the format, the graphs' SHA-256 by name, and the card."""
     graphs = _object(**dict.fromkeys(names, _TEXT)) | {"additionalProperties": False}
     return _object(**card["properties"], format={"const": 1}, graphs=graphs) | {"additionalProperties": False}

@@ -96,7 +96,7 @@ def test_not_one_drawn_outline_is_no_success(measure, tmp_path):
         cv2.imwrite(str(tmp_path / folder / "a.png"), np.zeros(SHAPE, np.uint8))
     code, out, _ = measure(tmp_path / "scans", "--from-labels", tmp_path / "labels", "--out", tmp_path / "out")
     assert code == 3
-    assert "NOT ONE OUTLINE IS THERE TO MEASURE" in out
+    assert "NO OUTLINE IS LEFT TO MEASURE" in out
 
 
 def truncated(path):
@@ -168,11 +168,11 @@ WRONG = {
     "no images in a folder": (["empty"], "holds no images"),
     "per cent without its sign": (["in", "--calibration-uncertainty", "0.8"], "give per cent with the sign"),
     "pixel size without a unit": (["in", "--pixel-size", "7.3"], "--pixel-size: "),
-    "two places for outlines": (["in", "--from-labels", "labels", "--from-coco", "x.json"], "come from one place"),
-    "a model and outlines": (["in", "--from-labels", "labels", "--model", "nc"], "come from one place"),
+    "two places for outlines": (["in", "--from-labels", "labels", "--from-coco", "x.json"], "one source"),
+    "a model and outlines": (["in", "--from-labels", "labels", "--model", "nc"], "one source"),
     "weights without config": (["in", "--checkpoint", "x.pth"], "--config and --checkpoint belong together"),
     "a model that there is not": (["in", "--model", "perfect"], "no model 'perfect' ships"),
-    "an overlap of nothing": (["in", "--overlap", "20"], "--overlap is of tiles"),
+    "an overlap of nothing": (["in", "--overlap", "20"], "--overlap needs --tile"),
     "tiles within tiles": (["in", "--tile", "100", "--overlap", "100"], "cannot share 100 px"),
     "more than half of a tile is shared": (["in", "--tile", "512", "--overlap", "300"], "overlap of 0 to 254 px"),
     "tiles that are none": (["in", "--tile", "-5"], "take larger tiles"),
