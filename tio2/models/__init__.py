@@ -1,4 +1,4 @@
-"""The detector's changed parts and the visibility network, registered; `cpu` holds what only a CPU needs."""
+"""Register the detector parts that differ from MMDetection's, and the visibility network; `cpu`: parts for CPUs."""
 
 from tio2.models.cpu.assigner import ChunkedMaxIoUAssigner
 from tio2.models.cpu.efficientnet_lite import EfficientNetLite

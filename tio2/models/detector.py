@@ -1,4 +1,4 @@
-"""The detector: the precision in which it computes, and the fusion of an image's mirror images in tests.
+"""The detector: its numeric precision, and the fusion of an image with its mirror images in tests.
 
 Legend: V views (the image and its mirror images), N images of a batch.
 """
@@ -29,14 +29,14 @@ from tio2.models.mask_head import paste_masks
 from tio2.typed_settings import check_arguments
 
 Precision = Literal["auto", "mixed", "float32", "bfloat16", "float16"]
-"""What a config may say: `auto`, bfloat16 where it is fast, else float32; `mixed` (--amp), the same, but float16 on a
-GPU where bfloat16 is slow; or one of the three."""
+"""Values of `model.precision`. `auto`: bfloat16 if the device computes it fast, else float32. `mixed` (--amp): as
+`auto`, but float16 instead of float32 on a GPU."""
 
 
 def check_head_settings(model: Mapping[str, Any], place: str = "model") -> None:
-    """Raise a SettingError where a setting of `train_cfg` or `test_cfg` is unknown or has the wrong type.
+    """Raise a SettingError if a setting of `train_cfg` or `test_cfg` is unknown or has the wrong type.
 
-    Samplers are checked too, because MMDetection's take any name and use those they know.
+    Settings of samplers are checked too, because MMDetection's samplers ignore unknown ones.
     """
     for name, schema in (("train_cfg", DetectorTraining), ("test_cfg", DetectorTest)):
         settings = model.get(name) or {}
@@ -52,18 +52,18 @@ def check_head_settings(model: Mapping[str, Any], place: str = "model") -> None:
 class DenseMaskRCNN(MaskRCNN):
     """MaskRCNN whose convolutions and matrix products run in one precision, in training and in inference.
 
-    Features, box deltas, scores and mask logits leave the layers that make them as float32 (here, and in `DenseRPNHead`
-    and `DenseRoIHead`): MMCV's operators take nothing else, and coordinates in bfloat16 would be off by pixels.
-    Weights and their gradients are float32 throughout. float16 trains with `LossScalingOptimWrapper` only.
+    Features, box deltas, scores and mask logits are cast to float32 (here, and in `DenseRPNHead` and `DenseRoIHead`):
+    MMCV's operators take nothing else, and coordinates in bfloat16 would be off by pixels. Weights and their gradients
+    are always float32. Training in float16 needs `LossScalingOptimWrapper`.
 
-    With `test_cfg.flips` the detector also searches these mirror images and fuses what it finds (`predict_views`).
-    `heads` has all keys of `train_cfg` and `test_cfg`; other keys are refused. Arguments are MaskRCNN's, and:
+    The detector also searches the mirror images that `test_cfg.flips` names, and fuses the results (`predict_views`).
+    `tio2.models.heads` declares the keys of `train_cfg` and `test_cfg`. Arguments are MaskRCNN's, and:
 
     Args:
-        precision: See `Precision`; what comes of it on the present device is `precision_name`.
+        precision: See `Precision`; `precision_name` says which type it means on the model's device.
 
     Raises:
-        ValueError: There is no such precision, or `train_cfg` or `test_cfg` has a setting that nothing reads.
+        ValueError: `precision` is unknown, or a setting of `train_cfg` or `test_cfg` is unknown or has the wrong type.
     """
 
     check_settings = staticmethod(check_head_settings)
@@ -89,16 +89,16 @@ class DenseMaskRCNN(MaskRCNN):
 
     @property
     def precision_name(self) -> str:
-        """What it computes in on the device where its weights are: `float32`, `bfloat16` or `float16`."""
+        """Type in which the model computes on the device of its weights: `float32`, `bfloat16` or `float16`."""
         return precision_on(next(self.parameters()).device, self.precision)
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"):
-        """Losses, predictions or raw outputs of a batch (N, 3, H, W), as MMDetection's detectors."""
+        """Return losses, predictions or raw outputs of a batch (N, 3, H, W), as MMDetection's detectors do."""
         with self._in_precision(inputs.device.type):
             return super().forward(inputs, data_samples, mode)
 
     def _in_precision(self, device: str) -> torch.autocast:
-        """Within it the network computes in its precision; where that is not float32 the log says so once."""
+        """Return a context in which the network computes in its precision; log it once if it is not float32."""
         name = self.precision_name
         if name not in ("float32", self._logged_precision):
             print_log(f"{name} on {device} (model.precision={self.precision})", "current", logging.INFO)
@@ -106,12 +106,12 @@ class DenseMaskRCNN(MaskRCNN):
         return computing_in(name, device)
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
-        """The samples with their predictions, as MMDetection's detectors; at `test_cfg.scales` where these are set."""
+        """Add predictions to the samples, as MMDetection's detectors do; at `test_cfg.scales` if they are set."""
         if settings_of(DetectorTest, self.test_cfg).scales is None:
             return self._predict_view(batch_inputs, batch_data_samples, rescale)
         for inputs, sample in zip(batch_inputs, batch_data_samples, strict=True):
             height, width = sample.img_shape[:2]
-            mean, std = (getattr(self.data_preprocessor, name)[0] for name in ("mean", "std"))
+            mean, std = (getattr(self.data_preprocessor, name)[0] for name in ("mean", "std"))  # back to grey levels
             found = look((inputs[0, :height, :width].float() * std + mean).cpu().numpy(), self.find, self.looking)
             masks, boxes = found.masks.to_rles(), torch.from_numpy(found.boxes).to(inputs)
             scores = torch.from_numpy(found.scores).to(inputs)
@@ -121,12 +121,12 @@ class DenseMaskRCNN(MaskRCNN):
 
     @property
     def looking(self) -> Looking:
-        """How `test_cfg.scales` asks to look at images."""
+        """The scales of `test_cfg.scales`, without a diameter or tiles."""
         scales = settings_of(DetectorTest, self.test_cfg).scales
         return Looking(None if scales in ("auto", None) else tuple(scales))
 
     def find(self, windows: Sequence[np.ndarray], scale: float, sizes: DrawnSizes = ALL_SIZES) -> list[Found]:
-        """Find the particles of windows of one size, (H, W) float32 grey levels of 0-255, enlarged by a factor."""
+        """Find the particles of windows of one size, (H, W) float32 grey levels of 0-255, enlarged by `scale`."""
         batch = self._batch_of(windows, scale)
         self.rpn_head.limit_reached = self.roi_head.limit_reached = ""
         with torch.inference_mode(), self._in_precision(batch["inputs"].device.type):
@@ -144,7 +144,7 @@ class DenseMaskRCNN(MaskRCNN):
         ]
 
     def draw(self, window: np.ndarray, boxes: np.ndarray, scale: float) -> CroppedMasks:
-        """Masks in boxes of a window, whoever drew them (`semsize.detecting.looking.MaskBranch`)."""
+        """Return the masks of any given boxes of a window (`semsize.detecting.looking.MaskBranch`)."""
         batch = self._batch_of([window], scale)
         (sample,), inputs = batch["data_samples"], batch["inputs"]
         drawn = torch.from_numpy(boxes).to(inputs)
@@ -155,7 +155,7 @@ class DenseMaskRCNN(MaskRCNN):
         return paste_masks(logits, drawn, window.shape, threshold)[0]
 
     def _batch_of(self, windows: Sequence[np.ndarray], scale: float) -> dict:
-        """The network's inputs, and samples that say how windows of one size were enlarged."""
+        """Return preprocessed inputs of windows of one size, and samples with the factors of their enlargement."""
         images, samples = [], []
         for window in windows:
             grey = enlarged(window, scale)
@@ -166,14 +166,14 @@ class DenseMaskRCNN(MaskRCNN):
         return self.data_preprocessor({"inputs": images, "data_samples": samples})
 
     def _predict_view(self, inputs: Tensor, samples: SampleList, rescale: bool = True) -> SampleList:
-        """What `predict` returns, at the one scale of the inputs; with `test_cfg.flips` fused with mirror images."""
+        """Do what `predict` does, at the scale of the inputs, fused with the mirror images of `test_cfg.flips`."""
         return self.add_pred_to_datasample(samples, with_rles(predict_views(self, inputs, samples, rescale)[0]))
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps (N, C, H/stride, W/stride), float32.
+        """Return feature maps (N, C, H/stride, W/stride), float32.
 
-        Convolutions run in channels-last layout, in which a CPU is fastest. MMCV's RoIAlign ignores strides, so the
-        maps become contiguous again unless `DenseRoIExtractor` takes them on a CPU.
+        Convolutions run in channels-last layout, in which a CPU is fastest. MMCV's RoIAlign ignores memory layout, so
+        the maps become contiguous again unless `DenseRoIExtractor` takes them on a CPU.
         """
         batch_inputs = batch_inputs.contiguous(memory_format=torch.channels_last)
         extractors = self.roi_head.bbox_roi_extractor, self.roi_head.mask_roi_extractor
@@ -183,13 +183,13 @@ class DenseMaskRCNN(MaskRCNN):
 
 
 def computing_in(precision_name: str, device: str) -> torch.autocast:
-    """Within it torch computes in a precision: `float32`, `bfloat16` or `float16`."""
+    """Return a context in which torch computes in `float32`, `bfloat16` or `float16`."""
     dtype = torch.float16 if precision_name == "float16" else torch.bfloat16
     return torch.autocast(device, dtype=dtype, enabled=precision_name != "float32")
 
 
 def precision_on(device: torch.device, wanted: Precision) -> str:
-    """What a model computes in on a device: `float32`, `bfloat16` or `float16`."""
+    """Return the type in which a model computes on a device: `float32`, `bfloat16` or `float16`."""
     if wanted not in ("auto", "mixed"):
         return wanted
     if bfloat16_is_fast(device):
@@ -198,14 +198,14 @@ def precision_on(device: torch.device, wanted: Precision) -> str:
 
 
 def bfloat16_is_fast(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 by instructions of its own; elsewhere it is slower than float32."""
+    """Whether the device has instructions for products in bfloat16; without them float32 is faster."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def precision_of(model: ConfigDict, device: str | torch.device) -> str:
-    """What a config's model computes in on a device."""
+    """Return the type in which a config's model computes on a device: float32 unless it is a DenseMaskRCNN."""
     if model.type != DenseMaskRCNN.__name__:
         return "float32"
     return precision_on(torch.device(device), model.get("precision", "auto"))
@@ -214,14 +214,14 @@ def precision_of(model: ConfigDict, device: str | torch.device) -> str:
 def predict_views(
     detector: MaskRCNN, inputs: Tensor, samples: SampleList, rescale: bool, sizes: DrawnSizes = ALL_SIZES
 ) -> tuple[InstanceList, list[tuple[np.ndarray, np.ndarray]]]:
-    """Results of a batch from its images and their mirror images, those of `detector.test_cfg.flips`.
+    """Detect the particles of a batch in its images and in the mirror images of `detector.test_cfg.flips`.
 
-    Boxes are fused by `fuse_views`, and masks are drawn in all views (`DenseRoIHead.predict_mask_in_views`). The
-    feature maps of all views are held until then.
+    `fuse_views` fuses the boxes of all views, and masks are drawn in all views (`DenseRoIHead.predict_mask_in_views`).
+    The feature maps of all views stay in memory until then.
 
-    Arguments are those of `MaskRCNN.predict`: inputs (N, 3, H, W), normalised and padded, and N samples; and the sizes
-    for which masks are drawn. Returns what `predict_mask_in_views` does, without the boxes of other sizes; and of each
-    image these, (M, 4) in the original image, with their scores (M,).
+    Arguments are those of `MaskRCNN.predict`, inputs (N, 3, H, W), normalised and padded, and N samples, and the sizes
+    for which masks are drawn. Returns the results of `predict_mask_in_views` for boxes of these sizes, and for each
+    image the other boxes, (M, 4) in the original image, with their scores (M,).
     """
     head, metas = detector.roi_head, [sample.metainfo for sample in samples]
     shapes = [meta["img_shape"][:2] for meta in metas]
@@ -245,12 +245,12 @@ def predict_views(
 
 
 def suppression(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """MMCV's non-maximum suppression (`semsize.detecting.boxes.Suppression`)."""
+    """Apply MMCV's non-maximum suppression (`semsize.detecting.boxes.Suppression`)."""
     return nms(torch.from_numpy(boxes), torch.from_numpy(scores), iou_threshold)[1].numpy()
 
 
 def mirrored_inputs(inputs: Tensor, flip: str, image_shapes: Sequence[tuple[int, int]]) -> Tensor:
-    """Mirror the images of a batch (N, 3, H, W), each within its own (H, W); what pads it right and below stays."""
+    """Mirror the images of a batch (N, 3, H, W), each within its own (H, W); the padding stays right and below."""
     mirrored = inputs.clone()
     for number, (height, width) in enumerate(image_shapes):
         mirrored[number, :, :height, :width] = inputs[number, :, :height, :width].flip(FLIPPED_DIMENSIONS[flip])
@@ -267,7 +267,7 @@ def _mirrored(results: InstanceList, flip: str, shapes: Sequence[tuple[int, int]
 
 
 def _fused(views: Sequence[InstanceData], cfg: ConfigDict) -> InstanceData:
-    """One image's results: those that reach `score_thr`, the best `max_per_img` if that is above 0, best first."""
+    """Fuse the views of an image; keep scores from `score_thr` on, at most `max_per_img` if above 0, best first."""
     if len(views) == 1:
         return views[0]
     boxes, scores = (

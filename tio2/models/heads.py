@@ -1,8 +1,8 @@
 """RPN and RoI head for images with thousands of particles, and all settings of `model.train_cfg` and `model.test_cfg`.
 
-Unlike MMDetection's, the heads warn where a limit is reached, bound the memory of both branches and return float32.
-MMDetection takes `train_cfg` and `test_cfg` as plain dicts and asks for the keys it knows, so that a misspelt one would
-do nothing; the dataclasses below name every key that is read, and others are refused.
+Unlike MMDetection's, the heads warn when a limit is reached, bound the memory of both branches and return float32.
+MMDetection reads from `train_cfg` and `test_cfg` only the keys that it knows, so that a misspelt key would do nothing.
+The dataclasses below declare every key that is read; other keys are refused.
 """
 
 import logging
@@ -34,22 +34,22 @@ Kind = TypeVar("Kind")
 
 @MODELS.register_module()
 class DenseRPNHead(RPNHead):
-    """RPNHead that warns, when testing, where an image reaches `test_cfg.rpn.max_per_img` with likely proposals.
+    """RPNHead that warns in tests when the likely proposals of an image reach `test_cfg.rpn.max_per_img`.
 
-    Background always fills the limit; proposals that are more likely background than particle are no loss.
+    Background always fills the limit, so the warning counts only proposals more likely to be particle than background.
     """
 
-    limit_reached = ""  # what was said of a limit that was reached; who asks empties it first
+    limit_reached = ""  # the last warning of a reached limit; a caller that reads it empties it before the prediction
 
     def forward_single(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores (N, A, H, W) and deltas (N, 4 A, H, W) of a feature map, float32 whatever autocast makes."""
+        """Return scores (N, A, H, W) and deltas (N, 4 A, H, W) of a feature map, as float32 even under autocast."""
         scores, deltas = super().forward_single(x)
         return scores.float(), deltas.float()
 
     def _predict_by_feat_single(
         self, *args: Any, img_meta: dict[str, Any], cfg: ConfigDict, **kwargs: Any
     ) -> InstanceData:
-        """Proposals of an image; in tests its limits go with the area of the network's input."""
+        """Return the proposals of an image; in tests their limits grow with the area of the network's input."""
         cfg = self.test_cfg if cfg is None else cfg
         return super()._predict_by_feat_single(
             *args, img_meta=img_meta, cfg=cfg if self.training else by_area(cfg, img_meta), **kwargs
@@ -74,22 +74,22 @@ class DenseRPNHead(RPNHead):
 
 @MODELS.register_module()
 class DenseRoIHead(StandardRoIHead):
-    """StandardRoIHead for a `DenseFCNMaskHead`: masks are a list even where the whole batch has no box.
+    """StandardRoIHead for a `DenseFCNMaskHead`: masks are a list even if no image of the batch has a box.
 
-    It warns where an image reaches `test_cfg.rcnn.max_per_img`, and runs the mask head on a few RoIs at a time.
+    It warns when an image reaches `test_cfg.rcnn.max_per_img`, and runs the mask head on a few RoIs at a time.
 
-    With `test_cfg.rcnn.refine_boxes` the box branch corrects the boxes that non-maximum suppression left once more, and
-    masks are drawn in the result (iterative localization: Gidaris and Komodakis, ICCV 2015, section 5,
+    With `test_cfg.rcnn.refine_boxes` the box branch corrects boxes a second time after non-maximum suppression, and
+    masks are drawn in the corrected boxes (iterative localization: Gidaris and Komodakis, ICCV 2015, section 5,
     arXiv 1505.01749); scores stay.
     """
 
-    limit_reached = ""  # as that of `DenseRPNHead`
+    limit_reached = ""  # as in `DenseRPNHead`
 
     def _bbox_forward(self, x: tuple[Tensor, ...], rois: Tensor) -> dict[str, Tensor]:
         names = ("cls_score", "bbox_pred")
         if self.training or rois.device.type != "cpu":
             results = super()._bbox_forward(x, rois)
-        else:  # without the features of the boxes, which only training reads
+        else:  # drops the features of the boxes, which only training reads
             batches = rois.chunk(max(1, math.ceil(len(rois) / BOX_ROIS_PER_CPU_BATCH)))
             parts = [super(DenseRoIHead, self)._bbox_forward(x, batch) for batch in batches]
             results = {name: torch.cat([part[name] for part in parts]) for name in names}
@@ -108,7 +108,7 @@ class DenseRoIHead(StandardRoIHead):
         results_list: InstanceList,
         rescale: bool = False,
     ) -> InstanceList:
-        """Add `masks`, a list of N RLE dicts, to each image's results, as upstream's; boxes are refined if asked."""
+        """Add `masks`, a list of N RLE dicts, to each image's results; with `refine_boxes` the boxes change too."""
         self.note_limit(batch_img_metas, results_list)
         return with_rles(self.predict_mask_in_views([("none", x)], batch_img_metas, results_list, rescale))
 
@@ -119,10 +119,10 @@ class DenseRoIHead(StandardRoIHead):
         results_list: InstanceList,
         rescale: bool,
     ) -> InstanceList:
-        """Add `masks`, `CroppedMasks`, to each image's results, from flip and feature maps of each view of the batch.
+        """Add `masks`, `CroppedMasks`, to each image's results, averaged over views of the batch.
 
-        Views are the batch and its mirror images. With `refine_boxes` each view corrects the boxes, and the mean over
-        views is taken. The logits of the masks in these boxes are mirrored back and averaged.
+        A view is the flip and the feature maps of the batch or of a mirror image of it. With `refine_boxes` each view
+        corrects the boxes, and their mean over views is used. Mask logits are mirrored back and averaged.
         """
         shapes = [meta["img_shape"][:2] for meta in batch_img_metas]
 
@@ -144,12 +144,12 @@ class DenseRoIHead(StandardRoIHead):
     def refined_boxes(
         self, x: tuple[Tensor, ...], boxes: Sequence[Tensor], frames: Sequence[tuple[int, int]]
     ) -> list[Tensor]:
-        """Each image's (N, 4) boxes as the box branch corrects them, clipped to its frame (H, W).
+        """Return each image's boxes (N, 4) corrected by the box branch and clipped to the image's frame (H, W).
 
         Boxes and frames are in pixels of the network's input.
 
         Raises:
-            ValueError: The box branch has a correction for each class, and boxes here have no class.
+            ValueError: The box branch corrects boxes for each of several classes, but these boxes have no class.
         """
         if not (self.bbox_head.reg_class_agnostic or self.bbox_head.num_classes == 1):
             raise ValueError("test_cfg.rcnn.refine_boxes is for one class, or for a box head with reg_class_agnostic")
@@ -161,35 +161,35 @@ class DenseRoIHead(StandardRoIHead):
         ]
 
     def note_limit(self, batch_img_metas: Sequence[dict[str, Any]], results_list: InstanceList) -> None:
-        """Say where the boxes of an image reach `test_cfg.rcnn.max_per_img`."""
+        """Warn about each image whose boxes reach `test_cfg.rcnn.max_per_img`."""
         for results, image_meta in zip(results_list, batch_img_metas, strict=True):
             said = warn_if_reached(len(results), self.test_cfg.max_per_img, "rcnn.max_per_img", image_meta)
             self.limit_reached = said or self.limit_reached
 
     def mask_logits(self, x: tuple[Tensor, ...], boxes: Sequence[Tensor]) -> Tensor:
-        """(total N, classes, S, S) logits of each image's (N, 4) boxes, which are in pixels of the network's input."""
+        """Return mask logits (total N, classes, S, S) of each image's boxes (N, 4) in pixels of the network's input."""
         rois = bbox2roi(boxes)  # (total N, 5)
         batches = rois.split(MASK_ROIS_PER_CPU_BATCH if rois.device.type == "cpu" else MASK_ROIS_PER_GPU_BATCH)
         return torch.cat([self._mask_forward(x, batch)["mask_preds"] for batch in batches])
 
 
 def with_rles(results_list: InstanceList) -> InstanceList:
-    """The results with their `CroppedMasks` as lists of RLE dicts, in place: the form that MMDetection passes on."""
+    """Turn the `CroppedMasks` of results, in place, into the lists of RLE dicts that MMDetection passes on."""
     for results in results_list:
         results.masks = results.masks.to_rles()
     return results_list
 
 
 def by_area(limits: ConfigDict, image_meta: Mapping[str, Any]) -> ConfigDict:
-    """`test_cfg.rpn` with its limits as they are for an image: what is given, for each megapixel of it, or for one."""
+    """Return `test_cfg.rpn` with its limits multiplied by the megapixels of the network's input, at least by 1."""
     shape = image_meta["img_shape"][:2]
     return ConfigDict(limits, **{name: limit_by_area(limits[name], shape) for name in ("nms_pre", "max_per_img")})
 
 
 def warn_if_reached(count: int, limit: int, setting: str, image_meta: Mapping[str, Any]) -> str:
-    """Say, and log as a warning that names the image, that `count` boxes reach a limit (none if below 1).
+    """Log a warning that names the image if `count` boxes reach a limit (no limit if below 1).
 
-    Returns what was said without the image, nothing where the limit is not reached.
+    Returns the warning without the image, or an empty string.
     """
     message = limit_message(count, limit, setting)
     if message:
@@ -200,7 +200,7 @@ def warn_if_reached(count: int, limit: int, setting: str, image_meta: Mapping[st
 
 @dataclass(frozen=True)
 class Suppression:
-    """`nms`: MMCV's `batched_nms`, and the operator that it names."""
+    """`nms`: arguments of MMCV's `batched_nms`, and of the operator that `type` names."""
 
     type: Literal["nms", "soft_nms"] = "nms"
     iou_threshold: float | None = None
@@ -208,8 +208,8 @@ class Suppression:
     split_thr: int | None = None
     max_num: int | None = None
     offset: int | None = None
-    score_threshold: float | None = None  # nms
-    sigma: float | None = None  # soft_nms, as the next two
+    score_threshold: float | None = None  # for `nms` only
+    sigma: float | None = None  # for `soft_nms` only, like `min_score` and `method`
     min_score: float | None = None
     method: Literal["naive", "linear", "gaussian"] | None = None
 
@@ -218,14 +218,14 @@ class Suppression:
 class Proposals:
     """`test_cfg.rpn` and `train_cfg.rpn_proposal`; `min_score` is this package's.
 
-    In tests `nms_pre` and `max_per_img` hold for each megapixel of the network's input, and for one at least.
+    In tests `nms_pre` and `max_per_img` are limits per megapixel of the network's input (`by_area`).
     """
 
     nms_pre: int = -1
     max_per_img: int | None = None
     nms: Suppression | None = None
     min_bbox_size: float = -1
-    min_score: float = 0.0  # objectness below which nothing is proposed: the number then goes with the particles
+    min_score: float = 0.0  # proposals of lower objectness are dropped, so that their number follows the particles'
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ class RPNTraining:
     sampler: Mapping | None = None
     allowed_border: int | None = None
     pos_weight: float | None = None
-    debug: bool = False  # MMDetection's configs have it, nothing reads it
+    debug: bool = False  # MMDetection's configs set it, but nothing reads it
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ class RoITraining:
     mask_size: int | tuple[int, int] | None = None
     pos_weight: float | None = None
     soft_mask_target: bool = False
-    debug: bool = False  # nothing reads it either
+    debug: bool = False  # nothing reads it
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ class RoITest:
     nms: Suppression | None = None
     max_per_img: int | None = None
     mask_thr_binary: float | None = None
-    refine_boxes: bool = False  # the box branch corrects the boxes that non-maximum suppression left once more
+    refine_boxes: bool = False  # the box branch corrects boxes a second time, after non-maximum suppression
     mask_scores: bool = False  # each score is multiplied by the mean probability of its mask's pixels
 
 
@@ -277,7 +277,7 @@ class DetectorTest:
     """`test_cfg`; `flips` and `scales` are this package's.
 
     `flips` are the mirror images that are searched too. `scales` are the enlargements at which an image is looked at
-    (`semsize.detecting.looking`), `auto` chooses them image by image; None leaves them to a Resize of the pipeline.
+    (`semsize.detecting.looking`); `auto` chooses them for each image, None leaves resizing to the test pipeline.
     """
 
     rpn: Proposals | None = None
@@ -287,7 +287,7 @@ class DetectorTest:
 
 
 def settings_of(kind: type[Kind], config: Mapping[str, Any]) -> Kind:
-    """The settings that a config states, and the defaults of the others; SettingError if one is unknown."""
+    """Return the settings of a config, with defaults for those that it lacks; SettingError if one is unknown."""
     names = {field.name for field in fields(kind)}
     if not names.issuperset(config):
         check_arguments(kind, config, "")

@@ -1,4 +1,4 @@
-"""Mask heads without full frames: each mask is resampled inside its box and kept as a crop.
+"""Mask heads that draw no full-frame masks: each mask is resampled inside its box and kept as a crop.
 
 On a CPU `semsize.detecting.pasting` draws the masks; on a GPU the same products are computed here in torch.
 """
@@ -26,12 +26,12 @@ PIXELS_PER_GPU_BATCH = 2**22
 
 @MODELS.register_module()
 class DenseFCNMaskHead(FCNMaskHead):
-    """FCNMaskHead whose `masks` are a list of COCO RLE dicts of the original image, also where there is none.
+    """FCNMaskHead whose `masks` are a list of COCO RLE dicts in the original image, also if there is no detection.
 
-    The masks are FCNMaskHead's, of each its largest piece without holes (`pasting.solid_masks`). With
+    Each mask is reduced to its largest piece, and the holes of that piece are filled (`pasting.solid_masks`). With
     `test_cfg.rcnn.mask_scores` each score is multiplied by the mean probability of its mask's pixels, so that an unsure
     outline ranks below a sure one (maskness: Wang et al., SOLO, ECCV 2020, section 3.3,
-    https://arxiv.org/abs/1912.04488), and what falls below `score_thr` is left out.
+    https://arxiv.org/abs/1912.04488), and detections that then score below `score_thr` are left out.
     """
 
     def predict_by_feat(
@@ -43,7 +43,7 @@ class DenseFCNMaskHead(FCNMaskHead):
         rescale: bool = False,
         activate_map: bool = False,
     ) -> InstanceList:
-        """What `draw` returns, with masks as RLE dicts; arguments are upstream's."""
+        """Return what `draw` returns, with masks as RLE dicts; arguments are FCNMaskHead's."""
         return with_rles(
             self.draw(mask_preds, results_list, batch_img_metas, rcnn_test_cfg, rescale, activate_map=activate_map)
         )
@@ -58,14 +58,14 @@ class DenseFCNMaskHead(FCNMaskHead):
         *,
         activate_map: bool = False,
     ) -> InstanceList:
-        """Add `masks`, `CroppedMasks`, to each image's results, in place; with `mask_scores` the items are new.
+        """Add `masks`, `CroppedMasks`, to the results in place; `mask_scores` replaces the items, best score first.
 
         Args:
             mask_preds: Per image (N, classes, S, S), logits or, with `activate_map`, probabilities.
             results_list: Results with `bboxes` (N, 4) in pixels of the network's input.
-            batch_img_metas: Of the images.
+            batch_img_metas: MMDetection's meta data of each image.
             rcnn_test_cfg: `test_cfg.rcnn`.
-            rescale: Boxes and masks are to be in the original image.
+            rescale: Give boxes and masks in the original image, otherwise in the resized one.
             activate_map: See `mask_preds`.
         """
         settings = settings_of(RoITest, rcnn_test_cfg)
@@ -87,12 +87,12 @@ class DenseFCNMaskHead(FCNMaskHead):
 
 
 def _set_frame(results: InstanceData, image_meta: dict[str, Any], rescale: bool) -> tuple[int, int]:
-    """Bring the boxes to the frame in which the masks are wanted, in place, and return its (H, W).
+    """Scale the boxes, in place, to the frame in which masks are drawn, and return the frame's (H, W).
 
     MMDetection's box branch leaves this to the mask head.
     """
     height, width = image_meta["ori_shape"][:2]
-    scale_w, scale_h = image_meta.get("scale_factor", (1.0, 1.0))  # absent where no step of the pipeline resized
+    scale_w, scale_h = image_meta.get("scale_factor", (1.0, 1.0))  # absent if the pipeline does not resize
     if rescale:
         results.bboxes /= results.bboxes.new_tensor([scale_w, scale_h, scale_w, scale_h])
         return height, width
@@ -103,8 +103,8 @@ def _set_frame(results: InstanceData, image_meta: dict[str, Any], rescale: bool)
 class HighResFCNMaskHead(DenseFCNMaskHead):
     """Mask R-CNN's head with a second transposed convolution: 14 -> 28 -> 56 cells a side.
 
-    The second is like the first: same channels, kernel 2, stride 2, a ReLU behind it, the same initial distribution.
-    `train_cfg.rcnn.mask_size` must be 56. The arguments are those of FCNMaskHead.
+    The second equals the first: same channels, kernel 2, stride 2, followed by a ReLU, same initial distribution.
+    `train_cfg.rcnn.mask_size` must be 56. Arguments are FCNMaskHead's.
     """
 
     def __init__(
@@ -130,16 +130,16 @@ class HighResFCNMaskHead(DenseFCNMaskHead):
         self.upsample2 = build_upsample_layer({"type": "deconv", **layer})
 
     def init_weights(self) -> None:
-        """Initialise as upstream, the second transposed convolution like the first."""
+        """Initialise like FCNMaskHead, the second transposed convolution like the first."""
         super().init_weights()
         nn.init.kaiming_normal_(self.upsample2.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(self.upsample2.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mask logits (N, classes, 4 S, 4 S) of RoI features (N, in_channels, S, S), fastest in channels-last layout.
+        """Return logits (N, classes, 4 S, 4 S) of RoI features (N, in_channels, S, S), fastest in channels-last layout.
 
-        Behind the convolutions no cell sees its neighbours: each transposed convolution makes 2 x 2 cells of one, and
-        the last layer is 1 x 1. They are therefore matrix products over cells, and only the logits are put in order.
+        After the convolutions no cell depends on its neighbours: each transposed convolution turns a cell into 2 x 2
+        cells, and the last layer is 1 x 1. All are matrix products over cells; only the logits are put in image order.
         """
         for conv in self.convs:
             x = conv(x)
@@ -153,7 +153,7 @@ class HighResFCNMaskHead(DenseFCNMaskHead):
 
 
 def _four_cells(cells: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
-    """A transposed convolution, kernel 2, stride 2, and a ReLU: (M, C) to (4 M, C'), row by row of each 2 x 2."""
+    """Apply a transposed convolution, kernel 2, stride 2, and a ReLU: (M, C) to (4 M, C'), each 2 x 2 row by row."""
     weight = layer.weight.permute(2, 3, 1, 0).reshape(-1, layer.in_channels)  # (4 C', C)
     return F.linear(cells, weight, layer.bias.repeat(4)).relu_().view(-1, layer.out_channels)
 
@@ -161,9 +161,9 @@ def _four_cells(cells: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
 def paste_masks(
     logits: Tensor, boxes: Tensor, image_shape: tuple[int, int], threshold: float
 ) -> tuple[CroppedMasks, np.ndarray]:
-    """Resample masks inside their boxes and keep what reaches the threshold, as `semsize.detecting.pasting` does.
+    """Resample masks inside their boxes and keep the pixels that reach the threshold.
 
-    Arguments and results are those of its `paste_masks`, with tensors: logits (N, S, S), boxes (N, 4).
+    Same as `semsize.detecting.pasting.paste_masks`, for tensors: logits (N, S, S), boxes (N, 4).
     """
     if boxes.device.type == "cpu":
         return pasting.paste_masks(logits.float().numpy(), boxes.float().numpy(), image_shape, threshold)
@@ -173,7 +173,7 @@ def paste_masks(
 def paste_masks_in_torch(
     logits: Tensor, boxes: Tensor, image_shape: tuple[int, int], threshold: float
 ) -> tuple[CroppedMasks, np.ndarray]:
-    """What `paste_masks` returns, with the products on the device of the logits."""
+    """Return what `paste_masks` returns, with matrix products on the device of the logits."""
     pasting.check_mask_threshold(threshold)
     drawn, certainties = [], np.zeros(len(boxes), np.float32)
     corners = boxes.float().cpu().numpy()
@@ -193,6 +193,6 @@ def paste_masks_in_torch(
 
 
 def _cell_weights(position: Tensor, cells: int) -> Tensor:
-    """`pasting.cell_weights` of positions (B, P), on their device."""
+    """Return `pasting.cell_weights` of positions (B, P), computed on their device."""
     cell = torch.arange(cells, device=position.device, dtype=position.dtype)
     return (position[:, :, None] - cell).abs_().neg_().add_(1).clamp_(min=0)

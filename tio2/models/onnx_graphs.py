@@ -1,7 +1,7 @@
-"""A detector as ONNX graphs: what its layers compute between grey levels and proposals, boxes and masks.
+"""A detector as four ONNX graphs: grey levels to proposals, RoIs to boxes and to masks, non-maximum suppression.
 
-Three graphs share the feature maps. Their inputs and outputs are named in `semsize.detecting.onnx`, which runs them.
-Sizes of images and numbers of boxes are dynamic; all arithmetic is float32. Thresholds are inputs, not constants.
+`semsize.detecting.onnx` names their inputs and outputs and runs them; the second and third read the first's feature
+maps. Image sizes, numbers of boxes and thresholds are inputs, not constants; all arithmetic is float32.
 """
 
 import copy
@@ -23,26 +23,26 @@ from tio2.models.cpu.efficientnet_lite import EfficientNetLite, LiteBlock, padde
 
 OPSET = 17
 HALVED_FROM = 256
-"""Values of a tensor from which it is stored in half precision; smaller ones (norms, offsets) stay float32."""
+"""Tensors of at least this many values are stored in half precision; smaller ones (norms, offsets) in float32."""
 
 
 class NotExportableError(ValueError):
-    """A detector that the graphs cannot hold."""
+    """A detector that cannot be expressed as these graphs."""
 
 
 def export_graphs(detector: MaskRCNN) -> dict[str, bytes]:
-    """The graphs `proposals`, `boxes`, `masks` and `suppression` of a detector, as files' bytes.
+    """Return the graphs `proposals`, `boxes`, `masks` and `suppression` of a detector, as bytes of ONNX files.
 
     Raises:
-        NotExportableError: it has several classes, or its RoIAlign is another than MMDetection's usual one.
+        NotExportableError: the detector has several classes, or other settings of RoIAlign than MMDetection's usual.
     """
     head = detector.roi_head.bbox_head
     if head.num_classes != 1:
-        raise NotExportableError(f"the detector has {head.num_classes} classes; only those of one can be exported")
+        raise NotExportableError(f"the detector has {head.num_classes} classes; it must have one to be exported")
     for extractor in (detector.roi_head.bbox_roi_extractor, detector.roi_head.mask_roi_extractor):
         layer = extractor.roi_layers[0]
         if (layer.sampling_ratio, layer.pool_mode, layer.aligned) != (0, "avg", True):
-            raise NotExportableError("RoIAlign must be aligned, a mean, and have sampling_ratio=0 to be exported")
+            raise NotExportableError("to be exported RoIAlign needs aligned=True, pool_mode='avg', sampling_ratio=0")
     detector = copy.deepcopy(detector).cpu().float().eval()
     if isinstance(detector.backbone, EfficientNetLite):
         detector.backbone = PlainLite(detector.backbone)
@@ -85,7 +85,7 @@ def export_graphs(detector: MaskRCNN) -> dict[str, bytes]:
 
 
 class PlainLite(nn.Module):
-    """EfficientNet-Lite of plain layers: convolutions, norms and ReLU6, the zeros that pad stored in the kernels."""
+    """EfficientNet-Lite of plain convolutions, norms and ReLU6; zeros in the kernels make its padding symmetric."""
 
     def __init__(self, backbone: EfficientNetLite):
         super().__init__()
@@ -126,7 +126,7 @@ def _plain(convolution: nn.Conv2d, norm: nn.BatchNorm2d, *activation: nn.Module)
 
 
 class ProposalGraph(nn.Module):
-    """An image to proposals after non-maximum suppression, best first, and the feature maps of the RoI heads."""
+    """From an image to proposals after non-maximum suppression, best first, and to the RoI heads' feature maps."""
 
     def __init__(self, detector: MaskRCNN):
         super().__init__()
@@ -143,7 +143,7 @@ class ProposalGraph(nn.Module):
         min_size: Tensor,
         iou: Tensor,
     ) -> tuple[Tensor, ...]:
-        """`before` and `after`: most boxes of a level before suppression, and of all levels behind it; all (1,)."""
+        """`before`, `after`: most boxes per level before suppression, and in all after it; limits have shape (1,)."""
         backbone, head = self.detector.backbone, self.detector.rpn_head
         features = self.detector.neck(backbone(image))
         boxes, scores = [], []
@@ -163,7 +163,7 @@ class ProposalGraph(nn.Module):
 
 
 class BoxGraph(nn.Module):
-    """RoIs (N, 4) to the boxes that the box branch makes of them (N, 4), and to their scores (N,)."""
+    """From RoIs (N, 4) to the boxes (N, 4) and scores (N,) of the box branch."""
 
     def __init__(self, detector: MaskRCNN):
         super().__init__()
@@ -178,7 +178,7 @@ class BoxGraph(nn.Module):
 
 
 class MaskGraph(nn.Module):
-    """Boxes (N, 4) to the logits (N, S, S) of their masks."""
+    """From boxes (N, 4) to the logits (N, S, S) of their masks."""
 
     def __init__(self, detector: MaskRCNN):
         super().__init__()
@@ -191,15 +191,15 @@ class MaskGraph(nn.Module):
 
 
 class SuppressionGraph(nn.Module):
-    """Non-maximum suppression: positions, best first, of the boxes that are kept."""
+    """Non-maximum suppression: from boxes and scores to the indices of the boxes that are kept, best first."""
 
     def forward(self, boxes: Tensor, scores: Tensor, min_score: Tensor, iou: Tensor) -> Tensor:
-        """Boxes (N, 4) with scores (N,); those above `min_score` take part."""
+        """Suppress boxes (N, 4) with scores (N,); boxes at or below `min_score` are dropped."""
         return _Suppression.apply(boxes, scores, min_score, iou)
 
 
 def roi_features(extractor: SingleRoIExtractor, maps: tuple[Tensor, ...], rois: Tensor) -> tuple[Tensor, Tensor]:
-    """Features of RoIs (N, 4), those of each map together, and the position of each RoI's among them."""
+    """Return the features of RoIs (N, 4), ordered by feature map, and the position of each RoI in that order."""
     with_image = torch.cat([torch.zeros_like(rois[:, :1]), rois], dim=1)
     levels = extractor.map_roi_levels(with_image, len(maps))
     parts, order = [], []
@@ -259,10 +259,10 @@ class _RoIAlign(Function):
 
 
 def exported(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], axes: dict[str, dict]) -> bytes:
-    """A module's graph, its weights in half precision with a cast before each."""
+    """Return a module as bytes of an ONNX file, with large weights stored in half precision (`halved`)."""
     file = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the tracer: what looks constant to it is
+        warnings.simplefilter("ignore")  # the tracer warns of values that it takes for constants, and they are
         torch.onnx.export(
             module.eval(),
             tuple(inputs.values()),
@@ -280,7 +280,7 @@ def exported(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], a
 
 
 def halved(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with its large float32 weights as float16, each cast to float32 where the graph begins; in place."""
+    """Store a model's large float32 weights as float16, in place, with casts to float32 at the graph's start."""
     casts = []
     for tensor in model.graph.initializer:
         if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < HALVED_FROM:

@@ -1,4 +1,4 @@
-"""MMDetection's inferencer and visualizer for results whose masks are RLE: thousands of particles, no full frame.
+"""MMDetection's inferencer and visualizer for masks in RLE, which thousands of particles need instead of full frames.
 
 from tio2.models.results import DenseDetInferencer
 DenseDetInferencer("configs/tio2/light_stage2.py", "epoch_12.pth")("image.tif", out_dir="found")
@@ -32,7 +32,7 @@ class DenseDetInferencer(DetInferencer):
     """
 
     def _init_pipeline(self, cfg: Config) -> Callable[[str | np.ndarray], dict]:
-        """The test pipeline behind a step that takes a file's path, or an array (H, W, 3) of grey levels 0-255."""
+        """Return the test pipeline as a function of a file's path or an array (H, W, 3) of grey levels 0-255."""
         steps = cfg.test_dataloader.dataset.pipeline
         from_file, from_array = Compose(steps), Compose(steps[1:])
 
@@ -46,7 +46,7 @@ class DenseDetInferencer(DetInferencer):
         return run
 
     def pred2dict(self, data_sample: DetDataSample, pred_out_dir: str = "") -> dict:
-        """An image's results as plain numbers, `masks` being COCO RLEs; also written to `pred_out_dir`/preds."""
+        """Return an image's results as plain numbers, masks as COCO RLEs, and write them to `pred_out_dir`/preds."""
         masks = data_sample.pred_instances.masks
         without = data_sample.new()
         without.pred_instances = data_sample.pred_instances.new()
@@ -63,8 +63,8 @@ class DenseDetInferencer(DetInferencer):
 class DenseDetVisualizer(DetLocalVisualizer):
     """DetLocalVisualizer for masks that are a list of COCO RLE, or cropped masks as the loader makes them.
 
-    Such instances are drawn by their masks alone, each in one of a few colours: boxes and scores of thousands would
-    hide them. Everything else is drawn as upstream draws it.
+    It draws their masks alone, each in one of a few colours: boxes and scores of thousands of particles would hide
+    them. Instances with masks of another type, or none, are drawn by MMDetection.
     """
 
     def _draw_instances(
@@ -79,14 +79,14 @@ class DenseDetVisualizer(DetLocalVisualizer):
 
 
 def cropped_masks(masks: Any, image_shape: tuple[int, int]) -> CroppedMasks | None:
-    """Masks of an image from a list of RLE or from what holds `cropped`; None if they are neither."""
+    """Return an image's masks from a list of RLE or an object with `cropped`; None for anything else."""
     if isinstance(masks, list):
         return CroppedMasks.from_rles(masks, image_shape)
     return getattr(masks, "cropped", None)
 
 
 def draw_masks(image: np.ndarray, masks: CroppedMasks) -> np.ndarray:
-    """A copy of an image (H, W, 3) uint8 RGB in which each mask is tinted and its border pixels are drawn."""
+    """Return a copy of an image (H, W, 3) uint8 RGB in which each mask is tinted and outlined."""
     hues = np.array([[[180 * i // HUES, 200, 255] for i in range(HUES)]], np.uint8)
     colours = cv2.cvtColor(hues, cv2.COLOR_HSV2RGB)[0]
     drawn = image.copy()

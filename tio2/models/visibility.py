@@ -1,9 +1,9 @@
-"""The visibility network: of the particle in a crop, its visible fraction, its whole outline, and its sizes.
+"""The visibility network: it predicts the visible fraction, whole outline and sizes of the particle in a crop.
 
-A small U-Net on the crops of `semsize.visibility.crops`, whose coarser maps are added to the finer ones. Its finest
-maps give the whole outline. Its coarsest, averaged over the crop and over the outline, and the whole outline's area
-give the distribution of the visible fraction, the probability of being a particle, and the sizes of the whole one. What
-is not known of a particle adds nothing to the losses.
+A small U-Net on the crops of `semsize.visibility.crops`, whose coarser maps are added to the finer ones. The finest
+maps give the whole outline. The coarsest maps, averaged over the crop and over the given outline, and the whole
+outline's area give the distribution of the visible fraction, the probability that the outline is a particle, and the
+sizes of the whole particle. Truth that is not known adds nothing to the losses.
 
 Legend: K crops of all images of a batch.
 """
@@ -28,29 +28,29 @@ from tio2.models.detector import Precision, computing_in, precision_on
 
 GREY, OWN, BEYOND = (CHANNELS.index(name) for name in ("grey", "own", "beyond"))
 TRUTH_FIELDS = ("is_particle", "fraction_bin", "visibility_class", "whole", "whole_is_known", "log_sizes")
-"""What a training needs of `gt_instances`."""
+"""Fields of `gt_instances` that training reads."""
 
 COARSE_STRIDE = 8
-"""Pixels of a crop on a pixel of the coarsest maps."""
+"""Pixels of a crop per pixel of the coarsest maps."""
 
 MAPS = (24, 40, 64)
 """Channels of the maps of 32, 16 and 8 px."""
 
 FEATURES = 64
-"""Numbers between the averaged maps and the answers."""
+"""Width of the hidden layer between the averaged maps and the answers."""
 
 LOSS_WEIGHTS = {"fraction": 1.0, "state": 1.0, "particle": 1.0, "whole": 4.0, "sizes": 10.0}
 
 LEAST_CONTRAST = 8.0
-"""Grey levels that are added to a crop's standard deviation, so that a flat crop's noise is not blown up."""
+"""Grey levels added to a crop's standard deviation, so that the noise of a flat crop is not amplified."""
 
 
 @MODELS.register_module()
 class VisibilityNet(BaseModel):
-    """Answers on particles, one crop each; the answers are those of `semsize.visibility.model.CropAnswers`.
+    """Network from crops, one per particle, to the fields of `semsize.visibility.model.CropAnswers`.
 
-    States that people gave are a class of the visible fraction by thresholds of theirs, which `set_thresholds` keeps
-    with the weights: rendered truth has its rule's.
+    People's states divide the visible fraction at other thresholds than the rule of rendered truth does.
+    `set_thresholds` stores people's thresholds with the weights.
 
     Args:
         precision: See `tio2.models.detector.Precision`.
@@ -77,21 +77,21 @@ class VisibilityNet(BaseModel):
 
     @property
     def precision_name(self) -> str:
-        """What it computes in on the device where its weights are: `float32`, `bfloat16` or `float16`."""
+        """Type in which the model computes on the device of its weights: `float32`, `bfloat16` or `float16`."""
         return precision_on(self.own_weight.device, self.precision)
 
     def set_thresholds(self, fitted: FittedThresholds) -> None:
-        """Keep the thresholds by which people gave states, and how often they gave one at random."""
+        """Store the thresholds by which people gave states, and the share of states that they gave at random."""
         complete, masked = fitted.thresholds.complete, fitted.thresholds.masked
         self.thresholds.copy_(torch.tensor([complete, masked], dtype=torch.float64))
         self.lapse_rate.fill_(fitted.lapse_rate)
 
     def forward(self, inputs: Sequence[Tensor], data_samples: Sequence[DetDataSample] | None = None, mode="tensor"):
-        """Losses, data samples with `pred_instances`, or raw answers, as MMEngine's models.
+        """Return losses, data samples with `pred_instances`, or raw answers, as MMEngine's models do.
 
         Args:
-            inputs: Of each image the crops (k, 4, 64, 64) float32.
-            data_samples: Of each image a sample; in training its `gt_instances` hold what `PackOutlineCrops` packs.
+            inputs: Crops of each image, (k, 4, 64, 64) float32.
+            data_samples: A sample for each image; in training its `gt_instances` are those of `PackOutlineCrops`.
             mode: `loss`, `predict` or `tensor`.
         """
         crops = torch.cat(list(inputs))
@@ -109,8 +109,8 @@ class VisibilityNet(BaseModel):
         """Compute the raw answers, float32.
 
         Returns:
-            Logits of the fraction's bins (K, BINS), of being a particle (K,) and of the whole outline's pixels
-            (K, 64, 64); `log_sizes` (K, 3, 3), logarithms of the sizes' ratios, quantiles ascending.
+            Logits of the bins of the `fraction` (K, BINS), of being a `particle` (K,) and of the pixels of the `whole`
+            outline (K, 64, 64); `log_sizes` (K, 3, 3), logarithms of the size ratios, quantiles ascending.
         """
         inputs = normalised(crops).contiguous(memory_format=torch.channels_last)
         fine = self.fine(self.stem(inputs))
@@ -127,12 +127,12 @@ class VisibilityNet(BaseModel):
         numbers = self.answers(self.described(described)).float()
         fraction, particle, sizes = numbers.split([BINS, 1, len(SIZES) * len(QUANTILES)], dim=1)
         low, middle_one, high = sizes.view(-1, len(SIZES), len(QUANTILES)).unbind(2)
-        spread = functional.softplus(torch.stack([low, high], 2) - 2)
+        spread = functional.softplus(torch.stack([low, high], 2) - 2)  # > 0, so that quantiles ascend
         log_sizes = torch.stack([middle_one - spread[..., 0], middle_one, middle_one + spread[..., 1]], 2)
         return {"fraction": fraction, "particle": particle[:, 0], "whole": whole, "log_sizes": log_sizes}
 
     def losses(self, crops: Tensor, answers: dict[str, Tensor], truth: InstanceData) -> dict[str, Tensor]:
-        """Each loss is a mean over the particles of which its truth is known, 0 where there is none."""
+        """Return the losses, each a mean over the particles with known truth for it, 0 if there are none."""
         cross_entropy = functional.binary_cross_entropy_with_logits
         whole, bins = truth.whole_is_known, truth.fraction_bin >= 0
         classes = ~bins & (truth.visibility_class >= 0)
@@ -149,9 +149,9 @@ class VisibilityNet(BaseModel):
         return {f"loss_{name}": LOSS_WEIGHTS[name] * _mean(values) for name, values in losses.items()}
 
     def _state_loss(self, logits: Tensor, classes: Tensor) -> Tensor:
-        """(k,) minus the logarithm of the probability that a person gave the class, by `set_thresholds`."""
+        """Return (k,) negative log probabilities of the class that a person gave, by the stored thresholds."""
         ends = torch.arange(BINS, device=logits.device)
-        shares = (self.thresholds[:, None] * BINS - ends).clamp(0, 1).to(logits.dtype)  # of each bin, below a threshold
+        shares = (self.thresholds[:, None] * BINS - ends).clamp(0, 1).to(logits.dtype)  # of a bin below a threshold
         below_complete, below_masked = (logits.softmax(1) @ shares.T).unbind(1)
         probabilities = torch.stack([1 - below_complete, below_complete - below_masked, below_masked], 1)
         lapse = self.lapse_rate.to(logits.dtype)
@@ -161,7 +161,7 @@ class VisibilityNet(BaseModel):
     def _with_predictions(
         self, samples: Sequence[DetDataSample], answers: dict[str, Tensor], counts: Sequence[int]
     ) -> list[DetDataSample]:
-        """The samples, `pred_instances` as the fields of `CropAnswers`, and the thresholds of people."""
+        """Add to each sample `pred_instances` with the fields of `CropAnswers`, and people's thresholds."""
         parts = {name: values.split(list(counts)) for name, values in probabilities(answers).items()}
         for place, sample in enumerate(samples):
             sample.pred_instances = InstanceData(**{name: of_image[place] for name, of_image in parts.items()})
@@ -170,19 +170,19 @@ class VisibilityNet(BaseModel):
 
 
 class AnswersGraph(nn.Module):
-    """The graph of an archive: crops (K, 4, 64, 64) to the fields of `CropAnswers`, in float32."""
+    """Module whose graph an archive holds: from crops (K, 4, 64, 64) to the fields of `CropAnswers`, float32."""
 
     def __init__(self, net: VisibilityNet):
         super().__init__()
         self.net = net
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """Compute the answers to crops, in the order of the fields of `CropAnswers`."""
+        """Compute the fields of `CropAnswers`, in their order."""
         return tuple(probabilities(self.net._answers(crops)).values())
 
 
 def probabilities(answers: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Raw answers as the fields of `CropAnswers`, in their order."""
+    """Turn raw answers into the fields of `CropAnswers`, in their order."""
     return {
         "fractions": answers["fraction"].softmax(1),
         "is_particle": answers["particle"].sigmoid(),
@@ -202,7 +202,7 @@ def fold_norms(net: nn.Module) -> None:
 
 
 def normalised(crops: Tensor) -> Tensor:
-    """Crops (K, 4, 64, 64) whose grey levels have mean 0 and about unit spread over what lies in the frame."""
+    """Shift and scale the grey levels of crops (K, 4, 64, 64) to mean 0 and about unit spread within the image."""
     inside = 1 - crops[:, BEYOND]
     pixels = inside.sum((1, 2), keepdim=True).clamp(min=1)
     grey = crops[:, GREY]
@@ -225,12 +225,12 @@ def _doubled(maps: Tensor) -> Tensor:
 
 
 def _pinball(found: Tensor, true: Tensor) -> Tensor:
-    """(k,) mean quantile loss of (k, 3, 3) quantiles of (k, 3) values."""
+    """Return the mean quantile loss (k,) of predicted quantiles (k, 3, 3) of true values (k, 3)."""
     levels = found.new_tensor(QUANTILES)
     beyond = true[..., None] - found
     return torch.maximum(levels * beyond, (levels - 1) * beyond).mean((1, 2))
 
 
 def _mean(values: Tensor) -> Tensor:
-    """Mean of (k,) losses; 0, with a gradient of 0, where there are none."""
+    """Return the mean of (k,) losses; 0, with a gradient of 0, if there are none."""
     return values.sum() / max(len(values), 1)

@@ -1,4 +1,4 @@
-"""What a CPU needs: RoIAlign as sums of rows, assignment without all overlaps, a small backbone computed folded.
+"""Parts that are fast on a CPU: RoIAlign as sums of rows, assignment without all overlaps, a small backbone.
 
-On a GPU MMCV's and MMDetection's own operators are used; a reader with a GPU can skip this folder.
+On a GPU RoIAlign is MMCV's, and the assigner computes all overlaps of a few truths at a time.
 """

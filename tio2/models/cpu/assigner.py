@@ -1,9 +1,9 @@
 """MaxIoUAssigner without the matrix of all overlaps.
 
 A 2048 x 1536 image has 785,664 anchors; with 1000 truths their overlaps alone are 3 GB, and MMDetection takes 27 GB to
-compute them. Nearly all are 0, since a truth touches only the anchors around it. So on a CPU a few neighbouring truths
-are taken at a time, with the anchors that touch their common bounds, and each anchor's best truth so far is kept. On a
-GPU the dense IoU is faster than selecting anchors, so all anchors are used, and only the number of truths is bounded.
+compute them. Nearly all are 0, since a truth touches only the anchors around it. On a CPU the assigner therefore takes
+a few neighbouring truths at a time, compares them with the anchors that touch their common bounds, and keeps each
+anchor's best truth so far. On a GPU the dense IoU is faster than selecting anchors, so each chunk takes all.
 """
 
 from collections.abc import Iterator
@@ -16,18 +16,18 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 TRUTHS_PER_CHUNK = 16
-OVERLAPS_PER_CPU_CHUNK = 2**20  # held at once, about 34 bytes each at the peak
+OVERLAPS_PER_CPU_CHUNK = 2**20  # overlaps of a chunk; each takes about 34 bytes at the peak
 OVERLAPS_PER_GPU_CHUNK = 2**24
 NOT_CLAIMED = -1
 
 
 class BestOverlaps:
-    """What an assignment needs of the overlaps of K truths with P priors, gathered chunk by chunk.
+    """The best truth of each of P priors, updated chunk by chunk of truths.
 
     Attributes:
-        overlap: (P,) largest overlap with a truth, 0 without any, -1 where the prior is ignored.
-        truth: (P,) int64, the first truth that has it.
-        claimed_by: (P,) int64, the last truth that claims the prior as the one it overlaps most, -1 for none.
+        overlap: (P,) largest overlap of the prior with a truth; 0 if it touches none, -1 if it is ignored.
+        truth: (P,) int64, the truth with that overlap, the first of several.
+        claimed_by: (P,) int64, the last truth that overlaps no prior more than this one; -1 without a claim.
     """
 
     def __init__(self, ignored: Tensor, dtype: torch.dtype):
@@ -36,10 +36,10 @@ class BestOverlaps:
         self.claimed_by = torch.full_like(self.truth, NOT_CLAIMED)
 
     def add(self, overlaps: Tensor, truths: Tensor, priors: Tensor) -> None:
-        """Take in the overlaps (T, C) of some truths, ascending (T,), with some priors (C,).
+        """Update `overlap` and `truth` by the overlaps (T, C) of the truths (T,), ascending, with the priors (C,).
 
-        Chunks of neighbours come in any order, so of equal overlaps the lower truth must win explicitly: upstream's
-        maximum over the whole matrix is the first.
+        Chunks come in any order, so among equal overlaps the lower index must win explicitly, as it does in
+        MMDetection's maximum over the whole matrix.
         """
         overlap, row = overlaps.max(dim=0)  # the first of equal ones
         truth = truths[row]
@@ -49,15 +49,15 @@ class BestOverlaps:
         self.truth[priors[better]] = truth[better]
 
     def claim(self, truths: Tensor, priors: Tensor) -> None:
-        """Let each of the truths (M,) claim a prior (M,); of several the last truth has it, as in upstream's loop."""
+        """Let each truth (M,) claim a prior (M,); the last truth that claims it gets it, as in MMDetection's loop."""
         self.claimed_by.scatter_reduce_(0, priors, truths, "amax")
 
 
 @TASK_UTILS.register_module()
 class ChunkedMaxIoUAssigner(MaxIoUAssigner):
-    """The assignment of MaxIoUAssigner, ties included, in bounded memory and in a time that grows with what touches.
+    """MaxIoUAssigner in bounded memory, with the same assignments, ties included.
 
-    Arguments are MaxIoUAssigner's; `min_pos_iou` must not be negative.
+    On a CPU its time grows with the number of boxes that touch. `min_pos_iou` must not be negative.
 
     Source: Ren et al., NeurIPS 2015, section 3.1.2; mmdet's MaxIoUAssigner.
     """
@@ -90,7 +90,7 @@ class ChunkedMaxIoUAssigner(MaxIoUAssigner):
         gt_instances: InstanceData,
         gt_instances_ignore: InstanceData | None = None,
     ) -> AssignResult:
-        """Assign a truth, the background, or nothing to each of P `priors`, from K truths and I ignored regions.
+        """Assign a truth, the background or nothing to each of the P `priors`.
 
         Returns:
             `gt_inds` (P,), 0 for background, -1 for nothing, else the truth's index from 1; `max_overlaps` (P,);
@@ -135,7 +135,7 @@ class ChunkedMaxIoUAssigner(MaxIoUAssigner):
                 else:
                     best.claim(chunk[claims], touching[first[claims]])
         if self.match_low_quality and self.min_pos_iou == 0 and not ignored.all():
-            # as upstream: a truth that touches no prior claims those with its largest overlap, 0, which are all
+            # as in MMDetection: the largest overlap of a truth that touches no prior is 0, so it claims all priors
             claimed = torch.nonzero(~ignored)[:, 0]
             claimed = claimed if self.gt_max_assign_all else claimed[:1]
             for truth in torch.nonzero(most <= 0)[:, 0]:
@@ -154,9 +154,9 @@ class ChunkedMaxIoUAssigner(MaxIoUAssigner):
 
 
 def chunks(boxes: Tensor, priors: Tensor, chosen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield indices of boxes (T,), ascending, and of the chosen priors (C,) that touch their bounds, where C is not 0.
+    """Yield chunks of boxes: their indices (T,), ascending, and those (C,) of chosen priors that touch their bounds.
 
-    On a GPU all chosen priors are taken.
+    Chunks that no chosen prior touches are left out. On a GPU every chunk has all chosen priors.
     """
     if uses_all_priors(boxes.device):
         parts = [(torch.arange(len(boxes), device=boxes.device), torch.nonzero(chosen)[:, 0])]
@@ -171,12 +171,12 @@ def chunks(boxes: Tensor, priors: Tensor, chosen: Tensor) -> Iterator[tuple[Tens
 
 
 def uses_all_priors(device: torch.device) -> bool:
-    """Whether a device is faster with all overlaps of some truths than with those that are not 0."""
+    """True if computing every overlap is faster on this device than first selecting the priors that touch."""
     return device.type == "cuda"
 
 
 def touching_priors(boxes: Tensor, priors: Tensor, chosen: Tensor) -> Tensor:
-    """(C,) indices of the chosen priors that touch the common bounds of some boxes (T, 4)."""
+    """Return the indices (C,) of the chosen priors that touch the common bounds of boxes (T, 4)."""
     low, high = boxes[:, :2].amin(dim=0), boxes[:, 2:].amax(dim=0)
     touches = chosen & (priors[:, 0] < high[0]) & (priors[:, 1] < high[1])
     touches &= (priors[:, 2] > low[0]) & (priors[:, 3] > low[1])
@@ -186,7 +186,7 @@ def touching_priors(boxes: Tensor, priors: Tensor, chosen: Tensor) -> Tensor:
 def neighbour_chunks(boxes: Tensor) -> Iterator[Tensor]:
     """Divide boxes (K, 4) into chunks of at most TRUTHS_PER_CHUNK neighbours and yield their ascending (T,) indices.
 
-    Strips of rows with equally many boxes are each divided from left to right, so that bounds are about square.
+    Horizontal strips with equal numbers of boxes are divided from left to right, so that a chunk is about square.
     """
     centre = boxes[:, :2] + boxes[:, 2:]
     strips = max(1, round((len(boxes) / TRUTHS_PER_CHUNK) ** 0.5))

