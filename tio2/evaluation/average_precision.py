@@ -1,10 +1,10 @@
-"""Average precision as COCO defines it, with every detection counted and, beside it, under COCO's cap of 100 an image.
+"""COCO's average precision, with every detection counted and under COCO's cap of 100 detections an image.
 
 Box non-maximum suppression (NMS) is applied to evaluate at the paper's operating point, and to count the true boxes
 that it deletes.
 
-The evaluation is faster-coco-eval's (C++). Its summary is not used: pycocotools' rule takes the mean AP at 100
-detections and the others at 1000, and looks for a threshold of 0.9 by equality, which ``linspace`` does not hit.
+The evaluation is faster-coco-eval's (C++). Its summary is not used: like pycocotools' it takes mAP at 100 detections
+and the other values at 1000, and looks for a threshold of 0.9 by equality, which ``linspace`` does not hit.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ TABLE1_INSTANCES = 512
 
 @dataclass(frozen=True)
 class CappedAveragePrecision:
-    """The same detections evaluated twice: each of `AVERAGE_PRECISIONS`, 0 to 1.
+    """Each of `AVERAGE_PRECISIONS`, 0 to 1, of the same detections without and with a cap.
 
-    Every value is NaN where there is no truth, and 0.0 where there are no detections.
+    Every value is NaN without truth; without detections those of ``uncapped`` and ``capped`` are 0.0.
     """
 
     uncapped: dict[str, float]  # with every detection counted
     capped: dict[str, float]  # with the ``cap`` best-scored detections of each image counted
-    # mAP that a perfect detector reaches under that cap; 1.0 where no image has more particles than ``cap``
+    # mAP that a perfect detector reaches under that cap; 1.0 if no image has more particles than ``cap``
     ceiling: float
 
 
 def coco_metrics(
     truth: Mapping, found: Sequence[Mapping], image_ids: Collection[int] | None = None
 ) -> dict[str, float]:
-    """``segm_`` and ``bbox_`` ``mAP``, ``AP50``, ``AP75``, ``AP90``; the same ``_cap100``; ``mAP_cap100_ceiling``.
+    """Return average precisions of masks and boxes, under names such as ``segm_AP50`` and ``bbox_mAP_cap100``.
 
-    Arguments as for `average_precision`; NaN where there is no truth, 0.0 where nothing was found.
+    Arguments are `average_precision`'s, values `CappedAveragePrecision`'s; `DenseCocoMetric` lists the names.
     """
     metrics: dict[str, float] = {}
     for iou_type in IOU_TYPES:
@@ -62,7 +62,7 @@ def coco_metrics(
 def table1_metrics(
     truth: Mapping, found: Sequence[Mapping], image_ids: Collection[int] | None = None
 ) -> dict[str, float]:
-    """``segm_`` and ``bbox_`` average precision of what the paper's operating point leaves, ``_table1``."""
+    """Return the ``segm_`` and ``bbox_`` average precisions at the paper's operating point, named ``_table1``."""
     selected = table1_selection(found)
     metrics: dict[str, float] = {}
     for iou_type in IOU_TYPES:
@@ -79,21 +79,21 @@ def average_precision(
     image_ids: Collection[int] | None = None,
     cap: int = COCO_CAP,
 ) -> CappedAveragePrecision:
-    """Average precision of ``found`` against ``truth``; neither is changed.
+    """Evaluate ``found`` against ``truth``; neither is changed.
 
-    Truth with ``iscrowd`` = 1 (specks, ignore regions) is not searched for, and a detection of which the threshold's
-    share lies in it is not counted either, as in COCO.
+    As in COCO, truth with ``iscrowd`` = 1 (specks, ignore regions) need not be found, and an unmatched detection is
+    not counted if the share of it that lies in such a region reaches the IoU threshold.
 
     Args:
         truth: COCO data set: ``images``, ``annotations``, ``categories``; an annotation's id may be 0.
         found: COCO results: ``image_id``, ``category_id``, ``bbox`` xywh, ``score``; for masks ``segmentation`` (RLE).
-        iou_type: overlap of boxes or of masks.
-        image_ids: images to evaluate; all of the truth's when None.
-        cap: detections of an image that the capped values count.
+        iou_type: compare boxes or masks.
+        image_ids: images to evaluate; None evaluates all images of the truth.
+        cap: number of detections of an image that the capped values count.
 
     Raises:
-        ValueError: a detection belongs to none of the images, its score is not finite, or its mask has another size
-            than its image.
+        ValueError: an image is not in the truth, a detection belongs to none of the images, its score is not finite, or
+            its mask has another size than its image.
 
     Source: Lin et al., Microsoft COCO (2014), and cocoeval.py of its API for the rule.
     """
@@ -135,7 +135,7 @@ def _check_found(images: Mapping[int, Mapping], found: Sequence[Mapping], iou_ty
 
 
 def _truth_api(truth: Mapping, images: Mapping[int, Mapping]) -> COCO:
-    """COCO's index over copies: the evaluation writes into the dicts; ids from 1, since it takes 0 for "unmatched"."""
+    """Index copies, because the evaluation writes into the dicts; ids from 1, because it takes 0 for "unmatched"."""
     kept = [annotation for annotation in truth["annotations"] if annotation["image_id"] in images]
     annotations = [
         {**annotation, "id": number, "iscrowd": annotation.get("iscrowd", 0)}
@@ -146,7 +146,7 @@ def _truth_api(truth: Mapping, images: Mapping[int, Mapping]) -> COCO:
 
 
 def _precision(truth_api: COCO, found: Sequence[Mapping], iou_type: str, cap: int) -> np.ndarray:
-    """Precision at each (IoU threshold, recall, category, detections counted): (10, 101, K, 2), -1 without truth."""
+    """Return precision (10 IoU thresholds, 101 recalls, K categories, capped and uncapped); -1 without truth."""
     found_api = truth_api.loadRes([dict(detection) for detection in found])
     evaluation = COCOeval_faster(truth_api, found_api, iou_type, print_function=_print_nothing)
     most_in_an_image = max(Counter(detection["image_id"] for detection in found).values(), default=0)
@@ -159,7 +159,7 @@ def _precision(truth_api: COCO, found: Sequence[Mapping], iou_type: str, cap: in
 
 
 def _summary(precision: np.ndarray) -> dict[str, float]:
-    """Means of the (10, 101, K) precision over recalls and categories that have truth."""
+    """Return the means of precision (10, 101, K) over recalls and the categories that have truth, by name."""
     with_truth = precision[:, :, (precision > -1).any(axis=(0, 1))]
     if with_truth.size == 0:
         return dict.fromkeys(AVERAGE_PRECISIONS, math.nan)
@@ -168,7 +168,7 @@ def _summary(precision: np.ndarray) -> dict[str, float]:
 
 
 def _ceiling(annotations: Collection[Mapping], cap: int) -> float:
-    """The mAP of a detector that finds the true particles: precision is 1 up to the recall that the cap allows."""
+    """Return the mAP of a perfect detector: its precision is 1 up to the recall that the cap allows."""
     particles, counted = Counter(), Counter()
     in_images = Counter((truth["category_id"], truth["image_id"]) for truth in annotations if not truth["iscrowd"])
     for (category, _), number in in_images.items():
@@ -180,22 +180,22 @@ def _ceiling(annotations: Collection[Mapping], cap: int) -> float:
 
 
 def _print_nothing(*_: object) -> None:
-    """Keeps the evaluation's progress lines off the console."""
+    """Drop the progress lines of the evaluation."""
 
 
 class NMSCeiling(NamedTuple):
-    """True particles, and how many of their boxes NMS deletes: a detector with perfect boxes finds the others."""
+    """Numbers of true particles and of their boxes that NMS deletes, which even a perfect detector cannot find."""
 
     particles: int
     deleted: int
 
 
 def nms_ceiling(truth: Mapping, iou_threshold: float) -> NMSCeiling:
-    """Runs the detector's own NMS over the true boxes of each image, all scored alike (the first of a pair stays).
+    """Count the true boxes that the detector's NMS deletes if all have one score (the first of a pair stays).
 
     Args:
-        truth: COCO data set, boxes xywh; ``iscrowd`` is left out.
-        iou_threshold: boxes that overlap a better one by more are deleted, as in the box head's test settings.
+        truth: COCO data set, boxes xywh; annotations with ``iscrowd`` are left out.
+        iou_threshold: boxes with a larger IoU with a kept box are deleted, as in the box head's test settings.
     """
     images = _by_image({**particle, "score": 1.0} for particle in truth["annotations"] if not particle["iscrowd"])
     particles = sum(map(len, images))
@@ -203,10 +203,9 @@ def nms_ceiling(truth: Mapping, iou_threshold: float) -> NMSCeiling:
 
 
 def table1_selection(predictions: Sequence[Mapping]) -> list[Mapping]:
-    """Predictions at the operating point of the paper's Table 1: score 0.5, box NMS 0.3, the 512 best of each image.
+    """Select predictions as in the paper's Table 1: score 0.5, box NMS 0.3, the 512 best of each image.
 
-    Where the predictions already passed an NMS at a higher IoU, as the default test settings have it, this is what
-    Table 1's NMS leaves of them.
+    The predictions have usually passed the NMS of the test settings, at a higher IoU, before Table 1's NMS.
     """
     images = _by_image(prediction for prediction in predictions if prediction["score"] >= OPERATING_SCORE)
     return [
@@ -224,7 +223,7 @@ def _by_image(boxes: Iterable[Mapping]) -> list[list[Mapping]]:
 
 
 def _kept(boxes: Sequence[Mapping], iou_threshold: float) -> list[int]:
-    """Indices of the boxes that NMS keeps, the best score first."""
+    """Return the indices of the boxes that NMS keeps, best score first."""
     corners = torch.tensor([box["bbox"] for box in boxes], dtype=torch.float32)  # (N, 4) xywh
     corners[:, 2:] += corners[:, :2]
     scores = torch.tensor([box["score"] for box in boxes], dtype=torch.float32)

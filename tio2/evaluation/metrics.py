@@ -30,14 +30,14 @@ from tio2.evaluation.average_precision import coco_metrics, table1_metrics
 
 @dataclass(frozen=True)
 class ImagePredictions:
-    """What was found in an image, by its id: COCO results (``bbox`` xywh in pixels, ``segmentation`` an RLE)."""
+    """The detections of an image as COCO results (``bbox`` xywh in pixels, ``segmentation`` an RLE)."""
 
     image_id: int
     predictions: tuple[dict, ...]
 
     @classmethod
     def from_data_sample(cls, data_sample: dict) -> ImagePredictions:
-        """Takes the detections out of a data sample as a metric's ``process`` receives it.
+        """Read the detections from a data sample that a metric's ``process`` receives.
 
         Args:
             data_sample: ``img_id``, ``img_path`` and ``pred_instances`` with ``bboxes`` (N, 4) xyxy, ``scores`` (N,)
@@ -60,17 +60,17 @@ class PredictionMetric(BaseMetric):
     """A metric that gathers the `ImagePredictions` of all images; a subclass computes from them."""
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:  # noqa: ARG002 (mmengine's signature)
-        """Keeps the predictions of a batch."""
+        """Keep the predictions of a batch."""
         self.results.extend(map(ImagePredictions.from_data_sample, data_samples))
 
     def evaluate(self, size: int) -> dict:  # noqa: ARG002 (mmengine's signature)
-        """Gathers the predictions of all processes: mmengine would cut repeats off by position, not by image."""
+        """Evaluate all results: by ``size`` mmengine would cut off repeated images by position, not by image."""
         return super().evaluate(sys.maxsize)
 
     def once_per_image(self, results: list[ImagePredictions]) -> tuple[list[int], list[dict]]:
-        """Ids of the images and all predictions, ordered by image.
+        """Return the ids of the images and all predictions, ordered by image.
 
-        The sampler pads the last round of several processes with repeated images; the first of each counts.
+        With several processes the sampler repeats images to fill its last round; an image's first result counts.
         """
         images = {image.image_id: image for image in reversed(results)}
         ids = sorted(images)
@@ -79,13 +79,13 @@ class PredictionMetric(BaseMetric):
 
 @METRICS.register_module()
 class DenseCocoMetric(PredictionMetric):
-    """COCO's average precision with every detection counted, and beside it under COCO's cap of 100 an image.
+    """COCO's average precision, with every detection counted and under COCO's cap of 100 detections an image.
 
-    Reports, for masks (``segm_``) and boxes (``bbox_``): ``mAP``, ``AP50``, ``AP75``, ``AP90``; the same with
-    ``_cap100``; ``mAP_cap100_ceiling``, what a perfect detector reaches under that cap; the same with ``_table1``, of
-    what the paper's operating point leaves (score 0.5, box NMS 0.3, 512 instances); and ``images``, the number of
-    images evaluated. NaN where there is no truth, 0.0 where nothing was found. Truth with ``iscrowd`` = 1, and what is
-    found on it, is not counted.
+    Reports, for masks (``segm_``) and boxes (``bbox_``): ``mAP``, ``AP50``, ``AP75``, ``AP90``; the four with
+    ``_cap100``; ``mAP_cap100_ceiling``, which a perfect detector reaches under that cap; the four with ``_table1``, at
+    the paper's operating point (score 0.5, box NMS 0.3, 512 instances); and ``images``, the number of images evaluated.
+    Average precisions are NaN without truth, else 0.0 without detections. Truth with ``iscrowd`` = 1, and detections on
+    it, are not counted.
 
     Args:
         ann_file: COCO annotation file with the truth, read once.
@@ -99,13 +99,13 @@ class DenseCocoMetric(PredictionMetric):
         self.ann_file, self.truth = ann_file, read_annotations(ann_file)
 
     def compute_metrics(self, results: list[ImagePredictions]) -> dict[str, float]:
-        """Evaluates the images that were predicted; warns where the annotation file has more."""
+        """Evaluate the images that were predicted; warn if the annotation file has more."""
         image_ids, found = self.once_per_image(results)
         in_truth = len(self.truth["images"])
         if len(image_ids) < in_truth:
             print_log(
                 f"DenseCocoMetric: {len(image_ids)} of the {in_truth} images of {self.ann_file} were predicted; "
-                "the metrics are of these",
+                "the metrics leave the others out",
                 logger="current",
                 level=logging.WARNING,
             )
@@ -117,14 +117,14 @@ class DenseCocoMetric(PredictionMetric):
 class ParticleMetric(PredictionMetric):
     """Particles found, false positives, overlap, residuals of the size, error of the size distribution.
 
-    It reports the `HEADLINES` of `semsize.metrology.particle_metrics`, since a log has no room for all. Afterwards
-    ``all_metrics`` holds every metric, of each state and configuration too, and ``comparisons`` the `ImageComparison`
-    of each image that was predicted, from which the test program writes its report. Truth with ``iscrowd`` = 1, and
-    what is found on it, is not counted.
+    It reports the `HEADLINES` of `semsize.metrology.metrics`, since a log has no room for all metrics. Afterwards
+    ``all_metrics`` holds every metric, also by state and configuration, and ``comparisons`` the `ImageComparison` of
+    each predicted image, from which the test program writes its report. Truth with ``iscrowd`` = 1, and detections on
+    it, are not counted.
 
     Args:
         ann_file: COCO annotation file with the truth, read once.
-        min_score: found particles below it are left out.
+        min_score: detections below this score are left out.
         gathering: BaseMetric's ``collect_device``, ``collect_dir`` and ``prefix``.
     """
 
@@ -138,7 +138,7 @@ class ParticleMetric(PredictionMetric):
         self.all_metrics: dict[str, float] = {}
 
     def compute_metrics(self, results: list[ImagePredictions]) -> dict[str, float]:
-        """Compares the images that were predicted."""
+        """Compare the predicted images with their truth."""
         image_ids, found = self.once_per_image(results)
         predicted = set(image_ids)
         truth = {**self.truth, "images": [image for image in self.truth["images"] if image["id"] in predicted]}
@@ -163,7 +163,7 @@ class PredictionWriter(PredictionMetric):
         self.outfile = outfile
 
     def compute_metrics(self, results: list[ImagePredictions]) -> dict[str, int]:
-        """Writes the predictions file."""
+        """Write the predictions file."""
         image_ids, predictions = self.once_per_image(results)
         write_predictions(self.outfile, predictions)
         return {"images": len(image_ids), "particles": len(predictions)}
@@ -171,11 +171,11 @@ class PredictionWriter(PredictionMetric):
 
 @METRICS.register_module()
 class VisibilityMetric(BaseMetric):
-    """States, being a particle, completed outlines and sizes of the outlines of a data set beside their truth.
+    """States, particle probabilities, completed outlines and sizes of a visibility model against the truth.
 
-    Afterwards ``judged`` holds the `JudgedOutlines` of all images, and ``sizes`` the `ReportedSizes` of the kinds of
-    particles that are known in all of them, from which the test program writes its tables. Answers are taken as
-    they are, or with the ``calibration`` that the test program sets before.
+    Afterwards ``judged`` holds the `JudgedOutlines` of all images, and ``sizes`` the `ReportedSizes` of each kind of
+    particles whose truth is known in all images; the test program writes its tables from both. Answers are calibrated
+    if the test program has set ``calibration``.
     """
 
     default_prefix = "visibility"
@@ -184,7 +184,7 @@ class VisibilityMetric(BaseMetric):
     sizes: tuple[ReportedSizes, ...] = ()
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:  # noqa: ARG002 (mmengine's signature)
-        """Judges the outlines of a batch."""
+        """Judge the outlines of a batch."""
         for sample in data_samples:
             found = sample["pred_instances"]
             answers = CropAnswers(*(found[field.name].cpu().double().numpy() for field in fields(CropAnswers)))
@@ -196,7 +196,7 @@ class VisibilityMetric(BaseMetric):
             self.results.append((image, (judged, sizes)))
 
     def compute_metrics(self, results: list[tuple[int, tuple]]) -> dict[str, float]:
-        """The metrics over all images, each once: the last process may have repeated some to fill its batch."""
+        """Compute the metrics over all images, each counted once although the sampler may have repeated it."""
         judged, sizes = zip(*dict(results).values(), strict=True)
         self.judged = JudgedOutlines.cat(judged)
         self.sizes = pooled_sizes(sizes)
