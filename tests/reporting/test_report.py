@@ -77,5 +77,5 @@ def test_the_threshold_s_table_and_words_are_the_curve_s(tmp_path, monkeypatch):
     # 7 of 9 are found up to 0.6: F = 14 / 16; from 0.65 on fewer are left
     assert curve.operating_point.score == 0.6
     assert "Suggested here: **0.6**" in text
-    assert "finds 77.8 % of the useful particles, with 0.00 false positives a useful one found" in text
+    assert "finds 77.8 % of the useful particles, with 0.00 false positives per useful particle found" in text
     assert re.search(r"\|\s+0\.60 \|\s+7 \| 77\.78 \|\s+0 \|\s+0\.00 \| 0\.88 \|", text)

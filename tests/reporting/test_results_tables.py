@@ -79,7 +79,7 @@ def test_other_weights_than_those_that_ship_are_refused(tmp_path):
     file = write_run(tmp_path / "light_nc") / "val" / "metrics.json"
     metrics = json.loads(file.read_text(encoding="utf-8"))
     file.write_text(json.dumps(metrics | {"model": {"sha256": "0" * 64}}), encoding="utf-8")
-    with pytest.raises(RunError, match="is of other weights than"):
+    with pytest.raises(RunError, match="is a test of other weights than"):
         read_tested(tmp_path, RowSource("light_nc", "val", "nc"))
 
 
@@ -98,7 +98,7 @@ def shipped_run(folder, **changes):
 
 def test_figures_of_a_shipped_model_are_of_its_visibility_network_and_of_the_usual_score(tmp_path):
     assert shipped_run(tmp_path / "right", run={"counted_from_score": 0.5}).seen
-    with pytest.raises(RunError, match=r"seen/val/metrics\.json: is of other weights than .*visibility_nc\.pth; test"):
+    with pytest.raises(RunError, match=r"seen/val/metrics\.json: is a test of other weights than .*_nc\.pth; test"):
         shipped_run(tmp_path / "other", seen={"model": {"sha256": "0" * 64}})
     with pytest.raises(
         RunError, match=r"metrics\.json: counts particles from score 0\.9 on, the tables from 0\.5; test"
@@ -114,7 +114,7 @@ def test_images_of_one_configuration(tmp_path):
     file.write_text("\n".join([header, *(row.replace(",,", f",{kind},", 1) for row, kind in kinds)]), encoding="utf-8")
     part = read_tested(tmp_path, RowSource("run", "val", configuration="matrix"))
     assert len(part.images) == 2
-    with pytest.raises(RunError, match="not known of a part"):
+    with pytest.raises(RunError, match="not known for a part"):
         COLUMNS["false"](part)
     assert len(read_tested(tmp_path, RowSource("run", "val")).images) == 3
 
@@ -139,7 +139,7 @@ def test_sizes_of_fully_imaged_particles_are_of_the_same_outlines(tmp_path):
     assert [COLUMNS[f"{name}, error %"](tested) for name in ("D10", "D50", "D90")] == ["−1.2", "+0.5", "–"]
     assert COLUMNS["s an image"](tested) == "2.0"
     seen_run(tmp_path / "others", "run", "2" * 64)
-    with pytest.raises(RunError, match="is of other outlines than"):
+    with pytest.raises(RunError, match="is a test on other outlines than"):
         read_tested(tmp_path / "others", source)
 
 

@@ -95,7 +95,7 @@ def test_differences_are_paired_and_said(tmp_path):
     assert "(t, n = 4)" in text
     assert comparison_cells(rows)[0]["training, min"] == 2.0
     assert "seeds averaged" in text
-    assert "Of several seeds" not in text
+    assert "Rows of several seeds" not in text
 
 
 def stated(folder, **values):
@@ -147,7 +147,7 @@ def test_figures_of_a_former_training_are_refused(tmp_path):
     assert stated(folder, run_sha256=None).run == {}  # weights from elsewhere were tested
     assert stated(folder, run_sha256=file_sha256(folder / "run.json")).run["seed"] == 7
     with pytest.raises(
-        RunError, match=r"val/metrics\.json: is of the training before .*run\.json records; test the run"
+        RunError, match=r"val/metrics\.json: is a test of an earlier training than .*run\.json records; test the run"
     ):
         recorded(folder, seed=8)
 
@@ -158,7 +158,7 @@ def test_of_tests_that_do_not_state_their_training_the_checkpoint_is_asked(tmp_p
     tested = {"path": "elsewhere/run/epoch_2.pth", "sha256": file_sha256(folder / "epoch_2.pth")}
     assert stated(folder, checkpoint=tested).run["seed"] == 0
     (folder / "epoch_2.pth").write_text("trained anew")
-    with pytest.raises(RunError, match=r"is of the training before"):
+    with pytest.raises(RunError, match=r"is a test of an earlier training than"):
         read_run(folder, "val")
     (folder / "epoch_2.pth").unlink()
     assert read_run(folder, "val").run["seed"] == 0

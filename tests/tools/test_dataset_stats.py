@@ -131,11 +131,11 @@ def test_few_good_anchors_are_told_with_what_to_do():
     squares = np.full((5, 2), 32.0)
     few = good_anchors_line("train", squares, LIMITS)
     assert few.startswith(
-        "train: 0.27 anchors reach IoU 0.7 with a particle, in the mean (×1): the same base_sizes on finer"
+        "train: 0.27 anchors reach IoU 0.7 with a particle on average (×1): for a short training put the same"
     )
     coco = replace(LIMITS, anchors_px=4 * LIMITS.anchors_px)
     assert good_anchors_line("train", squares, coco).endswith(
-        " 4.24 anchors reach IoU 0.7 with a particle, in the mean (×1)"
+        " 4.24 anchors reach IoU 0.7 with a particle on average (×1)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Tested runs side by side as a person looks at them: charts, and a page whose table sorts by a click."""
+"""Charts that compare tested runs, and an HTML page whose tables sort by a click."""
 
 import io
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ COLOUR, NOT_SHOWN = "#4477aa", "#bbbbbb"
 
 
 def comparison_chart(rows: Sequence[Row]) -> Figure:
-    """Bars of mAP, AP50 and useful found, a group a row."""
+    """Draw mAP, AP50 and useful found, a bar for each row."""
     figure = Figure(figsize=(10, 1.2 + 0.5 * len(rows)), **FIGURE)
     heights = np.arange(len(rows))[::-1]
     for axes, metric in zip(figure.subplots(1, len(CHARTED), sharey=True), CHARTED, strict=True):
@@ -29,7 +29,7 @@ def comparison_chart(rows: Sequence[Row]) -> Figure:
 
 
 def difference_chart(rows: Sequence[Row], baseline: Row) -> Figure:
-    """Bars of the differences from the baseline with their 95 % intervals; grey where the interval holds 0."""
+    """Draw the differences from the baseline with their 95 % intervals; grey if the interval contains 0."""
     figure = Figure(figsize=(10, 1.4 + 0.45 * len(rows)), **FIGURE)
     figure.suptitle(f"Differences from {baseline.name}, with 95 % intervals", fontsize=10)
     heights = np.arange(len(rows))[::-1]
@@ -48,7 +48,7 @@ def difference_chart(rows: Sequence[Row], baseline: Row) -> Figure:
 
 
 def comparison_page(rows: Sequence[Row], baseline: Row | None, figures: Sequence[Figure]) -> str:
-    """One HTML file: the table of the runs, their differences from the baseline, and pictures."""
+    """Return an HTML page with the table of the runs, their differences from the baseline, and the figures."""
     differences = None
     if baseline and (paired := paired_rows(rows, baseline)):
         body = []
@@ -65,7 +65,7 @@ def comparison_page(rows: Sequence[Row], baseline: Row | None, figures: Sequence
 
 
 def _run_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[tuple[object, object]]]]:
-    """Names of the columns, and of each row each cell's text and the value that it is sorted by."""
+    """Return the names of the columns, and the cells of each row, each a text and the value that sorts it."""
     other_unit = {"parameters, million": "parameters", "memory, GiB": "peak memory, MiB"}
     body = []
     for row, values in zip(rows, comparison_cells(rows), strict=True):

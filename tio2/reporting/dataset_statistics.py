@@ -1,4 +1,4 @@
-"""What a data set holds, and whether a detector's anchors and caps suit it."""
+"""Statistics of a data set, and warnings where a detector's anchors and caps do not suit it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from semsize.structures.pixel_size import PixelSize
 from semsize.structures.states import STATES
 
 PERCENTILES = (1, 50, 99)
-OFFSETS = 64  # distances of two centres over which `good_anchors` integrates
-ENOUGH = 0.5  # good anchors a particle, below which others are advised (docs/notebook/ablations.md has the trainings)
+OFFSETS = 64  # number of distances between two centres over which `good_anchors` integrates
+ENOUGH = 0.5  # good anchors per particle; below this finer strides are advised (docs/notebook/ablations.md)
 
 
 @dataclass(frozen=True, eq=False)
 class DatasetStatistics:
-    """What one annotation file holds; regions to ignore are counted and enter nothing else."""
+    """Statistics of one annotation file; regions to ignore are counted in `ignored` only."""
 
     name: str  # of the file
     particles_per_image: np.ndarray  # (I,) int
@@ -38,12 +38,12 @@ class DatasetStatistics:
 
 
 def dataset_statistics(name: str, data: Mapping, read_image: Callable[[str], np.ndarray]) -> DatasetStatistics:
-    """Counts and measures the particles of an annotation file.
+    """Count and measure the particles of an annotation file.
 
     Args:
         name: of the file.
         data: its contents, with one image at least.
-        read_image: from a `file_name` to grey levels (H, W), 0-255.
+        read_image: reads a `file_name` to grey levels (H, W), 0-255.
     """
     whole = [particle for particle in data["annotations"] if not particle["iscrowd"]]
     images = {image["id"]: image for image in data["images"]}
@@ -67,12 +67,12 @@ def dataset_statistics(name: str, data: Mapping, read_image: Callable[[str], np.
 
 
 def statistics_table(statistics: Sequence[DatasetStatistics]) -> str:
-    """A Markdown table with a column an annotation file."""
+    """Return a Markdown table with a column for each annotation file."""
     rows = [
         ["images", *(len(s.particles_per_image) for s in statistics)],
         ["particles", *(len(s.ecd_px) for s in statistics)],
         ["regions to ignore", *(s.ignored for s in statistics)],
-        ["particles an image: least", *(int(s.particles_per_image.min()) for s in statistics)],
+        ["particles per image: least", *(int(s.particles_per_image.min()) for s in statistics)],
         ["– median", *(float(np.median(s.particles_per_image)) for s in statistics)],
         ["– most", *(int(s.particles_per_image.max()) for s in statistics)],
     ]
@@ -92,7 +92,7 @@ def statistics_table(statistics: Sequence[DatasetStatistics]) -> str:
 
 
 def draw_statistics(statistics: Sequence[DatasetStatistics], limits: DetectorLimits) -> Figure:
-    """Diameters in pixels, with the range of the anchors, and in nm, particles an image, states."""
+    """Draw diameters in px, with the range of the anchors, and in nm, particles per image, and states."""
     figure = Figure(figsize=(11, 7), layout="constrained")
     axes = figure.subplots(2, 2).ravel()
     for axis, name in ((axes[0], "ecd_px"), (axes[1], "ecd_nm")):
@@ -126,7 +126,7 @@ def draw_statistics(statistics: Sequence[DatasetStatistics], limits: DetectorLim
 
 
 def _grey_levels(images: Iterable[np.ndarray]) -> tuple[float, float]:
-    """Mean and standard deviation over the pixels of all images."""
+    """Return mean and standard deviation over the pixels of all images."""
     pixels, total, squares = 0, 0.0, 0.0
     for image in images:
         levels = image.astype(np.float64)
@@ -141,22 +141,22 @@ def _percentile(values: np.ndarray, percentile: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class DetectorLimits:
-    """What a detector can find."""
+    """Anchors and caps of a detector."""
 
-    anchors_px: np.ndarray  # (A, 2) widths and heights, in the image as the network sees it
-    # (A,) distance of neighbouring anchors along rows and columns, in the image as the network sees it
+    anchors_px: np.ndarray  # (A, 2) widths and heights, in the network's input
+    # (A,) distance of neighbouring anchors along rows and columns, in the network's input
     strides_px: np.ndarray
-    scale: float  # enlargement of an image before the network
-    least_overlap: float  # IoU from which an anchor is trained on a particle at all
-    good_overlap: float  # IoU from which every anchor is, and not the best one only
-    instances: int  # cap on detections an image; none if below 1
-    proposals: int  # cap on proposals a megapixel of the network's input
+    scale: float  # enlargement of an image for the network's input
+    least_overlap: float  # IoU from which the best anchor of a particle is trained on it
+    good_overlap: float  # IoU from which every anchor is trained on a particle
+    instances: int  # cap on detections per image; no cap if below 1
+    proposals: int  # cap on proposals per megapixel of the network's input
 
 
 def detector_warnings(name: str, boxes_px: np.ndarray, most: int, limits: DetectorLimits) -> list[str]:
-    """What of a data set a detector cannot learn or find, one line each; none where all is well.
+    """Return one line for each kind of particles that a detector cannot learn, and for each cap that is too low.
 
-    A particle no anchor covers: even centred on it, none reaches the least IoU.
+    An anchor covers a particle if it reaches the least IoU when centred on it.
 
     Args:
         name: of the data set.
@@ -187,28 +187,28 @@ def detector_warnings(name: str, boxes_px: np.ndarray, most: int, limits: Detect
 
 
 def best_anchor_ious(boxes_px: np.ndarray, anchors_px: np.ndarray) -> np.ndarray:
-    """Largest IoU (N,) of boxes (N, 2) with anchors (A, 2), widths and heights, each pair on one centre."""
+    """Return the largest IoU (N,) of boxes (N, 2) with anchors (A, 2), widths and heights, on a common centre."""
     common = np.minimum(boxes_px[:, None], anchors_px).prod(axis=2)  # (N, A)
     joint = boxes_px.prod(axis=1)[:, None] + anchors_px.prod(axis=1) - common
     return (common / joint).max(axis=1, initial=0.0)
 
 
 def good_anchors(boxes_px: np.ndarray, limits: DetectorLimits) -> np.ndarray:
-    """(N,) number of anchors that reach the good IoU with a particle, in the mean over all positions of the particle.
+    """Return (N,) numbers of anchors that reach the good IoU with a particle, averaged over the particle's position.
 
-    The centres from which an anchor reaches it fill an area around the particle's centre. An anchor stands once in
-    each square of the stride, so that the area divided by the stride's square is the number of such anchors.
+    The centres from which an anchor reaches this IoU fill an area around the particle's centre. The anchor stands once
+    in each square of the stride, so on average the area divided by the squared stride is the number of such anchors.
 
     Args:
         boxes_px: (N, 2) widths and heights in the image.
         limits: the detector's.
     """
     boxes = boxes_px[:, None] * limits.scale  # (N, 1, 2), beside anchors (A, 2)
-    share = limits.good_overlap / (1 + limits.good_overlap)  # of the sum of both areas, which must be in common
+    share = limits.good_overlap / (1 + limits.good_overlap)  # of the sum of both areas, which must overlap
     good = share * (boxes.prod(2) + limits.anchors_px.prod(1))  # (N, A) px
     reach, most = (boxes + limits.anchors_px) / 2, np.minimum(boxes, limits.anchors_px)  # (N, A, 2)
     area = np.zeros(good.shape)
-    for step in (np.arange(OFFSETS) + 0.5) / OFFSETS:  # from one centre to where the two no longer touch
+    for step in (np.arange(OFFSETS) + 0.5) / OFFSETS:  # from a common centre to where the two just touch
         common_width = np.minimum(reach[..., 0] * (1 - step), most[..., 0])
         needed = good / common_width
         area += np.where(needed <= most[..., 1], reach[..., 1] - needed, 0) * reach[..., 0] / OFFSETS
@@ -216,9 +216,9 @@ def good_anchors(boxes_px: np.ndarray, limits: DetectorLimits) -> np.ndarray:
 
 
 def good_anchors_line(name: str, boxes_px: np.ndarray, limits: DetectorLimits) -> str:
-    """What `good_anchors` finds in a data set, in the mean, in one line; and below a half what to do."""
+    """Return a line with the mean of `good_anchors` over a data set, and with advice if it is below `ENOUGH`."""
     found = good_anchors(boxes_px, limits).mean() if len(boxes_px) else np.nan
-    reached = f"reach IoU {limits.good_overlap:g} with a particle, in the mean (×{limits.scale:g})"
+    reached = f"reach IoU {limits.good_overlap:g} with a particle on average (×{limits.scale:g})"
     line = f"{name}: {found:.2f} anchors {reached}"
-    advice = ": the same base_sizes on finer strides are more, for short trainings (docs/own-data.md)"
+    advice = ": for a short training put the same base_sizes on finer strides (docs/own-data.md)"
     return line + advice if found < ENOUGH else line

@@ -23,8 +23,8 @@ from semsize.structures.masks import CroppedMasks
 NOTHING = "on no particle"
 
 ERROR_COLUMNS = ("image", "error", "true_id", "id", "score", "cause", "circumstance", "state", "ecd_px", "x_px", "y_px")
-"""``true_id`` is the annotation of a missed particle, ``id`` a false positive's number in `particles.csv`; state and
-circumstance of a false positive are those of the particle that it resembles most; x and y the middle of the box."""
+"""``true_id``: annotation of a missed particle; ``id``: number of a false positive in `particles.csv`; state and
+circumstance of a false positive: those of the particle with the largest Dice; x and y: the middle of the box."""
 
 FOUND_OUTLINE: Colour = (0, 215, 120)
 MARGIN_PX = 11
@@ -43,7 +43,7 @@ LEGEND = (
 
 @dataclass(frozen=True, eq=False)
 class JudgedImage:
-    """An image with what was found in it, the causes of its errors, and its grey levels, (H, W) from 0 to 255."""
+    """An image's truth and detections, the causes of its errors, and its grey levels, (H, W) from 0 to 255."""
 
     image: ImageComparison
     errors: ImageErrors
@@ -52,7 +52,7 @@ class JudgedImage:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One error: a missed particle or a false positive, by its number among the true or the counted masks."""
+    """One error: a missed particle or a false positive, by its index among the true or the found masks."""
 
     judged: JudgedImage
     number: int
@@ -73,19 +73,19 @@ class Example:
 
 
 def errors_markdown(images: Sequence[JudgedImage], head: str) -> str:
-    """Misses and false positives by cause and by circumstance, and images by their errors, under a ``head`` line."""
+    """Return Markdown tables of errors by cause, by circumstance and by image, under the heading ``head``."""
     parts = [
         f"# {head}\n",
-        "The first rule that holds names the cause. Useful are particles of any state but unusable.\n",
+        "An error has the cause whose rule holds first. Useful particles have a state other than unusable.\n",
         "## Missed particles\n",
         _misses(images),
         "## False positives\n",
         _false_positives(images),
-        "## By what is special about the particle\n",
-        "A false positive counts for the particle that it resembles most. ECD: found - true of what was matched; the "
-        "middle standard deviation is that of a normal distribution with the same median absolute deviation.\n",
+        "## By circumstance of the particle\n",
+        "A false positive counts for the particle with which its Dice is largest. ECD: found - true of matched "
+        "particles; middle sd: that of a normal distribution with the same median absolute deviation.\n",
         _circumstances(images),
-        "## Images, the worst first\n",
+        "## Images, worst first\n",
         "F = 2·useful found / (useful + useful found + false positives).\n",
         _by_image(images),
     ]
@@ -93,7 +93,7 @@ def errors_markdown(images: Sequence[JudgedImage], head: str) -> str:
 
 
 def error_rows(judged: JudgedImage) -> Iterator[dict[str, object]]:
-    """A row of `ERROR_COLUMNS` for each miss, then one for each false positive."""
+    """Yield a row of `ERROR_COLUMNS` for each miss, then for each false positive."""
     image, errors = judged.image, judged.errors
     truth, found = image.truth, image.found
     for number, cause in zip(image.matching.missed, errors.miss_causes, strict=True):
@@ -120,7 +120,7 @@ def error_rows(judged: JudgedImage) -> Iterator[dict[str, object]]:
 
 
 def share_found_right(image: ImageComparison) -> float:
-    """F of an image, 0 to 1, by its useful particles, or all where no state is known; NaN where there is nothing."""
+    """Return F of an image, 0 to 1, by its useful particles, or by all if none is useful; NaN if it is empty."""
     useful = image.truth.members("useful")
     useful = useful if useful.any() else image.truth.members("all")
     found = int(useful[image.matching.truth].sum())
@@ -154,7 +154,7 @@ def _circumstances(images: Sequence[JudgedImage]) -> str:
         for number, difference in zip(matching.truth, diameter_differences(judged.image), strict=True):
             differences_px[circumstances[number]].append(difference)
     rows = []
-    for name, rule in {**CIRCUMSTANCES, NOTHING: "a detection that overlaps none"}.items():
+    for name, rule in {**CIRCUMSTANCES, NOTHING: "a detection that overlaps no particle"}.items():
         spread = diameter_spread(np.array(differences_px[name]))
         percent = 100 * missed[name] / particles[name] if particles[name] else float("nan")
         row = [name, particles[name], missed[name], percent, false[name]]
@@ -191,13 +191,13 @@ def _where(box: np.ndarray, area_px: int) -> dict[str, float]:
 def miss_examples(
     images: Sequence[JudgedImage], causes: Sequence[str], most: int, seed: int | None = None
 ) -> dict[str, list[Example]]:
-    """Missed useful particles (all missed ones where no state is known) of each cause.
+    """Return missed useful particles of each cause, or any missed particles if no image has a useful one.
 
     Args:
-        images: where to look.
+        images: whose misses to take.
         causes: in the order of the sheet.
-        most: examples of one cause.
-        seed: None takes the largest, a number draws at random.
+        most: limit of examples per cause.
+        seed: None takes the largest particles, a number draws at random.
     """
     group = "useful" if any(judged.image.truth.members("useful").any() for judged in images) else "all"
     examples = [
@@ -212,7 +212,7 @@ def miss_examples(
 def false_examples(
     images: Sequence[JudgedImage], causes: Sequence[str], most: int, seed: int | None = None
 ) -> dict[str, list[Example]]:
-    """False positives of each cause; arguments as for `miss_examples`, None taking those of the highest scores."""
+    """Return false positives as `miss_examples` returns misses; without a seed those of the highest scores."""
     examples = [
         (cause, Example(judged, int(number), missed=False))
         for judged in images
@@ -222,15 +222,15 @@ def false_examples(
 
 
 def draw_sheet(examples: Mapping[str, Sequence[Example]], columns: int, caption: str = "") -> np.ndarray:
-    """Rows of examples under the name of their cause, and a legend below.
+    """Draw rows of examples under the name of their cause, and a legend below.
 
     Args:
         examples: heading to its examples; headings without any are left out.
         columns: examples in a row, from 1.
-        caption: said first in the legend.
+        caption: first text of the legend.
 
     Returns:
-        (h, w, 3) uint8 RGB, w going with the columns.
+        (h, w, 3) uint8 RGB; w depends on `columns`.
     """
     width = columns * (2 * PANEL_PX + GAP_PX)
     rows = []
@@ -248,7 +248,7 @@ def draw_sheet(examples: Mapping[str, Sequence[Example]], columns: int, caption:
 def _chosen(
     examples: Sequence[tuple[str, Example]], causes: Sequence[str], most: int, seed: int | None, worst: Callable
 ) -> dict[str, list[Example]]:
-    """At most so many of each cause, which the heading numbers; sorted by ``worst``, or drawn at random from a seed."""
+    """Map "cause: number of examples" to at most ``most`` of them, sorted by ``worst`` or, given a seed, at random."""
     rng = None if seed is None else np.random.default_rng(seed)
     chosen = {}
     for cause in causes:
@@ -259,7 +259,7 @@ def _chosen(
 
 
 def _tile(example: Example) -> np.ndarray:
-    """(PANEL_PX + LINE_PX, 2 · PANEL_PX + GAP_PX, 3): the place bare, the place outlined, a caption below."""
+    """Draw (PANEL_PX + LINE_PX, 2 · PANEL_PX + GAP_PX, 3): the bare and the outlined image, and a caption below."""
     truth, found, grey = example.judged.image.truth.masks, example.judged.image.found.masks, example.judged.grey
     box = left, top, right, bottom = _square_box(example.mask, truth.image_shape)
     scale = min(MAX_SCALE, max(1, PANEL_PX // (max(right - left, bottom - top) - 2)))
@@ -268,13 +268,13 @@ def _tile(example: Example) -> np.ndarray:
     outline(drawn, truth.crop(box), TRUE_OUTLINE, scale, width=1)
     outline(drawn, found.crop(box), FOUND_OUTLINE, scale, width=1)
     outline(drawn, example.mask.crop(box), MISSED if example.missed else FALSE_POSITIVE, scale, width=2)
-    bare, drawn = (picture[scale:-scale, scale:-scale] for picture in (bare, drawn))  # neighbours are cut at its rim
+    bare, drawn = (picture[scale:-scale, scale:-scale] for picture in (bare, drawn))  # drop the rim, which cuts masks
     panels = np.concatenate([_fitted(bare), _fitted(drawn), np.zeros((PANEL_PX, GAP_PX, 3), np.uint8)], axis=1)
     return np.concatenate([panels, _text_line(example.caption, panels.shape[1], scale=0.38)])
 
 
 def _square_box(mask: CroppedMasks, image_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The mask's surroundings as x1, y1, x2, y2, square unless the frame cuts them."""
+    """Return the mask's surroundings as x1, y1, x2, y2, square unless the frame cuts them."""
     x1, y1, x2, y2 = mask.boxes[0].astype(int).tolist()
     half = max(x2 - x1, y2 - y1) // 2 + MARGIN_PX
     x, y = (x1 + x2) // 2, (y1 + y2) // 2
@@ -282,7 +282,7 @@ def _square_box(mask: CroppedMasks, image_shape: tuple[int, ...]) -> tuple[int, 
 
 
 def _fitted(picture: np.ndarray) -> np.ndarray:
-    """The picture in the middle of a square of PANEL_PX, made smaller where it is larger."""
+    """Centre the picture in a square of PANEL_PX, shrunk if it is larger."""
     shrink = PANEL_PX / max(*picture.shape[:2], PANEL_PX)
     if shrink < 1:
         picture = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""What a training gained: a model before and after it, judged on images that it did not see."""
+"""What a training gained: the model before and after, judged on images that it did not see."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from semsize.structures import read_annotations
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """N images with what a model found in them."""
+    """N images with a model's detections in them."""
 
     images: tuple[ImageComparison, ...]
-    outcomes: tuple[np.ndarray, ...]  # of each image (M, 10), of its M detections of any score
+    outcomes: tuple[np.ndarray, ...]  # (M, 10) for each image with M detections of any score
 
     def average_precision(self, name: str, chosen: Sequence[int] | None = None) -> float:
-        """One of `AVERAGE_PRECISIONS`, of all or of the chosen images, pooled."""
+        """Return one of `AVERAGE_PRECISIONS`, pooled over all or over the chosen images."""
         numbers = range(len(self.images)) if chosen is None else chosen
         columns = [self.outcomes[number][:, AVERAGE_PRECISIONS[name]] for number in numbers]
         particles = sum(len(self.images[number].truth.masks) for number in numbers)
@@ -35,17 +35,17 @@ class Judged:
 
     @property
     def d50_error_percent(self) -> float:
-        """Error of the median diameter by number, all images together."""
+        """Error of the median diameter by number, over all images together."""
         return size_errors(self.images, "all").d50_percent
 
 
 @dataclass(frozen=True, eq=False)
 class Gain:
-    """A model before and after, on images that it did not see."""
+    """A model before and after a training, on images that it did not see."""
 
     before: Judged
     after: Judged
-    untouched: int = 0  # outlines of the truth that are as a model found them
+    untouched: int = 0  # outlines of the truth that a model found and nobody touched
 
     @property
     def outline_count(self) -> int:
@@ -54,15 +54,15 @@ class Gain:
 
     @property
     def counted_images(self) -> int:
-        """Images with a particle: others have no average precision, and tell models apart by nothing."""
+        """The number of images with particles; only they have an average precision that tells models apart."""
         return sum(len(image.truth.masks) > 0 for image in self.after.images)
 
     def average_precisions(self, name: str) -> tuple[float, float]:
-        """The average precision before and after."""
+        """Return the average precision before and after."""
         return self.before.average_precision(name), self.after.average_precision(name)
 
     def difference(self, name: str) -> PairedDifference:
-        """The difference of the average precisions, paired over images, with its interval."""
+        """Return the difference of the average precisions, paired over images, with its interval."""
         values, base = (
             lambda images, judged=judged: np.array([judged.average_precision(name, images)])
             for judged in (self.after, self.before)
@@ -70,7 +70,7 @@ class Gain:
         return paired_difference(values, base, len(self.before.images), np.random.default_rng(0))
 
     def table(self) -> str:
-        """The values as Markdown, and what the reader must know of the truth."""
+        """Return the values as a Markdown table, followed by the caution if outlines are untouched."""
         rows = [[name, *self.average_precisions(name), str(self.difference(name))] for name in ("AP50", "mAP")]
         rows.append(["error of D50, %", self.before.d50_error_percent, self.after.d50_error_percent, ""])
         table = markdown_table(["", "before", "after", "difference, 95 % interval over images"], rows)
@@ -78,13 +78,13 @@ class Gain:
 
     @property
     def caution(self) -> str:
-        """Whom a truth favours of which not every outline was drawn, changed or accepted by somebody."""
+        """Warning that a truth with outlines nobody drew, changed or accepted favours the model that found them."""
         found = f"{self.untouched} of {self.outline_count} outlines of the images kept back are as a model found them"
-        return f"{found}: the comparison favours that model, as a rule the one before."
+        return f"{found}: the comparison favours that model, usually the one before."
 
 
 def judge(detector: Callable[[np.ndarray], Outlines], data: Path, split: str = "val") -> Judged:
-    """What a model finds in the images of a split of a converted data set, beside their truth.
+    """Run a detector on the images of a split of a converted data set, and compare with their truth.
 
     Raises:
         AnnotationError: the annotations cannot be read.

@@ -26,12 +26,12 @@ CAPTIONS = {
     "residuals": "Residuals of every measurand, useful particles",
     "residual_against_size": "Residual of the ECD against size",
     "dice": "Dice coefficients of the matched particles",
-    "thresholds": "What each score threshold gives; dashed: the one suggested",
+    "thresholds": "Results for each score threshold; dashed: the suggested one",
 }
 TRUE_COLOUR, FOUND_COLOUR = "#4477aa", "#ee6677"
 GROUP_COLOURS = dict(zip(STATE_GROUPS, ("#228833", "#88aa22", "#ccaa33", "#aa7755"), strict=True))
 FIGURE = dict(dpi=110, layout="constrained")
-LIMITS_PERCENT = (-25, 25)  # residuals beyond are in the outermost bars, or outside of the axes
+LIMITS_PERCENT = (-25, 25)  # larger residuals are in the outermost bars, or outside the axes
 
 
 def write_report(
@@ -43,21 +43,21 @@ def write_report(
     min_score: float = OPERATING_SCORE,
     overlays: str | Path | None = None,
 ) -> ScoreCurve:
-    """Writes `metrics.json`, `particles.csv`, `detections.csv`, `images.csv`, `report.md`, figures and overlays.
+    """Write `metrics.json`, `particles.csv`, `detections.csv`, `images.csv`, `report.md`, figures and overlays.
 
     Args:
         folder: ``work_dirs/<config>/<split>``.
         images: the comparisons of all images of the split.
-        record: contents of ``metrics.json``, to which ``suggested`` is added: the score threshold suggested here.
+        record: contents of ``metrics.json``, to which ``suggested`` is added, the operating point suggested here.
         pictures: folder of the image files.
-        min_score: the score from which on particles were compared.
-        overlays: where what is there and what was found is drawn over each image; None: ``folder/overlays``.
+        min_score: the score from which particles were compared.
+        overlays: folder for the images with true and found outlines; None: ``folder/overlays``.
 
     Returns:
-        What each score threshold gives, and the one that it suggests.
+        The results for each score threshold, and the suggested threshold.
     """
     folder = Path(folder)
-    (folder / "metrics.json").unlink(missing_ok=True)  # written after the tables: never beside those of another test
+    (folder / "metrics.json").unlink(missing_ok=True)  # rewritten last, so that it never stands beside older tables
     curve = score_curve([image.truth for image in images], [image.detections for image in images])
     write_csvs(folder, images)
     figures = {
@@ -77,7 +77,7 @@ def write_report(
 
 
 def write_csvs(folder: Path, images: Sequence[ImageComparison]) -> None:
-    """Writes `particles.csv`, `detections.csv` and `images.csv`, by which runs are compared."""
+    """Write `particles.csv`, `detections.csv` and `images.csv`, from which runs are compared."""
     columns = (*tables.PARTICLE_COLUMNS, *tables.TRUTH_COLUMNS)
     rows = (row for image in images for row in tables.particle_rows(image))
     tables.write_csv(folder / "particles.csv", columns, rows)
@@ -111,11 +111,11 @@ def _report(images: Sequence[ImageComparison], curve: ScoreCurve, record: Mappin
     parts = [
         f"# {record['config']}, {record['split']}: {len(images)} images\n",
         f"Operating point of the test: {limits}. Single particles are counted from score "
-        f"{min_score:g} on and matched one to one at Dice ≥ {MIN_DICE:g}. Specks, and what is found on them, are not "
+        f"{min_score:g} on and matched one to one at Dice ≥ {MIN_DICE:g}. Specks, and detections on them, are not "
         "counted.\n",
         "## Particles found (Table 2)\n",
         markdown_table(["particles", "reference", "measured", "%"], found_rows, decimals=1),
-        f"`complete` includes `isolated`. In all {counts.found} found, {counts.false_positives} of them false: "
+        f"`complete` includes `isolated`. Found in all: {counts.found}; false positives: {counts.false_positives}; "
         f"precision {counts.precision:.3f}.\n",
         "## Average precision (Table 3)\n",
         _precision_table(record["metrics"]),
@@ -128,16 +128,16 @@ def _report(images: Sequence[ImageComparison], curve: ScoreCurve, record: Mappin
         *(f"{group}:\n\n{_residual_table(images, group)}" for group in ("useful", "all")),
         "## Size distribution, by number\n",
         _size_table(images),
-        "## To set beside published values\n",
+        "## For comparison with published values\n",
         markdown_table(["metric", "value"], [[name.replace("_", " "), value] for name, value in vars(quality).items()]),
         _by_configuration(images),
         "## Score threshold\n",
         _threshold_table(curve),
-        f"Suggested here: **{point.score:g}**, where F = 2·useful found / (useful + useful found + false positives) is "
-        f"largest, of equals the highest; F is within {PLATEAU:g} of that from {point.plateau_from:g} to "
+        f"Suggested here: **{point.score:g}**, the highest threshold with the largest F = 2·useful found / (useful + "
+        f"useful found + false positives); F is within {PLATEAU:g} of its maximum from {point.plateau_from:g} to "
         f"{point.plateau_to:g}. It finds {point.useful_found_percent:.1f} % of the useful particles, with "
-        f"{point.false_per_useful_found:.2f} false positives a useful one found. Choose on training folds "
-        "(`tools/cross_validate.py`), not on the images that are judged, and name it: `tools/test.py --min-score`.\n",
+        f"{point.false_per_useful_found:.2f} false positives per useful particle found. Choose on training folds "
+        "(`tools/cross_validate.py`), not on the images that are judged, and give it to `tools/test.py --min-score`.\n",
         "## Figures\n",
         *(f"![{text}](figures/{name}.png)\n" for name, text in CAPTIONS.items()),
     ]
@@ -196,13 +196,13 @@ def _threshold_table(curve: ScoreCurve) -> str:
     rate = np.divide(false, found, out=np.full(len(found), np.nan), where=found > 0)
     columns = (curve.scores, found, 100 * found / max(curve.useful, 1), false, rate, curve.agreement, curve.d50)
     rows = [[value.item() for value in row] for row in zip(*columns, curve.d50_errors_percent, strict=True)]
-    header = ["score", "useful found", "%", "false positives", "a useful one found", "F", "D50", "D50 error, %"]
+    header = ["score", "useful found", "%", "false positives", "per useful found", "F", "D50", "D50 error, %"]
     counts = f"\nThere are {curve.useful} useful particles, and the true D50 is {curve.true_d50:.2f}.\n"
     return markdown_table(header, rows, decimals=2) + counts
 
 
 def _size_histograms(images: Sequence[ImageComparison]) -> Figure:
-    """ECD, reference and measured, of all and of useful particles, and the cumulative curves with D10, D50, D90."""
+    """Draw reference and measured ECD of all and of useful particles, and cumulative curves with D10, D50, D90."""
     figure = Figure(figsize=(11, 6.5), **FIGURE)
     unit = size_measurand(images).rpartition("_")[2]
     for (above, below), group in zip(figure.subplots(2, 2).T, ("all", "useful"), strict=True):
@@ -223,7 +223,7 @@ def _size_histograms(images: Sequence[ImageComparison]) -> Figure:
 
 
 def _residual_histograms(images: Sequence[ImageComparison]) -> Figure:
-    """Residuals of every measurand over the matched useful particles."""
+    """Draw the residuals of every measurand over the matched useful particles."""
     figure = Figure(figsize=(13, 6), **FIGURE)
     for axes, measurand in zip(figure.subplots(2, 4).flat, RESIDUAL_MEASURANDS, strict=True):
         values = metrics.residual_values(images, "useful", measurand)
@@ -235,12 +235,12 @@ def _residual_histograms(images: Sequence[ImageComparison]) -> Figure:
             axes.set_title(f"{name}: {values.mean():+.2f} ± {values.std(ddof=1):.2f} %", fontsize=9)
         axes.set_xlabel("residual, %", fontsize=8)
     title = "(measured - reference) / reference, useful particles; mean ± standard deviation; "
-    figure.suptitle(title + "the outer bars hold what lies beyond", fontsize=10)
+    figure.suptitle(title + "the outer bars include all larger ones", fontsize=10)
     return figure
 
 
 def _residual_against_size(images: Sequence[ImageComparison]) -> Figure:
-    """Residual of the ECD against the reference ECD, coloured by state, with means over equal numbers of particles."""
+    """Draw residual against reference ECD, coloured by state, and the means over tenths of the particles."""
     figure = Figure(figsize=(9, 5), **FIGURE)
     axes, measurand = figure.subplots(), size_measurand(images)
     for group, colour in {**GROUP_COLOURS, "all": "#bbbbbb"}.items():
@@ -253,7 +253,7 @@ def _residual_against_size(images: Sequence[ImageComparison]) -> Figure:
         if is_all or len(size):
             style = dict(s=5, zorder=1, label="state not known") if is_all else dict(s=7, zorder=2, label=group)
             axes.scatter(size, residual, color=colour, **style)
-    parts = np.array_split(np.argsort(size), 10)
+    parts = np.array_split(np.argsort(size), 10)  # `size` and `residual` are now those of the last group, all
     if len(size) >= 20:
         means, stds = ([f(residual[part]) for part in parts] for f in (np.mean, lambda values: values.std(ddof=1)))
         style = dict(color="black", fmt="o-", markersize=4, capsize=3, linewidth=1, zorder=3)
@@ -271,7 +271,7 @@ def _residual_against_size(images: Sequence[ImageComparison]) -> Figure:
 
 
 def _dice_histogram(images: Sequence[ImageComparison]) -> Figure:
-    """Dice coefficients of the matched particles, stacked by state."""
+    """Draw the Dice coefficients of the matched particles, stacked by state."""
     axes = (figure := Figure(figsize=(8, 4), **FIGURE)).subplots()
     dice = {g: np.concatenate([[], *(i.matching.dice[i.matched_members(g)] for i in images)]) for g in STATE_GROUPS}
     shown = [group for group in STATE_GROUPS if dice[group].size]
@@ -284,12 +284,12 @@ def _dice_histogram(images: Sequence[ImageComparison]) -> Figure:
 
 
 def _threshold_figure(curve: ScoreCurve) -> Figure:
-    """Useful particles found, false positives and error of D50 against the score threshold; the suggestion dashed."""
+    """Draw useful particles found, false positives and error of D50 by score threshold; dashed: the suggestion."""
     figure, point = Figure(figsize=(11, 4), **FIGURE), curve.operating_point
     left, right = figure.subplots(1, 2)
     for counts, label in ((curve.useful_found, "useful found"), (curve.false_positives, "false positives")):
         left.plot(curve.scores, 100 * counts / max(curve.useful, 1), "o-", label=label, ms=3)
-    left.set(xlabel="score threshold", ylabel="% of the useful particles that are there")
+    left.set(xlabel="score threshold", ylabel="% of the useful particles")
     left.legend(fontsize=8)
     right.plot(curve.scores, curve.d50_errors_percent, "o-", color=FOUND_COLOUR, ms=3)
     right.axhline(0, color=TRUE_COLOUR)

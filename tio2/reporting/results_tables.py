@@ -1,8 +1,8 @@
-"""The numbers of the tables of README.md and docs/results.md, written from the folders of tested runs.
+"""Fills the tables of README.md and docs/results.md with numbers from the folders of tested runs.
 
-A table stands between the lines ``<!-- tested -->`` and ``<!-- /tested -->``. The first cell of a row says, by `ROWS`,
-which test its numbers are of. The columns of `COLUMNS` are written, those of `TYPED` are typed. A row whose test is
-not there stays as it is.
+A table stands between the lines ``<!-- tested -->`` and ``<!-- /tested -->``. `ROWS` maps the first cell of a row to
+the test of its numbers. The columns in `COLUMNS` are filled, those in `TYPED` are typed by hand. A row whose test is
+missing stays as it is.
 """
 
 from __future__ import annotations
@@ -23,60 +23,60 @@ from tio2.reporting.tested_run import RunError, TestedImage, read_run
 
 MARKER = "tested"
 ELSEWHERE = None
-"""In `ROWS`: the numbers are of no test here, such as a paper's."""
+"""In `ROWS`: the numbers come from elsewhere, such as a paper, and stay as they are."""
 
 
 @dataclass(frozen=True)
 class RowSource:
     """The test that the numbers of a row come from."""
 
-    run: str  # folder below that of all runs
-    split: str  # folder in it
-    model: str | None = None  # a model that ships, whose weights must have been tested
-    configuration: str | None = None  # of the images that count; None: all count
-    point: str = ""  # end of the names of average precision in metrics.json; none: all detections
-    seen: str | None = None  # run of the visibility network that judged what this test found, in a folder of that split
+    run: str  # folder of the run, in the folder of all runs
+    split: str  # folder of the test, in that of the run
+    model: str | None = None  # the shipped model whose weights must have been tested
+    configuration: str | None = None  # configuration of the images that count; None: all images
+    point: str = ""  # suffix of the average precisions in metrics.json; empty: those of all detections
+    seen: str | None = None  # run of the visibility network that was tested on this test's outlines, on the same split
 
 
 @dataclass(frozen=True, eq=False)
 class Tested:
-    """The results of a test, from which the cells of a row are written."""
+    """The results of a test, from which the cells of a row are filled."""
 
     metrics: dict  # contents of metrics.json
-    images: tuple[TestedImage, ...]  # those that count
+    images: tuple[TestedImage, ...]  # the images that count
     source: RowSource
     seen: dict | None = None  # contents of the visibility network's metrics.json
 
     def precision(self, name: str) -> float:
-        """The average precision of masks."""
+        """Return an average precision of masks."""
         point = self.source.point
         return self.metrics["metrics"][f"coco/segm_{name}{point}"] if point else METRICS[name](self.images)
 
     def of_particles(self, name: str) -> float | None:
-        """A metric of single particles, which is known of all images of the split together."""
+        """Return a metric of single particles, known only for all images of the split together."""
         if self.source.configuration is not None:
-            raise RunError(f"{self.source}: {name} is not known of a part of the images; take the column out")
+            raise RunError(f"{self.source}: {name} is not known for a part of the images; remove the column")
         return self.metrics["metrics"][f"particles/{name}"]
 
     def size_error(self, name: str) -> float:
-        """The error in % of a diameter of the fully imaged particles: by predicted states, from the annotated ones."""
+        """Return the error, %, of D10, D50 or D90 of fully imaged particles, by predicted against annotated states."""
         return self.seen["metrics"][f"visibility/fully_imaged_{name}_error_percent"] if self.seen else float("nan")
 
     @property
     def ceiling_share(self) -> str:
-        """The mAP in % of an ideal detector's, with the fewest and with the most errors of annotations."""
+        """The mAP in % of an ideal detector's mAP, for the fewest and for the most annotation errors."""
         shares = [100 * self.precision("mAP") / ceiling for ceiling in reversed(MAP_CEILING)]
         return " to ".join(_shown(share, ".0f") for share in shares)
 
     @property
     def ecd_residual(self) -> str:
-        """Mean ± standard deviation of the residuals of the ECD, %."""
+        """Mean ± standard deviation of the residuals of the ECD, in %."""
         mean, std = METRICS["ECD bias, %"](self.images), METRICS["ECD spread, %"](self.images)
         return f"{_shown(mean, '+.1f')} ± {_shown(std, '.1f')}"
 
     @property
     def computed_by(self) -> str:
-        """The engine and the precision with which the network was computed."""
+        """The engine and the precision that computed the network."""
         if model := self.metrics.get("model"):
             return f"{model['engine']}, {model['precision']}"
         return f"torch, {self.metrics['precision']}" if "precision" in self.metrics else DASH
@@ -88,7 +88,7 @@ def _shown(value: float | None, form: str) -> str:
 
 FOUND = ("found, %", "useful found, %")
 MAP_CEILING = (0.61, 0.81)
-"""mAP of an ideal detector on the BAM images, by their annotations' errors (docs/notebook/errors.md, "The ceiling")."""
+"""mAP of an ideal detector on the BAM images, with most and fewest annotation errors (docs/notebook/errors.md)."""
 COLUMNS: Mapping[str, Callable[[Tested], str]] = {
     **{name: lambda tested, name=name: _shown(tested.precision(name), ".3f") for name in AVERAGE_PRECISIONS},
     **{name: lambda tested, name=name: _shown(METRICS[name](tested.images), ".1f") for name in FOUND},
@@ -106,7 +106,7 @@ COLUMNS: Mapping[str, Callable[[Tested], str]] = {
     "particles": lambda tested: str(sum(image.particles for image in tested.images)),
     "computed by": lambda tested: tested.computed_by,
 }
-"""Header of a column to the text of its cell; D10, D50 and D90 are of fully imaged particles."""
+"""Header of a column to a function that writes its cells; D10, D50 and D90 are of fully imaged particles."""
 
 TYPED = ("method", "network", "tested", "trained on")
 
@@ -144,14 +144,14 @@ ROWS: Mapping[str, RowSource | None] = {
     "watershed on clusters": RowSource("clustering", "val"),
     "the paper, its own particles": ELSEWHERE,
 }
-"""First cell of a row to its test."""
+"""First cell of a row to the test of its numbers."""
 
 
 def read_tested(runs: Path, source: RowSource) -> Tested | None:
-    """What a test found; None where it was not made.
+    """Read the results of a test; None if the test is missing.
 
     Raises:
-        RunError: a file is damaged, another model was tested, or a model that ships counted from another score.
+        RunError: a file is damaged, or other weights, another score or other outlines were tested than the row needs.
     """
     folder = runs / source.run / source.split
     seen_file = runs / source.seen / source.split / "metrics.json" if source.seen else None
@@ -164,7 +164,7 @@ def read_tested(runs: Path, source: RowSource) -> Tested | None:
         if counted_from != OPERATING_SCORE:
             raise RunError(
                 f"{folder}/metrics.json: counts particles from score {counted_from:g} on, the tables from "
-                f"{OPERATING_SCORE:g}; test without --min-score"
+                f"{OPERATING_SCORE:g}; test again without --min-score"
             )
     images = run.images
     if source.configuration is not None:
@@ -172,16 +172,16 @@ def read_tested(runs: Path, source: RowSource) -> Tested | None:
         images = {name: images[name] for name, (row,) in rows.items() if row["configuration"] == source.configuration}
     seen = read_json(seen_file, RunError) if seen_file else None
     if seen and seen["predictions_sha256"] != run.metrics["predictions_sha256"]:
-        raise RunError(f"{seen_file}: is of other outlines than {folder}/predictions.json; test the network on these")
+        raise RunError(f"{seen_file}: is a test on other outlines than {folder}/predictions.json; test it on these")
     if seen and source.model is not None:
         _require_weights(seen, VISIBILITY[source.model].checkpoint, seen_file)
     return Tested(run.metrics, tuple(images.values()), source, seen)
 
 
 def _require_weights(metrics: Mapping, checkpoint: Path, file: Path) -> None:
-    """Make sure that the metrics of a file are those of a checkpoint that ships."""
+    """Raise RunError unless the metrics of a file are those of a shipped checkpoint."""
     if metrics.get("model", {}).get("sha256") != _sha256(checkpoint):
-        raise RunError(f"{file}: is of other weights than {checkpoint}; test these anew")
+        raise RunError(f"{file}: is a test of other weights than {checkpoint}; test these weights")
 
 
 @functools.cache
@@ -190,7 +190,7 @@ def _sha256(path: Path) -> str:
 
 
 def fill_markers(path: Path, name: str, filled: Callable[[str], str]) -> None:
-    """Replace what a Markdown file has between each ``<!-- name -->`` and ``<!-- /name -->`` by what a function makes.
+    """Replace the text between each ``<!-- name -->`` and ``<!-- /name -->`` of a Markdown file by ``filled(text)``.
 
     Raises:
         RunError: the file has no such lines.
@@ -204,10 +204,10 @@ def fill_markers(path: Path, name: str, filled: Callable[[str], str]) -> None:
 
 
 def fill_tables(path: Path, runs: Path) -> list[str]:
-    """Write the numbers of a Markdown file's tables; returns the rows that stay as they are, and why.
+    """Fill the tables of a Markdown file; return a line for each row that stays as it is, with the reason.
 
     Raises:
-        RunError: the file has no such table, or a row that is not known; see `read_tested`.
+        RunError: the file has no table, an unknown row or an unknown column, or `read_tested` fails.
     """
     kept = []
 
@@ -222,7 +222,7 @@ def fill_tables(path: Path, runs: Path) -> list[str]:
         first, *_ = cells = _cells(row)
         if first not in ROWS or len(cells) != len(columns):
             raise RunError(
-                f"{path}: the row {first!r} is not known, or has other cells than the header; see {__file__}"
+                f"{path}: the row {first!r} is not known, or not as long as the header; see ROWS in {__file__}"
             )
         source = ROWS[first]
         tested = None if source is ELSEWHERE else read_tested(runs, source)

@@ -1,6 +1,6 @@
 """Tested runs side by side: folds pooled, seeds averaged, differences paired over images.
 
-Runs of one recipe from the same weights are one row; those of one seed, by run.json, are its folds.
+Runs of one recipe from the same weights form a row; runs that have the same seed in run.json are folds of that seed.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from semsize.metrology.size_distribution import central_interval, mean_or_nan, s
 from tio2.reporting.tested_run import RunError, TestedImage, TestedRun, require_same_truth
 
 COMPARED = ("mAP", "AP50", "Dice", "useful found, %", "ECD bias, %")
-RESAMPLES = 100  # of the images, for the digits of a value
+RESAMPLES = 100  # draws of the images, which decide the digits of a value
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run was made by, as far as its config and its ``run.json`` say; seeds of one another have the same."""
+    """How a run was trained, by its config and ``run.json``; runs that differ by their seed have the same recipe."""
 
     label: str
     changes: tuple[str, ...] = ()  # from the baseline's config, in words
-    effective: str = ""  # all that decides what is trained, as text
-    start: str | None = None  # the weights that it starts from, in words; None if that is not known
-    start_digests: tuple[str, ...] = ()  # SHA-256 of their files; several where each fold starts from its own
+    effective: str = ""  # all settings that affect the training, as text
+    start: str | None = None  # the weights from which it starts, in words; None if they are not known
+    start_digests: tuple[str, ...] = ()  # SHA-256 of their files; several if each fold starts from its own
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """Runs of one recipe: of each seed the images of all its folds, by name."""
+    """Runs of one recipe; `seeds` has for each seed the images of all its folds, by name."""
 
     name: str
     recipe: Recipe
@@ -46,13 +46,13 @@ class Row:
     runs: tuple[TestedRun, ...]
 
     def seed_values(self, metric: str, images: Sequence[str] | None = None) -> np.ndarray:
-        """(S,) value of each seed, pooled over images (all by default, repeats allowed)."""
+        """Return the values (S,) of S seeds, each pooled over images (all by default, repeats allowed)."""
         names = self.seeds[0] if images is None else images
         return np.array([METRICS[metric]([seed[name] for name in names]) for seed in self.seeds])
 
     @functools.cache  # noqa: B019 - rows live as long as the program
     def half_width(self, metric: str) -> float:
-        """Half of the 95 % interval over images of the value that is averaged over seeds; NaN for a single image."""
+        """Return half the 95 % interval over images of the mean over seeds; NaN for a single image."""
         images, rng = np.array(list(self.seeds[0])), np.random.default_rng(0)
         draws = rng.integers(0, len(images), (RESAMPLES, len(images)))
         drawn = np.array([self.seed_values(metric, images[draw]).mean() for draw in draws])
@@ -75,14 +75,14 @@ METRICS: dict[str, Callable[[Sequence[TestedImage]], float]] = {
 
 
 def rows_of(runs: Sequence[TestedRun], recipes: Mapping[Path, Recipe]) -> list[Row]:
-    """Runs grouped into rows, in the order in which their recipes first come.
+    """Group runs into rows, in the order in which their recipes first appear.
 
     Args:
         runs: tested splits.
         recipes: folder of each run to its recipe.
 
     Raises:
-        RunError: seeds of one row that are the same, or were not tested on the same images and annotations.
+        RunError: two trainings of a row have the same seed, or were not tested on the same images and annotations.
     """
     groups: dict[tuple[Recipe, str], list[TestedRun]] = {}
     for run in runs:
@@ -97,7 +97,7 @@ def rows_of(runs: Sequence[TestedRun], recipes: Mapping[Path, Recipe]) -> list[R
 
 
 def _peculiarities(run: TestedRun) -> list[str]:
-    """What makes a run of a recipe a row of its own, in words: a score to count from, an engine, a stopped training."""
+    """Name what puts a run into a row of its own: another score to count from, another engine, a stopped training."""
     counted_from = run.metrics.get("counted_from_score", OPERATING_SCORE)
     words = [] if counted_from == OPERATING_SCORE else [f"score ≥ {counted_from:g}"]
     engine = run.metrics.get("model", {}).get("engine", "torch")
@@ -106,12 +106,12 @@ def _peculiarities(run: TestedRun) -> list[str]:
     return [*words, f"{epochs} of {most} epochs"] if epochs < most else words
 
 
-@functools.cache  # the table, the page and the chart show the same ones, each of them a bootstrap
+@functools.cache  # table, page and chart show the same differences, each of which is a bootstrap
 def difference(row: Row, baseline: Row, metric: str) -> PairedDifference:
-    """Paired difference of a metric over the images that both rows have.
+    """Return the paired difference of a metric over the images that both rows have.
 
     Raises:
-        RunError: they have none in common, or were judged by different annotations.
+        RunError: the rows share no image, or were judged by different annotations.
     """
     common = sorted(set(row.seeds[0]) & set(baseline.seeds[0]))
     if not common:
@@ -124,16 +124,16 @@ def difference(row: Row, baseline: Row, metric: str) -> PairedDifference:
 
 
 def paired_rows(rows: Sequence[Row], baseline: Row) -> list[Row]:
-    """The rows besides the baseline that were tested on some of its images."""
+    """Return the rows, without the baseline, that were tested on some of the baseline's images."""
     return [row for row in rows if row is not baseline and set(row.seeds[0]) & set(baseline.seeds[0])]
 
 
 def comparison_cells(rows: Sequence[Row]) -> list[dict[str, object]]:
-    """Columns and values of each row, unrounded: metrics averaged over seeds, then what the runs took on average."""
+    """Return each row's columns, unrounded: metrics averaged over seeds, then costs averaged over runs."""
     table = []
     for row in rows:
         metrics, records = [run.metrics for run in row.runs], [run.run for run in row.runs]
-        whole = metrics if len(row.runs) == len(row.seeds) else [{"metrics": {}}]  # folds' own cannot be pooled
+        whole = metrics if len(row.runs) == len(row.seeds) else [{"metrics": {}}]  # F1, PQ cannot be pooled
         costs = {
             "F1": [each["metrics"].get("particles/f1") for each in whole],
             "PQ": [each["metrics"].get("particles/panoptic_quality") for each in whole],
@@ -151,14 +151,14 @@ def comparison_cells(rows: Sequence[Row]) -> list[dict[str, object]]:
 
 
 def comparison_markdown(rows: Sequence[Row], baseline: Row | None) -> str:
-    """The table, what the configs change, and the differences from the baseline."""
+    """Return Markdown: the table, the changes of the configs, and the differences from the baseline."""
     table = [shown_cells(row, cells) for row, cells in zip(rows, comparison_cells(rows), strict=True)]
     text = markdown_table(list(table[0]), [list(cells.values()) for cells in table])
-    text += "\nDigits are those that the 95 % interval over images justifies; F1 and PQ have the digits of found.\n"
+    text += "\nDigits are those that the 95 % interval over images justifies; F1 and PQ have the digits of `found`.\n"
     if any(len(row.runs) > len(row.seeds) for row in rows):
-        text += "F1 and PQ of folds that were tested apart are not known of all images together.\n"
+        text += "F1 and PQ of folds that were tested apart are not known for all images together.\n"
     if any(len(row.seeds) > 1 for row in rows):
-        text += "Of several seeds stand the mean and, after ±, the standard deviation.\n"
+        text += "Rows of several seeds show the mean and, after ±, the standard deviation.\n"
     others = [row for row in rows if baseline and row is not baseline]
     if others:
         changes = "".join(f"- {row.name}: {'; '.join(row.recipe.changes) or 'nothing'}\n" for row in others)
@@ -168,16 +168,16 @@ def comparison_markdown(rows: Sequence[Row], baseline: Row | None) -> str:
         text += (
             f"\nDifferences from {baseline.name}, paired over images, seeds averaged, with 95 % intervals: from 20 "
             "images on by a bootstrap that pools and evaluates each resample anew, below that Student's t of the "
-            "images' differences (n = images). The spread over seeds is in an interval that names seeds, and in no "
-            "other:\n\n" + markdown_table(["run", *COMPARED], table)
+            "images' differences (n = images). Only intervals that name seeds include the spread over "
+            "seeds:\n\n" + markdown_table(["run", *COMPARED], table)
         )
     return text
 
 
 def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, TestedImage], ...]:
-    """Each seed's images, by ascending seed; runs of one seed are its folds, in whatever order they are named.
+    """Return each seed's images, by ascending seed; runs of one seed are its folds, in any order.
 
-    Where no `run.json` tells the seed, runs that share no image are folds of one seed, runs of the same images seeds.
+    If no `run.json` tells a seed, runs that share no image are folds of one seed; runs of the same images are seeds.
     """
     for pair in itertools.combinations(runs, 2):
         _require_two_seeds(*pair)
@@ -186,13 +186,13 @@ def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, TestedImage], ...]:
     if None in numbers:
         unknown = ", ".join(str(run.folder) for run, seed in zip(runs, numbers, strict=True) if seed is None)
         if any(seed is not None for seed in numbers):
-            raise RunError(f"{unknown}: no run.json tells the training's seed, as others' do; name runs that tell it")
+            raise RunError(f"{unknown}: no run.json tells the training's seed, but other runs' do; leave this run out")
         if len({image for run in runs for image in run.images}) == sum(len(run.images) for run in runs):
             numbers = [0] * len(runs)
         elif len({frozenset(run.images) for run in runs}) == 1:
             numbers = list(range(len(runs)))
         else:
-            raise RunError(f"{folders}: no run.json tells which folds are of one seed; name a fold each, or whole runs")
+            raise RunError(f"{folders}: no run.json tells which folds are of one seed; name the folds of one seed only")
     seeds: dict[int, dict[str, TestedImage]] = {}
     tested: dict[tuple[int, str], Path] = {}
     for seed, run in sorted(zip(numbers, runs, strict=True), key=lambda pair: pair[0]):
@@ -210,14 +210,14 @@ def _seeds(runs: Sequence[TestedRun]) -> tuple[dict[str, TestedImage], ...]:
 
 
 def _require_two_seeds(first: TestedRun, second: TestedRun) -> None:
-    """Make sure that two runs of a row share no image, or are of other weights and judged by the same annotations."""
+    """Raise RunError if two runs of a row tested the same weights on an image, or by different annotations."""
     require_same_truth(first, second)
     if first.images.keys() & second.images.keys() and first.weights and first.weights == second.weights:
         raise RunError(f"{first.folder} and {second.folder} are tests of the same weights; name one of them only")
 
 
 def shown_cells(row: Row, cells: Mapping[str, object]) -> dict[str, object]:
-    """The cells of the table, with the digits that the intervals of the values justify."""
+    """Return the cells of the table, with the digits that the intervals of the values justify."""
     half_widths = {metric: row.half_width(metric) for metric in METRICS}
     half_widths |= dict.fromkeys(("F1", "PQ"), half_widths["found, %"] / 100)
     shown = {name: cells[name] for name in ("run", "start", "images", "seeds")}
@@ -234,7 +234,7 @@ def shown_cells(row: Row, cells: Mapping[str, object]) -> dict[str, object]:
 
 
 def _start(row: Row, rows: Sequence[Row]) -> str | None:
-    """What a row starts from; the digests of its files too where other weights have the same name."""
+    """Return the start weights of a row, with digests of their files if other weights have the same name."""
     recipe = row.recipe
     others = {other.recipe.start_digests for other in rows if other.recipe.start == recipe.start}
     digests = recipe.start_digests if len(others) > 1 else ()
@@ -242,7 +242,7 @@ def _start(row: Row, rows: Sequence[Row]) -> str | None:
 
 
 def _average_precision(images: Sequence[TestedImage], thresholds: slice) -> float:
-    """Mean over some of the IoU thresholds."""
+    """Return the average precision, pooled over images, as the mean over some IoU thresholds."""
     particles = sum(image.particles for image in images)
     outcomes = [image.outcomes[:, thresholds] for image in images]
     return float(pooled_average_precision([image.scores for image in images], outcomes, particles).mean())

@@ -21,13 +21,13 @@ class RunError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class TestedImage:
-    """What was found in an image: true particles from the operating score on, and all detections."""
+    """Numbers of an image's particles and of those found from the operating score on, and all its detections."""
 
     particles: int
     useful: int
     found: int
     useful_found: int
-    dice: np.ndarray  # (K,) of the useful particles that were matched; of all where no image of the run tells a state
+    dice: np.ndarray  # (K,) of the matched useful particles; of all matched ones if the run knows no state
     ecd_residuals_percent: np.ndarray  # (K,) of the same particles
     scores: np.ndarray  # (M,) of all detections
     outcomes: np.ndarray  # (M, 10), see `semsize.metrology.matching.outcomes`
@@ -37,7 +37,7 @@ class TestedImage:
 class TestedRun:
     """A tested split of a run: its folder, ``metrics.json``, ``run.json``, its images.
 
-    ``run`` is empty where there is no ``run.json``, or where other weights than its own were tested.
+    ``run`` is empty if there is no ``run.json``, or if the test was of other weights than that training's.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class TestedRun:
 
     @property
     def weights(self) -> tuple[str, ...] | None:
-        """SHA-256 of the weights that were tested, of each fold's own; None where they are not known."""
+        """SHA-256 of the tested weights, one for each fold; None if one is not known."""
         if "model" in self.metrics:
             return (self.metrics["model"]["sha256"],)
         checkpoints = self.metrics.get("checkpoint", {})
@@ -57,10 +57,10 @@ class TestedRun:
 
 
 def read_run(folder: str | Path, split: str) -> TestedRun:
-    """A tested split of a run; a cross-validation's own ``run.json`` comes before the folder's.
+    """Read a tested split of a run; a ``run.json`` of the split, from cross-validation, replaces the run's.
 
     Raises:
-        RunError: a file is missing or damaged, or the run was trained anew, or on, after its test.
+        RunError: a file is missing or damaged, or the run was trained again or further after its test.
     """
     folder, tested = Path(folder), Path(folder) / split
     metrics = read_json(tested / "metrics.json", RunError)
@@ -73,19 +73,19 @@ def read_run(folder: str | Path, split: str) -> TestedRun:
 
 
 def _training_record(files: list[Path], tested: Path, metrics: dict) -> dict:
-    """Contents of the first of some ``run.json`` that is there; empty where other weights were tested than its own."""
+    """Read the first ``run.json`` that exists; empty if there is none, or the test was of other weights."""
     file = next((file for file in files if file.is_file()), None)
     if file is None or metrics.get("run_sha256", "") is None:
         return {}
     if not _is_of_record(metrics, file):
-        raise RunError(f"{tested}: is of the training before the one that {file} records; test the run anew")
+        raise RunError(f"{tested}: is a test of an earlier training than {file} records; test the run again")
     return read_json(file, RunError)
 
 
 def _is_of_record(metrics: dict, record: Path) -> bool:
     """Whether a test is of the training that a ``run.json`` records.
 
-    Tests of former versions do not state it: the checkpoint beside the record, if it is still there, is the tested one.
+    Tests by former versions do not say so; for them the checkpoint beside the record, if it still exists, decides.
     """
     if "run_sha256" in metrics:
         return metrics["run_sha256"] == file_sha256(record)
@@ -97,12 +97,12 @@ def _is_of_record(metrics: dict, record: Path) -> bool:
 
 
 def require_same_truth(first: TestedRun, second: TestedRun) -> None:
-    """Make sure that images of the same name are the same images, judged by the same annotations.
+    """Check that images of the same name in both runs were judged by the same annotations.
 
-    Tests of former versions do not state their annotation file: their images have the same numbers of particles.
+    Tests by former versions do not state their annotation file; then images must have equal numbers of particles.
 
     Raises:
-        RunError: they are not.
+        RunError: the annotations differ.
     """
     common = sorted(first.images.keys() & second.images.keys())
     files = [run.metrics.get("annotations_sha256") for run in (first, second)]

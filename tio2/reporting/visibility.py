@@ -39,18 +39,18 @@ OF_KIND = {
         "P(partly hidden) · P(particle)",
     ),
 }
-"""Kind of `ReportedSizes` to its title and to what is reported."""
+"""Kind of `ReportedSizes` to its title and to a description of the reported sizes."""
 
 
 def write_visibility_report(
     folder: str | Path, judged: JudgedOutlines, sizes: Sequence[ReportedSizes], record: Mapping
 ) -> Path:
-    """Writes `visibility.md` and `metrics.json` into a split's folder.
+    """Write `visibility.md` and `metrics.json` into a split's folder.
 
     Args:
-        folder: ``work_dirs/<config>/<split>``; made where it is missing.
+        folder: ``work_dirs/<config>/<split>``; made if missing.
         judged: the outlines of all images of the split.
-        sizes: of the kinds of particles that are known in all images.
+        sizes: the sizes of each kind of particles whose truth is known in all images.
         record: contents of ``metrics.json``.
 
     Returns:
@@ -70,33 +70,33 @@ def _report(judged: JudgedOutlines, sizes: Sequence[ReportedSizes], record: Mapp
     no_particle = int((judged.is_particle[known] == 0).sum())
     parts = [
         f"# Visibility: `{record['config']}` on {record['split']}",
-        f"{record['images']:,} images, {len(judged.is_particle):,} outlines of known truth or not; "
+        f"{record['images']:,} images, {len(judged.is_particle):,} outlines, of known and unknown truth; "
         f"{record['precision']}; weights {_weights(record['checkpoint'])}.",
         "Calibrated by the record beside the weights." if record.get("calibrated") else "Not calibrated.",
         "## States",
-        f"Rows: the true class of {counts.sum():,} outlines; columns: the most probable one.",
+        f"Rows: the true class of {counts.sum():,} outlines; columns: the most probable class.",
         _confusion_table(counts),
         _reliability("Probability of the most probable class", state_reliability(judged)),
         "## Particle or not",
         f"{no_particle:,} of {known.sum():,} outlines match no particle.",
         _reliability("Probability of being a particle", particle_reliability(judged)),
         "## Fully imaged particles, chosen by a threshold",
-        "P(fully imaged) · P(particle) from the threshold on.",
-        markdown_table(["from", "outlines", "precision", "recall"], selection_table(judged)),
+        "Outlines whose P(fully imaged) · P(particle) reaches the threshold.",
+        markdown_table(["threshold", "outlines", "precision", "recall"], selection_table(judged)),
         *(part for of_kind in sizes if len(of_kind.found) and len(of_kind.true) for part in _sizes(of_kind)),
         "## Masked particles, 0.4 to 0.98 visible by the truth",
         markdown_table(["completion", *COMPLETION_COLUMNS], masked_rows(judged)),
         "## By predicted visible fraction",
         markdown_table(["completion", "predicted", *COMPLETION_COLUMNS], completion_table(judged)),
         "## Whole sizes and their intervals, by true visible fraction",
-        "Of particles that get a whole size, predicted to be 0.4 and more visible.",
+        "Only particles that get a whole size: their predicted visible fraction is 0.4 or more.",
         fraction_errors_table(errors_by_true_fraction(judged), "true visible fraction"),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def _weights(checkpoints: Mapping | Sequence[Mapping]) -> str:
-    """The SHA-256 of the weights, or of those of each fold, shortened."""
+    """Return the shortened SHA-256 of the weights, or of each fold's weights."""
     return ", ".join(
         each["sha256"][:12] for each in ([checkpoints] if isinstance(checkpoints, Mapping) else checkpoints)
     )
@@ -111,16 +111,16 @@ def _sizes(sizes: ReportedSizes) -> list[str]:
     ]
     return [
         f"## {title}",
-        f"{which}, off the border, beside that of "
-        f"{len(sizes.true):,} annotated particles, in nm (in px where no pixel size is known); "
-        f"{sizes.true.image_count} images drawn with repeats.",
+        f"{which}; particles off the border. Compared with the ECD of "
+        f"{len(sizes.true):,} annotated particles, in nm (px if no pixel size is known); intervals by drawing "
+        f"{sizes.true.image_count} images with repeats.",
         markdown_table(["", "found", "annotated", "error, %", "90 % from", "to"], rows),
         *_steps(sizes),
     ]
 
 
 def _steps(sizes: ReportedSizes) -> list[str]:
-    """Where the error comes from; nothing of a single image."""
+    """Return the sources of the error as a table; nothing for a single image or an empty population."""
     rows = [
         [step.name, *(100 * value for name in STATISTICS for value in _of_step(step.of(name)))]
         for step in sizes.steps()
@@ -128,8 +128,8 @@ def _steps(sizes: ReportedSizes) -> list[str]:
     if not rows:
         return []
     return [
-        "The same errors in steps, each from the population before, ± the standard error over images: particles "
-        "overlooked, outlines of those found, completion of hidden parts, states, outlines that are no particle.",
+        "The same errors in steps, each from the population before, ± the standard error over images: overlooked "
+        "particles, outlines of found particles, completion of hidden parts, states, outlines without a particle.",
         markdown_table(["step", *(cell for name in STATISTICS for cell in (f"{name}, %", "±"))], rows),
     ]
 
