@@ -1,7 +1,7 @@
-"""What a laboratory does without a network, made as good as it can be: segmentation, and the search for its parameters.
+"""Segmentation as a laboratory does it without a network, and the search for its best parameters.
 
 Segmentation: denoise, threshold, distance transform, h-maxima, watershed. The search is for the best F1 at IoU 0.5: all
-parameter sets on parts of images, then the best of them on whole images.
+parameter sets on parts of images, then the best sets on whole images.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BAND_PX = 2  # width of the bands inside and outside an outline between which th
 
 
 def local_mean(image: np.ndarray, offset_std: float, share: float) -> np.ndarray:
-    """Pixels brighter than the mean around them by ``offset_std`` standard deviations of the image.
+    """Mark pixels brighter than the mean around them by ``offset_std`` standard deviations of the image.
 
     Args:
         image: (H, W) float32.
@@ -45,7 +45,7 @@ def local_mean(image: np.ndarray, offset_std: float, share: float) -> np.ndarray
 
 
 def kmeans_limits(image: np.ndarray) -> np.ndarray:
-    """(CLUSTERS - 1,) ascending grey levels between k-means classes, Lloyd's iteration on the histogram."""
+    """Return (CLUSTERS - 1,) ascending grey levels between k-means classes, by Lloyd's iteration on the histogram."""
     counts = _histogram(image)
     centres = _starting_centres(counts)
     for _ in range(MOST_STEPS):
@@ -61,9 +61,9 @@ def kmeans_limits(image: np.ndarray) -> np.ndarray:
 
 
 def gmm_limits(image: np.ndarray) -> np.ndarray:
-    """(CLUSTERS - 1,) ascending grey levels where the likelier class of a Gaussian mixture changes, by EM.
+    """Return (CLUSTERS - 1,) ascending grey levels where the likelier class of a Gaussian mixture changes, by EM.
 
-    Likelier classes are compared between the means of neighbours, where a wide class cannot return.
+    Neighbouring classes are compared between their means only: beyond, a wide class can become the likelier again.
     """
     counts = _histogram(image)
     means = _starting_centres(counts)
@@ -113,14 +113,14 @@ def _histogram(image: np.ndarray) -> np.ndarray:
 
 
 def _starting_centres(counts: np.ndarray) -> np.ndarray:
-    """Grey levels at the middles of `CLUSTERS` equal shares of the pixels, kept apart."""
+    """Return the median grey levels of `CLUSTERS` equal shares of the pixels, made distinct by tiny offsets."""
     cumulated = np.cumsum(counts) / counts.sum()
     middles = np.searchsorted(cumulated, (np.arange(CLUSTERS) + 0.5) / CLUSTERS)
     return middles + np.arange(CLUSTERS) * 1e-3
 
 
 def _log_parts(means: np.ndarray, stds: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """(256, CLUSTERS) log of share · normal density."""
+    """Return (256, CLUSTERS) logarithms of share · normal density, without the common constant."""
     return np.log(shares) - np.log(stds) - ((GREY_LEVELS[:, None] - means) / stds) ** 2 / 2
 
 
@@ -128,16 +128,16 @@ def _log_parts(means: np.ndarray, stds: np.ndarray, shares: np.ndarray) -> np.nd
 class Parameters:
     """The parameters that the search varies."""
 
-    blur_px: float  # standard deviation of the Gaussian that takes the noise away; 0 for none
+    blur_px: float  # standard deviation of the Gaussian that removes noise; 0 for none
     threshold: str  # a name of `GREY_THRESHOLDS`
     opening_px: int  # radius of the opening that cuts thin bridges; 0 for none
     smoothing_px: float  # standard deviation of the Gaussian over the distances; 0 for none
-    h_px: float  # maxima of the distance lower than this above their surroundings are joined to a neighbour's
+    h_px: float  # distance maxima that rise by less than this over the saddle join a higher one
     min_area_px: int  # smaller particles are left out
 
 
 def segment(image: np.ndarray, parameters: Parameters) -> CroppedMasks:
-    """Particles of an image (H, W) of grey levels, brighter than their background."""
+    """Return the particles, brighter than their background, of an image (H, W) of grey levels."""
     image = np.asarray(image, np.float32)
     blurred = cv2.GaussianBlur(image, (0, 0), parameters.blur_px) if parameters.blur_px else image
     foreground = ndimage.binary_fill_holes(GREY_THRESHOLDS[parameters.threshold](blurred)).astype(np.uint8)
@@ -155,18 +155,18 @@ def segment(image: np.ndarray, parameters: Parameters) -> CroppedMasks:
 
 
 def contrast_scores(image: np.ndarray, masks: CroppedMasks) -> np.ndarray:
-    """Mean grey level inside the outlines less that outside, in bands of 2 px, over the full scale: (N,) in 0 to 1.
+    """Return (N,) contrasts, 0 to 1: mean grey level inside less outside an outline, in bands of 2 px, over 255.
 
-    This is the score by which average precision ranks the particles; the outside may be a neighbour.
+    Average precision ranks the particles by this score; the outer band may lie on a neighbour.
     """
     return np.array([_contrast(image, crop, origin) for crop, origin in masks], np.float64).reshape(-1)
 
 
 def _maxima(distance: np.ndarray, h_px: float) -> np.ndarray:
-    """(H, W) bool: regional maxima that rise by at least ``h_px`` over the saddle to a higher one."""
+    """Mark, (H, W) bool, regional maxima that rise by at least ``h_px`` over the saddle to a higher one."""
     lowered = reconstruction(distance - max(h_px, 1e-3), distance, method="dilation")
     peaks = distance - lowered
-    return (distance > 0) & (peaks >= max(h_px, 1e-3) - 1e-4)
+    return (distance > 0) & (peaks >= max(h_px, 1e-3) - 1e-4)  # 1e-4: rounding of float32
 
 
 def _contrast(image: np.ndarray, crop: np.ndarray, origin: tuple[int, int]) -> float:
@@ -189,7 +189,7 @@ class SearchError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """An image, (H, W) grey levels, with its particles and the specks that count neither way."""
+    """An image, (H, W) grey levels, with its particles, and specks that are neither right nor wrong to find."""
 
     image: np.ndarray
     truth: CroppedMasks
@@ -206,7 +206,7 @@ class ScoredSet:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The set with the highest F1 on whole training images, how many were tried, and how long that took."""
+    """The set with the highest F1 on whole training images, the number of sets tried, and the time taken."""
 
     parameters: Parameters
     f1: float
@@ -217,7 +217,7 @@ class SearchResult:
 def run_search(
     data: Path, sets: Sequence[Parameters], finalists: int, path: Path, progress: Callable[[Sequence], Iterable]
 ) -> None:
-    """Searches on the training images of ``data`` and writes both rounds, best first, to ``path``."""
+    """Search on the training images of ``data`` and write both rounds, best first, to ``path``."""
     began = time.monotonic()
     truths = image_truths(read_annotations(data / "annotations" / "train.json"))
     images = data / "images" / "train"
@@ -241,7 +241,7 @@ def read_search(path: Path) -> SearchResult:
 def search(
     sets: Sequence[Parameters], examples: Sequence[Example], finalists: int, progress: Callable[[Sequence], Iterable]
 ) -> tuple[list[ScoredSet], list[ScoredSet]]:
-    """Scores all sets on the central quarter of every other image, then the best ``finalists`` on whole images.
+    """Score all sets on the central quarter of every other image, then the best ``finalists`` on whole images.
 
     Returns:
         Both rounds, each with the best first.
@@ -255,7 +255,7 @@ def search(
 
 
 def f1(parameters: Parameters, examples: Sequence[Example]) -> float:
-    """F1 at IoU 0.5 over all images, 0 where there is nothing; finds on specks count neither way."""
+    """Return F1 at IoU 0.5 over all images, 0 without particles; detections on specks do not count."""
     right = true = counted = 0
     for example in examples:
         found = segment(example.image, parameters)
@@ -267,7 +267,7 @@ def f1(parameters: Parameters, examples: Sequence[Example]) -> float:
 
 
 def central_part(example: Example) -> Example:
-    """The middle half of the rows and columns; particles that its border cuts are ignored."""
+    """Cut out the middle half of the rows and columns; particles that its border cuts are ignored."""
     height, width = example.image.shape
     top, left = height // 4, width // 4
     box = (left, top, left + width // 2, top + height // 2)

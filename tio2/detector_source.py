@@ -37,9 +37,9 @@ class DetectorSource:
         checkpoint: its weights.
         licence: what its weights may be used for, in one line.
         device: where it runs.
-        scales: enlargements at which images are looked at; "auto" chooses them for each image, None is the config's.
-        diameter: what most particles measure across, with its unit, to choose scales for.
-        tile: size of tiles and their overlap, px; None: large images only.
+        scales: enlargements at which images are looked at; "auto" chooses them for each image, None keeps the config's.
+        diameter: diameter of most particles with its unit, for which scales are chosen.
+        tile: size of tiles and their overlap, px; None tiles large images only.
         batch_size: tiles of an image that are detected together.
     """
 
@@ -53,7 +53,7 @@ class DetectorSource:
     batch_size: int = 1
 
     def open(self, processes: int) -> Find:
-        """Load the network; with several processes on a machine each takes its share of the cores.
+        """Load the network; each of several processes on a machine takes its share of the cores.
 
         Raises:
             InputError: config or weights cannot be loaded, or do not belong together.
@@ -67,7 +67,7 @@ class DetectorSource:
         return find
 
     def open_boxes(self) -> FillBox:
-        """Load the network to draw outlines in boxes (`BoxSource`); raises as `open`."""
+        """Load the network to draw outlines in boxes (`BoxSource`); raises what `open` raises."""
         return self._detector(1).fill
 
     def _detector(self, processes: int) -> Detector:
@@ -88,24 +88,24 @@ class DetectorSource:
             raise InputError(str(cause)) from None
 
     def read_config(self) -> Config:
-        """The config, with the scales that were asked for.
+        """Read the config and set the requested scales.
 
         Raises:
-            InputError: it is for a model that does not look at scales.
+            InputError: the file is missing, or scales are requested of a model that takes none.
         """
         config = opened_config(self.config, "--config")
         if self.scales is None and self.diameter is None:
             return config
         if not (config.model.get("test_cfg") or {}).get("scales"):
-            raise InputError(f"{self.config} sets no model.test_cfg.scales: --scales and --diameter are not for it")
+            raise InputError(f"{self.config} sets no model.test_cfg.scales; leave out --scales and --diameter")
         config.model.test_cfg.scales = "auto" if self.scales is None else self.scales
         return config
 
     def as_record(self) -> dict:
-        """What a measurement's record says of the model (`model_record`), with its config and the device's precision.
+        """Return the model's entry in a measurement's record (`model_record`), with config and precision.
 
         Raises:
-            InputError: one of the files is missing, or the device.
+            InputError: a file or the device is missing.
         """
         config = self.read_config()
         if not self.checkpoint.is_file():
@@ -124,32 +124,32 @@ class DetectorSource:
             import torch
 
             if not torch.cuda.is_available():
-                raise InputError(f"--device {self.device}: no GPU that torch can use is here; leave it out")
+                raise InputError(f"--device {self.device}: no GPU that torch can use was found; leave the option out")
 
 
 def opened_config(path: Path, option: str) -> Config:
-    """A config; InputError, which names the option that gave it, where there is none."""
+    """Read a config; raise an InputError that names the option of the path if there is no file."""
     from mmengine.config import Config
 
     if not path.is_file():
         raise InputError(f"config {path} does not exist; check {option}")
-    with quiet_imports():  # of what the config names
+    with quiet_imports():  # of packages that the config names
         return Config.fromfile(path)
 
 
 def resolved_sha256(config: Config) -> str:
-    """SHA-256 of a config as resolved from all its bases."""
+    """Return the SHA-256 of a config as resolved from all its bases."""
     return hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def open_detector(request: DetectorRequest) -> tuple[DetectorSource, Sequence[BiasRecord]]:
-    """The entry point `torch` of `semsize.detectors`: a model that ships, or one of the user's own.
+    """Open a shipped model or one of the user's own, with the bias records beside its weights.
 
-    Its bias records are those beside the weights.
+    This is the entry point `torch` of `semsize.detectors`.
 
     Raises:
         ImportError: torch or MMDetection is not installed.
-        NotForEngineError: an archive was asked for, or the weights of a model that ships are not here.
+        NotForEngineError: an archive was requested, or the weights of a shipped model are missing.
         InputError: there is no model of that name, or its records are damaged.
     """
     if request.config is None and request.model is not None and request.model.endswith(ENDING):

@@ -1,9 +1,9 @@
-"""A trained model as an archive: its graphs, the card that says how `semsize` has to use them, and a detector's int8.
+"""Export of a trained model as an archive: its graphs, a card that tells `semsize` how to use them, and int8.
 
-In int8 the dearest convolutions compute in 8-bit integers, their ranges calibrated on images. These are the 3 × 3
-convolutions of FPN, RPN and mask head: three quarters of the arithmetic, and two to three times as fast in integers.
-All else stays float32. Each output channel of a weight has its own scale, and 7 bits: on a processor without VNNI sums
-of products with 8 bits would overflow, and what is found would depend on the machine.
+In int8 the 3 × 3 convolutions of a detector's FPN, RPN and mask head compute in 8-bit integers, with ranges calibrated
+on images: they are three quarters of the arithmetic, and two to three times as fast in integers. All else stays
+float32. Each output channel of a weight has its own scale and 7 bits: without VNNI, sums of products of 8 bits would
+overflow, and results would depend on the processor.
 """
 
 import logging
@@ -46,7 +46,7 @@ QUANTISED = ("proposals", "masks")
 
 KERNEL = [3, 3]
 LEAST_CHANNELS = 16
-"""Kernel of a convolution that is quantised, and its input channels in a group: neither depthwise nor the image's."""
+"""Kernel and least input channels per group of quantised convolutions: not the depthwise ones, nor the image's."""
 
 Inputs = dict[str, np.ndarray]
 
@@ -55,13 +55,13 @@ def archive_of(config: Config, checkpoint: Path, licence: str) -> ModelArchive:
     """Export a detector or a visibility network.
 
     Raises:
-        ConfigError: the config says what an archive cannot hold.
-        CheckpointError: the weights cannot be loaded, or are not of this detector.
-        InputError: they cannot be loaded, or are not of this visibility network.
+        ConfigError: the config has settings that an archive cannot hold.
+        CheckpointError: the weights cannot be loaded, or are not this detector's.
+        InputError: the weights cannot be loaded, or are not this visibility network's.
     """
     if is_visibility(config):
         return _visibility_archive(config, checkpoint, licence)
-    config_sha256 = resolved_sha256(config)  # before a model is built: that completes the config
+    config_sha256 = resolved_sha256(config)  # first, because building a model changes the config
     detector = Detector(config, checkpoint)
     try:
         card = _card(detector, config, config_sha256, checkpoint, licence)
@@ -75,13 +75,13 @@ def _card(detector: Detector, config: Config, config_sha256: str, checkpoint: Pa
     test, preprocessor = settings_of(DetectorTest, model.test_cfg), model.data_preprocessor
     rpn, rcnn = settings_of(Proposals, test.rpn), settings_of(RoITest, test.rcnn)
     if test.scales is None:
-        raise NotExportableError("model.test_cfg.scales is not set: it looks at images through its pipeline")
+        raise NotExportableError("model.test_cfg.scales is not set; set it, because an archive has no test pipeline")
     means, stds = (set(getattr(preprocessor, name).flatten().tolist()) for name in ("mean", "std"))
     if len(means) != 1 or len(stds) != 1:
-        raise NotExportableError("model.data_preprocessor normalises its channels differently; they are one grey level")
+        raise NotExportableError("model.data_preprocessor must normalise all channels with the same mean and std")
     for name, suppression in (("rpn", rpn.nms), ("rcnn", rcnn.nms)):
         if suppression["type"] != "nms" or set(suppression) != {"type", "iou_threshold"}:
-            raise NotExportableError(f"model.test_cfg.{name}.nms must be of type nms, with an iou_threshold alone")
+            raise NotExportableError(f"model.test_cfg.{name}.nms must have type='nms' and iou_threshold only")
     bias_file = find_bias_file(checkpoint)
     return DetectorCard(
         licence=licence,
@@ -117,14 +117,14 @@ def _visibility_archive(config: Config, checkpoint: Path, licence: str) -> Model
 
 
 def quantised(archive: ModelArchive, images: Sequence[np.ndarray]) -> ModelArchive:
-    """A detector's archive with its convolutions in int8.
+    """Return a detector's archive with its 3 × 3 convolutions in int8.
 
     Args:
         archive: the detector in float32.
         images: (H, W) float32 grey levels of 0-255, on which the range of each activation is measured.
 
     Raises:
-        ConfigError: it is a visibility network.
+        ConfigError: the archive is a visibility network's.
     """
     if isinstance(archive.card, VisibilityCard):
         raise ConfigError("--int8 is for detectors; leave it out for a visibility network")
@@ -136,7 +136,7 @@ def quantised(archive: ModelArchive, images: Sequence[np.ndarray]) -> ModelArchi
 
 
 class RecordingEngine(OnnxEngine):
-    """An engine that keeps in `inputs` what the graphs to be quantised are given; of a view's masks the first run's."""
+    """Engine that keeps in `inputs` the inputs of the graphs to quantise; for masks, only a view's first run."""
 
     def __init__(self, archive: ModelArchive):
         super().__init__(archive)
@@ -164,7 +164,7 @@ def _quantised(graph: bytes, inputs: Sequence[Inputs]) -> bytes:
     dense = [node for node in model.graph.node if node.op_type == "Conv" and _is_dense(shapes[node.input[1]])]
     outputs = {node.output[0] for node in dense}
     relus = [node for node in model.graph.node if node.op_type == "Relu" and node.input[0] in outputs]
-    logging.disable(logging.WARNING)  # of a preparation that is for other models
+    logging.disable(logging.WARNING)  # it advises a preparation that is meant for other models
     try:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "quantised.onnx"
@@ -189,7 +189,7 @@ def _is_dense(shape: list[int]) -> bool:
 
 
 def widened(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with float32 weights in place of float16 ones and their casts, in place: `halved` undone."""
+    """Replace float16 weights and their casts by float32 weights, in place: the inverse of `halved`."""
     halves = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT16}
     for cast in [node for node in model.graph.node if node.op_type == "Cast" and node.input[0] in halves]:
         tensor = halves[cast.input[0]]

@@ -1,4 +1,4 @@
-"""Grey levels to outlines: a trained detector that looks at images at its scales, at large ones in tiles."""
+"""A trained detector that turns grey levels into outlines, at its scales, and tile by tile in large images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from tio2.engine.config import check_settings
 from tio2.engine.processes import give_back_freed_memory
 from tio2.models.detector import DenseMaskRCNN
 
-MOST_FREED_MIB = 2048  # a window of 3 megapixels leaves 1300: only tile after tile leaves more
+MOST_FREED_MIB = 2048  # a window of 3 megapixels leaves 1300; only a series of tiles leaves more
 
 
 class Detector:
@@ -33,7 +33,7 @@ class Detector:
 
         Args:
             config: The config that the model was trained with.
-            checkpoint: Its weights, a file or an address.
+            checkpoint: Path or URL of its weights.
             device: Where it runs.
 
         Raises:
@@ -45,7 +45,7 @@ class Detector:
         pipeline = config.test_dataloader.dataset.pipeline
         if pipeline[0]["type"] != "LoadSEMImage":
             raise ConfigError(
-                f"{config.filename}: the test pipeline begins with {pipeline[0]['type']}, not LoadSEMImage"
+                f"{config.filename}: the test pipeline must begin with LoadSEMImage, not {pipeline[0]['type']}"
             )
         self.prepare = Compose(pipeline[1:])
         self.model = MODELS.build(config.model)
@@ -55,7 +55,7 @@ class Detector:
 
     @property
     def looking(self) -> Looking:
-        """How it looks at images: at `test_cfg.scales`, or once, through its test pipeline."""
+        """The scales at which it looks at images: `test_cfg.scales`, or 1 if its test pipeline resizes them."""
         return self.model.looking if self.has_scales else Looking((1.0,))
 
     def __call__(self, grey: np.ndarray, looking: Looking | None = None, batch_size: int = 1) -> Outlines:
@@ -63,32 +63,32 @@ class Detector:
 
         Args:
             grey: (H, W) float32 grey levels of 0-255.
-            looking: At which scales, in which tiles (default: `looking`).
+            looking: Scales and tiles (default: the property `looking`).
             batch_size: Tiles that are detected together.
 
         Raises:
-            ValueError: Tiles of this size cannot share so much.
+            ValueError: The tiles' overlap is too large for their size.
         """
         return Outlines.of_look(look(grey, self.engine, looking or self.looking, batch_size))
 
     def engine(self, windows: Sequence[np.ndarray], scale: float, sizes: DrawnSizes = ALL_SIZES) -> list[Found]:
-        """What the model finds in windows of one size, enlarged by a factor (`semsize.detecting.engine.Engine`)."""
+        """Find the particles of windows of one size, enlarged by `scale` (`semsize.detecting.engine.Engine`)."""
         found = (self.model.find if self.has_scales else self._through_pipeline)(windows, scale, sizes)
         give_back_freed_memory(MOST_FREED_MIB)
         return found
 
     def fill(self, grey: np.ndarray, box: Sequence[float]) -> Placed:
-        """The mask of the particle in a box, see `outline_in_box`.
+        """Draw the mask of the particle in a box (`outline_in_box`).
 
         Raises:
-            ConfigError: The model is of another kind than those of this package.
+            ConfigError: The model is no DenseMaskRCNN.
         """
         if not isinstance(self.model, DenseMaskRCNN):
             raise ConfigError(f"a {type(self.model).__name__} draws no outline in a box; give a DenseMaskRCNN")
         return outline_in_box(grey, box, self.model.draw)
 
     def _through_pipeline(self, windows: Sequence[np.ndarray], _: float, __: DrawnSizes = ALL_SIZES) -> list[Found]:
-        """What the model finds in windows of one size as its own test pipeline enlarges them: an engine of scale 1."""
+        """Find the particles of windows of one size, resized by the test pipeline; an engine of scale 1."""
         batch = pseudo_collate([self._packed(window) for window in windows])
         with torch.inference_mode():
             samples = self.model.test_step(batch)

@@ -1,6 +1,6 @@
 """Learning from corrected images as a program (entry point `learn` of `semsize.programs`): train, judge, ask, publish.
 
-The packages of the network are imported when the program runs, so that --help is quick and what is missing is named.
+The network's packages are imported when the program runs, so that --help is quick and a missing package is named.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ python tools/learn.py results --out models/alumina
 python tools/learn.py day1 day2 --out models/alumina --minutes 60
 python tools/measure.py scans --out again --model models/alumina/alumina.semsize
 
-RESULTS are folders of measurements, as semsize correct left them. Of four images one is kept back. Weights, config,
-archive, card and the images as a data set go into the folder MODEL, all of it or nothing. The model is not validated
-until tools/validate.py has made its bias record: no bias is corrected.
+RESULTS are folders of measurements, as semsize correct left them. One image in four is kept back. Weights, config,
+archive, card and the images as a data set go into the folder MODEL, all of it or nothing. The model is not validated,
+and no bias is corrected, until tools/validate.py has made its bias record.
 """
-"""What --help says first."""
+"""First part of --help."""
 
 ENOUGH_IMAGES = 6
-"""Kept back images with particles from which on an interval decides; below it the person does."""
+"""Number of kept-back images with particles from which an interval decides; with fewer the user decides."""
 
-RECORD = "learning.json"  # a model's file of what it learned from
+RECORD = "learning.json"  # the file in a model's folder that records what it learned from
 
 
 class LearningError(ValueError):
-    """A model that cannot be learned, or is not wanted; the message is one line."""
+    """The model cannot be learned, or is not wanted; the message is one line."""
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -49,18 +49,18 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("results", nargs="+", type=Path, metavar="RESULTS", help="folders of measurements with corrections")
     add("--out", type=Path, required=True, metavar="MODEL", help="folder of the model; its name is the model's")
-    add("--minutes", type=float, default=20.0, metavar="M", help="that the training takes (default: %(default)g)")
-    add("--steps", type=int, metavar="N", help="of the training, in place of minutes; the same weights again")
+    add("--minutes", type=float, default=20.0, metavar="M", help="duration of the training (default: %(default)g)")
+    add("--steps", type=int, metavar="N", help="number of steps in place of minutes; gives the same weights again")
     add("--model", default="free", metavar="NAME", help="the shipped model to start from (default: %(default)s)")
     lies = "folder below which the image files lie; may be given again (default: this folder, and those of RESULTS)"
     add("--images", type=Path, action="append", metavar="DIR", help=lies)
     add("--scenes", type=Path, metavar="DIR", help="rendered scenes to mix in (default: 24 are rendered)")
-    seeds = "of what is kept back, and of the training (default: %(default)s)"
+    seeds = "random seed of the choice of kept-back images and of the training (default: %(default)s)"
     add("--seed", type=int, default=0, metavar="N", help=seeds)
-    add("--yes", action="store_true", help="write the model whatever the comparison says, without asking")
+    add("--yes", action="store_true", help="write the model without asking, whatever the comparison shows")
     options = parser.parse_args(arguments)
     if not options.minutes > 0 or (options.steps is not None and options.steps < 1):
-        parser.error("--minutes and --steps are above 0")
+        parser.error("--minutes and --steps must be above 0")
     return options
 
 
@@ -125,15 +125,15 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _ask(gain: Gain | None) -> None:
-    """Ask whether the model is wanted, where the comparison does not decide it.
+    """Ask whether to write the model if it is worse than before, or if the comparison cannot decide.
 
     Raises:
-        LearningError: it is not, or nobody is there to be asked.
+        LearningError: the answer is no, or there is no terminal to ask on.
     """
     if gain is None:
-        doubt = "No image was kept back, so that nothing is known of the new model."
+        doubt = "No image was kept back, so nothing is known about the new model."
     elif gain.counted_images < ENOUGH_IMAGES:
-        doubt = f"Only {gain.counted_images} kept back with particles: too few to tell models apart."
+        doubt = f"Too few kept-back images with particles ({gain.counted_images}) to tell models apart."
     elif gain.difference("mAP").high < 0:
         doubt = "The new model is worse."
     elif 2 * gain.untouched > gain.outline_count:
@@ -143,7 +143,7 @@ def _ask(gain: Gain | None) -> None:
     if gain is not None and gain.untouched:
         doubt = f"{doubt} {gain.caution}"
     if not sys.stdin.isatty():
-        raise LearningError(f"{doubt} Nothing was written; correct more, or give --yes")
+        raise LearningError(f"{doubt} Nothing was written; correct more images, or give --yes")
     if input(f"{doubt} Write it? [y/N] ").strip().lower() not in ("y", "yes"):
         raise LearningError("the model was not wanted; nothing was written")
 
@@ -157,8 +157,8 @@ class Learned:
     start_name: str
     trained: tuple[str, ...]  # names of the images
     kept_back: tuple[str, ...]
-    checkpoint: Path  # in the folder of the training
-    gain: Gain | None  # None where no image was kept back
+    checkpoint: Path  # in the folder of the training run
+    gain: Gain | None  # None if no image was kept back
 
 
 def publish(learned: Learned, folder: Path) -> None:
@@ -204,11 +204,11 @@ def _card(learned: Learned, licence: str, run: dict, sha256: str) -> str:
     judged = (
         f"On {len(learned.kept_back)} corrected images that it did not see:\n\n{learned.gain.table()}"
         if learned.gain
-        else "No image was kept back: nothing is known of how good it is.\n"
+        else "No image was kept back, so nothing is known about its quality.\n"
     )
     return f"""# {name}: learned from corrected images
 
-**Not validated**: until a bias record is made of images that it did not see, a measurement says so first of all and
+**Not validated**: until a bias record is made from images that the model did not see, a measurement says so first and
 corrects no bias.
 
 | | |
@@ -225,7 +225,7 @@ corrects no bias.
 
 
 def _validation(learned: Learned) -> str:
-    """The commands that make the bias record of the images kept back, or why none can be made of them."""
+    """Return the commands that make a bias record from the images kept back, or the reason why there are none."""
     name = learned.name
     if learned.gain is None or learned.gain.untouched:
         kept_back = "not every outline of the images kept back was drawn, changed or accepted by somebody"

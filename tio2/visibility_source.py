@@ -1,4 +1,4 @@
-"""A trained visibility network as a model that `semsize` can ask: the entry point of `semsize.visibility`.
+"""A trained visibility network as a model for `semsize`: the entry point `torch` of `semsize.visibility`.
 
 The packages of the network are imported when it is opened, not before.
 """
@@ -42,11 +42,11 @@ class VisibilityWeights:
 
     @cached_property
     def records(self) -> tuple[VisibilityRecord, ...]:
-        """The visibility records beside the weights, see `visibility_records_beside`."""
+        """The visibility records beside the weights (`visibility_records_beside`)."""
         return visibility_records_beside(self.checkpoint)
 
     def open(self, processes: int, calibration: Calibration) -> CalibratedModel:
-        """Load the network; with several processes on a machine each takes its share of the cores.
+        """Load the network; each of several processes on a machine takes its share of the cores.
 
         Raises:
             InputError: config or weights cannot be loaded, or do not belong together.
@@ -69,7 +69,7 @@ class VisibilityWeights:
         return CalibratedModel(answers, Thresholds(*net.thresholds.tolist()), calibration)
 
     def load(self) -> VisibilityNet:
-        """The network with its weights, in `eval` mode.
+        """Build the network and load its weights, in `eval` mode.
 
         Raises:
             InputError: config or weights cannot be loaded, or do not belong together.
@@ -87,23 +87,23 @@ class VisibilityWeights:
         return net.eval()
 
     def read_config(self) -> Config:
-        """The config of the network.
+        """Read the config of the network.
 
         Raises:
-            InputError: there is none, or it is of another kind of model.
+            InputError: the file is missing, or describes another kind of model.
         """
         config = opened_config(self.config, "--visibility")
         if not is_visibility(config):
             raise InputError(
-                f"{self.config} is of no visibility network; give configs/tio2/visibility_free.py or like it"
+                f"{self.config} describes no visibility network; give one like configs/tio2/visibility_free.py"
             )
         return config
 
     def as_record(self) -> dict:
-        """Config and weights with SHA-256, engine, precision, thresholds between the states, licence and device.
+        """Return the model's entry in a measurement's record.
 
         Raises:
-            InputError: one of the files is missing, or they do not belong together.
+            InputError: a file is missing, or config and weights do not belong together.
         """
         config = self.read_config()
         if not self.checkpoint.is_file():
@@ -131,11 +131,11 @@ def is_visibility(config: Config) -> bool:
 
 
 def open_visibility(request: VisibilityRequest) -> VisibilityWeights:
-    """The entry point `torch` of `semsize.visibility`: the model that ships, or one of the user's own.
+    """Open a shipped model or one of the user's own; the entry point `torch` of `semsize.visibility`.
 
     Raises:
         ImportError: torch or MMDetection is not installed.
-        NotForEngineError: an archive was asked for, or the weights that ship are not here.
+        NotForEngineError: an archive was requested, or the shipped weights are missing.
     """
     if request.model is not None:
         raise NotForEngineError(

@@ -88,7 +88,7 @@ def test_from_corrections_to_an_archive_that_measures_and_is_not_validated(
     out, words = tmp_path / "mine", ["--images", str(scenes), "--scenes", str(scenes), "--steps", "2"]
     with monkeypatch.context() as patch:  # a training that changes nothing
         patch.setattr(tio2.engine.timed_training, "train", lambda *given, **_: given[3].checkpoint)
-        with pytest.raises(SystemExit, match=r"Only 1 kept back with particles: too few to.*\. Nothing was written"):
+        with pytest.raises(SystemExit, match=r"Too few kept-back images .*\(1\).*\. Nothing was written"):
             main([str(results), "--out", str(out), *words])
     assert not list(tmp_path.iterdir())
     main([str(results), "--out", str(out), *words, "--yes"])
@@ -127,7 +127,7 @@ def test_a_comparison_asks_where_it_does_not_decide(small, scenes, monkeypatch):
     many = Judged(judged.images * 2, judged.outcomes * 2)
     assert many.average_precision("AP50") == pytest.approx(judged.average_precision("AP50"), abs=0.05)
     learn._ask(Gain(many, many))  # eight images, no difference: it decides
-    for given, known in ((gain, "Only 4 kept back with particles"), (None, "nothing is known")):
+    for given, known in ((gain, r"kept-back images with particles \(4\)"), (None, "nothing is known")):
         with pytest.raises(learn.LearningError, match=known):
             learn._ask(given)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
@@ -153,7 +153,7 @@ def found_in(images, found):
 def test_images_without_a_particle_do_not_make_a_comparison_decide(empty):
     images = [True, *[False] * empty]
     gain = Gain(found_in(images, [9, *[0] * empty]), found_in(images, [1, *[0] * empty]))
-    with pytest.raises(learn.LearningError, match="Only 1 kept back with particles"):
+    with pytest.raises(learn.LearningError, match=r"kept-back images with particles \(1\)"):
         learn._ask(gain)
 
 
@@ -169,7 +169,7 @@ def test_a_truth_that_a_model_drew_favours_it_and_that_is_said_and_asked():
     for gain, doubt in (
         (Gain(before, after, untouched=28), "The comparison does not decide"),
         (Gain(after, found_in([True] * 6, [4] * 6), untouched=9), "The new model is worse"),
-        (Gain(before, found_in([True] * 5 + [False], [9] * 5 + [0]), untouched=9), "Only 5"),
+        (Gain(before, found_in([True] * 5 + [False], [9] * 5 + [0]), untouched=9), "Too few kept-back images"),
     ):
         caution = (
             rf"{gain.untouched} of {gain.outline_count} outlines of the images kept back are as a model found them"
