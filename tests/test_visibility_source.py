@@ -1,4 +1,4 @@
-"""The visibility network as `semsize` asks for it: config and weights, or an archive, as a function and thresholds."""
+"""The visibility model as `semsize` asks for it: config and weights, or an archive, as a function and thresholds."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -180,7 +180,7 @@ def test_a_damaged_record_beside_the_weights_is_refused_in_one_line(weights):
 @pytest.mark.parametrize(
     ("request_of", "message"),
     [
-        (lambda w: VisibilityRequest(CONFIGS / "light_free.py", w), "describes no visibility network"),
+        (lambda w: VisibilityRequest(CONFIGS / "light_free.py", w), "describes no visibility model"),
         (lambda w: VisibilityRequest(CONFIGS / "none.py", w), "does not exist; check --visibility"),
         (lambda _: VisibilityRequest(CONFIG, Path("none.pth")), "none.pth does not exist"),
         (lambda w: VisibilityRequest(model=w), "the engine torch reads no archive"),

@@ -231,11 +231,14 @@ def read_search(path: Path) -> SearchResult:
     """Read the file that `run_search` wrote.
 
     Raises:
-        SearchError: the file is missing or no JSON.
+        SearchError: the file is missing or holds something else.
     """
     rounds = read_json(path, SearchError)
-    best = rounds["second"][0]
-    return SearchResult(Parameters(**best["parameters"]), best["f1"], len(rounds["first"]), rounds["seconds"])
+    try:
+        best = rounds["second"][0]
+        return SearchResult(Parameters(**best["parameters"]), best["f1"], len(rounds["first"]), rounds["seconds"])
+    except (IndexError, KeyError, TypeError) as cause:
+        raise SearchError(f"{path}: no result of a search ({cause!r}); search again") from None
 
 
 def search(

@@ -52,12 +52,12 @@ Inputs = dict[str, np.ndarray]
 
 
 def archive_of(config: Config, checkpoint: Path, licence: str) -> ModelArchive:
-    """Export a detector or a visibility network.
+    """Export a detector or a visibility model.
 
     Raises:
         ConfigError: the config has settings that an archive cannot hold.
         CheckpointError: the weights cannot be loaded, or are not this detector's.
-        InputError: the weights cannot be loaded, or are not this visibility network's.
+        InputError: the weights cannot be loaded, or are not this visibility model's.
     """
     if is_visibility(config):
         return _visibility_archive(config, checkpoint, licence)
@@ -124,10 +124,10 @@ def quantised(archive: ModelArchive, images: Sequence[np.ndarray]) -> ModelArchi
         images: (H, W) float32 grey levels of 0-255, on which the range of each activation is measured.
 
     Raises:
-        ConfigError: the archive is a visibility network's.
+        ConfigError: the archive is a visibility model's.
     """
     if isinstance(archive.card, VisibilityCard):
-        raise ConfigError("--int8 is for detectors; leave it out for a visibility network")
+        raise ConfigError("--int8 is for detectors; leave it out for a visibility model")
     engine = RecordingEngine(archive)
     for image in images:
         look(image, engine, engine.looking)

@@ -13,6 +13,7 @@ from mmengine.dataset import pseudo_collate
 
 import tio2.datasets
 import tio2.models  # noqa: F401 - importing both registers what configs name
+from semsize.detecting.boxes import limit_message
 from semsize.detecting.engine import ALL_SIZES, DrawnSizes
 from semsize.detecting.looking import Found, Looking, look, outline_in_box
 from semsize.measuring.outlines import Outlines
@@ -92,15 +93,12 @@ class Detector:
         batch = pseudo_collate([self._packed(window) for window in windows])
         with torch.inference_mode():
             samples = self.model.test_step(batch)
-        limit, results = self.model.test_cfg.rcnn.max_per_img, []
+        limit, results = self.model.test_cfg.rcnn.get("max_per_img") or 0, []
         for sample, window in zip(samples, windows, strict=True):
             found = sample.pred_instances
             masks = CroppedMasks.from_rles(found.masks, window.shape)
-            note = f"{limit} particles, the model's limit: others may be lost; raise its max_per_img, or give --tile"
-            is_reached = 0 < limit <= len(masks)
-            results.append(
-                Found(masks, found.scores.cpu().numpy(), found.bboxes.cpu().numpy(), note if is_reached else "")
-            )
+            note = limit_message(len(masks), limit, "rcnn.max_per_img")
+            results.append(Found(masks, found.scores.cpu().numpy(), found.bboxes.cpu().numpy(), note))
         return results
 
     def _packed(self, image: np.ndarray) -> dict:

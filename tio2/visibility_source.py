@@ -1,4 +1,4 @@
-"""A trained visibility network as a model for `semsize`: the entry point `torch` of `semsize.visibility`.
+"""A trained visibility model as a model for `semsize`: the entry point `torch` of `semsize.visibility`.
 
 The packages of the network are imported when it is opened, not before.
 """
@@ -34,7 +34,7 @@ TRAIN = "train one: tools/train_models.sh visibility"
 
 @dataclass(frozen=True)
 class VisibilityWeights:
-    """A visibility network, as a config and weights."""
+    """A visibility model, as a config and weights."""
 
     config: Path
     checkpoint: Path
@@ -95,7 +95,7 @@ class VisibilityWeights:
         config = opened_config(self.config, "--visibility")
         if not is_visibility(config):
             raise InputError(
-                f"{self.config} describes no visibility network; give one like configs/tio2/visibility_free.py"
+                f"{self.config} describes no visibility model; give one like configs/tio2/visibility_free.py"
             )
         return config
 
@@ -126,7 +126,7 @@ class VisibilityWeights:
 
 
 def is_visibility(config: Config) -> bool:
-    """Whether a config describes a visibility network."""
+    """Whether a config describes a visibility model."""
     return config.get("model", {}).get("type") == "VisibilityNet"
 
 

@@ -29,14 +29,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def read_limits(path: str):
     """Read the anchors and caps of a config; ValueError if its file does not exist."""
     import numpy as np
-    from mmengine.config import Config
 
     from semsize.detecting.scales import NATURAL_SCALE
+    from tio2.engine.config import read_config_file
     from tio2.reporting.dataset_statistics import DetectorLimits
 
-    if not Path(path).is_file():
-        raise ValueError(f"config {path} does not exist; see configs/tio2 for those that do")
-    config = Config.fromfile(path, import_custom_modules=False)
+    config = read_config_file(path, import_custom_modules=False)
     model, generator = config.model, config.model.rpn_head.anchor_generator
     sides = np.outer(generator.base_sizes, generator.scales).ravel()
     stretch = np.sqrt(generator.ratios)  # a ratio is height to width
@@ -76,12 +74,12 @@ def main(arguments: list[str] | None = None) -> None:
                 found.append(statistics.dataset_statistics(path.stem, data, read))
         print(statistics.statistics_table(found))
         for file in found:
-            name, boxes_px, per_image = file.name, file.boxes_px, file.particles_per_image
-            if not len(boxes_px):
-                print(f"warning: {name}: NOT ONE PARTICLE in {len(per_image)} images, {file.ignored} regions to ignore")
+            if not len(file.boxes_px):
+                images = len(file.image_px)
+                print(f"warning: {file.name}: NOT ONE PARTICLE in {images} images, {file.ignored} regions to ignore")
                 continue
-            print(statistics.good_anchors_line(name, boxes_px, limits))
-            for line in statistics.detector_warnings(name, boxes_px, int(per_image.max()), limits):
+            print(statistics.good_anchors_line(file.name, file.boxes_px, limits))
+            for line in statistics.detector_warnings(file, limits):
                 print(f"warning: {line}")
         options.out.parent.mkdir(parents=True, exist_ok=True)
         statistics.draw_statistics(found, limits).savefig(options.out, dpi=100)

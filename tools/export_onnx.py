@@ -1,4 +1,4 @@
-"""Write a trained detector or visibility network as one file, which `semsize` runs on ONNX Runtime, without torch.
+"""Write a trained detector or visibility model as one file, which `semsize` runs on ONNX Runtime, without torch.
 
 python tools/export_onnx.py configs/tio2/light_nc.py checkpoints/light_nc.pth --out light_nc.semsize
 python tools/export_onnx.py configs/tio2/light_nc.py checkpoints/light_nc.pth --out light_nc.semsize \
@@ -32,20 +32,17 @@ def main() -> None:
     """Load the model, export it, quantise it if --int8 is given, write the archive."""
     arguments = parse_arguments()
     with required_imports():
-        from mmengine.config import Config
-
         from semsize.detecting.archive import ArchiveError, write_archive
         from semsize.detecting.models import licence_of
         from semsize.measuring.inputs import InputError, find_images
         from semsize.sem import SEMReadError, read_grey
         from tio2.engine import CheckpointError, ConfigError
+        from tio2.engine.config import read_config_file
         from tio2.exporting import archive_of, quantised
     errors = (ArchiveError, CheckpointError, ConfigError, InputError, SEMReadError)
     with one_line_errors(*errors, OSError), quiet_imports():
-        if not arguments.config.is_file():
-            raise ConfigError(f"config {arguments.config} does not exist; see configs/tio2 for those that do")
         licence = arguments.licence or licence_of(arguments.checkpoint)
-        archive = archive_of(Config.fromfile(arguments.config), arguments.checkpoint, licence)
+        archive = archive_of(read_config_file(arguments.config), arguments.checkpoint, licence)
         if arguments.int8 is not None:
             files = find_images([arguments.int8], leave_out=arguments.out)
             archive = quantised(archive, [read_grey(file.path) for file in files])

@@ -1,6 +1,6 @@
 """Test a detector on a split and write tables, figures, overlays and predictions into the run's folder.
 
-For a visibility network (configs/tio2/visibility_free.py) it writes tables of states, calibration and completions.
+For a visibility model (configs/tio2/visibility_free.py) it writes tables of states, calibration and completions.
 
 python tools/test.py configs/tio2/light_stage2.py
 python tools/test.py configs/tio2/light_stage2.py work_dirs/light_stage2/epoch_12.pth --split test
@@ -30,7 +30,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--min-score", type=float, help="lowest score at which single particles count (default: 0.5, as in the paper)"
     )
-    calibrated = "visibility network: apply the calibration of the record beside the weights, as a measurement does"
+    calibrated = "visibility model: apply the calibration of the record beside the weights, as a measurement does"
     parser.add_argument("--calibrated", action="store_true", help=calibrated)
     parser.add_argument(
         "--out", metavar="FILE.pkl", help="also write the data samples as a pickle, as MMDetection does"

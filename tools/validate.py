@@ -144,8 +144,10 @@ def _visibility_record(
     def same(other: "VisibilityRecord") -> bool:
         return not other.differences(record.sha256, record.engine, record.precision, record.detector, record.min_score)
 
-    others = [other for other in source.records if not same(other)]
-    write_visibility_records(weights, [*others, record])
+    former = next(filter(same, source.records), None)
+    if former is not None and former.prior is not None and record.prior is None:
+        print("dropped: the former record's comparison with another renderer; give --other again to have it anew")
+    write_visibility_records(weights, [*(each for each in source.records if not same(each)), record])
     return visibility_tables(record, size_errors(seen[JUDGED], record.calibration(), by_true=True))
 
 

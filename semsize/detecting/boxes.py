@@ -41,7 +41,8 @@ def limit_message(count: int, limit: int, setting: str) -> str:
     """Return a warning if `count` boxes reach a limit (no limit if below 1), else an empty string."""
     if not 0 < limit <= count:
         return ""
-    return f"{count} boxes reach the limit model.test_cfg.{setting}; others may be lost, raise it"
+    advice = "take smaller tiles (--tile), or raise it in the model's config"
+    return f"{count} boxes reach the limit model.test_cfg.{setting}, so others may be lost: {advice}"
 
 
 def mirrored_boxes(boxes: Boxes, flip: str, image_shape: tuple[int, int]) -> Boxes:

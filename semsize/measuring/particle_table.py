@@ -280,3 +280,8 @@ def with_exclusions(table: ParticleTable, settings: MeasurementSettings) -> Part
 def is_detected(table: ParticleTable) -> np.ndarray:
     """(N,) bool: whether a particle's score reaches the threshold, whether it is counted or excluded."""
     return table["excluded"] != SCORE
+
+
+def is_left_to_states(table: ParticleTable) -> np.ndarray:
+    """(N,) bool: whether nothing but the state decides if a particle is in the distribution."""
+    return np.isin(table["excluded"].astype(str), ("", NOT_FULLY_IMAGED, STATE_UNKNOWN))

@@ -27,10 +27,9 @@ from semsize.measuring.overlays import (
 )
 from semsize.measuring.particle_table import (
     CAPTION,
-    NOT_FULLY_IMAGED,
-    STATE_UNKNOWN,
     ParticleTable,
     is_detected,
+    is_left_to_states,
 )
 from semsize.measuring.results_folder import ResultsFolder
 from semsize.metrology.size_distribution import quantiles
@@ -112,7 +111,7 @@ class _Drawing:
             whole_file(self.folder.roi_set(file), lambda part: roi_zip(part, masks, given))
         if self.colours is None:
             colours = [STATE_COLOURS[state] for state in table.states]
-            kept = np.isin(table["excluded"].astype(str), ("", NOT_FULLY_IMAGED, STATE_UNKNOWN))
+            kept = is_left_to_states(table)
             entries = state_entries(table.part(kept).states)
         else:
             sizes = table[f"ecd_{self.unit}"]

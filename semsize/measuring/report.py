@@ -25,6 +25,7 @@ from semsize.measuring.summary import Summary
 from semsize.metrology import SizeSample, cumulative, quantile_points
 from semsize.metrology.size_distribution import weighted_quantiles
 from semsize.structures.files import write_whole
+from semsize.structures.states import FULLY_IMAGED_FRACTION, MASKED_FRACTION
 
 if TYPE_CHECKING:
     from semsize.measuring.measurement import Measurement
@@ -162,7 +163,13 @@ def size_report(record: Mapping, figures: Mapping[str, bytes], pictures: Sequenc
         pictures: for each image its name, the path of its overlay relative to the report, and its thumbnail as JPEG.
     """
     return template("semsize.measuring", "size_report.html").render(
-        record=record, results=record["results"], figures=figures, captions=CAPTIONS, pictures=pictures
+        record=record,
+        results=record["results"],
+        figures=figures,
+        captions=CAPTIONS,
+        pictures=pictures,
+        full=FULLY_IMAGED_FRACTION,
+        masked=MASKED_FRACTION,
     )
 
 

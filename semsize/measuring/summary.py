@@ -11,9 +11,9 @@ import numpy as np
 from semsize.measuring.particle_table import (
     NOT_FULLY_IMAGED,
     REASONS,
-    STATE_UNKNOWN,
     ParticleTable,
     is_detected,
+    is_left_to_states,
 )
 from semsize.measuring.record import Record
 from semsize.metrology import (
@@ -118,7 +118,7 @@ def summarise(record: Record, table: ParticleTable) -> Summary:
         return SizeSample(table[column][chosen], table.weights[chosen], of_image[chosen])
 
     reported, uncorrected = sample("reported", kept), sample(f"ecd_{unit}", kept)
-    judged = np.isin(table["excluded"].astype(str), ("", NOT_FULLY_IMAGED, STATE_UNKNOWN))
+    judged = is_left_to_states(table)
     split = population(table.part(judged).states)
     intervals = size_intervals(reported, np.random.default_rng(settings.seed))
     density = float(np.mean([image.area_fraction for image in record.images]))

@@ -1,4 +1,4 @@
-"""The metric of a visibility network with and without a calibration, on answers whose errors are known."""
+"""The metric of a visibility model with and without a calibration, on answers whose errors are known."""
 
 import dataclasses
 import json

@@ -84,7 +84,7 @@ def test_other_weights_than_those_that_ship_are_refused(tmp_path):
 
 
 def shipped_run(folder, **changes):
-    """Runs of the shipped `nc` and of the visibility network that ships with it, on val; `changes` to the latter."""
+    """Runs of the shipped `nc` and of the visibility model that ships with it, on val; `changes` to the latter."""
     write_run(folder / "run")
     (folder / "seen" / "val").mkdir(parents=True)
     (folder / "seen" / "val" / "metrics.json").write_text("{}", encoding="utf-8")
@@ -120,7 +120,7 @@ def test_images_of_one_configuration(tmp_path):
 
 
 def seen_run(folder, run, digest):
-    """A test of a visibility network on the outlines of a run with this digest."""
+    """A test of a visibility model on the outlines of a run with this digest."""
     (folder / "seen" / "val").mkdir(parents=True)
     errors = {"D10": -1.25, "D50": 0.5, "D90": None}
     metrics = {f"visibility/fully_imaged_{name}_error_percent": value for name, value in errors.items()}

@@ -47,10 +47,6 @@ def grey(_):
     return np.full((2, 3), 10.0)
 
 
-def warnings(found, limits):
-    return detector_warnings(found.name, found.boxes_px, int(found.particles_per_image.max()), limits)
-
-
 def annotations(*scenes, pixel_size_nm=2.0):
     """One image a scene of masks, the first particle of each a region to ignore, the second masked."""
     images, particles = [], []
@@ -144,20 +140,26 @@ def test_few_good_anchors_are_told_with_what_to_do():
 )
 def test_sizes_without_anchors_are_told(side, kind):
     found = dataset_statistics("train", annotations(square_grid(3, side_px=side)), grey)
-    lines = warnings(found, LIMITS)
+    lines = detector_warnings(found, LIMITS)
     assert len(lines) == (kind is not None)
     if kind:
         assert f"train: 2 particles (100.00%) are {kind} any anchor covers" in lines[0]
     scaled = replace(LIMITS, scale=2.0)
-    assert bool(warnings(found, scaled)) == (side >= 96), "twice as large, 4 px are 8"
+    assert bool(detector_warnings(found, scaled)) == (side >= 96), "twice as large, 4 px are 8"
 
 
 def test_a_cap_that_would_bite_is_told():
     found = dataset_statistics("train", annotations(square_grid(102, side_px=8)), grey)
     assert [
-        "101 particles in an image, but test_cfg.rcnn.max_per_img is 100" in line for line in warnings(found, LIMITS)
+        "101 particles in an image, but test_cfg.rcnn.max_per_img is 100" in line
+        for line in detector_warnings(found, LIMITS)
     ] == [True]
-    assert not warnings(found, replace(LIMITS, instances=101))
+    assert not detector_warnings(found, replace(LIMITS, instances=101))
+    few = replace(LIMITS, instances=101, proposals=50)
+    (line,) = detector_warnings(found, few)
+    assert "101 particles in a megapixel of the network's input, but test_cfg.rpn.max_per_img is 50" in line
+    large = replace(found, image_px=np.array([3_000_000 / few.scale**2]))
+    assert not detector_warnings(large, few), "limits of proposals grow with the image"
 
 
 def test_the_tool_reads_limits_of_configs_and_draws(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The visibility network is trained and tested by the programs that train and test the detector."""
+"""The visibility model is trained and tested by the programs that train and test the detector."""
 
 import json
 from dataclasses import asdict, replace

@@ -49,6 +49,17 @@ class ConfigError(ValueError):
     """A config that cannot be run; the message is one line that says what to do."""
 
 
+def read_config_file(path: str | Path, **options: Any) -> Config:
+    """Read a config file, with options of `Config.fromfile`.
+
+    Raises:
+        ConfigError: The file does not exist.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f"config {path} does not exist; see configs/tio2 for those that do")
+    return Config.fromfile(path, **options)
+
+
 def check_settings(config: Config) -> None:
     """Compare the settings of this package's classes with their constructors, before anything is built.
 

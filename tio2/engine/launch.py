@@ -32,6 +32,7 @@ from tio2.engine.config import (
     count_particles,
     data_sets,
     initial_weights,
+    read_config_file,
 )
 from tio2.engine.hooks import LossError, precision_name
 from tio2.engine.processes import ProcessError, join_processes, keep_freed_memory
@@ -53,9 +54,7 @@ LOG_FILE_ONLY = (
 
 def read_config(arguments: argparse.Namespace) -> Config:
     """Read `arguments.config` and apply --cfg-options, --launcher and --work-dir (default: work_dirs/<config>)."""
-    if not Path(arguments.config).is_file():
-        raise ConfigError(f"config {arguments.config} does not exist; see configs/tio2 for those that do")
-    config = Config.fromfile(arguments.config)
+    config = read_config_file(arguments.config)
     options = parse_options(arguments.cfg_options)
     check_options(config, options)
     config.merge_from_dict(options)

@@ -80,7 +80,7 @@ class DenseFCNMaskHead(FCNMaskHead):
             if settings.mask_scores:
                 results.scores = results.scores * torch.from_numpy(certainties).to(results.scores)
                 order = results.scores.argsort(descending=True, stable=True)
-                order = order[results.scores[order] >= settings.score_thr]
+                order = order[results.scores[order] >= (settings.score_thr or 0)]
                 results_list[number], masks = results[order], masks[order.cpu().numpy()]
             results_list[number].masks = masks
         return results_list

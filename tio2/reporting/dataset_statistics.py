@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class DatasetStatistics:
 
     name: str  # of the file
     particles_per_image: np.ndarray  # (I,) int
+    image_px: np.ndarray  # (I,) pixels of each image
     ignored: int  # specks, crowds, regions to ignore
     ecd_px: np.ndarray  # (N,) equivalent circular diameters
     ecd_nm: np.ndarray  # (N,) equivalent circular diameters, NaN where the image has no pixel size
@@ -55,6 +57,7 @@ def dataset_statistics(name: str, data: Mapping, read_image: Callable[[str], np.
     return DatasetStatistics(
         name=name,
         particles_per_image=np.array([per_image[number] for number in images], np.int64),
+        image_px=np.array([image["height"] * image["width"] for image in data["images"]], np.int64),
         ignored=len(data["annotations"]) - len(whole),
         ecd_px=ecd_px,
         ecd_nm=np.array(ecd_nm, np.float64),
@@ -153,19 +156,14 @@ class DetectorLimits:
     proposals: int  # cap on proposals per megapixel of the network's input
 
 
-def detector_warnings(name: str, boxes_px: np.ndarray, most: int, limits: DetectorLimits) -> list[str]:
-    """Return one line for each kind of particles that a detector cannot learn, and for each cap that is too low.
+def detector_warnings(found: DatasetStatistics, limits: DetectorLimits) -> list[str]:
+    """Return what a detector cannot learn or find in a data set with particles, one line each.
 
-    An anchor covers a particle if it reaches the least IoU when centred on it.
-
-    Args:
-        name: of the data set.
-        boxes_px: (N, 2) widths and heights of its particles.
-        most: particles in its fullest image.
-        limits: the detector's.
+    A particle counts as not covered if no anchor on its centre reaches the least IoU.
     """
+    name = found.name
     lines = []
-    boxes = boxes_px * limits.scale
+    boxes = found.boxes_px * limits.scale
     missed = best_anchor_ious(boxes, limits.anchors_px) < limits.least_overlap
     side = np.sqrt(boxes.prod(axis=1))
     middle = np.sqrt(limits.anchors_px.prod(axis=1))
@@ -180,9 +178,14 @@ def detector_warnings(name: str, boxes_px: np.ndarray, most: int, limits: Detect
                 f"(sides {side[chosen].min():.0f} to {side[chosen].max():.0f} px at ×{limits.scale:g}, anchors "
                 f"{middle.min():.0f} to {middle.max():.0f} px): change base_sizes, ratios or the rescaling"
             )
-    for setting, cap in (("test_cfg.rcnn.max_per_img", limits.instances), ("rpn max_per_img", limits.proposals)):
+    megapixels = np.maximum(found.image_px * limits.scale**2 / 1e6, 1)  # as `limit_by_area` counts
+    densest = math.ceil((found.particles_per_image / megapixels).max())
+    for setting, cap, most, where in (
+        ("test_cfg.rcnn.max_per_img", limits.instances, found.particles_per_image.max(), "an image"),
+        ("test_cfg.rpn.max_per_img", limits.proposals, densest, "a megapixel of the network's input"),
+    ):
         if 0 < cap < most:
-            lines.append(f"{name}: {most} particles in an image, but {setting} is {cap}: raise it")
+            lines.append(f"{name}: {most} particles in {where}, but {setting} is {cap}: raise it")
     return lines
 
 

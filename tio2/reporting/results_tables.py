@@ -35,7 +35,7 @@ class RowSource:
     model: str | None = None  # the shipped model whose weights must have been tested
     configuration: str | None = None  # configuration of the images that count; None: all images
     point: str = ""  # suffix of the average precisions in metrics.json; empty: those of all detections
-    seen: str | None = None  # run of the visibility network that was tested on this test's outlines, on the same split
+    seen: str | None = None  # run of the visibility model that was tested on this test's outlines, on the same split
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Tested:
     metrics: dict  # contents of metrics.json
     images: tuple[TestedImage, ...]  # the images that count
     source: RowSource
-    seen: dict | None = None  # contents of the visibility network's metrics.json
+    seen: dict | None = None  # contents of the visibility model's metrics.json
 
     def precision(self, name: str) -> float:
         """Return an average precision of masks."""

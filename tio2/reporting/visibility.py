@@ -113,7 +113,7 @@ def _sizes(sizes: ReportedSizes) -> list[str]:
         f"## {title}",
         f"{which}; particles off the border. Compared with the ECD of "
         f"{len(sizes.true):,} annotated particles, in nm (px if no pixel size is known); intervals by drawing "
-        f"{sizes.true.image_count} images with repeats.",
+        f"{len(sizes.images)} images with repeats.",
         markdown_table(["", "found", "annotated", "error, %", "90 % from", "to"], rows),
         *_steps(sizes),
     ]
