@@ -197,8 +197,8 @@ def check_model(name: str) -> None:
     if name.endswith(ENDING):
         if not Path(name).is_file():
             raise InputError(f"model {name} does not exist; check --model")
-    elif name not in SHIPPED:
-        raise InputError(f"no model {name!r} ships (there is: {', '.join(SHIPPED)}); give a model's file, {ENDING}")
+    else:
+        shipped_model(name)
 
 
 def bias_records_beside(model: Path) -> tuple[BiasRecord, ...]:

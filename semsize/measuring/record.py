@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from semsize import __version__
 from semsize.detecting.models import joint_licence
 from semsize.measuring.inputs import InputError, MeasurementSettings
@@ -104,6 +106,11 @@ class Record:
     def unit(self) -> str:
         """The unit of sizes: ``nm`` if the pixel size of any image, even without particles, is known, else ``px``."""
         return "px" if all(image.pixel_size_nm is None for image in self.images) else "nm"
+
+    @property
+    def area_fraction(self) -> float:
+        """Mean over the images of the share that the masks cover."""
+        return float(np.mean([image.area_fraction for image in self.images]))
 
     @property
     def has_no_outline(self) -> bool:

@@ -121,7 +121,7 @@ def summarise(record: Record, table: ParticleTable) -> Summary:
     judged = is_left_to_states(table)
     split = population(table.part(judged).states)
     intervals = size_intervals(reported, np.random.default_rng(settings.seed))
-    density = float(np.mean([image.area_fraction for image in record.images]))
+    density = record.area_fraction
     occlusion = occlusion_effect(bias.occlusion, density) if bias else None
     effects = _effects(record, reported.sizes, of_image[kept], unit, None if record.is_drawn else residuals)
     seen, _ = record.seen()

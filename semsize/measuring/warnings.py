@@ -30,13 +30,13 @@ NOTES_SHOWN = 12  # most notes on single images among the warnings
 
 def warnings_of(record: Record, summary: Summary, table: ParticleTable) -> list[str]:
     """All warnings, the gravest first."""
-    seen, density = record.seen()[0], float(np.mean([image.area_fraction for image in record.images]))
+    seen = record.seen()[0]
     return [
         *_nothing_measured(record),
         *_pixel_size_warnings(record.images, table),
         *_caption_warnings(record.images, table),
         *_reference_warnings(record, summary),
-        *(powder_warnings(seen, density) if QUANTITY_POWDER in summary.further_budgets else ()),
+        *(powder_warnings(seen, record.area_fraction) if QUANTITY_POWDER in summary.further_budgets else ()),
         *_bias_warnings(record, table),
         *_sample_warnings(record, summary, table),
         *_input_warnings(record),

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from semsize.metrology.matching import OPERATING_SCORE, Matching, best_pairs, f1_score, lie_in, match
 from semsize.metrology.measurands import Measurands, equivalent_circular_diameter, measure
 from semsize.metrology.size_distribution import quantiles
-from semsize.structures import PredictionError, by_image
+from semsize.structures import by_image, predictions_by_image
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.overlap import Overlaps, overlaps
 from semsize.structures.pixel_size import PixelSize
@@ -118,19 +117,7 @@ def found_by_image(predictions: Sequence[Mapping], truths: Sequence[ImageTruth])
     Raises:
         PredictionError: a prediction has the id of no image, or another file name than the image with its id.
     """
-    found = by_image(predictions)
-    unknown = sorted(set(found) - {truth.image_id for truth in truths})
-    if unknown:
-        raise PredictionError(
-            f"predictions name images {unknown[:5]}, which the truth lacks; give the file they belong to"
-        )
-    for truth in truths:
-        for name in {each["image"] for each in found[truth.image_id] if "image" in each}:
-            if Path(name).name != Path(truth.file_name).name:
-                raise PredictionError(
-                    f"predictions: image {truth.image_id} is {name}, and {truth.file_name} in the annotations; "
-                    "give the predictions of these images"
-                )
+    found = predictions_by_image(predictions, {truth.image_id: truth.file_name for truth in truths})
     return [_image_found(found[truth.image_id], truth.masks.image_shape) for truth in truths]
 
 

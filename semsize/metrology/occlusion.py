@@ -22,7 +22,7 @@ from semsize.structures.states import FULLY_IMAGED_STATES
 QUANTITY_FULLY_IMAGED = "fully imaged particles"
 QUANTITY_VISIBLE = "visible outlines of all detected particles"
 
-FRACTION_EDGES = (0, 0.05, 0.1, 0.2, 0.3, 0.45, 1)  # ends of the classes of an image's area fraction
+AREA_FRACTION_EDGES = (0, 0.05, 0.1, 0.2, 0.3, 0.45, 1)  # ends of the classes of an image's area fraction
 FEWEST_PARTICLES = 5  # an image counts with as many found and as many fully imaged particles
 
 RESAMPLES = 400
@@ -163,8 +163,8 @@ def occlusion_classes(
         for image in images:
             effect = _image_effect(image, rng)
             if effect is not None:
-                place = np.searchsorted(FRACTION_EDGES, found_fraction(image), side="right") - 1
-                of_set[int(np.clip(place, 0, len(FRACTION_EDGES) - 2))].append(effect)
+                place = np.searchsorted(AREA_FRACTION_EDGES, found_fraction(image), side="right") - 1
+                of_set[int(np.clip(place, 0, len(AREA_FRACTION_EDGES) - 2))].append(effect)
         for number, effects in of_set.items():
             members[number].append(effects)
     flat = {number: [effect for effects in of_sets for effect in effects] for number, of_sets in members.items()}
@@ -235,8 +235,8 @@ def _class(number: int, of_sets: Sequence[Sequence[_ImageEffect]], between: floa
     effects = [_d50([i.found for i in images]) / _d50([i.full for i in images]) - 1 for images in of_sets]
     images = [image for images in of_sets for image in images]
     return OcclusionClass(
-        low=float(FRACTION_EDGES[number]),
-        high=float(FRACTION_EDGES[number + 1]),
+        low=float(AREA_FRACTION_EDGES[number]),
+        high=float(AREA_FRACTION_EDGES[number + 1]),
         images=len(images),
         detected=sum(len(image.found.ecd) for image in images),
         fully_imaged=sum(len(image.full.ecd) for image in images),

@@ -1,6 +1,5 @@
 """Read the images of an annotation file with their grey levels, outlines and annotations."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semsize.sem.reading import read_grey
-from semsize.structures import by_image, read_annotations, read_predictions
+from semsize.structures import by_image, predictions_by_image, read_annotations, read_predictions
 from semsize.structures.masks import CroppedMasks
 
 
@@ -44,14 +43,14 @@ def outlined_images(
 
     Raises:
         AnnotationError: the annotation file is missing or breaks a rule.
-        PredictionError: the predictions file is missing or breaks a rule.
+        PredictionError: the predictions file is missing, breaks a rule, or is of other images.
         SEMReadError: an image is missing or cannot be read.
-        ValueError: an image is not of the size in the annotation file, or the predictions are of other images.
+        ValueError: an image is not of the size in the annotation file.
     """
     data, folder = read_annotations(annotations), Path(folder or default_image_folder(annotations))
     particles = by_image(data["annotations"])
     names = {record["id"]: record["file_name"] for record in data["images"]}
-    found = found_outlines(predictions, names, annotations, min_score) if predictions else {}
+    found = found_outlines(predictions, names, min_score) if predictions else {}
     for record in data["images"]:
         path, shape, number = folder / record["file_name"], (record["height"], record["width"]), record["id"]
         grey = read_grey(path)
@@ -64,28 +63,19 @@ def outlined_images(
 
 
 def found_outlines(
-    predictions: str | Path, names: Mapping[int, str], annotations: str | Path, min_score: float
-) -> defaultdict[int, list[dict[str, Any]]]:
+    predictions: str | Path, names: Mapping[int, str], min_score: float
+) -> dict[int, list[dict[str, Any]]]:
     """Return the predicted RLEs of each image id.
 
     Args:
         predictions: the predictions file.
-        names: image id to file name or path.
-        annotations: the annotation file, for error messages.
+        names: image id to file name or path, of all images.
         min_score: predictions with a lower score are left out.
 
     Raises:
-        PredictionError: the file is missing or breaks a rule.
-        ValueError: the predictions are of other images.
+        PredictionError: the file is missing or breaks a rule, or the predictions are of other images.
     """
-    names, found = {number: Path(name).name for number, name in names.items()}, defaultdict(list)
-    for record in read_predictions(predictions):
-        number = record["image_id"]
-        if names.get(number) != Path(record["image"]).name:
-            raise ValueError(
-                f"{predictions}: image {number} is {record['image']}, and {names.get(number, 'none')} in "
-                f"{annotations}: give the predictions of these images"
-            )
-        if record["score"] >= min_score:
-            found[number].append(record["segmentation"])
-    return found
+    found = predictions_by_image(read_predictions(predictions), names, predictions)
+    return {
+        number: [record["segmentation"] for record in found[number] if record["score"] >= min_score] for number in names
+    }

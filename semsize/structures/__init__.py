@@ -16,6 +16,7 @@ from semsize.structures.coco_files import (
     by_image,
     crowd_flag,
     prediction_entry,
+    predictions_by_image,
     read_annotations,
     read_predictions,
     write_annotations,

@@ -22,7 +22,7 @@ SPLITS = ("train", "val", "test")
 SPECK_PX = 12  # the renderer and the converter of BAM's set mark particles with fewer visible pixels `iscrowd` (specks)
 
 _SECTIONS = ("images", "annotations", "categories")
-_BOX_TOLERANCE_PX = 1e-3
+_BOX_ROUNDING_PX = 1e-3
 CONVERT = "convert the file with tools/dataset_converters/coco.py"
 
 _Rules = dict[str, tuple[Callable[[Any], bool], str]]  # key: test of its value, and the end of "key must …"
@@ -214,7 +214,7 @@ def check_annotations(data: Mapping[str, Any], origin: str | Path) -> None:
     boxes = coco_mask.toBbox(rles).tolist() if rles else []
     for particle, box in zip(data["annotations"], boxes, strict=True):
         found = particle["bbox"]
-        if not is_box(found) or np.abs(np.array(found, float) - box).max() > _BOX_TOLERANCE_PX:
+        if not is_box(found) or np.abs(np.array(found, float) - box).max() > _BOX_ROUNDING_PX:
             raise AnnotationError(
                 f"{origin}: particle {particle['id']}: bbox must be that of its RLE, {box}, got {found}"
             )

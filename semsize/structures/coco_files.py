@@ -208,6 +208,26 @@ def by_image(records: Iterable[Mapping[str, Any]]) -> defaultdict[int, list[Mapp
     return groups
 
 
+def predictions_by_image(
+    predictions: Iterable[Mapping[str, Any]], names: Mapping[int, str], source: str | Path = "predictions"
+) -> defaultdict[int, list[Mapping[str, Any]]]:
+    """Group predictions by image id, as `by_image`; `names` maps ids to file names, `source` is named in errors.
+
+    Raises:
+        PredictionError: a prediction has the id of no image, or another file name than the image of its id.
+
+    >>> predictions_by_image([{"image_id": 7, "image": "sem/a.png"}], {7: "a.png"})[7]
+    [{'image_id': 7, 'image': 'sem/a.png'}]
+    """
+    groups = by_image(predictions)
+    for number in groups:
+        for stated in {record.get("image", names.get(number, "without a name")) for record in groups[number]}:
+            if number not in names or Path(stated).name != Path(names[number]).name:
+                found = f"{source}: image {number} is {stated}, and {names.get(number, 'none')} in the annotations"
+                raise PredictionError(f"{found}; give the predictions of these images")
+    return groups
+
+
 def _fault(record: Mapping[str, Any]) -> str | None:
     """Describe the first invalid value of a record that has all keys, None if there is none; ignores RLE runs."""
     if type(record["image_id"]) is not int:

@@ -15,7 +15,7 @@ from semsize.metrology.measurands import equivalent_circular_diameter
 from semsize.structures.masks import CroppedMasks, Placed, shared_pixels
 from semsize.visibility.surroundings import Surroundings, placed_in, with_hidden
 
-FRACTION_EDGES = (0.0, 0.4, 0.6, 0.8, 0.9, 0.98)
+VISIBLE_FRACTION_EDGES = (0.0, 0.4, 0.6, 0.8, 0.9, 0.98)
 """Lower ends of the classes of visible fraction by which completions are scored; the last class is fully imaged."""
 
 _ON_EDGE_PX = 1e-6  # a pixel centre this near to a hull's edge counts as on it
@@ -68,15 +68,15 @@ class FractionErrors:
 
 
 def fraction_classes(fractions: np.ndarray) -> np.ndarray:
-    """(N,) the class of `FRACTION_EDGES` of each visible fraction; -1 for NaN, a fraction that is not known."""
-    place = np.searchsorted(FRACTION_EDGES[1:], fractions, side="right")
+    """(N,) the class of `VISIBLE_FRACTION_EDGES` of each visible fraction; -1 for NaN, a fraction that is not known."""
+    place = np.searchsorted(VISIBLE_FRACTION_EDGES[1:], fractions, side="right")
     return np.where(np.isnan(fractions), -1, place)  # NaN sorts behind all numbers
 
 
 def errors_by_fraction(
     fractions: np.ndarray, errors_percent: np.ndarray, covered: np.ndarray
 ) -> tuple[FractionErrors, ...]:
-    """Errors of N completed sizes in each class of `FRACTION_EDGES` that has two particles or more.
+    """Errors of N completed sizes in each class of `VISIBLE_FRACTION_EDGES` that has two particles or more.
 
     Args:
         fractions: (N,) visible fractions, 0 to 1, predicted or true; NaN: not known, left out.
@@ -89,7 +89,7 @@ def errors_by_fraction(
     ()
     """
     place, rows = fraction_classes(fractions), []
-    for number, (low, high) in enumerate(itertools.pairwise((*FRACTION_EDGES, 1.0))):
+    for number, (low, high) in enumerate(itertools.pairwise((*VISIBLE_FRACTION_EDGES, 1.0))):
         errors, held = errors_percent[place == number], covered[place == number]
         held = held[~np.isnan(held)]
         if len(errors) > 1:
@@ -170,9 +170,9 @@ def summary(scores: CompletionScores) -> CompletionSummary:
 
 
 def by_fraction(scores: CompletionScores, fractions: np.ndarray) -> list[CompletionSummary]:
-    """A summary for each class of `FRACTION_EDGES`, of true or predicted fractions (N,); NaN are left out."""
+    """A summary for each class of `VISIBLE_FRACTION_EDGES`, of true or predicted fractions (N,); NaN are left out."""
     place = fraction_classes(fractions)
-    return [summary(scores[place == number]) for number in range(len(FRACTION_EDGES))]
+    return [summary(scores[place == number]) for number in range(len(VISIBLE_FRACTION_EDGES))]
 
 
 def convex_hull(crop: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import MASKED_FRACTION, VISIBILITY_CLASSES, visibility_class
 from semsize.visibility.calibration import ReliabilityBin, expected_calibration_error, reliability_table
 from semsize.visibility.completion import (
-    FRACTION_EDGES,
+    VISIBLE_FRACTION_EDGES,
     CompletionScores,
     FractionErrors,
     completion_scores,
@@ -198,7 +198,7 @@ def completion_table(judged: JudgedOutlines) -> list[list]:
     predicted = judged.predicted_fraction[judged.scored]
     place = fraction_classes(predicted)
     rows = []
-    for number, (low, high) in enumerate(zip(FRACTION_EDGES, (*FRACTION_EDGES[1:], 1.0), strict=True)):
+    for number, (low, high) in enumerate(zip(VISIBLE_FRACTION_EDGES, (*VISIBLE_FRACTION_EDGES[1:], 1.0), strict=True)):
         chosen = place == number
         if chosen.any():
             rows += [[name, f"{low:g} to {high:g}", *_cells(row)] for name, row in _completion_rows(judged, chosen)]

@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from semsize.metrology.intervals import STATISTICS, resampled_statistics, statistics
-from semsize.metrology.occlusion import FRACTION_EDGES, between_image_std
+from semsize.metrology.occlusion import AREA_FRACTION_EDGES, between_image_std
 from semsize.metrology.size_distribution import SizeSample
 from semsize.structures.states import VISIBILITY_CLASSES
 
@@ -242,15 +242,15 @@ def step_effects(names: Sequence[str], images: Sequence[ImageSteps], seed: int =
 
 
 def steps_by_density(name: str, images: Sequence[ImageSteps], seed: int = 0) -> tuple[DensityStep, ...]:
-    """One step in each class of area fraction (`occlusion.FRACTION_EDGES`) with two images and no empty population."""
-    place = np.searchsorted(FRACTION_EDGES, [image.area_fraction for image in images], side="right") - 1
-    place = np.clip(place, 0, len(FRACTION_EDGES) - 2)
+    """One step in each class of `AREA_FRACTION_EDGES` with two images and no empty population."""
+    place = np.searchsorted(AREA_FRACTION_EDGES, [image.area_fraction for image in images], side="right") - 1
+    place = np.clip(place, 0, len(AREA_FRACTION_EDGES) - 2)
     classes = []
     for number in sorted(set(place.tolist())):
         members = [image for image, of_image in zip(images, place, strict=True) if of_image == number]
         if len(members) > 1 and all(any(len(m.populations[k].sizes) for m in members) for k in (0, 1)):
             [step] = step_effects([name], members, seed)
-            low, high = map(float, FRACTION_EDGES[number : number + 2])
+            low, high = map(float, AREA_FRACTION_EDGES[number : number + 2])
             classes.append(DensityStep(low, high, len(members), step))
     return tuple(classes)
 

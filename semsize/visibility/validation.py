@@ -19,7 +19,7 @@ from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.occlusion import found_fraction
 from semsize.structures.states import MASKED_FRACTION
 from semsize.visibility.calibration import expected_calibration_error, fit_temperature, reliability_table
-from semsize.visibility.completion import FRACTION_EDGES, FractionErrors, errors_by_fraction
+from semsize.visibility.completion import VISIBLE_FRACTION_EDGES, FractionErrors, errors_by_fraction
 from semsize.visibility.conformal import fit_intervals
 from semsize.visibility.crops import particle_crops
 from semsize.visibility.model import CropAnswers
@@ -99,7 +99,7 @@ def fit_calibration(images: Sequence[SeenImage]) -> Calibration:
         raise ValueError("give images in which some outlines are particles and some are not")
     of_class = np.concatenate([image.truth.visibility_class for image in images])
     by_rule = np.concatenate([image.classes_by_rule for image in images])
-    edges = {"fraction_edges": [*FRACTION_EDGES[1:], 1.0], "size_edges": SIZE_EDGES_PX}
+    edges = {"fraction_edges": [*VISIBLE_FRACTION_EDGES[1:], 1.0], "size_edges": SIZE_EDGES_PX}
     completed = [_CompletedSizes.of(images, number) for number in range(len(SIZES))]
     return Calibration(
         class_temperature=fit_temperature(by_rule[of_class >= 0], of_class[of_class >= 0]),

@@ -181,7 +181,7 @@ def test_the_d50_error_beside_the_score_is_that_of_the_table():
 
 def test_predictions_of_unknown_images_are_refused():
     grid = square_grid(2)
-    with pytest.raises(ValueError, match=r"name images \[2\]"):
+    with pytest.raises(ValueError, match=r"image 2 is without a name, and none in the annotations"):
         compare_split(coco_truth([grid]), coco_found([grid, grid], [[0.9] * 2] * 2))
 
 

@@ -8,7 +8,7 @@ from semsize.metrology.measurands import measure
 from semsize.structures.masks import CroppedMasks
 from semsize.synthesis import RenderSettings, render_image
 from semsize.visibility.completion import (
-    FRACTION_EDGES,
+    VISIBLE_FRACTION_EDGES,
     CompletionScores,
     by_fraction,
     completion_scores,
@@ -87,7 +87,7 @@ def test_the_truth_scores_best_and_the_visible_outline_by_its_fraction():
 
 
 def test_classes_hold_every_particle_once_their_lower_ends_included():
-    fractions = np.array([*FRACTION_EDGES, 1.0])
+    fractions = np.array([*VISIBLE_FRACTION_EDGES, 1.0])
     scores = CompletionScores(fractions, fractions, fractions, np.full(7, np.nan), np.arange(7.0))
     rows = by_fraction(scores, scores.true_fraction)
     assert [row.count for row in rows] == [1, 1, 1, 1, 1, 2]

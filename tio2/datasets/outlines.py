@@ -59,7 +59,7 @@ class OutlineDataset(ParticleDataset):
         images = super().load_data_list()
         if self.predictions:
             names = {image["img_id"]: image["img_path"] for image in images}
-            found = found_outlines(self.predictions, names, self.ann_file, self.min_score)
+            found = found_outlines(self.predictions, names, self.min_score)
             for image in images:
                 image["outlines"] = found[image["img_id"]]
         if self.configurations is None:

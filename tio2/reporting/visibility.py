@@ -12,7 +12,7 @@ from semsize.measuring.record_tables import fraction_errors_table
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.intervals import STATISTICS, statistics
 from semsize.structures.files import in_json, write_json
-from semsize.structures.states import VISIBILITY_CLASSES
+from semsize.structures.states import FULLY_IMAGED_FRACTION, MASKED_FRACTION, VISIBILITY_CLASSES
 from semsize.visibility.calibration import ReliabilityBin, expected_calibration_error
 from semsize.visibility.judging import (
     COMPLETION_COLUMNS,
@@ -84,12 +84,12 @@ def _report(judged: JudgedOutlines, sizes: Sequence[ReportedSizes], record: Mapp
         "Outlines whose P(fully imaged) · P(particle) reaches the threshold.",
         markdown_table(["threshold", "outlines", "precision", "recall"], selection_table(judged)),
         *(part for of_kind in sizes if len(of_kind.found) and len(of_kind.true) for part in _sizes(of_kind)),
-        "## Masked particles, 0.4 to 0.98 visible by the truth",
+        f"## Masked particles, {MASKED_FRACTION:g} to {FULLY_IMAGED_FRACTION:g} visible by the truth",
         markdown_table(["completion", *COMPLETION_COLUMNS], masked_rows(judged)),
         "## By predicted visible fraction",
         markdown_table(["completion", "predicted", *COMPLETION_COLUMNS], completion_table(judged)),
         "## Whole sizes and their intervals, by true visible fraction",
-        "Only particles that get a whole size: their predicted visible fraction is 0.4 or more.",
+        f"Only particles that get a whole size: their predicted visible fraction is {MASKED_FRACTION:g} or more.",
         fraction_errors_table(errors_by_true_fraction(judged), "true visible fraction"),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"

@@ -24,7 +24,7 @@ from semsize.sem.image_sets import outlined_images
 from semsize.structures import AnnotationError, CroppedMasks
 from semsize.structures.states import visibility_class
 from semsize.visibility.completion import (
-    FRACTION_EDGES,
+    VISIBLE_FRACTION_EDGES,
     CompletionScores,
     CompletionSummary,
     by_fraction,
@@ -78,11 +78,11 @@ def cells(found: CompletionSummary) -> list[float]:
 
 def fraction_rows(scores: dict[str, CompletionScores], key: str) -> list[list]:
     """A row a method and class of true or predicted fraction, of classes with particles."""
-    ends = (*FRACTION_EDGES[1:], 1.0)
+    ends = (*VISIBLE_FRACTION_EDGES[1:], 1.0)
     rows = []
     for name, of_method in scores.items():
         summaries = by_fraction(of_method, getattr(of_method, key))
-        classes = zip(FRACTION_EDGES, ends, summaries, strict=True)
+        classes = zip(VISIBLE_FRACTION_EDGES, ends, summaries, strict=True)
         rows += [[name, f"{low:g} to {high:g}", *cells(found)] for low, high, found in classes if found.count]
     return rows
 
