@@ -1,11 +1,11 @@
 """Measurands, comparison of found particles with true ones, size distributions, their uncertainty, and bias records."""
 
+from semsize.metrology.bias import range_warnings
 from semsize.metrology.bias_record import (
     BiasRecord,
     BiasRecordError,
     ModelUse,
     correct_sizes,
-    range_warnings,
 )
 from semsize.metrology.border import LARGE_WEIGHT, border_weights
 from semsize.metrology.budget import (

@@ -1,4 +1,4 @@
-"""Makes the bias record of a model from images of known truth: residuals by size, occlusion, and the ranges covered.
+"""Makes a model's bias record from images of known truth, and warns of images outside the ranges that it covers.
 
 Legend: K is the number of pairs of a true and a found particle, neither of which touches the border.
 """
@@ -18,6 +18,9 @@ from semsize.metrology.size_distribution import quantiles
 
 SIZE_EDGES_PX = (0, 8, 11, 16, 23, 32, 45, 64, 91, 128)
 """Lower ends of the size classes, a factor √2 apart; a class with too few particles is joined to its neighbour."""
+
+TOLERANCE = 0.1
+"""Relative distance beyond a range's end that causes no warning, because few images seldom hold the extremes."""
 
 FEWEST_PARTICLES = 30  # of a size class
 FEWEST_IMAGES = 2  # of a size class
@@ -174,3 +177,69 @@ def _between_std(values: np.ndarray, groups: np.ndarray, counts: np.ndarray) -> 
 
 def _range(values: Sequence[float] | np.ndarray) -> Range | None:
     return (float(min(values)), float(max(values))) if len(values) else None
+
+
+def range_warnings(
+    ranges: CoveredRanges,
+    image_names: Sequence[str],
+    *,
+    nm_per_px: Sequence[float | None],
+    ecd_px: np.ndarray,
+    contrast_levels: Sequence[float | None],
+    area_fraction: Sequence[float],
+) -> tuple[str, ...]:
+    """Return one line for each quantity that is outside the validated range, or has no validated range.
+
+    Args:
+        ranges: of the bias record.
+        image_names: (M,) names for the warnings.
+        nm_per_px: (M,) pixel sizes; None (not known) is not judged.
+        ecd_px: (N,) ECDs of all measured particles.
+        contrast_levels: (M,) from `semsize.sem.particle_contrast`; None or NaN for images without particles.
+        area_fraction: (M,) covered share of each image.
+
+    >>> ranges, known = CoveredRanges((2.0, 5.0), None, None, None), {"ecd_px": (), "contrast_levels": [None]}
+    >>> range_warnings(ranges, ["a.tif"], nm_per_px=[9.0], area_fraction=[float("nan")], **known)
+    ('pixel size of 1 of 1 images (9 nm) lies outside 2 to 5 nm: a.tif',)
+    """
+    lines = (
+        _image_warning("pixel size", "nm", nm_per_px, ranges.nm_per_px, image_names),
+        _image_warning("contrast", "grey levels", contrast_levels, ranges.contrast_levels, image_names),
+        _image_warning("area fraction of particles", "", area_fraction, ranges.area_fraction, image_names),
+        _size_warning(ecd_px, ranges.ecd_px),
+    )
+    return tuple(line for line in lines if line)
+
+
+def _image_warning(
+    what: str, unit: str, values: Sequence[float | None], valid: Range | None, names: Sequence[str]
+) -> str:
+    known = [(value, name) for value, name in zip(values, names, strict=True) if value is not None and value == value]
+    if not known:
+        return ""
+    if valid is None:
+        return f"{what}: the model was not validated for it"
+    low, high = valid[0] / (1 + TOLERANCE), valid[1] * (1 + TOLERANCE)
+    outside = [(value, name) for value, name in known if not low <= value <= high]
+    if not outside:
+        return ""
+    which = ", ".join(name for _, name in outside[:3]) + (" …" if len(outside) > 3 else "")
+    of = f"{len(outside)} of {len(names)} images"
+    return f"{what} of {of} ({_span([v for v, _ in outside], unit)}) lies outside {_span(valid, unit)}: {which}"
+
+
+def _size_warning(ecd_px: np.ndarray, valid: Range | None) -> str:
+    if len(ecd_px) == 0:
+        return ""
+    if valid is None:
+        return "particle size: the model was not validated for it"
+    small, large = int((ecd_px < valid[0]).sum()), int((ecd_px > valid[1]).sum())
+    if small + large <= 0.02 * len(ecd_px):  # also true of the validation: the ends are its 1 % and 99 % quantiles
+        return ""
+    return f"particle size: of {len(ecd_px)} particles {small} are below and {large} above {_span(valid, 'px')}"
+
+
+def _span(values: Sequence[float], unit: str) -> str:
+    low, high = min(values), max(values)
+    text = f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
+    return f"{text} {unit}".strip()

@@ -1,7 +1,6 @@
 """Read the values that a TIFF, PNG, JPEG or BMP file stores; errors name the file.
 
-OpenCV silently fills up a truncated image, applies every palette and turns CMYK into colours; this module makes the
-checks that OpenCV leaves out.
+OpenCV silently fills up a truncated image, applies every palette and turns CMYK into colours; this module checks that.
 """
 
 import contextlib
@@ -196,9 +195,8 @@ def _only_page(tiff: tifffile.TiffFile, path: str | Path) -> tifffile.TiffPage:
 def _page_values(tiff: tifffile.TiffFile, page: tifffile.TiffPage, path: str | Path) -> np.ndarray:
     """Read the values (H, W) or (H, W, C) of a page.
 
-    tifffile needs a further package for LZW, JPEG and pixels of 2 and 4 bits, so OpenCV decodes LZW and JPEG, and
-    Pillow the small pixels. Both would apply the orientation; OpenCV would also apply palettes, and reads only signed
-    32-bit integers. So both get a copy whose tags say plain grey, upright and signed.
+    tifffile needs a further package for LZW, JPEG and pixels of 2 and 4 bits, so OpenCV and Pillow decode these. They
+    would apply orientation and palettes, and read 32-bit integers as signed: they get a copy whose tags say plain grey.
     """
     is_packed = page.bitspersample in (2, 4)
     if page.compression in _DECODED_BY_TIFFFILE and not is_packed:
@@ -207,8 +205,8 @@ def _page_values(tiff: tifffile.TiffFile, page: tifffile.TiffPage, path: str | P
         return np.moveaxis(values, 0, -1) if separate else values
     data = bytearray(read_bytes(path))
     plain = {"Orientation": 1}
-    has_palette = page.photometric == _PHOTOMETRIC.PALETTE
-    if page.photometric != _PHOTOMETRIC.RGB and not (is_packed and has_palette):  # Pillow gives a palette's indices
+    indices = is_packed and page.photometric == _PHOTOMETRIC.PALETTE  # Pillow gives them as they are
+    if page.photometric != _PHOTOMETRIC.RGB and not indices:
         plain["PhotometricInterpretation"] = 1
     if page.dtype == np.uint32:
         plain["SampleFormat"] = 2
@@ -216,7 +214,7 @@ def _page_values(tiff: tifffile.TiffFile, page: tifffile.TiffPage, path: str | P
         struct.pack_into(f"{tiff.byteorder}H", data, tag.valueoffset, plain[tag.name])
     if is_packed:
         values = np.asarray(Image.open(io.BytesIO(data)))
-        return values if has_palette else values // (255 // (2**page.bitspersample - 1))  # Pillow stretches grey levels
+        return values if indices else values // (255 // (2**page.bitspersample - 1))  # Pillow stretches grey levels
     values = _opencv_values(data)
     if values is None or values.shape[:2] != (page.imagelength, page.imagewidth):
         raise SEMReadError(f"{path}: its compression {page.compression.name} cannot be read; export it uncompressed")

@@ -11,17 +11,14 @@ from semsize.structures.annotations import (
     image_entry,
     particle_entry,
 )
-from semsize.structures.coco_files import (
-    PredictionError,
-    by_image,
-    crowd_flag,
-    prediction_entry,
-    predictions_by_image,
-    read_annotations,
-    read_predictions,
-    write_annotations,
-    write_predictions,
-)
+from semsize.structures.coco_files import by_image, crowd_flag, read_annotations, write_annotations
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
+from semsize.structures.predictions import (
+    PredictionError,
+    prediction_entry,
+    predictions_by_image,
+    read_predictions,
+    write_predictions,
+)
 from semsize.structures.states import STATES, USEFUL_STATES, assign_states, has_neighbour_within, visibility_class

@@ -1,6 +1,5 @@
-"""Read and write COCO files: annotations of this project and of other programs, and predictions."""
+"""Read and write annotation files: COCO of this project and of other programs."""
 
-import json
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,17 +23,12 @@ from semsize.structures.annotations import (
     is_box,
     rle_area,
 )
-from semsize.structures.files import is_number, read_json, whole_file, write_json
-from semsize.structures.polygons import FARTHEST_PX, ShapeError
-from semsize.structures.rle import decode_rles, encode_crops, first_damaged, plain_rle, polygons_to_rles, rle_size
+from semsize.structures.files import read_json, write_json
+from semsize.structures.polygons import ShapeError
+from semsize.structures.rle import decode_rles, encode_crops, polygons_to_rles, rle_size
 
 BOX_TOLERANCE_PX = 2.0  # programs round boxes and may exclude the last pixel
-_PREDICTION_KEYS = {"image_id", "image", "category_id", "bbox", "score", "segmentation"}
 _logger = logging.getLogger(__name__)
-
-
-class PredictionError(ValueError):
-    """A predictions file is missing or does not hold predictions; the message names the file."""
 
 
 def write_annotations(path: str | Path, data: Mapping[str, Any]) -> None:
@@ -117,85 +111,6 @@ def crowd_flag(value: Any) -> bool:
     raise ValueError(f"iscrowd {value!r} is neither 0 nor 1")
 
 
-def prediction_entry(
-    image_id: int, file_name: str, box_xyxy: Sequence[float], score: float, rle: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the record of a detected particle: COCO's results format plus the image's file name.
-
-    Args:
-        image_id: id of the image in the annotation file, or a running number if there is no such file.
-        file_name: the image file, as readers of the predictions look it up.
-        box_xyxy: x1, y1, x2, y2 in pixels of the image; stored as x, y, width, height.
-        score: 0 to 1.
-        rle: COCO RLE of the image's size.
-
-    >>> prediction_entry(1, "a.png", (0, 1, 1, 3), 0.9, {"size": [4, 3], "counts": b"129"})["bbox"]
-    [0.0, 1.0, 1.0, 2.0]
-    """
-    x1, y1, x2, y2 = (float(value) for value in box_xyxy)
-    return {
-        "image_id": int(image_id),
-        "image": file_name,
-        "category_id": 1,
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "score": float(score),
-        "segmentation": plain_rle(rle),
-    }
-
-
-def write_predictions(path: str | Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write records of `prediction_entry` one by one, as they come; the file appears whole or not at all.
-
-    Raises:
-        ValueError: a record holds NaN or infinity, which JSON cannot hold.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> found = prediction_entry(1, "a.png", (0, 1, 1, 3), 0.9, {"size": [4, 3], "counts": "129"})
-    >>> with TemporaryDirectory() as folder:
-    ...     write_predictions(f"{folder}/predictions.json", [found])
-    ...     read_predictions(f"{folder}/predictions.json") == [found]
-    True
-    """
-
-    def write(part: Path) -> None:
-        with part.open("w", encoding="utf-8") as stream:
-            stream.write("[")
-            for position, record in enumerate(records):
-                text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-                stream.write(f",{text}" if position else text)
-            stream.write("]")
-
-    whole_file(path, write)
-
-
-def read_predictions(path: str | Path) -> list[dict[str, Any]]:
-    """Read the records of a predictions file, in its order.
-
-    Raises:
-        PredictionError: the file is missing or not JSON, or an entry lacks a key or has an invalid value.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     write_json(f"{folder}/predictions.json", [])
-    ...     read_predictions(f"{folder}/predictions.json")
-    []
-    """
-    records = read_json(path, PredictionError)
-    if not isinstance(records, list):
-        raise PredictionError(f"{path}: is not a list of predictions; give a predictions.json of the test program")
-    for position, record in enumerate(records):
-        missing = _PREDICTION_KEYS - record.keys() if isinstance(record, dict) else _PREDICTION_KEYS
-        if missing:
-            raise PredictionError(f"{path}: prediction {position} lacks {', '.join(sorted(missing))}; write it again")
-        fault = _fault(record)
-        if fault is not None:
-            raise PredictionError(f"{path}: prediction {position}: {fault}; write the file again")
-    damaged = first_damaged([record["segmentation"] for record in records]) if records else None
-    if damaged is not None:
-        raise PredictionError(f"{path}: prediction {damaged}: its RLE is damaged; write the file again")
-    return records
-
-
 def by_image(records: Iterable[Mapping[str, Any]]) -> defaultdict[int, list[Mapping[str, Any]]]:
     """Group annotations or predictions by image id; an image without any has an empty list.
 
@@ -206,44 +121,6 @@ def by_image(records: Iterable[Mapping[str, Any]]) -> defaultdict[int, list[Mapp
     for record in records:
         groups[record["image_id"]].append(record)
     return groups
-
-
-def predictions_by_image(
-    predictions: Iterable[Mapping[str, Any]], names: Mapping[int, str], source: str | Path = "predictions"
-) -> defaultdict[int, list[Mapping[str, Any]]]:
-    """Group predictions by image id, as `by_image`; `names` maps ids to file names, `source` is named in errors.
-
-    Raises:
-        PredictionError: a prediction has the id of no image, or another file name than the image of its id.
-
-    >>> predictions_by_image([{"image_id": 7, "image": "sem/a.png"}], {7: "a.png"})[7]
-    [{'image_id': 7, 'image': 'sem/a.png'}]
-    """
-    groups = by_image(predictions)
-    for number in groups:
-        for stated in {record.get("image", names.get(number, "without a name")) for record in groups[number]}:
-            if number not in names or Path(stated).name != Path(names[number]).name:
-                found = f"{source}: image {number} is {stated}, and {names.get(number, 'none')} in the annotations"
-                raise PredictionError(f"{found}; give the predictions of these images")
-    return groups
-
-
-def _fault(record: Mapping[str, Any]) -> str | None:
-    """Describe the first invalid value of a record that has all keys, None if there is none; ignores RLE runs."""
-    if type(record["image_id"]) is not int:
-        return f"image_id must be a whole number, got {record['image_id']!r}"
-    if not (isinstance(record["image"], str) and record["image"]):
-        return f"image must name a file, got {record['image']!r}"
-    if not (is_number(record["score"]) and 0 <= record["score"] <= 1):
-        return f"score must lie in 0 to 1, got {record['score']!r}"
-    box = record["bbox"]
-    if not (is_box(box) and all(abs(value) <= FARTHEST_PX for value in box)):
-        return f"bbox must be x, y, width and height, got {box!r}"
-    try:
-        rle_size(record["segmentation"])
-    except ShapeError as error:
-        return str(error).replace("their", "its")
-    return None
 
 
 def _is_complete(annotation: Mapping[str, Any]) -> bool:

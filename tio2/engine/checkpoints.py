@@ -253,13 +253,9 @@ def _require_whole(path: Path) -> None:
 def write_checkpoint(path: str | Path, data: bytes, *, of_run: bool = True) -> None:
     """Write the bytes of a checkpoint; even after a power cut `path` is either the old file or the whole new one.
 
-    Args:
-        path: The file.
-        data: Its bytes.
-        of_run: Whether the file is one of a training that can be resumed, for the error message.
-
     Raises:
-        CheckpointError: The disk is full or cannot be written; the message names the checkpoint to go on from.
+        CheckpointError: The disk is full or cannot be written; for a file `of_run`, a training that can be resumed, the
+            message names the checkpoint to go on from.
     """
     path, then = Path(path), "start the same command again"
     try:

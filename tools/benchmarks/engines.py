@@ -34,8 +34,7 @@ from semsize.measuring.outlines import Outlines
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import measure
 from semsize.sem import SEMReadError, read_grey
-from semsize.structures import AnnotationError, PredictionError, read_annotations
-from semsize.structures.coco_files import prediction_entry
+from semsize.structures import AnnotationError, PredictionError, prediction_entry, read_annotations
 from semsize.structures.overlap import overlaps
 from tio2.cli import required_imports
 
