@@ -1,12 +1,12 @@
-"""What a detector that finds every particle's true outline scores against annotations that have people's errors.
+"""Score a detector that finds every particle's true outline against annotations with people's errors.
 
 python tools/benchmarks/annotation_ceiling.py data/bam-tio2-sem/annotations/train.json data/bam-tio2-sem/images/train \
     --exact data/rendered/annotations/test.json data/rendered/images/test
 python tools/benchmarks/annotation_ceiling.py data/bam-tio2-sem/annotations/val.json --dilate
 
-The outlines' errors are measured: an edge's place varies more along annotated outlines than along exact ones, of
-rendered images. Then each particle is taken as it is by the detector, and with such errors by the annotator
-(docs/notebook/errors.md). --dilate judges the annotations, one pixel larger on every side, against themselves.
+People's errors are measured: edges vary more in their distance from annotated outlines than from the exact outlines of
+rendered images. The detector then finds each particle as it is, and the annotator draws it with such errors
+(docs/notebook/errors.md). --dilate compares the annotations with themselves, one pixel larger on every side.
 """
 
 import argparse
@@ -34,10 +34,10 @@ from semsize.structures.states import FULLY_IMAGED_STATES
 LEAST_AREA_PX = 200
 LEAST_POINTS = {"substrate": 20, "another particle": 8}
 SHARES = {"low": (0.003, 0.015), "middle": (0.005, 0.025), "high": (0.01, 0.04)}
-"""Particles that nobody annotated; particles annotated as one with a neighbour or as two, half of them each. By eye,
-from a model's errors: docs/notebook/errors.md."""
+"""Shares of particles that nobody annotated, and of those annotated as one with a neighbour or as two (half each).
+Estimated by eye from a model's errors: docs/notebook/errors.md."""
 INNER = {"low": 1.0, "middle": 1.25, "high": 2.0}
-"""How much larger the outline's error is beside another particle: none; as where a valley is seen; where none is."""
+"""Factor on the outline's error beside another particle: no change; where a valley is visible; where none is."""
 
 HEADER = (
     "annotations with",
@@ -60,13 +60,13 @@ HEADER = (
     "IoU over found",
     "IoU over truths",
 )
-"""The first four average precisions are those of scores that rise with the particle's size, which is what a detector
-can know of its outline's error; the other four those of scores at random. The middle ± is the standard deviation of a
-normal distribution with the same median absolute deviation: without the tails."""
+"""For the first four average precisions scores rise with the particle's size, which is all that a detector can know
+about its outline's error; for the other four scores are random. The middle ± is the standard deviation of a normal
+distribution with the same median absolute deviation, so tails do not count."""
 
 
 def main() -> None:
-    """Measure the outlines' errors, draw annotations, judge."""
+    """Measure the outlines' errors, draw annotations with them and print the scores."""
     arguments = parse_arguments()
     with one_line_errors(AnnotationError, SEMReadError, OSError):
         truths = image_truths(read_annotations(arguments.annotations))
@@ -92,7 +92,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("annotations", type=Path, help="annotation file made by people")
     parser.add_argument("images", type=Path, nargs="?", help="folder of its images")
-    parser.add_argument("--exact", type=Path, nargs=2, metavar=("FILE", "IMAGES"), help="the same of rendered images")
+    parser.add_argument("--exact", type=Path, nargs=2, metavar=("FILE", "IMAGES"), help="rendered annotations")
     parser.add_argument("--dilate", action="store_true", help="only judge the annotations one pixel larger")
     parser.add_argument("--repeats", type=int, default=2, help="annotations drawn in each case (default: %(default)s)")
     arguments = parser.parse_args()
@@ -102,7 +102,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def spreads(truths: Sequence[ImageTruth], images: Path) -> dict[str, OffsetSpread]:
-    """How edges lie beside the outlines of fully imaged particles, towards the substrate and towards another one."""
+    """Offsets of edges from the outlines of fully imaged particles, towards the substrate and another particle."""
     offsets = {"substrate": [], "another particle": []}
     for truth in truths:
         grey = read_grey(images / truth.file_name)
@@ -115,7 +115,7 @@ def spreads(truths: Sequence[ImageTruth], images: Path) -> dict[str, OffsetSprea
 
 
 def excess(people: OffsetSpread, exact_ones: OffsetSpread) -> tuple[float, float]:
-    """Standard deviations within and between outlines that annotations have beyond exact ones, px."""
+    """Standard deviations within and between outlines, px, by which annotations exceed exact outlines."""
     within = people.within_covariance[0] - exact_ones.within_covariance[0]
     between = people.between_std_px**2 - exact_ones.between_std_px**2
     return float(np.sqrt(max(within, 0))), float(np.sqrt(max(between, 0)))
@@ -143,14 +143,14 @@ def cases(within_px: float, between_px: float) -> dict[str, AnnotatorErrors]:
 
 
 def judged(scenes: Sequence, errors: AnnotatorErrors, rng: np.random.Generator) -> list[float]:
-    """What the true outlines reach against annotations with such errors, as `row_of`."""
+    """Row of `row_of` for the true outlines against annotations with these errors."""
     truths = [annotated(scene, errors, rng) for scene in scenes]
     return row_of(truths, [exact(scene, gaps_filled=errors.gaps) for scene in scenes], rng)
 
 
 def row_of(truths: Sequence[ImageTruth], founds: Sequence[CroppedMasks], rng: np.random.Generator) -> list[float]:
     """The row of `HEADER` after its first cell."""
-    by_size = [masks.areas / (masks.areas + 1) for masks in founds]  # from 0.5 on: the larger, the surer
+    by_size = [masks.areas / (masks.areas + 1) for masks in founds]  # from 0.5 to 1, rising with size
     at_random = [rng.random(len(masks)) for masks in founds]
     images = [compare_image(t, ImageFound(*f)) for t, *f in zip(truths, founds, by_size, strict=True)]
     precisions = []
@@ -177,7 +177,7 @@ def row_of(truths: Sequence[ImageTruth], founds: Sequence[CroppedMasks], rng: np
 
 
 def offsets_table(people: dict[str, OffsetSpread], exact_ones: dict[str, OffsetSpread]) -> tuple[list, list]:
-    """Header and rows: spreads, what annotations have beyond, and over what distance it loses its correlation."""
+    """Header and rows: spreads, the excess of annotations, and the distance over which its correlation falls to 1/e."""
     header = ["edges towards", "outlines", "mean, px", "within, px", "between, px", "correlated over, px"]
     rows = []
     for side, of_side in people.items():
@@ -191,7 +191,7 @@ def offsets_table(people: dict[str, OffsetSpread], exact_ones: dict[str, OffsetS
 
 
 def dilated(truth: ImageTruth) -> CroppedMasks:
-    """The true masks and the pixels that share a side with them, within the frame."""
+    """The true masks, grown by the pixels that share a side with them, within the frame."""
     grown = ((ndimage.binary_dilation(np.pad(crop, 1)), (row - 1, column - 1)) for crop, (row, column) in truth.masks)
     return CroppedMasks.from_crops(grown, truth.masks.image_shape)
 

@@ -1,4 +1,4 @@
-"""Annotations as people make them, from particles whose outlines are known: shifted, with gaps, joined, left out."""
+"""Simulate people's annotations of particles with known outlines: shifted, with gaps, joined, left out."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from semsize.structures.masks import CroppedMasks
 MARGIN_PX = 10
 NEAR_PX = 3
 FAR_PX = 99.0
-GAP_PX = 1.0  # a pixel as near as this to two outlines lies between touching particles
+GAP_PX = 1.0  # a pixel this near to two outlines lies between touching particles
 CORRELATION_PX = 4.0
 """Length of outline over which the correlation of an annotator's error falls to 1/e (docs/notebook/errors.md)."""
 
 
 @dataclass(frozen=True)
 class AnnotatorErrors:
-    """How annotations differ from the particles; all 0 and False: not at all."""
+    """How annotations differ from the particles; the defaults are exact annotations."""
 
-    within_px: float = 0.0  # standard deviation of the outline along itself
-    between_px: float = 0.0  # standard deviation of a whole outline, outwards or inwards
-    inner: float = 1.0  # factor on both where another particle is within 3 px
-    gaps: bool = False  # whether a pixel between touching particles is left to neither
+    within_px: float = 0.0  # standard deviation of the error along an outline
+    between_px: float = 0.0  # standard deviation of the shift of a whole outline, outwards or inwards
+    inner: float = 1.0  # factor on both errors where another particle is within 3 px
+    gaps: bool = False  # whether a pixel between touching particles belongs to neither
     missed: float = 0.0  # share of the particles that nobody annotated
     joined: float = 0.0  # share that is annotated as one with a neighbour
     divided: float = 0.0  # share that is annotated as two
@@ -35,27 +35,27 @@ class AnnotatorErrors:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """An image's particles as smooth outlines."""
+    """An image's particles as smooth outlines; each list has an entry for each particle."""
 
-    truth: ImageTruth  # what its annotation says
-    places: list[tuple[slice, slice]]  # of each particle, the rows and columns that its distance covers
-    distances: list[np.ndarray]  # of each, `smooth_distance`, (h, w)
-    near_others: list[np.ndarray]  # of each, (h, w) bool: another particle is within 3 px
+    truth: ImageTruth  # the image's annotation
+    places: list[tuple[slice, slice]]  # rows and columns that the distance covers
+    distances: list[np.ndarray]  # `smooth_distance`, (h, w)
+    near_others: list[np.ndarray]  # (h, w) bool: another particle is within 3 px
 
 
 def annotated(scene: Scene, errors: AnnotatorErrors, rng: np.random.Generator) -> ImageTruth:
-    """The image as somebody with such errors annotates it."""
+    """The image as an annotator with these errors draws it."""
     numbers = disputed(drawn(scene, errors, rng), len(scene.truth.masks), errors, rng)
     return annotation_of(scene.truth, with_gaps(numbers) if errors.gaps else numbers)
 
 
 def exact(scene: Scene, *, gaps_filled: bool) -> CroppedMasks:
-    """The particles themselves; where touching ones were annotated with gaps, these filled by the nearer one."""
+    """The exact particles; with `gaps_filled` the nearer particle gets the pixels of gaps between touching ones."""
     return CroppedMasks.from_label_image(_owners(scene, scene.distances, fill_gaps=gaps_filled))
 
 
 def scene_of(truth: ImageTruth) -> Scene:
-    """The outlines of an annotated image."""
+    """Return the smooth outlines of an annotated image."""
     places, distances, near = [], [], []
     for place, mask, others in windows_of(truth.masks):
         places.append(place)
@@ -65,7 +65,7 @@ def scene_of(truth: ImageTruth) -> Scene:
 
 
 def windows_of(masks: CroppedMasks) -> Iterator[tuple[tuple[slice, slice], np.ndarray, np.ndarray]]:
-    """Of each particle: rows and columns up to `MARGIN_PX` around it, its pixels there, and those of others."""
+    """Yield each particle's window (up to `MARGIN_PX` around it), its pixels there, and those of other particles."""
     height, width = masks.image_shape
     numbers = labels_of(masks)
     for number, (crop, (row, column)) in enumerate(masks, start=1):
@@ -76,7 +76,7 @@ def windows_of(masks: CroppedMasks) -> Iterator[tuple[tuple[slice, slice], np.nd
 
 
 def labels_of(masks: CroppedMasks) -> np.ndarray:
-    """(H, W) numbers from 1."""
+    """(H, W) numbers of the particles from 1; 0 elsewhere."""
     numbers = np.zeros(masks.image_shape, np.int64)
     for number, (crop, (row, column)) in enumerate(masks, start=1):
         numbers[row : row + crop.shape[0], column : column + crop.shape[1]][crop > 0] = number
@@ -84,7 +84,7 @@ def labels_of(masks: CroppedMasks) -> np.ndarray:
 
 
 def drawn(scene: Scene, errors: AnnotatorErrors, rng: np.random.Generator) -> np.ndarray:
-    """(H, W) numbers of the particles, their outlines moved by such errors; the nearer one has what two would hold."""
+    """(H, W) numbers of the particles, outlines moved by these errors; a pixel inside two goes to the nearer one."""
     moved = []
     for distance, near in zip(scene.distances, scene.near_others, strict=True):
         error = rng.normal(0, errors.between_px) + errors.within_px * correlated_noise(distance.shape, rng)
@@ -93,13 +93,13 @@ def drawn(scene: Scene, errors: AnnotatorErrors, rng: np.random.Generator) -> np
 
 
 def correlated_noise(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Normal noise of standard deviation 1, whose correlation falls to 1/e over `CORRELATION_PX`."""
+    """Normal noise of standard deviation 1 with a correlation that falls to 1/e over `CORRELATION_PX`."""
     std = CORRELATION_PX / 2  # the correlation of white noise behind this filter is exp(-d² / (4 std²))
     return ndimage.gaussian_filter(rng.normal(size=shape), std, mode="wrap") * 2 * std * np.sqrt(np.pi)
 
 
 def with_gaps(numbers: np.ndarray) -> np.ndarray:
-    """The same without the pixels whose right or lower neighbour is another particle's."""
+    """The numbers without the pixels whose right or lower neighbour belongs to another particle."""
     cut = np.zeros(numbers.shape, bool)
     cut[:, :-1] |= (numbers[:, 1:] > 0) & (numbers[:, 1:] != numbers[:, :-1])
     cut[:-1] |= (numbers[1:] > 0) & (numbers[1:] != numbers[:-1])
@@ -107,13 +107,13 @@ def with_gaps(numbers: np.ndarray) -> np.ndarray:
 
 
 def disputed(numbers: np.ndarray, particles: int, errors: AnnotatorErrors, rng: np.random.Generator) -> np.ndarray:
-    """Numbers of which some are left out, joined with a neighbour within 3 px, or divided through their middle.
+    """Leave some particles out, join some with a neighbour within 3 px, divide some through their middle.
 
     Args:
         numbers: (H, W), 0 or a particle's number from 1.
-        particles: how many there are; the second half of particle i becomes i + particles.
-        errors: whose shares are used; a particle is joined with one that stays what it is, or with none.
-        rng: draws them.
+        particles: number of particles; the second half of particle i becomes i + particles.
+        errors: its shares are used; a particle is joined only with a neighbour that is not itself joined to another.
+        rng: draws the particles.
     """
     result, hosts, guests = numbers.copy(), set(), set()
     present = np.unique(numbers[numbers > 0])
@@ -138,7 +138,7 @@ def disputed(numbers: np.ndarray, particles: int, errors: AnnotatorErrors, rng: 
 
 
 def annotation_of(truth: ImageTruth, numbers: np.ndarray) -> ImageTruth:
-    """The image with these particles for its own; a number beyond N is a particle's second half, see `disputed`."""
+    """The image with these particles; a number beyond N is the second half of a particle, from `disputed`."""
     present = np.unique(numbers[numbers > 0])
     particle = (present - 1) % max(len(truth.masks), 1)
     return replace(
@@ -151,7 +151,7 @@ def annotation_of(truth: ImageTruth, numbers: np.ndarray) -> ImageTruth:
 
 
 def _owners(scene: Scene, distances: Sequence[np.ndarray], *, fill_gaps: bool) -> np.ndarray:
-    """(H, W) number of the nearest outline that holds a pixel, 0 outside; gaps lie within 1 px of two outlines."""
+    """(H, W) number of the outline that holds a pixel deepest, 0 outside; gaps lie within 1 px of two outlines."""
     shape = scene.truth.masks.image_shape
     first, second, owner = np.full(shape, FAR_PX), np.full(shape, FAR_PX), np.zeros(shape, np.int64)
     for number, (place, outline) in enumerate(zip(scene.places, distances, strict=True), start=1):
@@ -166,7 +166,7 @@ def _owners(scene: Scene, distances: Sequence[np.ndarray], *, fill_gaps: bool) -
 
 
 def _neighbour(numbers: np.ndarray, number: int, rows: np.ndarray, columns: np.ndarray) -> int:
-    """The particle that holds most of what lies within 3 px of this one; 0 without any."""
+    """The particle with most pixels within 3 px of this one; 0 if there is none."""
     place = tuple(slice(max(axis.min() - NEAR_PX, 0), axis.max() + NEAR_PX + 1) for axis in (rows, columns))
     grown = ndimage.binary_dilation(numbers[place] == number, np.ones((3, 3), bool), NEAR_PX)
     beside = numbers[place][grown & (numbers[place] != number)]

@@ -1,13 +1,13 @@
-r"""Seconds and memory of finding the particles of images of 1 to 64 megapixels, beside a frame of 3 in the same run.
+r"""Time and memory that finding particles takes in images of 1 to 64 megapixels, relative to 3 in the same run.
 
 python tools/render_dataset.py --num 1 --size 2048 1536 --preset agglomerated --particles 1600 --seed 21 \
     --fractions 0 0 1 --out data/area
 python tools/benchmarks/area.py data/area/images/test/000000.png --megapixels 1 3 12 28 64 --out docs/figures/area.png
 
-A larger image repeats the given one in mirror images, so that particles and work go with the area; a smaller one is a
-part of it. Each size has a process of its own, which finds the particles of a small image first. Joining is all the
-time that is not spent in the network: tiles, scales, notes. The reference is the first row of at least 3 megapixels.
-With --limits 4 the network may propose four times as many boxes as its config allows, which shows what its limits cost.
+A larger image repeats the given one in mirror images, so that particles and work grow with the area; a smaller one is
+a part of it. Each size runs in its own process, which warms up on a small image. Joining is all time outside the
+network: tiles, scales, notes. The reference is the first row of at least 3 megapixels. With --limits 4 the network may
+propose four times as many boxes as its config allows, which shows what the limits cost.
 """
 
 import argparse
@@ -34,15 +34,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 3, 12, 28, 64], help="default: 1 3 12 28 64")
     parser.add_argument("--model", default="nc", help="a shipped model (default: %(default)s)")
     parser.add_argument("--scales", default=None, help="auto, or numbers such as 0.75,1.5 (default: the model's own)")
-    parser.add_argument("--repeats", type=int, default=3, help="of each size (default: %(default)s)")
-    parser.add_argument("--limits", type=int, default=1, help="times the model's limits of proposals (default: 1)")
-    parser.add_argument("--out", type=Path, help="also draw seconds over megapixels")
-    parser.add_argument("--alone", type=float, help=argparse.SUPPRESS)  # one size, in this process
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each size (default: %(default)s)")
+    parser.add_argument("--limits", type=int, default=1, help="factor on the model's limits of proposals (default: 1)")
+    parser.add_argument("--out", type=Path, help="also draw seconds over megapixels into this file")
+    parser.add_argument("--alone", type=float, help=argparse.SUPPRESS)  # measure one size in this process
     return parser.parse_args()
 
 
 def of_area(grey: np.ndarray, megapixels: float) -> np.ndarray:
-    """An image of this area and the proportions of `grey`: a part of it, or its mirror images side by side."""
+    """An image of this area with the proportions of `grey`: a part of it, or its mirror images side by side."""
     factor = np.sqrt(megapixels * 1e6 / grey.size)
     height, width = (round(side * factor) for side in grey.shape)
     beyond = [(0, max(0, after - before)) for after, before in zip((height, width), grey.shape, strict=True)]
@@ -50,7 +50,7 @@ def of_area(grey: np.ndarray, megapixels: float) -> np.ndarray:
 
 
 def measure(arguments: argparse.Namespace) -> dict:
-    """Times of one size, in this process."""
+    """Times, particles and memory of one size, measured in this process."""
     import resource  # not on Windows
 
     from tio2.cli import required_imports
@@ -122,7 +122,7 @@ def main() -> None:
 
 
 def draw(path: Path, megapixels: list[float], seconds: list[float], reference: float | None) -> None:
-    """Seconds over megapixels, both logarithmic, beside what is proportional to the area."""
+    """Draw seconds over megapixels, both logarithmic, beside a line proportional to the area."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 3.5), layout="constrained")

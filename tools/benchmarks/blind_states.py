@@ -1,11 +1,11 @@
-r"""How much the states of particles are a judgement: one judge states them twice, blind, from contact sheets.
+r"""How well one judge agrees with itself and with the annotation on states, given twice, blind, from contact sheets.
 
 python tools/benchmarks/blind_states.py sheets data/bam-tio2-sem/annotations/train.json --out blind/bam
 python tools/benchmarks/blind_states.py score blind/bam
 
-`sheets` draws particles at random and writes two passes over them, each in an order of its own: sheets of 20 particles,
-as imaged and with the outline, and `pass_1.csv`, `pass_2.csv` to be filled in: c for complete, m for masked, u for
-unusable. `key.json` holds the states of the annotation. `score` prints the shares that agree, and Cohen's kappa.
+`sheets` draws particles at random and writes two passes over them in different orders: sheets of 20 particles, as
+imaged and with the outline, and `pass_1.csv`, `pass_2.csv`, which the judge fills in: c for complete, m for masked, u
+for unusable. `key.json` holds the annotation's states. `score` prints the shares that agree, and Cohen's kappa.
 """
 
 import argparse
@@ -28,14 +28,14 @@ from semsize.structures.states import VISIBILITY_CLASSES, class_of_state
 
 PASSES = (1, 2)
 COLUMNS, ROWS = 4, 5
-TILE_PX = 192  # side of a picture; each particle has two
-CONTEXT = 3.0  # side of what is shown, in lengths of the particle's longer side
+TILE_PX = 192  # side of a picture; each particle has two pictures
+CONTEXT = 3.0  # side of the window shown, in multiples of the particle's longer side
 OUTLINE = (255, 180, 0)
 LETTERS = {name[0]: name for name in VISIBILITY_CLASSES}
 
 
 class JudgementError(ValueError):
-    """Answers that cannot be scored; the message is one line."""
+    """The answers cannot be scored; the message is one line."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -43,18 +43,18 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     sheets = commands.add_parser("sheets", help="draw particles at random")
-    sheets.add_argument("annotations", type=Path, help="with states")
-    sheets.add_argument("--images", type=Path, help="their folder (default: images/<split> beside annotations)")
-    sheets.add_argument("--number", type=int, default=100, help="of particles (default: %(default)s)")
+    sheets.add_argument("annotations", type=Path, help="annotation file with states")
+    sheets.add_argument("--images", type=Path, help="folder of its images (default: images/<split> beside annotations)")
+    sheets.add_argument("--number", type=int, default=100, help="particles to draw (default: %(default)s)")
     sheets.add_argument("--seed", type=int, default=0)
     sheets.add_argument("--out", type=Path, required=True, help="folder to write")
     score = commands.add_parser("score", help="compare the answers of both passes")
-    score.add_argument("folder", type=Path, help="what `sheets` wrote, filled in")
+    score.add_argument("folder", type=Path, help="folder that `sheets` wrote, answers filled in")
     return parser.parse_args()
 
 
 def tile(image: OutlinedImage, number: int) -> np.ndarray:
-    """A particle as imaged, beside it the same with its outline, (TILE_PX, 2 TILE_PX, 3) uint8."""
+    """A particle as imaged and, beside it, with its outline: (TILE_PX, 2 TILE_PX, 3) uint8."""
     mask = image.outlines[[number]]
     left, top, right, bottom = mask.boxes[0]
     side = max(32, round(CONTEXT * max(right - left, bottom - top)))
@@ -112,10 +112,10 @@ def write_sheets(arguments: argparse.Namespace) -> None:
 
 
 def answers(folder: Path, number: int, order: Sequence[int]) -> np.ndarray:
-    """What a pass says of each particle, in the order of the key.
+    """The class that a pass gives each particle, in the order of the key.
 
     Raises:
-        JudgementError: an answer is missing or not one.
+        JudgementError: an answer is missing or unknown.
     """
     path = folder / f"pass_{number}.csv"
     with path.open(newline="", encoding="utf-8") as stream:
@@ -129,7 +129,7 @@ def answers(folder: Path, number: int, order: Sequence[int]) -> np.ndarray:
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Share of equal answers, and Cohen's kappa: the same beyond what the answers' frequencies give by chance.
+    """Share of equal answers, and Cohen's kappa, the agreement beyond chance at the answers' frequencies.
 
     >>> agreement(np.array(["a", "a", "b", "b"]), np.array(["a", "a", "b", "a"]))
     (0.75, 0.5)
@@ -140,7 +140,7 @@ def agreement(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
 
 
 def print_score(folder: Path) -> None:
-    """Both passes against each other and against the annotation."""
+    """Compare both passes with each other and with the annotation, and print the table."""
     key = read_json(folder / "key.json", JudgementError)
     stated = np.array(key["states"], dtype=object)
     first, second = (answers(folder, number, key["orders"][str(number)]) for number in PASSES)
@@ -162,7 +162,7 @@ def print_score(folder: Path) -> None:
 
 
 def main() -> None:
-    """Draw, or score."""
+    """Write the sheets, or score the answers."""
     arguments = parse_arguments()
     with one_line_errors(AnnotationError, SEMReadError, JudgementError, OSError):
         if arguments.command == "sheets":

@@ -1,13 +1,13 @@
-"""What the frame does to sizes, and the weights undo: random crops of a rendered field, as docs/uncertainty.md has it.
+"""Error of sizes from the frame's border, without and with weights, in random crops of a rendered field.
 
 python tools/benchmarks/border.py
 python tools/benchmarks/border.py --particles 400 --crops 1000 --seed 1
 python tools/benchmarks/border.py --gaps data/bam-tio2-sem/annotations/val.json predictions.json
 
-Outlines are the whole ones, from the renderer's truth; the field continues on its other side, so that a crop may lie
-anywhere and all particles have the same chance. With --gaps no field is rendered: outlines annotated, and found from
-score 0.5 on, are counted by the pixels that they leave to the nearest edge of their frame; the last rows by whether the
-annotated outline that they match reaches the edge.
+docs/uncertainty.md quotes the result. Outlines are the whole ones of the renderer's truth. The field wraps around, so
+that a crop may lie anywhere and all particles have the same chance. With --gaps no field is rendered: annotated
+outlines, and those found with a score of 0.5 or more, are counted by their distance in pixels from the nearest edge of
+the frame; the last rows tell found outlines apart by whether the annotated outline that they match reaches the edge.
 """
 
 import argparse
@@ -35,22 +35,22 @@ class Field:
     """Particles of a large field."""
 
     ecd_px: np.ndarray  # (N,)
-    low: np.ndarray  # (N, 2) int64: first pixel, (row, column)
-    extent: np.ndarray  # (N, 2) int64: pixels, (rows, columns)
+    low: np.ndarray  # (N, 2) int64: first (row, column) of each particle
+    extent: np.ndarray  # (N, 2) int64: height and width of each particle, pixels
     shape: np.ndarray  # (2,) rows, columns
 
 
 @dataclass(frozen=True, eq=False)
 class Crops:
-    """What random crops hold that does not touch their border: (K,) each."""
+    """Particles in random crops that do not touch the crop's border: (K,) each."""
 
     particles: np.ndarray  # number in the field
     weights: np.ndarray
-    batches: np.ndarray  # of crops, 0 to BATCHES - 1
+    batches: np.ndarray  # batch of the particle's crop, 0 to BATCHES - 1
 
 
 def rendered_field(particles: int, seed: int) -> Field:
-    """Scattered particles, some 50 px apart on average, that its own border does not cut."""
+    """Render scattered particles, about 50 px apart on average; those that the field's border cuts are left out."""
     side = max(round(50 * particles**0.5), 400)
     truth = render_image(RenderSettings(seed, (side, side), "scattered", particles=particles), 0).truth
     full = truth.full[~truth.truncated]
@@ -59,7 +59,7 @@ def rendered_field(particles: int, seed: int) -> Field:
 
 
 def crop_at_random(field: Field, side: int, crops: int, rng: np.random.Generator) -> Crops:
-    """Square crops of one side anywhere on the field."""
+    """Cut square crops of one side length anywhere on the field."""
     found, weights, batches = [], [], []
     for number in range(crops):
         low = (field.low - rng.integers(0, field.shape)) % field.shape  # (N, 2)
@@ -74,7 +74,7 @@ def crop_at_random(field: Field, side: int, crops: int, rng: np.random.Generator
 
 
 def errors(field: Field, crops: Crops, weights: np.ndarray) -> np.ndarray:
-    """(4,) errors of `COLUMNS` in %, against all particles of the field."""
+    """(4,) errors of `COLUMNS` in %, relative to all particles of the field."""
     found = field.ecd_px[crops.particles]
     measured = [*weighted_quantiles(found, weights, PROBABILITIES), np.average(found, weights=weights)]
     true = [*weighted_quantiles(field.ecd_px, np.ones(len(field.ecd_px)), PROBABILITIES), field.ecd_px.mean()]
@@ -82,7 +82,7 @@ def errors(field: Field, crops: Crops, weights: np.ndarray) -> np.ndarray:
 
 
 def rows(field: Field, side: int, crops: Crops) -> list[list]:
-    """Unweighted, then weighted: error and its standard error from batches of crops."""
+    """An unweighted and a weighted row: errors with their standard errors from batches of crops."""
     result = []
     for name, weights in (("unweighted", np.ones_like(crops.weights)), ("weighted", crops.weights)):
         parts = [crops.batches == batch for batch in range(BATCHES)]
@@ -103,9 +103,9 @@ def rows(field: Field, side: int, crops: Crops) -> list[list]:
 
 
 def gap_rows(annotations: Path, predictions: Path) -> list[list]:
-    """Numbers of outlines, in all and by what they leave to the edge: annotated, found, found of particles at the edge.
+    """Numbers of outlines, in all and by their distance from the edge: annotated, found, and found by matched outline.
 
-    The last ones match annotated outlines that reach the edge itself.
+    A found outline is told apart by whether the annotated outline that it matches is at 0 px.
     """
     every = {"annotated": [], "found": [], "found, matching one at 0 px": [], "found, matching another": []}
     for image in compare_split(read_annotations(annotations), read_predictions(predictions)):
@@ -119,14 +119,14 @@ def gap_rows(annotations: Path, predictions: Path) -> list[list]:
 
 
 def main() -> None:
-    """Render, crop, print; or count, print."""
+    """Render, crop and print the errors; or count gaps and print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--particles", type=int, default=1500, help="in the field (default: %(default)s)")
-    parser.add_argument("--crops", type=int, default=4000, help="of each side (default: %(default)s)")
-    parser.add_argument("--sides", type=int, nargs="+", default=[128, 192, 256, 512], help="px, default: 128 … 512")
+    parser.add_argument("--particles", type=int, default=1500, help="particles of the field (default: %(default)s)")
+    parser.add_argument("--crops", type=int, default=4000, help="crops of each side length (default: %(default)s)")
+    parser.add_argument("--sides", type=int, nargs="+", default=[128, 192, 256, 512], help="px (default: 128 … 512)")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument(
-        "--gaps", nargs=2, type=Path, metavar=("ANNOTATIONS", "PREDICTIONS"), help="count these instead"
+        "--gaps", nargs=2, type=Path, metavar=("ANNOTATIONS", "PREDICTIONS"), help="only count gaps at the edge"
     )
     arguments = parser.parse_args()
     if arguments.gaps:

@@ -1,9 +1,9 @@
-"""How well a model draws the outline in a box that a person draws loosely, as the correction page asks it to.
+"""How well a model draws the outline in a loose box, as on the correction page.
 
 python tools/benchmarks/boxes.py checkpoints/light_free.semsize data/emps --split val --images 6
 
-The box of each true outline is widened on all sides by a share of its own sides, and each side is moved by chance
-(normal, 2 % of it). Up to 12 particles of an image are drawn at random, all of 60 px of area or more.
+The box of each true outline is widened on all sides by a share of its side lengths, and each side is moved at random
+(normal, 2 % of the length). Up to 12 particles of an image are drawn at random, each of 60 px of area or more.
 """
 
 import argparse
@@ -34,18 +34,18 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("model", type=Path, help="a model archive, .semsize")
     parser.add_argument("data", type=Path, help="folder of a converted data set")
     parser.add_argument("--split", default="val", help="default: %(default)s")
-    parser.add_argument("--images", type=int, default=6, metavar="N", help="the first N (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=6, metavar="N", help="use the first N (default: %(default)s)")
     return parser.parse_args()
 
 
 def loose_box(box: np.ndarray, widened: float, rng: np.random.Generator) -> np.ndarray:
-    """A box (x1, y1, x2, y2) widened on all sides by a share of its sides, each side moved by chance."""
+    """The box (x1, y1, x2, y2), widened on all sides by a share of its side lengths, each side moved at random."""
     sides = np.tile(box[2:] - box[:2], 2)
     return box + sides * (widened * np.array([-1, -1, 1, 1]) + rng.normal(0, MOVED, 4))
 
 
 def ious(grey: np.ndarray, true: CroppedMasks, engine: OnnxEngine, rng: np.random.Generator) -> Iterator[list[float]]:
-    """Of each of some particles the IoU of what is drawn with the truth, a value for each of `WIDENED`."""
+    """Yield for some particles the IoU of the drawn outline with the truth, a value for each of `WIDENED`."""
     chosen = rng.permutation(np.flatnonzero(true.areas >= LEAST_AREA_PX))[:PARTICLES_PER_IMAGE]
     for number in chosen:
         values = []
@@ -57,7 +57,7 @@ def ious(grey: np.ndarray, true: CroppedMasks, engine: OnnxEngine, rng: np.rando
 
 
 def main() -> None:
-    """Draw, compare, print."""
+    """Let the model draw the outlines, compare them with the truth and print the table."""
     options, rng = parse_arguments(), np.random.default_rng(0)
     with one_line_errors(AnnotationError, ArchiveError, SEMReadError, ImportError, OSError):
         engine = OnnxEngine(read_archive(options.model))
