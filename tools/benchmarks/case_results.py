@@ -1,7 +1,7 @@
-"""The right result of every case in ../shared/cases, for tools/benchmarks/cases.py: one `Check` a line of its table.
+"""The right result of every case in ../shared/cases: each `Check` is a line of the table of tools/benchmarks/cases.py.
 
-A picture's right result is what `case.md` says under "Right result": the discs that its scene was drawn from, or the
-picture left out, for a reason that names what is wrong.
+A picture's right result stands in `case.md` under "Right result": the discs from which its scene was drawn, or the
+picture left out for a reason that names what is wrong.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,20 +14,20 @@ Scene = Callable[..., list[Disc]]
 
 @dataclass(frozen=True)
 class Check:
-    r"""One sub-case: a command, and what must come of it.
+    r"""One sub-case: a command and its right result.
 
     Attributes:
         case: number of the case.
-        name: of the sub-case.
+        name: name of the sub-case.
         command: program and arguments, from the case's folder; checks of one command share its run.
-        out: folder of the results below ``out/``, given as --out; "" for programs without one.
-        right: picture below ``in/`` to its discs; any other picture with particles is a fault. None: not read right.
+        out: folder of the results below ``out/``, given as --out; "" for programs without results.
+        right: picture below ``in/`` to its discs; particles on any other picture are a fault. None: no picture is read.
         missing: how many discs of a picture may be missing (captions over particles, a detector that misses one).
         extra: how many particles besides the discs a picture may have.
-        nm: picture to nanometres a pixel, None where none is to be known.
-        refused: what stands on the screen (a pattern) where the pictures are left out instead; "": they may not be.
-        said: what must stand on the screen in either way.
-        tolerance: of a pixel size.
+        nm: picture to nanometres a pixel; None if the pixel size must stay unknown.
+        refused: pattern of the message that may leave the pictures out instead; "": they must be read.
+        said: pattern of a message that must appear in either case.
+        tolerance: largest relative error of a pixel size.
     """
 
     case: str
@@ -51,8 +51,8 @@ def checks(scene: Scene, stitched: Sequence[Disc]) -> Iterator[Check]:
     """All sub-cases.
 
     Args:
-        scene: discs of `common.scene` with these arguments.
-        stitched: the particles of case 13, which is no such scene.
+        scene: returns the discs of `common.scene`, with its arguments.
+        stitched: the particles of case 13, which `common.scene` does not draw.
     """
     yield from _coco_cases(scene)
     yield from _label_cases(scene)
@@ -63,7 +63,7 @@ def checks(scene: Scene, stitched: Sequence[Disc]) -> Iterator[Check]:
 
 
 def _coco(case: str, json: str, **result) -> Iterator[Check]:
-    """One COCO file in both programs."""
+    """One COCO file, read by the converter and by measure.py."""
     stem, images = json.removesuffix(".json"), result.pop("images", "in/images")
     pictures = result.pop("pictures", images)
     convert = f"{CONVERT}coco.py in/{json} --images {images} --val 0"
@@ -106,7 +106,7 @@ def _coco_cases(scene: Scene) -> Iterator[Check]:
 
 
 def _labels(case: str, folder: str, options: str = "", **result) -> Iterator[Check]:
-    """One folder of label images in both programs."""
+    """One folder of label images, read by the converter and by measure.py."""
     pictures, out = result.pop("pictures", "in/images"), folder + options.split(" ")[0]
     images = result.pop("images", pictures)
     convert = f"{CONVERT}label_images.py --images {images} --labels in/{folder} --val 0 {options}"
@@ -128,7 +128,7 @@ def _label_cases(scene: Scene) -> Iterator[Check]:
     for folder in ("lzw", "deflate"):
         yield from _labels("06", folder, right=right(60))
     yield from _labels("08", "masks", "--binary", right=right(80))
-    for folder in ("masks", "inverted"):  # the converter may go on, if it says so; a D50 may not come of it
+    for folder in ("masks", "inverted"):  # the converter may go on with a message; no D50 may result
         convert, measure = _labels("08", folder, refused="--binary")
         yield from (replace(convert, refused="", said="--binary"), measure)
     ground = r"ground|cover|invert|\b9\d(\.\d)? ?%"
@@ -191,7 +191,7 @@ def _pixel_size_cases() -> Iterator[Check]:
     command = f"{MEASURE} in/images --from-labels in/labels"
     for stem, unit in units.items():
         name = f"images/{stem}.tif"
-        if unit in ("cm", "-"):  # no statement, as the documentation has it
+        if unit in ("cm", "-"):  # these state no size, as the documentation says
             yield Check("15", f"{stem} {unit}", command, "all", nm={name: None}, refused=f"{stem}.tif.*{unit}")
         elif unit == "1/nm":
             yield Check("15", f"{stem} {unit}", command, "all", nm={name: None}, refused=f"{stem}.tif.*1/nm")
@@ -199,7 +199,7 @@ def _pixel_size_cases() -> Iterator[Check]:
             refused = f"{stem}.tif.*Â" if unit == "Âµm" else ""
             yield Check("15", f"{stem} {unit}", command, "all", nm={name: 7.344}, refused=refused)
 
-    bar = 1000 / 136.5  # cut off, not rounded (microscopes.md, 2): 136 px stand for 136 to 137
+    bar = 1000 / 136.5  # truncated, not rounded (microscopes.md, 2): 136 px stand for 136 to 137
     for name, nm, refused in (
         ("capital", bar, ""),
         ("small", bar, ""),
@@ -225,7 +225,7 @@ def _nested_cases(scene: Scene) -> Iterator[Check]:
     left_out = r"left out.*(form|corner|coordinates|nest|polygon)"
     pairs = ("pairs", "pairs_in_list", "pairs_in_list_odd")
     for form in ("flat", "bare", *pairs, "too_deep", "ring_and_hole", "contour"):
-        hole = 0.3 if form == "ring_and_hole" else 0.0  # its diameter, of the particle's
+        hole = 0.3 if form == "ring_and_hole" else 0.0  # diameter, as a share of the particle's
         discs = [(x, y, ecd * (1 - hole**2) ** 0.5) for x, y, ecd in scene(seed=190)]
         right = {f"images/{form}.png": discs}
         refused = "" if form == "flat" else left_out

@@ -1,9 +1,9 @@
-"""Build and run every case of ../shared/cases, and judge what comes of each against its right result.
+"""Build and run every case of ../shared/cases, and compare each result with the right one.
 
 python tools/benchmarks/cases.py --cases ../shared/cases
 python tools/benchmarks/cases.py --only 05 27 --keep /tmp/cases
 
-Prints a table: case, sub-case, right result, what came, ok or FAULT. Exit code 0: all right; 1: a fault; 2: no cases.
+Prints a table: case, sub-case, right result, result, ok or FAULT. Exit code 0: all right; 1: a fault; 2: no cases.
 """
 
 import argparse
@@ -35,19 +35,19 @@ from semsize.structures.masks import CroppedMasks
 
 ROOT = Path(tio2.__file__).parents[1]
 PLACE_PX, SIZE_PX, SIZE_SHARE = 3.0, 1.0, 0.02
-"""How far a particle's centre may lie from its disc's, and how far its diameter may be from the disc's."""
+"""Largest distance of a particle's centre from its disc's; largest difference of diameters: px plus a share."""
 PATIENCE_S = 600
 
 
 @dataclass
 class Outcome:
-    """What a command did.
+    """The result of a command.
 
     Attributes:
         code: exit code.
-        screen: what it printed.
+        screen: the text that it printed.
         found: picture below ``in/`` to its particles.
-        nm: picture to the pixel size in use, None where none is known.
+        nm: picture to the pixel size in use; None if unknown.
     """
 
     code: int
@@ -68,7 +68,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def build(cases: Path, folder: Path, numbers: set[str]) -> dict[str, Path]:
-    """Write the inputs of these cases; case number to its folder, which holds ``in``."""
+    """Write the inputs of these cases; return case number to its folder, which holds ``in``."""
     environment = {**os.environ, "CASES_OUT": str(folder), "PYTHONPATH": str(cases)}
     folders = {}
     for make in sorted(cases.glob("*/make.py")):
@@ -80,7 +80,7 @@ def build(cases: Path, folder: Path, numbers: set[str]) -> dict[str, Path]:
 
 
 def complete(folders: dict[str, Path], labels: np.ndarray) -> None:
-    """Write what make.py leaves out: the other spellings of 27 (e), and for 15 the `labels` of all its pictures."""
+    """Write inputs that make.py omits: the other spellings of 27 (e), and for 15 the `labels` of all its pictures."""
     if "27" in folders:
         listed = (folders["27"] / "in/all_samples.json").read_text(encoding="utf-8")
         for name, start in (("dotted", "./"), ("absolute", "/home/lab/project/scans/")):
@@ -93,13 +93,13 @@ def complete(folders: dict[str, Path], labels: np.ndarray) -> None:
 
 
 def run(command: str, out: str, folder: Path, known: set[str]) -> Outcome:
-    """Run a command from the case's folder, in this process but for training, and read what it wrote.
+    """Run a command from the case's folder, in this process except training, and read its results.
 
     Args:
-        command: of `Check`.
-        out: of `Check`.
-        folder: of the case.
-        known: which of several equal pictures is meant.
+        command: `Check.command`.
+        out: `Check.out`.
+        folder: the case's folder.
+        known: pictures that go first where several have the same contents.
     """
     tool, *words = shlex.split(command)
     words = [str(ROOT / word) if word.startswith("configs/") else word for word in words]
@@ -120,7 +120,7 @@ def run(command: str, out: str, folder: Path, known: set[str]) -> Outcome:
 
 
 def _run_here(words: Sequence[str]) -> tuple[int, str]:
-    """Exit code and screen of a program run in this process."""
+    """Run a program in this process; return its exit code and its printed text."""
     screen, code, before = io.StringIO(), 0, sys.argv
     sys.argv = list(words)
     try:
@@ -139,7 +139,7 @@ def _run_here(words: Sequence[str]) -> tuple[int, str]:
 
 
 def _read_measured(results: Path, outcome: Outcome) -> None:
-    """The particles that a measurement counts, and the pixel sizes that it takes."""
+    """Read a measurement's counted particles and pixel sizes into `outcome`."""
     paths = {}
     for entry in read_json(results / "record.json", ValueError)["images"]:
         path = os.path.relpath(entry["path"], "in")
@@ -154,7 +154,7 @@ def _read_measured(results: Path, outcome: Outcome) -> None:
 
 
 def _read_converted(results: Path, outcome: Outcome, known: set[str]) -> None:
-    """The particles of a converted set; its copies are told by their contents, not by what they are called."""
+    """Read the particles of a converted set into `outcome`; contents, not names, tell which picture a copy is of."""
     files = {str(path.relative_to("in")): path for path in Path("in").rglob("*") if path.is_file()}
     originals = {file_sha256(files[name]): name for name in sorted(files, key=lambda name: (name in known, name))}
     for file in sorted((results / "annotations").glob("*.json")):
@@ -178,7 +178,7 @@ def discs_of(masks: CroppedMasks) -> list[Disc]:
 
 
 def matched(right: Sequence[Disc], found: Sequence[Disc]) -> int:
-    """How many discs have a particle of their place and size; each particle counts once."""
+    """Number of discs with a particle of their place and size; each particle counts once."""
     left, count = list(found), 0
     for x, y, diameter in right:
         for other in left:
@@ -191,12 +191,12 @@ def matched(right: Sequence[Disc], found: Sequence[Disc]) -> int:
 
 
 def judge(check: Check, outcome: Outcome, alone: bool, known: set[str]) -> tuple[bool, str]:
-    """Whether a sub-case gives its right result, and what came.
+    """Return whether a sub-case gives its right result, and its result in words.
 
     Args:
         check: the sub-case.
-        outcome: of its command.
-        alone: no other sub-case shares the command, so that the exit code speaks of this one.
+        outcome: the result of its command.
+        alone: True if no other sub-case shares the command, so that the exit code is this one's.
         known: pictures that some sub-case of the command expects to be read.
     """
     if "Traceback (most recent call last)" in outcome.screen:
@@ -242,7 +242,7 @@ def expected(check: Check) -> str:
 
 
 def judged(found: Sequence[Check], folders: dict[str, Path]) -> Iterator[tuple[Check, bool, str]]:
-    """All sub-cases with their verdicts; each command runs once."""
+    """Yield all sub-cases with their verdicts; each command runs once."""
     shared = defaultdict(list)
     for check in found:
         shared[check.case, check.command].append(check)
@@ -257,7 +257,7 @@ def judged(found: Sequence[Check], folders: dict[str, Path]) -> Iterator[tuple[C
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Build, run, judge, print."""
+    """Build the inputs, run the commands, judge them and print the table."""
     options = parse_arguments(arguments)
     if not (options.cases / "common.py").is_file():
         print(f"{options.cases}: the cases are not here (no common.py); name their folder: --cases DIR")

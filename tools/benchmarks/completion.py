@@ -1,12 +1,12 @@
-"""How well hidden parts are completed without a network, on exact visible outlines whose whole ones are known.
+"""How well methods without a network complete hidden parts, on exact visible outlines with known whole outlines.
 
 python tools/benchmarks/completion.py data/rendered-short/annotations/test.json
 python tools/benchmarks/completion.py data/rendered-short/annotations/*.json
 python tools/benchmarks/completion.py data/covered-bam/annotations/test.json
 
-Particles are rendered ones, or real ones that tools/cover_particles.py laid others over. Images stand in
+Particles are rendered, or real ones over which tools/cover_particles.py laid others. Images stand in
 images/<split> beside annotations/<split>.json. Particles that the frame cuts, and specks, are left out.
-The row "truth through its crop", the true whole outline cut to where a part may hide, shows what that rule costs.
+The row "truth through its crop" is the true whole outline cut to where a part may hide: it shows what that rule costs.
 """
 
 import argparse
@@ -41,8 +41,8 @@ METHODS: dict[str, Callable[[CroppedMasks, CroppedMasks, np.ndarray], CroppedMas
         visible, mask_crops(whole, windows(visible)), grey
     ),
 }
-"""Name to the completion of the visible outlines of an image; the last knows the truth and is what a network that
-completes crops could reach at best."""
+"""Name to the completion of an image's visible outlines; the last uses the truth: the best that a visibility model,
+which completes crops, could reach."""
 HEADER = ("particles", "IoU", "hidden part's IoU", "ECD error, %", "its sd, %")
 
 
@@ -58,7 +58,7 @@ def scored_images(path: Path) -> dict[str, dict[str, CompletionScores]]:
             if "amodal_segmentation" in particle and not (particle["truncated"] or particle["iscrowd"])
         ]
         for name, complete in METHODS.items():
-            completed = complete(visible, whole, grey)  # of all, since those that are left out hide others
+            completed = complete(visible, whole, grey)  # all particles, since those left out hide others
             sets = (masks[chosen] for masks in (visible, completed, visible, whole))
             scores[image["configuration"] or "unknown"][name].append(completion_scores(*sets))
     if not any(len(part) for of in scores.values() for parts in of.values() for part in parts):
@@ -67,7 +67,7 @@ def scored_images(path: Path) -> dict[str, dict[str, CompletionScores]]:
 
 
 def is_masked(scores: CompletionScores) -> np.ndarray:
-    """(N,) bool: partly hidden, and enough of it seen to be measured, by the truth."""
+    """(N,) bool: by the truth partly hidden, with enough visible to be measured."""
     return np.array([visibility_class(fraction) == "masked" for fraction in scores.true_fraction.tolist()], bool)
 
 
@@ -77,7 +77,7 @@ def cells(found: CompletionSummary) -> list[float]:
 
 
 def fraction_rows(scores: dict[str, CompletionScores], key: str) -> list[list]:
-    """A row a method and class of true or predicted fraction, of classes with particles."""
+    """A row for each method and each class of true or predicted fraction that has particles."""
     ends = (*VISIBLE_FRACTION_EDGES[1:], 1.0)
     rows = []
     for name, of_method in scores.items():
@@ -88,7 +88,7 @@ def fraction_rows(scores: dict[str, CompletionScores], key: str) -> list[list]:
 
 
 def main() -> None:
-    """Complete, compare, print."""
+    """Complete the outlines, compare them with the truth and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("annotations", type=Path, nargs="+", help="annotation files")
     arguments = parser.parse_args()
@@ -103,7 +103,7 @@ def main() -> None:
     print("Masked particles (0.4 to 0.98 visible)\n")
     print(markdown_table(["completion", *HEADER], [[n, *cells(summary(s[is_masked(s)]))] for n, s in scores.items()]))
     for key in ("true_fraction", "predicted_fraction"):
-        print(f"By {key.replace('_', ' ')}, classes with their lower ends\n")
+        print(f"By {key.replace('_', ' ')}, each class includes its lower end\n")
         print(markdown_table(["completion", "visible", *HEADER], fraction_rows(scores, key)))
     print("Masked particles by configuration\n")
     rows = []

@@ -1,10 +1,10 @@
-"""Times the correction page in a Chromium that draws in software: redraws with thousands of outlines, and changes.
+"""Time the correction page with thousands of outlines, in a Chromium that draws in software.
 
 python tools/benchmarks/correct_page.py --outlines 5000 --size 2048 1536
 python tools/benchmarks/correct_page.py --rendered docs/figures/correct.png     # only a picture of the page at work
 
-Prints the median and the 95th percentile of a redraw at three enlargements, of a selection of one outline, and of a
-change from the key to "saved". The browser is $BROWSER or the first Chromium that is installed.
+Prints the median and the 95th percentile of redraws at three enlargements, of selecting an outline, and of a change
+from the key press to "saved". The browser is $BROWSER or the first installed Chromium.
 """
 
 import argparse
@@ -61,15 +61,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--outlines", type=int, default=5000)
     parser.add_argument("--size", type=int, nargs=2, default=(2048, 1536), metavar=("W", "H"))
     parser.add_argument("--repeats", type=int, default=40)
-    parser.add_argument("--screenshot", type=Path, metavar="PNG", help="of the page with all outlines")
-    parser.add_argument(
-        "--rendered", type=Path, metavar="PNG", help="draw the page with a rendered scene, time nothing"
-    )
+    parser.add_argument("--screenshot", type=Path, metavar="PNG", help="also draw the page with all outlines")
+    parser.add_argument("--rendered", type=Path, metavar="PNG", help="only draw the page with a rendered scene")
     return parser.parse_args()
 
 
 def rendered_scene(folder: Path) -> Path:
-    """A rendered image with its true outlines and states; the folder of both."""
+    """Write a rendered image with its true outlines and states into `folder`, and return it."""
     from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 
     settings = RenderSettings(seed=32, shape=(352, 512), preset="agglomerated", particles=60)
@@ -78,7 +76,7 @@ def rendered_scene(folder: Path) -> Path:
 
 
 def draw_page(browser: "Browser", folder: Path, picture: Path) -> None:
-    """The page with a rendered scene, an outline selected, in a small window."""
+    """Write a picture of the page with a rendered scene and a selected outline, in a small window."""
     from page_browser import entered, served
     from semsize.correcting.results import CorrectedResults
     from semsize.correcting.session import Session
@@ -102,7 +100,7 @@ def draw_page(browser: "Browser", folder: Path, picture: Path) -> None:
 
 
 def packed_disks(folder: Path, count: int, size: tuple[int, int]) -> Path:
-    """An image of disks that touch, with its label image; the folder of both."""
+    """Write an image of touching disks and its label image into `folder`, and return it."""
     width, height = size
     pitch = np.sqrt(width * height / count)
     labels, grey = np.zeros((height, width), np.uint16), np.full((height, width), 40, np.uint8)
@@ -117,7 +115,7 @@ def packed_disks(folder: Path, count: int, size: tuple[int, int]) -> Path:
 
 
 def main() -> None:
-    """Make the image, serve it, time the page."""
+    """Make the image, serve it and time the page."""
     from page_browser import entered, served, started_browser
     from semsize.correcting.results import CorrectedResults
     from semsize.correcting.session import Session

@@ -1,11 +1,11 @@
-"""Damage files of every kind that the programs read, at random, and count what does not end as it should.
+"""Damage files of every kind that the programs read, at random, and count the tracebacks.
 
 python tools/benchmarks/damaged_files.py --number 10000 --seed 0
 python tools/benchmarks/damaged_files.py --reader COCO --only 4711        # one file again, with its traceback
 
 A reader may read a damaged file (a byte in the pixels), leave parts out and say so, or refuse it in one line. Anything
-else is a traceback: another exception, more than one line, more than 2 GB of memory, more than 20 s. The damage depends
-on the seed, the reader and the file's number alone. Exit code 1 where there was a traceback.
+else counts as a traceback: another exception, a message of several lines, more than 2 GB of memory, more than 20 s.
+The damage depends on the seed, the reader and the file's number alone. Exit code 1 after a traceback.
 """
 
 import argparse
@@ -71,13 +71,13 @@ REFUSALS = (SEMReadError, ExchangeError, AnnotationError, MeasuringError, PartEr
 
 @dataclass(frozen=True)
 class Reader:
-    """One way in which a file is read: whole files, how they are damaged, and what reads them.
+    """A kind of file: whole files, how to damage them, and how a program reads them.
 
     Attributes:
-        whole: contents of whole files, from a folder to work in.
-        name: of the file.
-        damage: from contents and a generator to damaged contents.
-        read: from the file's path to whether something in it was left out and said.
+        whole: yields the contents of whole files; takes a folder to work in.
+        name: the file's name.
+        damage: returns damaged contents; takes contents and a generator.
+        read: returns whether a part of the file was left out and reported; takes its path.
     """
 
     whole: Callable[[Path], Iterator[bytes]]
@@ -87,7 +87,7 @@ class Reader:
 
 
 def _drawn(read: Callable[[Path, ImageFolder, Account], Iterator]) -> Callable[[Path], bool]:
-    """What a converter does with the annotations of a.png beside them."""
+    """A reader that treats annotations, with a.png beside them, as a converter does."""
 
     def read_all(path: Path) -> bool:
         account, images = Account(), ImageFolder.of_files([path.with_name("a.png")])
@@ -109,12 +109,12 @@ def _labels(path: Path, images: ImageFolder, account: Account) -> Iterator:
 
 
 def _found(path: Path) -> bool:
-    """What measure.py does with outlines of another measurement."""
+    """Read outlines of another measurement as measure.py does; return whether there were notes."""
     picture = path.with_name("a.png")
     source = outlines_from_coco(path, [ImageFile(picture, "a.png")])
     for records in filter(None, source.images.values()):
         sizes = {tuple(record["segmentation"]["size"]) for record in records}
-        if len(sizes) == 1:  # an image with outlines of several sizes is left out when it is measured
+        if len(sizes) == 1:  # a measurement leaves out an image whose outlines have several sizes
             CroppedMasks.from_rles([record["segmentation"] for record in records], sizes.pop())
     return bool(source.notes)
 
@@ -157,7 +157,7 @@ READERS = {
 
 @dataclass
 class Tally:
-    """What became of a reader's damaged files; `failed`: number of the file to what it ended in."""
+    """Counts of a reader's damaged files by outcome; `failed`: number of the file to its error."""
 
     read: int = 0
     left_out: int = 0
@@ -167,7 +167,7 @@ class Tally:
 
 
 def try_reader(name: str, numbers: range, seed: int, *, show: bool = False) -> Tally:
-    """Damage files of one reader and read each."""
+    """Damage files for one reader and read each."""
     reader, tally = READERS[name], Tally()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "in"
@@ -199,12 +199,12 @@ def try_reader(name: str, numbers: range, seed: int, *, show: bool = False) -> T
 
 
 class _TooSlowError(BaseException):
-    """Passes the handlers of readers, which make a refusal of any `Exception` of a library."""
+    """The time limit is over; a `BaseException`, since readers turn every `Exception` of a library into a refusal."""
 
 
 @contextlib.contextmanager
 def _time_limit() -> Iterator[None]:
-    """Ends what takes longer than MOST_SECONDS."""
+    """Raise `_TooSlowError` in a block that takes longer than MOST_SECONDS."""
 
     def end(*_):
         raise _TooSlowError(f"more than {MOST_SECONDS} s")
@@ -219,18 +219,18 @@ def _time_limit() -> Iterator[None]:
 
 
 def main() -> int:
-    """Damage, read, count, print."""
+    """Damage files, read them and print the counts; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--number", type=int, default=1000, help="damaged files a reader (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the damage (default: %(default)s)")
-    parser.add_argument("--reader", choices=READERS, action="append", help="only this one; may be repeated")
-    parser.add_argument("--only", type=int, metavar="N", help="only the file of this number, with its traceback")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the damage (default: %(default)s)")
+    parser.add_argument("--reader", choices=READERS, action="append", help="try only this reader; may be repeated")
+    parser.add_argument("--only", type=int, metavar="N", help="try only the file of this number and show its traceback")
     options = parser.parse_args()
     import resource  # not on Windows
 
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES + _address_space(), resource.RLIM_INFINITY))
     numbers = range(options.number) if options.only is None else range(options.only, options.only + 1)
-    logging.getLogger("tio2").setLevel(logging.CRITICAL)  # what libraries can live with is said for each file
+    logging.getLogger("tio2").setLevel(logging.CRITICAL)  # libraries warn for each file
     print("reader                 damaged     read  left out  refused  tracebacks  slowest, s")
     failed = False
     for name in options.reader or READERS:
@@ -244,7 +244,7 @@ def main() -> int:
 
 
 def _address_space() -> int:
-    """Bytes of address space that this process has already."""
+    """Bytes of address space that this process already has."""
     import resource  # not on Windows
 
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

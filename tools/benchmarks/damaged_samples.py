@@ -1,4 +1,4 @@
-"""Small whole files of every kind that the programs read, and how they are damaged; for damaged_files.py."""
+"""Small whole files of every kind that the programs read, and functions that damage them; for damaged_files.py."""
 
 import base64
 import copy
@@ -57,7 +57,7 @@ IMAGE = {"id": 1, "file_name": "a.png", "height": SHAPE[0], "width": SHAPE[1]}
 
 
 def tiffs(levels: np.ndarray) -> Iterator[bytes]:
-    """TIFFs of all kinds that are read, of a picture or of labels."""
+    """TIFFs of all kinds that the readers know, of a picture or of labels."""
     zeiss = "0\r\n0\r\n0\r\n7.3e-9\r\n1\r\n1\r\n1\r\n1\r\n1\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 7.3 nm\r\n"
     zeiss += "DP_IMAGE_STORE\r\nStore resolution = 52 * 40\r\n"
     fei = "[Scan]\r\nPixelWidth=8.2e-010\r\nPixelHeight=8.2e-010\r\n[Image]\r\nResolutionX=52\r\nResolutionY=40\r\n"
@@ -92,7 +92,7 @@ def tiffs(levels: np.ndarray) -> Iterator[bytes]:
 
 
 def encoded(levels: np.ndarray) -> Iterator[bytes]:
-    """PNG, BMP and JPEG, with palettes too."""
+    """PNG, BMP and JPEG, also with palettes."""
     palette = Image.frombytes("P", SHAPE[::-1], levels.tobytes())
     palette.putpalette(np.random.default_rng(1).integers(0, 256, 768).astype(np.uint8).tobytes())
     plain = Image.fromarray(levels)
@@ -116,7 +116,7 @@ def coco() -> dict[str, Any]:
 
 
 def ours() -> dict[str, Any]:
-    """An annotation file of this project, rendered truth included, with a particle of another program."""
+    """An annotation file of this project with rendered truth, and a particle as another program writes it."""
     records = [
         particle_entry(id=n, image_id=1, rle=rle, state="complete", amodal_rle=rle, visible_fraction=1.0, ecd_nm=9.0)
         for n, rle in enumerate(MASKS.to_rles(), start=1)
@@ -151,7 +151,7 @@ def via() -> dict[str, Any]:
 
 
 def predictions() -> list[dict[str, Any]]:
-    """Found particles."""
+    """Predictions of all particles."""
     boxes = MASKS.boxes.tolist()
     return [prediction_entry(1, "a.png", box, 0.9, rle) for box, rle in zip(boxes, MASKS.to_rles(), strict=True)]
 
@@ -185,7 +185,7 @@ def roi_files(folder: Path) -> Iterator[bytes]:
 
 
 def damaged_bytes(data: bytes, rng: np.random.Generator) -> bytes:
-    """Bytes changed, cut, put in or taken out; of a TIFF entries of the directory too; a PNG's checksums are kept."""
+    """Change, cut, insert or delete bytes, in a TIFF also entries of its directory; a PNG gets right checksums."""
     data = bytearray(data)
     kind = rng.choice(["tag", "tag", "tag", "bytes", "bytes", "head", "cut", "cut", "insert", "delete", "number"])
     entries = _directory(data)
@@ -208,7 +208,7 @@ def damaged_bytes(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _directory(data: bytearray) -> list[int]:
-    """Where the entries of a small TIFF's first directory begin."""
+    """Offsets of the entries of a small TIFF's first directory."""
     if data[:4] not in (b"II*\0", b"MM\0*"):
         return []
     order = "<" if data[:1] == b"I" else ">"
@@ -218,7 +218,7 @@ def _directory(data: bytearray) -> list[int]:
 
 
 def _damage_tag(data: bytearray, at: int, rng: np.random.Generator) -> None:
-    """Change code, type, number or value of a directory's entry."""
+    """Change code, type, count or value of a directory's entry."""
     order = "<" if data[:1] == b"I" else ">"
     what, number = rng.integers(0, 6), int(rng.choice(NUMBERS) if rng.random() < 0.6 else rng.integers(0, 2**32))
     if what == 0:
@@ -234,7 +234,7 @@ def _damage_tag(data: bytearray, at: int, rng: np.random.Generator) -> None:
 
 
 def _checked_png(data: bytes) -> bytes:
-    """The same chunks with the right checksums, so that damage gets past them."""
+    """The same chunks with right checksums, so that readers do not stop at them."""
     found, at = data[:8], 8
     while at + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)
@@ -245,7 +245,7 @@ def _checked_png(data: bytes) -> bytes:
 
 
 def damaged_json(data: bytes, rng: np.random.Generator) -> bytes:
-    """The text cut or its bytes changed; values of other types, keys dropped, lists nested, doubled or emptied."""
+    """Damage the text's bytes, or give values other types, drop keys, and nest or shorten lists."""
     if rng.random() < 0.2:
         return damaged_bytes(data, rng)
     tree = {"": json.loads(data)}

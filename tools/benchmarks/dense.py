@@ -1,6 +1,6 @@
-"""Time and memory of the dense-image engine beside MMDetection's own, as docs/notebook/dense.md publishes them.
+"""Compare time and memory of the dense-image engine with MMDetection's own; docs/notebook/dense.md has the result.
 
-Time is CPU time of one thread. For Linux.
+Time is CPU time of one thread. It runs on Linux.
 
 python tools/benchmarks/dense.py --figure docs/figures/dense_time.png     # minutes: MMDetection's side takes most
 python tools/benchmarks/dense.py --quick                                  # seconds: small counts, two repeats
@@ -49,7 +49,7 @@ CORNERS = 24
 
 @dataclass(frozen=True)
 class Scene:
-    """Ellipses of 15 to 60 px anywhere in the frame: as a mask head sees them, and as truth."""
+    """Ellipses of 15 to 60 px anywhere in the frame, as a mask head's output and as truth."""
 
     logits: torch.Tensor  # (N, 1, 56, 56), signed distance in pixels
     boxes: torch.Tensor  # (N, 4) xyxy, cut by the frame
@@ -58,14 +58,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Cost:
-    """Median CPU seconds of one thread over the repeats, and how far the first one raised the peak memory."""
+    """Median CPU seconds of one thread over the repeats, and the rise of the peak memory in the first repeat."""
 
     seconds: float
     megabytes: float
 
 
 def scene(count: int, seed: int = 0) -> Scene:
-    """Draw a scene."""
+    """Draw a scene of `count` ellipses."""
     rng = np.random.default_rng(seed)
     height, width = IMAGE_SHAPE
     axes = rng.uniform(7.5, 30, (count, 2))
@@ -93,9 +93,9 @@ def peak_megabytes() -> float:
 
 
 def cost(make: Callable[[int], Callable[[], Any]], count: int, repeats: int) -> Cost:
-    """Run the work that `make` prepares for `count` instances in a process of its own, forked from this one.
+    """Run the work that `make` prepares for `count` instances in its own process, forked from this one.
 
-    No other work's memory is then in its peak; what the libraries take once is spent on a small work before.
+    Its peak then holds no other work's memory. A small work first takes the memory that libraries take only once.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -103,7 +103,7 @@ def cost(make: Callable[[int], Callable[[], Any]], count: int, repeats: int) -> 
 
     def child() -> None:
         small()
-        ctypes.CDLL(None).malloc_trim(0)  # what is free goes back, so that using it again counts
+        ctypes.CDLL(None).malloc_trim(0)  # return free memory, so that using it again counts
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
         before, seconds, peaks = peak_megabytes(), [], []
         for _ in range(repeats):
@@ -138,7 +138,7 @@ def results_of(truth: Scene) -> InstanceData:
 
 
 def pasting(truth: Scene, head: FCNMaskHead) -> Callable[[], list[dict]]:
-    """Logits to RLE by a mask head; frames are encoded as MMDetection's COCO metric does it."""
+    """Turn logits into RLE by a mask head; frames are encoded as in MMDetection's COCO metric."""
     meta, settings = {"ori_shape": IMAGE_SHAPE, "scale_factor": (1.0, 1.0)}, ConfigDict(mask_thr_binary=0.5)
 
     def work() -> list[dict]:
@@ -149,7 +149,7 @@ def pasting(truth: Scene, head: FCNMaskHead) -> Callable[[], list[dict]]:
 
 
 def loading(truth: Scene, load: dict, masks: Sequence[Any]) -> Callable[[], Any]:
-    """Load, flip, crop and pack an image whose pixels are one byte, so that the masks' cost is what shows."""
+    """Load, flip, crop and pack an image of one byte a pixel, so that the masks' cost dominates."""
     flip_crop_pack = [
         {"type": "RandomFlip", "prob": 1.0},
         {"type": "RandomCrop", "crop_size": CROP, "allow_negative_crop": True},
@@ -171,7 +171,7 @@ def loading(truth: Scene, load: dict, masks: Sequence[Any]) -> Callable[[], Any]
 
 
 def targets(truth: Scene, masks: Any, positives: int) -> Callable[[], torch.Tensor]:
-    """Mask targets of proposals a tenth off the truths."""
+    """Mask targets of proposals up to a tenth of a side off the truths."""
     rng = torch.Generator().manual_seed(0)
     indices = torch.randint(0, len(truth.boxes), (positives,), generator=rng)
     boxes = truth.boxes[indices]
@@ -182,7 +182,7 @@ def targets(truth: Scene, masks: Any, positives: int) -> Callable[[], torch.Tens
 
 
 def pasting_costs(counts: Sequence[int], stock_most: int, repeats: int) -> tuple[dict[int, Cost], dict[int, Cost]]:
-    """Costs of logits to RLE by number of instances: stock, up to `stock_most`, and ours."""
+    """Costs of logits to RLE by number of instances: stock (up to `stock_most` instances), ours."""
     stock_head, our_head = (kind(num_convs=0, num_classes=1) for kind in (FCNMaskHead, DenseFCNMaskHead))
     ours = {count: cost(lambda n: pasting(scene(n), our_head), count, 3 * repeats) for count in counts}
     stock = {n: cost(lambda n: pasting(scene(n), stock_head), n, repeats) for n in counts if n <= stock_most}
@@ -232,7 +232,7 @@ def target_costs(count: int, positives: int, repeats: int) -> list[tuple[str, Co
 
 
 def row(name: str, stock: Cost, ours: Cost) -> list[object]:
-    """A row of the table."""
+    """A row of the table of both costs and their ratios."""
     ratios = stock.seconds / ours.seconds, stock.megabytes / max(ours.megabytes, 0.1)
     values = (1e3 * stock.seconds, 1e3 * ours.seconds, ratios[0], stock.megabytes, ours.megabytes, ratios[1])
     return [name, *map(float, values)]
@@ -267,9 +267,9 @@ def plot(stock: dict[int, Cost], ours: dict[int, Cost], path: Path) -> None:
 def main() -> None:
     """Measure, print the table, draw the plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5, help="of MMDetection's side; ours three times as many")
+    parser.add_argument("--repeats", type=int, default=5, help="repeats of MMDetection's side; of ours three times")
     parser.add_argument(
-        "--stock-most", type=int, default=512, help="instances up to which MMDetection's masks are made"
+        "--stock-most", type=int, default=512, help="most instances for which MMDetection's masks are made"
     )
     parser.add_argument("--figure", type=Path, metavar="FILE.png", help="also plot time against instances")
     parser.add_argument("--quick", action="store_true", help="few instances, two repeats")

@@ -18,7 +18,7 @@ SETTINGS = RenderSettings(seed=7, shape=(704, 1024), preset="agglomerated", part
 
 
 def main() -> None:
-    """Render until each state has an example of middling size, draw them in a row."""
+    """Render until each state has a large enough example, and draw the examples in a row."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
@@ -34,10 +34,10 @@ def main() -> None:
 
 
 def suits(rendered: RenderedImage, index: int) -> bool:
-    """Whether the particle is large enough to be looked at and its tile lies within the frame."""
+    """Whether the particle is large enough to look at, and its tile within the frame."""
     row, column = corner(rendered, index)
     height, width = rendered.pixels.shape
-    plain = not 0.85 < rendered.truth.visible_fractions[index] < 0.98  # a hidden part that can be seen in the picture
+    plain = not 0.85 < rendered.truth.visible_fractions[index] < 0.98  # hardly anything is hidden, or enough to show
     large = rendered.truth.full.areas[index] > 700
     return plain and large and 0 <= row <= height - TILE_PX and 0 <= column <= width - TILE_PX
 
@@ -49,7 +49,7 @@ def corner(rendered: RenderedImage, index: int) -> tuple[int, int]:
 
 
 def draw(rendered: RenderedImage, index: int, state: str) -> np.ndarray:
-    """The tile (H, W, 3) with the full outline in orange, the visible part's in green, and the state's name."""
+    """The tile (H, W, 3) with the full outline in orange, the visible one in green, and the state's name."""
     row, column = corner(rendered, index)
     tile = rendered.pixels[row : row + TILE_PX, column : column + TILE_PX]
     tile = cv2.cvtColor(cv2.resize(tile, None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_CUBIC), cv2.COLOR_GRAY2BGR)

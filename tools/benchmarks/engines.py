@@ -1,4 +1,4 @@
-"""Whether model archives find what torch finds, and how fast each engine is.
+"""Compare the detections of model archives with torch's, and the speed of the engines.
 
 python tools/benchmarks/engines.py configs/tio2/light_free.py checkpoints/light_free.pth light_free.semsize \
     --truth data/bam-tio2-sem/annotations/val.json --images data/bam-tio2-sem/images/val \
@@ -6,12 +6,12 @@ python tools/benchmarks/engines.py configs/tio2/light_free.py checkpoints/light_
     --truth data/emps/annotations/val.json --images data/emps/images/val
 python tools/benchmarks/engines.py CONFIG CHECKPOINT ARCHIVE INT8_ARCHIVE --images scans --timed 1 --pairs 3 --threads 1
 
-Torch computes in float32; where the processor has bfloat16, that is timed too. Detections of a score above 0.05 match
-where their masks' IoU is 0.98 or more; D50 is the median equivalent circular diameter from score 0.5. Seconds are
-medians over runs of the first set's first images, from the file to the particles' measurands, the engines by turns,
-after one that does not count; seconds of the processor are of all threads.
-Exit code 1, by set: of an archive in float32 fewer than 99 % match, AP differs by more than 0.002, or D50 by more than
-0.1 %; of one in int8 mAP is lower by more than 0.003, or D50 differs by more than 0.5 %.
+Torch computes in float32; bfloat16 is timed too if the processor has it. Detections with a score above 0.05 match if
+their masks' IoU is 0.98 or more; D50 is the median equivalent circular diameter from score 0.5. Seconds are medians
+over runs on the first set's first images, from the file to the particles' measurands; the engines take turns, and a
+first run does not count. Seconds of the processor are those of all threads.
+Exit code 1 if in any set, for a float32 archive, fewer than 99 % match, AP differs by more than 0.002, or D50 by more
+than 0.1 %; for an int8 archive, if mAP is lower by more than 0.003, or D50 differs by more than 0.5 %.
 """
 
 import argparse
@@ -55,27 +55,27 @@ Find = Callable[[np.ndarray], Outlines]
 
 @dataclass(frozen=True)
 class Agreement:
-    """What torch and another engine find in some images, beside one another."""
+    """The detections of torch and another engine in some images, compared; pairs are (torch, other)."""
 
     found: tuple[int, int]  # detections above the least score
-    matched: int  # of them, one to one
-    largest_score_difference: float  # of those matched
+    matched: int  # pairs of equal detections
+    largest_score_difference: float  # over matched pairs
     d50_px: tuple[float, float]
     ap50: tuple[float, float] | None = None  # None without a truth
     mean_ap: tuple[float, float] | None = None
 
     @property
     def matched_share(self) -> float:
-        """Of the detections of both, 0 to 1; 1 where neither found any."""
+        """Matched share of the detections of both, 0 to 1; 1 if neither found any."""
         return 2 * self.matched / sum(self.found) if sum(self.found) else 1.0
 
     @property
     def d50_difference(self) -> float:
-        """(other - torch) / torch; NaN without particles from the operating score on."""
+        """(other - torch) / torch; NaN without particles of the operating score or more."""
         return self.d50_px[1] / self.d50_px[0] - 1
 
     def beyond(self, precision: Precision) -> list[str]:
-        """Which limits of a precision are exceeded."""
+        """Names of the limits of a precision that are exceeded."""
         ap50, mean = (0.0 if pair is None else pair[1] - pair[0] for pair in (self.ap50, self.mean_ap))
         if precision == "float32":
             limits = {
@@ -102,13 +102,13 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("config", type=Path, help="configs/tio2/….py")
-    add("checkpoint", type=Path, help="its weights")
+    add("checkpoint", type=Path, help="weights of the config")
     add("archives", type=Path, nargs="+", metavar="archive", help="the same model, from tools/export_onnx.py")
-    images = "an image, or a folder of images; with --truth the folder of its images; several times: several sets"
+    images = "an image or a folder of images; with --truth, the folder of its images; repeat it for several sets"
     add("--images", type=Path, action="append", required=True, help=images)
     add("--truth", type=Path, action="append", default=[], help="annotation file, for AP; once for each --images")
-    add("--most", type=int, metavar="N", help="first images of each set that are looked at (default: all)")
-    add("--timed", type=int, default=3, metavar="N", help="first images that are timed (default: %(default)s)")
+    add("--most", type=int, metavar="N", help="use the first N images of each set (default: all)")
+    add("--timed", type=int, default=3, metavar="N", help="time the first N images (default: %(default)s)")
     add("--pairs", type=int, default=5, metavar="N", help="runs of each engine that count (default: %(default)s)")
     add("--threads", type=int, nargs="*", default=[1, 2], metavar="N", help="numbers of threads (default: 1 2)")
     arguments = parser.parse_args()
@@ -118,7 +118,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def image_sets(arguments: argparse.Namespace) -> list[ImageSet]:
-    """The sets that are asked for, with so many images of each."""
+    """The sets of the command line, each with at most `--most` images."""
     sets = []
     for folder, file in zip(arguments.images, arguments.truth or [None] * len(arguments.images), strict=True):
         if file is None:
@@ -134,7 +134,7 @@ def image_sets(arguments: argparse.Namespace) -> list[ImageSet]:
 
 
 def engines(arguments: argparse.Namespace, threads: int) -> dict[str, Find]:
-    """Torch, and each archive under its precision, with so many threads."""
+    """Torch, and each archive under the name of its precision, with this number of threads."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     finds = {"torch": _torch(arguments, "float32")}
@@ -166,7 +166,7 @@ def compare(torch_found: Sequence[Outlines], other_found: Sequence[Outlines], tr
         pairs = overlaps(*masks)
         same = pairs.iou >= SAME_IOU
         partner = dict(zip(pairs.first[same].tolist(), pairs.second[same].tolist(), strict=True))
-        partner = {second: first for first, second in partner.items()}  # each once on both sides
+        partner = {second: first for first, second in partner.items()}  # each detection once on both sides
         counts += [len(mask) for mask in masks]
         matched += len(partner)
         differences = (abs(float(scores[0][first] - scores[1][second])) for second, first in partner.items())
@@ -184,7 +184,7 @@ def compare(torch_found: Sequence[Outlines], other_found: Sequence[Outlines], tr
 
 
 def predictions_of(found: Sequence[Outlines], images: Sequence[Mapping]) -> list[dict]:
-    """What was found in images of an annotation file, as predictions at the size that it states."""
+    """Detections in images of an annotation file, as COCO predictions at the size that it states."""
     records = []
     for outlines, image in zip(found, images, strict=True):
         masks = outlines.masks.expand((image["height"], image["width"]), 0, 0)
@@ -194,10 +194,10 @@ def predictions_of(found: Sequence[Outlines], images: Sequence[Mapping]) -> list
 
 
 def agreement_rows(agreement: Agreement) -> list[list[str]]:
-    """A table's rows: what is compared, torch's, the other's, the difference."""
+    """Rows of a table: quantity, torch's value, the other's, the difference."""
     rows = [
         ["detections above 0.05", *map(str, agreement.found), f"{100 * agreement.matched_share:.2f} % matched"],
-        ["scores of those matched", "", "", f"{agreement.largest_score_difference:.1e} at most"],
+        ["scores of matched detections", "", "", f"{agreement.largest_score_difference:.1e} at most"],
         ["D50, px", *(f"{d50:.3f}" for d50 in agreement.d50_px), f"{100 * agreement.d50_difference:+.3f} %"],
     ]
     for name, pair in (("AP50", agreement.ap50), ("mAP", agreement.mean_ap)):
@@ -207,7 +207,7 @@ def agreement_rows(agreement: Agreement) -> list[list[str]]:
 
 
 def timing_rows(arguments: argparse.Namespace, paths: Sequence[Path], threads: int) -> list[list[str]]:
-    """Median seconds of each engine for all images, the engines by turns: by the clock, and of the processor."""
+    """Median seconds of each engine for all images, by the clock and of the processor; the engines take turns."""
     finds = engines(arguments, threads)
     if bfloat16_is_fast(torch.device("cpu")):
         finds["torch, bfloat16"] = _torch(arguments, "bfloat16")
@@ -229,7 +229,7 @@ def timing_rows(arguments: argparse.Namespace, paths: Sequence[Path], threads: i
 
 
 def main() -> None:
-    """Find with all, compare, time, print."""
+    """Run all engines, compare and time them, and print the tables."""
     arguments = parse_arguments()
     errors = (AnnotationError, ArchiveError, CheckpointError, ConfigError, InputError, PredictionError, SEMReadError)
     with one_line_errors(*errors, OSError):

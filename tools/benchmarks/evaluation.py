@@ -1,9 +1,9 @@
-"""Matching and measurands against full-frame NumPy and scikit-image's regionprops, in one run.
+"""Time matching and measurands against full-frame NumPy and scikit-image's regionprops, in one run.
 
 python tools/benchmarks/evaluation.py
 python tools/benchmarks/evaluation.py --images 19 --particles 197 --size 2048 1536
 
-The others are timed on a few particles (--others) and scaled up, since they are slow. Medians over --repeats.
+The slow others are timed once on a few particles (--others) and scaled up; ours is a median over --repeats.
 """
 
 import argparse
@@ -23,7 +23,7 @@ REGION += ("centroid", "moments_central")
 
 
 def disks(shape: tuple[int, int], count: int, rng: np.random.Generator) -> tuple[CroppedMasks, CroppedMasks]:
-    """True disks of 10 to 60 px radius anywhere, and found ones moved by about 2 px."""
+    """True disks of 10 to 60 px radius at random places, and found disks moved by about 2 px."""
     centres, radii = rng.uniform(0, shape, (count, 2)), rng.uniform(10, 60, count)
     moved = centres + rng.normal(0, 2, (count, 2))
     return tuple(CroppedMasks.from_crops(map(_disk, where, radii), shape) for where in (centres, moved))
@@ -37,19 +37,19 @@ def _disk(centre: np.ndarray, radius: float) -> tuple[np.ndarray, tuple[int, int
 
 
 def match_full_frames(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """(N, M) intersections by NumPy on full frames: one boolean operation a pair."""
+    """(N, M) intersections by NumPy on full frames, a boolean operation for each pair."""
     return np.array([[np.count_nonzero(a & b) for b in found] for a in truth])
 
 
 def regionprops_each(masks: np.ndarray) -> list[tuple]:
-    """The same measurands by scikit-image, a call a mask, as masks may overlap; Feret minimum is not among them."""
+    """The same measurands but Feret minimum by scikit-image, a call for each mask, as masks may overlap."""
     from skimage.measure import regionprops
 
     return [tuple(getattr(regionprops(mask)[0], name) for name in REGION) for mask in masks]
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median processor seconds of some work."""
+    """Median processor seconds of the work over the repeats."""
     times = []
     for _ in range(repeats):
         start = time.process_time()
@@ -59,10 +59,10 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def main() -> None:
-    """Time both, print the ratios."""
+    """Time both sides and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    numbers = {"images": (19, ""), "particles": (197, "in each image"), "repeats": (5, "of ours")}
-    numbers["others"] = (20, "particles the others are timed on")
+    numbers = {"images": (19, ""), "particles": (197, "particles of each image"), "repeats": (5, "repeats of ours")}
+    numbers["others"] = (20, "particles on which the others are timed")
     for name, (default, meaning) in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default, help=f"{meaning} (default: %(default)s)".strip())
     parser.add_argument(

@@ -1,10 +1,10 @@
-"""Can a patch classifier tell where particles were replaced by background? 0.5 = no ghosts, 1 = always seen.
+"""How well a patch classifier tells where particles were replaced by background: AUC 0.5 = not at all, 1 = always.
 
 python tools/benchmarks/ghosts.py --ann data/bam-tio2-sem/annotations/train.json
 
-A small convolutional network is trained on 32 px patches, those mostly in replaced places against those in true
-background, and tested on images that it has not seen. Two plainer ways to replace particles stand beside it, to show
-that the classifier has eyes. Prints a Markdown table.
+A small convolutional network learns to tell 32 px patches mostly in replaced places from patches in true background,
+and is tested on other images. Two plainer ways to replace particles show that it can tell them at all. Prints a
+Markdown table.
 """
 
 import argparse
@@ -25,18 +25,18 @@ from tio2.agglomerates.backgrounds import (
 )
 
 PATCH_PX = 32
-LEAST_SHARE = 0.6  # of a patch that was replaced
-CLEAR_PX = 14  # between a true patch and what was replaced: more than the seam
+LEAST_SHARE = 0.6  # replaced share of a patch that counts as replaced
+CLEAR_PX = 14  # distance of a true patch from replaced places: more than the seam
 FOLDS = 4
 
 
 def main() -> None:
-    """Replace, cut patches, classify, print."""
+    """Replace particles, cut patches, classify them and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ann", type=Path, required=True, help="annotation file")
     parser.add_argument("--images", type=Path, help="folder of its images (default: images/<split> of its data set)")
-    parser.add_argument("--patches", type=int, default=80, help="of each kind an image (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=15, help="of each training (default: %(default)s)")
+    parser.add_argument("--patches", type=int, default=80, help="of each kind in each image (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=15, help="epochs of each training (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     print("| particles replaced by | patches | AUC on images not seen |\n|---|---|---|", flush=True)
@@ -61,7 +61,7 @@ def smooth_with_noise(image: np.ndarray, distance: np.ndarray, rng: np.random.Ge
 
 
 def inpainted(image: np.ndarray, distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG001
-    """OpenCV's inpainting after Telea."""
+    """OpenCV's inpainting by Telea's method."""
     lit = np.rint(np.clip(without_shadow(image, distance), 0, 255)).astype(np.uint8)
     return cv2.inpaint(lit, (distance <= HALO_PX).astype(np.uint8), 5, cv2.INPAINT_TELEA).astype(np.float32)
 
@@ -74,7 +74,7 @@ FILLS = {
 
 
 def draw_patches(image, distance, replace, count, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Patches (K, 1, 32, 32) in units of the background's spread, and 1 where they show what was replaced."""
+    """Patches (K, 1, 32, 32) in units of the background's spread, and labels (K,): 1 for replaced places."""
     empty, bare = replace(image, distance, np.random.default_rng(rng.integers(2**32))), distance > HALO_PX
     scaled = (empty - empty[bare].mean()) / empty[bare].std()
     share = cv2.boxFilter((~bare).astype(np.float32), -1, (PATCH_PX, PATCH_PX), anchor=(0, 0))
@@ -90,7 +90,7 @@ def draw_patches(image, distance, replace, count, rng) -> tuple[np.ndarray, np.n
 
 
 def cross_validated_auc(sets: list[tuple[np.ndarray, np.ndarray]], epochs: int, seed: int) -> float:
-    """Mean over folds of images of the AUC on those held out."""
+    """Mean AUC on held-out images over folds of images."""
     folds = np.random.default_rng(seed).permutation(len(sets)) % FOLDS
     values = []
     for fold in range(FOLDS):
@@ -134,7 +134,7 @@ def trained_scores(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, epochs: int
 
 
 def auc_of(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Share of pairs of a replaced and a true patch in which the replaced one scores higher."""
+    """Share of pairs of a replaced and a true patch in which the replaced patch scores higher."""
     positives = int(labels.sum())
     ranks = rankdata(scores)[labels == 1].sum()
     return float((ranks - positives * (positives + 1) / 2) / (positives * (len(labels) - positives)))

@@ -1,11 +1,11 @@
-"""Whole-image inference beside MMDetection's own path: image file to the masks that a table of particles is made of.
+"""Compare whole-image inference with MMDetection's own path, from the image file to masks for a table of particles.
 
 python tools/benchmarks/inference.py configs/tio2/light_nc.py checkpoints/light_nc.pth --threads 2
 python tools/benchmarks/inference.py CONFIG CHECKPOINT --sizes 1024x704 --particles 300 --repeats 1
 
 Images are rendered. Both sides have the same network, weights, test pipeline and thresholds; stock is MaskRCNN with
-MMDetection's heads, RoIAlign and full-frame masks, encoded by pycocotools. Each measurement is a process of its own:
-one run that does not count, then the repeats; medians. For Linux.
+MMDetection's heads, RoIAlign and full-frame masks, encoded by pycocotools. Each measurement has its own process: a run
+that does not count, then the repeats, of which the medians are printed. It runs on Linux.
 """
 
 import argparse
@@ -45,7 +45,7 @@ SEED = 7
 
 @dataclass(frozen=True)
 class Cost:
-    """Medians over the repeats of CPU seconds (all threads) and seconds by the clock; the process's peak; masks."""
+    """Medians over the repeats of CPU seconds (all threads) and clock seconds; peak memory; number of masks."""
 
     cpu_s: float
     clock_s: float
@@ -55,7 +55,7 @@ class Cost:
 
 @MODELS.register_module()
 class StockMaskHead(HighResFCNMaskHead):
-    """MMDetection's mask head with one more transposed convolution: its layers, its full-frame masks."""
+    """MMDetection's mask head with one more transposed convolution; layers and full-frame masks are MMDetection's."""
 
     predict_by_feat = FCNMaskHead.predict_by_feat
 
@@ -82,7 +82,7 @@ def make_stock(config: Config) -> None:
 def stock(config: Config, checkpoint: Path) -> Callable[[Path], int]:
     """MMDetection's path: read, detect, paste into frames, encode, crop."""
     make_stock(config)
-    (scale,) = config.model.test_cfg.scales  # MMDetection's own way: the pipeline enlarges
+    (scale,) = config.model.test_cfg.scales  # in MMDetection the pipeline enlarges images
     read, *others = config.test_dataloader.dataset.pipeline
     prepare = Compose([read, {"type": "Resize", "scale_factor": scale}, *others])
     model = MODELS.build(config.model).eval()
@@ -107,7 +107,7 @@ def ours(config: Config, checkpoint: Path) -> Callable[[Path], int]:
 
 
 def ours_in_float32(config: Config, checkpoint: Path) -> Callable[[Path], int]:
-    """The same in single precision throughout."""
+    """The path of tools/measure.py in single precision throughout."""
     config.model.precision = "float32"
     return ours(config, checkpoint)
 
@@ -116,7 +116,7 @@ SIDES = {"stock, float32": stock, "ours, float32": ours_in_float32, "ours, as co
 
 
 def measure(side: str, config: str, checkpoint: Path, image: Path, threads: int, repeats: int) -> Cost:
-    """Costs of one side, in this process."""
+    """Measure the costs of one side in this process."""
     torch.set_num_threads(threads)
     register_all_modules()
     run = SIDES[side](Config.fromfile(config), checkpoint)
@@ -133,7 +133,7 @@ def measure(side: str, config: str, checkpoint: Path, image: Path, threads: int,
 
 
 def rendered(size: tuple[int, int], particles: int, folder: Path) -> Path:
-    """An image of (width, height) px with about so many particles."""
+    """Render an image of (width, height) px with about this number of particles; return its file."""
     settings = RenderSettings(seed=SEED, shape=size[::-1], preset="agglomerated", particles=particles)
     path = folder / f"{size[0]}x{size[1]}_{particles}.png"
     write_png(path, render_image(settings, 0).pixels)
@@ -147,18 +147,18 @@ def image_size(text: str) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Render, measure, print."""
+    """Render the images, measure all sides and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("config", help="configs/tio2/….py")
-    add("checkpoint", type=Path, help="its weights")
+    add("checkpoint", type=Path, help="weights of the config")
     add("--sizes", type=image_size, nargs="+", default=[(1024, 704), (2048, 1536)], metavar="WxH", help="of the images")
     add("--particles", type=int, nargs="+", default=[300, 1000], help="rendered in each image (default: 300 1000)")
-    add("--sides", nargs="+", choices=list(SIDES), default=list(SIDES), help="what is measured (default: all)")
-    add("--threads", type=int, default=1, help="of each process (default: %(default)s)")
-    add("--repeats", type=int, default=3, help="that count (default: %(default)s)")
+    add("--sides", nargs="+", choices=list(SIDES), default=list(SIDES), help="paths to measure (default: all)")
+    add("--threads", type=int, default=1, help="threads of each process (default: %(default)s)")
+    add("--repeats", type=int, default=3, help="runs that count (default: %(default)s)")
     arguments = parser.parse_args()
-    context = multiprocessing.get_context("fork")  # imports are not what is measured
+    context = multiprocessing.get_context("fork")  # imports are not measured
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for size in arguments.sizes:

@@ -1,4 +1,4 @@
-"""How often 95 % intervals of simulated samples hold the truth, as docs/uncertainty.md publishes it.
+"""How often 95 % intervals of simulated samples contain the truth; docs/uncertainty.md quotes the result.
 
 python tools/benchmarks/interval_coverage.py
 python tools/benchmarks/interval_coverage.py --between 0.05 --samples 300 --seed 1
@@ -27,17 +27,17 @@ CHOSEN = "Student, log"
 
 @dataclass(frozen=True)
 class Material:
-    """What the images are drawn from: between-image standard deviation of the log of the median."""
+    """The population from which images are drawn."""
 
-    between: float
+    between: float  # standard deviation between images of the logarithm of the median
 
     @property
     def log_spread(self) -> float:
-        """Of all particles together, which are log-normal too."""
+        """Standard deviation of the logarithm of all sizes together, which are log-normal too."""
         return float(np.hypot(self.between, LOG_SPREAD))
 
     def truth(self) -> np.ndarray:
-        """(4,) of `STATISTICS`."""
+        """(4,) true values of `STATISTICS`."""
         quantiles = np.exp(self.log_spread * stats.norm.ppf(PROBABILITIES))
         return MEDIAN * np.append(quantiles, np.exp(self.log_spread**2 / 2))
 
@@ -56,7 +56,7 @@ class Material:
 
 
 def bca(sample: SizeSample, drawn: np.ndarray) -> np.ndarray:
-    """(2, 4) ends of the bias-corrected and accelerated interval (Efron 1987), images being the units."""
+    """(2, 4) ends of the bias-corrected and accelerated interval (Efron 1987) with images as units."""
     value = statistics(sample)
     without = np.array([statistics(sample[sample.images != image]) for image in np.unique(sample.images)])
     below = ((drawn < value).mean(axis=0) + (drawn <= value).mean(axis=0)) / 2
@@ -81,7 +81,7 @@ def ends(sample: SizeSample, rng: np.random.Generator, resamples: int) -> dict[s
 
 
 def simulate(material: Material, images: int, samples: int, resamples: int, rng: np.random.Generator) -> list[list]:
-    """A row a method: coverage in %, and half the width of the D50 interval in % of it."""
+    """A row for each method: coverage in %, and half the width of the D50 interval in % of D50."""
     truth, hits, widths = material.truth(), {}, {}
     shares = np.zeros(len(SHARES))
     for _ in tqdm(range(samples), desc=f"{images} images", disable=None):
@@ -100,12 +100,12 @@ def simulate(material: Material, images: int, samples: int, resamples: int, rng:
 
 
 def main() -> None:
-    """Simulate, print."""
+    """Simulate samples and print the coverage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=1000, help="simulated samples (default: %(default)s)")
     parser.add_argument("--images", type=int, nargs="+", default=[3, 6, 12, 40], help="default: 3 6 12 40")
     parser.add_argument("--between", type=float, default=0.1, help="between-image spread (default: %(default)s)")
-    parser.add_argument("--resamples", type=int, default=400, help="of a sample (default: %(default)s)")
+    parser.add_argument("--resamples", type=int, default=400, help="resamples of a sample (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     arguments = parser.parse_args()
     rng, material = np.random.default_rng(arguments.seed), Material(arguments.between)

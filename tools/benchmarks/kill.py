@@ -1,10 +1,9 @@
-"""Kill a training again and again, resume it each time, and hold its end against a run that was left alone.
+"""Kill a training repeatedly, resume it each time, and compare its weights with those of an undisturbed run.
 
 python tools/benchmarks/kill.py --kills 10
 python tools/benchmarks/kill.py --kills 3 --steps 5 --epochs 3 --work-dir work_dirs/kill
 
-Every second kill falls into a checkpoint's write, the others at a random step. Only its own processes
-are ended.
+Every second kill comes while a checkpoint is written, the others at a random step. It kills only its own processes.
 """
 
 import argparse
@@ -27,14 +26,14 @@ CONFIG = "configs/demo/demo_stage1.py"
 
 @dataclass(frozen=True)
 class Training:
-    """One run's command, and where it leaves its output."""
+    """The command of a run, and the folder of its output."""
 
     folder: Path
     options: list[str]
     steps: int
 
     def start(self) -> subprocess.Popen:
-        """Start it, or go on with it."""
+        """Start or resume the training."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         words = [sys.executable, "tools/train.py", CONFIG, "--work-dir", self.folder, "--resume"]
         with self.log.open("w") as out:
@@ -42,16 +41,16 @@ class Training:
 
     @property
     def log(self) -> Path:
-        """What the last program said."""
+        """The log of the last program."""
         return self.folder.with_suffix(".log")
 
     def step(self) -> int:
-        """Steps done, over all epochs, as the log tells; 0 before the first."""
+        """Steps done over all epochs, from the log; 0 before the first."""
         lines = re.findall(r"Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/\d+\]", self.log.read_text())
         return (int(lines[-1][0]) - 1) * self.steps + int(lines[-1][1]) if lines else 0
 
     def went_on_from(self) -> str:
-        """The checkpoint that the last program resumed."""
+        """Name of the checkpoint from which the last program went on."""
         found = re.search(r"Load checkpoint from \S*?([^/\s]+\.pth)", self.log.read_text())
         return found.group(1) if found else "the beginning"
 
@@ -60,15 +59,15 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10, help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=8, help="of the run (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=6, help="of an epoch (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
-    parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/kill"), help="emptied of earlier kills first")
+    parser.add_argument("--epochs", type=int, default=8, help="epochs of the run (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=6, help="steps of an epoch (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the kills' moments (default: %(default)s)")
+    parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/kill"), help="folder; earlier kills in it go")
     return parser.parse_args()
 
 
 def render(folder: Path) -> list[str]:
-    """A small rendered set in `folder`; the options that make training read it, fast."""
+    """Render a small data set into `folder`; return the options that make training read it, fast."""
     subprocess.run(
         [sys.executable, "tools/render_dataset.py", "--num", "4", "--size", "160", "128", "--fractions", "0.5",
          "0.25", "0.25", "--particles", "12", "--preset", "agglomerated", "--out", folder], check=True,
@@ -85,7 +84,7 @@ def render(folder: Path) -> list[str]:
 
 
 def wait_for(program: subprocess.Popen, happened: Callable[[], bool]) -> bool:
-    """Look every millisecond whether it happened; False if the program ended first."""
+    """Wait, looking every millisecond, until `happened()`; False if the program ended first."""
     while program.poll() is None:
         if happened():
             return True
@@ -94,12 +93,12 @@ def wait_for(program: subprocess.Popen, happened: Callable[[], bool]) -> bool:
 
 
 def being_written(folder: Path) -> bool:
-    """Whether a checkpoint stands there under its temporary name."""
+    """Whether the folder holds a checkpoint under its temporary name."""
     return any(folder.glob(".epoch_*.pth.*.part"))
 
 
 def kill_once(training: Training, number: int, moments: random.Random) -> list[object] | None:
-    """Start, kill at a moment, say what it was: a row of the table; None if training ended before it."""
+    """Start the training and kill it; return a row of the table, None if training ended first."""
     for left_over in training.folder.glob(".epoch_*.pth.*.part"):
         left_over.unlink()
     began = time.monotonic()
@@ -139,7 +138,7 @@ def same_weights(first: Path, second: Path) -> bool:
 
 
 def main() -> None:
-    """Kill, print the table, finish, compare."""
+    """Kill the training repeatedly, print the table, finish the run and compare the weights."""
     arguments = parse_arguments()
     work = arguments.work_dir.resolve()
     sizes = [f"train_cfg.max_epochs={arguments.epochs}", f"train_dataloader.sampler.num_batches={arguments.steps}"]

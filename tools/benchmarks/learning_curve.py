@@ -1,15 +1,15 @@
-r"""What a model learns from few corrected images: its precision and the error of D50 with 0, 1, 2, 4 and 8 of them.
+r"""Precision of a model and its error of D50 after learning from 0, 1, 2, 4 and 8 corrected images.
 
 python tools/benchmarks/learning_curve.py spheres --minutes 20 --out work_dirs/learning/spheres
 python tools/benchmarks/learning_curve.py data/emps --model nc --minutes 20 --judged 24 --out work_dirs/learning/emps
 python tools/benchmarks/learning_curve.py data/emps --model nc --steps 150 --orders random doubt --seeds 5 \
     --out work_dirs/learning/orders
 
-SET is a converted data set: images of `train` are taken for corrected ones, with the outlines of the truth, and those
-of `val` are judged; `spheres` renders spheres of 120 px. Each seed draws a pool of images, of which the first 1, 2, …
-in each order are learned from, as tools/learn.py does. With two orders the area under each one's curve of mAP, over
-the logarithm of 1 + images, is compared seed by seed. Begun again it goes on where it stopped. Of EMPS' images `free`
-has learned from most; `nc` has seen none.
+SET is a converted data set: images of `train` with their true outlines stand for corrected images, and those of `val`
+are judged; `spheres` renders spheres of 120 px. Each seed draws a pool of images; the model learns from the first 1, 2,
+… in each order, as in tools/learn.py. With two orders the areas under the curves of mAP over the logarithm of
+1 + images are compared seed by seed. Started again, the program goes on where it stopped. `free` has learned from most
+images of EMPS; `nc` has seen none.
 """
 
 import argparse
@@ -50,23 +50,23 @@ SPHERES = DatasetPlan(
     num=24,
     fractions=(2 / 3, 1 / 3, 0.0),
 )
-"""Heaps of spheres of a median of 203 nm."""
+"""Heaps of spheres with a median of 203 nm."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One training, judged."""
+    """The result of one training."""
 
     order: str
     seed: int
-    images: int  # that it learned from
-    minutes: float  # of the training, loading included
+    images: int  # number of images from which it learned
+    minutes: float  # duration of the training, loading included
     ap50: float
     mean_ap: float
     d50_error_percent: float
 
     def is_of(self, order: str, seed: int, images: int) -> bool:
-        """Whether it is the one of an order, seed and number of images; without an image the orders are one."""
+        """Whether it has this order, seed and number of images; without images the order does not matter."""
         return (self.seed, self.images) == (seed, images) and (not images or self.order == order)
 
 
@@ -75,16 +75,16 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("set", metavar="SET", help="spheres, or folder of a converted data set")
-    add("--out", type=Path, required=True, metavar="DIR", help="curve.json and what it needs")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of curve.json and its data")
     add("--counts", type=int, nargs="+", default=[0, 1, 2, 4, 8], metavar="K", help="images (default: 0 1 2 4 8)")
     limit = parser.add_mutually_exclusive_group()
-    limit.add_argument("--minutes", type=float, help="of each training (default: 20)")
-    limit.add_argument("--steps", type=int, help="of each training, in place of minutes")
+    limit.add_argument("--minutes", type=float, help="duration of each training (default: 20)")
+    limit.add_argument("--steps", type=int, help="steps of each training, in place of minutes")
     add("--orders", nargs="+", choices=["random", "doubt"], default=["random"], help="default: random")
-    add("--seeds", type=int, default=1, metavar="N", help="pools and trainings (default: %(default)s)")
+    add("--seeds", type=int, default=1, metavar="N", help="number of seeds, each with a pool (default: %(default)s)")
     add("--pool", type=int, default=32, metavar="N", help="images that each seed draws (default: %(default)s)")
-    add("--judged", type=int, default=8, metavar="N", help="images of val that are judged (default: %(default)s)")
-    add("--model", choices=list(SHIPPED), default="free", help="to start from (default: %(default)s)")
+    add("--judged", type=int, default=8, metavar="N", help="images of val to judge (default: %(default)s)")
+    add("--model", choices=list(SHIPPED), default="free", help="model to start from (default: %(default)s)")
     options = parser.parse_args()
     if options.steps is None and options.minutes is None:
         options.minutes = 20.0
@@ -92,7 +92,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def part_of(data: Path, split: str, names: Sequence[str], folder: Path) -> None:
-    """Put some images of a split of a data set, with their annotations, into the same split of another one."""
+    """Copy some images of a split of a data set, with their annotations, into the same split of another set."""
     truth = read_annotations(data / "annotations" / f"{split}.json")
     images = [image for image in truth["images"] if image["file_name"] in names]
     ids = {image["id"] for image in images}
@@ -110,7 +110,7 @@ def names_of(data: Path, split: str) -> list[str]:
 
 
 def pool_of(data: Path, seed: int, size: int, orders: Sequence[str], detector: "Detector") -> dict[str, list[str]]:
-    """Order to the names of a seed's images in it; the random order is the one in which they were drawn."""
+    """Each order to the names of a seed's images in that order; `random` is the order in which they were drawn."""
     drawn = np.random.default_rng(seed).permutation(names_of(data, "train"))[:size].tolist()
     pools = {"random": drawn}
     if "doubt" in orders:
@@ -122,7 +122,7 @@ def pool_of(data: Path, seed: int, size: int, orders: Sequence[str], detector: "
 
 
 def doubt_of(found: "Outlines") -> float:
-    """Sum of the doubts of an image's outlines, by their scores and overlaps."""
+    """Sum of the doubts of an image's outlines, from their scores and overlaps."""
     corrections = Corrections.from_masks(found.masks, (None,) * len(found.masks))
     doubts = Doubts(corrections, SimpleNamespace(scores=found.scores, seen={}), OPERATING_SCORE)
     return sum(doubts.of(corrections.outlines).values())
@@ -141,7 +141,7 @@ def area(points: Sequence[Point]) -> float:
 
 
 def measured(options: argparse.Namespace, data: Path, known: list[Point]) -> Iterator[Point]:
-    """Train and judge what `known` lacks, one training after the other."""
+    """Train and judge the points that `known` lacks, one after the other."""
     with required_imports():
         from mmengine.config import Config
 
@@ -161,7 +161,7 @@ def measured(options: argparse.Namespace, data: Path, known: list[Point]) -> Ite
                 if any(point.is_of(order, seed, count) for point in known):
                     continue
                 untrained = next((point for point in known if not point.images), None)
-                if not count and untrained is not None:  # the same for all seeds
+                if not count and untrained is not None:  # equal for all seeds
                     known.append(replace(untrained, order=order, seed=seed))
                     yield known[-1]
                     continue
@@ -194,7 +194,7 @@ def curve_table(points: Sequence[Point], orders: Sequence[str], counts: Sequence
 
 
 def order_difference(points: Sequence[Point], seeds: int, counts: Sequence[int]) -> str:
-    """Area under the curve of the order by doubt less that of the random one, with its interval over seeds."""
+    """Area under the curve of the order by doubt less that of the random order, with its interval over seeds."""
     areas = [
         [
             area([point for count in counts for point in points if point.is_of(order, seed, count)])
@@ -206,7 +206,7 @@ def order_difference(points: Sequence[Point], seeds: int, counts: Sequence[int])
 
 
 def main() -> None:
-    """Train, judge, write, print."""
+    """Train and judge all points, write curve.json and print the curve."""
     options = parse_arguments()
     if not options.counts or min(options.counts) < 0 or max(options.counts) > options.pool:
         raise SystemExit("error: --counts are 0 or more and at most --pool")
@@ -235,7 +235,7 @@ def main() -> None:
     if set(options.orders) == {"random", "doubt"} and options.seeds > 1:
         print(f"area under the curve, doubt less random: {order_difference(points, options.seeds, options.counts)}")
     if any(math.isnan(point.mean_ap) for point in points):
-        print("WARNING: the images judged hold not one particle")
+        print("WARNING: the judged images hold no particle")
 
 
 if __name__ == "__main__":

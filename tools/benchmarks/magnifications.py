@@ -1,4 +1,4 @@
-r"""How well particles of 10 to 300 px are found, and how large they are drawn, at several pixel sizes.
+r"""How well a model finds particles of 10 to 300 px at several pixel sizes, and how large it draws them.
 
 for nm in 29.376 14.688 7.344 3.672 1.836; do
   python tools/render_dataset.py --num 8 --preset agglomerated --pixel-size $nm --seed 77 --fractions 0 0 1 \
@@ -8,11 +8,11 @@ for nm in 29.376 14.688 7.344 3.672 1.836; do
 done
 python tools/benchmarks/magnifications.py data/magnified/*/annotations/test.json --tests work_dirs/magnified/*/*-test
 
-The first table has a row for each pixel size: particles of other sizes are neither searched for nor counted, nor is
-what was found there. *merged* counts detections that hold two particles, *swallowed* particles in the mask of another
-one, *divided* particles that several detections share, *parts* detections inside one particle
-(semsize/metrology/error_causes.py), each beside the particles. The second has a row for each range of true sizes:
-the bias is the mean of found over true ECD of matched particles that are not truncated, with its standard error.
+The first table has a row for each pixel size. Particles of other sizes do not count, nor do detections there. *merged*
+counts detections that hold two particles, *swallowed* particles in the mask of another, *divided* particles that
+several detections share, *parts* detections inside one particle (semsize/metrology/error_causes.py), each as a share of
+the particles. The second table has a row for each range of true sizes: the bias is the mean of found over true ECD of
+matched particles that are not truncated, with its standard error.
 """
 
 import argparse
@@ -41,7 +41,7 @@ CAUSES = {
     "divided, %": ("split",),
     "parts, %": ("part of a found one", "part of a missed one"),
 }
-"""Column of the first table to what it counts, of `MISS_CAUSES` and `FALSE_CAUSES`."""
+"""Column of the first table to the `MISS_CAUSES` and `FALSE_CAUSES` that it counts."""
 
 BY_MAGNIFICATION = ("nm / px", "particles", "median px", "AP50", "mAP", "found, %", "false", *CAUSES)
 BY_SIZE = ("true ECD, px", "matched", "bias, %", "standard error, %", "spread, %")
@@ -51,7 +51,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("truths", type=Path, nargs="+", help="annotation file of each pixel size")
-    parser.add_argument("--tests", type=Path, nargs="+", required=True, help="folder of the test of each, in order")
+    parser.add_argument("--tests", type=Path, nargs="+", required=True, help="test folder of each truth, in order")
     arguments = parser.parse_args()
     if len(arguments.truths) != len(arguments.tests):
         parser.error(f"{len(arguments.truths)} annotation files and {len(arguments.tests)} tests: give one for each")
@@ -59,12 +59,12 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def of_sizes(sizes: np.ndarray) -> np.ndarray:
-    """(N,) bool: which sizes are judged."""
+    """(N,) bool: whether a size counts."""
     return (sizes >= SIZES_PX[0]) & (sizes < SIZES_PX[1])
 
 
 def precision(images: Sequence[ImageComparison]) -> np.ndarray:
-    """(10,) average precision of the particles of `SIZES_PX`; a detection of another size counts where it is right."""
+    """(10,) average precision of particles of `SIZES_PX`; a detection of another size counts only if it is right."""
     scores, results, particles = [], [], 0
     for image in images:
         judged = of_sizes(image.true_measurands.ecd_px)
@@ -89,7 +89,7 @@ def magnification_row(images: Sequence[ImageComparison], folder: Path) -> list[s
     for image in images:
         errors = image_errors(image, read_grey(folder / image.truth.file_name))
         counts.update(errors.false_causes)
-        counts.update(cause for cause in errors.miss_causes if cause != "merged")  # its detection counts already
+        counts.update(cause for cause in errors.miss_causes if cause != "merged")  # the merged detection counts already
     values = precision(images)
     number = int(judged.sum())
     nm = images[0].truth.pixel_size.value_nm if images[0].truth.pixel_size else float("nan")
@@ -119,7 +119,7 @@ def size_rows(images: Sequence[ImageComparison]) -> list[list[str]]:
 
 
 def main() -> None:
-    """Read, compare, print."""
+    """Read truths and tests, compare them and print both tables."""
     arguments = parse_arguments()
     with one_line_errors(AnnotationError, PredictionError, SEMReadError, OSError, ValueError):
         rows, all_images = [], []

@@ -1,4 +1,4 @@
-"""Bias of the estimators of every measurand on shapes in closed form, as docs/notebook/measurands.md publishes it.
+"""Bias of every measurand's estimators on shapes in closed form; docs/notebook/measurands.md has the result.
 
 python tools/benchmarks/measurands.py
 python tools/benchmarks/measurands.py --sizes 10 11 12 14 16 20 25 30 40 60 80 100
@@ -36,7 +36,7 @@ class Shape:
         return self.kind in ("rectangle", "square")
 
     def truth(self) -> dict[str, float]:
-        """Feret diameters, perimeter and dimensionless measurands of the outline itself."""
+        """True Feret diameters, perimeter and dimensionless measurands of the outline."""
         a, b = self.length_px, self.length_px * self.ratio
         if self.has_corners:
             feret_max, perimeter, area = np.hypot(a, b), 2 * (a + b), a * b
@@ -56,7 +56,7 @@ class Shape:
         }
 
     def mask(self, phase: np.ndarray) -> np.ndarray:
-        """(FRAME_PX, FRAME_PX) bool, pixels whose centres lie inside; the shape's centre is the frame's + ``phase``."""
+        """(FRAME_PX, FRAME_PX) bool: pixel centres inside; the shape's centre is the frame's + ``phase``."""
         rows, columns = np.mgrid[:FRAME_PX, :FRAME_PX] + 0.5 - FRAME_PX / 2 - phase[:, None, None]
         along = columns * np.cos(self.angle) + rows * np.sin(self.angle)
         across = rows * np.cos(self.angle) - columns * np.sin(self.angle)
@@ -65,19 +65,19 @@ class Shape:
 
 
 def shapes(kind: str, sizes_px: Sequence[float]) -> Iterator[Shape]:
-    """All shapes of a kind in the table; disks need no turning."""
+    """Yield all shapes of a kind in the table; disks are not turned."""
     for length in sizes_px:
         for ratio in ASPECT_RATIOS[kind]:
             yield from (Shape(kind, length, ratio, angle) for angle in (ANGLES if kind != "disk" else ANGLES[:1]))
 
 
 def rasterised(shape: Shape, phases: np.ndarray) -> CroppedMasks:
-    """The shape at each sub-pixel phase (P, 2), P masks."""
+    """P masks: the shape at each sub-pixel phase (P, 2)."""
     return CroppedMasks.from_full(np.stack([shape.mask(phase) for phase in phases]))
 
 
 def feret_candidates(masks: CroppedMasks) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Other estimators of the Feret diameters (smallest, largest), by scanning directions half a degree apart."""
+    """Other estimators of the smallest and largest Feret diameter, which scan directions half a degree apart."""
     directions = np.stack([np.sin(SCAN), np.cos(SCAN)])
     widths = np.array([np.ptp(np.argwhere(crop) @ directions, axis=0) for crop in masks.crops])  # (P, angles)
     additions = {
@@ -102,7 +102,7 @@ def perimeter_candidates(masks: CroppedMasks) -> dict[str, np.ndarray]:
 def collect(
     kind: str, sizes_px: Sequence[float], phases: np.ndarray
 ) -> tuple[list[Shape], list[Measurands], list[dict], list[dict]]:
-    """Every shape of a kind: its measurands and the candidates' results over the phases."""
+    """Measure every shape of a kind over the phases: its measurands and the results of the other estimators."""
     which, ours, ferets, outlines = list(shapes(kind, sizes_px)), [], [], []
     for shape in which:
         masks = rasterised(shape, phases)
@@ -113,7 +113,7 @@ def collect(
 
 
 def feret_rows(kind: str, which: list[Shape], ours: list[Measurands], others: list[dict]) -> list[list]:
-    """A row an estimator: bias in px, minimum then maximum Feret."""
+    """A row for each estimator: bias in px, minimum then maximum Feret diameter."""
     rows = []
     for name in ("ours", *others[0]):
         row = [kind, name]
@@ -128,7 +128,7 @@ def feret_rows(kind: str, which: list[Shape], ours: list[Measurands], others: li
 
 
 def perimeter_rows(kind: str, which: list[Shape], ours: list[Measurands], others: list[dict]) -> list[list]:
-    """A row an estimator: bias in % (mean over phases) of shapes 20 px long and more, and the angle of the worst."""
+    """A row for each estimator: bias in % (mean over phases) of shapes of 20 px and more, and the worst angle."""
     rows = []
     large = [n for n, shape in enumerate(which) if shape.length_px >= 20]
     for name in ("Crofton, 8 directions (ours)", *others[0]):
@@ -154,7 +154,7 @@ def angle_rows(turned: list[tuple[Shape, Measurands]]) -> list[list]:
 
 
 def relative_rows(kind: str, which: list[Shape], ours: list[Measurands]) -> list[list]:
-    """A row a size: bias of every measurand in %, mean over ratios, angles and phases."""
+    """A row for each size: bias of every measurand in %, mean over ratios, angles and phases."""
     keys = (
         "area_px",
         "ecd_px",
@@ -174,10 +174,10 @@ def relative_rows(kind: str, which: list[Shape], ours: list[Measurands]) -> list
 
 
 def main() -> None:
-    """Measure all shapes, print the four tables."""
+    """Measure all shapes and print the four tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--phases", type=int, default=12, help="sub-pixel positions of a shape (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the positions (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the positions (default: %(default)s)")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES_PX, metavar="PX", help="lengths of the shapes")
     arguments = parser.parse_args()
     phases = np.random.default_rng(arguments.seed).uniform(-0.5, 0.5, (arguments.phases, 2))

@@ -1,7 +1,7 @@
-"""Where the grey level falls beside a particle's outline, point by point and to a fraction of a pixel.
+"""Offset of the grey level's edge from a particle's outline, point by point, to a fraction of a pixel.
 
-Offsets are in px along the outline's normal, positive outside. An outline of pixels is made smooth first: the distance
-from it, averaged with a Gaussian of 1 px, is zero along a line that has no steps.
+Offsets are in px along the outline's normal, positive outside. The stepped outline of pixels is first made smooth: it
+becomes the line on which the distance from it, averaged with a Gaussian of 1 px, is zero.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scipy import ndimage
 
 SMOOTHING_PX = 1.0
 BAND_PX = 0.75
-PLAIN_NORMAL = 0.8  # least slope of the smoothed distance at a point that is used
+PLAIN_NORMAL = 0.8  # least slope of the smoothed distance at a usable point
 PROFILE_STEP_PX = 0.25
 DISTANCES_PX = np.arange(-4, 6 + PROFILE_STEP_PX / 2, PROFILE_STEP_PX)
 CLEAR_PX = 7.0
@@ -29,32 +29,32 @@ LAGS_PX = np.arange(21)
 
 @dataclass(frozen=True, eq=False)
 class Offsets:
-    """Of one outline."""
+    """Offsets of edges from one outline."""
 
     points: np.ndarray  # (K, 2) row and column of the points where an edge was found
-    offsets_px: np.ndarray  # (K,) how far outside the outline it lies there
-    looked_at: int  # points where one was looked for
+    offsets_px: np.ndarray  # (K,) distance of the edge from the outline, positive outside
+    looked_at: int  # number of points searched
 
 
 @dataclass(frozen=True, eq=False)
 class OffsetSpread:
-    """How offsets vary."""
+    """Mean and spread of the offsets of several outlines."""
 
     mean_px: float  # over all points
     between_std_px: float  # standard deviation of the outlines' means
     # (21,) covariance in px² of two points of an outline, after its mean, 0 to 20 px apart
     within_covariance: np.ndarray
-    outlines: int  # how many
+    outlines: int  # number of outlines
 
 
 def smooth_distance(mask: np.ndarray) -> np.ndarray:
-    """Smoothed distance from the outline of a mask (h, w), px, negative inside; about 4 px around it must be there."""
+    """Smoothed distance from the outline of a mask (h, w), px, negative inside; the mask needs a margin of 4 px."""
     inside, outside = (ndimage.distance_transform_edt(side) for side in (mask, ~mask))
     return ndimage.gaussian_filter(np.where(mask, 0.5 - inside, outside - 0.5), SMOOTHING_PX)
 
 
 def edge_offsets(mask: np.ndarray, others: np.ndarray, grey: np.ndarray) -> Offsets:
-    """Where the level has fallen by half from the particle's rim to the substrate, further than 7 px from others.
+    """Offsets where the level has fallen by half from the rim to the substrate, over 7 px from other particles.
 
     Args:
         mask: (h, w) bool, the particle with 10 px around it.
@@ -76,7 +76,7 @@ def edge_offsets(mask: np.ndarray, others: np.ndarray, grey: np.ndarray) -> Offs
 
 
 def valley_offsets(mask: np.ndarray, others: np.ndarray, grey: np.ndarray) -> Offsets:
-    """Where the level is lowest between the particle and one that touches it, if it rises by 12 on both sides.
+    """Offsets of the lowest level between touching particles, if the level rises by 12 on both sides.
 
     Arguments as for `edge_offsets`.
     """
@@ -95,7 +95,7 @@ def valley_offsets(mask: np.ndarray, others: np.ndarray, grey: np.ndarray) -> Of
 
 
 def offset_spread(outlines: Sequence[Offsets], least_points: int = 20) -> OffsetSpread:
-    """Spread over outlines of so many points at least; NaN where there is none."""
+    """Spread over outlines with at least `least_points` points; NaN without such outlines."""
     used = [outline for outline in outlines if len(outline.points) >= least_points]
     means = np.array([outline.offsets_px.mean() for outline in used])
     total, number = np.zeros((2, len(LAGS_PX)))
@@ -114,7 +114,7 @@ def offset_spread(outlines: Sequence[Offsets], least_points: int = 20) -> Offset
 
 
 def _profiles(mask: np.ndarray, where: np.ndarray, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points on the smooth outline (K, 2) where allowed, and levels along their normals (K, len(DISTANCES_PX))."""
+    """Points (K, 2) on the smooth outline within `where`, and levels along their normals (K, len(DISTANCES_PX))."""
     distance = smooth_distance(mask)
     slope = np.stack(np.gradient(distance))
     steepness = np.hypot(*slope)

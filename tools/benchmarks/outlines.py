@@ -1,9 +1,9 @@
-"""How far annotated outlines may be from the particles' edges: the "reference" line of the uncertainty budget.
+"""Distance of annotated outlines from the particles' edges, for the line "reference" of the uncertainty budget.
 
 python tools/benchmarks/outlines.py data/bam-tio2-sem/annotations/train.json data/bam-tio2-sem/images/train
 
-Prints the share of the outlines that faces another particle across one pixel that belongs to neither, and where the
-grey level falls across the outlines of fully imaged particles, in px (positive is outside).
+Prints the share of the outlines that faces another particle across a one-pixel gap, and the position of the grey
+level's fall relative to the outlines of fully imaged particles, in px (positive is outside).
 """
 
 import argparse
@@ -31,7 +31,7 @@ LEAST_AREA_PX = 200
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhood:
-    """A particle and what is up to `MARGIN_PX` around it."""
+    """A particle with its surroundings up to `MARGIN_PX`."""
 
     mask: np.ndarray  # (h, w) bool
     others: np.ndarray  # (h, w) bool: other particles
@@ -39,14 +39,14 @@ class Neighbourhood:
     state: str | None
 
     def gap_counts(self) -> tuple[int, int]:
-        """Pixels next to the outline that another particle borders too, and all pixels next to it."""
+        """Number of pixels next to the outline that also border another particle, and of all pixels next to it."""
         beside = ndimage.binary_dilation(self.mask) & ~self.mask
         return int((beside & ~self.others & ndimage.binary_dilation(self.others)).sum()), int(beside.sum())
 
     def edge(self) -> np.ndarray | None:
-        """(3,) distance from the outline at which the grey level has fallen to `LEVELS` of the step; None if unclear.
+        """(3,) distances from the outline at which the grey level has fallen to `LEVELS` of the step; None if unclear.
 
-        Medians over layers of equal distance; the step leads from the brightest of the inner ones to the outer three.
+        Levels are medians over layers of equal distance; the step goes from the brightest inner layer to the outer 3.
         """
         distance = np.where(
             self.mask,
@@ -68,7 +68,7 @@ class Neighbourhood:
 
 
 def neighbourhoods(truth: ImageTruth, grey: np.ndarray) -> Iterator[Neighbourhood]:
-    """Of all particles that are not near the frame's border."""
+    """Yield the neighbourhoods of all particles that are not near the frame's border."""
     masks, shape = truth.masks, truth.masks.image_shape
     numbers = np.zeros(shape, np.int64)
     for number, (crop, (row, column)) in enumerate(masks, start=1):
@@ -83,7 +83,7 @@ def neighbourhoods(truth: ImageTruth, grey: np.ndarray) -> Iterator[Neighbourhoo
 
 
 def main() -> None:
-    """Measure all particles, print."""
+    """Measure all particles and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("annotations", type=Path, help="annotation file")
     parser.add_argument("images", type=Path, help="folder of its images")
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def _crossing(where: np.ndarray, fallen: np.ndarray, level: float) -> float:
-    """Distance at which a falling profile first reaches a level, between layers on a straight line."""
+    """Distance at which a falling profile first reaches a level, interpolated linearly between layers."""
     after = int((fallen <= level).argmax())
     part = (fallen[after - 1] - level) / (fallen[after - 1] - fallen[after])
     return float(where[after - 1] + part * (where[after] - where[after - 1]))

@@ -1,4 +1,4 @@
-"""A Chromium at the correction page, its mouse and its keyboard; shared by the tests of the page and its benchmark."""
+"""Drive the correction page in a Chromium by mouse and keyboard; shared by the page's tests and its benchmark."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE_S = 60.0
 
 
 def find_browser() -> str | None:
-    """Path of a Chromium: $BROWSER, else the first one that is installed."""
+    """Path of a Chromium: $BROWSER, else the first one installed; None without one."""
     return next(
         (path for name in (os.environ.get("BROWSER", ""), *NAMES) if name and (path := shutil.which(name))), None
     )
@@ -42,7 +42,7 @@ def started_browser() -> Iterator[Browser]:
 
 @contextlib.contextmanager
 def served(session: Session, port: int = 0) -> Iterator[str]:
-    """The address of a server in a thread of this process; port 0 is any free one."""
+    """Serve the page in a thread of this process and yield its address; port 0 takes any free port."""
     listener = bound_socket("127.0.0.1", port)
     keys = Keys(listener.getsockname()[1])
     app = application(session, hosts_of(listener), keys)
@@ -57,7 +57,7 @@ def served(session: Session, port: int = 0) -> Iterator[str]:
 
 
 class Hand:
-    """Does on the page what a person does, by mouse or by keyboard; points are in image pixels."""
+    """Acts on the page as a person does, by mouse or by keyboard; points are in image pixels."""
 
     def __init__(self, page: Page, kind: str):
         self.page, self.kind = page, kind
@@ -67,7 +67,7 @@ class Hand:
         return self.kind == "mouse"
 
     def act(self, action: str) -> None:
-        """Press the button, or the first key, of an action."""
+        """Press an action's button or its first key."""
         if self._is_mouse:
             self.page.click(f"#{action}")
         else:
@@ -76,7 +76,7 @@ class Hand:
         self.settle()
 
     def take(self, tool: str) -> None:
-        """Take a tool."""
+        """Choose a tool."""
         self.act(f"tool-{tool}")
 
     def click(self, point: Sequence[float], *, shift: bool = False) -> None:
@@ -90,7 +90,7 @@ class Hand:
         self.settle()
 
     def drag(self, points: Sequence[Sequence[float]], *, lift: bool = True) -> None:
-        """Put the pen down at the first point, move over the others, and lift it."""
+        """Press at the first point, move over the others and, unless `lift` is False, release."""
         first, *others = points
         if self._is_mouse:
             self.page.mouse.move(*self._on_screen(first))
@@ -117,7 +117,7 @@ class Hand:
 
     @property
     def saved(self) -> str:
-        """What the page says of the last change: saved, saving, lost, read-only."""
+        """The page's word on the last change: saved, saving, lost, read-only."""
         return self.page.get_attribute("#saved", "data-state")
 
     @contextlib.contextmanager
@@ -150,7 +150,7 @@ class Hand:
 
 
 def entered(browser: Browser, address: str) -> Page:
-    """A page of its own at the address, with the first image open; errors of its scripts are kept in `page.faults`."""
+    """A new page at the address with the first image open; `page.faults` collects errors of its scripts."""
     page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
     page.faults = []
     page.on("pageerror", lambda error: page.faults.append(str(error)))
@@ -161,14 +161,14 @@ def entered(browser: Browser, address: str) -> Page:
 
 
 def wait_for_image(page: Page, number: int | None = None) -> None:
-    """Wait until an image, or the one of a number, is on the page."""
+    """Wait until an image, or the image with this number, is on the page."""
     wanted = "true" if number is None else f"correction.image.number === {number}"
     wait_until(page, f"Boolean(window.correction?.image) && {wanted}")
     wait_until(page, "['saved', 'read-only'].includes(document.getElementById('saved').dataset.state)")
 
 
 def wait_until(page: Page, condition: str, seconds: float = PATIENCE_S) -> None:
-    """Wait until an expression holds on the page; Playwright's own way needs `eval`, which the page forbids."""
+    """Wait until an expression is true on the page; Playwright's own wait needs `eval`, which the page forbids."""
     end = time.monotonic() + seconds
     while not page.evaluate(condition):
         if time.monotonic() > end:
@@ -178,7 +178,7 @@ def wait_until(page: Page, condition: str, seconds: float = PATIENCE_S) -> None:
 
 
 def wait_for_file(path: Path, seconds: float = 30) -> None:
-    """Wait until a file is there."""
+    """Wait until a file exists."""
     end = time.monotonic() + seconds
     while not path.is_file() and time.monotonic() < end:
         time.sleep(0.05)

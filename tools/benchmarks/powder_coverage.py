@@ -1,19 +1,19 @@
-"""How often the powder's 95 % intervals hold the truth in simulated samples, by what was found in rendered images.
+"""How often the powder's 95 % intervals contain the truth in samples simulated from detections in rendered images.
 
 python tools/benchmarks/powder_coverage.py --checkpoint checkpoints/light_free.pth \
     --visibility configs/tio2/visibility_free.py work_dirs/visibility_free/epoch_10.pth \
     --pair data/rendered-coverage/annotations/test.json work_dirs/light_free/rendered-coverage-test/predictions.json
 
-Both models need their records (tools/validate.py). The images are rendered ones of which the records know nothing, 200
-or more: their detections are resampled. A sample is of one preset and one pixel size, which the images state; it draws
+Both models need their records (tools/validate.py). It resamples detections in 200 or more rendered images on which the
+records do not rest. A sample has one preset and one pixel size, which the images state; it draws
 
 - 6 to 12 images, with repeats, and in each the particles, with repeats;
 - a population: the logarithm of the size has another mean (by half a standard deviation at most) and a narrower spread
-  (0.7 to 1 times), for which particles are drawn the more often the more frequent their true size is there;
-- an error of the pixel size, normal with the standard uncertainty that the budget states.
+  (0.7 to 1 times); particles are drawn in proportion to how frequent their true size is in it;
+- an error of the pixel size, normal with the standard uncertainty of the budget.
 
-The truth is that of all images of the preset under the drawn population. Samples share images, so that the bound of the
-coverage speaks of these images.
+The truth is that of all images of the preset under the drawn population. Samples share images, so the bound of the
+coverage holds for these images only.
 """
 
 import argparse
@@ -52,25 +52,25 @@ from semsize.visibility.record import VisibilityRecord
 from semsize.visibility.seeing import Calibration
 from semsize.visibility.validation import SeenImage, reported_steps, selection_step
 
-FEWEST_IMAGES = 10  # of a preset and pixel size, from which samples are drawn
-SHIFT, NARROWEST = 0.5, 0.7  # of a population, in standard deviations of the logarithm of the size
+FEWEST_IMAGES = 10  # images of a preset and pixel size that samples need
+SHIFT, NARROWEST = 0.5, 0.7  # limits of a population, in standard deviations of the logarithm of the size
 QUANTITIES = (QUANTITY_FULLY_IMAGED, QUANTITY_POWDER)
 
 
 @dataclass(frozen=True, eq=False)
 class ResampledImage:
-    """What of a rendered image is resampled, sizes in px."""
+    """The populations of a rendered image from which samples are drawn, sizes in px."""
 
     group: str  # preset and pixel size
     powder: Population  # all true particles off the border
-    full: Population  # the fully imaged ones among them
-    reported: Population  # what a measurement takes for fully imaged, weighted with the probability that it is
-    true_px: np.ndarray  # (K,) true size behind each reported one; NaN where there is none
+    full: Population  # the fully imaged particles of `powder`
+    reported: Population  # outlines that a measurement reports, weighted with their probability of being fully imaged
+    true_px: np.ndarray  # (K,) true size behind each reported outline; NaN if it is no particle
     area_fraction: float
 
     @classmethod
     def of(cls, group: str, image: SeenImage, record: VisibilityRecord, residuals: Sequence[ResidualClass]):
-        """The populations of an image under the records' calibration and correction."""
+        """The populations of an image with the records' calibration and correction."""
         steps, _ = reported_steps(image, residuals, record.calibration())
         powder, full = selection_step(image).populations
         reported, pairs = steps.populations[-1], image.comparison.matching
@@ -81,7 +81,7 @@ class ResampledImage:
 
 @dataclass(frozen=True)
 class Tilt:
-    """Another log-normal population: how much more frequent it makes each size of a group's particles."""
+    """Another log-normal population, as factors on the frequency of each size of a group's particles."""
 
     mean: float  # of the logarithm of the group's sizes
     spread: float
@@ -90,7 +90,7 @@ class Tilt:
 
     @classmethod
     def drawn(cls, group: Sequence[ResampledImage], rng: np.random.Generator) -> "Tilt":
-        """A population near that of a group's images."""
+        """Draw a population near that of a group's images."""
         logs = np.log(np.concatenate([image.powder.sizes for image in group]))
         weights = np.concatenate([image.powder.weights for image in group])
         mean = float(np.average(logs, weights=weights))
@@ -98,7 +98,7 @@ class Tilt:
         return cls(mean, spread, mean + spread * rng.uniform(-SHIFT, SHIFT), spread * rng.uniform(NARROWEST, 1))
 
     def __call__(self, sizes: np.ndarray) -> np.ndarray:
-        """(K,) density of the new population / that of the old one; 1 for NaN, an outline that is no particle."""
+        """(K,) density of the new population divided by that of the old; 1 for NaN, an outline without a particle."""
         logs = np.log(sizes)
         old, new = (stats.norm.logpdf(logs, *of) for of in ((self.mean, self.spread), (self.new_mean, self.new_spread)))
         return np.where(np.isnan(sizes), 1.0, np.exp(new - old))
@@ -106,16 +106,16 @@ class Tilt:
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a sample is made of and measured with."""
+    """The settings that samples are drawn and measured with."""
 
     effects: SystematicEffects  # in nm at 1 nm a pixel, with the steps of fully imaged particles
     selection: Sequence[DensityStep]
-    spread: Sequence[DensitySpread] = ()  # of the selection in another renderer's scenes
-    images: tuple[int, int] = (6, 12)  # fewest and most
-    resamples: int = 400  # of images, for a sampling interval
+    spread: Sequence[DensitySpread] = ()  # difference of the selection in another renderer's scenes
+    images: tuple[int, int] = (6, 12)  # fewest and most images of a sample
+    resamples: int = 400  # resamples of the images for a sampling interval
 
     def truth(self, group: Sequence[ResampledImage], tilt: Tilt) -> dict[str, np.ndarray]:
-        """Quantity to the (4,) `STATISTICS` of all images of a group under another population."""
+        """Quantity to the (4,) true `STATISTICS` of all images of a group under another population."""
         return {
             quantity: statistics(_pooled([_tilted(getattr(image, kind), tilt) for image in group]))
             for quantity, kind in zip(QUANTITIES, ("full", "powder"), strict=True)
@@ -132,9 +132,9 @@ class Simulation:
         return _pooled(parts), float(np.mean([group[number].area_fraction for number in chosen]))
 
     def covers(self, group: Sequence[ResampledImage], rng: np.random.Generator) -> dict[str, np.ndarray] | None:
-        """Quantity to (2, 4): whether the interval of each of `STATISTICS` holds the truth, and U / value.
+        """Quantity to (2, 4): whether the interval of each of `STATISTICS` contains the truth, and U / value.
 
-        None where the sample has fewer than two particles.
+        None if the sample has fewer than two particles.
         """
         tilt = Tilt.drawn(group, rng)
         sample, density = self.sample(group, tilt, rng)
@@ -169,9 +169,9 @@ def _pooled(parts: Sequence[SizeSample]) -> SizeSample:
 def simulate(
     groups: Mapping[str, Sequence[ResampledImage]], simulation: Simulation, samples: int, rng: np.random.Generator
 ) -> list[list]:
-    """Rows of quantity, preset, samples, coverage in % of each of `STATISTICS`, lower bound of D50's, median U/D50.
+    """Rows: quantity, preset, samples, coverage in % of each of `STATISTICS`, its lower bound for D50, median U/D50.
 
-    Each preset gets as many samples. The bound is Clopper and Pearson's, one-sided at 95 %.
+    All presets get the same number of samples. The bound is Clopper and Pearson's, one-sided at 95 %.
     """
     found = {name: [] for name in groups}
     for number in tqdm(range(samples), unit="sample", disable=None, leave=False):
@@ -195,7 +195,7 @@ def simulate(
 def resampled_images(
     pairs: Sequence[Sequence[Path]], visibility: Sequence[Path], checkpoint: Path
 ) -> tuple[list[ResampledImage], Simulation]:
-    """The images that samples are made of, and the simulation by both models' records.
+    """The images from which samples are drawn, and the simulation with both models' records.
 
     Raises:
         ValueError: a record does not hold for how the predictions were made, or rests on these images.
@@ -237,7 +237,7 @@ def resampled_images(
 
 
 def _holding(records: Sequence[tuple], name: str):
-    """Of (record, how it differs from the use) the record that does not differ; ValueError where each does."""
+    """The record without differences among (record, differences from the use); ValueError if all differ."""
     if not records:
         raise ValueError(f"{name} is missing; make it with tools/validate.py")
     nearest, lines = min(records, key=lambda pair: len(pair[1]))
@@ -247,15 +247,15 @@ def _holding(records: Sequence[tuple], name: str):
 
 
 def main() -> None:
-    """See, group, simulate, print."""
+    """Read and group the images, simulate samples and print the coverage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pair", **PAIRS, help="rendered truth, and what tools/test.py found in it; repeatable")
+    parser.add_argument("--pair", **PAIRS, help="rendered truth and its predictions by tools/test.py; repeatable")
     parser.add_argument("--visibility", nargs="+", type=Path, required=True, metavar="FILE")
     parser.add_argument("--checkpoint", type=Path, required=True, help="the detector's weights, for its bias record")
     parser.add_argument("--samples", type=int, default=1000, help="simulated samples (default: %(default)s)")
-    parser.add_argument("--images", type=int, nargs=2, default=(6, 12), metavar=("LEAST", "MOST"), help="of a sample")
+    parser.add_argument("--images", type=int, nargs=2, default=(6, 12), metavar=("LEAST", "MOST"), help="per sample")
     parser.add_argument("--calibration", type=float, default=0.01, help="relative standard uncertainty of pixel sizes")
-    parser.add_argument("--resamples", type=int, default=400, help="of a sample's images (default: %(default)s)")
+    parser.add_argument("--resamples", type=int, default=400, help="resamples of images (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     arguments = parser.parse_args()
     errors = (AnnotationError, PredictionError, BiasRecordError, SEMReadError, InputError, ValueError, OSError)
@@ -272,7 +272,7 @@ def main() -> None:
 
 
 def grouped(images: Sequence[ResampledImage]) -> dict[str, list[ResampledImage]]:
-    """Images by preset and pixel size; groups of too few images, and images in which nothing is reported, left out.
+    """Images by preset and pixel size, without groups of too few images and images without reported particles.
 
     Raises:
         ValueError: no group has enough images.

@@ -3,9 +3,9 @@
 python tools/benchmarks/realism.py data/bam-tio2-sem/annotations/train.json data/bam-tio2-sem/images/train \
     data/rendered/annotations/train.json data/rendered/images/train
 
-Prints a Markdown table. The AUC is that of a logistic regression on 31 statistics of 64 px patches that show particles,
-cross-validated over images: 0.5 = cannot be told apart, 1 = always told apart. Beside it stand a second judge, the 15
-nearest neighbours among patches of other images, and what both say of one half of the real images against the other.
+Prints a Markdown table. The AUC is that of a logistic regression on 31 statistics of 64 px patches with particles,
+cross-validated over images: 0.5 = cannot be told apart, 1 = always told apart. A second classifier takes the 15 nearest
+neighbours among patches of other images. For comparison, both also tell one half of the real images from the other.
 `--sheet work_dirs/realism.png` draws both sets side by side, real ones left; their licence forbids publishing it.
 """
 
@@ -28,7 +28,7 @@ from semsize.structures.masks import CroppedMasks
 
 PATCH = 64
 HALVINGS = 10
-MIN_COVER = 0.15  # of a patch by particles
+MIN_COVER = 0.15  # share of a patch that particles cover
 FULLY_IMAGED = ("isolated", "complete", "touch_complete")
 
 
@@ -38,12 +38,12 @@ class Sample:
 
     image: np.ndarray  # (H, W) float32, 0-255
     covered: np.ndarray  # (H, W) bool
-    ecds_nm: np.ndarray  # (N,) of fully imaged particles that the frame does not cut
-    aspect_ratios: np.ndarray  # (N,) of their smallest rectangles
+    ecds_nm: np.ndarray  # (N,) ECD of fully imaged particles that the frame does not cut
+    aspect_ratios: np.ndarray  # (N,) aspect ratios of their smallest rectangles
 
 
 def main() -> None:
-    """Read both sets, describe them, classify, print."""
+    """Read both sets, describe them, classify their patches and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("real_annotations", "real_images", "rendered_annotations", "rendered_images"):
         parser.add_argument(name, type=Path)
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def read_samples(annotations: Path, images: Path) -> list[Sample]:
-    """All images of a split."""
+    """Read all images of a split."""
     data = read_annotations(annotations)
     samples = []
     for record in data["images"]:
@@ -85,7 +85,7 @@ def read_samples(annotations: Path, images: Path) -> list[Sample]:
 
 
 def aspect_ratio(crop: np.ndarray) -> float:
-    """Long over short side of the smallest rectangle around a mask, sides counted to the edges of pixels."""
+    """Long over short side of the smallest rectangle around a mask, measured to the edges of pixels."""
     contours, _ = cv2.findContours(crop, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     sides = np.add(cv2.minAreaRect(max(contours, key=len))[1], 1)
     return float(sides.max() / sides.min())
@@ -117,13 +117,13 @@ def describe(samples: list[Sample]) -> dict[str, str]:
 
 
 def halve(samples: list[Sample], rng: np.random.Generator) -> tuple[list[Sample], list[Sample]]:
-    """The images dealt into two halves."""
+    """Divide the images at random into two halves."""
     order = rng.permutation(len(samples))
     return tuple([samples[k] for k in half] for half in np.array_split(order, 2))
 
 
 def patch_aucs(real: list[Sample], rendered: list[Sample], per_image: int = 30, folds: int = 5) -> tuple[float, float]:
-    """Areas under the ROC curves of patches judged by two classifiers that saw only patches of other images."""
+    """Areas under the ROC curves of two classifiers on patches of images that they did not learn from."""
     rng = np.random.default_rng(0)
     features, labels, groups = [], [], []
     for label, samples in enumerate((real, rendered)):
@@ -143,14 +143,14 @@ def patch_aucs(real: list[Sample], rendered: list[Sample], per_image: int = 30, 
 
 
 def roc_area(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Share of pairs of labels 0 and 1 whose scores are in this order, ties half."""
+    """Share of pairs of labels 0 and 1 in which 1 has the higher score; ties count half."""
     ranks = rankdata(scores)
     positives = labels.sum()
     return float((ranks[labels == 1].sum() - positives * (positives + 1) / 2) / (positives * (len(labels) - positives)))
 
 
 def write_sheet(path: Path, real: list[Sample], rendered: list[Sample], rows: int = 6) -> None:
-    """Crops of 320 px at the same scale, real ones left, rendered ones right, by rank of the share that is covered."""
+    """Write crops of 320 px at the same scale, real left, rendered right, paired by rank of the covered share."""
     columns = []
     for samples in (real, rendered):
         ranked = sorted(samples, key=lambda sample: sample.covered.mean())
@@ -163,7 +163,7 @@ def write_sheet(path: Path, real: list[Sample], rendered: list[Sample], rows: in
 
 
 def dense_crop(sample: Sample, size: int) -> np.ndarray:
-    """The window (size, size) of an image where particles cover more than in nine tenths of the others."""
+    """The window (size, size) of an image whose covered share exceeds that of nine tenths of the windows."""
     total = cv2.integral(sample.covered.astype(np.float32))
     cover = total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]
     row, column = np.unravel_index(np.argmin(np.abs(cover - np.quantile(cover, 0.9))), cover.shape)
@@ -171,7 +171,7 @@ def dense_crop(sample: Sample, size: int) -> np.ndarray:
 
 
 def draw_patches(sample: Sample, count: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Up to `count` patches, of 40 times as many tried, that show enough particles."""
+    """Up to `count` patches with enough particles, from 40 times as many tried."""
     cover = cv2.integral(sample.covered.astype(np.float32))
     patches = []
     for row, column in rng.integers(0, np.array(sample.image.shape) - PATCH, (40 * count, 2)):

@@ -1,9 +1,9 @@
-"""How far masks of 28 and 56 cells stray from the outline that they sample, as docs/notebook/dense.md publishes it.
+"""Deviation of masks of 28 and 56 cells from the outline that they sample; docs/notebook/dense.md has the result.
 
 python tools/benchmarks/sawtooth.py --figure docs/figures/dense_sawtooth.png
 
-Ellipses with axes 1.44 : 1 at random sub-pixel places; logits are the signed distance to the outline in pixels, sampled
-at the cells of a fractional box that touches the ellipse, or leaves a pixel around it.
+Ellipses have axes 1.44 : 1 and random sub-pixel places. Logits are the signed distance to the outline in pixels,
+sampled at the cells of a fractional box that touches the ellipse or leaves a pixel around it.
 """
 
 import argparse
@@ -37,7 +37,7 @@ EXACT, PAPER, STOCK, OURS = (
 
 @dataclass(frozen=True)
 class Ellipses:
-    """Ellipses of one size at P places: centres and half axes as x, y in pixels, and the boxes they are seen in."""
+    """Ellipses of one size at P places: centres and half axes as x, y in pixels, and their boxes."""
 
     centres: np.ndarray  # (P, 2)
     half_axes: np.ndarray  # (2,)
@@ -51,7 +51,7 @@ class Ellipses:
         return (1 - radius) / np.maximum(slope, 1e-9)
 
     def logits(self, cells: int) -> np.ndarray:
-        """(P, cells, cells), the distance at the cells of each box."""
+        """(P, cells, cells) distances at the cells of each box."""
         steps = (np.arange(cells) + 0.5) / cells
         return np.stack(
             [
@@ -62,7 +62,7 @@ class Ellipses:
 
 
 def ellipses(diameter: float, margin: float, phases: int) -> Ellipses:
-    """Ellipses of one area at random sub-pixel places."""
+    """Ellipses of one diameter at random sub-pixel places, with boxes `margin` px larger on every side."""
     half_axes = diameter / 2 * ASPECT
     centres = 80 + np.random.default_rng(0).random((phases, 2))
     return Ellipses(centres, half_axes, np.hstack([centres - half_axes - margin, centres + half_axes + margin]))
@@ -80,13 +80,13 @@ def nearest_binary(shapes: Ellipses) -> CroppedMasks:
 
 
 def pasted(shapes: Ellipses, cells: int) -> CroppedMasks:
-    """Masks that the dense mask head makes of the logits; with 28 cells they are MMDetection's."""
+    """Masks by the dense mask head from the logits; with 28 cells they equal MMDetection's."""
     logits, boxes = torch.from_numpy(shapes.logits(cells)).float(), torch.from_numpy(shapes.boxes).float()
     return paste_masks(logits, boxes, FRAME, 0.5)[0]
 
 
 def all_masks(shapes: Ellipses) -> dict[str, CroppedMasks]:
-    """The same ellipses in every way."""
+    """Masks of the ellipses, made in each way."""
     rows, columns = np.mgrid[: FRAME[0], : FRAME[1]] + 0.5
     exact = [shapes.distance(number, columns, rows) >= 0 for number in range(len(shapes.centres))]
     return {
@@ -125,7 +125,7 @@ def rows_of(diameter: float, margin: float, phases: int) -> list[list[object]]:
 
 
 def draw(path: Path) -> None:
-    """Draw one ellipse of 60 px in the three ways, its true outline over it."""
+    """Draw an ellipse of 60 px as masks made in three ways, with its true outline."""
     from matplotlib.figure import Figure
 
     shapes = ellipses(60, 0, 1)
@@ -144,7 +144,7 @@ def draw(path: Path) -> None:
 
 
 def main() -> None:
-    """Measure, print the table, draw the picture."""
+    """Measure the masks, print the table and draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--phases", type=int, default=200, help="sub-pixel places of an ellipse (default: %(default)s)")
     parser.add_argument("--figure", type=Path, metavar="FILE.png", help="also draw one ellipse in three ways")

@@ -1,4 +1,4 @@
-"""What looking at an image at several scales gains, from tests of one model at one scale each.
+"""Gain in precision from several scales, computed from tests of one model at one scale each.
 
 for s in 0.375 0.75 1.5; do
   python tools/test.py configs/tio2/light_free.py checkpoints/light_free.pth --data data/emps \
@@ -8,8 +8,8 @@ python tools/benchmarks/scales.py data/emps/annotations/val.json 0.375=work_dirs
     0.75=work_dirs/x0.75/emps-val 1.5=work_dirs/x1.5/emps-val --beside mirror=work_dirs/mirror/emps-val
 
 Scales are joined by non-maximum suppression of masks, the reference, and by size (`semsize/detecting/joining.py`).
-Seconds are means over the tests' images, added up. The second table tells whether a score means the same at each
-scale: which share of the detections with a score in a range are particles (mask IoU 0.5, each particle once).
+Seconds are means over the tests' images, added up. The second table shows whether a score means the same at each
+scale: the share of detections with a score in a range that are particles (mask IoU 0.5, each particle once).
 """
 
 import argparse
@@ -59,20 +59,20 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("truth", type=Path, help="annotation file of the images that were tested")
-    parser.add_argument("tests", nargs="+", metavar="SCALE=FOLDER", help="folder of a test at this enlargement")
-    parser.add_argument("--beside", action="append", default=[], metavar="NAME=FOLDER", help="a test shown as it is")
+    parser.add_argument("tests", nargs="+", metavar="SCALE=FOLDER", help="folder of a test at this scale")
+    parser.add_argument("--beside", action="append", default=[], metavar="NAME=FOLDER", help="a test to show unjoined")
     return parser.parse_args()
 
 
 def read_test(folder: Path, scale: float) -> ScaleTest:
-    """Predictions and seconds of a test's folder."""
+    """Read predictions and seconds from a test's folder."""
     predictions = by_image(read_predictions(folder / "predictions.json"))
     seconds = read_json(folder / "metrics.json", PredictionError)["seconds_per_image"]["mean"]
     return ScaleTest(scale, predictions, seconds)
 
 
 def suppress(masks: CroppedMasks, scores: np.ndarray, scale_index: np.ndarray, scales: Sequence[float]) -> Joined:
-    """Non-maximum suppression of masks at IoU 0.5, the reference; the scales play no part."""
+    """Non-maximum suppression of masks at IoU 0.5, the reference; it ignores the scales."""
     del scale_index, scales
     pairs = overlaps(masks, masks)
     partners = defaultdict(list)
@@ -87,7 +87,7 @@ def suppress(masks: CroppedMasks, scores: np.ndarray, scale_index: np.ndarray, s
 
 
 def joined_predictions(tests: Sequence[ScaleTest], join: Callable[..., Joined]) -> list[dict]:
-    """Predictions of all images, those of several scales joined."""
+    """Predictions of all images, joined over scales."""
     scales, joined = [test.scale for test in tests], []
     for image_id in sorted(set().union(*(test.by_image for test in tests))):
         found = [(index, each) for index, test in enumerate(tests) for each in test.by_image.get(image_id, [])]
@@ -102,8 +102,8 @@ def joined_predictions(tests: Sequence[ScaleTest], join: Callable[..., Joined]) 
 def precision_by_score(truth: Mapping, predictions: Sequence[dict]) -> list[tuple[int, float]]:
     """Detections in each range of `SCORES`, and the share of them that are particles; NaN without any.
 
-    By descending score a detection takes the true particle of the largest mask IoU, 0.5 at least, that is not taken.
-    What lies in a region to ignore is not counted.
+    By descending score a detection takes the free true particle with the largest mask IoU, 0.5 at least. Detections in
+    a region to ignore do not count.
     """
     truths = image_truths(truth)
     scores, results = [], []
@@ -119,7 +119,7 @@ def precision_by_score(truth: Mapping, predictions: Sequence[dict]) -> list[tupl
 def looks(
     tests: Sequence[ScaleTest], beside: Sequence[tuple[str, ScaleTest]]
 ) -> Iterator[tuple[str, str, list[dict], float]]:
-    """Name, how it was joined, predictions and seconds of each test, and of each row of neighbouring scales joined."""
+    """Yield name, way of joining, predictions and seconds of each test and of each run of neighbouring scales."""
 
     def alone(test: ScaleTest) -> list[dict]:
         return [each for found in test.by_image.values() for each in found]
@@ -138,7 +138,7 @@ def looks(
 
 
 def main() -> None:
-    """Read, join, evaluate, print."""
+    """Read the tests, join their scales, evaluate and print both tables."""
     arguments = parse_arguments()
     with one_line_errors(AnnotationError, PredictionError):
         truth = read_annotations(arguments.truth)

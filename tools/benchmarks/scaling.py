@@ -1,10 +1,10 @@
-"""Steps a second of training by 1, 2, … processes, data loading included, as docs/notebook/processes.md publishes them.
+"""Time of training steps by 1, 2, … processes, data loading included; docs/notebook/processes.md has the result.
 
 BACKEND=gloo python tools/benchmarks/scaling.py configs/tio2/light_stage1.py --processes 1 2
 python tools/benchmarks/scaling.py configs/tio2/mask_rcnn_stage1.py --processes 1 2 4 8
 
-Each process has the config's batch and loader's workers; without BACKEND the processes use the GPUs. Times of a busy
-machine mean little: the load is printed with them.
+Each process has the config's batch and loader's workers; without BACKEND the processes use the GPUs. Times on a busy
+machine mean little, so the load is printed too.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="configs/tio2/….py")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="default: 1 2")
-    parser.add_argument("--steps", type=int, default=30, help="taken of each (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=30, help="steps of each run (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=5, help="first steps left out (default: %(default)s)")
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/scaling"), help="default: %(default)s")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="as of tools/train.py")
@@ -31,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def measure(arguments: argparse.Namespace, processes: int) -> tuple[int, list[float], list[float]]:
-    """Train, and return the batch of a process, and each step's seconds and its share that waits for data, seconds."""
+    """Train; return the batch of a process and, for each step, its seconds and the seconds that it waits for data."""
     folder = arguments.work_dir / f"processes_{processes}"
     options = [
         f"train_dataloader.sampler.num_batches={arguments.steps}",
@@ -54,7 +54,7 @@ def measure(arguments: argparse.Namespace, processes: int) -> tuple[int, list[fl
 
 
 def main() -> None:
-    """Measure each number of processes, print the table."""
+    """Measure each number of processes and print the table."""
     arguments = parse_arguments()
     load_before = os.getloadavg()[0]
     rows, alone = [], None

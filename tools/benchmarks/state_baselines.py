@@ -1,4 +1,4 @@
-"""States and sizes of found outlines without a network, in one table: convex hull, trees on mask features.
+"""Test states and sizes of found outlines without a network: convex hull, trees on mask features.
 
 python tools/benchmarks/state_baselines.py \
     --train data/outlines-mixed/annotations/train.json work_dirs/light_free/outlines-mixed-train/predictions.json \
@@ -6,7 +6,7 @@ python tools/benchmarks/state_baselines.py \
     --visibility configs/tio2/visibility_free.py work_dirs/visibility_free/epoch_10.pth
 
 Images stand in images/<split> beside annotations/<split>.json; the truth is rendered. Every second training image fits
-trees, the others what their statements are worth. --visibility adds a trained network's row.
+the trees, the others calibrate their answers. --visibility adds a row for a trained visibility model.
 """
 
 import argparse
@@ -54,7 +54,7 @@ FEATURES = (
 )
 RIM_PX = 3  # width of the rim, and distance up to which outlines touch
 TREES, DEPTH, FEWEST = 200, 14, 5
-SUREST = 0.998  # a forest of few trees is never quite sure
+SUREST = 0.998  # a forest of few trees cannot be certain
 METRICS = {
     "states right": "states_right",
     "ECE": "states_ece",
@@ -64,7 +64,7 @@ METRICS = {
     "its sd, %": "masked_network_number_ecd_error_std_percent",
     "true ECD in interval, %": "masked_network_number_interval_holds_percent",
 }
-"""Column to the key of `visibility_metrics`; what a method states is the number of `judge`."""
+"""Column to the key of `visibility_metrics`; keys with `network_number` hold a method's stated sizes."""
 
 Answer = Callable[[np.ndarray, CroppedMasks], CropAnswers]
 
@@ -79,7 +79,7 @@ class Judgeable:
 
 
 def judgeable_images(pairs: Sequence[Sequence[Path]]) -> list[Judgeable]:
-    """The images of (annotations, predictions) in which anything was found."""
+    """The images of (annotations, predictions) with found outlines."""
     images = []
     for annotations, predictions in pairs:
         of_file = outlined_images(annotations, predictions=predictions, min_score=OPERATING_SCORE)
@@ -118,22 +118,22 @@ def mask_features(grey: np.ndarray, outlines: CroppedMasks) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Trees:
-    """A forest for each yes or no and one for the size, and what their statements are worth on other images."""
+    """A forest for each yes-or-no question and one for the size, calibrated on other images."""
 
-    questions: tuple[cv2.ml.RTrees, ...]  # visible to 0.98 and more, to 0.4 and more, a particle
+    questions: tuple[cv2.ml.RTrees, ...]  # visible fraction 0.98 or more; 0.4 or more; a particle
     temperatures: tuple[float, ...]
-    size: cv2.ml.RTrees  # ln(true ECD / that of the outline)
-    ratio_quantiles: np.ndarray  # (3,) `QUANTILES` of true / stated
+    size: cv2.ml.RTrees  # ln(true ECD / ECD of the outline)
+    ratio_quantiles: np.ndarray  # (3,) `QUANTILES` of true / stated ECD
 
     @classmethod
     def fitted(cls, images: Sequence[Judgeable]) -> "Trees":
-        """Trees from every second image, temperatures and quantiles from the others.
+        """Fit trees to every second image, temperatures and quantiles to the others.
 
         Raises:
-            ValueError: there are fewer than two images, or one of the questions has but one answer.
+            ValueError: there are fewer than two images, or a question has only one answer.
         """
         if len(images) < 2:
-            raise ValueError("give two training images or more in which anything was found")
+            raise ValueError("give two or more training images with found outlines")
         cv2.setRNGSeed(0)
         features = [mask_features(image.grey, image.outlines) for image in tqdm(images, unit="image", disable=None)]
         learnt, kept = (np.concatenate(features[first::2]) for first in (0, 1))
@@ -141,7 +141,7 @@ class Trees:
         for yes in (_visible_to(FULLY_IMAGED_FRACTION), _visible_to(MASKED_FRACTION), lambda truth: truth.is_particle):
             answers, checks = (np.concatenate([yes(image.truth) for image in images[n::2]]) for n in (0, 1))
             if min(len(set(known[~np.isnan(known)].tolist())) for known in (answers, checks)) < 2:
-                raise ValueError("the training images know but one answer to a question; give more of them")
+                raise ValueError("a question has only one answer in the training images; give more images")
             known, checked = ~np.isnan(answers), ~np.isnan(checks)
             forest = _forest(learnt[known], answers[known])
             questions.append(forest)
@@ -153,7 +153,7 @@ class Trees:
         return cls(*map(tuple, (questions, temperatures)), size, np.quantile(checks[checked] / found, QUANTILES))
 
     def __call__(self, grey: np.ndarray, outlines: CroppedMasks) -> CropAnswers:
-        """The answers on M outlines; the visible fraction is even within each class, no outline is completed."""
+        """Answers for M outlines; visible fractions are equally likely within a class, and no outline is completed."""
         features = mask_features(grey, outlines)
         full, enough, particle = (
             with_temperature(_sure(forest, features), temperature)[:, 1]
@@ -168,12 +168,12 @@ class Trees:
 
 
 def as_seen(_: np.ndarray, outlines: CroppedMasks) -> CropAnswers:
-    """Every outline is a particle and all of it is seen."""
+    """Answer that every outline is a fully visible particle."""
     return _answers(outlines, _certain(np.ones(len(outlines))), np.ones(len(outlines)), np.ones((len(outlines), 3)))
 
 
 def by_hull(grey: np.ndarray, outlines: CroppedMasks) -> CropAnswers:
-    """Every outline is a particle whose whole outline is the convex hull, where a part may hide."""
+    """Answer that every outline is a particle, and its whole outline the convex hull where a part may hide."""
     whole = hull_completion(outlines, grey)
     fraction = outlines.areas / whole.areas
     ratios = np.repeat(1 / np.sqrt(fraction)[:, None], len(QUANTILES), axis=1)
@@ -187,18 +187,18 @@ def _certain(fraction: np.ndarray) -> np.ndarray:
 def _answers(
     outlines: CroppedMasks, fractions: np.ndarray, particle: np.ndarray, ecd_ratios: np.ndarray
 ) -> CropAnswers:
-    """Answers whose whole outline is the visible one, and whose other sizes have the ratios of the ECD."""
+    """Answers with the visible outline as the whole one; other sizes have the ECD's ratios."""
     ratios = np.repeat(ecd_ratios[:, None], 3, axis=1)
     return CropAnswers(fractions, particle, mask_crops(outlines, windows(outlines)), ratios)
 
 
 def _visible_to(fraction: float) -> Callable[[OutlineTruth], np.ndarray]:
-    """Of each outline 1, 0, or NaN: whether so much of the particle is seen."""
+    """A function to 1 or 0 for each outline, whether this fraction of the particle is visible; NaN if unknown."""
     return lambda truth: np.where(np.isnan(truth.visible_fraction), np.nan, truth.visible_fraction >= fraction)
 
 
 def _ratios(image: Judgeable) -> np.ndarray:
-    """(M,) true ECD of the whole particle / that of the outline; NaN where it is not known."""
+    """(M,) true ECD of the whole particle / ECD of the outline; NaN if unknown."""
     return image.truth.sizes_px[:, ECD] / sizes_px(image.outlines)[:, ECD]
 
 
@@ -212,17 +212,17 @@ def _forest(features: np.ndarray, values: np.ndarray) -> cv2.ml.RTrees:
 
 
 def _sure(forest: cv2.ml.RTrees, features: np.ndarray) -> np.ndarray:
-    """(M, 2) probability of no and yes: the trees' mean of 0 and 1."""
+    """(M, 2) probabilities of no and yes: the mean of the trees' 0 and 1."""
     yes = np.clip(forest.predict(features)[1][:, 0].astype(np.float64), 1 - SUREST, SUREST)
     return np.column_stack([1 - yes, yes])
 
 
 CERTAIN: dict[str, Answer] = {"all as seen": as_seen, "convex hull, where a part may hide": by_hull}
-"""Methods that state no probability and no interval."""
+"""Methods without probabilities and intervals."""
 
 
 def judged(images: Sequence[Judgeable], answer: Answer, name: str) -> JudgedOutlines:
-    """What a method answers on some images beside their truth."""
+    """Judge a method's answers on some images against their truth."""
     parts = tqdm(images, desc=name, unit="image", disable=None, leave=False)
     return JudgedOutlines.cat(
         [judge(image.outlines, answer(image.grey, image.outlines), image.truth, image.grey) for image in parts]
@@ -230,11 +230,11 @@ def judged(images: Sequence[Judgeable], answer: Answer, name: str) -> JudgedOutl
 
 
 def main() -> None:
-    """Read, fit, judge, print."""
+    """Read the images, fit the trees, judge all methods and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", **PAIRS, help="rendered truth and what was found, for the trees; repeatable")
-    parser.add_argument("--test", **PAIRS, help="of other images, to judge; repeatable")
-    parser.add_argument("--visibility", nargs="+", type=Path, metavar="FILE", help="of a network: config and weights")
+    parser.add_argument("--train", **PAIRS, help="rendered truth and predictions, for the trees; repeatable")
+    parser.add_argument("--test", **PAIRS, help="the same of other images, to judge; repeatable")
+    parser.add_argument("--visibility", nargs="+", type=Path, metavar="FILE", help="visibility model: config, weights")
     arguments = parser.parse_args()
     with one_line_errors(AnnotationError, PredictionError, SEMReadError, InputError, ValueError, OSError):
         test = judgeable_images(arguments.test)
@@ -242,7 +242,7 @@ def main() -> None:
         methods["trees on mask features"] = Trees.fitted(judgeable_images(arguments.train))
         if arguments.visibility:
             model = find_visibility_model(VisibilityRequest.of(arguments.visibility)).open(1, Calibration())
-            methods["network, not calibrated"] = lambda grey, outlines: CropAnswers.cat(
+            methods["visibility model, not calibrated"] = lambda grey, outlines: CropAnswers.cat(
                 [CropAnswers.empty(), *map(model.answers, particle_crops(grey, outlines))]
             )
         metrics = {name: visibility_metrics(judged(test, answer, name)) for name, answer in methods.items()}

@@ -1,4 +1,4 @@
-"""Completed outlines beside transmission pictures, which show the silhouette of all bodies, hidden ones too.
+"""Compare completed outlines with transmission pictures, which show the silhouette of all bodies, also hidden ones.
 
 python tools/benchmarks/transmission.py bam-tio2-tsem.zip --annotations data/bam-tio2-sem/annotations/*.json
 python tools/benchmarks/transmission.py bam-tio2-tsem.zip --annotations data/bam-tio2-sem/annotations/val.json \
@@ -6,9 +6,9 @@ python tools/benchmarks/transmission.py bam-tio2-tsem.zip --annotations data/bam
     --visibility configs/tio2/visibility_free.py work_dirs/visibility_free/epoch_10.pth
 
 Images stand in images/<split> beside annotations/<split>.json. Each picture is moved by whole pixels to where its
-silhouette fits the annotated masks best. A completed pixel under another outline lies in the silhouette whatever the
-completion is worth: judged are the completed pixels beyond all outlines. The rim around the outlines shows how many
-pixels would lie outside the silhouette if completions were drawn at random beside outlines.
+silhouette fits the annotated masks best. Only completed pixels beyond all outlines are judged, since those under
+another outline lie in the silhouette anyway. The rim around the outlines shows how many pixels would lie outside the
+silhouette if completions were drawn at random beside outlines.
 """
 
 import argparse
@@ -37,9 +37,9 @@ from semsize.visibility.completion import hull_completion
 from semsize.visibility.seeing import Calibration, see
 
 BRIGHT = 250  # grey level of bodies; the silhouette begins half-way from the picture's median to it
-REACH_PX = 12  # furthest that a picture is moved
+REACH_PX = 12  # largest shift of a picture
 RIM_PX = 3
-RESAMPLES = 1000  # of images
+RESAMPLES = 1000  # resamples of the images
 VISIBLE, RIM = "visible outlines", f"rim of {RIM_PX} px around them"
 
 Complete = Callable[[np.ndarray, CroppedMasks], CroppedMasks]
@@ -47,11 +47,11 @@ Complete = Callable[[np.ndarray, CroppedMasks], CroppedMasks]
 
 @dataclass(frozen=True, eq=False)
 class Silhouette:
-    """What the beam did not pass, in the pixels of the SEM image; moved and cut to its size."""
+    """Pixels that stop the beam, moved and cut to the frame of the SEM image."""
 
-    dark: np.ndarray  # (H, W) bool, a body is there
-    known: np.ndarray  # (H, W) bool, the picture shows the pixel
-    iou: float  # with the masks that it was moved to
+    dark: np.ndarray  # (H, W) bool: a body covers the pixel
+    known: np.ndarray  # (H, W) bool: the picture shows the pixel
+    iou: float  # IoU with the annotated masks after the move
 
     @classmethod
     def aligned(cls, picture: np.ndarray, bodies: np.ndarray) -> "Silhouette":
@@ -77,13 +77,13 @@ class Silhouette:
         return cls(dark, known, np.count_nonzero(dark & bodies) / max(united, 1))
 
     def counts(self, region: np.ndarray) -> tuple[int, int]:
-        """Pixels of a region (H, W) that the picture shows, and how many of them lie outside the silhouette."""
+        """Number of pixels of a region (H, W) that the picture shows, and of those outside the silhouette."""
         shown = region & self.known
         return int(np.count_nonzero(shown)), int(np.count_nonzero(shown & ~self.dark))
 
 
 def _framed(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Pixels (h, w) bool in a frame that is larger than (H, W) by `REACH_PX` on every side."""
+    """Place pixels (h, w) bool in a frame larger than (H, W) by `REACH_PX` on every side."""
     frame = np.zeros((shape[0] + 2 * REACH_PX, shape[1] + 2 * REACH_PX), bool)
     part = pixels[: shape[0] + REACH_PX, : shape[1] + REACH_PX]
     frame[REACH_PX : REACH_PX + part.shape[0], REACH_PX : REACH_PX + part.shape[1]] = part
@@ -91,12 +91,12 @@ def _framed(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _sums(frame: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """(2 R + 1, 2 R + 1) pixels that a template (H, W) shares with a frame, at each place in it."""
+    """(2 R + 1, 2 R + 1) numbers of pixels that a template (H, W) shares with a frame, at each position."""
     return cv2.matchTemplate(frame.astype(np.float32), template.astype(np.float32), cv2.TM_CCORR)
 
 
 def regions(grey: np.ndarray, outlines: CroppedMasks, completions: dict[str, Complete]) -> dict[str, np.ndarray]:
-    """Name to pixels (H, W) bool: the visible outlines, the rim, and what each completion adds beyond all outlines."""
+    """Name to pixels (H, W) bool: visible outlines, rim, and each completion's pixels beyond all outlines."""
     visible = outlines.union().astype(bool)
     rim = cv2.dilate(visible.astype(np.uint8), disc(RIM_PX)).astype(bool) & ~visible
     added = {name: complete(grey, outlines).union().astype(bool) & ~visible for name, complete in completions.items()}
@@ -104,10 +104,10 @@ def regions(grey: np.ndarray, outlines: CroppedMasks, completions: dict[str, Com
 
 
 def picture_of(pictures: zipfile.ZipFile, file_name: str) -> np.ndarray:
-    """The transmission picture that belongs to an SEM image: its number is the next one.
+    """The transmission picture of an SEM image; its number is one more than the image's.
 
     Raises:
-        ValueError: the archive holds none.
+        ValueError: the archive does not hold it.
     """
     number = re.fullmatch(r"\d+", Path(file_name).stem)
     wanted = f"{int(number[0]) + 1}.tif" if number else f"the picture of {file_name}"
@@ -133,9 +133,9 @@ def counted(
 
 
 def rows(counts: dict[str, list[tuple[int, int]]]) -> list[list]:
-    """A row a region: pixels, share outside the silhouette with its standard error, and what the silhouette confirms.
+    """A row for each region: pixels, share outside the silhouette, its standard error, pixels that it confirms.
 
-    The standard error is that of images drawn with repeats.
+    The standard error comes from images drawn with repeats.
     """
     rng, table = np.random.default_rng(0), []
     visible_px = sum(pixels for pixels, _ in counts[VISIBLE])
@@ -151,13 +151,13 @@ def rows(counts: dict[str, list[tuple[int, int]]]) -> list[list]:
 
 
 def main() -> None:
-    """Move, complete, count, print."""
+    """Align the pictures, complete the outlines, count pixels and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path, help="zip archive of the transmission pictures")
-    parser.add_argument("--annotations", type=Path, nargs="+", required=True, help="of the SEM images")
-    parser.add_argument("--predictions", type=Path, nargs="+", help="found outlines, one file for each of annotations")
+    parser.add_argument("--annotations", type=Path, nargs="+", required=True, help="annotations of the SEM images")
+    parser.add_argument("--predictions", type=Path, nargs="+", help="predictions, a file for each of --annotations")
     parser.add_argument(
-        "--visibility", nargs="+", type=Path, metavar="FILE", help="a network beside the hull: config and weights"
+        "--visibility", nargs="+", type=Path, metavar="FILE", help="also a visibility model: config and weights"
     )
     arguments = parser.parse_args()
     if arguments.predictions and len(arguments.predictions) != len(arguments.annotations):
@@ -168,7 +168,7 @@ def main() -> None:
     with one_line_errors(*errors):
         if arguments.visibility:
             model = find_visibility_model(VisibilityRequest.of(arguments.visibility)).open(1, Calibration())
-            completions["added by the network"] = lambda grey, outlines: see(grey, outlines, model).whole
+            completions["added by the visibility model"] = lambda grey, outlines: see(grey, outlines, model).whole
         founds = arguments.predictions or [None] * len(arguments.annotations)
         with zipfile.ZipFile(arguments.pictures) as pictures:
             for annotations, predictions in zip(arguments.annotations, founds, strict=True):
