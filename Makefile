@@ -1,4 +1,4 @@
-# Each target is a line or two; the work is done by the programs in tools/.
+# Each target is a line or two; the programs in tools/ do the work.
 python := .venv/bin/python
 
 .PHONY: setup lint test demo bench
@@ -9,11 +9,11 @@ setup:  ## make .venv (minutes the first time: mmcv compiles its operators)
 lint: setup  ## ruff: style, docstrings, imports
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
 
-test: lint  ## lint, then the test suite, a module a process at a time, up to four side by side
+test: lint  ## lint, then the test suite: up to four processes, each with a module at a time
 	@OMP_NUM_THREADS=1 $(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-demo:  ## measure rendered scenes with the shipped model, then set up and train on some; IMAGES=folder measures yours, and ends
+demo:  ## measure rendered scenes with the shipped model, then set up and train on others; IMAGES=folder only measures yours
 	@IMAGES="$(IMAGES)" tools/demo.sh
 
-bench: setup  ## time and memory of dense images beside MMDetection's own: minutes
+bench: setup  ## compare time and memory of dense images with MMDetection's own: minutes
 	@$(python) tools/benchmarks/dense.py --figure docs/figures/dense_time.png

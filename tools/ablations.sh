@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# One row of the ablation table (docs/notebook/ablations.md): four folds of the real training images by ablations/light_base.py; begun again it goes on.
+# Run a row of the ablation table (docs/notebook/ablations.md): four folds of the real training images by ablations/light_base.py. A stopped row goes on.
 #
 #   tools/ablations.sh base              # also: no_pretraining frozen sem paste simulated anchors_8 mask28 mask56
 #   tools/ablations.sh base 1            # with another training seed
-#   tools/ablations.sh nc                # also: mask_scores flip_scores box_nms: base's weights, only tested
-#   tools/ablations.sh resnet50          # no folds: the paper's network, rendered scenes and both stages in 140 minutes of two cores, tested on val
+#   tools/ablations.sh nc                # also: mask_scores flip_scores box_nms; these only test base's weights
+#   tools/ablations.sh resnet50          # the paper's network without folds: rendered scenes, both stages (140 minutes of two cores), tested on val
 #   tools/ablations.sh resnet50_pairs    # from its stage 1: masks of 28 and 56 px, paste and SEM transforms on and off, 200 steps each, tested on val
 #
-# It needs data/bam-tio2-sem and checkpoints/light_free.pth, where all rows start but no_pretraining. JOBS: folds at once (default: 1; on a GPU 4). Two rows
-# side by side on two cores want OMP_NUM_THREADS=1 each: threads that wait for one another made steps two to eight times as long.
+# It needs data/bam-tio2-sem and checkpoints/light_free.pth, from which all rows but no_pretraining start. JOBS: folds at once (default: 1; on a GPU 4).
+# Set OMP_NUM_THREADS=1 for two rows side by side on two cores: threads that wait for one another made steps two to eight times as long.
 # The table: tools/compare.py work_dirs/ablations/* --split cv --baseline work_dirs/ablations/base_0
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
-row=${1:?which row? the head of tools/ablations.sh names them} seed=${2:-0} jobs=${JOBS:-1}
+row=${1:?name a row; the head of tools/ablations.sh lists them} seed=${2:-0} jobs=${JOBS:-1}
 folder=work_dirs/ablations/${row}_$seed tested=work_dirs/ablations/base_$seed
 config=configs/tio2/ablations/light_base.py start=() settings=() number=4
 sets=train_dataloader.dataset.dataset cut=data/agglomerates/fold_
@@ -23,7 +23,7 @@ folds() {  # OPTION...: cross-validate the row
         --cfg-options randomness.seed="$seed" "${settings[@]}"
 }
 
-several_folds() {  # train and test them side by side, a share of the cores each; `folds` then finds them done
+several_folds() {  # train and test folds side by side with an equal share of the cores; `folds` then finds them done
     local threads=$(($(nproc) / jobs))
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((threads > 1 ? threads : 1))}
     folds --prepare
@@ -35,7 +35,7 @@ few_scenes() {
     "$python" tools/render_dataset.py --num 300 --preset mixed --variety 1.6 --seed 303 --fractions 0.96 0.02 0.02 --jobs 2 --out data/rendered-short
 }
 
-without_mask_head() {  # CHECKPOINT FILE: its weights but the mask head's, so that heads of either size begin anew; once a checkpoint
+without_mask_head() {  # CHECKPOINT FILE: write its weights without the mask head's, if FILE is older; so heads of either size begin anew
     mkdir -p work_dirs/ablations
     [ "$2" -nt "$1" ] || "$python" - "$@" <<'EOF'
 import sys, torch
@@ -50,7 +50,7 @@ new_mask_head() {
     start=(--load-from work_dirs/ablations/no_mask_head.pth)
 }
 
-pair() {  # NAME CONFIG SETTING...: a run of the paper's network, tested on val
+pair() {  # NAME CONFIG SETTING...: train the paper's network and test it on val
     local run=work_dirs/ablations/resnet50_$1 config=configs/tio2/ablations/mask_rcnn_short_$2.py
     [ -f "$run/val/metrics.json" ] && return
     "$python" tools/train.py "$config" --work-dir "$run" --resume --cfg-options "${@:3}"
@@ -58,7 +58,7 @@ pair() {  # NAME CONFIG SETTING...: a run of the paper's network, tested on val
     rm -f "$run"/epoch_*.pth  # 350 MB each
 }
 
-cut_agglomerates() {  # of each fold's own training images
+cut_agglomerates() {  # from each fold's own training images
     folds --prepare
     for k in 0 1 2 3; do
         [ -f $cut$k/library.zip ] || "$python" tools/build_library.py --ann "$folder/cv/fold_$k/train.json" \
@@ -66,7 +66,7 @@ cut_agglomerates() {  # of each fold's own training images
     done
 }
 
-only_test() {  # the base's weights
+only_test() {  # test the base's weights
     folds --prepare
     for k in 0 1 2 3; do
         mkdir -p "$folder/cv/fold_$k/run"
@@ -77,7 +77,7 @@ only_test() {  # the base's weights
 case $row in
     base) ;;
     no_pretraining | frozen | sem | anchors_8) config=configs/tio2/ablations/light_$row.py ;;
-    simulated) # 8 simulated images to a real one, as the paper's 622 to 77
+    simulated) # 8 simulated images for each real one, like the paper's 622 to 77
         config=configs/tio2/ablations/light_simulated.py settings=("$sets.datasets.1.data_root=data/simulated/fold_{fold}/")
         cut_agglomerates
         for k in 0 1 2 3; do
@@ -111,7 +111,7 @@ case $row in
         pair plain pair load_from=$first
         pair paste_sem paste_sem load_from=$first
         exit ;;
-    *) echo "ablations: there is no row $row; the head of tools/ablations.sh names them" >&2; exit 2 ;;
+    *) echo "ablations: there is no row $row; the head of tools/ablations.sh lists them" >&2; exit 2 ;;
 esac
 [ "$jobs" = 1 ] || several_folds
 folds

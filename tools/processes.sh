@@ -1,4 +1,4 @@
-# What dist_*.sh and slurm_*.sh share: a program of tools/ in several processes. BACKEND=gloo asks for no GPU.
+# Start a program of tools/ in several processes, for dist_*.sh and slurm_*.sh. BACKEND=gloo requests no GPU.
 PYTHON=${PYTHON:-python} folder=$(dirname "$0") gres=()
 if [ "${BACKEND:-}" = gloo ]; then export CUDA_VISIBLE_DEVICES=-1; fi
 

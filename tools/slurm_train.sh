@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Train under Slurm: tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of tools/train.py]
-# GPUS, GPUS_PER_NODE, CPUS_PER_TASK, SRUN_ARGS; BACKEND=gloo asks for no GPU and runs GPUS processes on CPUs.
+# Variables: GPUS, GPUS_PER_NODE, CPUS_PER_TASK, SRUN_ARGS; BACKEND=gloo requests no GPU and runs GPUS processes on CPUs.
 set -euo pipefail
 [ $# -ge 4 ] || { sed -n 2,3p "$0" >&2; exit 2; }
 source "$(dirname "$0")/processes.sh"

@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# Train a model of checkpoints/ from nothing but ImageNet weights; stopped and started again it goes on.
+# Train a model of checkpoints/ from nothing but ImageNet weights; a stopped training goes on when started again.
 #
-#   tools/train_models.sh scenes   # only render what they learn from
+#   tools/train_models.sh scenes   # only render the detectors' training scenes
 #   tools/train_models.sh free     # `free`: rendered scenes and EMPS' images (docs/own-data.md says how to fetch data/emps)
 #   tools/train_models.sh nc       # `nc`: rendered scenes, then the real images of data/bam-tio2-sem
-#   tools/train_models.sh visibility     # how much of each particle is seen: outlines that checkpoints/light_free.pth finds in rendered scenes, covered ones of EMPS
+#   tools/train_models.sh visibility     # the visibility model: outlines that checkpoints/light_free.pth finds in rendered scenes, covered particles of EMPS
 #   tools/train_models.sh visibility_nc  # from checkpoints/visibility_free.pth, with the states that people gave to the particles of data/bam-tio2-sem,
 #                                        # outlines of `nc` and of four folds of it (tools/ablations.sh base, half an hour of a core)
-#   tools/train_models.sh resnet50 # the paper's network: rendered scenes in place of COCO, then its two stages; a GPU (on a CPU: tools/ablations.sh resnet50)
+#   tools/train_models.sh resnet50 # the paper's network: rendered scenes in place of COCO, then its two stages; needs a GPU (on a CPU: tools/ablations.sh resnet50)
 #
-# On a GPU some 10 minutes each (resnet50: hours), on one CPU core 2 to 4 hours, by the times of their steps (docs/notebook/training-log.md). Without a GPU batches are taken in parts of 2,
-# whose gradients add up: a batch of 8 as a whole takes 19 GiB, in parts 10. JOBS: processes that render (default: 2). PROCESSES=2: where there is
-# no GPU two processes train, each on one image of every part.
+# A model takes about 10 minutes on a GPU (resnet50: hours) and 2 to 4 hours on one CPU core, from the times of their steps (docs/notebook/training-log.md).
+# Without a GPU batches are computed in parts of 2, whose gradients add up: a batch of 8 takes 19 GiB as a whole, 10 in parts. JOBS: processes that render
+# (default: 2). PROCESSES=2: without a GPU two processes train, each on one image of every part.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
-wanted=${1:?scenes, free, nc, visibility, visibility_nc or resnet50?} processes=${PROCESSES:-1}
+wanted=${1:?name scenes, free, nc, visibility, visibility_nc or resnet50} processes=${PROCESSES:-1}
 
-render() {  # OPTION...: scenes, all but a few for training
+render() {  # OPTION...: render scenes, nearly all for training
     "$python" tools/render_dataset.py --fractions 0.97 0.015 0.015 --jobs "${JOBS:-2}" "$@"
 }
 
-stage() {  # CONFIG: train to the end, or on from where it stopped
+stage() {  # CONFIG: train to the end, resuming a stopped training
     echo "train_models: $1"
     local config=configs/tio2/$1.py options=(--resume --images-at-once $((2 / processes)))
     if command -v nvidia-smi >/dev/null; then
@@ -33,18 +33,18 @@ stage() {  # CONFIG: train to the end, or on from where it stopped
     fi
 }
 
-cover() {  # SET OPTION...: its training particles laid over one another, once
+cover() {  # SET OPTION...: lay its training particles over one another, once
     local covered=data/covered-${1%-tio2-sem}
     [ -f "$covered/annotations/train.json" ] ||
         "$python" tools/cover_particles.py --ann "data/$1/annotations/train.json" --split train --out "$covered" "${@:2}"
 }
 
-find_outlines() {  # DETECTOR SET SPLIT: what it finds there, once for its weights
+find_outlines() {  # DETECTOR SET SPLIT: find its outlines in the split, unless these are newer than its weights
     local found=work_dirs/light_$1/$2-$3/predictions.json weights=checkpoints/light_$1.pth
     [ "$found" -nt "$weights" ] || "$python" tools/test.py "configs/tio2/light_$1.py" "$weights" --data "data/$2" --split "$3"
 }
 
-publish() {  # CONFIG NAME: its last weights as they are shipped
+publish() {  # CONFIG NAME: write its last weights as they ship
     "$python" tools/publish.py "work_dirs/$1" "work_dirs/$1/light_$2.pth"
 }
 
@@ -55,7 +55,7 @@ esac
 case $wanted in
     scenes | free | nc | visibility | visibility_nc) ;;
     resnet50) command -v nvidia-smi >/dev/null || { echo "train_models: resnet50 needs a GPU; in small: tools/ablations.sh resnet50" >&2; exit 2; } ;;
-    *) echo "train_models: there is no $wanted; the head of tools/train_models.sh says what there is" >&2; exit 2 ;;
+    *) echo "train_models: there is no $wanted; the head of tools/train_models.sh lists the models" >&2; exit 2 ;;
 esac
 case $wanted in
     visibility*)
