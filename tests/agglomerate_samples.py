@@ -13,7 +13,7 @@ from tio2.agglomerates import Agglomerate, AgglomerateLibrary
 
 
 def drawn(masks: CroppedMasks, seed: int = 0, level: float = 40.0, particle: float = 120.0) -> np.ndarray:
-    """An image (H, W) float32 of whole grey levels: noise about one level, and about another where a mask is."""
+    """An image (H, W) float32 of whole grey levels: noise about one level, about another inside masks."""
     union = masks.to_full().any(axis=0) if len(masks) else np.zeros(masks.image_shape, bool)
     noise = np.random.default_rng(seed).normal(0, 4, masks.image_shape)
     return np.clip(np.rint(np.where(union, particle, level) + noise), 0, 255).astype(np.float32)
@@ -37,7 +37,7 @@ def library() -> AgglomerateLibrary:
 
 
 def write_dataset(folder: Path, images: list[CroppedMasks], crowds: tuple[int, ...] = ()) -> Path:
-    """Images and annotations of the split train; `crowds` are the annotation ids of specks. Returns the file."""
+    """Write images and annotations of the split train; `crowds`: annotation ids of specks. Return the file."""
     records, particles = [], []
     (folder / "images" / "train").mkdir(parents=True, exist_ok=True)
     for number, masks in enumerate(images, start=1):

@@ -24,7 +24,7 @@ PRELOADED = [
     *("tio2.datasets", "tio2.engine.cross_validation", "tio2.engine.launch", "tio2.evaluation", "tio2.models"),
     *("tio2.inference", "tio2.reporting", "yapf.yapflib.yapf_api"),
 ]
-"""What the server that forks programs and workers imports, once: half a minute of a busy core."""
+"""Modules that the server imports once before it forks programs and workers: half a minute of a busy core."""
 LONGEST = (
     *("test_unbreakable", "test_processes", "test_train_and_test", "test_compare", "test_cross_validate"),
     *("test_engines", "test_configs", "test_onnx_measurement", "test_page", "test_measurement", "test_captions"),
@@ -32,19 +32,19 @@ LONGEST = (
 
 
 def pytest_configure(config):
-    """Load yapf's grammar before several processes do: the first writes it to a cache that others may read half."""
+    """Load yapf's grammar before several processes do: the first writes a cache that others may read half-written."""
     if not hasattr(config, "workerinput"):
         import yapf  # noqa: F401
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the modules that take longest, so that at the end no process is alone with one of them."""
+    """Run the slowest modules first, so that no process is left alone with one at the end."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _workers_are_forked():
-    """Worker processes of semsize come from the server that forks programs too: each import of theirs takes seconds."""
+    """Fork semsize's worker processes from the server that forks programs: each import of theirs takes seconds."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "START_METHOD", "forkserver")
@@ -53,14 +53,14 @@ def _workers_are_forked():
 
 @pytest.fixture(autouse=True, scope="session")
 def _runs_are_quick():
-    """See `quick_programs`; tests of semsize alone do not import what it changes."""
+    """Apply `quick_programs`, except in tests of semsize alone, which do not import the modules that it changes."""
     if "mmengine" in sys.modules:
         import quick_programs  # noqa: F401
 
 
 @pytest.fixture
 def no_figures(monkeypatch):
-    """Reports of the test itself lack their figures, nine tenths of a measurement's time; module fixtures draw them."""
+    """Leave figures out of the test's reports: nine tenths of a measurement's time. Module fixtures still draw them."""
     monkeypatch.setattr(report, "size_figures", lambda _: {})
 
 

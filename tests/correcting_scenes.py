@@ -1,4 +1,4 @@
-"""Outlines of an image under correction, and what fills boxes, shared by the tests."""
+"""Outlines of an image under correction and a model that fills boxes, shared by the tests."""
 
 import threading
 
@@ -18,7 +18,7 @@ def corrections():
 
 
 class EllipseSource:
-    """Fills boxes with ellipses of a size relative to the box, as a network would; counts its loads and questions."""
+    """A stand-in for a model: fills boxes with ellipses of a relative size, and counts its loads and calls."""
 
     def __init__(self, goes_on=None, *, sees=True, size=1.0):
         self.goes_on, self.sees, self.size = goes_on, sees, size

@@ -1,4 +1,4 @@
-"""Data samples as a model returns them and an evaluator hands them to its metrics."""
+"""Data samples as a model returns them and an evaluator passes them to its metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from semsize.structures.masks import CroppedMasks
 
 
 def data_sample(image_id: int, masks: CroppedMasks, scores: Sequence[float], *, dense: bool = True) -> dict:
-    """One image's detections; masks as a list of RLE, or as stock heads give them, (N, H, W) bool."""
+    """One image's detections; masks are a list of RLE or, as from stock heads, (N, H, W) bool."""
     sample = DetDataSample(
         metainfo={"img_id": image_id, "img_path": f"/data/{image_id}.png", "ori_shape": masks.image_shape}
     )

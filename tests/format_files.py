@@ -1,11 +1,11 @@
-"""Writes a file of each format of this version, which `test_formats.py` reads and later versions must go on reading.
+"""Write a file of each format of this version, which `test_formats.py` reads and later versions must still read.
 
-python tests/format_files.py    # writes tests/formats/VERSION: once a release, or where a format changes
+python tests/format_files.py    # writes tests/formats/VERSION: once a release, or when a format changes
 
-A measurement by `free` of two rendered scenes with few particles, of which one was corrected and the other, without a
-pixel size, got a scale bar; the records are of eight other scenes. The answers behind the visibility record are drawn
-at random. The detector's archive has the card of `free`, the visibility model's one of no weights, and
-both have text in place of their graphs.
+The measurement by `free` has two rendered scenes with few particles: one was corrected; the other, without a pixel
+size, got a scale bar. The records rest on eight other scenes. The answers behind the visibility record are drawn at
+random. The detector's archive has the card of `free`, the visibility model's a card of no weights, and both have text
+in place of their graphs.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ from semsize.visibility.validation import make_visibility_record
 FOLDER = Path(__file__).parent / "formats"
 RESULTS, ARCHIVE, BIAS, WEIGHTS, STATED = "results", "free.semsize", "free.bias.json", "seen.pth", "stated.json"
 SEEN_ARCHIVE = "seen.semsize"
-"""In the folder of a version; `WEIGHTS` is the file beside which the visibility record lies, and is not there."""
+"""Names in the folder of a version; `WEIGHTS`, beside which the visibility record lies, does not exist."""
 
 KEPT = (
     "record.json",
@@ -56,7 +56,7 @@ KEPT = (
     "corrections/*.json",
     "corrections/*.jsonl",
 )
-"""Of a results folder; the others, such as the report, are for people."""
+"""Files of a results folder that programs read; the others, such as the report, are for people."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Scenes:
         render_dataset(DatasetPlan(self.settings, self.count, fractions=(0, 0, 1), suffix=".tif"), self.folder)
 
     def measure(self) -> None:
-        models = ("--model", ARCHIVE, "--visibility", SEEN_ARCHIVE)  # here: a record says where its models lie
+        models = ("--model", ARCHIVE, "--visibility", SEEN_ARCHIVE)  # relative paths, since a record states them
         words = ("measure", self.images, "--out", self.out, *models, "--calibration-uncertainty", "1%")
         sys.argv = ["semsize", *map(str, words)]
         with contextlib.suppress(SystemExit):
@@ -90,11 +90,11 @@ class Scenes:
 MEASURED = Scenes(RenderSettings(34, (128, 160), "agglomerated", particles=12), 2, Path("few"), Path(RESULTS))
 JUDGED = Scenes(RenderSettings(33, (320, 384), "scattered", particles=45), 8, Path("many"), Path("of many"))
 UNSIZED = MEASURED.images / "000001.tif"
-"""Loses the tag with its pixel size."""
+"""The image that loses the tag with its pixel size."""
 
 
 def write_formats(out: Path) -> None:
-    """Fill a folder with a file of each format, and with what readers give of them."""
+    """Fill a folder with a file of each format and with the readers' results."""
     rng, archive = np.random.default_rng(0), SHIPPED["free"].archive
     card = read_archive(archive).card
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -138,7 +138,7 @@ def write_formats(out: Path) -> None:
 
 
 def correct() -> dict[str, Any]:
-    """An outline gets a state, one is deleted and one drawn in the first image, a scale bar in the second."""
+    """Give an outline a state, delete one and draw one in the first image; draw a scale bar in the second."""
     results = CorrectedResults(MEASURED.out, [MEASURED.images])
     image = results.images[0]
     with results.open_log(image, results.detected(image)) as log:
@@ -154,7 +154,7 @@ def correct() -> dict[str, Any]:
 
 
 def corrected_in(results: CorrectedResults) -> dict[str, Any]:
-    """Image by image: operations, pixel size, and number, states and area of the outlines that count."""
+    """For each image: operations, pixel size, and number, states and area of the outlines that count."""
     of_images = [(results.corrected(image), results.detected(image).scores) for image in results.images]
     counted = [results.counted(*of_image) for of_image in of_images]
     outlines = [corrections for corrections, _ in of_images]
@@ -176,7 +176,7 @@ def bias_of(images: list[ImageComparison], model: ModelUse, rng: np.random.Gener
 
 
 def visibility_of(images: list[ImageComparison], bias: BiasRecord, rng: np.random.Generator) -> VisibilityRecord:
-    sharp = np.linspace(0.05, 2, BINS)  # most are seen whole
+    sharp = np.linspace(0.05, 2, BINS)  # most particles are fully visible
 
     def answers(crops: np.ndarray) -> CropAnswers:
         count = len(crops)

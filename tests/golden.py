@@ -1,4 +1,4 @@
-"""What the shipped models find in one rendered scene: written down once, compared by `test_golden.py`.
+"""Write down the shipped models' results on one rendered scene, which `test_golden.py` compares.
 
 python tests/golden.py    # writes tests/golden.json anew: only after a change that is meant to move results
 """
@@ -27,10 +27,10 @@ SCENE = RenderSettings(seed=68, shape=(320, 384), preset="agglomerated", particl
 
 
 def figures(name: str, engine: str, folder: Path) -> dict[str, float]:
-    """AP50 and mAP; of the particles from score 0.5 on their number, of each state by its probabilities, and sizes, px.
+    """AP50 and mAP; for scores of 0.5 or more the number of particles, of each state by probability, and sizes in px.
 
-    Quantiles are those of fully imaged particles; D50 also of those completed, and of all visible outlines. Torch
-    computes in float32, ONNX Runtime as the archive says.
+    Quantiles are those of fully imaged particles; D50 is also given for completed particles and for all visible
+    outlines. Torch computes in float32, ONNX Runtime in the archive's precision.
     """
     render_dataset(DatasetPlan(SCENE, num=1, fractions=(0, 0, 1)), folder / "set")
     measured = measure_images(

@@ -1,4 +1,4 @@
-"""Image files of bright disks on dark ground, and a source of outlines that finds them: a network's stand-in."""
+"""Image files of bright disks on dark ground, and a source that finds their outlines in place of a network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHAPE = (128, 200)
 
 @dataclass(frozen=True)
 class BrightSource:
-    """Finds what is brighter than half; keeps a log of the images it was asked for."""
+    """Finds regions brighter than half; logs the images that it was given."""
 
     log: Path | None = None
 
@@ -44,7 +44,7 @@ class BrightSource:
 
 @dataclass(frozen=True)
 class DoubtfulSource(BrightSource):
-    """Finds the same, every second one with a score of 0.1."""
+    """Finds the same outlines, every second one with a score of 0.1."""
 
     def outlines(self, frame) -> Outlines:
         found = super().outlines(frame)
@@ -53,7 +53,7 @@ class DoubtfulSource(BrightSource):
 
 
 def scene(seed: int = 0) -> np.ndarray:
-    """(128, 200) uint8: six disks, one of them touching the right border, one tiny, moved and scaled by the seed."""
+    """(128, 200) uint8: six disks, one touching the right border, one tiny; the seed moves and scales them."""
     rng = np.random.default_rng(seed)
     radii = np.array(RADII) * rng.uniform(0.9, 1.1, len(RADII))
     radii[4] = 24  # at the border
@@ -65,7 +65,7 @@ def scene(seed: int = 0) -> np.ndarray:
 
 
 def write_zeiss(path: Path, grey: np.ndarray, pixel_size_nm: float | None = 5.0, more: str = "") -> Path:
-    """A TIFF with the text tag of Zeiss' instruments, or without."""
+    """Write a TIFF with the text tag of Zeiss' instruments, or without it."""
     text = f"AP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = {pixel_size_nm} nm\r\n{more}".encode("cp1252")
     tags = [] if pixel_size_nm is None else [(34118, 2, len(text) + 1, text + b"\0", True)]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,12 +74,12 @@ def write_zeiss(path: Path, grey: np.ndarray, pixel_size_nm: float | None = 5.0,
 
 
 def write_scenes(folder: Path, count: int, pixel_size_nm: float | None = 5.0) -> list[Path]:
-    """TIFFs of scenes 0, 1 …"""
+    """Write TIFFs of scenes 0, 1 …"""
     return [write_zeiss(folder / f"scan {n}.tif", scene(n), pixel_size_nm) for n in range(count)]
 
 
 def measured_doubtfully(folder: Path) -> Path:
-    """The folder, in which the images of `scans` are measured into `out` by a `DoubtfulSource`, without figures."""
+    """Measure the images of `scans` in the folder into its `out` by a `DoubtfulSource`, without figures; return it."""
     from semsize.measuring import measure_images, report
 
     with pytest.MonkeyPatch.context() as patch:

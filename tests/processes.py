@@ -1,4 +1,4 @@
-"""Programs of tools/ started as a user starts them, on the light detector sized for seconds, and ended on purpose."""
+"""Programs of tools/ run as a user starts them, on a light detector that takes seconds, and ended on purpose."""
 
 import atexit
 import multiprocessing
@@ -35,7 +35,7 @@ SMALL = [
 
 
 def loading(workers: int) -> list[str]:
-    """Options for the number of a loader's workers."""
+    """Options that set the number of a loader's workers."""
     return [f"train_dataloader.num_workers={workers}", f"train_dataloader.persistent_workers={workers > 0}"]
 
 
@@ -49,7 +49,7 @@ def data_options(folder: Path) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """One thread a process, a free port, this interpreter, processes on the CPU."""
+    """Variables for one thread in each process, a free port, this interpreter, and processes on the CPU."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -65,7 +65,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def start(words: list, log: Path, **more: str) -> subprocess.Popen:
-    """Start a program in the repository's root, its output going to `log`."""
+    """Start a program in the repository's root with its output in `log`."""
     with log.open("w") as out:
         return subprocess.Popen(
             list(map(str, words)), cwd=ROOT, env=environment(**more), stdin=subprocess.DEVNULL, stdout=out, stderr=out
@@ -76,7 +76,7 @@ _ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class ForkedProgram:
-    """A Python program in a process forked from one with the imports (conftest.py); else as if started by its path."""
+    """A Python program in a process forked after the imports (conftest.py), else as if started by its path."""
 
     def __init__(self, words: list, log: Path, errors: Path | None = None, **more: str):
         """Start it; stderr goes to `errors`, or to `log` with the rest."""
@@ -89,7 +89,7 @@ class ForkedProgram:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The id of the process."""
         return self._process.pid
 
     def poll(self) -> int | None:
@@ -114,17 +114,17 @@ def _run(words: list[str], log: Path, errors: Path, variables: dict[str, str]) -
     for descriptor, path, flags in ((0, os.devnull, os.O_RDONLY), (1, log, _ANEW), (2, errors, _ANEW)):
         os.dup2(os.open(path, flags, 0o644), descriptor)
     sys.argv = words
-    import quick_programs  # noqa: F401 - see there
+    import quick_programs  # noqa: F401 - makes runs quick
 
     try:
         runpy.run_path(words[0], run_name="__main__")
     finally:
-        atexit._run_exitfuncs()  # which multiprocessing leaves out
+        atexit._run_exitfuncs()  # multiprocessing leaves these out
         sys.stdout.flush()
 
 
 def finish(program: subprocess.Popen | ForkedProgram, log: Path, *, ok: bool = True) -> str:
-    """Wait for a program; its output. `ok`: whether it must end without an error."""
+    """Wait for a program and return its output. `ok`: whether it must end without an error."""
     code = program.wait(timeout=PATIENCE_S)
     text = log.read_text()
     assert (code == 0) == ok, text
@@ -137,11 +137,11 @@ def log_of(log: Path, rank: int) -> Path:
 
 
 def start_ranks(words: list, log: Path) -> list[ForkedProgram]:
-    """Start a program in two processes that know of each other as torchrun's do; each has its own log, see `log_of`."""
+    """Start a program in two processes that know of each other as torchrun's do, each with its own log (`log_of`)."""
     alike = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": environment()["MASTER_PORT"]}
     program, *arguments = words
     for rank in range(2):
-        log_of(log, rank).touch()  # who looks into it may come before the process
+        log_of(log, rank).touch()  # a reader may come before the process
     return [
         ForkedProgram([program, "--launcher", "pytorch", *arguments], log_of(log, rank), RANK=str(rank),
                       LOCAL_RANK=str(rank), CUDA_VISIBLE_DEVICES="-1", **alike)
@@ -150,13 +150,13 @@ def start_ranks(words: list, log: Path) -> list[ForkedProgram]:
 
 
 def finish_ranks(words: list, log: Path) -> None:
-    """Run a program to its end in two processes, see `start_ranks`."""
+    """Run a program to its end in two processes, by `start_ranks`."""
     for rank, program in enumerate(start_ranks(words, log)):
         finish(program, log_of(log, rank))
 
 
 def wait_until(program: subprocess.Popen | ForkedProgram, log: Path, happened) -> None:
-    """Look every few milliseconds whether something `happened()` while a program runs."""
+    """Wait, looking every few milliseconds, until something `happened()` while a program runs."""
     end = time.monotonic() + PATIENCE_S
     while not happened():
         assert program.poll() is None, log.read_text()
@@ -165,18 +165,18 @@ def wait_until(program: subprocess.Popen | ForkedProgram, log: Path, happened) -
 
 
 def steps_done(log: Path) -> int:
-    """Steps, over the run, that a training has logged; 0 before the first."""
+    """Steps of the run that a training has logged; 0 before the first."""
     lines = re.findall(r"Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]", log.read_text())
     epoch, step, steps = map(int, lines[-1]) if lines else (1, 0, 0)
     return (epoch - 1) * steps + step
 
 
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The model's part of a checkpoint."""
+    """The model's weights in a checkpoint."""
     return load_checkpoint(checkpoint)["state_dict"]
 
 
 def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
-    """Of all weights."""
+    """The largest absolute difference of any weight."""
     assert one.keys() == other.keys()
     return max((one[name].double() - other[name].double()).abs().max().item() for name in one)

@@ -1,7 +1,7 @@
-"""Makes runs in tests quick: configs are written down unformatted, and collecting garbage skips what is imported.
+"""Speed up runs in tests: configs are written unformatted, and garbage collection skips imported objects.
 
 Formatting a config takes half a second, six times in a training of two steps; a data set collects garbage when it is
-built. Programs that are started anew (`processes.start`) format their configs.
+built. Programs in new processes (`processes.start`) format their configs.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Scenes in closed form: disks and squares whose areas, distances and overlaps are known; as masks and COCO dicts."""
+"""Scenes in closed form, as masks and COCO dicts: disks and squares with known areas, distances and overlaps."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def square_grid(count: int, side_px: int = 6, gap_px: int = 4) -> CroppedMasks:
 
 
 def shifted(masks: CroppedMasks, rows: int, columns: int) -> CroppedMasks:
-    """The same masks moved by whole pixels; they must stay in the frame."""
+    """The masks moved by whole pixels; they must stay in the frame."""
     return CroppedMasks(masks.crops, masks.origins + np.array([rows, columns]), masks.image_shape)
 
 
@@ -62,7 +62,7 @@ def coco_truth(images: Sequence[CroppedMasks], crowds: Sequence[CroppedMasks] | 
 
 
 def coco_found(images: Sequence[CroppedMasks], scores: Sequence[Sequence[float]]) -> list[dict]:
-    """COCO results, image ids from 1, the boxes being those of the masks."""
+    """COCO results, image ids from 1, with the boxes of the masks."""
     return [
         {"image_id": image_id, "category_id": 1, "bbox": box, "score": float(score), "segmentation": rle}
         for image_id, (masks, of_image) in enumerate(zip(images, scores, strict=True), start=1)

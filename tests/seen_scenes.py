@@ -1,4 +1,4 @@
-"""Rendered scenes seen through a model of which all is known beforehand, and the record that they make."""
+"""Rendered scenes seen through a model with known errors, and the visibility record of that model."""
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from semsize.visibility.validation import make_visibility_record, see_compared
 
 USE = ModelUse("d" * 64, "torch", "float32", {"scales": [1.0]})
 SETTINGS = RenderSettings(seed=5, shape=(520, 700), preset="agglomerated", particles=220)
-RATIO = 1.05  # by which the model's whole sizes are too large
+RATIO = 1.05  # factor by which the model's whole sizes are too large
 
 
 class Oracle:
-    """Knows the fraction of the next outline in nine of ten cases, is sure of it, and states sizes 5 % too large."""
+    """A model that knows an outline's fraction in nine of ten cases, is sure of it, and gives sizes 5 % too large."""
 
     def __init__(self, outlines, truth, particle, rng):
         fractions = np.where(rng.random(len(outlines)) < 0.9, truth, rng.uniform(0.2, 1, len(outlines)))
@@ -37,7 +37,7 @@ class Oracle:
 
 
 def seen_image(number, rng):
-    """A rendered scene: a tenth of the particles overlooked, and as many outlines that are no particle."""
+    """A rendered scene with a tenth of the particles overlooked and as many false outlines."""
     rendered = render_image(SETTINGS, number)
     truth, pixel_nm = rendered.truth, SETTINGS.pixel_size_nm
     visible, shape = truth.visible, truth.visible.image_shape

@@ -8,13 +8,13 @@ from hypothesis.extra import numpy as arrays
 
 @st.composite
 def image_shapes(draw, max_side: int = 40) -> tuple[int, int]:
-    """(H, W), from a single pixel on."""
+    """(H, W), each 1 or more."""
     return draw(st.integers(1, max_side)), draw(st.integers(1, max_side))
 
 
 @st.composite
 def noise_stacks(draw, max_masks: int = 4, max_side: int = 12) -> np.ndarray:
-    """(N, H, W) uint8 0/1 of any pixels whatever: empty, full, with holes, in pieces, cut by the frame."""
+    """(N, H, W) uint8 0/1 of any pixels: empty, full, with holes, in pieces, cut by the frame."""
     shape = draw(image_shapes(max_side))
     count = draw(st.integers(0, max_masks))
     return draw(arrays.arrays(np.uint8, (count, *shape), elements=st.integers(0, 1), fill=st.sampled_from([0, 1])))
@@ -22,7 +22,7 @@ def noise_stacks(draw, max_masks: int = 4, max_side: int = 12) -> np.ndarray:
 
 @st.composite
 def ellipse_stacks(draw, max_masks: int = 4, shape: tuple[int, int] = (60, 80)) -> np.ndarray:
-    """(N, H, W) uint8 0/1 of ellipses as particles are: small and large, cut by the frame or outside of it."""
+    """(N, H, W) uint8 0/1 of ellipses like particles: small and large, cut by the frame or outside it."""
     height, width = shape
     stack = np.zeros((draw(st.integers(0, max_masks)), height, width), np.uint8)
     for mask in stack:
@@ -33,7 +33,7 @@ def ellipse_stacks(draw, max_masks: int = 4, shape: tuple[int, int] = (60, 80)) 
 
 
 def indices(length: int) -> st.SearchStrategy:
-    """Whatever selects from ``length`` masks: slices, boolean arrays, integers, arrays of integers; also none."""
+    """Any selection from ``length`` masks: slices, boolean arrays, integers, arrays of integers; also an empty one."""
     choices = [
         st.slices(length),
         arrays.arrays(bool, length),

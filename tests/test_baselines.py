@@ -1,4 +1,4 @@
-"""The classical pipeline on drawn disks: it finds them, splits those that touch, and its search keeps the best."""
+"""The classical pipeline finds drawn disks and splits touching ones, and its search keeps the best settings."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What all programs share: imports without noise, on systems that lack what others have."""
+"""Parts common to all programs: imports without noise, and systems that lack a module."""
 
 import subprocess
 import sys

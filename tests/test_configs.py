@@ -1,4 +1,4 @@
-"""Every config parses and builds; the two stages say what the paper says; configs of one recipe have the same steps."""
+"""Every config parses and builds; the two stages match the paper; configs of one recipe have the same steps."""
 
 import ast
 import copy

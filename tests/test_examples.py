@@ -1,4 +1,4 @@
-"""The examples in the docstrings of both packages run, and give what they say."""
+"""The examples in both packages' docstrings run and give the stated results."""
 
 import doctest
 import importlib

@@ -1,4 +1,4 @@
-"""Files that a version wrote are read by every later one, and give what they gave: tests/formats, by version."""
+"""Files of every earlier version in tests/formats are still read, with the same results."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""No change moves unseen what the shipped models find, and which state and size they say: one scene, each engine."""
+"""The shipped models' detections, states and sizes on one scene do not change unnoticed, on each engine."""
 
 import golden
 import pytest

@@ -1,4 +1,4 @@
-"""The house rule: who may import whom (docs/architecture.md)."""
+"""Imports between rooms follow the rule of docs/architecture.md."""
 
 import ast
 import functools

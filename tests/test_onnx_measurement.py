@@ -1,4 +1,4 @@
-"""Models exported to archives measure what they measure on torch, without torch, also as on Windows."""
+"""Models exported to archives measure the same as on torch, without torch, also as on Windows."""
 
 import csv
 import json

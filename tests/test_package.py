@@ -1,4 +1,4 @@
-"""What is installed: dependencies that the pinned environment satisfies, the command, a word where torch is missing."""
+"""The installed package: dependencies that the pinned environment meets, the command, a message without torch."""
 
 import importlib
 import re

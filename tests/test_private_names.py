@@ -1,4 +1,4 @@
-"""Private names of other packages that the code uses are those that docs/architecture.md lists, each with its files."""
+"""The code uses exactly the private names of other packages that docs/architecture.md lists, in the listed files."""
 
 import ast
 import functools

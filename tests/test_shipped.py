@@ -1,4 +1,4 @@
-"""The models that ship: their files are here and are those that their checksums say."""
+"""The files of the shipped models are here and match their checksums."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What one step of each stage moves, with the real configs on a rendered image."""
+"""The weights that a step of each stage changes, with the real configs on a rendered image."""
 
 from pathlib import Path
 

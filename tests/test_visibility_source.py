@@ -1,4 +1,4 @@
-"""The visibility model as `semsize` asks for it: config and weights, or an archive, as a function and thresholds."""
+"""The visibility model as `semsize` opens it: config and weights, or an archive, as a function and thresholds."""
 
 from dataclasses import fields
 from pathlib import Path

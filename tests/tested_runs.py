@@ -1,4 +1,4 @@
-"""Folders of tested runs with squares as particles: what runs are compared by."""
+"""Folders of tested runs with squares as particles, for tests that compare runs."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from tio2.reporting.run_comparison import Recipe
 
 
 def scene(images, missed=2):
-    """Squares, of which the first ones are missed and the rest found a pixel further right."""
+    """Squares: the first `missed` are not found, the others a pixel further right."""
     truths = [square_grid(9, side_px=10) for _ in range(images)]
     found = [shifted(masks[missed:], 0, 1) for masks in truths]
     truth = coco_truth(truths)
@@ -24,7 +24,7 @@ def scene(images, missed=2):
 
 
 def write_run(folder, images=3, missed=2, seed=0, config="configs/tio2/some.py", first=0):
-    """A run's folder, tested on val."""
+    """Write the folder of a run that was tested on val."""
     truth, predictions = scene(images, missed)
     for image in truth["images"]:
         image["file_name"] = f"{first + image['id']}.png"
@@ -51,5 +51,5 @@ def rows_of(runs, recipes=None):
 
 
 def value(row, metric):
-    """The mean over seeds."""
+    """The mean of a metric over the row's seeds."""
     return row.seed_values(metric).mean()

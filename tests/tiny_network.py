@@ -1,4 +1,4 @@
-"""The light detector with small heads, which trains and looks in seconds: as a config, and as options of a program."""
+"""The light detector with small heads, which trains and detects in seconds, as a config and as a program's options."""
 
 from pathlib import Path
 from typing import Any
@@ -37,14 +37,14 @@ def write_config(path: Path, more: str = "", **model: Any) -> Path:
 
 
 def build(config: Path) -> BaseModule:
-    """The network of a config, the same random weights each time."""
+    """Build the network of a config, each time with the same random weights."""
     register_all_modules()
     torch.manual_seed(0)
     return MODELS.build(Config.fromfile(config).model)
 
 
 def save(model: BaseModule, path: Path) -> Path:
-    """Write its weights as a checkpoint."""
+    """Write a model's weights as a checkpoint."""
     torch.save({"state_dict": model.state_dict(), "meta": {}}, path)
     return path
 

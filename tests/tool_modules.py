@@ -9,7 +9,7 @@ TOOLS = Path(__file__).parents[1] / "tools"
 
 
 def tool_module(name: str) -> ModuleType:
-    """The module of ``tools/<name>.py``, such as `benchmarks/realism`, made anew."""
+    """Import ``tools/<name>.py``, such as `benchmarks/realism`, anew as a module."""
     spec = importlib.util.spec_from_file_location(f"{Path(name).name}_tool", TOOLS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up

@@ -1,4 +1,4 @@
-"""Runs of seconds with the hooks and the loop of configs/_base_/runtime.py around a model of six weights."""
+"""Runs that take seconds, with the hooks and the loop of configs/_base_/runtime.py around a model of six weights."""
 
 import functools
 import itertools
@@ -22,12 +22,12 @@ from tio2.datasets import InstanceCroppedMasks
 RUNTIME = Path(__file__).parents[1] / "configs" / "_base_" / "runtime.py"
 IMAGES = 5
 _names = itertools.count()
-runner_module.collect_env = functools.cache(runner_module.collect_env)  # it asks the compiler, in each run
+runner_module.collect_env = functools.cache(runner_module.collect_env)  # it starts the compiler in each run
 
 
 @DATASETS.register_module()
 class ToyImages(BaseDataset):
-    """Five images that only know their number."""
+    """Five images that hold only their number."""
 
     def load_data_list(self) -> list[dict]:
         return [{"number": number} for number in range(IMAGES)]
@@ -50,7 +50,7 @@ class ToyPack:
 
 @MODELS.register_module()
 class ToyModel(BaseModel):
-    """A regression with dropout, which draws from torch's generator; `spoil` makes the loss of sample k no number."""
+    """A regression with dropout from torch's generator; `spoil`: sample k to a value, such as NaN, for its loss."""
 
     def __init__(self, spoil: dict[int, float] | None = None, precision: str = "float32"):
         super().__init__()
@@ -76,7 +76,7 @@ class ToyModel(BaseModel):
 
 
 class SignalAt(Hook):
-    """Sends a signal to this process in a step."""
+    """Sends a signal to this process in a given step."""
 
     priority = "VERY_HIGH"
 
@@ -127,7 +127,7 @@ def toy_config(work_dir, **changes) -> Config:
 
 
 def validation(stage="val") -> dict:
-    """Changes that let the run look at the five images one by one, in its validation or in a test."""
+    """Changes by which the run processes the five images one by one, in its validation or in a test."""
     return {
         f"{stage}_dataloader": {
             "batch_size": 1,
@@ -144,7 +144,7 @@ def validation(stage="val") -> dict:
 
 
 def toy_runner(work_dir, hooks=(), **changes) -> Runner:
-    """The Runner of such a run, with more hooks if wanted."""
+    """The Runner of a toy run, with additional hooks."""
     runner = Runner.from_cfg(toy_config(work_dir, **changes))
     for hook in hooks:
         runner.register_hook(hook)

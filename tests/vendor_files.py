@@ -1,4 +1,4 @@
-"""Image files as microscopes and image programs write them, byte by byte from descriptions of their formats.
+"""Image files byte by byte as microscopes and image programs write them, from descriptions of their formats.
 
 TIFF: Adobe's TIFF 6.0. Zeiss: tifffile's `read_cz_sem`, HyperSpy's TIFF reader and pull requests 2056 and 2064.
 FEI: tifffile's `read_fei_metadata`, HyperSpy's TIFF reader. ImageJ: `ij.io.TiffEncoder` and `TiffDecoder`.
@@ -61,13 +61,13 @@ def tiff_file(extra=(), shape=(4, 5), order="<", description=None, resolution=No
 
 
 def zeiss_block(metres=7.34375e-9):
-    """The unnamed numbers that begin tags 34118 and 34119: pixel size on a picture of 1024 px, magnification, …"""
+    """The unnamed numbers at the start of tags 34118 and 34119: pixel size on a picture of 1024 px, magnification, …"""
     group = (f"{metres:.6e}", "5.000000e+004", "6", "2.000000e+004", "2.340000e+000", "1.474665e-009", "2.796514e-003")
     return "\r\n".join(["0", "0", *(line for number in range(4) for line in (str(number), *group)), "778"]) + "\r\n"
 
 
 def zeiss_entry(name, value):
-    """One named value: its capitals, then the line."""
+    """A named value: the name in capitals, then its line."""
     return f"AP_{name.upper().replace(' ', '_')}\r\n{name} = {value}\r\n"
 
 
@@ -90,7 +90,7 @@ def fei_text(
     beam="EBeam",
     field="1e-6",
 ):
-    """FEI's sections of key=value; lengths in metres, angles in radians. Other sections have the same keys for other
+    """FEI's sections of key=value; lengths in metres, angles in radians. Further sections have the same keys for other
     beams; a resolution of None is left out."""
     sections = {
         "User": {"Date": "06/10/2026", "User": "user"},
@@ -148,7 +148,7 @@ def jeol_text(bar="136", marker="1um", size="5 4", mag="50000", more=()):
 
 
 def jeol_note(**changes):
-    """The MakerNote of newer JEOLs: entries with tabs between them, in UTF-16; None leaves one out."""
+    """The MakerNote of newer JEOLs: entries with tabs between them, in UTF-16; None leaves an entry out."""
     found = {
         "CM_FORMAT": "JEOL/FE",
         "CM_IMAGE_SIZE": "1280 960",

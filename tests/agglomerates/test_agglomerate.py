@@ -1,4 +1,4 @@
-"""Turning and mirroring agglomerates."""
+"""Agglomerates are turned and mirrored together with their masks."""
 
 import cv2
 import numpy as np

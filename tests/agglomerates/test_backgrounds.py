@@ -1,4 +1,4 @@
-"""Texture that leaves no trace where it replaces particles."""
+"""The texture that replaces particles leaves no trace."""
 
 import cv2
 import numpy as np

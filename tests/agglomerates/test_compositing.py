@@ -1,4 +1,4 @@
-"""Only the band is changed, and by the median."""
+"""Compositing changes only the band, by the median."""
 
 import numpy as np
 import pytest

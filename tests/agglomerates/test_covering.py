@@ -1,4 +1,4 @@
-"""Particles laid over others: what is hidden is known exactly, and nothing else changes."""
+"""When particles are laid over others, the hidden parts are known exactly and nothing else changes."""
 
 import numpy as np
 import pytest

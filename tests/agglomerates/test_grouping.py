@@ -1,4 +1,4 @@
-"""Agglomerates as connected groups."""
+"""Agglomerates are connected groups of particles."""
 
 import numpy as np
 import pytest

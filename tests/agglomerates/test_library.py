@@ -1,4 +1,4 @@
-"""Cutting agglomerates out, saving and loading them."""
+"""Agglomerates are cut out, saved and loaded."""
 
 import pickle
 

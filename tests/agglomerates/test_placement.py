@@ -1,4 +1,4 @@
-"""No overlap, none out of the frame: for any frame and any boxes."""
+"""Placed boxes neither overlap nor leave the frame, for any frame and any boxes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""`corrections.json` through CVAT's COCO and back: ids, categories, attributes, polygons, holes as RLE."""
+"""`corrections.json` goes through CVAT's COCO and back: ids, categories, attributes, polygons, holes as RLE."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Doubts while outlines are corrected: those kept up to date are those of a fresh look."""
+"""Doubts that are updated during correction equal doubts computed anew."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The log of corrections: replayed, torn at any byte, locked, bounded, refused where it is another's."""
+"""The log of corrections: replayed, torn at any byte, locked, bounded, refused if it belongs to another measurement."""
 
 import json
 import os

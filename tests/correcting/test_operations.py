@@ -1,4 +1,4 @@
-"""Operations on outlines: undone and redone to the byte, exact pixels, ids used once, what is refused."""
+"""Operations on outlines: undone and redone to the byte, exact pixels, each id used once, wrong input refused."""
 
 import doctest
 

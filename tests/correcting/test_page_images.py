@@ -1,4 +1,4 @@
-"""The correction page's way through images and doubtful outlines, in a real browser."""
+"""The correction page moves through images and doubtful outlines, in a real browser."""
 
 import json
 import shutil

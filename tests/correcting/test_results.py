@@ -1,4 +1,4 @@
-"""A results folder under correction: which outlines count, `corrections.json`, scale bars, which files are read."""
+"""A results folder under correction: outlines that count, `corrections.json`, scale bars, files that are read."""
 
 import doctest
 import json

@@ -1,4 +1,4 @@
-"""Files that are written hold to the schemas that `semsize schema` prints, and damaged ones do not."""
+"""Written files match the schemas that `semsize schema` prints, and damaged files do not."""
 
 import json
 import subprocess

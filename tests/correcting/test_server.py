@@ -1,4 +1,4 @@
-"""The correction page's server: each row of the attack table of docs/correct.md, and what a page is answered."""
+"""The correction page's server withstands each attack in the table of docs/correct.md and answers the page."""
 
 import dataclasses
 import doctest

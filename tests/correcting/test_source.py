@@ -1,4 +1,4 @@
-"""Corrected outlines measured again: what counts, what was done, what it did to the sizes, which image is which."""
+"""Corrected outlines measured again: which of them count, the corrections' effect on sizes, the image of each."""
 
 import json
 import runpy

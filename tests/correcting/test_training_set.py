@@ -1,4 +1,4 @@
-"""Corrected images as a data set: what is in it, what is kept back, what of a stranger's folder is refused."""
+"""Corrected images as a data set: its contents, the images kept back, and what a foreign folder may not hold."""
 
 import json
 import shutil

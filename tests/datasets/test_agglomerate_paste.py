@@ -1,4 +1,4 @@
-"""Pasting in a pipeline: everything aligned, the seed decides, any masks."""
+"""Pasting in a pipeline keeps image, masks and fields aligned, depends on the seed alone and takes any masks."""
 
 import numpy as np
 import pytest

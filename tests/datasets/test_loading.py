@@ -1,4 +1,4 @@
-"""Images and annotations arrive in the pipeline as they stand in the files."""
+"""Images and annotations enter the pipeline exactly as the files hold them."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""InstanceCroppedMasks gives what mmdet's BitmapMasks gives, and takes each particle's fields along."""
+"""InstanceCroppedMasks equals mmdet's BitmapMasks and keeps the fields of each particle."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Outlines as samples: found ones with the truth behind them, crops that turn together, the same draw for one seed."""
+"""Outlines as samples: found ones with their truth, crops that turn together, the same draw for one seed."""
 
 import json
 

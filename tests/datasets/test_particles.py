@@ -1,4 +1,4 @@
-"""ParticleDataset keeps what the file says of each particle and tells what it leaves out."""
+"""ParticleDataset keeps the file's fields of each particle and reports what it leaves out."""
 
 import json
 

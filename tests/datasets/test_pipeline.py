@@ -1,4 +1,4 @@
-"""mmdet's own transforms work on cropped masks as on full frames, and the particles' fields stay with them."""
+"""mmdet's own transforms work on cropped masks as on full frames, and particles keep their fields."""
 
 import random
 

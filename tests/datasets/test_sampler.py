@@ -1,4 +1,4 @@
-"""Epochs of a fixed number of steps whose running numbers go on over epochs, ranks and resumption."""
+"""An epoch has a fixed number of steps; running numbers continue over epochs, ranks and resumption."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""SEM transforms: each is its function with a drawn strength, on any bit depth, masks untouched."""
+"""A SEM transform is its function with a drawn strength, on any bit depth; masks stay."""
 
 import numpy as np
 import pytest

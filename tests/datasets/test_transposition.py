@@ -1,4 +1,4 @@
-"""RandomTranspose exchanges rows and columns of whatever a sample holds, in its share of the samples."""
+"""RandomTranspose exchanges rows and columns of everything in a sample, in its share of the samples."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A model archive holds what was written, and what a stranger put there is refused."""
+"""A model archive returns what was written, and refuses foreign content."""
 
 import hashlib
 import json

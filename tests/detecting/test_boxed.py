@@ -1,4 +1,4 @@
-"""The window around a box, and the way of an outline back into the image."""
+"""The window around a box, and the outline's way back into the image."""
 
 import numpy as np
 import pytest

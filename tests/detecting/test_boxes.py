@@ -1,4 +1,4 @@
-"""Which boxes overlap most, against all pairs; work that goes with the boxes that meet."""
+"""The boxes that overlap most, against all pairs; work grows with the boxes that meet."""
 
 import numpy as np
 from hypothesis import given

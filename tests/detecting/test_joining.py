@@ -1,4 +1,4 @@
-"""Particles seen at several scales: each once, drawn where it is comfortable, its score from all scales."""
+"""A particle seen at several scales counts once, has the mask of the best scales and a score from all."""
 
 import numpy as np
 from hypothesis import given

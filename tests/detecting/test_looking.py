@@ -1,4 +1,4 @@
-"""Every particle is found once, whole, and at the scale that suits it, whatever the tiles; finer looks are spared."""
+"""Each particle is found once, whole and at its best scale, whatever the tiles; needless finer looks are skipped."""
 
 import io
 import re

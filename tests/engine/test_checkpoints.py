@@ -1,4 +1,4 @@
-"""Checkpoints are data and no code, whole, found, published."""
+"""Checkpoints hold data without code, are written whole, found and published."""
 
 import functools
 import http.server

@@ -1,4 +1,4 @@
-"""What a config says: wrong settings, the split that is tested, what decides detections, what differs from a base."""
+"""Config readers: wrong settings, the tested split, settings that decide detections, differences from a base."""
 
 from collections.abc import Sequence
 from pathlib import Path

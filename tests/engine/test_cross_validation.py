@@ -1,4 +1,4 @@
-"""Folds on disk: who is trained on, who is judged, where each starts, and what is left alone."""
+"""Folds on disk: their training and test images, where each starts, and finished folds that stay."""
 
 import json
 import shutil

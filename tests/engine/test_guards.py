@@ -1,4 +1,4 @@
-"""A run that goes wrong stops in words; images at the edge of the possible train."""
+"""A run that goes wrong stops with a message; extreme but valid images train."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""float16 trains with a scaled loss: small gradients survive, steps that overflow are left out, counted and said."""
+"""float16 trains with a scaled loss: small gradients survive, steps that overflow are skipped, counted and reported."""
 
 import json
 import logging

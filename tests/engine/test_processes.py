@@ -1,4 +1,4 @@
-"""Two processes do what one does; the scripts pass on what they were given; freed memory is used again."""
+"""Two processes train as one does; the scripts pass their arguments on; freed memory is used again."""
 
 import json
 import os

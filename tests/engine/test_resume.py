@@ -1,4 +1,4 @@
-"""An interrupted run goes on from its newest whole checkpoint as if nothing had happened."""
+"""An interrupted run resumes from its newest whole checkpoint and ends like an undisturbed run."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""run.json names the weights that a run began with, however often it was interrupted."""
+"""run.json names the weights with which a run began, however often it was interrupted."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""A checkpoint is whole or absent, and the last good one outlives a failed write."""
+"""A checkpoint is whole or absent, and a failed write leaves the last good one."""
 
 import collections
 import contextlib

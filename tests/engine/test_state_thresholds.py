@@ -1,4 +1,4 @@
-"""Thresholds of people are fitted before the first step and after each epoch, and a resumed run keeps its own."""
+"""People's thresholds are fitted before the first step and after each epoch; a resumed run keeps its own."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGUSR1 save within the epoch; what follows is what would have followed."""
+"""SIGTERM and SIGUSR1 save within the epoch; the resumed run continues as if it had not stopped."""
 
 import os
 import signal

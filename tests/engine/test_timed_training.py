@@ -1,4 +1,4 @@
-"""A training that ends in time: the rate over it, its end, and what it is shown."""
+"""A training with a time limit: its learning rate over time, its end, and its samples."""
 
 import doctest
 import itertools

@@ -1,4 +1,4 @@
-"""COCO's 80-class Mask R-CNN into the one-class model: exactly the class-dependent tensors differ."""
+"""COCO's 80-class Mask R-CNN loads into the one-class model: only the class-dependent tensors differ."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Training by two processes that is killed in a step, killed in a write and told to stop ends like one left alone."""
+"""Training by two processes, killed in a step, killed in a write and told to stop, ends like an undisturbed one."""
 
 import json
 import os

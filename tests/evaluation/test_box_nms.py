@@ -1,4 +1,4 @@
-"""Boxes that NMS deletes, counted by hand."""
+"""Boxes that NMS deletes, against counts by hand."""
 
 import io
 import zipfile

@@ -1,4 +1,4 @@
-"""The metric of a visibility model with and without a calibration, on answers whose errors are known."""
+"""The visibility model's metric with and without a calibration, on answers with known errors."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Masks and states from what any reader gives."""
+"""Masks and states from the result of any reader."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Folds share out the images evenly, crowded ones too, and the same way from the same seed."""
+"""Folds divide the images evenly, also crowded ones, and in the same way for the same seed."""
 
 import numpy as np
 import pytest

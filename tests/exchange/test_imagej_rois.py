@@ -1,4 +1,4 @@
-"""ROI sets for ImageJ: out, corrected there, and back."""
+"""ROI sets go to ImageJ, are corrected there, and come back."""
 
 import zipfile
 

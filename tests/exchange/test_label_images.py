@@ -1,4 +1,4 @@
-"""Label images of any kind of file, and what is told from labels: masks, grounds, pictures."""
+"""Label images in any kind of file; masks, labels of the ground and pictures are told from labels."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Which picture outlines belong to: the rule by itself, and what each reader makes of it."""
+"""The rule for the picture of an outline, by itself and in each reader."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Which engine is taken: the fastest validated one that is installed; what is missing is said in one line."""
+"""The fastest validated engine that is installed is chosen; missing parts are named in one line."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which images are measured: each once, under a name of its own that makes a legal file name."""
+"""Each image is measured once, under its own name, which is a legal file name."""
 
 import os
 from pathlib import Path

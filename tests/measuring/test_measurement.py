@@ -1,4 +1,4 @@
-"""A measurement as a whole, with a stand-in for the network: what is found, kept, resumed, left out and made again."""
+"""A whole measurement with a stand-in for the network: images found, kept, resumed, left out and measured again."""
 
 import csv
 import json

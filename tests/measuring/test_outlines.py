@@ -1,4 +1,4 @@
-"""Outlines made elsewhere, measured on their own pictures: the round of correction, subsets, sizes, what is missing."""
+"""Outlines made elsewhere are measured on their own images: corrected ones, subsets, other sizes, missing ones."""
 
 import json
 import shutil

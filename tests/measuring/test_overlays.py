@@ -1,4 +1,4 @@
-"""What an overlay paints where, pixel by pixel on squares."""
+"""The pixels that an overlay paints, on squares."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Several processes on one results folder: shares, and what one of them waits for."""
+"""Several processes share a results folder and wait for one another."""
 
 import json
 

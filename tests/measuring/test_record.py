@@ -1,4 +1,4 @@
-"""What a reader is warned of: each warning appears where it holds, and nowhere else."""
+"""Each warning of a report appears where it holds, and nowhere else."""
 
 import json
 from dataclasses import asdict, dataclass, replace

@@ -1,4 +1,4 @@
-"""States that a model predicts: their place in the table, the headline's weights, and what goes before them."""
+"""Predicted states: their place in the table, the headline's weights, and given states, which take precedence."""
 
 import csv
 import dataclasses

@@ -1,4 +1,4 @@
-"""Settings: what makes no sense is refused, and a record of them gives them back."""
+"""Settings without sense are refused, and a record of settings gives them back."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The report of a measurement: one small file, its pictures and links real, shown by a browser without an error."""
+"""A measurement's report is one small file with real pictures and links, which a browser shows without an error."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""What a look at a square finds, in closed form, and which circumstance is named first."""
+"""The appearance of a square in closed form, and the order in which circumstances are named."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A model whose errors are known gets them as its record."""
+"""The bias record of a model with known errors states these errors."""
 
 import numpy as np
 import pytest

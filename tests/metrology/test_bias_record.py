@@ -1,4 +1,4 @@
-"""A record applied: sizes corrected, effects looked up, ranges checked."""
+"""A bias record is applied: sizes are corrected, effects looked up, ranges checked."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The record goes through its file unchanged, all else is refused in one line; it holds for one use of one model."""
+"""A record's file reads back equal; other files are refused in one line; a record holds for one use of one model."""
 
 import copy
 import dataclasses

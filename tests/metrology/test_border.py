@@ -1,4 +1,4 @@
-"""A frame thrown at random holds a particle, weighted, once for each frame's area of field."""
+"""A frame at random holds each particle, weighted, once per frame's area of field."""
 
 import numpy as np
 import pytest

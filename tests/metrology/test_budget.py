@@ -1,4 +1,4 @@
-"""The budget adds up as the GUM says, and says what it leaves out; more particles help against sampling only."""
+"""The budget adds up as the GUM says and names what it leaves out; more particles reduce only the sampling line."""
 
 from dataclasses import replace
 

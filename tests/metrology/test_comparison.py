@@ -1,4 +1,4 @@
-"""Tables, residuals, sizes and thresholds on scenes where every value is known by hand."""
+"""Tables, residuals, sizes and thresholds on scenes whose values are known by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Each cause by a scene of squares that has it and no other."""
+"""Each cause of an error, in a scene of squares that has no other."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Intervals hold what they say, and whole images are what is drawn."""
+"""Intervals have their stated coverage, and whole images are resampled."""
 
 import numpy as np
 import pytest

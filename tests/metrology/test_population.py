@@ -1,4 +1,4 @@
-"""What is measured has a name, and what is left out an effect."""
+"""Each measurand has a name, and each exclusion a stated effect."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The chunked assignment is upstream's, to the last tie, in bounded memory."""
+"""The chunked assignment equals upstream's, ties included, in bounded memory."""
 
 import pytest
 import torch

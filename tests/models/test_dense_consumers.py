@@ -1,4 +1,4 @@
-"""Whoever reads a detector's results takes masks that are a list of RLE, however many there are."""
+"""All readers of a detector's results accept masks as a list of RLE, of any length."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""The precision asked for reaches the layers, and none of the results."""
+"""The requested precision reaches the layers; predictions stay float32."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""The backbone: shapes, what is frozen, and that its features are ImageNet's."""
+"""The backbone's shapes, its frozen parts, and its features, which equal ImageNet's."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Mirror images are looked at as the image is, and what several views show is fused as the closed forms say."""
+"""Mirror images give the image's detections, and fused views equal the closed forms."""
 
 import copy
 

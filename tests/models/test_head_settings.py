@@ -1,4 +1,4 @@
-"""What `train_cfg` and `test_cfg` may hold is what is read, and nothing else."""
+"""`train_cfg` and `test_cfg` accept exactly the settings that the code reads."""
 
 import inspect
 import re

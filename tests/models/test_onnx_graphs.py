@@ -1,4 +1,4 @@
-"""A detector on ONNX Runtime finds what it finds on torch."""
+"""A detector finds the same on ONNX Runtime as on torch."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""RoIAlign by row sums is MMCV's, forwards and backwards; on linear maps it is the closed form."""
+"""RoIAlign by row sums equals MMCV's forwards and backwards, and the closed form on linear maps."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The extractor gives upstream's features, whatever the memory layout, and leaves to MMCV what is not its own."""
+"""The extractor gives upstream's features in any memory layout, and leaves other cases to MMCV."""
 
 import pytest
 import torch

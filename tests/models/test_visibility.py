@@ -1,4 +1,4 @@
-"""The visibility model: what it says is a `CropAnswers`, and what is not known teaches it nothing."""
+"""The visibility model answers with `CropAnswers`, and unknown truth teaches it nothing."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Charts and the page of runs side by side hold what the table holds."""
+"""The charts and the page of compared runs hold the table's numbers."""
 
 import re
 

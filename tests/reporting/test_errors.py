@@ -1,4 +1,4 @@
-"""What stands on a sheet of errors, and in their tables, of scenes of squares."""
+"""The content of an error sheet and of its tables, on scenes of squares."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The report's files hold what the comparison says."""
+"""The report's files hold the numbers of the comparison."""
 
 import csv
 import json

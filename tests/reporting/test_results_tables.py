@@ -1,4 +1,4 @@
-"""Tables of the pages hold the numbers of tested runs, and what a person wrote stays."""
+"""The pages' tables get the numbers of tested runs, and hand-written text stays."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Runs are read back as they were written; rows are recipes, folds, seeds; differences are paired over images."""
+"""Runs read back as written; rows are recipes, folds, seeds; differences are paired over images."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Rendered frames, and the real images where they are."""
+"""Rendered frames, and the real images if they are present."""
 
 import zipfile
 from pathlib import Path

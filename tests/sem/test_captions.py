@@ -1,4 +1,4 @@
-"""Texts and scale bars in a picture are found wherever they stand; saturated particles are none."""
+"""Texts and scale bars in a picture are found anywhere, and saturated particles are not taken for them."""
 
 import itertools
 

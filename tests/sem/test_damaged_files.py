@@ -1,4 +1,4 @@
-"""Makers' files with bytes changed at random: read, or refused in one line, never with a traceback."""
+"""Makers' files with bytes changed at random are read or refused in one line, never with a traceback."""
 
 import cv2
 import numpy as np

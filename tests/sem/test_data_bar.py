@@ -1,4 +1,4 @@
-"""The data bar is found where one was drawn, and nowhere else."""
+"""A data bar is found where it was drawn, and nowhere else."""
 
 import cv2
 import numpy as np

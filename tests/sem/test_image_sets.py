@@ -1,4 +1,4 @@
-"""The images of an annotation file come with their own grey levels and outlines, or are refused in one line."""
+"""An annotation file's images come with their own grey levels and outlines, or are refused in one line."""
 
 import cv2
 import numpy as np

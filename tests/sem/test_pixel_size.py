@@ -1,4 +1,4 @@
-"""Pixel sizes from every maker's tags and side-cars, and what is refused."""
+"""Pixel sizes from every maker's tags and side-car files, and statements that are refused."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Every kind of file against the array that it was written from."""
+"""Every kind of file reads back as the array that was written."""
 
 import io
 import struct

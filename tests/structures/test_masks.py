@@ -1,4 +1,4 @@
-"""CroppedMasks says and does what the stack of full frames would, and keeps its crops tight."""
+"""CroppedMasks behaves like the stack of full frames and keeps its crops tight."""
 
 import cv2
 import numpy as np

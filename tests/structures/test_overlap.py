@@ -1,4 +1,4 @@
-"""Pairs of masks that meet, against all pairs; work that goes with the masks, not with their square."""
+"""Pairs of masks that meet, against all pairs; work grows with the number of masks, not with its square."""
 
 import numpy as np
 import pytest

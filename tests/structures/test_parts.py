@@ -1,4 +1,4 @@
-"""Worker processes have numbers, each its own."""
+"""Each worker process has its own number."""
 
 import os
 

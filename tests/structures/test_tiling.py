@@ -1,4 +1,4 @@
-"""Tiles cover an image with the overlap asked for; merging gives each particle once and whole."""
+"""Tiles cover an image with the requested overlap; merging gives each particle once and whole."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Rendered data sets: the same bytes however they are made."""
+"""A rendered data set has the same bytes however it is made."""
 
 import io
 import os

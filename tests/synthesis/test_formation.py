@@ -1,4 +1,4 @@
-"""Effects of image formation against what they promise."""
+"""Effects of image formation against their stated strengths."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Drawn particles have the sizes that were asked for."""
+"""Drawn particles have the requested sizes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Scenes at several pixel sizes: numbers, the specimen's lengths, and a scene that may not drift."""
+"""Scenes at several pixel sizes: numbers, the specimen's lengths, and a stored scene that must not drift."""
 
 from dataclasses import replace
 

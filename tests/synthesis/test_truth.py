@@ -1,4 +1,4 @@
-"""The truth of rendered scenes against what full-frame masks and the states' definitions say."""
+"""The truth of rendered scenes against full-frame masks and the states' definitions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The ceiling of the annotations: against itself, on drawn images, and the real validation set one pixel larger."""
+"""The annotations' ceiling: against themselves, on drawn images, and on the real validation set one pixel larger."""
 
 import importlib.util
 import io

@@ -1,4 +1,4 @@
-"""Annotations with errors of known size have errors of that size."""
+"""Annotations simulated with errors of known size have errors of that size."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""tools/benchmarks/area.py with an engine of known speed, on an image of known particles."""
+"""tools/benchmarks/area.py with an engine of known speed, on an image with known particles."""
 
 import subprocess
 import sys

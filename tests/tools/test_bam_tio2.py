@@ -1,4 +1,4 @@
-"""The converter on an archive of a few drawn images, and on the real one where it lies beside the repository."""
+"""The converter on an archive of a few drawn images, and on the real archive if it lies beside the repository."""
 
 import json
 import subprocess

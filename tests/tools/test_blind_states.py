@@ -1,4 +1,4 @@
-"""Contact sheets of particles with states: answers that repeat the annotation agree with it in full."""
+"""Contact sheets of particles with states: answers that repeat the annotation agree with it fully."""
 
 import csv
 import json

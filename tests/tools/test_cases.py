@@ -1,4 +1,4 @@
-"""tools/benchmarks/cases.py: its judge tells right from wrong, and it runs a program on small inputs."""
+"""tools/benchmarks/cases.py tells right from wrong results, and runs a program on small inputs."""
 
 import importlib
 import shutil

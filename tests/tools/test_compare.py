@@ -1,4 +1,4 @@
-"""A small config and two ablations of it, from training over testing to the table, by the programs a user types."""
+"""A small config and two ablations of it are trained, tested and compared by the programs that a user types."""
 
 import csv
 import json

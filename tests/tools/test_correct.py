@@ -1,4 +1,4 @@
-"""tools/correct.py as a user calls it: outlines made elsewhere, where images are looked for, errors in one line."""
+"""tools/correct.py as a user calls it: outlines made elsewhere, the search for images, errors in one line."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Images with particles laid over others, as a program makes them, are read as any data set."""
+"""Images that tools/cover_particles.py makes are read like any data set."""
 
 import numpy as np
 import pytest

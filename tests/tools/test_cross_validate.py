@@ -1,4 +1,4 @@
-"""A cross-validation of two folds and a test on another data set, end to end, by the programs a user types."""
+"""A cross-validation of two folds and a test on another data set, by the programs that a user types."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""tools/benchmarks/damaged_files.py in small: no damaged file of any reader ends in a traceback."""
+"""tools/benchmarks/damaged_files.py on few files: no reader ends in a traceback."""
 
 import pytest
 from tool_modules import tool_module

@@ -1,4 +1,4 @@
-"""tools/dataset_stats.py on scenes in closed form, and the real data where it is here."""
+"""tools/dataset_stats.py on scenes in closed form, and on the real data if present."""
 
 import json
 import math

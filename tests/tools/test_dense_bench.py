@@ -1,4 +1,4 @@
-"""The benchmarks of the dense-image engine run, and what they say adds up."""
+"""The benchmarks of the dense-image engine run, and their numbers are consistent."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""tools/download_dataset.py against a server of this machine that answers in Zenodo's and GitHub's form."""
+"""tools/download_dataset.py against a local server that answers like Zenodo and GitHub."""
 
 import hashlib
 import http.server

@@ -1,4 +1,4 @@
-"""A detector exported by a program: tested, compared and validated on ONNX Runtime by the programs."""
+"""A detector that a program exported is tested, compared and validated on ONNX Runtime by the programs."""
 
 import json
 from dataclasses import replace

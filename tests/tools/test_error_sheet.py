@@ -1,4 +1,4 @@
-"""The program on a run's folder of its own making: a config, an annotation file, an image, predictions."""
+"""tools/error_sheet.py on a small run's folder: a config, an annotation file, an image, predictions."""
 
 import csv
 import importlib.util

@@ -1,4 +1,4 @@
-"""The inference benchmark runs both paths, and both find the same particles."""
+"""The inference benchmark runs both paths, which find the same particles."""
 
 
 def test_stock_and_ours_find_as_many(run_tool):

@@ -1,4 +1,4 @@
-"""From corrected images to a model that measures, by the program, on a small network."""
+"""tools/learn.py makes a model that measures from corrected images, on a small network."""
 
 import doctest
 import json

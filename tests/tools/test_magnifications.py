@@ -1,4 +1,4 @@
-"""tools/benchmarks/magnifications.py on squares whose errors are known beforehand."""
+"""tools/benchmarks/magnifications.py on squares with known errors."""
 
 import sys
 

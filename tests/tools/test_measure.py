@@ -1,4 +1,4 @@
-"""tools/measure.py as a user calls it: what it writes, what it says of bad input, how it ends."""
+"""tools/measure.py as a user calls it: the files that it writes, its messages on bad input, its exit codes."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Simulated samples of rendered images: intervals that know all errors hold the truth, others don't."""
+"""Simulated samples of rendered images: intervals contain the truth only if all errors are known."""
 
 import numpy as np
 import powder_coverage as coverage

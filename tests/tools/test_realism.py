@@ -1,4 +1,4 @@
-"""tools/benchmarks/realism.py: the area under a ROC curve against pairs counted, and the sheet's place and content."""
+"""tools/benchmarks/realism.py: the area under a ROC curve against counted pairs, and the sheet's place and content."""
 
 import cv2
 import numpy as np

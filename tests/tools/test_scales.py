@@ -1,4 +1,4 @@
-"""tools/benchmarks/scales.py on squares that each scale finds or misses as is known beforehand."""
+"""tools/benchmarks/scales.py on squares that each scale is known to find or miss."""
 
 import json
 import sys

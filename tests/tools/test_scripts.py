@@ -1,4 +1,4 @@
-"""What the scripts make from the shipped weights is made anew where these were replaced."""
+"""The scripts make files that depend on the shipped weights anew when the weights were replaced."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Trees on mask features tell what is hidden of disks that others cover, better than taking all as seen."""
+"""Trees on mask features predict the hidden parts of covered disks better than taking all as seen."""
 
 import numpy as np
 import pytest

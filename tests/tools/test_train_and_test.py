@@ -1,4 +1,4 @@
-"""Both stages and a test, end to end, by the programs a user types, on small rendered scenes."""
+"""Both stages and a test on small rendered scenes, by the programs that a user types."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Transmission pictures: moved to where they fit, and what a completion adds is told from what lies outside."""
+"""Transmission pictures are moved to where they fit, and completions are judged outside all outlines."""
 
 import zipfile
 

@@ -1,4 +1,4 @@
-"""What the programs behind docs/uncertainty.md rest on: closed forms, simulated truth, edges of known width."""
+"""The programs behind docs/uncertainty.md on closed forms, simulated truth and edges of known width."""
 
 import numpy as np
 import pytest

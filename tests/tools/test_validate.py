@@ -1,4 +1,4 @@
-"""tools/validate.py on closed-form disks, found too large by a known share."""
+"""tools/validate.py on closed-form disks that are found too large by a known share."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The classical baseline: its search, and a folder as tests of networks leave it."""
+"""The classical baseline: its search, and its folder, which is like that of a network's test."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Judged answers: perfect ones on a rendered scene, and figures by hand."""
+"""Judged answers: perfect ones on a rendered scene, and metrics computed by hand."""
 
 import dataclasses
 

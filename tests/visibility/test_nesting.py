@@ -1,4 +1,4 @@
-"""Steps from the truth to the report: their product is the total, and their uncertainties are those of the images."""
+"""Steps from the truth to the report: their product is the total, and their uncertainties come from the images."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Sizes of several kinds of particles from probabilities: closed forms and what the weights are there for."""
+"""Sizes of several kinds of particles from probabilities: closed forms, and the effects that the weights correct."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""How far effects lie off in another renderer's scenes: ratios known beforehand, and the least that can be told."""
+"""Differences of effects in another renderer's scenes: known ratios, and the standard error as their least value."""
 
 import dataclasses
 import json

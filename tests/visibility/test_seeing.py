@@ -1,4 +1,4 @@
-"""A model asked about all outlines of an image: the renderer's truth as its answers gives the renderer's states."""
+"""A model is asked about all outlines of an image: the renderer's truth as answers gives the renderer's states."""
 
 import dataclasses
 

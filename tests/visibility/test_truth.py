@@ -1,4 +1,4 @@
-"""Outlines matched with annotated particles: who is behind each, and what is known of it."""
+"""Outlines are matched with annotated particles: the particle of each outline, and its known truth."""
 
 import numpy as np
 import pytest

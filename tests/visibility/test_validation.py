@@ -1,4 +1,4 @@
-"""A model held against rendered scenes: what is known of it beforehand is found again, and the steps nest."""
+"""Validation against rendered scenes recovers a model's known errors, and the steps nest."""
 
 import dataclasses
 import json
