@@ -1,4 +1,4 @@
-"""The heads in a whole model give upstream's masks, largest piece, as RLE, at 0 to 3000 instances, and report limits."""
+"""The heads in a whole model give upstream's masks (largest piece) as RLE at 0 to 3000 instances, and state limits."""
 
 import copy
 import logging
