@@ -99,5 +99,5 @@ def test_images_that_know_one_answer_only_are_refused(images):
     one = images[0]
     known = np.flatnonzero(one.truth.is_particle == 1)
     particles = baselines.Judgeable(one.grey, one.outlines[known], one.truth[known])
-    with pytest.raises(ValueError, match="but one answer"):
+    with pytest.raises(ValueError, match="only one answer"):
         baselines.Trees.fitted([particles, particles])
