@@ -16,7 +16,7 @@ python=${PYTHON:-.venv/bin/python}
 row=${1:?name a row; the head of tools/ablations.sh lists them} seed=${2:-0} jobs=${JOBS:-1}
 folder=work_dirs/ablations/${row}_$seed tested=work_dirs/ablations/base_$seed
 config=configs/tio2/ablations/light_base.py start=() settings=() number=4
-sets=train_dataloader.dataset.dataset cut=data/agglomerates/fold_
+cut=data/agglomerates/fold_
 
 folds() {  # OPTION...: cross-validate the row
     "$python" tools/cross_validate.py "$config" --work-dir "$folder" --folds "$number" --seed 0 "${start[@]}" "$@" \
@@ -78,7 +78,8 @@ case $row in
     base) ;;
     no_pretraining | frozen | sem | anchors_8) config=configs/tio2/ablations/light_$row.py ;;
     simulated) # 8 simulated images for each real one, like the paper's 622 to 77
-        config=configs/tio2/ablations/light_simulated.py settings=("$sets.datasets.1.data_root=data/simulated/fold_{fold}/")
+        config=configs/tio2/ablations/light_simulated.py
+        export SIMULATED="data/simulated/fold_{fold}"
         cut_agglomerates
         for k in 0 1 2 3; do
             "$python" tools/simulate_dataset.py --ann "$folder/cv/fold_$k/train.json" --images data/bam-tio2-sem/images/train --num 132 \

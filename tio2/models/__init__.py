@@ -1,4 +1,4 @@
-"""Register the detector parts that differ from MMDetection's, and the visibility network; `cpu`: parts for CPUs."""
+"""Register the detector parts that differ from MMDetection's, and the visibility model; `cpu`: parts for CPUs."""
 
 from tio2.models.cpu.assigner import ChunkedMaxIoUAssigner
 from tio2.models.cpu.efficientnet_lite import EfficientNetLite

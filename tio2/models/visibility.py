@@ -1,4 +1,4 @@
-"""The visibility network: it predicts the visible fraction, whole outline and sizes of the particle in a crop.
+"""The visibility model's network: it predicts visible fraction, whole outline and sizes of the particle in a crop.
 
 A small U-Net on the crops of `semsize.visibility.crops`, whose coarser maps are added to the finer ones. The finest
 maps give the whole outline. The coarsest maps, averaged over the crop and over the given outline, and the whole

@@ -3,11 +3,12 @@
     python tools/simulate_dataset.py --ann data/bam-tio2-sem/annotations/train.json --num 622 --size 1024 704 --count 3 36 --out data/simulated
     python tools/train.py configs/tio2/ablations/light_simulated.py
 
-Trained in four folds by tools/ablations.sh: docs/notebook/ablations.md.
+SIMULATED names the folder of the simulated images in the environment; {fold} in it is a fold's number. Trained in four folds by
+tools/ablations.sh: docs/notebook/ablations.md.
 """
 
 _base_ = "./light_base.py"
 
 real = _base_.train_dataloader.dataset.dataset
-simulated = dict(real, data_root="data/simulated/")
+simulated = dict(real, data_root="{{$SIMULATED:data/simulated}}/")
 train_dataloader = dict(dataset=dict(dataset=dict(_delete_=True, type="ConcatDataset", datasets=[real, simulated])))
