@@ -31,7 +31,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("results", nargs="+", metavar="RESULTS", help="folder of a measurement; with --from-…: image files, folders")
-    images = "folder that holds the images; may be repeated (default: current folder and parent of RESULTS)"
+    images = (
+        "folder that holds the images; may be repeated (default: current folder and parent of RESULTS; with --from-…: "
+        "the folders of the given images)"
+    )
     add("--images", type=Path, action="append", metavar="DIR", help=images)
     add("--person", metavar="NAME", help="name of the person who corrects, for the log")
     add = parser.add_argument_group("outlines made elsewhere: they are measured first").add_argument
