@@ -26,7 +26,7 @@ from semsize.correcting.shapes import ellipse_mask
 from semsize.detecting.archive import GRAPHS, ModelArchive, VisibilityCard, read_archive, write_archive
 from semsize.detecting.models import SHIPPED, VISIBILITY
 from semsize.measuring.measurement import read_measurement
-from semsize.measuring.seeing import see_split
+from semsize.measuring.predicted_states import predict_split
 from semsize.metrology import BiasRecord, ModelUse, compare_split
 from semsize.metrology.bias import ComparedSet, make_bias_record
 from semsize.metrology.bias_record import write_bias_records
@@ -37,9 +37,9 @@ from semsize.structures import read_annotations, read_predictions
 from semsize.structures.files import in_json, write_json
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from semsize.visibility.model import CropAnswers
+from semsize.visibility.prediction import CalibratedModel, Calibration
 from semsize.visibility.record import VisibilityRecord, write_visibility_records
-from semsize.visibility.seeing import CalibratedModel, Calibration
-from semsize.visibility.states import BINS, Thresholds
+from semsize.visibility.states import BINS, StateThresholds
 from semsize.visibility.validation import make_visibility_record
 
 FOLDER = Path(__file__).parent / "formats"
@@ -183,7 +183,9 @@ def visibility_of(images: list[ImageComparison], bias: BiasRecord, rng: np.rando
         ratios = np.broadcast_to([0.9, 1.0, 1.2], (count, 3, 3))
         return CropAnswers(rng.dirichlet(sharp, count), rng.random(count), np.zeros((count, 64, 64)), ratios)
 
-    seen = see_split(images, JUDGED.truth, JUDGED.images, CalibratedModel(answers, Thresholds(), Calibration()))
+    seen = predict_split(
+        images, JUDGED.truth, JUDGED.images, CalibratedModel(answers, StateThresholds(), Calibration())
+    )
     of_model = {"checkpoint": WEIGHTS, "sha256": "a" * 64, "engine": "torch", "precision": "float32"}
     of_detector = {"detector": bias.model, "min_score": bias.min_score, "sources": bias.sources}
     return make_visibility_record(seen, bias.residuals, **of_model, **of_detector)

@@ -14,7 +14,7 @@ from semsize.detecting.models import SHIPPED, VISIBILITY, ShippedModel
 from semsize.measuring import MeasurementSettings, measure_images, report
 from semsize.measuring.engines import find_detector
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, VisibilityRequest
-from semsize.measuring.seeing import SeenOutlines, find_visibility_model
+from semsize.measuring.predicted_states import OutlinesWithStates, find_visibility_model
 from semsize.structures import read_predictions
 from semsize.structures.files import write_json
 from semsize.structures.states import STATES
@@ -54,7 +54,7 @@ def figures(name: str, engine: str, folder: Path) -> dict[str, float]:
     }
 
 
-def _source(name: str, engine: str, folder: Path) -> SeenOutlines:
+def _source(name: str, engine: str, folder: Path) -> OutlinesWithStates:
     if engine == "onnx":
         detector = find_detector(DetectorRequest(name, engine=engine))[0]
         model = find_visibility_model(VisibilityRequest(engine=engine), detector.as_record())
@@ -64,7 +64,7 @@ def _source(name: str, engine: str, folder: Path) -> SeenOutlines:
             DetectorRequest(config=of_detector, checkpoint=SHIPPED[name].checkpoint, engine=engine)
         )[0]
         model = find_visibility_model(VisibilityRequest(of_model, VISIBILITY[name].checkpoint, engine=engine))
-    return SeenOutlines(detector, model, OPERATING_SCORE)
+    return OutlinesWithStates(detector, model, OPERATING_SCORE)
 
 
 def _float32(model: ShippedModel, folder: Path) -> Path:

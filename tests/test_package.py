@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 from semsize import cli
 from semsize.detecting.models import SHIPPED
-from semsize.measuring import engines, seeing
+from semsize.measuring import engines, predicted_states
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -43,7 +43,7 @@ def test_the_instrument_needs_neither_torch_nor_tools_for_tests():
     assert not {name for name in names if name.startswith("onedl")}
 
 
-@pytest.mark.parametrize("group", [engines.GROUP, seeing.GROUP])
+@pytest.mark.parametrize("group", [engines.GROUP, predicted_states.GROUP])
 def test_the_engines_are_found_by_their_entry_points(group):
     installed = {point.name: point.value for point in entry_points(group=group)}
     assert installed == PROJECT["entry-points"][group], "run make setup"

@@ -15,7 +15,12 @@ from semsize.measuring import archived_model, measure_images
 from semsize.measuring.archived_model import MOST_SHIPPED_BYTES
 from semsize.measuring.engines import bias_records_beside
 from semsize.measuring.inputs import OPERATING_SCORE, DetectorRequest, MeasurementSettings, VisibilityRequest
-from semsize.measuring.seeing import SeenOutlines, differences, find_visibility_model, seen_as_asked
+from semsize.measuring.predicted_states import (
+    OutlinesWithStates,
+    differences,
+    find_visibility_model,
+    with_requested_states,
+)
 from semsize.metrology import ModelUse
 from semsize.metrology.bias_record import nearest_record
 from semsize.structures.files import file_sha256
@@ -102,15 +107,17 @@ def test_states_are_predicted_by_default_behind_a_detector_that_ships(name, tmp_
     source, _ = archived_model.open_detector(DetectorRequest(name))
     request = VisibilityRequest(engine="onnx")
     for settings, is_validated in ((MeasurementSettings(), True), (MeasurementSettings(score=0.6), False)):
-        seen = seen_as_asked(source, settings, request)
+        seen = with_requested_states(source, settings, request)
         assert seen.source is source
         assert (not differences(seen.nearest_record(), seen.as_record())) == is_validated
     by_file = MeasurementSettings(states_file=tmp_path / "states.csv")
     for settings in (MeasurementSettings(states="given"), MeasurementSettings(states="none"), by_file):
-        assert seen_as_asked(source, settings, request) is source
+        assert with_requested_states(source, settings, request) is source
     others = dataclasses.replace(source, card=dataclasses.replace(source.card, weights_sha256="0" * 64))
-    assert seen_as_asked(others, MeasurementSettings(), request) is others
-    assert isinstance(seen_as_asked(others, MeasurementSettings(states="predicted"), request), SeenOutlines)
+    assert with_requested_states(others, MeasurementSettings(), request) is others
+    assert isinstance(
+        with_requested_states(others, MeasurementSettings(states="predicted"), request), OutlinesWithStates
+    )
 
 
 def test_outlines_of_no_shipped_detector_get_the_visibility_model_that_is_free():

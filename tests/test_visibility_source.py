@@ -19,9 +19,9 @@ from semsize.measuring.archived_visibility import open_visibility as open_archiv
 from semsize.measuring.inputs import VisibilityRequest
 from semsize.structures.files import file_sha256
 from semsize.visibility.model import CropAnswers
+from semsize.visibility.prediction import Calibration
 from semsize.visibility.record import record_path
-from semsize.visibility.seeing import Calibration
-from semsize.visibility.states import FittedThresholds, Thresholds
+from semsize.visibility.states import FittedThresholds, StateThresholds
 from tio2.engine import ConfigError
 from tio2.exporting import archive_of, quantised
 from tio2.models.visibility import fold_norms
@@ -31,7 +31,7 @@ CONFIGS = Path(__file__).parents[1] / "configs" / "tio2"
 CONFIG = CONFIGS / "visibility_free.py"
 
 
-THRESHOLDS = Thresholds(0.91, 0.35)
+THRESHOLDS = StateThresholds(0.91, 0.35)
 
 
 def crops_of(count):

@@ -19,7 +19,7 @@ from semsize.measuring.record import versions
 from semsize.sem import SEMReadError
 from semsize.structures.files import file_sha256, in_json, read_json, write_json
 from tio2.cli import quiet_imports, required_imports
-from tio2.reporting.gain import Gain, judge
+from tio2.reporting.gain import Gain, compare_with_truth
 
 PROGRAM = """Teach a shipped model from corrected images; some of them are kept back to judge what it learned.
 
@@ -65,7 +65,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read the command line (default: the process's own), learn, judge, ask, write."""
+    """Read the command line (default: the process's own), learn, compare_with_truth, ask, write."""
     options = parse_arguments(arguments)
     with required_imports():
         import onnx  # noqa: F401 - the archive is made with it
@@ -75,10 +75,10 @@ def main(arguments: list[str] | None = None) -> None:
     from semsize.exchange import ExchangeError
     from semsize.exchange.writing import FolderExistsError
     from semsize.measuring.inputs import MeasuringError
-    from tio2.engine.launch import PEOPLE_ERRORS
+    from tio2.engine.launch import ONE_LINE_ERRORS
 
     kinds = (CorrectionError, ExchangeError, FolderExistsError, LearningError, MeasuringError, SEMReadError, OSError)
-    with one_line_errors(*kinds, *PEOPLE_ERRORS):
+    with one_line_errors(*kinds, *ONE_LINE_ERRORS):
         try:
             _run(options)
         except KeyboardInterrupt:
@@ -113,7 +113,10 @@ def _run(options: argparse.Namespace) -> None:
         gain = None
         if split["val"]:
             config = Config.fromfile(start.config)
-            both = (judge(Detector(config, weights), folder / "data") for weights in (start.checkpoint, checkpoint))
+            both = (
+                compare_with_truth(Detector(config, weights), folder / "data")
+                for weights in (start.checkpoint, checkpoint)
+            )
             gain = Gain(*both, untouched=sum(corrected.untouched[image] for image in split["val"]))
             print(gain.table())
         if not options.yes:

@@ -15,12 +15,12 @@ import numpy as np
 from semsize.detecting.models import VISIBILITY, licence_of
 from semsize.measuring.engines import NotForEngineError
 from semsize.measuring.inputs import InputError, VisibilityRequest
-from semsize.measuring.seeing import visibility_records_beside
+from semsize.measuring.predicted_states import visibility_records_beside
 from semsize.structures.files import file_sha256
 from semsize.visibility.model import CropAnswers
+from semsize.visibility.prediction import CalibratedModel, Calibration
 from semsize.visibility.record import VisibilityRecord
-from semsize.visibility.seeing import CalibratedModel, Calibration
-from semsize.visibility.states import Thresholds
+from semsize.visibility.states import StateThresholds
 from tio2.cli import quiet_imports
 from tio2.detector_source import opened_config, resolved_sha256
 
@@ -66,7 +66,7 @@ class VisibilityWeights:
             numbers = found.pred_instances
             return CropAnswers(*(numbers[field.name].float().cpu().numpy() for field in fields(CropAnswers)))
 
-        return CalibratedModel(answers, Thresholds(*net.thresholds.tolist()), calibration)
+        return CalibratedModel(answers, StateThresholds(*net.thresholds.tolist()), calibration)
 
     def load(self) -> VisibilityNet:
         """Build the network and load its weights, in `eval` mode.

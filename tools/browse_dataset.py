@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
         from semsize.measuring.overlays import draw_annotations, write_png
         from semsize.sem import SEMReadError
         from tio2.engine import launch
-    with one_line_errors(*launch.PEOPLE_ERRORS, SEMReadError):
+    with one_line_errors(*launch.ONE_LINE_ERRORS, SEMReadError):
         config = launch.read_config(options)
         launch.require_data(config, "train")
         with quiet_imports():

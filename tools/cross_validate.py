@@ -41,7 +41,7 @@ def main() -> None:
         from tio2.evaluation import VisibilityMetric, coco_metrics, table1_metrics
         from tio2.reporting.report import write_report
         from tio2.reporting.visibility import write_visibility_report
-    with one_line_errors(*launch.PEOPLE_ERRORS, LibraryError):
+    with one_line_errors(*launch.ONE_LINE_ERRORS, LibraryError):
         config = launch.read_config(arguments)
         config.load_from = arguments.load_from or config.load_from
         data = launch.require_data(config, "train")

@@ -47,7 +47,7 @@ def main() -> None:
         from tio2.reporting.tested_run import RunError
     folder = arguments.run / arguments.split
     min_score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
-    with one_line_errors(*launch.PEOPLE_ERRORS, RunError, SEMReadError):
+    with one_line_errors(*launch.ONE_LINE_ERRORS, RunError, SEMReadError):
         predictions = read_predictions(folder / "predictions.json")
         file = launch.run_config(arguments.run, arguments.split)
         if file is None:

@@ -63,7 +63,7 @@ def main() -> None:
         from tio2.evaluation import ParticleMetric, VisibilityMetric, nms_ceiling
         from tio2.reporting.report import write_report
         from tio2.reporting.visibility import write_visibility_report
-    with one_line_errors(*launch.PEOPLE_ERRORS):
+    with one_line_errors(*launch.ONE_LINE_ERRORS):
         config = launch.read_config(arguments)
         folder = split_folder(config, arguments.split, arguments.data)
         if arguments.calibrated:

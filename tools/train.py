@@ -49,7 +49,7 @@ def main() -> None:
     with required_imports():
         from tio2.engine import launch
         from tio2.engine.processes import limit_images_at_once
-    with one_line_errors(*launch.PEOPLE_ERRORS):
+    with one_line_errors(*launch.ONE_LINE_ERRORS):
         config = launch.read_config(arguments)
         data = [line for stage in ("train", "val") for line in launch.require_data(config, stage)]
         if arguments.amp:

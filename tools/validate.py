@@ -112,18 +112,18 @@ def _visibility_record(
     from dataclasses import replace
 
     from semsize.measuring.inputs import VisibilityRequest
+    from semsize.measuring.predicted_states import find_visibility_model, predict_split
     from semsize.measuring.record_tables import visibility_tables
-    from semsize.measuring.seeing import find_visibility_model, see_split
+    from semsize.visibility.prediction import Calibration
     from semsize.visibility.prior import renderer_prior
     from semsize.visibility.record import write_visibility_records
-    from semsize.visibility.seeing import Calibration
     from semsize.visibility.validation import JUDGED, make_visibility_record, size_errors
 
     source, weights = find_visibility_model(VisibilityRequest.of(arguments.visibility)), arguments.visibility[-1]
     use, model, seen = source.as_record(), source.open(1, Calibration()), []
     for compared, (annotations, _), folder in zip(sets, arguments.pair, arguments.images, strict=True):
         if compared.kind == "rendered":
-            seen += see_split(compared.images, annotations, folder, model)
+            seen += predict_split(compared.images, annotations, folder, model)
     record = make_visibility_record(
         seen,
         bias.residuals,
@@ -135,7 +135,7 @@ def _visibility_record(
     )
     if others:
         scenes = [
-            see_split(compared.images, annotations, folder, model)
+            predict_split(compared.images, annotations, folder, model)
             for compared, (annotations, _, folder) in zip(others, arguments.other, strict=True)
         ]
         sources = [compared.as_source() for compared in others]

@@ -110,7 +110,7 @@ def prediction_doubts(seen: Mapping[str, np.ndarray], has_state: np.ndarray) -> 
     width of the 95 % interval of the size, divided by the size.
 
     Args:
-        seen: see `semsize.measuring.particle_table.SEEN_COLUMNS`; files of former versions have no intervals.
+        seen: see `semsize.measuring.particle_table.VISIBILITY_COLUMNS`; files of former versions have no intervals.
         has_state: (N,) bool, whether a person or a file gave the state.
 
     >>> seen = dict.fromkeys([f"p_{state}" for state in STATES], np.zeros(2)) | {"p_particle": np.array([1.0, 0.8])}

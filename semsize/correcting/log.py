@@ -270,5 +270,7 @@ def _locked(path: Path, log: Path) -> IO[bytes]:
             msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
     except OSError:
         stream.close()
-        raise CorrectionError(f"{log}: is being corrected elsewhere; close that page, or only look at it") from None
+        raise CorrectionError(
+            f"{log}: another process is correcting it; close that page, or open this one read-only"
+        ) from None
     return stream

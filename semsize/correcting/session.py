@@ -19,14 +19,14 @@ from semsize.correcting.results import CorrectedResults, DetectedImage
 from semsize.correcting.shapes import CorrectionError
 from semsize.measuring.results_folder import ImageResult
 
-ELSEWHERE = "another page is correcting this image; this page can only look at it"
+ELSEWHERE = "another page is correcting this image; this page is read-only"
 
 LONGEST_PAGE_NAME = 64
 _PICTURES_KEPT = 3
 
 
 class ReadOnlyError(CorrectionError):
-    """The image is being corrected elsewhere; this page can only look at it."""
+    """Another page is correcting the image; this page is read-only."""
 
 
 @dataclass
@@ -178,7 +178,7 @@ class Session:
         image = self.results.image(number)
         opened = self._opened.get(image.number)
         if opened is None or opened.page != page:
-            raise ReadOnlyError("this page can only look at the image; take it over to correct it here")
+            raise ReadOnlyError("this page is read-only; take the image over to correct it here")
         return opened
 
     def _changed(self, number: int, opened: _Opened, operation: Operation) -> dict[str, Any]:

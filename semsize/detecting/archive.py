@@ -141,7 +141,7 @@ class VisibilityCard(ModelCard):
     """The keys that `model.json` has in the archive of a visibility model.
 
     Attributes:
-        complete: visible fraction from which a particle is fully imaged, as in `semsize.visibility.states.Thresholds`.
+        complete: visible fraction from which a particle is fully imaged, as in `StateThresholds` (semsize.visibility).
         masked: visible fraction from which a particle is masked; below, it is unusable.
     """
 

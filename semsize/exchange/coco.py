@@ -10,7 +10,7 @@ import numpy as np
 
 from semsize.exchange.shapes import Bitmap, Shape, polygon_shapes
 from semsize.exchange.source import Account, ExchangeError, SourceImage, SourceParticle, Stated, stated_size
-from semsize.exchange.which_picture import ImageFolder, Match
+from semsize.exchange.which_picture import FoundPicture, ImageFolder
 from semsize.structures import CONFIGURATIONS
 from semsize.structures.coco_files import BOX_TOLERANCE_PX, crowd_flag
 from semsize.structures.files import is_number, read_json
@@ -138,7 +138,7 @@ def _content(path: Path) -> tuple[Mapping[str, Any], dict[int | str | None, Any]
     return data, {_id(entry.get("id")): entry.get("name") for entry in entries}
 
 
-def _image(record: Mapping[str, Any], match: Match, annotations: Sequence[Mapping[str, Any]]) -> SourceImage:
+def _image(record: Mapping[str, Any], match: FoundPicture, annotations: Sequence[Mapping[str, Any]]) -> SourceImage:
     nm, configuration = record.get("pixel_size_nm"), record.get("configuration")
     size = stated_size(record.get("height"), record.get("width"))
     if size is None:

@@ -30,8 +30,8 @@ class AnnotatedMasks:
     """The N particles of one image that have pixels in it."""
 
     masks: CroppedMasks
-    names: tuple[str, ...]  # how to find each in the source
-    labels: tuple[str | None, ...]  # what the source calls each, None where it says nothing
+    names: tuple[str, ...]  # name of each in the source, for messages
+    labels: tuple[str | None, ...]  # label of each in the source; None without a label
     states: tuple[str | None, ...]  # the state that the label means, one of `STATES` or None
     ignored: np.ndarray  # (N,) bool, regions to ignore: crowds, and particles whose label means `ignore`
     lost: int = 0  # annotations that could not be read, or have no pixel in the image

@@ -69,7 +69,7 @@ def read_label_images(
 
 
 def picture_stems(stem: str, suffix: str) -> list[str]:
-    """Return possible stems of a label image's image: `stem` without `suffix`, or with and without a usual end."""
+    """Return the stems that the image may have: without `suffix` if given, else with and without a usual end."""
     if suffix:
         return [stem.removesuffix(suffix)] if stem.endswith(suffix) else []
     plain = _KNOWN_ENDING.sub("", stem)
@@ -109,7 +109,7 @@ def label_particles(labels: np.ndarray, path: Path, binary: bool, name: str, acc
     Raises:
         ExchangeError: the file holds a mask or classes instead of labels, labels instead of a mask, or a photograph.
     """
-    labels = _without_frame(_without_ground(labels, name, account), name, account)
+    labels = _without_rim(_without_ground(labels, name, account), name, account)
     values, _ = _areas(labels)
     if len(values) == 0:
         return []
@@ -185,14 +185,14 @@ def _without_ground(labels: np.ndarray, name: str, account: Account) -> np.ndarr
     return np.where(labels == ground, 0, labels)
 
 
-def _without_frame(labels: np.ndarray, name: str, account: Account) -> np.ndarray:
+def _without_rim(labels: np.ndarray, name: str, account: Account) -> np.ndarray:
     """Set the label of a line around the image, if there is one, to 0."""
     rows, columns = (max(3, round(_FRAME_SHARE * side)) for side in labels.shape)
     inside = labels[rows:-rows, columns:-columns]
     for label in np.unique(labels[0][labels[0] > 0]):
         is_label = labels == label
         if inside.size and _touches_all_sides(is_label) and not (inside == label).any():
-            account.note("labels of a frame round the picture, left out", f"{name}: label {label}")
+            account.note("labels of a line around the image, left out", f"{name}: label {label}")
             labels = np.where(is_label, 0, labels)
     return labels
 

@@ -20,7 +20,7 @@ from semsize.exchange.source import (
     grouped_particles,
     stated_size,
 )
-from semsize.exchange.which_picture import ImageFolder, Match, rivals
+from semsize.exchange.which_picture import FoundPicture, ImageFolder, rivals
 from semsize.sem import SEMReadError, read_grey
 from semsize.structures.files import read_json
 from semsize.structures.masks import CroppedMasks
@@ -146,7 +146,7 @@ def labelme_file(record: Mapping[str, Any], masks: CroppedMasks, states: Sequenc
 
 def _matches(
     read: Sequence[tuple[Path, Mapping[str, Any]]], folder: Path, images: ImageFolder, account: Account
-) -> list[Match]:
+) -> list[FoundPicture]:
     """Match LabelMe's files to images by `imagePath` and by the files' own names."""
     labels = [path.relative_to(folder).as_posix() for path, _ in read]
     stated = [

@@ -55,11 +55,11 @@ class Account:
     """The faults of a source: places by kind of fault, in the order in which the kinds first occur."""
 
     def __init__(self):
-        self.places: dict[str, list[str]] = {}
+        self.faults: dict[str, list[str]] = {}
 
     def note(self, kind: str, place: str) -> None:
         """Note a `place` (a file, or "file: region 3") under `kind`, which says what is wrong and what is done."""
-        self.places.setdefault(_printable(kind), []).append(_printable(place))
+        self.faults.setdefault(_printable(kind), []).append(_printable(place))
 
     def leave_out(self, image: SourceImage, reason: str, place: str, detail: str = "") -> None:
         """Note an annotation of `image` that is left out; `reason` continues "annotations left out, "."""
@@ -87,11 +87,11 @@ class Account:
             self.leave_out(image, MALFORMED, place, f" ({error!r})")
 
     def lines(self, limit: int | None = None) -> Iterator[str]:
-        """Yield one line per kind, with the names of at most `limit` places."""
-        for kind, places in self.places.items():
-            shown = places[:limit]
-            more = "" if len(shown) == len(places) else f" and {len(places) - len(shown)} more"
-            yield f"{len(places)} × {kind}: {', '.join(shown)}{more}"
+        """Yield one line per kind, with the names of at most `limit` of the places."""
+        for kind, where in self.faults.items():
+            shown = where[:limit]
+            more = "" if len(shown) == len(where) else f" and {len(where) - len(shown)} more"
+            yield f"{len(where)} × {kind}: {', '.join(shown)}{more}"
 
 
 def grouped_particles(

@@ -29,7 +29,7 @@ from semsize.exchange.source import (
 
 
 @dataclass(eq=False)
-class Match:
+class FoundPicture:
     """The image that belongs to a stated name, or why there is none."""
 
     path: Path | None = None  # None if no image fits, or it is not certain
@@ -102,7 +102,7 @@ class ImageFolder:
         """Return the name of one of the files: its relative path, unless names were given."""
         return self._names[path]
 
-    def match(self, stated: Sequence[Stated], account: Account) -> list[Match]:
+    def match(self, stated: Sequence[Stated], account: Account) -> list[FoundPicture]:
         """Find the images of all names that a source, or a folder of sources, states; the names are judged together.
 
         Equal names get the same image: only the reader can compare the annotations behind them.
@@ -151,7 +151,7 @@ class ImageFolder:
         for path in sorted(set(self.files) - used):
             account.note(f"images left out, {reason}", self.name_of(path))
 
-    def _candidate(self, stated: Stated) -> Match:
+    def _candidate(self, stated: Stated) -> FoundPicture:
         """Return the image whose path has the longest end in common with the stated one."""
         index = self._by_endless if stated.endless else self._by_end
         own = self._by_parts.get(parts_of(stated.own)) if stated.own is not None else None
@@ -163,7 +163,7 @@ class ImageFolder:
             if longest > common:
                 common, parts, depth, spelling = longest, path, stated_depth, given
         if not common:
-            return Match()
+            return FoundPicture()
         found = [path for path in index[parts[-common:]] if path != own]
         of_root = [path for path in found if parts[-depth:] in self._root_names(path, stated.endless)]
         of_size = [path for path in found if stated.byte_size and path.stat().st_size == stated.byte_size]
@@ -171,7 +171,7 @@ class ImageFolder:
         for choice in (of_size, of_root, exact):  # each narrows down equally good images, unless it excludes them all
             kept = [path for path in found if path in choice]
             found = kept or found
-        match = Match(found[0], None, tuple(found[1:]), parts, depth, common, found[0] in of_root)
+        match = FoundPicture(found[0], None, tuple(found[1:]), parts, depth, common, found[0] in of_root)
         if len(found) > 1:
             match.fail(f"{_both(map(self.name_of, found))} fit it equally well")
         elif stated.on_disk and common < len(parts):
@@ -180,7 +180,7 @@ class ImageFolder:
                 match.fail(f"it is of {other}, which is not among the images given, not of {self.name_of(match.path)}")
         return match
 
-    def _fail_namesakes(self, pairs: Sequence[tuple[Stated, Match]]) -> None:
+    def _fail_namesakes(self, pairs: Sequence[tuple[Stated, FoundPicture]]) -> None:
         """Fail images found by file name alone, if other names or files show that the stated image is another one."""
         bases = defaultdict(set)  # folder as the sources state it: the folders of images that it has turned out to be
         for _, match in pairs:
@@ -202,7 +202,7 @@ class ImageFolder:
                 match.fail(f"the folders of the other names show that {named} is a namesake")
         self._fail_files_on_disk([(name, match) for name, match in doubtful if match.path is not None])
 
-    def _fail_files_on_disk(self, doubtful: Sequence[tuple[Stated, Match]]) -> None:
+    def _fail_files_on_disk(self, doubtful: Sequence[tuple[Stated, FoundPicture]]) -> None:
         """Fail images whose stated path leads, from a folder above the image, to another file that was not given."""
         bases = defaultdict(set)
         for name, match in doubtful:
@@ -215,7 +215,7 @@ class ImageFolder:
             if other := next((path for path in others if path.is_file() and not _same(path, match.path)), None):
                 match.fail(f"the other names show that it is of {other}, not of {self.name_of(match.path)}")
 
-    def _fail_outdone(self, pairs: Sequence[tuple[Stated, Match]]) -> None:
+    def _fail_outdone(self, pairs: Sequence[tuple[Stated, FoundPicture]]) -> None:
         """Fail names whose image fits another name as well or better, or differs from the size in bytes they state."""
         claims = defaultdict(list)
         for name, match in pairs:
@@ -243,7 +243,7 @@ class ImageFolder:
         lasts = {last, short_name(last)} | ({Path(last).stem} if endless else set())
         return {folded((*folders, name)) for name in lasts}
 
-    def _belongs_elsewhere(self, match: Match, bases: Mapping[Parts, set[Parts]]) -> bool:
+    def _belongs_elsewhere(self, match: FoundPicture, bases: Mapping[Parts, set[Parts]]) -> bool:
         """Whether the other names show where the stated folder is, and the image lies elsewhere in it."""
         folded_parts = self._folded[match.path]
         for count in range(1, len(match.parts)):
@@ -254,7 +254,7 @@ class ImageFolder:
         return False
 
 
-def rivals(matches: Sequence[Match], names: Sequence[str]) -> list[str | None]:
+def rivals(matches: Sequence[FoundPicture], names: Sequence[str]) -> list[str | None]:
     """Return for each file why it cannot be used if another file has the same image; None for files without rival."""
     of_path = defaultdict(list)
     for match, name in zip(matches, names, strict=True):
@@ -278,7 +278,7 @@ def _existing(path: Path, endless: bool) -> Path | None:
         return None
 
 
-def _file_above(stated: Stated, match: Match) -> tuple[Path, Path] | None:
+def _file_above(stated: Stated, match: FoundPicture) -> tuple[Path, Path] | None:
     """Return a folder above an image, and the other file to which the end of the stated path leads from there."""
     for base in Path(os.path.abspath(match.path)).parents:
         for spelling, _ in stated.spellings:

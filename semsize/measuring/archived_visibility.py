@@ -13,17 +13,17 @@ from semsize.detecting.models import VISIBILITY
 from semsize.detecting.onnx import ENGINE, OnnxAnswers
 from semsize.measuring.archived_model import archive_for, loaded
 from semsize.measuring.inputs import InputError, VisibilityRequest
-from semsize.measuring.seeing import visibility_records_beside
+from semsize.measuring.predicted_states import visibility_records_beside
 from semsize.structures.files import file_sha256
 from semsize.visibility.model import CropAnswers
+from semsize.visibility.prediction import CalibratedModel, Calibration
 from semsize.visibility.record import VisibilityRecord
-from semsize.visibility.seeing import CalibratedModel, Calibration
-from semsize.visibility.states import Thresholds
+from semsize.visibility.states import StateThresholds
 
 
 @dataclass(frozen=True)
 class ArchivedVisibility:
-    """A visibility model's archive (`semsize.measuring.seeing.VisibilitySource`).
+    """A visibility model's archive (`semsize.measuring.predicted_states.VisibilitySource`).
 
     Attributes:
         path: the archive's file.
@@ -54,7 +54,7 @@ class ArchivedVisibility:
             except ValueError as cause:  # from the runtime, or answers of a wrong shape
                 raise InputError(f"{self.path}: {cause}") from None
 
-        return CalibratedModel(answers, Thresholds(self.card.complete, self.card.masked), calibration)
+        return CalibratedModel(answers, StateThresholds(self.card.complete, self.card.masked), calibration)
 
     def as_record(self) -> dict:
         """The path, the SHA-256 of archive, weights and config, engine, precision, thresholds, licence and device."""

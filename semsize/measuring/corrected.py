@@ -11,8 +11,8 @@ import numpy as np
 from semsize.measuring.inputs import ImageFile, MeasurementSettings
 from semsize.measuring.outlines import OutlineSource
 from semsize.measuring.particle_table import ParticleTable, is_detected, make_table, with_exclusions
+from semsize.measuring.predicted_states import OutlinesWithStates
 from semsize.measuring.results_folder import ImageResult
-from semsize.measuring.seeing import SeenOutlines
 from semsize.metrology import SizeSample, statistics
 from semsize.structures.pixel_size import PixelSize
 
@@ -30,7 +30,7 @@ class Changes:
     parts: int = 0  # outlines that splitting made
     merged: int = 0  # detected outlines that were merged
     joined: int = 0  # outlines that merging made
-    redrawn: int = 0  # detected outlines whose border was pushed
+    redrawn: int = 0  # detected outlines changed with the push tool
     restated: int = 0  # detected outlines that were given another state
     accepted: int = 0  # detected below the score threshold, and measured now
     confirmed: int = 0  # left as detected, and confirmed by the person
@@ -92,7 +92,7 @@ def effect_of_corrections(
         table: all particles, from `make_table`.
         settings: the settings of the measurement.
     """
-    source, total = source.source if isinstance(source, SeenOutlines) else source, Changes()
+    source, total = source.source if isinstance(source, OutlinesWithStates) else source, Changes()
     if not isinstance(source, CorrectedSource):
         return None, []
 

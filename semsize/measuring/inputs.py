@@ -81,7 +81,7 @@ class MeasurementSettings:
     calibration_std: float | None = None  # relative standard uncertainty (k = 1) of all pixel sizes; None: not given
     reference_std_px: float = REFERENCE_STD_PX  # standard uncertainty of a true diameter, from how the truth was drawn
     states_file: Path | None = None  # CSV with the columns image, id, state
-    states: str = "auto"  # given, predicted (where none is given), none, or auto, which `seen_as_asked` resolves
+    states: str = "auto"  # given, predicted (where none is given), none, or auto: see `with_requested_states`
     reference_d50: ReferenceValue | None = None  # certified value to compare the result with
     target_percent: float = 5.0  # relative expanded uncertainty of D50 that the number of particles is planned for
     seed: int = 0  # seed of the bootstrap

@@ -32,10 +32,10 @@ from semsize.measuring.particle_table import (
     with_exclusions,
 )
 from semsize.measuring.pictures import write_pictures
+from semsize.measuring.predicted_states import OutlinesWithStates, with_requested_states
 from semsize.measuring.record import MeasuredImage, Record, read_record, versions
 from semsize.measuring.report import write_report
 from semsize.measuring.results_folder import ImageResult, ResultsFolder
-from semsize.measuring.seeing import SeenOutlines, seen_as_asked
 from semsize.measuring.summary import Summary, summarise
 from semsize.measuring.tables import write_workbook
 from semsize.measuring.warnings import warnings_of
@@ -103,8 +103,8 @@ def measure(
     """
     options, ranks, folder = options or RunOptions(), ranks or Ranks(), ResultsFolder(out)
     if settings.states == "auto":
-        settings = replace(settings, states="predicted" if isinstance(source, SeenOutlines) else "given")
-    if isinstance(source, SeenOutlines) and settings.states != "predicted":
+        settings = replace(settings, states="predicted" if isinstance(source, OutlinesWithStates) else "given")
+    if isinstance(source, OutlinesWithStates) and settings.states != "predicted":
         source = source.source
     states = read_states(settings.states_file) if settings.states_file else {}
     began, outlines = time.monotonic(), source.as_record()
@@ -131,7 +131,7 @@ def measure(
         images=tuple(replace(image, contrast=drawn[name].contrast) for name, image in images.items()),
         skipped=tuple(skipped),
         notes=(*notes, *effect_notes, *unmatched_states(states, table), *folder.left_from_before(options)),
-        seen_validation=source.nearest_record() if isinstance(source, SeenOutlines) else None,
+        seen_validation=source.nearest_record() if isinstance(source, OutlinesWithStates) else None,
     )
     summary = summarise(record, table)
     contents = {
@@ -171,7 +171,7 @@ def measure_images(
         images: files, folders, patterns.
         out: a new folder, or that of the same measurement begun before.
         source: where outlines come from; None: the first shipped model, by the engine that `find_detector` chooses. A
-            shipped visibility model predicts the states if the settings ask for them (`seen_as_asked`).
+            shipped visibility model predicts the states if the settings ask for them (`with_requested_states`).
         settings: what decides the numbers.
         bias_records: bias records of the model in `source`; ignored without a source, as the shipped model has its own.
         options: how to run, and which further files to write.
@@ -182,7 +182,7 @@ def measure_images(
     settings = settings or MeasurementSettings()
     if source is None:
         source, bias_records = find_detector(DetectorRequest(), settings.score)
-    source = seen_as_asked(source, settings)
+    source = with_requested_states(source, settings)
     files = find_images(images, Path(out))
     return measure(files, out, source, settings, bias_records=bias_records, options=options)
 

@@ -70,7 +70,7 @@ class DrawnOutlines(_OutlineFiles):
             raise NoOutlinesError(f"{path}: annotated at another size than the file has ({sizes})")
         drawn = annotated_masks(image, shape, account)
         if drawn.lost and not len(drawn):
-            why = "; ".join(dict.fromkeys((*image.unread, *account.places)))
+            why = "; ".join(dict.fromkeys((*image.unread, *account.faults)))
             raise NoOutlinesError(f"{path}: none of its {drawn.lost} outlines can be used ({why})")
         kept = ~drawn.ignored
         bottom = frame.bottom if image.size is None else min(frame.bottom, above + image.size[0])

@@ -64,7 +64,7 @@ class Outlines:
     notes: tuple[str, ...] = ()
     pixel_size: PixelSize | None = None  # as the source states it; None if it states none
     scales: tuple[float, ...] = ()  # enlargements at which a detector looked; empty for drawn outlines
-    seen: Mapping[str, np.ndarray] = field(default_factory=dict)  # `SEEN_COLUMNS` to (N,); empty without a prediction
+    seen: Mapping[str, np.ndarray] = field(default_factory=dict)  # `VISIBILITY_COLUMNS` to (N,); empty if not predicted
     whole: CroppedMasks | None = None  # N predicted whole outlines in the frame; None without a prediction
 
     def without_empty(self) -> Outlines:

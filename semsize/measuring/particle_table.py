@@ -22,7 +22,7 @@ from semsize.visibility.truth import SIZES
 MEASURED_COLUMNS = (*PARTICLE_COLUMNS, "weight", "excluded")
 """Columns of a measurement's `particles.csv`; `excluded` says why a particle is left out (empty: counted)."""
 
-SEEN_COLUMNS = (
+VISIBILITY_COLUMNS = (
     *(f"p_{state}" for state in STATES),
     "p_particle",
     "visible_fraction",
@@ -33,8 +33,8 @@ visible fraction, and sizes of the whole particle, NaN if too little of it is vi
 95 % interval, the model's own if no record calibrates it. All columns are NaN below the score threshold."""
 
 PREDICTED_COLUMNS = (
-    *SEEN_COLUMNS,
-    *(name.replace("_px", "_nm") for name in SEEN_COLUMNS if name.endswith("_px")),
+    *VISIBILITY_COLUMNS,
+    *(name.replace("_px", "_nm") for name in VISIBILITY_COLUMNS if name.endswith("_px")),
     "completed",
 )
 """Further columns of `particles.csv` with predicted states; `completed`: 1 for a masked particle with a whole size."""
@@ -179,13 +179,13 @@ def read_table(path: Path, unit: str) -> ParticleTable:
 def _predicted(
     seen: dict[str, float], given: str | None, by_hand: str | None, pixel_size: PixelSize | None
 ) -> dict[str, object]:
-    """`PREDICTED_COLUMNS` and state of a particle: a given state, certain if given by hand, else the likeliest."""
+    """Return the `PREDICTED_COLUMNS` of a particle and its state: the given one, else the most probable."""
     if by_hand is not None:
         seen |= {f"p_{name}": float(name == by_hand) for name in STATES} | {"p_particle": 1.0}
     state = given
     if given is None:
         state = likeliest_state(seen)
-    seen = dict.fromkeys(SEEN_COLUMNS, np.nan) | seen  # files of earlier versions lack some columns
+    seen = dict.fromkeys(VISIBILITY_COLUMNS, np.nan) | seen  # files of earlier versions lack some columns
     lengths = {name: value for name, value in seen.items() if name.endswith("_px")}
     in_nm = {
         name.replace("_px", "_nm"): np.nan if pixel_size is None else float(pixel_size.to_nm(value))
@@ -195,7 +195,7 @@ def _predicted(
 
 
 def likeliest_state(seen: Mapping[str, float]) -> str | None:
-    """The most probable state by the `SEEN_COLUMNS` of an outline; None if the model did not see it."""
+    """The most probable state by the `VISIBILITY_COLUMNS` of an outline; None if the model did not see it."""
     return None if np.isnan(seen["p_particle"]) else max(STATES, key=lambda name: seen[f"p_{name}"])
 
 

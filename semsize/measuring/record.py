@@ -15,8 +15,8 @@ from semsize import __version__
 from semsize.detecting.models import joint_licence
 from semsize.measuring.inputs import InputError, MeasurementSettings
 from semsize.measuring.outlines import FOUND_KINDS
+from semsize.measuring.predicted_states import differences
 from semsize.measuring.results_folder import ImageResult
-from semsize.measuring.seeing import differences
 from semsize.metrology import BiasRecord, ModelUse, area_fraction
 from semsize.structures.files import from_json, read_json
 from semsize.structures.pixel_size import PixelSize

@@ -46,7 +46,7 @@ class ImageResult:
     notes: tuple[str, ...]
     seconds: float  # time that finding the particles took
     scales: tuple[float, ...] = ()  # enlargements at which a detector looked; empty for drawn outlines
-    seen: Mapping[str, np.ndarray] = field(default_factory=dict)  # `SEEN_COLUMNS` to (N,); empty without a prediction
+    seen: Mapping[str, np.ndarray] = field(default_factory=dict)  # `VISIBILITY_COLUMNS` to (N,); empty if not predicted
     whole_rles: Sequence[Mapping[str, Any]] = ()  # N predicted whole outlines; empty without a prediction
 
     @property

@@ -16,8 +16,8 @@ from semsize.measuring.particle_table import (
     ParticleTable,
     is_detected,
 )
+from semsize.measuring.predicted_states import powder_warnings
 from semsize.measuring.record import MeasuredImage, Record
-from semsize.measuring.seeing import powder_warnings
 from semsize.metrology import LARGE_WEIGHT, BiasRecord, range_warnings
 from semsize.metrology.intervals import WITHIN_IMAGE
 from semsize.visibility.population import QUANTITY_POWDER

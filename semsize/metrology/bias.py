@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semsize.metrology.bias_record import BiasRecord, CoveredRanges, ModelUse, Range, RecordSource, ResidualClass
+from semsize.metrology.bias_record import BiasRecord, CoveredRanges, ModelUse, Range, RecordImages, ResidualClass
 from semsize.metrology.border import is_off_border
 from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.occlusion import found_fraction, occlusion_classes
@@ -36,10 +36,10 @@ class ComparedSet:
     images: Sequence[ImageComparison]
     contrast_levels: Sequence[float]  # one per image; NaN where not known
 
-    def as_source(self) -> RecordSource:
+    def as_source(self) -> RecordImages:
         """Return the entry about these images in a bias record."""
         pairs = len(matched_sizes(self.images).true_px)
-        return RecordSource(self.annotations, self.predictions, self.kind, len(self.images), pairs)
+        return RecordImages(self.annotations, self.predictions, self.kind, len(self.images), pairs)
 
 
 @dataclass(frozen=True, eq=False)

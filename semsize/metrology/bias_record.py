@@ -81,7 +81,7 @@ class ModelUse:
 
 
 @dataclass(frozen=True)
-class RecordSource:
+class RecordImages:
     """A set of images that a bias record is made from."""
 
     annotations: str  # name of the annotation file
@@ -123,7 +123,7 @@ class BiasRecord:
     model: ModelUse | None  # the use that the record holds for; None for a method without a network
     min_score: float  # least score of the found particles
     min_dice: float  # least Dice coefficient of the matches
-    sources: tuple[RecordSource, ...]  # sets of images that the record is made from
+    sources: tuple[RecordImages, ...]  # sets of images that the record is made from
     residuals: tuple[ResidualClass, ...]  # adjoining size classes, ascending
     occlusion: tuple[OcclusionClass, ...]  # density classes, ascending; empty if states or spread are not known
     ranges: CoveredRanges  # what the scenes covered

@@ -45,9 +45,9 @@ MISS_CAUSES = {
     "merged": "an unmatched detection holds most of it and of another particle, each of them 15 % of it or more",
     "swallowed": "the detection that is matched with another particle holds most of it",
     "split": "two or more counted detections lie in it and hold most of it together",
-    "poor outline": "a counted detection means it, but with Dice below 0.75",
-    "weak and poor": "a detection of lower score means it, with Dice below 0.75",
-    "overlooked": "no detection means it (Dice 0.5)",
+    "poor outline": f"a counted detection means it, but with Dice below {MIN_DICE:g}",
+    "weak and poor": f"a detection of lower score means it, with Dice below {MIN_DICE:g}",
+    "overlooked": f"no detection means it (Dice {LEAST_DICE:g})",
 }
 """Cause of a miss to its rule; the first rule that holds decides."""
 
@@ -57,9 +57,9 @@ FALSE_CAUSES = {
     "substrate": "nothing is annotated there, it is darker, and lies apart: the substrate's pattern, debris",
     "merged": "it holds most of two particles or more, each of them 15 % of it or more",
     "duplicate": "it means a particle that another detection found",
-    "poor outline": "it means a particle that was missed, but with Dice below 0.75",
-    "part of a found one": "most of it lies in a particle that another detection found; its Dice is below 0.5",
-    "part of a missed one": "most of it lies in a particle that was missed; its Dice is below 0.5",
+    "poor outline": f"it means a particle that was missed, but with Dice below {MIN_DICE:g}",
+    "part of a found one": f"most of it lies in a particle that another detection found; Dice is below {LEAST_DICE:g}",
+    "part of a missed one": f"most of it lies in a particle that was missed; Dice is below {LEAST_DICE:g}",
     "astride": "it lies on several particles and means none of them",
 }
 """Cause of a false positive to its rule; the first rule that holds decides."""

@@ -35,7 +35,7 @@ class PopulationSplit:
 
     quantity: str  # what is measured, in words: `QUANTITY_FULLY_IMAGED` or `QUANTITY_VISIBLE`
     states_known: bool  # whether any particle has a state
-    not_fully_imaged: np.ndarray  # (N,) bool, by state: shown as a distribution of their own, never mixed in
+    not_fully_imaged: np.ndarray  # (N,) bool, partly hidden by their state; they form a separate distribution
     unknown: np.ndarray  # (N,) bool: without a state while others have one; in neither distribution
 
 

@@ -30,7 +30,7 @@ from semsize.exchange.writing import (
 from semsize.structures import AnnotationError, CroppedMasks, by_image, read_annotations
 from semsize.structures.files import write_json
 
-PEOPLE_ERRORS = (ExchangeError, FolderExistsError, AnnotationError, OSError)
+ONE_LINE_ERRORS = (ExchangeError, FolderExistsError, AnnotationError, OSError)
 
 _PLACES_PRINTED = 5
 
@@ -56,7 +56,7 @@ def coco(arguments: list[str] | None = None) -> None:
     crowds = "treat annotations marked as crowds (iscrowd) as particles, for tools that mark every mask as a crowd"
     add("--crowds-as-particles", action="store_true", help=crowds)
     options = _parse(parser, arguments)
-    with one_line_errors(*PEOPLE_ERRORS):
+    with one_line_errors(*ONE_LINE_ERRORS):
         account, file = Account(), options.annotations
         images = ImageFolder(options.images or file.parent, leave_out=[options.out])
         taken = options.crowds_as_particles
@@ -78,7 +78,7 @@ def label_images(arguments: list[str] | None = None) -> None:
     add("--suffix", default="", help="end of the label images' names, such as _mask (default: the usual ones)")
     add("--binary", action="store_true", help="label images are masks: their connected pieces are particles")
     options = _parse(parser, arguments)
-    with one_line_errors(*PEOPLE_ERRORS):
+    with one_line_errors(*ONE_LINE_ERRORS):
         account = Account()
         apart = [options.out] if options.labels == options.images else [options.out, options.labels]
         images, labels = ImageFolder(options.images, apart), ImageFolder(options.labels, [options.out])
@@ -98,7 +98,7 @@ def labelme(arguments: list[str] | None = None) -> None:
     parser.add_argument("annotations", type=Path, metavar="FOLDER", help="folder of the JSON files")
     parser.add_argument("--images", type=Path, help="folder of the images (default: FOLDER)")
     options = _parse(parser, arguments)
-    with one_line_errors(*PEOPLE_ERRORS):
+    with one_line_errors(*ONE_LINE_ERRORS):
         account = Account()
         images = ImageFolder(options.images or options.annotations, leave_out=[options.out])
         found = read_labelme(options.annotations, images, account)
@@ -121,7 +121,7 @@ def via(arguments: list[str] | None = None) -> None:
     add("--attribute", default="state", help=attribute)
     add("--group", metavar="ATTRIBUTE", help="region attribute that the parts of one particle share")
     options = _parse(parser, arguments)
-    with one_line_errors(*PEOPLE_ERRORS):
+    with one_line_errors(*ONE_LINE_ERRORS):
         account = Account()
         images = ImageFolder(options.images or options.annotations.parent, leave_out=[options.out])
         found = read_via(options.annotations, images, account, label_attribute=options.attribute, group=options.group)
@@ -139,7 +139,7 @@ def imagej_rois(arguments: list[str] | None = None) -> None:
     parser.add_argument("rois", type=Path, metavar="FOLDER", help="folder of the ROI files")
     parser.add_argument("--images", type=Path, help="folder of the images (default: FOLDER)")
     options = _parse(parser, arguments)
-    with one_line_errors(*PEOPLE_ERRORS):
+    with one_line_errors(*ONE_LINE_ERRORS):
         account = Account()
         images = ImageFolder(options.images or options.rois, leave_out=[options.out])
         _convert(options, read_imagej(options.rois, images, account), account, f"ImageJ's ROIs in {options.rois}")

@@ -121,8 +121,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from semsize.measuring.finding import ranks_of
     from semsize.measuring.inputs import find_images, without_label_images
     from semsize.measuring.measurement import measure
+    from semsize.measuring.predicted_states import with_requested_states
     from semsize.measuring.report import lines_of
-    from semsize.measuring.seeing import seen_as_asked
 
     settings, options, tile = _settings(arguments)
     ranks, given = ranks_of(arguments.launcher), find_images(arguments.images, arguments.out)
@@ -133,7 +133,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if taken := len(given) - len(files):
         note = f"{taken} of {len(given)} files given are label images, not pictures to measure"
         source = dataclasses.replace(source, notes=(*source.notes, note))
-    source = seen_as_asked(source, settings, _visibility(arguments))
+    source = with_requested_states(source, settings, _visibility(arguments))
     done = measure(files, arguments.out, source, settings, bias_records=bias_records, options=options, ranks=ranks)
     if done is None:
         return 0

@@ -1,4 +1,4 @@
-"""Make and check annotation records, COCO JSON with RLE masks and this project's own keys; no other module does.
+"""Make and check annotation entries, COCO JSON with RLE masks and this project's own keys; no other module does.
 
 Images have `pixel_size_nm`, `source` and `configuration` beyond COCO, particles `state` and `source_state`. Rendered
 particles also have the truth that only a renderer knows (`amodal_segmentation`, `visible_fraction`, `truncated`,
@@ -62,7 +62,7 @@ PARTICLE_KEYS = {"image_id", "segmentation", "area", "bbox", *OWN_PARTICLE_KEYS,
 
 
 class AnnotationError(ValueError):
-    """An annotation file is missing or breaks a rule; the message names the file and the record."""
+    """An annotation file is missing or breaks a rule; the message names the file and the entry."""
 
 
 def image_entry(
@@ -75,7 +75,7 @@ def image_entry(
     source: str | None = None,
     configuration: str | None = None,
 ) -> dict[str, Any]:
-    """Return the record of an image; None marks an unknown value.
+    """Return the entry of an image; None marks an unknown value.
 
     Args:
         id: unique, from 1.
@@ -115,7 +115,7 @@ def particle_entry(
     feret_min_nm: float | None = None,
     feret_max_nm: float | None = None,
 ) -> dict[str, Any]:
-    """Return the record of a particle; `area` (pixels) and `bbox` (x, y, width, height) are computed from its RLE.
+    """Return the entry of a particle; `area` (pixels) and `bbox` (x, y, width, height) are computed from its RLE.
 
     Args:
         id: unique over the file, from 1.
@@ -131,8 +131,8 @@ def particle_entry(
         feret_min_nm: smallest caliper width of the full outline.
         feret_max_nm: largest caliper width of the full outline.
 
-    >>> record = particle_entry(id=1, image_id=1, rle={"size": [4, 3], "counts": "129"}, state="isolated")
-    >>> record["area"], record["bbox"]
+    >>> entry = particle_entry(id=1, image_id=1, rle={"size": [4, 3], "counts": "129"}, state="isolated")
+    >>> entry["area"], entry["bbox"]
     (2, [0.0, 1.0, 1.0, 2.0])
     """
     rle = plain_rle(rle)
@@ -185,7 +185,7 @@ def check_annotations(data: Mapping[str, Any], origin: str | Path) -> None:
         origin: the file's name, for error messages.
 
     Raises:
-        AnnotationError: the first fault found, in one line with the origin and the record's id.
+        AnnotationError: the first fault found, in one line with the origin and the entry's id.
 
     >>> check_annotations(dataset([image_entry(id=1, file_name="a.png", height=4, width=3)], []), "train.json")
     """
@@ -221,17 +221,17 @@ def check_annotations(data: Mapping[str, Any], origin: str | Path) -> None:
 
 
 def check_sections(data: Any, origin: str | Path) -> None:
-    """Raise `AnnotationError` unless `data` holds COCO's three lists of records."""
+    """Raise `AnnotationError` unless `data` holds COCO's three lists of entries."""
     if not isinstance(data, Mapping) or not all(isinstance(data.get(section), list) for section in _SECTIONS):
         raise AnnotationError(f"{origin}: not a COCO annotation file; it must hold the lists {', '.join(_SECTIONS)}")
     for section in _SECTIONS:
-        for position, record in enumerate(data[section]):
-            if not isinstance(record, dict):
+        for position, entry in enumerate(data[section]):
+            if not isinstance(entry, dict):
                 raise AnnotationError(f"{origin}: entry {position} of {section} is not a JSON object")
 
 
 def check_images(images: Sequence[Mapping[str, Any]], origin: str | Path) -> None:
-    """Raise `AnnotationError` for the first image record that breaks a rule."""
+    """Raise `AnnotationError` for the first image entry that breaks a rule."""
     _check_ids(images, f"{origin}: image")
     for image in images:
         where = f"{origin}: image {image['id']}"
@@ -241,10 +241,10 @@ def check_images(images: Sequence[Mapping[str, Any]], origin: str | Path) -> Non
             raise AnnotationError(f"{where}: {image['height']} x {image['width']} is larger than images can be")
 
 
-def _check_ids(records: Sequence[Mapping[str, Any]], what: str) -> None:
-    cure, seen = "tools/dataset_converters/coco.py renumbers the records", set()
-    for position, record in enumerate(records):
-        number = record.get("id")
+def _check_ids(entries: Sequence[Mapping[str, Any]], what: str) -> None:
+    cure, seen = "tools/dataset_converters/coco.py renumbers the entries", set()
+    for position, entry in enumerate(entries):
+        number = entry.get("id")
         if type(number) is not int or not 0 <= number < 2**63:
             raise AnnotationError(
                 f"{what} at position {position}: id must be a whole number from 0, got {number!r}; {cure}"
@@ -254,22 +254,22 @@ def _check_ids(records: Sequence[Mapping[str, Any]], what: str) -> None:
         seen.add(number)
 
 
-def _check_keys(record: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
-    missing = sorted(key for key in keys if key not in record)
+def _check_keys(entry: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
+    missing = sorted(key for key in keys if key not in entry)
     if missing:
         raise AnnotationError(
             f"{where}: lacks {', '.join(missing)}; write the file again with its program, or {CONVERT}"
         )
 
 
-def _check_values(record: Mapping[str, Any], rules: _Rules, where: str) -> None:
+def _check_values(entry: Mapping[str, Any], rules: _Rules, where: str) -> None:
     for key, (holds, must) in rules.items():
-        if key in record and not holds(record[key]):
-            raise AnnotationError(f"{where}: {key} must {must}, got {record[key]!r}")
+        if key in entry and not holds(entry[key]):
+            raise AnnotationError(f"{where}: {key} must {must}, got {entry[key]!r}")
 
 
 def image_of(particle: Mapping[str, Any], images: Mapping[int, Mapping[str, Any]], where: str) -> Mapping[str, Any]:
-    """Return the record of a particle's image; AnnotationError if the file lacks it."""
+    """Return the entry of a particle's image; AnnotationError if the file lacks it."""
     number = particle.get("image_id")
     if type(number) is not int or number not in images:
         raise AnnotationError(f"{where}: image_id {number!r} is no image of this file")

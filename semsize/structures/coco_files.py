@@ -111,20 +111,20 @@ def crowd_flag(value: Any) -> bool:
     raise ValueError(f"iscrowd {value!r} is neither 0 nor 1")
 
 
-def by_image(records: Iterable[Mapping[str, Any]]) -> defaultdict[int, list[Mapping[str, Any]]]:
+def by_image(entries: Iterable[Mapping[str, Any]]) -> defaultdict[int, list[Mapping[str, Any]]]:
     """Group annotations or predictions by image id; an image without any has an empty list.
 
     >>> by_image([{"image_id": 7, "score": 0.9}])[7]
     [{'image_id': 7, 'score': 0.9}]
     """
     groups = defaultdict(list)
-    for record in records:
-        groups[record["image_id"]].append(record)
+    for entry in entries:
+        groups[entry["image_id"]].append(entry)
     return groups
 
 
 def _is_complete(annotation: Mapping[str, Any]) -> bool:
-    """Return whether a record has every key that this project writes, and its mask as compressed RLE."""
+    """Return whether a entry has every key that this project writes, and its mask as compressed RLE."""
     rle = annotation.get("segmentation")
     return annotation.keys() >= PARTICLE_KEYS and isinstance(rle, dict) and isinstance(rle.get("counts"), str)
 
@@ -132,7 +132,7 @@ def _is_complete(annotation: Mapping[str, Any]) -> bool:
 def _of_particles(data: Mapping[str, Any], origin: str, left_out: Counter[str]) -> list[dict[str, Any]]:
     """Return the annotations of particles with this project's category id; count the others in `left_out`."""
     categories, annotations = data["categories"], data["annotations"]
-    names = {record["id"]: record.get("name") for record in categories if type(record.get("id")) in (int, str)}
+    names = {entry["id"]: entry.get("name") for entry in categories if type(entry.get("id")) in (int, str)}
     numbers = [annotation.get("category_id") for annotation in annotations]
     numbers = [number if type(number) in (int, str) else None for number in numbers]
     wanted = {number for number in numbers if names.get(number) == CATEGORIES[0]["name"]} or set(numbers)
@@ -146,7 +146,7 @@ def _of_particles(data: Mapping[str, Any], origin: str, left_out: Counter[str]) 
 
 
 def _completed(annotation: Mapping[str, Any], images: Mapping[int, Mapping[str, Any]], where: str) -> dict[str, Any]:
-    """Convert an annotation of another program's file to a record of this project."""
+    """Convert an annotation of another program's file to a entry of this project."""
     image = image_of(annotation, images, where)
     rle = _as_rle(annotation.get("segmentation"), (image["height"], image["width"]), where)
     area = rle_area(rle, image, f"{where}: segmentation")

@@ -71,7 +71,7 @@ def _levels(boxes: np.ndarray) -> np.ndarray:
 
 
 def _met(probes: np.ndarray, filed: np.ndarray, is_probe: np.ndarray, is_filed: np.ndarray, level: int) -> np.ndarray:
-    """(K, 2) pairs (probe, filed) that share a pixel; a pair counts in one cell, that of its common first corner."""
+    """(K, 2) pairs (probe, filed) that share a pixel; each counts only in the cell of the overlap's first corner."""
     probing, filing = np.flatnonzero(is_probe), np.flatnonzero(is_filed)
     if not len(probing) or not len(filing):
         return np.zeros((0, 2), np.int64)

@@ -22,7 +22,7 @@ class PredictionError(ValueError):
 def prediction_entry(
     image_id: int, file_name: str, box_xyxy: Sequence[float], score: float, rle: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the record of a detected particle: COCO's results format plus the image's file name.
+    """Return the entry of a detected particle: COCO's results format plus the image's file name.
 
     Args:
         image_id: id of the image in the annotation file, or a running number if there is no such file.
@@ -45,11 +45,11 @@ def prediction_entry(
     }
 
 
-def write_predictions(path: str | Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write records of `prediction_entry` one by one, as they come; the file appears whole or not at all.
+def write_predictions(path: str | Path, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Write entries of `prediction_entry` one by one, as they come; the file appears whole or not at all.
 
     Raises:
-        ValueError: a record holds NaN or infinity, which JSON cannot hold.
+        ValueError: a entry holds NaN or infinity, which JSON cannot hold.
 
     >>> from tempfile import TemporaryDirectory
     >>> found = prediction_entry(1, "a.png", (0, 1, 1, 3), 0.9, {"size": [4, 3], "counts": "129"})
@@ -62,8 +62,8 @@ def write_predictions(path: str | Path, records: Iterable[Mapping[str, Any]]) ->
     def write(part: Path) -> None:
         with part.open("w", encoding="utf-8") as stream:
             stream.write("[")
-            for position, record in enumerate(records):
-                text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            for position, entry in enumerate(entries):
+                text = json.dumps(entry, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
                 stream.write(f",{text}" if position else text)
             stream.write("]")
 
@@ -71,7 +71,7 @@ def write_predictions(path: str | Path, records: Iterable[Mapping[str, Any]]) ->
 
 
 def read_predictions(path: str | Path) -> list[dict[str, Any]]:
-    """Read the records of a predictions file, in its order.
+    """Read the entries of a predictions file, in its order.
 
     Raises:
         PredictionError: the file is missing or not JSON, or an entry lacks a key or has an invalid value.
@@ -83,20 +83,20 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
     ...     read_predictions(f"{folder}/predictions.json")
     []
     """
-    records = read_json(path, PredictionError)
-    if not isinstance(records, list):
+    entries = read_json(path, PredictionError)
+    if not isinstance(entries, list):
         raise PredictionError(f"{path}: is not a list of predictions; give a predictions.json of the test program")
-    for position, record in enumerate(records):
-        missing = _PREDICTION_KEYS - record.keys() if isinstance(record, dict) else _PREDICTION_KEYS
+    for position, entry in enumerate(entries):
+        missing = _PREDICTION_KEYS - entry.keys() if isinstance(entry, dict) else _PREDICTION_KEYS
         if missing:
             raise PredictionError(f"{path}: prediction {position} lacks {', '.join(sorted(missing))}; write it again")
-        fault = _fault(record)
+        fault = _fault(entry)
         if fault is not None:
             raise PredictionError(f"{path}: prediction {position}: {fault}; write the file again")
-    damaged = first_damaged([record["segmentation"] for record in records]) if records else None
+    damaged = first_damaged([entry["segmentation"] for entry in entries]) if entries else None
     if damaged is not None:
         raise PredictionError(f"{path}: prediction {damaged}: its RLE is damaged; write the file again")
-    return records
+    return entries
 
 
 def predictions_by_image(
@@ -112,26 +112,26 @@ def predictions_by_image(
     """
     groups = by_image(predictions)
     for number in groups:
-        for stated in {record.get("image", names.get(number, "without a name")) for record in groups[number]}:
+        for stated in {entry.get("image", names.get(number, "without a name")) for entry in groups[number]}:
             if number not in names or Path(stated).name != Path(names[number]).name:
                 found = f"{source}: image {number} is {stated}, and {names.get(number, 'none')} in the annotations"
                 raise PredictionError(f"{found}; give the predictions of these images")
     return groups
 
 
-def _fault(record: Mapping[str, Any]) -> str | None:
-    """Describe the first invalid value of a record that has all keys, None if there is none; ignores RLE runs."""
-    if type(record["image_id"]) is not int:
-        return f"image_id must be a whole number, got {record['image_id']!r}"
-    if not (isinstance(record["image"], str) and record["image"]):
-        return f"image must name a file, got {record['image']!r}"
-    if not (is_number(record["score"]) and 0 <= record["score"] <= 1):
-        return f"score must lie in 0 to 1, got {record['score']!r}"
-    box = record["bbox"]
+def _fault(entry: Mapping[str, Any]) -> str | None:
+    """Describe the first invalid value of a entry that has all keys, None if there is none; ignores RLE runs."""
+    if type(entry["image_id"]) is not int:
+        return f"image_id must be a whole number, got {entry['image_id']!r}"
+    if not (isinstance(entry["image"], str) and entry["image"]):
+        return f"image must name a file, got {entry['image']!r}"
+    if not (is_number(entry["score"]) and 0 <= entry["score"] <= 1):
+        return f"score must lie in 0 to 1, got {entry['score']!r}"
+    box = entry["bbox"]
     if not (is_box(box) and all(abs(value) <= FARTHEST_PX for value in box)):
         return f"bbox must be x, y, width and height, got {box!r}"
     try:
-        rle_size(record["segmentation"])
+        rle_size(entry["segmentation"])
     except ShapeError as error:
         return str(error).replace("their", "its")
     return None

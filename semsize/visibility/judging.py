@@ -26,9 +26,9 @@ from semsize.visibility.completion import (
 from semsize.visibility.crops import whole_outlines
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.nesting import FULL
+from semsize.visibility.prediction import ECD, Calibration
 from semsize.visibility.reported_sizes import ReportedSizes, stated_probabilities
-from semsize.visibility.seeing import ECD, Calibration
-from semsize.visibility.states import Thresholds, mean_fraction
+from semsize.visibility.states import StateThresholds, mean_fraction
 from semsize.visibility.truth import SIZES, OutlineTruth, sizes_px
 
 COMPLETIONS = ("visible outline", "convex hull, where a part may hide", "network's outline")
@@ -86,7 +86,7 @@ def judge(
     answers: CropAnswers,
     truth: OutlineTruth,
     grey: np.ndarray,
-    people: Thresholds | None = None,
+    people: StateThresholds | None = None,
     calibration: Calibration | None = None,
 ) -> JudgedOutlines:
     """Compare a model's answers for the M outlines of an image with their truth.
@@ -133,7 +133,7 @@ def confusion(judged: JudgedOutlines) -> np.ndarray:
 
 
 def selection_table(judged: JudgedOutlines) -> list[list]:
-    """Rows of a threshold on P(fully imaged) · P(particle), outlines above it, precision and recall of fully imaged."""
+    """Return a row per threshold on P(fully imaged) · P(particle): outlines above it, precision and recall."""
     known = (judged.visibility_class >= 0) | (judged.is_particle == 0)
     is_full = judged.visibility_class[known] == FULL
     chances = (judged.class_probabilities[:, FULL] * judged.particle_probability)[known]

@@ -103,20 +103,20 @@ class MatchedOutlines:
             end: sizes (M,) of the outlines and probabilities (M,) of being a usable particle of that size.
             between: sizes (M,) of the outlines after each step between truth and report.
         """
-        places = np.arange(len(self.partner))
+        units = np.arange(len(self.partner))
         known = np.isin(self.true_classes, usable) & ~np.isnan(self.true_sizes) & self.true_off_border
         matched = (self.partner >= 0) & self.counted
         there = matched & (self._of_partner(known) == 1)
-        true_units = len(places) + np.arange(len(known))
-        true_units[self.partner[self.partner >= 0]] = places[self.partner >= 0]
+        true_units = len(units) + np.arange(len(known))
+        true_units[self.partner[self.partner >= 0]] = units[self.partner >= 0]
         particle = self.counted * self.is_particle
         populations = (
             population([(self.true_sizes, known)], self.true_weights, true_units),
-            *(population([(s, there)], self.weights, places) for s in (self._of_partner(self.true_sizes), *between)),
-            population([(sizes, matched * chance) for sizes, chance in end], self.weights, places),
-            population([(sizes, particle * chance) for sizes, chance in end], self.weights, places),
+            *(population([(s, there)], self.weights, units) for s in (self._of_partner(self.true_sizes), *between)),
+            population([(sizes, matched * chance) for sizes, chance in end], self.weights, units),
+            population([(sizes, particle * chance) for sizes, chance in end], self.weights, units),
         )
-        return ImageSteps(populations, len(places) + len(known), self.area_fraction)
+        return ImageSteps(populations, len(units) + len(known), self.area_fraction)
 
 
 def population(

@@ -118,8 +118,8 @@ def compare_populations(outlines: SizedOutlines, seed: int) -> tuple[PopulationS
         _members(QUANTITY_COMPLETED, outlines, [(outlines.sizes, full), (outlines.whole_sizes, of_whole)]),
         _members(QUANTITY_VISIBLE, outlines, [(outlines.sizes, np.ones(len(full)))]),
     )
-    places = np.unique(outlines.images, return_inverse=True)[1]
-    units = places if places.max(initial=0) > 0 else np.arange(len(full))
+    image_numbers = np.unique(outlines.images, return_inverse=True)[1]
+    units = image_numbers if image_numbers.max(initial=0) > 0 else np.arange(len(full))
     dof = int(units.max(initial=0))
     number = [_drawn(kind.sample, units[kind.outlines], dof + 1, seed) for kind in kinds]
     volume = [_drawn(kind.by_volume(), units[kind.outlines], dof + 1, seed) for kind in kinds]

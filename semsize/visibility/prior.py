@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from semsize.metrology.bias_record import RecordSource, ResidualClass
+from semsize.metrology.bias_record import RecordImages, ResidualClass
 from semsize.metrology.intervals import STATISTICS
 from semsize.visibility.nesting import (
     SELECTION,
@@ -22,16 +22,16 @@ from semsize.visibility.nesting import (
     steps_by_density,
 )
 from semsize.visibility.record import RendererPrior, VisibilityRecord
-from semsize.visibility.validation import COMPLETED_STEPS, SeenImage, reported_steps, selection_step
+from semsize.visibility.validation import COMPLETED_STEPS, PredictedImage, reported_steps, selection_step
 
 COMPLETION = "completion"
 
 
 def renderer_prior(
     record: VisibilityRecord,
-    sets: Sequence[Sequence[SeenImage]],
+    sets: Sequence[Sequence[PredictedImage]],
     residuals: Sequence[ResidualClass],
-    sources: Sequence[RecordSource],
+    sources: Sequence[RecordImages],
 ) -> RendererPrior:
     """Compare the record's effects with those in other renderers' scenes, by the record's calibration.
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from semsize.metrology.bias_record import ModelUse, RecordSource
+from semsize.metrology.bias_record import ModelUse, RecordImages
 from semsize.structures.files import OLDER_FILES_LACK, from_json, in_json, read_json, write_json
 from semsize.visibility.calibration import ReliabilityBin
 from semsize.visibility.completion import FractionErrors
 from semsize.visibility.conformal import SizeIntervals
 from semsize.visibility.nesting import DensitySpread, DensityStep, EffectSpread, StepEffects
-from semsize.visibility.seeing import Calibration
+from semsize.visibility.prediction import Calibration
 
 ENDING = ".record.json"
 
@@ -69,7 +69,7 @@ class SizeCalibration:
 class RendererPrior:
     """How far the record's effects may differ in the scenes of another renderer."""
 
-    sources: tuple[RecordSource, ...]  # where the scenes come from
+    sources: tuple[RecordImages, ...]  # where the scenes come from
     completion: tuple[EffectSpread, ...]  # of the step *completion* of `VisibilityRecord.completed`
     selection: tuple[DensitySpread, ...]  # in classes of `VisibilityRecord.selection`, if the scenes have them too
 
@@ -82,9 +82,9 @@ class VisibilityRecord:
     sha256: str  # of the weights
     engine: str  # what computes the answers, such as ``torch``
     precision: str  # of the products: ``float32``, ``bfloat16``, ``float16``
-    detector: ModelUse  # that found the outlines, with its scales and thresholds
+    detector: ModelUse  # use of the detector that found the outlines
     min_score: float  # score from which outlines were taken
-    sources: tuple[RecordSource, ...]  # sets of images that it rests on
+    sources: tuple[RecordImages, ...]  # sets of images that it rests on
     fitted_images: int  # images that give temperatures and intervals
     judged_images: int  # other images, that give all else; `selection` comes from all images
     class_temperature: float  # of the probabilities of the classes of visibility

@@ -29,8 +29,8 @@ from semsize.visibility.nesting import (
     pooled,
     step_effects,
 )
-from semsize.visibility.seeing import ECD, MIDDLE, Calibration
-from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
+from semsize.visibility.prediction import ECD, MIDDLE, Calibration
+from semsize.visibility.states import StateThresholds, class_probabilities, mean_fraction
 from semsize.visibility.truth import OutlineTruth, class_number, sizes_px
 
 KINDS = {"fully_imaged": FULLY_IMAGED_STEPS, "completed": COMPLETED_STEPS}
@@ -94,7 +94,7 @@ def pooled_sizes(images: Sequence[Sequence[ReportedSizes]]) -> tuple[ReportedSiz
 
 
 def stated_probabilities(
-    answers: CropAnswers, by_rule: bool | np.ndarray, people: Thresholds | None, calibration: Calibration | None
+    answers: CropAnswers, by_rule: bool | np.ndarray, people: StateThresholds | None, calibration: Calibration | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities of VISIBILITY_CLASSES (M, 3), and of being a particle (M,), that a model states.
 
@@ -104,7 +104,7 @@ def stated_probabilities(
         people: thresholds for the other outlines; None: the rule's.
         calibration: of the answers; None: they stay as they are.
     """
-    rule, others = (class_probabilities(answers.fractions, thresholds) for thresholds in (Thresholds(), people))
+    rule, others = (class_probabilities(answers.fractions, thresholds) for thresholds in (StateThresholds(), people))
     classes = np.where(np.reshape(by_rule, (-1, 1)), rule, others)
     if calibration is None:
         return classes, answers.is_particle
@@ -117,7 +117,7 @@ def reported_sizes(
     truth: OutlineTruth,
     particles: Sequence[Mapping[str, Any]],
     pixel_size_nm: float | None = None,
-    people: Thresholds | None = None,
+    people: StateThresholds | None = None,
     calibration: Calibration | None = None,
 ) -> list[ReportedSizes]:
     """Reported and true sizes of an image with M outlines, for each of `KINDS` that is known, in their order.

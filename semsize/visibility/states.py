@@ -31,7 +31,7 @@ _MOST_ROUNDS = 100  # of improving the thresholds and the lapse rate in turn
 
 
 @dataclass(frozen=True)
-class Thresholds:
+class StateThresholds:
     """Least visible fraction, inclusive, of the classes *complete* and *masked*."""
 
     complete: float = FULLY_IMAGED_FRACTION  # from here on a particle is fully imaged
@@ -46,19 +46,19 @@ class Thresholds:
 class FittedThresholds:
     """The thresholds under which the given classes are most likely."""
 
-    thresholds: Thresholds
+    thresholds: StateThresholds
     lapse_rate: float  # share of particles, 0 to 1, that got one of the three classes at random
     agreement: float  # share of particles whose most probable class is the given one
     particles: int
 
 
-def class_probabilities(distributions: np.ndarray, thresholds: Thresholds | None = None) -> np.ndarray:
+def class_probabilities(distributions: np.ndarray, thresholds: StateThresholds | None = None) -> np.ndarray:
     """Probability of each of `VISIBILITY_CLASSES`, (N, 3), from (N, K) probabilities over equal bins of the fraction.
 
-    >>> class_probabilities([[0.1, 0.9]], Thresholds(complete=0.75, masked=0.5))
+    >>> class_probabilities([[0.1, 0.9]], StateThresholds(complete=0.75, masked=0.5))
     array([[0.45, 0.45, 0.1 ]])
     """
-    thresholds = thresholds or Thresholds()
+    thresholds = thresholds or StateThresholds()
     below_masked, below_complete = cumulative(distributions, (thresholds.masked, thresholds.complete)).T
     return np.column_stack([1 - below_complete, below_complete - below_masked, below_masked])
 
@@ -75,9 +75,9 @@ def cumulative(distributions: np.ndarray, fractions: Sequence[float]) -> np.ndar
     bins = distributions.shape[1]
     ends = np.hstack([np.zeros((len(distributions), 1)), np.cumsum(distributions, axis=1)])
     ends /= ends[:, -1:]
-    places = np.clip(np.round(np.asarray(fractions, np.float64) * bins, 9), 0, bins)  # 0.98 * 50 is 49, not 48.99…
-    lower = np.minimum(places.astype(np.int64), bins - 1)
-    return ends[:, lower] + (places - lower) * (ends[:, lower + 1] - ends[:, lower])
+    edges = np.clip(np.round(np.asarray(fractions, np.float64) * bins, 9), 0, bins)  # 0.98 * 50 is 49, not 48.99…
+    lower = np.minimum(edges.astype(np.int64), bins - 1)
+    return ends[:, lower] + (edges - lower) * (ends[:, lower + 1] - ends[:, lower])
 
 
 def fraction_bins(fractions: np.ndarray) -> np.ndarray:
@@ -86,8 +86,8 @@ def fraction_bins(fractions: np.ndarray) -> np.ndarray:
     >>> fraction_bins([0.0, 0.98, 1.0, np.nan])
     array([ 0, 49, 49, -1])
     """
-    places = np.minimum(np.round(np.asarray(fractions, np.float64) * BINS, 9), BINS - 1)
-    return np.where(np.isnan(places), -1, places).astype(np.int64)
+    numbers = np.minimum(np.round(np.asarray(fractions, np.float64) * BINS, 9), BINS - 1)
+    return np.where(np.isnan(numbers), -1, numbers).astype(np.int64)
 
 
 def mean_fraction(distributions: np.ndarray) -> np.ndarray:
@@ -163,7 +163,7 @@ def fit_thresholds(distributions: np.ndarray, classes: Sequence[str]) -> FittedT
 
     >>> fitted = fit_thresholds(np.eye(10), ["unusable"] * 3 + ["masked"] * 5 + ["complete"] * 2)
     >>> fitted.thresholds, fitted.agreement
-    (Thresholds(complete=0.8, masked=0.3), 1.0)
+    (StateThresholds(complete=0.8, masked=0.3), 1.0)
     """
     missing = set(VISIBILITY_CLASSES) ^ set(classes)
     if missing or len(classes) != len(distributions):
@@ -188,7 +188,7 @@ def fit_thresholds(distributions: np.ndarray, classes: Sequence[str]) -> FittedT
         masked = _middle_of_best(_log_likelihood(_given_probabilities(below, given, [complete], under), lapse))
         if (complete, masked) == before[:2] and abs(lapse - before[2]) < 1e-6:
             break
-    thresholds = Thresholds(round(float(grid[complete]), 6), round(float(grid[masked]), 6))
+    thresholds = StateThresholds(round(float(grid[complete]), 6), round(float(grid[masked]), 6))
     likeliest = class_probabilities(distributions, thresholds).argmax(axis=1)
     right = [VISIBILITY_CLASSES[found] == name for found, name in zip(likeliest.tolist(), classes, strict=True)]
     return FittedThresholds(thresholds, lapse, float(np.mean(right)), len(classes))
@@ -197,7 +197,7 @@ def fit_thresholds(distributions: np.ndarray, classes: Sequence[str]) -> FittedT
 def _given_probabilities(
     below: np.ndarray, given: Mapping[str, np.ndarray], complete: Sequence[int], masked: Sequence[int]
 ) -> np.ndarray:
-    """(N, T) probability of each particle's given class, where one of the two thresholds takes T places of the grid."""
+    """(N, T) probability of each particle's given class, where one of the two thresholds takes T values of the grid."""
     below_complete, below_masked = below[:, complete], below[:, masked]
     shape = (len(below), max(len(complete), len(masked)))
     by_class = {"complete": 1 - below_complete, "masked": below_complete - below_masked, "unusable": below_masked}
@@ -218,6 +218,6 @@ def _fitted_lapse(of_given: np.ndarray) -> float:
 
 
 def _middle_of_best(scores: np.ndarray) -> int:
-    """The middle one of the places with the largest score: all thresholds between two fractions score the same."""
+    """The middle position of those with the largest score: all thresholds between two fractions score the same."""
     best = np.flatnonzero(scores >= scores.max() - 1e-9 * max(abs(scores.max()), 1))
     return int(best[len(best) // 2])

@@ -124,8 +124,8 @@ def class_number(particle: Mapping[str, Any]) -> int:
     return -1 if name is None else VISIBILITY_CLASSES.index(name)
 
 
-def _spread(masks: CroppedMasks, places: Sequence[int], count: int) -> CroppedMasks:
-    """``count`` masks: the given ones at their places, empty ones elsewhere."""
-    placed = dict(zip(places, masks, strict=True))
+def _spread(masks: CroppedMasks, positions: Sequence[int], count: int) -> CroppedMasks:
+    """``count`` masks: the given ones at their positions, empty ones elsewhere."""
+    placed = dict(zip(positions, masks, strict=True))
     nothing = np.zeros((0, 0), np.uint8), (0, 0)
     return CroppedMasks.from_crops([placed.get(number, nothing) for number in range(count)], masks.image_shape)

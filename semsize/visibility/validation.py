@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from semsize.metrology.bias_record import ModelUse, RecordSource, ResidualClass, correct_sizes
+from semsize.metrology.bias_record import ModelUse, RecordImages, ResidualClass, correct_sizes
 from semsize.metrology.border import border_weights, is_off_border
 from semsize.metrology.comparison import ImageComparison
 from semsize.metrology.occlusion import found_fraction
@@ -34,17 +34,17 @@ from semsize.visibility.nesting import (
     step_effects,
     steps_by_density,
 )
+from semsize.visibility.prediction import ECD, MIDDLE, CalibratedModel, Calibration
 from semsize.visibility.record import IntervalTable, SizeCalibration, VisibilityRecord
-from semsize.visibility.seeing import ECD, MIDDLE, CalibratedModel, Calibration
-from semsize.visibility.states import Thresholds, class_probabilities, mean_fraction
+from semsize.visibility.states import StateThresholds, class_probabilities, mean_fraction
 from semsize.visibility.truth import SIZES, OutlineTruth, class_number, outline_truth, sizes_px
 
 SIZE_EDGES_PX = (0.0, 16.0, 32.0, 64.0, 1000.0)  # of the completed size; the last class has no upper end
-JUDGED = slice(1, None, 2)  # the images of a record that judge; the others fit
+JUDGED = slice(1, None, 2)  # every second image measures the errors; the others fit the calibration
 
 
 @dataclass(frozen=True, eq=False)
-class SeenImage:
+class PredictedImage:
     """A rendered image, the outlines found in it, and a model's answers for them without calibration."""
 
     comparison: ImageComparison
@@ -58,9 +58,9 @@ class SeenImage:
     whole_sizes_px: np.ndarray  # (M, 3, 3) `QUANTILES` of each of `SIZES`
 
 
-def see_compared(
+def predict_compared(
     comparison: ImageComparison, particles: Sequence[Mapping[str, Any]], grey: np.ndarray, model: CalibratedModel
-) -> SeenImage:
+) -> PredictedImage:
     """Ask a model about the outlines found in a rendered image.
 
     Args:
@@ -74,20 +74,20 @@ def see_compared(
     known = [particle for particle in particles if not particle["iscrowd"]]
     whole_px = np.array([particle["ecd_nm"] for particle in known], np.float64) / pixel_nm
     true_classes = np.array([class_number(particle) for particle in known], np.int64)
-    return SeenImage(
+    return PredictedImage(
         comparison=comparison,
         truth=outline_truth(masks, particles, pixel_nm, comparison.matching),
         true_classes=true_classes,
         true_sizes_px=np.where(true_classes == FULL, comparison.true_measurands.ecd_px, whole_px),
         classes=class_probabilities(answers.fractions, model.thresholds),
-        classes_by_rule=class_probabilities(answers.fractions, Thresholds()),
+        classes_by_rule=class_probabilities(answers.fractions, StateThresholds()),
         is_particle=answers.is_particle,
         fractions=mean_fraction(answers.fractions),
         whole_sizes_px=sizes_px(masks)[..., None] * answers.size_ratios,
     )
 
 
-def fit_calibration(images: Sequence[SeenImage]) -> Calibration:
+def fit_calibration(images: Sequence[PredictedImage]) -> Calibration:
     """Fit temperatures and intervals to the rendered truth of some images.
 
     Raises:
@@ -111,7 +111,7 @@ def fit_calibration(images: Sequence[SeenImage]) -> Calibration:
 
 
 def make_visibility_record(
-    images: Sequence[SeenImage],
+    images: Sequence[PredictedImage],
     residuals: Sequence[ResidualClass],
     *,
     checkpoint: str,
@@ -120,7 +120,7 @@ def make_visibility_record(
     precision: str,
     detector: ModelUse,
     min_score: float,
-    sources: Sequence[RecordSource],
+    sources: Sequence[RecordImages],
 ) -> VisibilityRecord:
     """Make a model's record from rendered images: every second one fits, the others judge; all give the selection.
 
@@ -186,7 +186,7 @@ class _CompletedSizes:
     true_px: np.ndarray  # (K,)
 
     @classmethod
-    def of(cls, images: Sequence[SeenImage], size: int) -> _CompletedSizes:
+    def of(cls, images: Sequence[PredictedImage], size: int) -> _CompletedSizes:
         rows = []
         for image in images:
             true = image.truth.sizes_px[:, size]
@@ -197,7 +197,7 @@ class _CompletedSizes:
 
 
 def size_errors(
-    images: Sequence[SeenImage], calibration: Calibration, *, by_true: bool = False
+    images: Sequence[PredictedImage], calibration: Calibration, *, by_true: bool = False
 ) -> dict[str, tuple[FractionErrors, ...]]:
     """Each of `SIZES` → its errors by predicted visible fraction, or by the true one."""
     errors = {}
@@ -211,7 +211,7 @@ def size_errors(
 
 
 def reported_steps(
-    image: SeenImage, residuals: Sequence[ResidualClass], calibration: Calibration
+    image: PredictedImage, residuals: Sequence[ResidualClass], calibration: Calibration
 ) -> tuple[ImageSteps, ImageSteps]:
     """An image's populations of `FULLY_IMAGED_STEPS` and of `COMPLETED_STEPS`, with sizes as a measurement reports."""
     compared, found_px = image.comparison, image.comparison.found_measurands.ecd_px
@@ -236,7 +236,7 @@ def reported_steps(
     return outlines.fully_imaged(), outlines.completed()
 
 
-def selection_step(image: SeenImage) -> ImageSteps:
+def selection_step(image: PredictedImage) -> ImageSteps:
     """An image's populations of the step *selection*: all true particles, then the fully imaged ones."""
     true_off, _ = _off_border(image)
     known = true_off & ~np.isnan(image.true_sizes_px)
@@ -246,11 +246,11 @@ def selection_step(image: SeenImage) -> ImageSteps:
     return ImageSteps(populations, len(true_off), found_fraction(image.comparison))
 
 
-def _frame(image: SeenImage) -> tuple[int, int]:
+def _frame(image: PredictedImage) -> tuple[int, int]:
     return image.comparison.truth.masks.image_shape
 
 
-def _off_border(image: SeenImage) -> tuple[np.ndarray, np.ndarray]:
+def _off_border(image: PredictedImage) -> tuple[np.ndarray, np.ndarray]:
     """(N,) and (M,) bool: true particles and outlines that lie off the border."""
     truth, found = image.comparison.truth, image.comparison.found
     return is_off_border(truth.masks, _frame(image)) & ~truth.truncated, is_off_border(found.masks, _frame(image))

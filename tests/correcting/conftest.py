@@ -7,7 +7,7 @@ import pytest
 from measured_scenes import measured_doubtfully, scene, write_zeiss
 
 from semsize.correcting.results import CorrectedResults
-from semsize.measuring.particle_table import SEEN_COLUMNS
+from semsize.measuring.particle_table import VISIBILITY_COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,10 @@ def predicted(results):
     part = results.files_of(image)[0]
     data = json.loads(part.read_text(encoding="utf-8"))
     count = len(data["scores"])
-    seen = {name: [0.0] * count for name in SEEN_COLUMNS} | {"p_isolated": [1.0] * count, "p_particle": [1.0] * count}
+    seen = {name: [0.0] * count for name in VISIBILITY_COLUMNS} | {
+        "p_isolated": [1.0] * count,
+        "p_particle": [1.0] * count,
+    }
     seen |= {"whole_ecd_px": [20.0] * count, "whole_ecd_low_px": [19.0] * count, "whole_ecd_high_px": [21.0] * count}
     for name, value in (("p_isolated", 0.1), ("p_complete", 0.3), ("p_masked", 0.6), ("p_particle", 0.8)):
         seen[name][2] = value

@@ -84,7 +84,7 @@ def test_after_a_kill_at_any_byte_whole_lines_count_and_the_half_one_is_kept_apa
 
 def test_a_second_writer_is_refused_until_the_first_has_gone_or_was_killed(tmp_path):
     path = tmp_path / "log"
-    with opened(path), pytest.raises(CorrectionError, match="corrected elsewhere"):
+    with opened(path), pytest.raises(CorrectionError, match="another process is correcting it"):
         opened(path)
     opened(path).close()
     code = (
@@ -95,7 +95,7 @@ def test_a_second_writer_is_refused_until_the_first_has_gone_or_was_killed(tmp_p
     command = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline().strip() == b"locked"
-        with pytest.raises(CorrectionError, match="corrected elsewhere"):
+        with pytest.raises(CorrectionError, match="another process is correcting it"):
             opened(path)
         other.kill()
         other.wait()

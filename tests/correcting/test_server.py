@@ -31,7 +31,7 @@ from semsize.correcting.server import FILES, application, bound_socket, hosts_of
 from semsize.correcting.session import Session
 from semsize.correcting.source import changes_of
 from semsize.measuring.inputs import InputError
-from semsize.measuring.particle_table import SEEN_COLUMNS
+from semsize.measuring.particle_table import VISIBILITY_COLUMNS
 from semsize.structures.masks import CroppedMasks
 
 PAGE = Path(semsize.correcting.edits.__file__).parent / "page"
@@ -383,7 +383,7 @@ def test_accepting_a_detection_of_a_low_score_makes_it_count(browser):
 def test_a_second_page_looks_only_until_it_takes_over_or_the_first_leaves(browser):
     assert browser.open(page="one")["read_only"] is None
     second = browser.open(page="two")
-    assert "only look at" in second["read_only"]
+    assert "this page is read-only" in second["read_only"]
     refused = browser.edit({"kind": "delete", "ids": [1]}, page="two")
     assert (refused.status_code, refused.json()["read_only"]) == (409, True)
     assert browser.open(page="two", take=True)["read_only"] is None
@@ -400,7 +400,7 @@ def test_an_image_that_another_process_corrects_is_shown_as_it_is_there(browser,
     with results.open_log(image, results.detected(image)) as log:
         log.apply(log.corrections.delete([1]))
         shown = browser.open()
-        assert "corrected elsewhere" in shown["read_only"]
+        assert "another process is correcting it" in shown["read_only"]
         assert [row["id"] for row in shown["outlines"]] == [2, 3, 4, 5, 6]
         assert browser.edit({"kind": "delete", "ids": [2]}).status_code == 409
     assert browser.open()["read_only"] is None
@@ -523,7 +523,7 @@ def test_a_stroke_that_changes_nothing_and_an_outline_beside_the_frame_are_refus
 
 
 def test_a_masked_one_is_doubted_by_the_interval_of_its_size():
-    seen = {name: np.zeros(4) for name in SEEN_COLUMNS} | {"p_particle": np.array([1.0, 1.0, 1.0, np.nan])}
+    seen = {name: np.zeros(4) for name in VISIBILITY_COLUMNS} | {"p_particle": np.array([1.0, 1.0, 1.0, np.nan])}
     seen |= {"p_masked": np.array([1.0, 0.0, 1.0, np.nan]), "p_complete": np.array([0.0, 1.0, 0.0, np.nan])}
     seen |= {"whole_ecd_px": np.full(4, 20.0), "whole_ecd_low_px": np.array([10.0, 10.0, np.nan, 10.0])}
     seen |= {"whole_ecd_high_px": np.full(4, 26.0)}

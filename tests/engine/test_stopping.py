@@ -95,7 +95,7 @@ def test_a_signal_to_the_whole_job_does_not_take_the_workers_from_the_step(tmp_p
 
 def test_a_program_ends_with_the_signal_s_code_and_says_how_to_go_on(tmp_path, capsys):
     """Before, a stopped training left with code 0, and scripts went on to the next stage."""
-    with pytest.raises(SystemExit) as ended, one_line_errors(*launch.PEOPLE_ERRORS):
+    with pytest.raises(SystemExit) as ended, one_line_errors(*launch.ONE_LINE_ERRORS):
         toy_runner(tmp_path, [SignalAt(2, signal.SIGTERM)]).train()
     assert ended.value.code == 143
     said = capsys.readouterr().err.strip().splitlines()[-1]

@@ -16,8 +16,8 @@ from semsize.metrology import ModelUse
 from semsize.structures.files import file_sha256
 from semsize.visibility.conformal import SizeIntervals
 from semsize.visibility.judging import errors_by_true_fraction
+from semsize.visibility.prediction import Calibration
 from semsize.visibility.record import read_visibility_records
-from semsize.visibility.seeing import Calibration
 from semsize.visibility.states import BINS
 from semsize.visibility.truth import SIZES, outline_truth, sizes_px
 from tio2.datasets.masks import InstanceCroppedMasks

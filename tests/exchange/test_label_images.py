@@ -161,7 +161,7 @@ def test_a_mask_with_soft_edges():
         particles_of(SOFT)
     account = Account()
     assert areas(particles_of(SOFT, binary=True, account=account)) == pytest.approx(TRUE_AREAS, rel=0.05)
-    assert list(account.places) == ["masks of more than two values, taken from half of the largest one on"]
+    assert list(account.faults) == ["masks of more than two values, taken from half of the largest one on"]
 
 
 @pytest.mark.parametrize("binary", [False, True])
@@ -213,7 +213,7 @@ def test_a_mask_of_1_and_2_has_a_ground_too():
 def test_a_label_of_a_frame_round_the_picture_is_said_and_is_no_particle(width):
     account, framed = Account(), np.pad(LABELS[width:-width, width:-width], width, constant_values=99)
     assert areas(particles_of(framed, account=account)) == TRUE_AREAS
-    assert list(account.lines()) == ["1 × labels of a frame round the picture, left out: a: label 99"]
+    assert list(account.lines()) == ["1 × labels of a line around the image, left out: a: label 99"]
 
 
 def test_classes_are_no_labels():
@@ -304,7 +304,7 @@ def test_names_that_fit_no_picture_are_said(tmp_path):
     write(tmp_path / "masks/s0_wrong.png", LABELS)
     account = Account()
     assert not list(read_label_images(ImageFolder(tmp_path / "images"), ImageFolder(tmp_path / "masks"), account))
-    assert any("label images left out, no image" in kind and "--suffix" in kind for kind in account.places)
+    assert any("label images left out, no image" in kind and "--suffix" in kind for kind in account.faults)
 
 
 def test_label_images_among_the_pictures_are_not_measured_as_pictures(tmp_path):

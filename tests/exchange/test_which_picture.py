@@ -377,7 +377,7 @@ def test_entries_of_one_name_in_a_zip_are_all_read(tmp_path):
     (image,) = read_imagej(tmp_path, images, account)
     masks = annotated_masks(image, SHAPE, account).masks
     assert masks.boxes[:, 0].tolist() == list(range(0, 30, 6))
-    assert not account.places
+    assert not account.faults
 
 
 def test_a_set_written_under_a_shortened_name_is_found_again(tmp_path):

@@ -10,7 +10,7 @@ from semsize.metrology import BiasRecordError, ModelUse
 from semsize.metrology.bias_record import (
     BiasRecord,
     CoveredRanges,
-    RecordSource,
+    RecordImages,
     ResidualClass,
     bias_path,
     bias_record_from_json,
@@ -28,7 +28,7 @@ RECORD = BiasRecord(
     model=USE,
     min_score=0.5,
     min_dice=0.75,
-    sources=(RecordSource("val.json", "predictions.json", "annotated", 6, 589),),
+    sources=(RecordImages("val.json", "predictions.json", "annotated", 6, 589),),
     residuals=(
         ResidualClass(0.0, 23.0, 15.5, -0.01, 0.005, 0.002, 90, 6),
         ResidualClass(23.0, None, 30.0, 0.01, 0.004, 0.01, 200, 6),

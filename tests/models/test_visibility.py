@@ -7,7 +7,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
 from semsize.visibility.model import CropAnswers
-from semsize.visibility.states import BINS, FittedThresholds, Thresholds, class_probabilities, fraction_bins
+from semsize.visibility.states import BINS, FittedThresholds, StateThresholds, class_probabilities, fraction_bins
 from tio2.models import VisibilityNet
 from tio2.models.visibility import TRUTH_FIELDS, normalised
 
@@ -88,7 +88,7 @@ def test_losses_are_of_the_known_ones_alone(net):
 
 
 def test_the_loss_of_a_given_state_is_that_of_its_class_by_the_fitted_thresholds(net):
-    fitted = FittedThresholds(Thresholds(0.913, 0.37), lapse_rate=0.06, agreement=1.0, particles=1)
+    fitted = FittedThresholds(StateThresholds(0.913, 0.37), lapse_rate=0.06, agreement=1.0, particles=1)
     net.set_thresholds(fitted)
     given = torch.tensor([0, 1, 2])
     loss = net([crops(3)], samples(3, visibility_class=given), mode="loss")["loss_state"]

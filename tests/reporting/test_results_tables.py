@@ -139,7 +139,7 @@ def test_sizes_of_fully_imaged_particles_are_of_the_same_outlines(tmp_path):
     assert [COLUMNS[f"{name}, error %"](tested) for name in ("D10", "D50", "D90")] == ["−1.2", "+0.5", "–"]
     assert COLUMNS["s an image"](tested) == "2.0"
     seen_run(tmp_path / "others", "run", "2" * 64)
-    with pytest.raises(RunError, match="is a test on other outlines than"):
+    with pytest.raises(RunError, match="was tested on other outlines than"):
         read_tested(tmp_path / "others", source)
 
 

@@ -28,7 +28,7 @@ from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2 import learn
 from tio2.inference import Detector
 from tio2.learn import main
-from tio2.reporting.gain import Gain, Judged, judge
+from tio2.reporting.gain import Gain, Judged, compare_with_truth
 
 TEST = {
     "scales": [1.5],
@@ -117,7 +117,7 @@ def test_from_corrections_to_an_archive_that_measures_and_is_not_validated(
 
 def test_a_comparison_asks_where_it_does_not_decide(small, scenes, monkeypatch):
     detector = Detector(Config.fromfile(small / "small.py"), small / "small.pth")
-    judged = judge(detector, scenes, "train")
+    judged = compare_with_truth(detector, scenes, "train")
     assert len(judged.images) == 4
     gain = Gain(judged, judged)
     assert gain.difference("mAP").difference == 0

@@ -21,9 +21,9 @@ from semsize.structures import (
 )
 from semsize.structures.files import file_sha256
 from semsize.visibility.model import CropAnswers
+from semsize.visibility.prediction import CalibratedModel
 from semsize.visibility.record import read_visibility_records
-from semsize.visibility.seeing import CalibratedModel
-from semsize.visibility.states import BINS, Thresholds
+from semsize.visibility.states import BINS, StateThresholds
 
 tool = tool_module("validate")
 
@@ -192,7 +192,7 @@ class Seen:
             ratios = np.ones((len(crops), 3, 3)) * [0.9, 1.0, 1.1]
             return CropAnswers(fractions, np.full(len(crops), 0.9), np.zeros((len(crops), 64, 64)), ratios)
 
-        return CalibratedModel(answers, Thresholds(), calibration)
+        return CalibratedModel(answers, StateThresholds(), calibration)
 
     def as_record(self):
         return {"sha256": "a" * 64, "engine": self.engine, "precision": "float32"}
@@ -222,7 +222,7 @@ def write_rendered(folder, shares=(1.0, 0.5)):
 def test_rendered_sets_make_the_record_of_a_visibility_model(folder, monkeypatch, capsys, files, engine):
     write_rendered(folder)
     write_metrics(folder)
-    monkeypatch.setattr("semsize.measuring.seeing.find_visibility_model", Seen)
+    monkeypatch.setattr("semsize.measuring.predicted_states.find_visibility_model", Seen)
     words = ["--pair", folder / "truth.json", folder / "found.json", "--images", folder, "--checkpoint"]
     run(monkeypatch, *words, folder / "model.pth", "--visibility", *(folder / file for file in files))
     [record] = read_visibility_records(folder / files[-1])
@@ -254,7 +254,7 @@ def other(folder, monkeypatch):
     write_metrics(folder)
     write_rendered(scenes, shares=(1.0, 0.45))
     write_metrics(scenes)
-    monkeypatch.setattr("semsize.measuring.seeing.find_visibility_model", Seen)
+    monkeypatch.setattr("semsize.measuring.predicted_states.find_visibility_model", Seen)
     return scenes
 
 

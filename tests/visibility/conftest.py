@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from seen_scenes import seen_image
+from predicted_scenes import seen_image
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from semsize.visibility.judging import (
 )
 from semsize.visibility.model import QUANTILES, CropAnswers
 from semsize.visibility.reported_sizes import pooled_sizes, reported_sizes
-from semsize.visibility.states import BINS, Thresholds, fraction_bins
+from semsize.visibility.states import BINS, StateThresholds, fraction_bins
 from semsize.visibility.truth import SIZES, OutlineTruth, outline_truth, sizes_px
 
 
@@ -157,7 +157,7 @@ def test_states_of_people_are_judged_by_their_thresholds(scene):
         whole=nothing,
         partner=np.zeros(1, int),
     )
-    by_people = judge(one, answers, given, grey, Thresholds(complete=0.9))
+    by_people = judge(one, answers, given, grey, StateThresholds(complete=0.9))
     assert by_people.class_probabilities.argmax() == 0
     assert judge(one, answers, given, grey).class_probabilities.argmax() == 1
     assert truth.whole_is_known.all()

@@ -7,18 +7,18 @@ import math
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
-from seen_scenes import USE, make
+from predicted_scenes import USE, make
 
 from semsize.metrology import STATISTICS
-from semsize.metrology.bias_record import RecordSource
+from semsize.metrology.bias_record import RecordImages
 from semsize.programs.schema import schema
 from semsize.visibility.nesting import COMPLETED_STEPS, MASKED, DensityStep, step_effects
+from semsize.visibility.prediction import ECD
 from semsize.visibility.prior import effect_spread, renderer_prior
 from semsize.visibility.record import read_visibility_records, record_path, write_visibility_records
-from semsize.visibility.seeing import ECD
 from semsize.visibility.validation import reported_steps
 
-SOURCE = RecordSource("other.json", "predictions.json", "rendered", 4, 90)
+SOURCE = RecordImages("other.json", "predictions.json", "rendered", 4, 90)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from semsize.structures.states import STATES, VISIBILITY_CLASSES, visibility_cla
 from semsize.synthesis import RenderSettings, render_image
 from semsize.visibility.states import (
     BINS,
-    Thresholds,
+    StateThresholds,
     class_probabilities,
     cumulative,
     fit_thresholds,
@@ -34,7 +34,7 @@ def beta_distributions(means, concentration):
 def test_uniform_distribution_has_the_probabilities_of_lengths():
     uniform = np.full((1, BINS), 1 / BINS)
     np.testing.assert_allclose(class_probabilities(uniform), [[0.02, 0.58, 0.4]], atol=1e-12)
-    np.testing.assert_allclose(class_probabilities(uniform, Thresholds(0.933, 0.251)), [[0.067, 0.682, 0.251]])
+    np.testing.assert_allclose(class_probabilities(uniform, StateThresholds(0.933, 0.251)), [[0.067, 0.682, 0.251]])
     assert mean_fraction(uniform) == pytest.approx(0.5)
 
 
@@ -46,7 +46,7 @@ def test_classes_agree_with_the_rule_for_every_bin():
 
 def test_class_probabilities_add_up_to_one():
     distributions = np.random.default_rng(0).dirichlet(np.full(BINS, 0.1), 100)
-    probabilities = class_probabilities(distributions, Thresholds(0.91, 0.37))
+    probabilities = class_probabilities(distributions, StateThresholds(0.91, 0.37))
     assert (probabilities >= 0).all()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
 
@@ -59,7 +59,7 @@ def test_what_is_no_distribution_is_refused(wrong):
 
 def test_thresholds_that_descend_are_refused():
     with pytest.raises(ValueError, match="must ascend"):
-        Thresholds(complete=0.3, masked=0.4)
+        StateThresholds(complete=0.3, masked=0.4)
 
 
 def test_hidden_shares_and_states_are_those_of_the_renderer():
@@ -73,7 +73,7 @@ def test_hidden_shares_and_states_are_those_of_the_renderer():
     assert len(set(states)) >= 4
 
 
-@pytest.mark.parametrize("thresholds", [Thresholds(), Thresholds(0.9, 0.25), Thresholds(0.8, 0.55)])
+@pytest.mark.parametrize("thresholds", [StateThresholds(), StateThresholds(0.9, 0.25), StateThresholds(0.8, 0.55)])
 def test_known_thresholds_are_found_again(thresholds):
     rng = np.random.default_rng(1)
     distributions, frozen = beta_distributions(rng.beta(3, 1.2, 4000), concentration=30)

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from seen_scenes import RATIO, USE, make
+from predicted_scenes import RATIO, USE, make
 
 from semsize.metrology import statistics
 from semsize.metrology.bias_record import ResidualClass

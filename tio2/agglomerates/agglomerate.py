@@ -153,7 +153,7 @@ class Seam:
 
     @property
     def reach_px(self) -> int:
-        """How far around the masks anything is read or written."""
+        """Distance from the masks, px, within which pixels are read or written."""
         return self.border_px + self.band_px + MEDIAN_PX // 2
 
 

@@ -182,8 +182,8 @@ def _same_fold(start: Path, number: int, kept_back: Sequence[str]) -> Path:
 
 def _config_file(weights: Path) -> Path | None:
     """The config beside weights, or in the folder `cv` beside them; None if there is none."""
-    places = weights.parent, weights.parent / "cv"
-    return next((file for each in places if (file := recorded_config([each], each / "run.json"))), None)
+    folders = weights.parent, weights.parent / "cv"
+    return next((file for each in folders if (file := recorded_config([each], each / "run.json"))), None)
 
 
 def _training_of(weights: str) -> Config | None:

@@ -39,7 +39,7 @@ from tio2.engine.processes import ProcessError, join_processes, keep_freed_memor
 from tio2.engine.resumption import TrainingStopped
 from tio2.typed_settings import constructor_hints
 
-PEOPLE_ERRORS = (
+ONE_LINE_ERRORS = (
     *(AnnotationError, ArchiveError, CheckpointError, ConfigError, LossError, PredictionError, ProcessError),
     TrainingStopped,
 )
@@ -85,19 +85,19 @@ def trained_config(folder: str | Path, split: str) -> Path | None:
     return recorded_config([place], place / "run.json")
 
 
-def recorded_config(places: list[Path], record: Path) -> Path | None:
-    """Return the config in `places` that a record (`run.json`, `metrics.json`) names, or the only one; None if none.
+def recorded_config(folders: list[Path], record: Path) -> Path | None:
+    """Return the config in `folders` that a record (`run.json`, `metrics.json`) names, or the only one; None if none.
 
     Raises:
         ConfigError: There are several, and the record names none of them.
     """
-    files = [file for place in places for file in sorted(place.glob("*.py"))]
+    files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
     name = Path(read_json(record, ConfigError).get("config", "")).name if record.is_file() else None
     if chosen := [file for file in files if file.name == name]:
         return chosen[0]
     if len(names := {file.name for file in files}) > 1:
         raise ConfigError(
-            f"{places[-1]}: holds {' and '.join(sorted(names))}, and {record} names none of them; keep the run's own"
+            f"{folders[-1]}: holds {' and '.join(sorted(names))}, and {record} names none of them; keep the run's own"
         )
     return files[0] if files else None
 

@@ -16,8 +16,8 @@ from semsize.detecting.archive import read_archive
 from semsize.metrology import BiasRecordError, ModelUse
 from semsize.metrology.matching import OPERATING_SCORE
 from semsize.structures.files import file_sha256
+from semsize.visibility.prediction import Calibration
 from semsize.visibility.record import VisibilityRecordError, nearest_record, read_visibility_records, record_path
-from semsize.visibility.seeing import Calibration
 from tio2.engine.config import (
     ConfigError,
     annotation_file,

@@ -59,7 +59,7 @@ def rate_factor(share: float) -> float:
 
 @HOOKS.register_module()
 class TimedTrainingHook(Hook):
-    """Ends a training with the epoch in which some minutes or steps are over; the learning rate falls to 0 by then.
+    """Ends a training after the epoch that reaches the given minutes or steps; the learning rate falls to 0 by then.
 
     With steps, the same seed gives the same weights. The hook writes the only checkpoint, at the end.
     """

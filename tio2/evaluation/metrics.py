@@ -22,9 +22,9 @@ from semsize.structures import prediction_entry, read_annotations, write_predict
 from semsize.structures.masks import CroppedMasks
 from semsize.visibility.judging import JudgedOutlines, judge, visibility_metrics
 from semsize.visibility.model import CropAnswers
+from semsize.visibility.prediction import Calibration
 from semsize.visibility.reported_sizes import ReportedSizes, pooled_sizes, reported_sizes
-from semsize.visibility.seeing import Calibration
-from semsize.visibility.states import Thresholds
+from semsize.visibility.states import StateThresholds
 from tio2.evaluation.average_precision import coco_metrics, table1_metrics
 
 
@@ -188,7 +188,7 @@ class VisibilityMetric(BaseMetric):
         for sample in data_samples:
             found = sample["pred_instances"]
             answers = CropAnswers(*(found[field.name].cpu().double().numpy() for field in fields(CropAnswers)))
-            outlines, people = sample["gt_instances"]["masks"].cropped, Thresholds(*sample["thresholds"])
+            outlines, people = sample["gt_instances"]["masks"].cropped, StateThresholds(*sample["thresholds"])
             truth, image = sample["truth"], int(sample["img_id"])
             judged = judge(outlines, answers, truth, sample["grey"], people, self.calibration)
             of_image = sample["particles"], sample["pixel_size_nm"]

@@ -138,9 +138,9 @@ class DenseMaskRCNN(MaskRCNN):
                 found.scores.cpu().numpy(),
                 found.bboxes.cpu().numpy(),
                 limits,
-                *rest,
+                *of_other_sizes,
             )
-            for found, rest in zip(results, undrawn, strict=True)
+            for found, of_other_sizes in zip(results, undrawn, strict=True)
         ]
 
     def draw(self, window: np.ndarray, boxes: np.ndarray, scale: float) -> CroppedMasks:

@@ -22,7 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from semsize.structures.states import VISIBILITY_CLASSES
 from semsize.visibility.crops import CHANNELS
 from semsize.visibility.model import QUANTILES
-from semsize.visibility.states import BINS, FittedThresholds, Thresholds
+from semsize.visibility.states import BINS, FittedThresholds, StateThresholds
 from semsize.visibility.truth import SIZES
 from tio2.models.detector import Precision, computing_in, precision_on
 
@@ -71,7 +71,7 @@ class VisibilityNet(BaseModel):
         self.own_weight = nn.Parameter(torch.tensor(3.0))  # logit of a pixel of the outline before anything is learnt
         self.described = nn.Sequential(nn.Linear(2 * third + 1, FEATURES), nn.ReLU(inplace=True))
         self.answers = nn.Linear(FEATURES, BINS + 1 + len(SIZES) * len(QUANTILES))
-        rule = Thresholds()
+        rule = StateThresholds()
         self.register_buffer("thresholds", torch.tensor([rule.complete, rule.masked], dtype=torch.float64))
         self.register_buffer("lapse_rate", torch.tensor(0.0, dtype=torch.float64))
 

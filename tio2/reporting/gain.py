@@ -83,7 +83,7 @@ class Gain:
         return f"{found}: the comparison favours that model, usually the one before."
 
 
-def judge(detector: Callable[[np.ndarray], Outlines], data: Path, split: str = "val") -> Judged:
+def compare_with_truth(detector: Callable[[np.ndarray], Outlines], data: Path, split: str = "val") -> Judged:
     """Run a detector on the images of a split of a converted data set, and compare with their truth.
 
     Raises:

@@ -172,7 +172,7 @@ def read_tested(runs: Path, source: RowSource) -> Tested | None:
         images = {name: images[name] for name, (row,) in rows.items() if row["configuration"] == source.configuration}
     seen = read_json(seen_file, RunError) if seen_file else None
     if seen and seen["predictions_sha256"] != run.metrics["predictions_sha256"]:
-        raise RunError(f"{seen_file}: is a test on other outlines than {folder}/predictions.json; test it on these")
+        raise RunError(f"{seen_file} was tested on other outlines than {folder}/predictions.json; test on these")
     if seen and source.model is not None:
         _require_weights(seen, VISIBILITY[source.model].checkpoint, seen_file)
     return Tested(run.metrics, tuple(images.values()), source, seen)
@@ -197,8 +197,8 @@ def fill_markers(path: Path, name: str, filled: Callable[[str], str]) -> None:
     """
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     between = re.compile(f"(?<={begin}\n).*?(?={end})", re.DOTALL)
-    text, places = between.subn(lambda found: filled(found[0]), path.read_text(encoding="utf-8"))
-    if not places:
+    text, count = between.subn(lambda found: filled(found[0]), path.read_text(encoding="utf-8"))
+    if not count:
         raise RunError(f"{path}: has no {begin} … {end} to fill; add the two lines")
     path.write_text(text, encoding="utf-8")
 

@@ -28,7 +28,7 @@ class TestedImage:
     found: int
     useful_found: int
     dice: np.ndarray  # (K,) of the matched useful particles; of all matched ones if the run knows no state
-    ecd_residuals_percent: np.ndarray  # (K,) of the same particles
+    ecd_residuals_percent: np.ndarray  # (K,) of the particles of `dice`
     scores: np.ndarray  # (M,) of all detections
     outcomes: np.ndarray  # (M, 10), see `semsize.metrology.matching.outcomes`
 

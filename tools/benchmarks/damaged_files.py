@@ -97,7 +97,7 @@ def _drawn(read: Callable[[Path, ImageFolder, Account], Iterator]) -> Callable[[
             troubles += [] if image.trouble is None else [image.trouble]
         text = "\n".join([*account.lines(3), *troubles])
         text.encode()
-        if len(text.splitlines()) > len(account.places) + len(troubles):
+        if len(text.splitlines()) > len(account.faults) + len(troubles):
             raise AssertionError(f"more than one line a kind: {text!r}")
         return bool(text)
 

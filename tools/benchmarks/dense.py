@@ -239,7 +239,7 @@ def row(name: str, stock: Cost, ours: Cost) -> list[object]:
 
 
 def agreement(count: int) -> float:
-    """Mean IoU of the masks that stock and ours make of the same logits."""
+    """Mean IoU of the masks that MMDetection's head and ours draw from the same logits."""
     stock, ours = (
         pasting(scene(count), kind(num_convs=0, num_classes=1))() for kind in (FCNMaskHead, DenseFCNMaskHead)
     )

@@ -39,7 +39,7 @@ from semsize.structures.files import in_json, read_json, write_json
 from semsize.structures.parts import usable_cores
 from semsize.synthesis import DatasetPlan, RenderSettings, render_dataset
 from tio2.cli import required_imports
-from tio2.reporting.gain import judge
+from tio2.reporting.gain import compare_with_truth
 
 if TYPE_CHECKING:
     from semsize.measuring.outlines import Outlines
@@ -173,7 +173,7 @@ def measured(options: argparse.Namespace, data: Path, known: list[Point]) -> Ite
                         part_of(data, "train", names[:count], Path(made) / "data")
                         weights = train(Path(made) / "data", scenes, Path(made) / "run", start, **limit)
                     minutes = (time.monotonic() - began) / 60
-                    found = judge(Detector(config, weights), judged)
+                    found = compare_with_truth(Detector(config, weights), judged)
                 precisions = map(found.average_precision, ("AP50", "mAP"))
                 point = Point(order, seed, count, minutes if count else 0.0, *precisions, found.d50_error_percent)
                 known.append(point)
@@ -214,7 +214,7 @@ def main() -> None:
         raise SystemExit("error: --seeds and --judged are 1 or more")
     with required_imports():
         from tio2.engine import launch
-    with one_line_errors(AnnotationError, SEMReadError, OSError, *launch.PEOPLE_ERRORS):
+    with one_line_errors(AnnotationError, SEMReadError, OSError, *launch.ONE_LINE_ERRORS):
         data = Path(options.set)
         if options.set == "spheres":
             data = options.out / "spheres"

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from semsize.cli import PAIRS, one_line_errors
 from semsize.measuring import InputError
 from semsize.measuring.inputs import VisibilityRequest
-from semsize.measuring.seeing import find_visibility_model, see_split
+from semsize.measuring.predicted_states import find_visibility_model, predict_split
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import (
     STATISTICS,
@@ -48,9 +48,9 @@ from semsize.structures import AnnotationError, PredictionError, read_annotation
 from semsize.visibility.budgets import nested_effects, powder_budgets, state_budgets
 from semsize.visibility.nesting import DensitySpread, DensityStep, Population
 from semsize.visibility.population import QUANTITY_FULLY_IMAGED, QUANTITY_POWDER
+from semsize.visibility.prediction import Calibration
 from semsize.visibility.record import VisibilityRecord
-from semsize.visibility.seeing import Calibration
-from semsize.visibility.validation import SeenImage, reported_steps, selection_step
+from semsize.visibility.validation import PredictedImage, reported_steps, selection_step
 
 FEWEST_IMAGES = 10  # images of a preset and pixel size that samples need
 SHIFT, NARROWEST = 0.5, 0.7  # limits of a population, in standard deviations of the logarithm of the size
@@ -69,7 +69,7 @@ class ResampledImage:
     area_fraction: float
 
     @classmethod
-    def of(cls, group: str, image: SeenImage, record: VisibilityRecord, residuals: Sequence[ResidualClass]):
+    def of(cls, group: str, image: PredictedImage, record: VisibilityRecord, residuals: Sequence[ResidualClass]):
         """The populations of an image with the records' calibration and correction."""
         steps, _ = reported_steps(image, residuals, record.calibration())
         powder, full = selection_step(image).populations
@@ -230,7 +230,7 @@ def resampled_images(
         }
         images += [
             ResampledImage.of(names[seen.comparison.truth.image_id], seen, record, bias.residuals)
-            for seen in see_split(compared, annotations, None, model)
+            for seen in predict_split(compared, annotations, None, model)
         ]
     effects = SystematicEffects(1.0, None, 0.0, bias.residuals, nested=nested_effects(record.fully_imaged))
     return images, Simulation(effects, record.selection, record.prior.selection if record.prior else ())

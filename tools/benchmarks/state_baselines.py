@@ -21,7 +21,7 @@ from tqdm import tqdm
 from semsize.cli import PAIRS, one_line_errors
 from semsize.measuring import InputError
 from semsize.measuring.inputs import VisibilityRequest
-from semsize.measuring.seeing import find_visibility_model
+from semsize.measuring.predicted_states import find_visibility_model
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.matching import OPERATING_SCORE
 from semsize.metrology.measurands import measure
@@ -34,7 +34,7 @@ from semsize.visibility.completion import convex_hull, hull_completion
 from semsize.visibility.crops import mask_crops, particle_crops, windows
 from semsize.visibility.judging import JudgedOutlines, judge, visibility_metrics
 from semsize.visibility.model import QUANTILES, CropAnswers
-from semsize.visibility.seeing import ECD, Calibration
+from semsize.visibility.prediction import ECD, Calibration
 from semsize.visibility.states import BINS, fraction_bins
 from semsize.visibility.surroundings import Surroundings, placed_in
 from semsize.visibility.truth import OutlineTruth, outline_truth, sizes_px
@@ -193,7 +193,7 @@ def _answers(
 
 
 def _visible_to(fraction: float) -> Callable[[OutlineTruth], np.ndarray]:
-    """A function to 1 or 0 for each outline, whether this fraction of the particle is visible; NaN if unknown."""
+    """Return a function that gives 1 for outlines visible to at least `fraction`, else 0; NaN if unknown."""
     return lambda truth: np.where(np.isnan(truth.visible_fraction), np.nan, truth.visible_fraction >= fraction)
 
 

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from semsize.cli import one_line_errors
 from semsize.measuring import InputError
 from semsize.measuring.inputs import VisibilityRequest
-from semsize.measuring.seeing import find_visibility_model
+from semsize.measuring.predicted_states import find_visibility_model
 from semsize.measuring.tables import markdown_table
 from semsize.metrology.matching import OPERATING_SCORE
 from semsize.sem import SEMReadError
@@ -34,7 +34,7 @@ from semsize.sem.image_sets import outlined_images
 from semsize.structures import AnnotationError, CroppedMasks, PredictionError
 from semsize.structures.states import disc
 from semsize.visibility.completion import hull_completion
-from semsize.visibility.seeing import Calibration, see
+from semsize.visibility.prediction import Calibration, predict_visibility
 
 BRIGHT = 250  # grey level of bodies; the silhouette begins half-way from the picture's median to it
 REACH_PX = 12  # largest shift of a picture
@@ -168,7 +168,9 @@ def main() -> None:
     with one_line_errors(*errors):
         if arguments.visibility:
             model = find_visibility_model(VisibilityRequest.of(arguments.visibility)).open(1, Calibration())
-            completions["added by the visibility model"] = lambda grey, outlines: see(grey, outlines, model).whole
+            completions["added by the visibility model"] = lambda grey, outlines: (
+                predict_visibility(grey, outlines, model).whole
+            )
         founds = arguments.predictions or [None] * len(arguments.annotations)
         with zipfile.ZipFile(arguments.pictures) as pictures:
             for annotations, predictions in zip(arguments.annotations, founds, strict=True):

@@ -13,7 +13,7 @@ from semsize.visibility.conformal import SizeIntervals
 from semsize.visibility.crops import particle_crops, whole_outlines
 from semsize.visibility.model import QUANTILES, CropAnswers, VisibilityModel
 from semsize.visibility.states import (
-    Thresholds,
+    StateThresholds,
     class_probabilities,
     hidden_shares,
     mean_fraction,
@@ -57,12 +57,12 @@ class CalibratedModel:
     """A visibility model with the thresholds between its states and its calibration."""
 
     answers: VisibilityModel
-    thresholds: Thresholds
+    thresholds: StateThresholds
     calibration: Calibration
 
 
 @dataclass(frozen=True, eq=False)
-class SeenParticles:
+class PredictedParticles:
     """What a visibility model says of N outlines of one image, in the image's pixels."""
 
     state_probabilities: np.ndarray  # (N, 5) of `STATES` if it is a particle; each row adds up to 1
@@ -72,7 +72,7 @@ class SeenParticles:
     whole_sizes_px: np.ndarray  # (N, 3, 3) `QUANTILES` of each of `SIZES` of the whole particle
 
 
-def see(grey: np.ndarray, outlines: CroppedMasks, model: CalibratedModel) -> SeenParticles:
+def predict_visibility(grey: np.ndarray, outlines: CroppedMasks, model: CalibratedModel) -> PredictedParticles:
     """Ask a model about all outlines of an image.
 
     Args:
@@ -83,7 +83,7 @@ def see(grey: np.ndarray, outlines: CroppedMasks, model: CalibratedModel) -> See
     answers = CropAnswers.cat([CropAnswers.empty(), *map(model.answers, particle_crops(grey, outlines))])
     whole, fraction = whole_outlines(outlines, answers.whole, grey), mean_fraction(answers.fractions)
     classes = model.calibration.classes(class_probabilities(answers.fractions, model.thresholds))
-    return SeenParticles(
+    return PredictedParticles(
         state_probabilities=state_probabilities(outlines, classes, hidden_shares(outlines, whole)),
         particle_probability=model.calibration.particle(answers.is_particle),
         visible_fraction=fraction,

@@ -8,10 +8,10 @@ from semsize.structures.masks import CroppedMasks
 from semsize.structures.pixel_size import PixelSize
 from semsize.synthesis import RenderSettings, render_image
 from semsize.visibility.model import CropAnswers
-from semsize.visibility.seeing import CalibratedModel, Calibration
-from semsize.visibility.states import BINS, Thresholds, fraction_bins
+from semsize.visibility.prediction import CalibratedModel, Calibration
+from semsize.visibility.states import BINS, StateThresholds, fraction_bins
 from semsize.visibility.truth import SIZES, sizes_px
-from semsize.visibility.validation import make_visibility_record, see_compared
+from semsize.visibility.validation import make_visibility_record, predict_compared
 
 USE = ModelUse("d" * 64, "torch", "float32", {"scales": [1.0]})
 SETTINGS = RenderSettings(seed=5, shape=(520, 700), preset="agglomerated", particles=220)
@@ -63,8 +63,8 @@ def seen_image(number, rng):
         np.zeros(len(visible), bool), CroppedMasks.empty(shape),
     )  # fmt: skip
     compared = compare_image(image_truth, ImageFound(masks, np.ones(count)))
-    model = CalibratedModel(Oracle(masks, fractions, particle, rng), Thresholds(), Calibration())
-    return see_compared(compared, particles, rendered.pixels, model)
+    model = CalibratedModel(Oracle(masks, fractions, particle, rng), StateThresholds(), Calibration())
+    return predict_compared(compared, particles, rendered.pixels, model)
 
 
 def make(images, residuals=()):

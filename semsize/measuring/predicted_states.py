@@ -14,7 +14,7 @@ from semsize.detecting.models import visibility_behind
 from semsize.measuring.engines import NoEngineError, Standing, choose
 from semsize.measuring.inputs import OPERATING_SCORE, ImageFile, InputError, MeasurementSettings, VisibilityRequest
 from semsize.measuring.outlines import FOUND_KINDS, Find, Frame, FramedSource, Outlines, OutlineSource
-from semsize.measuring.particle_table import SEEN_COLUMNS
+from semsize.measuring.particle_table import VISIBILITY_COLUMNS
 from semsize.metrology import ModelUse
 from semsize.metrology.comparison import ImageComparison
 from semsize.sem import read_grey
@@ -24,10 +24,10 @@ from semsize.structures.files import in_json
 from semsize.structures.masks import CroppedMasks
 from semsize.structures.states import MASKED_FRACTION, STATES
 from semsize.visibility.nesting import at_density
+from semsize.visibility.prediction import MIDDLE, CalibratedModel, Calibration, PredictedParticles, predict_visibility
 from semsize.visibility.record import VisibilityRecord, VisibilityRecordError, nearest_record, read_visibility_records
-from semsize.visibility.seeing import MIDDLE, CalibratedModel, Calibration, SeenParticles, see
 from semsize.visibility.truth import SIZES
-from semsize.visibility.validation import SeenImage, see_compared
+from semsize.visibility.validation import PredictedImage, predict_compared
 
 GROUP = "semsize.visibility"
 """Entry points of engines: functions from a `VisibilityRequest` to a `VisibilitySource`."""
@@ -85,7 +85,7 @@ def visibility_records_beside(weights: Path) -> tuple[VisibilityRecord, ...]:
         raise InputError(str(cause)) from None
 
 
-def seen_as_asked(
+def with_requested_states(
     source: OutlineSource, settings: MeasurementSettings, request: VisibilityRequest | None = None
 ) -> OutlineSource:
     """Wrap a source of outlines in a visibility model if `settings.states` is `predicted`, or `auto` and it applies.
@@ -103,7 +103,7 @@ def seen_as_asked(
     Raises:
         InputError: states are to be predicted and the visibility model cannot be used.
     """
-    if isinstance(source, SeenOutlines) or settings.states not in ("auto", "predicted"):
+    if isinstance(source, OutlinesWithStates) or settings.states not in ("auto", "predicted"):
         return source
     outlines = source.as_record()
     is_asked = settings.states == "predicted" or (
@@ -117,12 +117,12 @@ def seen_as_asked(
         if is_asked:
             raise
         return source
-    seen = SeenOutlines(source, model, settings.score)
+    seen = OutlinesWithStates(source, model, settings.score)
     return seen if is_asked or seen.knows_detector else source
 
 
 @dataclass(frozen=True)
-class SeenOutlines:
+class OutlinesWithStates:
     """A source of outlines with a visibility model, whose answers stand in `Outlines.seen`.
 
     `Outlines.states` holds only the states that the source itself gives, so that no reader takes a predicted state for
@@ -175,9 +175,9 @@ class SeenOutlines:
             outlines = find(frame).without_empty()
             rows = outlines.masks.image_shape[0]  # fewer than the frame's if fewer were annotated
             counted = np.flatnonzero(outlines.scores >= self.min_score)
-            particles = see(frame.grey[:rows], outlines.masks[counted], model)
+            particles = predict_visibility(frame.grey[:rows], outlines.masks[counted], model)
             by_hand = (outlines.scores[counted] == 1) & is_drawn
-            columns = seen_columns(particles, [outlines.states[number] for number in counted], by_hand)
+            columns = visibility_columns(particles, [outlines.states[number] for number in counted], by_hand)
             of_all = np.full((len(columns), len(outlines.masks)), np.nan)
             of_all[:, counted] = list(columns.values())
             whole = list(outlines.masks)
@@ -192,10 +192,10 @@ class SeenOutlines:
         return seen
 
 
-def see_split(
+def predict_split(
     images: Sequence[ImageComparison], annotations: str | Path, folder: str | Path | None, model: CalibratedModel
-) -> list[SeenImage]:
-    """See the found outlines of rendered images through a visibility model, to judge the model by their truth.
+) -> list[PredictedImage]:
+    """Predict the visibility of outlines found in rendered images, to compare it with their truth.
 
     Args:
         images: comparisons with truth; images without true or without found particles are left out.
@@ -207,19 +207,19 @@ def see_split(
     for particle in read_annotations(annotations)["annotations"]:
         particles[particle["image_id"]].append(particle)
     return [
-        see_compared(image, particles[image.truth.image_id], read_grey(folder / image.truth.file_name), model)
+        predict_compared(image, particles[image.truth.image_id], read_grey(folder / image.truth.file_name), model)
         for image in images
         if len(image.truth.masks) and len(image.found.masks)
     ]
 
 
 def differences(record: VisibilityRecord, outlines: Mapping) -> tuple[str, ...]:
-    """Reasons why a record does not hold for `SeenOutlines` with this `as_record`; empty if it holds."""
+    """Reasons why a record does not hold for `OutlinesWithStates` with this `as_record`; empty if it holds."""
     return record.differences(*_use_in(outlines))
 
 
 def _use_in(outlines: Mapping) -> tuple[str, str, str, ModelUse | None, float]:
-    """Arguments of `VisibilityRecord.differences`, from `SeenOutlines.as_record`."""
+    """Arguments of `VisibilityRecord.differences`, from `OutlinesWithStates.as_record`."""
     model, detector = outlines["visibility"], outlines.get("model")
     use = None if detector is None else ModelUse.from_json(detector)
     return model["sha256"], model["engine"], model["precision"], use, model["min_score"]
@@ -244,10 +244,10 @@ def _in_words(calibration: Calibration | None) -> dict | None:
     return in_json({**temperatures, "intervals": ends})
 
 
-def seen_columns(
-    particles: SeenParticles, given: Sequence[str | None], by_hand: np.ndarray
+def visibility_columns(
+    particles: PredictedParticles, given: Sequence[str | None], by_hand: np.ndarray
 ) -> Mapping[str, np.ndarray]:
-    """Return `SEEN_COLUMNS` of N outlines, with sizes if the visible fraction is at least `MASKED_FRACTION`.
+    """Return `VISIBILITY_COLUMNS` of N outlines, with sizes if the visible fraction is at least `MASKED_FRACTION`.
 
     A given state (None: not given) gets probability 1. An outline is a particle with probability 1 if its state is
     given, or if a person drew, changed or accepted it: `by_hand` (N,) bool.
@@ -264,4 +264,4 @@ def seen_columns(
         particles.visible_fraction,
         *(sizes[:, number, end] for number in range(len(SIZES)) for end in (MIDDLE, 0, -1)),
     )
-    return dict(zip(SEEN_COLUMNS, values, strict=True))
+    return dict(zip(VISIBILITY_COLUMNS, values, strict=True))

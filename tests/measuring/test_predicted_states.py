@@ -21,11 +21,11 @@ from semsize.measuring.inputs import ReferenceValue, RunOptions, VisibilityReque
 from semsize.measuring.measurement import read_measurement
 from semsize.measuring.outline_files import outlines_from_rois
 from semsize.measuring.particle_table import PREDICTED_COLUMNS
+from semsize.measuring.predicted_states import OutlinesWithStates, find_visibility_model, with_requested_states
 from semsize.measuring.report import lines_of
-from semsize.measuring.seeing import SeenOutlines, find_visibility_model, seen_as_asked
 from semsize.measuring.summary import summarise
 from semsize.metrology import ModelUse
-from semsize.metrology.bias_record import RecordSource
+from semsize.metrology.bias_record import RecordImages
 from semsize.metrology.size_distribution import weighted_quantiles
 from semsize.programs.measure import _states, parse_arguments
 from semsize.programs.schema import schema
@@ -35,14 +35,14 @@ from semsize.visibility.crops import CHANNELS
 from semsize.visibility.model import CropAnswers
 from semsize.visibility.nesting import DensitySpread, DensityStep, EffectSpread, StatisticEffect, StepEffects
 from semsize.visibility.population import QUANTITY_COMPLETED
+from semsize.visibility.prediction import CalibratedModel
 from semsize.visibility.record import (
     IntervalTable,
     RendererPrior,
     VisibilityRecord,
     write_visibility_records,
 )
-from semsize.visibility.seeing import CalibratedModel
-from semsize.visibility.states import BINS, Thresholds
+from semsize.visibility.states import BINS, StateThresholds
 
 PREDICTED = MeasurementSettings(states="predicted")
 
@@ -73,7 +73,7 @@ class Model:
                 np.broadcast_to(quantiles, (len(crops), 3, 3)).copy(),
             )
 
-        return CalibratedModel(answers, Thresholds(), calibration)
+        return CalibratedModel(answers, StateThresholds(), calibration)
 
     def as_record(self) -> dict:
         return {"path": "stub", "sha256": self.sha256, "engine": "torch", "precision": "float32", "licence": "free"}
@@ -88,7 +88,7 @@ def measured(images, folder, settings=PREDICTED, **model):
     source = (
         BrightSource()
         if settings.states != "predicted"
-        else SeenOutlines(BrightSource(), Model(**model), settings.score)
+        else OutlinesWithStates(BrightSource(), Model(**model), settings.score)
     )
     return measure_images(images, folder, source, settings)
 
@@ -164,7 +164,7 @@ def test_whoever_reads_predicted_outlines_again_takes_no_state_for_given(images,
     settings = MeasurementSettings(
         states="predicted", states_file=states_file(tmp_path, [(images[0].name, 2, "masked")])
     )
-    source = SeenOutlines(BrightSource(), Model(first=(1.0, 0.6)), settings.score)
+    source = OutlinesWithStates(BrightSource(), Model(first=(1.0, 0.6)), settings.score)
     seen = measure_images(images, tmp_path / "seen", source, settings, options=RunOptions(rois=True))
     assert set(seen.table["state"]) == {"isolated", "masked"}
     by_rois = outlines_from_rois(tmp_path / "seen" / "rois", find_images(images, tmp_path / "rois"))
@@ -180,12 +180,12 @@ def test_corrected_outlines_are_measured_as_the_measurement_was(images, tmp_path
     measured(images, tmp_path / "seen")
     measured(images, tmp_path / "found", MeasurementSettings())
     seen, found = CorrectedOutlines(tmp_path / "seen"), CorrectedOutlines(tmp_path / "found")
-    assert seen_as_asked(found, MeasurementSettings()) is found
+    assert with_requested_states(found, MeasurementSettings()) is found
     given = MeasurementSettings(states_file=states_file(tmp_path, [(images[0].name, 2, "masked")]))
-    assert seen_as_asked(seen, given) is seen
-    assert seen_as_asked(seen, MeasurementSettings(states="given")) is seen
-    assert seen_as_asked(seen, MeasurementSettings()).source is seen
-    done = measure_images(images, tmp_path / "corrected", SeenOutlines(seen, Model(), 0.5))
+    assert with_requested_states(seen, given) is seen
+    assert with_requested_states(seen, MeasurementSettings(states="given")) is seen
+    assert with_requested_states(seen, MeasurementSettings()).source is seen
+    done = measure_images(images, tmp_path / "corrected", OutlinesWithStates(seen, Model(), 0.5))
     assert done.record["settings"]["states"] == "predicted"
     assert "licence" not in found.as_record(), "BrightSource has none"
 
@@ -194,7 +194,9 @@ def test_the_report_says_what_corrections_did_also_where_states_are_predicted(im
     measured(images, tmp_path / "found", MeasurementSettings())
     source = CorrectedOutlines(tmp_path / "found")
     done = measure_images(images, tmp_path / "given", source)
-    seen = measure_images(images, tmp_path / "seen", SeenOutlines(source, Model(first=(1.0, 0.6)), 0.5), PREDICTED)
+    seen = measure_images(
+        images, tmp_path / "seen", OutlinesWithStates(source, Model(first=(1.0, 0.6)), 0.5), PREDICTED
+    )
     assert seen.record["corrections"] == done.record["corrections"] is not None
     (untouched,) = (line for line in done.record["warnings"] if "nothing was corrected" in line)
     assert untouched in seen.record["warnings"]
@@ -209,7 +211,7 @@ def test_what_a_person_drew_or_accepted_is_a_particle_for_certain(images, tmp_pa
             return dataclasses.replace(found, scores=np.where(np.arange(len(found.masks)) == 2, 1, found.scores))
 
     for source, expected in ((Drawn(), [0.5, 0.5, 1.0, 0.5]), (FoundByModel(), [0.5, 0.5, 0.5, 0.5])):
-        seen = SeenOutlines(source, Model(particle=0.5), 0.5)
+        seen = OutlinesWithStates(source, Model(particle=0.5), 0.5)
         done = measure_images(images[:1], tmp_path / type(source).__name__, seen, PREDICTED)
         assert done.table["p_particle"][:4].tolist() == expected
 
@@ -228,7 +230,7 @@ def test_the_share_below_100_nm_has_the_uncertainty_of_sizes_alone(images, tmp_p
     record = record_of(fully_imaged=steps(("overlooked", 0.3), ("outline", 0.2), ("states", -0.4), ("false", 0.2)))
     found = []
     for name, records in (("known", (record,)), ("not", ())):
-        source = SeenOutlines(Detected(), Model(records=records), PREDICTED.score)
+        source = OutlinesWithStates(Detected(), Model(records=records), PREDICTED.score)
         settings = dataclasses.replace(PREDICTED, calibration_std=0.01)
         found.append(measure_images(images, tmp_path / name, source, settings).summary)
     assert found[0].budgets["D50"].combined_std > 5 * found[1].budgets["D50"].combined_std
@@ -267,7 +269,7 @@ class HalfSureSource(BrightSource):
 
 def test_a_score_at_the_threshold_counts_everywhere(images, tmp_path):
     settings = dataclasses.replace(PREDICTED, score=0.7)
-    source = SeenOutlines(HalfSureSource(), Model(), settings.score)
+    source = OutlinesWithStates(HalfSureSource(), Model(), settings.score)
     done = measure_images(images, tmp_path / "out", source, settings)
     counted = sum(image["particles"] for image in done.record["images"])
     assert counted == done.summary.detected == len(done.table)
@@ -347,7 +349,7 @@ def record_of(**changes):
 
 
 def test_a_record_that_holds_fills_the_budget_and_gives_the_powder(images, tmp_path):
-    source = SeenOutlines(Detected(), Model(records=(record_of(),), ratio=1.3, first=(1.0, 0.6)), PREDICTED.score)
+    source = OutlinesWithStates(Detected(), Model(records=(record_of(),), ratio=1.3, first=(1.0, 0.6)), PREDICTED.score)
     done = measure_images(images, tmp_path / "out", source, PREDICTED)
     lines = {line.source: line.std for line in done.summary.budgets["D50"].lines}
     d50 = done.summary.distribution.d50
@@ -372,9 +374,9 @@ def test_a_record_that_holds_fills_the_budget_and_gives_the_powder(images, tmp_p
 
 def test_what_another_renderer_tells_is_a_line_of_completed_particles_and_powder(images, tmp_path):
     spreads = [tuple(EffectSpread(name, half) for name in ("D10", "D50", "D90", "mean")) for half in (0.02, 0.05)]
-    others = RecordSource("other.json", "predictions.json", "rendered", 60, 900)
+    others = RecordImages("other.json", "predictions.json", "rendered", 60, 900)
     prior = RendererPrior((others,), spreads[0], (DensitySpread(0.0, 1.0, spreads[1]),))
-    source = SeenOutlines(Detected(), Model(records=(record_of(prior=prior),), first=(1.0, 0.6)), PREDICTED.score)
+    source = OutlinesWithStates(Detected(), Model(records=(record_of(prior=prior),), first=(1.0, 0.6)), PREDICTED.score)
     done = measure_images(images, tmp_path / "out", source, PREDICTED)
     assert "renderer" not in [line.source for line in done.summary.budgets["D50"].lines]
     for budgets, half in zip(done.summary.further_budgets.values(), (0.02, 0.05), strict=True):
@@ -391,7 +393,7 @@ def test_what_another_renderer_tells_is_a_line_of_completed_particles_and_powder
 
 
 def test_a_measurement_of_before_has_no_line_of_a_renderer(images, tmp_path):
-    source = SeenOutlines(Detected(), Model(records=(record_of(),), first=(1.0, 0.6)), PREDICTED.score)
+    source = OutlinesWithStates(Detected(), Model(records=(record_of(),), first=(1.0, 0.6)), PREDICTED.score)
     done = measure_images(images, tmp_path / "out", source, PREDICTED)
     assert "All scenes are by one renderer" in (tmp_path / "out" / "report.html").read_text()
     file = tmp_path / "out" / "record.json"
@@ -406,7 +408,7 @@ def test_a_measurement_of_before_has_no_line_of_a_renderer(images, tmp_path):
 
 
 def test_a_reference_is_compared_with_every_d50_that_has_an_uncertainty(images, tmp_path):
-    source = SeenOutlines(Detected(), Model(records=(record_of(),)), PREDICTED.score)
+    source = OutlinesWithStates(Detected(), Model(records=(record_of(),)), PREDICTED.score)
     settings = dataclasses.replace(PREDICTED, reference_d50=ReferenceValue(110.0, 4.0))
     done = measure_images(images, tmp_path / "out", source, settings)
     assert list(done.summary.en) == ["fully imaged particles", *done.summary.further_budgets]
@@ -420,13 +422,13 @@ def test_a_reference_is_compared_with_every_d50_that_has_an_uncertainty(images, 
 def test_a_powder_of_another_density_than_the_record_has_is_said(images, tmp_path):
     other = record_of(selection=(DensityStep(0.45, 1.0, 8, steps(("selection", 0.03))[0]),))
     for name, record, is_said in (("near", record_of(), False), ("far", other, True)):
-        source = SeenOutlines(Detected(), Model(records=(record,)), PREDICTED.score)
+        source = OutlinesWithStates(Detected(), Model(records=(record,)), PREDICTED.score)
         warnings = measure_images(images, tmp_path / name, source, PREDICTED).record["warnings"]
         assert any("area fraction of 0.45 to 1, the nearest" in line for line in warnings) == is_said
 
 
 def test_a_record_of_another_use_does_not_hold_and_says_why(images, tmp_path):
-    source = SeenOutlines(Detected(), Model(records=(record_of(precision="bfloat16"),)), PREDICTED.score)
+    source = OutlinesWithStates(Detected(), Model(records=(record_of(precision="bfloat16"),)), PREDICTED.score)
     done = measure_images(images, tmp_path / "out", source, PREDICTED)
     assert done.summary.budgets["D50"].label.endswith("states excluded")
     assert done.record["states_not_validated"] == ["precision of the visibility model is float32, validated bfloat16"]
@@ -446,13 +448,15 @@ def test_the_licence_of_a_result_is_the_strictest_of_its_models(images, tmp_path
         def as_record(self):
             return {**super().as_record(), "licence": "not for sale"}
 
-    strict = measure_images(images, tmp_path / "out", SeenOutlines(BrightSource(), Bound(), PREDICTED.score), PREDICTED)
+    strict = measure_images(
+        images, tmp_path / "out", OutlinesWithStates(BrightSource(), Bound(), PREDICTED.score), PREDICTED
+    )
     assert strict.record["licence"] == "not for sale"
     assert "licence of all models together</td><td>not for sale<" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_outlines_below_the_score_are_no_neighbours_and_get_no_probability(images, tmp_path):
-    source = SeenOutlines(DoubtfulSource(), Model(), PREDICTED.score)
+    source = OutlinesWithStates(DoubtfulSource(), Model(), PREDICTED.score)
     table = measure_images(images, tmp_path / "out", source, PREDICTED).table
     low = table["score"] < PREDICTED.score
     assert 0 < low.sum() < len(table)
@@ -621,12 +625,12 @@ def test_a_visibility_model_that_cannot_be_used_is_not_silently_done_without(mon
     monkeypatch.setitem(archived_visibility.VISIBILITY, "free", ShippedModel(Path("x"), tmp_path / "seen.pth", "free"))
     installed(monkeypatch, onnx=archived_visibility.open_visibility)
     with pytest.raises(InputError, match=r"seen\.semsize") as error:
-        seen_as_asked(Detected(), MeasurementSettings())
+        with_requested_states(Detected(), MeasurementSettings())
     assert "\n" not in str(error.value)
     elsewhere = VisibilityRequest(engine="another")
-    assert seen_as_asked(Detected(), MeasurementSettings(), elsewhere) == Detected()
+    assert with_requested_states(Detected(), MeasurementSettings(), elsewhere) == Detected()
     with pytest.raises(InputError, match="no engine 'another' is installed"):
-        seen_as_asked(Detected(), PREDICTED, elsewhere)
+        with_requested_states(Detected(), PREDICTED, elsewhere)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from semsize.synthesis import RenderSettings, render_image
 from semsize.visibility.conformal import fit_intervals
 from semsize.visibility.crops import mask_crops, windows
 from semsize.visibility.model import QUANTILES, CropAnswers
-from semsize.visibility.seeing import CalibratedModel, Calibration, see
-from semsize.visibility.states import BINS, Thresholds, fraction_bins
+from semsize.visibility.prediction import CalibratedModel, Calibration, predict_visibility
+from semsize.visibility.states import BINS, StateThresholds, fraction_bins
 from semsize.visibility.truth import SIZES, sizes_px
 
 
@@ -33,7 +33,7 @@ def test_true_answers_give_true_states_and_sizes():
         asked += len(crops)
         return part
 
-    seen = see(rendered.pixels, outlines, CalibratedModel(model, Thresholds(), Calibration()))
+    seen = predict_visibility(rendered.pixels, outlines, CalibratedModel(model, StateThresholds(), Calibration()))
     likeliest = [STATES[number] for number in seen.state_probabilities.argmax(axis=1)]
     same = np.mean([found == true for found, true in zip(likeliest, truth.states, strict=True)])
     assert same > 0.85  # a sliver that a crop of 64 px loses may turn `touch_complete` to `complete`
@@ -46,8 +46,8 @@ def test_true_answers_give_true_states_and_sizes():
 
 
 def test_an_image_without_outlines_is_asked_nothing():
-    model = CalibratedModel(lambda _: 1 / 0, Thresholds(), Calibration())
-    seen = see(np.zeros((20, 30)), CroppedMasks.empty((20, 30)), model)
+    model = CalibratedModel(lambda _: 1 / 0, StateThresholds(), Calibration())
+    seen = predict_visibility(np.zeros((20, 30)), CroppedMasks.empty((20, 30)), model)
     assert (len(seen.whole), seen.whole_sizes_px.shape) == (0, (0, len(SIZES), len(QUANTILES)))
 
 
