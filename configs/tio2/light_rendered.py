@@ -7,24 +7,15 @@ Everything trains at once. 10 epochs of 72 steps of 12 windows of 512 px, enlarg
 with two other trainings: 7 minutes, 5 GB; real val AP50 0.75, mAP 0.44 (docs/notebook/training-log.md).
 """
 
-_base_ = "../_base_/recipes/light.py"
+_base_ = [
+    "../_base_/models/mask_rcnn_light.py",
+    "../_base_/datasets/rendered.py",
+    "../_base_/schedules/sgd.py",
+    "../_base_/runtime.py",
+]
 
-batch_size = 12
 epochs = 10
-usual = dict(
-    _base_.train_dataloader.dataset.dataset,
-    data_root="data/rendered/",
-    pipeline=_base_.load + [_base_.window, _base_.transpose, _base_.flip, _base_.sem] + _base_.pack,
-)
-varied = dict(usual, data_root="data/rendered-varied/")
 
-train_dataloader = dict(
-    batch_size=batch_size,
-    sampler=dict(num_batches=72, batch_size=batch_size),
-    dataset=dict(dataset=dict(_delete_=True, type="ConcatDataset", datasets=[usual, varied])),
-)
-val_dataloader = dict(dataset=dict(data_root="data/rendered/"))
-val_evaluator = dict(ann_file="data/rendered/annotations/val.json")
 optim_wrapper = dict(optimizer=dict(lr=0.08))
 param_scheduler = [
     dict(_base_.warm_up, end=200),

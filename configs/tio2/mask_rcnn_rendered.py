@@ -9,29 +9,16 @@ statistics. 10 epochs of 72 steps of 12 windows of 512 px, as in light_rendered.
 of its small version on a CPU, ablations/mask_rcnn_short.py, are in docs/notebook/training-log.md.
 """
 
-_base_ = "./mask_rcnn_stage1.py"
+_base_ = [
+    "../_base_/models/mask_rcnn_r50_fpn.py",
+    "../_base_/datasets/rendered.py",
+    "../_base_/schedules/sgd.py",
+    "../_base_/runtime.py",
+]
 
-batch_size = 12
 epochs = 10
-scenes = dict(
-    _base_.train_dataloader.dataset.dataset,
-    data_root="data/rendered/",
-    pipeline=_base_.load + [_base_.window, _base_.transpose, _base_.flip, _base_.sem] + _base_.pack,
-)
-load_from = None
 
 model = dict(backbone=dict(frozen_stages=-1, norm_eval=False))
-train_dataloader = dict(
-    batch_size=batch_size,
-    sampler=dict(num_batches=72, batch_size=batch_size),
-    dataset=dict(
-        dataset=dict(
-            _delete_=True, type="ConcatDataset", datasets=[scenes, dict(scenes, data_root="data/rendered-varied/")]
-        )
-    ),
-)
-val_dataloader = dict(dataset=dict(data_root="data/rendered/"))
-val_evaluator = dict(ann_file="data/rendered/annotations/val.json")
 optim_wrapper = dict(optimizer=dict(lr=0.02))
 param_scheduler = [
     dict(_base_.warm_up, end=200),

@@ -22,6 +22,7 @@ model = dict(
         rpn_proposal=dict(nms_pre=1000, max_per_img=1000),
         rcnn=dict(sampler=dict(num=384)),
     ),
+    test_cfg=dict(scales=[1.5]),  # particles are small
 )
 
 # test settings of the shipped models: also in the mirror image, scores multiplied by the masks' probability

@@ -1,4 +1,4 @@
-"""Common pieces of the light models: network, data, optimizer, runtime. Tests enlarge images ×1.5, since particles are small."""
+"""Common pieces of the light models on the BAM images: network, data, optimizer, runtime."""
 
 _base_ = [
     "../models/mask_rcnn_light.py",
@@ -6,5 +6,3 @@ _base_ = [
     "../schedules/sgd.py",
     "../runtime.py",
 ]
-
-model = dict(test_cfg=dict(scales=[1.5]))

@@ -11,7 +11,7 @@ _base_ = "../mask_rcnn_rendered.py"
 batch_size = 4
 window = dict(_base_.window, crop_size=(320, 320))
 pipeline = _base_.load + [window, _base_.transpose, _base_.flip, _base_.sem] + _base_.pack
-scenes = dict(_base_.scenes, data_root="data/rendered-short/", pipeline=pipeline)
+scenes = dict(_base_.usual, data_root="data/rendered-short/", pipeline=pipeline)
 
 model = dict(
     train_cfg=dict(rpn_proposal=dict(nms_pre=1000, max_per_img=1000), rcnn=dict(sampler=dict(num=128))),
