@@ -3,7 +3,7 @@
     python tools/train.py configs/tio2/light_stage1.py
 
 4 epochs of 100 steps of 2 crops of 320 px, enlarged ×1.2 to ×1.9, since the particles are small (median 28 px across).
-On one CPU core: 20 minutes, 2.5 GiB; val mask AP50 0.69, mAP 0.38 (docs/notebook/light.md).
+On one CPU core: 20 minutes, 2.5 GiB; val AP50 0.69, mAP 0.38 (docs/notebook/light.md).
 """
 
 _base_ = "../_base_/recipes/light.py"
