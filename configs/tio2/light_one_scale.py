@@ -3,8 +3,9 @@
     python tools/dataset_converters/label_images.py --images emps/images --labels emps/segmaps --out data/emps --val 0.2
     python tools/train.py configs/tio2/light_one_scale.py
 
-The steps of light_rendered.py, from ImageNet weights; real val AP50 0.76, mAP 0.47 (docs/notebook/training-log.md). EMPS' images
-are enlarged less, since their particles are larger (median 42 px across, in half of the images over 110). Yildirim and Cole, J. Chem. Inf. Model. 2021, 10.1021/acs.jcim.0c01455, MIT.
+The steps and time of light_rendered.py, from ImageNet weights; real val AP50 0.76, mAP 0.47 (docs/notebook/training-log.md). EMPS' images
+are enlarged less, since their particles are larger (median 42 px across, in half of the images over 110). EMPS: Yildirim and Cole,
+J. Chem. Inf. Model. 2021, 10.1021/acs.jcim.0c01455, MIT.
 """
 
 _base_ = "./light_rendered.py"

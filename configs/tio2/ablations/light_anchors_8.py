@@ -1,6 +1,8 @@
 """The paper's anchors, 8 to 96 px, on the real images instead of the 16 to 256 px that `free` learnt.
 
-python tools/train.py configs/tio2/ablations/light_anchors_8.py
+    python tools/train.py configs/tio2/ablations/light_anchors_8.py      # in four folds: tools/ablations.sh anchors_8
+
+Not run, so there are no metrics. Its steps are light_base.py's, of which four folds take a CPU core 30 minutes.
 """
 
 _base_ = "./light_base.py"

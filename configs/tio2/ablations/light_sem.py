@@ -2,7 +2,7 @@
 
     python tools/train.py configs/tio2/ablations/light_sem.py
 
-Trained in four folds by tools/ablations.sh: docs/notebook/ablations.md.
+Four folds (tools/ablations.sh sem): AP50 0.85, mAP 0.57, 10 minutes a fold of a CPU core, 8.0 GiB (docs/notebook/ablations.md).
 """
 
 _base_ = "./light_base.py"
