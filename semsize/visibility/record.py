@@ -43,7 +43,7 @@ class IntervalTable:
         """Convert arrays to tuples."""
 
         def rows(values: np.ndarray) -> tuple[tuple, ...]:
-            return tuple(tuple(value if math.isfinite(value) else None for value in row) for row in values.tolist())
+            return tuple(map(tuple, in_json(values.tolist())))
 
         edges = (tuple(edge.tolist()) for edge in (intervals.fraction_edges, intervals.size_edges))
         values = map(rows, (intervals.low, intervals.high, intervals.counts))
