@@ -186,7 +186,7 @@ def shipped_model(name: str | None) -> ShippedModel:
     name = name or next(iter(SHIPPED))
     if name not in SHIPPED:
         raise InputError(
-            f"no model {name!r} ships with this repository (there is: {', '.join(SHIPPED)}); give a model's file, "
+            f"no model {name!r} ships (there is: {', '.join(SHIPPED)}); give a model's file, "
             ".semsize, or --config and --checkpoint, or train one: python tools/train.py configs/tio2/light_stage1.py"
         )
     return SHIPPED[name]

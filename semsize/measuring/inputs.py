@@ -95,7 +95,7 @@ class MeasurementSettings:
             ((self.crop_rows or 0) >= 0, f"rows to crop must be 0 or more, not {self.crop_rows}"),
             ((self.crop_top or 0) >= 0, f"rows to crop must be 0 or more, not {self.crop_top}"),
             (0.1 <= self.calibration_factor <= 10, f"calibration factor {self.calibration_factor:g} outside 0.1 to 10"),
-            (std is None or 0 <= std < 1, f"calibration uncertainty must be in 0 to 100 %, not {std}"),
+            (std is None or 0 <= std < 1, f"calibration uncertainty must be in 0 to 100 %, not {100 * (std or 0):g} %"),
             (self.reference_std_px >= 0, f"reference uncertainty must be 0 px or more, not {self.reference_std_px:g}"),
             (self.target_percent > 0, f"target uncertainty must be above 0 %, not {self.target_percent:g}"),
             (levels is None or levels[0] < levels[1], f"intensity range must go from low to high, not {levels}"),

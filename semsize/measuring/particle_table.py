@@ -225,6 +225,10 @@ def read_states(path: Path) -> dict[tuple[str, int], str]:
             missing = {"image", "id", "state"} - set(reader.fieldnames or ())
             if missing:
                 raise InputError(f"{path}: lacks the column {', '.join(sorted(missing))}; give image, id and state")
+            if "p_particle" in reader.fieldnames:
+                raise InputError(
+                    f"{path}: a model predicted these states; give states that a person gave, or --states predicted"
+                )
             for row in reader:
                 if (row["state"] or "").strip():
                     line = f"{path}, line {reader.line_num}"

@@ -173,7 +173,8 @@ def _settings(arguments: argparse.Namespace) -> tuple[MeasurementSettings, RunOp
     settings = dataclasses.replace(before, **given, **_states(arguments))
     if arguments.jobs < 1 or arguments.batch_size < 1:
         raise OptionError("--jobs and --batch-size are 1 or more")
-    command = ("python", *(shlex.quote(word) for word in sys.argv))
+    program, *words = sys.argv  # `semsize measure`, or the path of a program for Python
+    command = (*(["python", program] if program.endswith(".py") else [program]), *map(shlex.quote, words))
     options = RunOptions(arguments.jobs, arguments.xlsx, arguments.rois, arguments.colour, command)
     if arguments.tile is None:
         if arguments.overlap is not None:

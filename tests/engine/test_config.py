@@ -117,6 +117,10 @@ def test_an_option_that_nothing_reads_is_refused():
         ) as error:
             check_options(config, {option: 1})
         assert meant is None or f"did you mean {meant}?" in str(error.value)
+    for variable in ("epochs", "data_root"):
+        assert variable in config
+        with pytest.raises(ConfigError, match=f"{variable} is a variable that .*light_stage1"):
+            check_options(config, {variable: 1})
 
 
 def selected(split, config="light_stage2.py", **options):

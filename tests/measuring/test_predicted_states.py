@@ -658,3 +658,10 @@ def test_its_file_holds_to_its_schema(tmp_path):
     write_visibility_records(tmp_path / "seen.pth", [record_of()])
     written = json.loads((tmp_path / "seen.record.json").read_text(encoding="utf-8"))
     Draft202012Validator(schema("visibility")).validate(written)
+
+
+def test_states_that_a_model_predicted_are_not_taken_for_given_ones(images, tmp_path):
+    done = measure_images(images, tmp_path / "out", OutlinesWithStates(BrightSource(), Model(), 0.5), PREDICTED)
+    given = MeasurementSettings(states_file=done.folder / "particles.csv")
+    with pytest.raises(InputError, match="a model predicted these states; give states that a person gave"):
+        measure_images(images, tmp_path / "again", BrightSource(), given)

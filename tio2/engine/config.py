@@ -53,8 +53,10 @@ def read_config_file(path: str | Path, **options: Any) -> Config:
     """Read a config file, with options of `Config.fromfile`.
 
     Raises:
-        ConfigError: The file does not exist.
+        ConfigError: The file does not exist, or is no Python file.
     """
+    if Path(path).suffix != ".py":
+        raise ConfigError(f"config {path} is no Python file; see configs/tio2 for configs")
     if not Path(path).is_file():
         raise ConfigError(f"config {path} does not exist; see configs/tio2 for those that do")
     return Config.fromfile(path, **options)
@@ -108,18 +110,26 @@ def dicts_in(node: Any, place: str = "") -> Iterator[tuple[str, Mapping]]:
 
 
 def check_options(config: Config, options: Mapping[str, Any]) -> None:
-    """Make sure that every option begins with a key of the config, or with a key that MMEngine's Runner reads.
+    """Make sure that options set something: each must begin with a setting that a Runner or this package reads.
+
+    Other names of a config, such as `epochs`, are variables of its file: they were used while it was read.
 
     Raises:
-        ConfigError: An option begins with another key.
+        ConfigError: An option sets nothing.
     """
-    known = {*config, *inspect.signature(Runner.__init__).parameters, *RUNNER_READS} - {"self", "cfg"}
+    known = {*inspect.signature(Runner.__init__).parameters, *RUNNER_READS} - {"self", "cfg"}
     for option in options:
         first = option.split(".")[0]
-        if first not in known:
-            near = difflib.get_close_matches(first, known, n=1)
-            meant = f" (did you mean {near[0]}?)" if near else ""
-            raise ConfigError(f"--cfg-options {option}: {config.filename} has no {first}{meant}")
+        if first in known:
+            continue
+        if first in config:
+            raise ConfigError(
+                f"--cfg-options {option}: {first} is a variable that {config.filename} uses while it is read; set what "
+                "it decides, for example train_cfg.max_epochs"
+            )
+        near = difflib.get_close_matches(first, known, n=1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise ConfigError(f"--cfg-options {option}: {config.filename} has no {first}{meant}")
 
 
 def data_sets(node: Any) -> Iterator[ConfigDict]:

@@ -103,7 +103,14 @@ def recorded_config(folders: list[Path], record: Path) -> Path | None:
 
 
 def parse_options(options: list[str] | None) -> dict:
-    """Parse options such as `a.b=1 c=[x,y]` into a dict, as MMDetection parses --cfg-options."""
+    """Parse options such as `a.b=1 c=[x,y]` into a dict, as MMDetection parses --cfg-options.
+
+    Raises:
+        ConfigError: An option has no `=`.
+    """
+    for option in options or ():
+        if "=" not in option:
+            raise ConfigError(f"--cfg-options {option}: give KEY=VALUE, for example train_cfg.max_epochs=2")
     parser = argparse.ArgumentParser()
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
     return parser.parse_args(["--cfg-options", *options] if options else []).cfg_options

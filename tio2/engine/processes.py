@@ -82,7 +82,8 @@ def _first_node() -> str:
 def limit_images_at_once(config: Config, images: int) -> None:
     """Compute each training batch in parts whose gradients add up, so that a large batch fits into memory.
 
-    The batch, the number of optimizer steps and the schedule stay those of the config; several processes share a batch.
+    The batch and the number of optimizer steps stay those of the config; several processes share a batch. Schedules
+    that count steps are stretched, so that within a warm-up an optimizer step has the learning rate of its last part.
 
     Args:
         config: changed in place.
