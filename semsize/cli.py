@@ -1,5 +1,6 @@
 """The command `semsize`, and the one-line errors of all programs."""
 
+import argparse
 import contextlib
 import importlib
 import io
@@ -44,6 +45,13 @@ GROUP = "semsize.programs"
 
 ELSEWHERE = {"learn": "install the package anew: pip install 'tio2[train]', or make setup"}
 """Programs of other packages, and how to install them."""
+
+
+def score(text: str) -> float:
+    """Read a score, 0 to 1, from an argument."""
+    if not 0 <= float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"a score lies in 0 to 1, not {text}")
+    return float(text)
 
 
 def main() -> None:

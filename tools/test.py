@@ -13,7 +13,7 @@ import argparse
 import os
 from pathlib import Path
 
-from semsize.cli import one_line_errors
+from semsize.cli import one_line_errors, score
 from tio2.cli import add_run_arguments, required_imports
 
 
@@ -28,7 +28,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--data", metavar="ROOT", help="folder of another converted data set to test on")
     parser.add_argument(
-        "--min-score", type=float, help="lowest score at which single particles count (default: 0.5, as in the paper)"
+        "--min-score", type=score, help="lowest score at which single particles count (default: 0.5, as in the paper)"
     )
     calibrated = "visibility model: apply the calibration of the record beside the weights, as a measurement does"
     parser.add_argument("--calibrated", action="store_true", help=calibrated)
@@ -55,6 +55,7 @@ def main() -> None:
         from tio2.engine.testing import (
             look_with_archive,
             record_calibration,
+            require_trained_boxes,
             select_split,
             split_files,
             split_folder,
@@ -73,6 +74,8 @@ def main() -> None:
         checkpoint = find_checkpoint(arguments.checkpoint or newest_checkpoint(config.work_dir))
         data = launch.require_data(config, "test")
         is_archive = checkpoint.suffix == ENDING
+        if not is_archive:
+            require_trained_boxes(config, checkpoint)
         config.load_from, config.resume = None if is_archive else str(checkpoint), False
         runner = launch.build_runner(config, launch.TestRunner)
         config.load_from = str(checkpoint)

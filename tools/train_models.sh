@@ -2,7 +2,7 @@
 # Train a model of checkpoints/ from nothing but ImageNet weights; a stopped training goes on when started again.
 #
 #   tools/train_models.sh scenes   # only render the detectors' training scenes
-#   tools/train_models.sh free     # `free`: rendered scenes and EMPS' images (docs/own-data.md says how to fetch data/emps)
+#   tools/train_models.sh free     # `free`: rendered scenes and EMPS' images (docs/training.md says how to fetch data/emps)
 #   tools/train_models.sh nc       # `nc`: rendered scenes, then the real images of data/bam-tio2-sem
 #   tools/train_models.sh visibility     # the visibility model: outlines that checkpoints/light_free.pth finds in rendered scenes, covered particles of EMPS
 #   tools/train_models.sh visibility_nc  # from checkpoints/visibility_free.pth, with the states that people gave to the particles of data/bam-tio2-sem,

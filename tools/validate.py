@@ -20,7 +20,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semsize.cli import PAIRS, one_line_errors
+from semsize.cli import PAIRS, one_line_errors, score
 
 if TYPE_CHECKING:
     from semsize.metrology import BiasRecord, ModelUse
@@ -37,7 +37,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--checkpoint", type=Path, help="the model's weights; the record is written beside them")
     parser.add_argument("--out", type=Path, help="file of the records (default: <checkpoint>.bias.json)")
-    parser.add_argument("--min-score", type=float, help="lowest score that counts (default: 0.5, as in the paper)")
+    parser.add_argument("--min-score", type=score, help="lowest score that counts (default: 0.5, as in the paper)")
     parser.add_argument(
         "--visibility", nargs="+", type=Path, metavar="FILE", help="make this model's record too; needs --images"
     )
@@ -73,17 +73,17 @@ def main() -> None:
 
     out = arguments.out or bias_path(arguments.checkpoint)
     file_before = arguments.out or find_bias_file(arguments.checkpoint)
-    score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
+    least_score = OPERATING_SCORE if arguments.min_score is None else arguments.min_score
     folders = arguments.images or [None] * len(arguments.pair)
     with one_line_errors(AnnotationError, PredictionError, SEMReadError, ValueError, OSError):
         predictions = [predictions for _, predictions, *_ in (*arguments.pair, *arguments.other)]
         model = _model_of(predictions, arguments.checkpoint)
         before = _records_before(file_before)
-        sets = [_compared(*pair, folder, score) for pair, folder in zip(arguments.pair, folders, strict=True)]
-        others = [_other_renderer(*other, score) for other in arguments.other]
+        sets = [_compared(*pair, folder, least_score) for pair, folder in zip(arguments.pair, folders, strict=True)]
+        others = [_other_renderer(*other, least_score) for other in arguments.other]
         name = arguments.checkpoint.name if arguments.checkpoint else None
         rng = np.random.default_rng(0)
-        record = make_bias_record(sets, name, model, min_score=score, min_dice=MIN_DICE, rng=rng)
+        record = make_bias_record(sets, name, model, min_score=least_score, min_dice=MIN_DICE, rng=rng)
         records = [*(former for former in before if not _same_use(former, record)), record]
         write_bias_records(out, records)
         tables = _visibility_record(arguments, sets, others, record) if arguments.visibility else None
@@ -91,7 +91,8 @@ def main() -> None:
     _say_what_is_left_out(sets, record)
     if model is not None:
         print(
-            f"holds for {model.engine}, {model.precision}, weights {model.sha256[:8]}…, particles from score {score:g}"
+            f"holds for {model.engine}, {model.precision}, weights {model.sha256[:8]}…, particles from score "
+            f"{least_score:g}"
         )
     print(f"written: {out}, which holds {len(records)} bias records")
     if tables is not None:

@@ -8,6 +8,7 @@ import pytest
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
+from semsize.detecting.models import SHIPPED
 from tio2.engine import ConfigError
 from tio2.engine.config import (
     check_options,
@@ -18,7 +19,7 @@ from tio2.engine.config import (
     initial_weights,
     model_use,
 )
-from tio2.engine.testing import select_split, split_files, split_folder
+from tio2.engine.testing import require_trained_boxes, select_split, split_files, split_folder
 from tio2.typed_settings import fits
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "tio2"
@@ -322,3 +323,14 @@ def test_averaging_weights_is_a_change_and_hooks_that_watch_are_none(tmp_path):
     config.custom_hooks.append({"type": "EMAHook", "momentum": 0.02})
     (tmp_path / BASE.name).write_text(config.pretty_text)
     assert changes_of(tmp_path / BASE.name, BASE) == ["EMAHook.momentum: 0.02 (None)"]
+
+
+def test_weights_are_tested_with_the_anchors_that_they_were_trained_with(tmp_path):
+    weights = SHIPPED["free"].checkpoint
+    require_trained_boxes(Config.fromfile(CONFIGS / "light_free.py"), weights)
+    with pytest.raises(ConfigError, match=r"with other rpn_head\.anchor_generator .*test with .*light_free\.py"):
+        require_trained_boxes(Config.fromfile(CONFIGS / "light_stage1.py"), weights)
+    require_trained_boxes(Config.fromfile(CONFIGS / "light_stage1.py"), tmp_path / "elsewhere.pth")
+    Config.fromfile(CONFIGS / "light_free.py").dump(tmp_path / "light_free.py")
+    with pytest.raises(ConfigError, match="was trained with other"):
+        require_trained_boxes(Config.fromfile(CONFIGS / "light_stage1.py"), tmp_path / "epoch_1.pth")

@@ -1,6 +1,7 @@
 """Choose the split and the model of a test, measure its seconds per image, and collect its `metrics.json`."""
 
 import copy
+import json
 import statistics
 import time
 from dataclasses import replace
@@ -13,6 +14,7 @@ from mmengine.runner import Runner
 
 from semsize.detecting import onnx
 from semsize.detecting.archive import read_archive
+from semsize.detecting.models import SHIPPED
 from semsize.metrology import BiasRecordError, ModelUse
 from semsize.metrology.matching import OPERATING_SCORE
 from semsize.structures.files import file_sha256
@@ -26,11 +28,38 @@ from tio2.engine.config import (
     is_detector,
     operating_point,
 )
+from tio2.engine.launch import recorded_config
+
+BOX_KEYS = ("rpn_head.anchor_generator", "rpn_head.bbox_coder", "roi_head.bbox_head.bbox_coder")
+"""Keys of a detector's model that its weights are trained for, though weights of other values have the same shapes."""
 
 
 def split_folder(config: Config, split: str, data: str | None) -> Path:
     """Folder of a test's results: ``<run>/<split>``, or for another data set ``<run>/<name_of_split>``."""
     return Path(config.work_dir) / (split if data is None else name_of_split(data, split))
+
+
+def require_trained_boxes(config: Config, checkpoint: Path) -> None:
+    """Make sure that a detector has the anchors and box coders that its weights were trained with.
+
+    They are known for weights that ship, and for those in the folder of a run.
+
+    Raises:
+        ConfigError: They are others.
+    """
+    shipped = (model.config for model in SHIPPED.values() if model.checkpoint.resolve() == checkpoint.resolve())
+    trained = next(shipped, None) or recorded_config([checkpoint.parent], checkpoint.parent / "run.json")
+    if trained is None or not is_detector(config):
+        return
+    models = config.model, Config.fromfile(trained).model
+    for key in BOX_KEYS:
+        here, there = models
+        for name in key.split("."):
+            here, there = (part.get(name) or {} for part in (here, there))
+        if json.dumps(here, sort_keys=True) != json.dumps(there, sort_keys=True):
+            raise ConfigError(
+                f"{checkpoint}: was trained with other {key} than {config.filename} has; test with {trained}"
+            )
 
 
 def name_of_split(data: str | Path, split: str) -> str:
