@@ -153,7 +153,7 @@ def _ask(gain: Gain | None) -> None:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a model learned from, for its card and its record."""
+    """The training data of a model, for its card and its record."""
 
     name: str  # of the new model
     start: ShippedModel

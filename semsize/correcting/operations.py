@@ -213,7 +213,7 @@ class Corrections:
         return self.undone[-1]
 
     def depths(self) -> dict[str, int]:
-        """How many operations can be undone and redone, in JSON's terms."""
+        """Numbers of operations that can be undone and redone, for JSON."""
         return {"done": len(self.done), "undone": len(self.undone)}
 
     def touched(self) -> set[int]:

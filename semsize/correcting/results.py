@@ -83,7 +83,7 @@ class CorrectedResults:
         return self.images[number - 1]
 
     def detected(self, image: DetectedImage) -> ImageResult:
-        """What was found, or drawn, in an image before any correction.
+        """The result of an image before any correction: outlines found or drawn.
 
         Raises:
             CorrectionError: the result is missing, damaged or of an image file with other contents.

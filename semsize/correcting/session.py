@@ -40,7 +40,7 @@ class _Opened:
 
 
 class Session:
-    """What the server does for one results folder; its methods may be called from several threads."""
+    """The corrections of one results folder, for the server; methods may be called from several threads."""
 
     def __init__(self, results: CorrectedResults, person: str | None = None, filler: BoxFiller | None = None):
         self.results, self._person = results, person

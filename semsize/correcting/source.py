@@ -99,7 +99,7 @@ class CorrectedOutlines:
         return "visibility" in self._results.record.outlines
 
     def before(self, file: ImageFile, least_score: float, rows: tuple[int, int]) -> tuple[ImageResult, Changes]:
-        """What was detected in an image, and what was done to it in the rows that are measured."""
+        """The detections of an image, and the corrections in its measured rows."""
         image = self._image(file)
         result = self._results.detected(image)
         return result, changes_of(result, self._results.corrected(image, result), least_score, rows)
@@ -142,7 +142,7 @@ def _said(value: Any) -> str:
 def changes_of(
     result: ImageResult, corrections: Corrections, least_score: float, rows: tuple[int, int] | None = None
 ) -> Changes:
-    """What was done to the outlines of an image.
+    """Count the corrections of an image's outlines.
 
     Args:
         result: what was detected; its outlines have the ids from 1 on.

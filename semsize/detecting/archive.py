@@ -40,7 +40,7 @@ class ArchiveError(ValueError):
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How grey levels of 0-255 become the network's input: (level - mean) / std, padded right and below with 0."""
+    """Normalisation of levels 0-255 to the network's input: (level - mean) / std, padded right and below by 0."""
 
     mean: float
     std: float

@@ -38,7 +38,7 @@ ALL_SIZES = DrawnSizes()
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What an engine finds in a window at one scale: N particles in the window's own pixels.
+    """The N particles that an engine finds in a window at one scale, in the window's own pixels.
 
     Attributes:
         masks: N masks.

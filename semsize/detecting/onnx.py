@@ -63,7 +63,7 @@ def require_runtime() -> None:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """What the network sees in an image or a mirror image of it."""
+    """Feature maps, boxes and scores of an image or of its mirror image."""
 
     flip: str
     maps: dict[str, np.ndarray]  # feature maps by name
@@ -196,7 +196,7 @@ class OnnxEngine(OnnxGraphs):
         return Found(masks, scores, boxes, "; ".join(dict.fromkeys(filter(None, limits))), *undrawn)
 
     def _view(self, grey: np.ndarray, flip: str) -> tuple[_View, str]:
-        """What the network sees in a mirror image of an image, and the warning if its proposals reach a limit."""
+        """Return the view of an image mirrored by `flip`, and the warning if its proposals reach a limit."""
         frame, settings = grey.shape, self.card.proposals
         before, after = (limit_by_area(limit, frame) for limit in (settings.nms_pre, settings.max_per_img))
         proposals, objectness, maps = self._proposed(np.flip(grey, FLIPPED_DIMENSIONS[flip]), before, after)

@@ -54,7 +54,7 @@ class CorrectedSource(Protocol):
 
 @dataclass(frozen=True)
 class CorrectionEffect:
-    """What corrections changed. Sizes are as found, of all counted outlines, whatever their state.
+    """Effect of corrections on numbers and sizes. Sizes are as found, of all counted outlines, whatever their state.
 
     States and the bias correction are left out so that both sides compare: a person gives states to some outlines only,
     and a bias record does not hold for corrected outlines.

@@ -52,7 +52,7 @@ class NestedEffect:
 
 @dataclass(frozen=True)
 class RendererEffect:
-    """How far a step's effect may be off because one renderer made its scenes, judged by another renderer's scenes."""
+    """Uncertainty of a step's effect because one renderer made its scenes, from scenes of another renderer."""
 
     step: str  # ``completion`` or ``selection``
     half_width: float  # of ln(after / before), uniform between its limits
@@ -70,7 +70,7 @@ class RendererEffect:
 
 @dataclass(frozen=True)
 class SystematicEffects:
-    """What shifts all sizes together (pixel size, the truth's outlines, the model), and effects of predicted states."""
+    """Effects that shift all sizes together (pixel size, the truth's outlines, the model), and of predicted states."""
 
     nm_per_px: float | None  # pixel size, the mean if images differ; None: sizes are in px
     calibration_relative_std: float | None = None  # of the pixel size, the same error in all images; None: not stated

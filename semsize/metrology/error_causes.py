@@ -81,7 +81,7 @@ _SQUARE = np.ones((3, 3), bool)
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """How each of N masks looks in its image; an empty mask has NaN for shares and level."""
+    """Appearance of each of N masks in its image; an empty mask has NaN for shares and level."""
 
     area_px: np.ndarray  # (N,)
     at_frame: np.ndarray  # (N,) bool: whether it touches the border (`touches_border`)

@@ -31,7 +31,7 @@ SMALLEST_VARIANCE = 1e-10  # of an image's effect: smaller variances, 0 if nothi
 
 @dataclass(frozen=True, eq=False)
 class PopulationSplit:
-    """Which of N particles the headline distribution leaves out; none if no state is known."""
+    """The particles, of N, that the headline distribution leaves out; none if no state is known."""
 
     quantity: str  # what is measured, in words: `QUANTITY_FULLY_IMAGED` or `QUANTITY_VISIBLE`
     states_known: bool  # whether any particle has a state
@@ -114,7 +114,7 @@ class OcclusionClass:
 
 @dataclass(frozen=True)
 class OcclusionEffect:
-    """How far D50 of all detections is off D50 of the fully imaged particles; one-sided, not corrected."""
+    """Deviation of D50 of all detections from D50 of the fully imaged particles; one-sided, not corrected."""
 
     effect: float  # relative, in scenes of known truth; negative where hidden parts make particles look small
     low: float  # lower end of the scenes' class of area fractions

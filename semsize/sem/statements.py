@@ -32,7 +32,7 @@ _BEGINNINGS = {
 
 @dataclass
 class Statements:
-    """What one file and the texts beside it state; the makers' readers add to it."""
+    """The statements of one file and the texts beside it; the makers' readers add to them."""
 
     path: Path  # the image file
     shape: Callable[[], tuple[int, int]]  # gives its (H, W)

@@ -124,7 +124,7 @@ def by_image(entries: Iterable[Mapping[str, Any]]) -> defaultdict[int, list[Mapp
 
 
 def _is_complete(annotation: Mapping[str, Any]) -> bool:
-    """Return whether a entry has every key that this project writes, and its mask as compressed RLE."""
+    """Return whether an entry has every key that this project writes, and its mask as compressed RLE."""
     rle = annotation.get("segmentation")
     return annotation.keys() >= PARTICLE_KEYS and isinstance(rle, dict) and isinstance(rle.get("counts"), str)
 
@@ -146,7 +146,7 @@ def _of_particles(data: Mapping[str, Any], origin: str, left_out: Counter[str]) 
 
 
 def _completed(annotation: Mapping[str, Any], images: Mapping[int, Mapping[str, Any]], where: str) -> dict[str, Any]:
-    """Convert an annotation of another program's file to a entry of this project."""
+    """Convert an annotation of another program's file to an entry of this project."""
     image = image_of(annotation, images, where)
     rle = _as_rle(annotation.get("segmentation"), (image["height"], image["width"]), where)
     area = rle_area(rle, image, f"{where}: segmentation")

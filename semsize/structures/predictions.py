@@ -49,7 +49,7 @@ def write_predictions(path: str | Path, entries: Iterable[Mapping[str, Any]]) ->
     """Write entries of `prediction_entry` one by one, as they come; the file appears whole or not at all.
 
     Raises:
-        ValueError: a entry holds NaN or infinity, which JSON cannot hold.
+        ValueError: an entry holds NaN or infinity, which JSON cannot hold.
 
     >>> from tempfile import TemporaryDirectory
     >>> found = prediction_entry(1, "a.png", (0, 1, 1, 3), 0.9, {"size": [4, 3], "counts": "129"})
@@ -120,7 +120,7 @@ def predictions_by_image(
 
 
 def _fault(entry: Mapping[str, Any]) -> str | None:
-    """Describe the first invalid value of a entry that has all keys, None if there is none; ignores RLE runs."""
+    """Describe the first invalid value of an entry that has all keys, None if there is none; ignores RLE runs."""
     if type(entry["image_id"]) is not int:
         return f"image_id must be a whole number, got {entry['image_id']!r}"
     if not (isinstance(entry["image"], str) and entry["image"]):

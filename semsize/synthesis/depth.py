@@ -68,7 +68,7 @@ def _add_lobe(lobe: Lobe, x: np.ndarray, y: np.ndarray, patch: Patch) -> None:
 
 
 class DepthBuffer:
-    """What the detector sees of a growing scene, pixel by pixel; parts of bodies beyond the frame are not kept.
+    """The visible surface of a growing scene, pixel by pixel; parts of bodies beyond the frame are not kept.
 
     Pixels on a silhouette's edge also keep the second body that they show, so that edges are drawn without steps.
     """

@@ -70,7 +70,7 @@ def with_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarra
 def reliability_table(
     probabilities: np.ndarray, is_right: np.ndarray, bins: int = RELIABILITY_BINS
 ) -> list[ReliabilityBin]:
-    """How often statements of about the same probability were right, in equal bins from 0 to 1.
+    """Compare stated probabilities with the share of right statements, in equal bins from 0 to 1.
 
     Args:
         probabilities: (N,) stated probabilities, 0 to 1, for example of each particle's most probable state.

@@ -145,7 +145,7 @@ def selection_table(judged: JudgedOutlines) -> list[list]:
 
 
 def state_reliability(judged: JudgedOutlines) -> list[ReliabilityBin]:
-    """How often the most probable class was right, by its probability."""
+    """Share of right classes by the probability of the most probable class."""
     known = judged.visibility_class >= 0
     probabilities = judged.class_probabilities[known]
     right = probabilities.argmax(axis=1) == judged.visibility_class[known]
@@ -153,7 +153,7 @@ def state_reliability(judged: JudgedOutlines) -> list[ReliabilityBin]:
 
 
 def particle_reliability(judged: JudgedOutlines) -> list[ReliabilityBin]:
-    """How often an outline was a particle, by the stated probability."""
+    """Share of outlines that are particles by the stated probability."""
     known = ~np.isnan(judged.is_particle)
     return reliability_table(judged.particle_probability[known], judged.is_particle[known] == 1)
 

@@ -63,7 +63,7 @@ class CalibratedModel:
 
 @dataclass(frozen=True, eq=False)
 class PredictedParticles:
-    """What a visibility model says of N outlines of one image, in the image's pixels."""
+    """Answers of a visibility model for N outlines of one image, in the image's pixels."""
 
     state_probabilities: np.ndarray  # (N, 5) of `STATES` if it is a particle; each row adds up to 1
     particle_probability: np.ndarray  # (N,) that the outline is a particle

@@ -67,7 +67,7 @@ class SizeCalibration:
 
 @dataclass(frozen=True)
 class RendererPrior:
-    """How far the record's effects may differ in the scenes of another renderer."""
+    """Largest differences of the record's effects in the scenes of another renderer."""
 
     sources: tuple[RecordImages, ...]  # where the scenes come from
     completion: tuple[EffectSpread, ...]  # of the step *completion* of `VisibilityRecord.completed`

@@ -32,7 +32,7 @@ def sizes_px(masks: CroppedMasks) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class OutlineTruth:
-    """What the annotations say of the particle behind each of M outlines; indexing selects outlines."""
+    """Annotations of the particle that each of M outlines matches; indexing selects outlines."""
 
     is_particle: np.ndarray  # (M,) float64: 1 matched, 0 not matched, NaN in a region to ignore
     visible_fraction: np.ndarray  # (M,) float64, 0 to 1 within the frame; NaN not known

@@ -145,7 +145,7 @@ def turning_matrix(shape: Sequence[int], angle: float, flip: str | None = None) 
 
 @dataclass(frozen=True)
 class Seam:
-    """How an agglomerate is cut out and joined."""
+    """Settings for cutting out an agglomerate and joining it to a background."""
 
     border_px: int = 2  # width of the diffuse border that is cut out around the masks
     band_px: int = 2  # half the width of the band along the cut that the median smooths

@@ -251,7 +251,7 @@ def _without_fold(value: Any, run: Path) -> Any:
 
 
 def initial_weights(config: Config) -> str:
-    """What a network without a checkpoint starts from: ``ImageNet``, the address of weights, or ``none``."""
+    """Return the start of a network without a checkpoint: ``ImageNet``, the address of weights, or ``none``."""
     backbone = config.model.get("backbone") or {}
     if backbone.get("pretrained", False):
         return "ImageNet"

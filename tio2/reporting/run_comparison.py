@@ -27,7 +27,7 @@ RESAMPLES = 100  # draws of the images, which decide the digits of a value
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a run was trained, by its config and ``run.json``; runs that differ by their seed have the same recipe."""
+    """The training of a run, from its config and ``run.json``; runs that differ only in their seed share a recipe."""
 
     label: str
     changes: tuple[str, ...] = ()  # from the baseline's config, in words

@@ -22,7 +22,7 @@ CORRELATION_PX = 4.0
 
 @dataclass(frozen=True)
 class AnnotatorErrors:
-    """How annotations differ from the particles; the defaults are exact annotations."""
+    """Deviations of annotations from the particles; the defaults are exact annotations."""
 
     within_px: float = 0.0  # standard deviation of the error along an outline
     between_px: float = 0.0  # standard deviation of the shift of a whole outline, outwards or inwards
