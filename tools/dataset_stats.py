@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(statistics.statistics_table(found))
         for file in found:
             if not len(file.boxes_px):
-                images = len(file.image_px)
+                images = len(file.image_shapes)
                 print(f"warning: {file.name}: NOT ONE PARTICLE in {images} images, {file.ignored} regions to ignore")
                 continue
             print(statistics.good_anchors_line(file.name, file.boxes_px, limits))

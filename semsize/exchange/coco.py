@@ -201,7 +201,7 @@ def _outlines(annotations: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _stated_boxes(annotations: Sequence[Any]) -> dict[int, tuple[float, ...]]:
-    """Map `id()` of an annotation to its `bbox`; boxes of one pixel or shared by most annotations are placeholders."""
+    """Map `id()` of an annotation to its `bbox`; those of one pixel or shared by most annotations are left out."""
     boxes = {}
     for annotation in filter(_is_record, annotations):
         box = annotation.get("bbox")

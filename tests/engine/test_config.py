@@ -328,7 +328,7 @@ def test_averaging_weights_is_a_change_and_hooks_that_watch_are_none(tmp_path):
 def test_weights_are_tested_with_the_anchors_that_they_were_trained_with(tmp_path):
     weights = SHIPPED["free"].checkpoint
     require_trained_boxes(Config.fromfile(CONFIGS / "light_free.py"), weights)
-    with pytest.raises(ConfigError, match=r"with other rpn_head\.anchor_generator .*test with .*light_free\.py"):
+    with pytest.raises(ConfigError, match=r"with other model\.rpn_head\.anchor_generator.*test with .*light_free\.py"):
         require_trained_boxes(Config.fromfile(CONFIGS / "light_stage1.py"), weights)
     require_trained_boxes(Config.fromfile(CONFIGS / "light_stage1.py"), tmp_path / "elsewhere.pth")
     Config.fromfile(CONFIGS / "light_free.py").dump(tmp_path / "light_free.py")

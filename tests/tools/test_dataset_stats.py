@@ -157,8 +157,8 @@ def test_a_cap_that_would_bite_is_told():
     assert not detector_warnings(found, replace(LIMITS, instances=101))
     few = replace(LIMITS, instances=101, proposals=50)
     (line,) = detector_warnings(found, few)
-    assert "101 particles in a megapixel of the network's input, but test_cfg.rpn.max_per_img is 50" in line
-    large = replace(found, image_px=np.array([3_000_000 / few.scale**2]))
+    assert "images with more particles than proposals: 1; test_cfg.rpn.max_per_img is 50 a megapixel" in line
+    large = replace(found, image_shapes=np.array([(2000, 1500)]) / few.scale)
     assert not detector_warnings(large, few), "limits of proposals grow with the image"
 
 

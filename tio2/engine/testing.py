@@ -1,7 +1,6 @@
 """Choose the split and the model of a test, measure its seconds per image, and collect its `metrics.json`."""
 
 import copy
-import json
 import statistics
 import time
 from dataclasses import replace
@@ -30,8 +29,12 @@ from tio2.engine.config import (
 )
 from tio2.engine.launch import recorded_config
 
-BOX_KEYS = ("rpn_head.anchor_generator", "rpn_head.bbox_coder", "roi_head.bbox_head.bbox_coder")
-"""Keys of a detector's model that its weights are trained for, though weights of other values have the same shapes."""
+BOX_SETTINGS = (
+    "model.rpn_head.anchor_generator.",
+    "model.rpn_head.bbox_coder.",
+    "model.roi_head.bbox_head.bbox_coder.",
+)
+"""Beginnings of `detection_settings` for which weights are trained; weights for other values have the same shapes."""
 
 
 def split_folder(config: Config, split: str, data: str | None) -> Path:
@@ -51,14 +54,11 @@ def require_trained_boxes(config: Config, checkpoint: Path) -> None:
     trained = next(shipped, None) or recorded_config([checkpoint.parent], checkpoint.parent / "run.json")
     if trained is None or not is_detector(config):
         return
-    models = config.model, Config.fromfile(trained).model
-    for key in BOX_KEYS:
-        here, there = models
-        for name in key.split("."):
-            here, there = (part.get(name) or {} for part in (here, there))
-        if json.dumps(here, sort_keys=True) != json.dumps(there, sort_keys=True):
+    here, there = detection_settings(config), detection_settings(Config.fromfile(trained))
+    for name in sorted(here.keys() | there.keys()):
+        if name.startswith(BOX_SETTINGS) and here.get(name) != there.get(name):
             raise ConfigError(
-                f"{checkpoint}: was trained with other {key} than {config.filename} has; test with {trained}"
+                f"{checkpoint}: was trained with other {name} than {config.filename} has; test with {trained}"
             )
 
 

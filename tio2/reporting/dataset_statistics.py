@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
+from semsize.detecting.boxes import limit_by_area
 from semsize.measuring.tables import markdown_table
 from semsize.metrology import equivalent_circular_diameter
 from semsize.metrology.size_distribution import quantiles
@@ -28,7 +28,7 @@ class DatasetStatistics:
 
     name: str  # of the file
     particles_per_image: np.ndarray  # (I,) int
-    image_px: np.ndarray  # (I,) pixels of each image
+    image_shapes: np.ndarray  # (I, 2) rows and columns of each image
     ignored: int  # specks, crowds, regions to ignore
     ecd_px: np.ndarray  # (N,) equivalent circular diameters
     ecd_nm: np.ndarray  # (N,) equivalent circular diameters, NaN where the image has no pixel size
@@ -57,7 +57,7 @@ def dataset_statistics(name: str, data: Mapping, read_image: Callable[[str], np.
     return DatasetStatistics(
         name=name,
         particles_per_image=np.array([per_image[number] for number in images], np.int64),
-        image_px=np.array([image["height"] * image["width"] for image in data["images"]], np.int64),
+        image_shapes=np.array([(image["height"], image["width"]) for image in data["images"]], np.int64),
         ignored=len(data["annotations"]) - len(whole),
         ecd_px=ecd_px,
         ecd_nm=np.array(ecd_nm, np.float64),
@@ -178,14 +178,18 @@ def detector_warnings(found: DatasetStatistics, limits: DetectorLimits) -> list[
                 f"(sides {side[chosen].min():.0f} to {side[chosen].max():.0f} px at ×{limits.scale:g}, anchors "
                 f"{middle.min():.0f} to {middle.max():.0f} px): change base_sizes, ratios or the rescaling"
             )
-    megapixels = np.maximum(found.image_px * limits.scale**2 / 1e6, 1)  # as `limit_by_area` counts
-    densest = math.ceil((found.particles_per_image / megapixels).max())
-    for setting, cap, most, where in (
-        ("test_cfg.rcnn.max_per_img", limits.instances, found.particles_per_image.max(), "an image"),
-        ("test_cfg.rpn.max_per_img", limits.proposals, densest, "a megapixel of the network's input"),
-    ):
-        if 0 < cap < most:
-            lines.append(f"{name}: {most} particles in {where}, but {setting} is {cap}: raise it")
+    most = int(found.particles_per_image.max())
+    if 0 < limits.instances < most:
+        lines.append(
+            f"{name}: {most} particles in an image, but test_cfg.rcnn.max_per_img is {limits.instances}: raise it"
+        )
+    allowed = [limit_by_area(limits.proposals, shape) for shape in (found.image_shapes * limits.scale).tolist()]
+    lacking = int((found.particles_per_image > allowed).sum()) if limits.proposals > 0 else 0
+    if lacking:
+        lines.append(
+            f"{name}: images with more particles than proposals: {lacking}; test_cfg.rpn.max_per_img is "
+            f"{limits.proposals} a megapixel of the network's input: raise it"
+        )
     return lines
 
 
