@@ -157,7 +157,7 @@ class CorrectionLog:
             sync_folder(self.path.parent)
 
     def _put_aside(self, half: bytes, whole: int) -> None:
-        """Move an unfinished last line, which a kill left and no caller was told of, to the file `.torn`."""
+        """Move an unfinished last line, which a killed process left, to the file `.torn`; no caller had its answer."""
         if len(half) == MOST_LINE_BYTES or (whole == 0 and half[: len(_BEGINNING)] != _BEGINNING[: len(half)]):
             raise CorrectionError(f"{self.path}: is no log of corrections; put the file aside to begin anew")
         with self._beside("torn").open("ab") as torn:
